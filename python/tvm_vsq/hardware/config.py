@@ -1,0 +1,241 @@
+"""The accelerator as data: number formats, array, scratchpads, DRAM and timing constants."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tvm_vsq.errors import ConfigError
+
+_MAX_INSTRUCTION_INDEX_BITS = 20
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Scratchpads(_Frozen):
+    """On-chip memories, in KiB of payload."""
+
+    uop_kib: int = Field(ge=1, le=1024, description="micro-ops")
+    inp_kib: int = Field(ge=1, le=16384, description="activation vectors with their scales, and residuals")
+    wgt_kib: int = Field(ge=1, le=16384, description="weight blocks (output_lanes vectors) with their scales")
+    acc_kib: int = Field(ge=1, le=16384, description="accumulator blocks (output_lanes accumulators)")
+    par_kib: int = Field(ge=1, le=1024, description="per-channel post-processing parameters")
+    out_kib: int = Field(ge=1, le=16384, description="requantized output vectors with their scales")
+
+
+class Dram(_Frozen):
+    """External memory: one shared channel."""
+
+    capacity_mib: int = Field(ge=1, le=4096)
+    bytes_per_cycle: int = Field(ge=1, le=1024)
+    latency_cycles: int = Field(ge=0, le=100_000)
+    burst_bytes: int = Field(ge=1, le=4096)
+
+
+class Timing(_Frozen):
+    """Fixed costs and queue depths; docs/simulator.md says where each one enters."""
+
+    fetch_cycles: int = Field(ge=1, le=1000)
+    dma_setup_cycles: int = Field(ge=0, le=10_000)
+    gemm_pipeline_cycles: int = Field(ge=0, le=10_000)
+    ppu_pipeline_cycles: int = Field(ge=0, le=10_000)
+    command_queue_depth: int = Field(ge=1, le=65_536)
+    token_queue_depth: int = Field(ge=1, le=65_536)
+
+
+class HardwareConfig(_Frozen):
+    """One accelerator. Bits are widths, `*_kib` and `*_mib` are sizes, `*_cycles` are clock cycles.
+
+    `weight_scale_bits` / `activation_scale_bits` are None where the scale unit is absent
+    (written `null` in YAML, `-` in the paper's W/A/ws/as notation).
+    """
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    vector_size: Literal[8, 16, 32, 64]
+    output_lanes: Literal[4, 8, 16, 32, 64]
+    weight_bits: int = Field(ge=2, le=8)
+    activation_bits: int = Field(ge=2, le=8)
+    weight_scale_bits: int | None = Field(ge=1, le=10)
+    activation_scale_bits: int | None = Field(ge=1, le=10)
+    scale_product_bits: int | None = Field(default=None, ge=1, le=20)
+    accumulator_bits: int = Field(ge=16, le=46)
+    guard_bits: int = Field(ge=0, le=8)
+    multiplier_bits: int = Field(default=16, ge=4, le=16)
+    clock_mhz: int = Field(ge=1, le=10_000)
+    scratchpads: Scratchpads
+    dram: Dram
+    timing: Timing
+    technology: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Self:
+        full = self.full_product_bits
+        if self.scale_product_bits is not None and self.scale_product_bits > max(full, 0):
+            raise ValueError(
+                f"scale_product_bits={self.scale_product_bits} exceeds the {full} bits that "
+                f"weight_scale_bits + activation_scale_bits produce; use null or a value up to {full}"
+            )
+        for pad, entries in self.depths.items():
+            if entries < 2:
+                raise ValueError(
+                    f"scratchpads.{pad}_kib: {getattr(self.scratchpads, pad + '_kib')} KiB holds {entries} "
+                    f"entries of {self.entry_bits[pad]} bits; raise {pad}_kib so that it holds at least 2"
+                )
+            if entries >= 1 << _MAX_INSTRUCTION_INDEX_BITS:
+                raise ValueError(
+                    f"scratchpads.{pad}_kib: {entries} entries need an index of more than "
+                    f"{_MAX_INSTRUCTION_INDEX_BITS} bits; lower {pad}_kib"
+                )
+        return self
+
+    @property
+    def notation(self) -> str:
+        """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
+        scales = (self.weight_scale_bits, self.activation_scale_bits)
+        return "/".join([str(self.weight_bits), str(self.activation_bits), *("-" if s is None else str(s) for s in scales)])
+
+    @property
+    def full_product_bits(self) -> int:
+        """Width of the unrounded product of a weight scale and an activation scale; 0 without scales."""
+        return (self.weight_scale_bits or 0) + (self.activation_scale_bits or 0)
+
+    @property
+    def product_bits(self) -> int:
+        """P: width that is kept of the scale product (VS-Quant, section 5); 0 without scales."""
+        return self.scale_product_bits or self.full_product_bits
+
+    @property
+    def product_shift(self) -> int:
+        """Low bits of the scale product that rounding removes."""
+        return self.full_product_bits - self.product_bits
+
+    @property
+    def group_channels(self) -> int:
+        """Output channels are handled in groups of max(vector_size, output_lanes)."""
+        return max(self.vector_size, self.output_lanes)
+
+    @property
+    def group_blocks(self) -> int:
+        """Accumulator blocks in one channel group."""
+        return self.group_channels // self.output_lanes
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Element multiply-accumulates of one micro-op."""
+        return self.vector_size * self.output_lanes
+
+    @property
+    def entry_bits(self) -> dict[str, int]:
+        """Bits of one entry of each scratchpad."""
+        activation = self.vector_size * self.activation_bits + (self.activation_scale_bits or 0)
+        weight = self.vector_size * self.weight_bits + (self.weight_scale_bits or 0)
+        entries = {
+            "inp": activation,
+            "wgt": self.output_lanes * weight,
+            "acc": self.output_lanes * self.accumulator_bits,
+            "par": self.output_lanes * 88,
+            "out": activation,
+        }
+        kib_to_bits = 8 * 1024
+        index_bits = sum(
+            index_width(getattr(self.scratchpads, pad + "_kib") * kib_to_bits // entries[pad]) for pad in ("acc", "inp", "wgt")
+        )
+        return {"uop": index_bits, **entries}
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Entries of each scratchpad."""
+        return {pad: getattr(self.scratchpads, pad + "_kib") * 8192 // bits for pad, bits in self.entry_bits.items()}
+
+    @property
+    def record_bytes(self) -> dict[str, int]:
+        """DRAM bytes of one entry; a wide accumulator entry is stored as int32 lanes."""
+        packed = {pad: -(-bits // 8) for pad, bits in self.entry_bits.items()}
+        return {**packed, "acc": 4 * self.output_lanes}
+
+    def sim_params(self) -> dict[str, int]:
+        """Everything the simulator needs, as plain integers (an absent scale unit is 0 bits)."""
+        return {
+            "vector_size": self.vector_size,
+            "output_lanes": self.output_lanes,
+            "weight_bits": self.weight_bits,
+            "activation_bits": self.activation_bits,
+            "weight_scale_bits": self.weight_scale_bits or 0,
+            "activation_scale_bits": self.activation_scale_bits or 0,
+            "product_bits": self.product_bits,
+            "product_shift": self.product_shift,
+            "accumulator_bits": self.accumulator_bits,
+            "guard_bits": self.guard_bits,
+            "multiplier_bits": self.multiplier_bits,
+            **{f"{pad}_depth": depth for pad, depth in self.depths.items()},
+            **{f"{pad}_record_bytes": size for pad, size in self.record_bytes.items()},
+            "dram_bytes": self.dram.capacity_mib << 20,
+            "dram_bytes_per_cycle": self.dram.bytes_per_cycle,
+            "dram_latency_cycles": self.dram.latency_cycles,
+            "dram_burst_bytes": self.dram.burst_bytes,
+            **self.timing.model_dump(),
+        }
+
+
+def index_width(entries: int) -> int:
+    """Bits of an index into `entries` entries."""
+    return max(1, (entries - 1).bit_length())
+
+
+def parse_hardware(data: Any, source: str) -> HardwareConfig:
+    """Validate a mapping read from `source`; ConfigError lists each offending key and the remedy."""
+    try:
+        return HardwareConfig.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(dict(item), source) for item in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _explain(item: dict[str, Any], source: str) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{source}: unknown key '{key}'; remove it or correct its spelling"
+    if item["type"] == "missing":
+        return f"{source}: key '{key}' is missing; add it (target_configs/vsq-accel.yaml shows every key)"
+    got = "" if not key else f" (got {item['input']!r})"
+    return f"{source}: {key + ': ' if key else ''}{item['msg'].removeprefix('Value error, ')}{got}"
+
+
+def targets_directory() -> Path:
+    """The directory of the shipped accelerator descriptions (in a source tree, the repository's own)."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "target_configs"
+    return installed if installed.is_dir() else package.parents[1] / "target_configs"
+
+
+def list_targets() -> list[str]:
+    """Names of the shipped accelerators, sorted."""
+    return sorted(path.stem for path in targets_directory().glob("*.yaml"))
+
+
+def load_hardware(target: str | os.PathLike[str] | HardwareConfig) -> HardwareConfig:
+    """Resolve `target`: a HardwareConfig, the name of a shipped accelerator, or the path of a YAML file.
+
+    Raises ConfigError if the name is unknown, the file cannot be read, or its content is refused.
+    """
+    if isinstance(target, HardwareConfig):
+        return target
+    if not isinstance(target, str | os.PathLike):
+        raise ConfigError(f"target must be a name, a path or a HardwareConfig, not {type(target).__name__}")
+    text = os.fspath(target)
+    path = Path(text) if text.endswith((".yaml", ".yml")) or os.sep in text else targets_directory() / f"{text}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"unknown target '{text}'; known are {', '.join(list_targets())}, or give the path of a YAML file")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
+    return parse_hardware(data, str(path))

@@ -1,0 +1,38 @@
+"""The instruction set: one table, and everything derived from it."""
+
+from tvm_vsq.isa.codec import (
+    INSTRUCTION_BYTES,
+    Insn,
+    decode,
+    decode_all,
+    decode_uops,
+    encode,
+    encode_all,
+    encode_uops,
+)
+from tvm_vsq.isa.layout import Layout, Slot, layout_of, widths
+from tvm_vsq.isa.table import ENGINES, INSTRUCTIONS, LOAD_MEMORIES, STORE_MEMORIES
+from tvm_vsq.isa.text import assemble, assemble_all, disassemble, disassemble_all
+
+__all__ = [
+    "ENGINES",
+    "INSTRUCTIONS",
+    "INSTRUCTION_BYTES",
+    "LOAD_MEMORIES",
+    "STORE_MEMORIES",
+    "Insn",
+    "Layout",
+    "Slot",
+    "assemble",
+    "assemble_all",
+    "decode",
+    "decode_all",
+    "decode_uops",
+    "disassemble",
+    "disassemble_all",
+    "encode",
+    "encode_all",
+    "encode_uops",
+    "layout_of",
+    "widths",
+]

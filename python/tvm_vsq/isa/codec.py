@@ -1,0 +1,115 @@
+"""Encode and decode 128-bit instruction words and micro-ops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.errors import ProgramError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.isa.layout import Slot, layout_of
+from tvm_vsq.isa.table import INSTRUCTION_BITS, INSTRUCTIONS, OPCODE, TOKENS
+
+INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
+_BY_OPCODE = {instruction.opcode: instruction.name for instruction in INSTRUCTIONS}
+_OPCODES = {instruction.name: instruction.opcode for instruction in INSTRUCTIONS}
+_TOKEN_NAMES = tuple(token.name for token in TOKENS)
+
+
+@dataclass
+class Insn:
+    """One instruction: its name, the values of its fields, and the names of the token bits that are set.
+
+    Fields that are not given are 0. Enumerated fields take their number.
+    """
+
+    name: str
+    fields: dict[str, int] = field(default_factory=dict)
+    tokens: frozenset[str] = frozenset()
+
+
+def _put(value: int, slot: Slot, where: str) -> int:
+    if not 0 <= value <= slot.limit:
+        raise ProgramError(f"{where}: field '{slot.field.name}': value {value} does not fit in {slot.width} bits")
+    return value << slot.shift
+
+
+def encode(insn: Insn, hardware: HardwareConfig) -> bytes:
+    """The 16 bytes of `insn`, little-endian. ProgramError names the field that is unknown or does not fit."""
+    slots = layout_of(hardware).slots.get(insn.name)
+    if slots is None:
+        raise ProgramError(f"unknown instruction '{insn.name}'; known are {', '.join(_OPCODES)}")
+    unknown = (set(insn.fields) - set(slots)) | (set(insn.fields) & {OPCODE.name, *_TOKEN_NAMES})
+    if unknown or not insn.tokens <= set(_TOKEN_NAMES):
+        bad = sorted(unknown | (insn.tokens - set(_TOKEN_NAMES)))
+        raise ProgramError(f"{insn.name}: unknown field {', '.join(bad)}")
+    word = _put(_OPCODES[insn.name], slots[OPCODE.name], insn.name)
+    for token in insn.tokens:
+        word |= 1 << slots[token].shift
+    for name, value in insn.fields.items():
+        word |= _put(int(value), slots[name], insn.name)
+    return word.to_bytes(INSTRUCTION_BYTES, "little")
+
+
+def encode_all(insns: Iterable[Insn], hardware: HardwareConfig) -> bytes:
+    """The concatenated words of a program."""
+    return b"".join(encode(insn, hardware) for insn in insns)
+
+
+def decode(word: bytes, hardware: HardwareConfig) -> Insn:
+    """The instruction in 16 bytes. ProgramError for an unknown opcode, a wrong length or set bits outside all fields."""
+    if len(word) != INSTRUCTION_BYTES:
+        raise ProgramError(f"an instruction has {INSTRUCTION_BYTES} bytes, not {len(word)}")
+    bits = int.from_bytes(word, "little")
+    opcode = bits & ((1 << int(OPCODE.width)) - 1)
+    name = _BY_OPCODE.get(opcode)
+    if name is None:
+        raise ProgramError(f"opcode {opcode} is not an instruction (word {word.hex()})")
+    slots = layout_of(hardware).slots[name]
+    values = {key: (bits >> slot.shift) & slot.limit for key, slot in slots.items()}
+    used = sum(slot.limit << slot.shift for slot in slots.values())
+    if bits & ~used:
+        raise ProgramError(f"{name}: reserved bits are set (word {word.hex()})")
+    tokens = frozenset(token for token in _TOKEN_NAMES if values[token])
+    return Insn(name, {k: v for k, v in values.items() if k != OPCODE.name and k not in _TOKEN_NAMES}, tokens)
+
+
+def decode_all(program: bytes, hardware: HardwareConfig) -> list[Insn]:
+    """All instructions of a program; ProgramError names the index of a bad one."""
+    if len(program) % INSTRUCTION_BYTES:
+        raise ProgramError(f"{len(program)} bytes are not a whole number of {INSTRUCTION_BYTES}-byte instructions")
+    insns = []
+    for start in range(0, len(program), INSTRUCTION_BYTES):
+        try:
+            insns.append(decode(program[start : start + INSTRUCTION_BYTES], hardware))
+        except ProgramError as error:
+            raise ProgramError(f"instruction {start // INSTRUCTION_BYTES}: {error}") from None
+    return insns
+
+
+def encode_uops(uops: Sequence[tuple[int, int, int]] | npt.NDArray[np.int64], hardware: HardwareConfig) -> bytes:
+    """DRAM bytes of micro-ops given as rows (acc, inp, wgt); ProgramError names an index that does not fit."""
+    layout = layout_of(hardware)
+    table = np.asarray(uops, dtype=np.int64).reshape(-1, 3)
+    words = np.zeros(len(table), dtype=np.uint64)
+    for column, slot in zip(table.T, layout.uop.values(), strict=True):
+        if len(column) and (column.min() < 0 or column.max() > slot.limit):
+            raise ProgramError(f"micro-op: index '{slot.field.name}' up to {column.max()} does not fit in {slot.width} bits")
+        words |= column.astype(np.uint64) << np.uint64(slot.shift)
+    return words.astype("<u8").view(np.uint8).reshape(-1, 8)[:, : layout.uop_bytes].tobytes()
+
+
+def decode_uops(data: bytes, hardware: HardwareConfig) -> list[tuple[int, int, int]]:
+    """Rows (acc, inp, wgt) from DRAM bytes."""
+    layout = layout_of(hardware)
+    if len(data) % layout.uop_bytes:
+        raise ProgramError(f"{len(data)} bytes are not a whole number of {layout.uop_bytes}-byte micro-ops")
+    rows = []
+    for start in range(0, len(data), layout.uop_bytes):
+        word = int.from_bytes(data[start : start + layout.uop_bytes], "little")
+        acc, inp, wgt = ((word >> slot.shift) & slot.limit for slot in layout.uop.values())
+        rows.append((acc, inp, wgt))
+    return rows

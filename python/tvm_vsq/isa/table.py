@@ -1,0 +1,178 @@
+"""The instruction set, declared once. Encoder, decoder, C++ header and docs/isa.md derive from these rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INSTRUCTION_BITS = 128
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: `width` is a number of bits, or the name of a width that the hardware config determines."""
+
+    name: str
+    width: int | str
+    meaning: str
+    names: tuple[str, ...] = ()
+    """Symbolic values, in order from 0, where the field is an enumeration."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: `fields` from bit 0 upwards, behind the opcode and the token bits."""
+
+    name: str
+    opcode: int
+    engine: str
+    semantics: str
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class Width:
+    """A field width that follows from the hardware: enough bits for an index into `depths` entries."""
+
+    name: str
+    depths: tuple[str, ...]
+    meaning: str
+
+
+WIDTHS = (
+    Width("uop", ("uop_depth",), "index into the micro-op scratchpad"),
+    Width("inp", ("inp_depth",), "index into the input scratchpad"),
+    Width("wgt", ("wgt_depth",), "index into the weight scratchpad"),
+    Width("acc", ("acc_depth",), "index into the accumulator scratchpad"),
+    Width("par", ("par_depth",), "index into the parameter scratchpad"),
+    Width("out", ("out_depth",), "index into the output scratchpad"),
+    Width("load_sram", ("uop_depth", "inp_depth", "wgt_depth", "par_depth"), "index into any scratchpad that LOAD fills"),
+    Width("store_sram", ("out_depth", "acc_depth"), "index into any scratchpad that STORE reads"),
+    Width("dram", ("dram_bytes",), "byte address in DRAM"),
+)
+
+COUNT_BITS = 10
+PAD_BITS = 4
+X_STRIDE_BITS = 12
+Y_STRIDE_BITS = 16
+PIXEL_BITS = 12
+BLOCK_BITS = 8
+SHIFT_BITS = 6
+
+OPCODE = Field("opcode", 3, "selects the instruction")
+TOKENS = (
+    Field("pop_prev", 1, "wait for a token from the previous engine of the chain load - compute - store"),
+    Field("pop_next", 1, "wait for a token from the next engine of the chain"),
+    Field("push_prev", 1, "on completion give a token to the previous engine"),
+    Field("push_next", 1, "on completion give a token to the next engine"),
+)
+COMMON = (OPCODE, *TOKENS)
+
+LOAD_MEMORIES = ("uop", "inp", "wgt", "par")
+STORE_MEMORIES = ("out", "acc")
+ENGINES = ("fetch", "load", "compute", "store")
+
+_STRIDED = (
+    Field("z_size", COUNT_BITS, "entries that are contiguous on both sides"),
+    Field("x_size", COUNT_BITS, "groups of z_size entries in a row"),
+    Field("y_size", COUNT_BITS, "rows"),
+    Field("x_stride", X_STRIDE_BITS, "DRAM distance of two groups, in entries"),
+    Field("y_stride", Y_STRIDE_BITS, "DRAM distance of two rows, in entries"),
+)
+
+INSTRUCTIONS = (
+    Instruction(
+        "LOAD",
+        1,
+        "load",
+        "Copies entries (y, x, z) from DRAM byte dram_base + (y * y_stride + x * x_stride + z) * record_bytes[mem] to the "
+        "dense block [y_pad_top + y_size + y_pad_bottom][x_pad_left + x_size + x_pad_right][z_size] that starts at entry "
+        "sram_base. Border entries become zero: elements 0, scale 0. Elements and their scale travel together.",
+        (
+            Field("mem", 2, "destination scratchpad", LOAD_MEMORIES),
+            Field("sram_base", "load_sram", "first scratchpad entry"),
+            Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
+            *_STRIDED,
+            Field("y_pad_top", PAD_BITS, "zero rows before the first"),
+            Field("y_pad_bottom", PAD_BITS, "zero rows behind the last"),
+            Field("x_pad_left", PAD_BITS, "zero groups before each row"),
+            Field("x_pad_right", PAD_BITS, "zero groups behind each row"),
+        ),
+    ),
+    Instruction(
+        "STORE",
+        2,
+        "store",
+        "Copies the dense block [y_size][x_size][z_size] from entry sram_base to DRAM, addressed as in LOAD. "
+        "Entries of out are packed vectors with their scale; entries of acc are output_lanes little-endian int32.",
+        (
+            Field("mem", 1, "source scratchpad", STORE_MEMORIES),
+            Field("sram_base", "store_sram", "first scratchpad entry"),
+            Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
+            *_STRIDED,
+        ),
+    ),
+    Instruction(
+        "GEMM",
+        3,
+        "compute",
+        "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
+        "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt. If reset, acc[a] = 0. Otherwise, for every "
+        "output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * wgt[w][b][v]. "
+        "Without scale units the factor is 1.",
+        (
+            Field("reset", 1, "write zeros instead of accumulating; inp and wgt stay untouched"),
+            Field("act_unsigned", 1, "activation elements are unsigned"),
+            Field("uop_begin", "uop", "first micro-op"),
+            Field("uop_count", COUNT_BITS + 1, "number of micro-ops"),
+            Field("iter_out", COUNT_BITS, "extent of the outer loop"),
+            Field("iter_in", COUNT_BITS, "extent of the inner loop"),
+            Field("acc_out", "acc", "accumulator step of the outer loop"),
+            Field("acc_in", "acc", "accumulator step of the inner loop"),
+            Field("inp_out", "inp", "input step of the outer loop"),
+            Field("inp_in", "inp", "input step of the inner loop"),
+            Field("wgt_out", "wgt", "weight step of the outer loop"),
+            Field("wgt_in", "wgt", "weight step of the inner loop"),
+        ),
+    ),
+    Instruction(
+        "PPU",
+        4,
+        "compute",
+        "For every pixel p and block b, each lane of acc[acc_base + p * blocks + b] becomes "
+        "y = clip32(rhu(acc * mult, 2^shift) + bias + r), then max(y, 0) if relu, then min(y, clip), with mult, shift, bias "
+        "and clip from par[par_base + b]; r = rhu(element * scale * res_mult, 2^res_shift) of the residual vectors from "
+        "inp[res_base], in the same order, if residual, else 0. If wide, y replaces the accumulator. Otherwise each vector of "
+        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * blocks * output_lanes / "
+        "vector_size + j].",
+        (
+            Field("wide", 1, "keep y as int32 in the accumulator scratchpad"),
+            Field("relu", 1, "clamp below at zero"),
+            Field("residual", 1, "add a residual"),
+            Field("res_unsigned", 1, "residual elements are unsigned"),
+            Field("out_unsigned", 1, "output elements are unsigned"),
+            Field("acc_base", "acc", "first accumulator entry"),
+            Field("par_base", "par", "first parameter entry"),
+            Field("out_base", "out", "first output entry"),
+            Field("res_base", "inp", "first residual entry in the input scratchpad"),
+            Field("pixels", PIXEL_BITS, "number of pixels"),
+            Field("blocks", BLOCK_BITS, "accumulator blocks of each pixel"),
+            Field("res_mult", 16, "residual multiplier"),
+            Field("res_shift", SHIFT_BITS, "residual shift"),
+        ),
+    ),
+    Instruction("SYNC", 5, "compute", "Nothing but its tokens: orders a LOAD behind an earlier STORE.", ()),
+    Instruction("FINISH", 6, "compute", "Ends the program. Exactly one, at the end.", ()),
+)
+
+UOP_FIELDS = (
+    Field("acc", "acc", "accumulator entry"),
+    Field("inp", "inp", "input entry"),
+    Field("wgt", "wgt", "weight entry"),
+)
+
+PAR_FIELDS = (
+    Field("mult", 16, "unsigned multiplier"),
+    Field("shift", 8, "right shift, 0 to 62"),
+    Field("bias", 32, "signed, in units of y"),
+    Field("clip", 32, "signed upper bound of y"),
+)

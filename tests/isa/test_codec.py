@@ -1,0 +1,121 @@
+"""Instructions survive encoding, decoding, assembling and disassembling, for every field of every config."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvm_vsq import isa
+from tvm_vsq.errors import ConfigError, ProgramError
+from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.isa.table import INSTRUCTIONS, OPCODE, TOKENS
+
+TOKEN_NAMES = [token.name for token in TOKENS]
+BASE = load_hardware("vsq-accel")
+
+
+@st.composite
+def hardware_configs(draw: st.DrawFn) -> HardwareConfig:
+    pads = {pad: draw(st.integers(1, 64)) for pad in ("uop_kib", "inp_kib", "par_kib", "out_kib")}
+    scratchpads = BASE.scratchpads.model_copy(update={**pads, "wgt_kib": draw(st.integers(16, 256)), "acc_kib": draw(st.integers(8, 64))})
+    widths = {
+        "vector_size": draw(st.sampled_from([8, 16, 32, 64])),
+        "weight_bits": draw(st.integers(2, 8)),
+        "activation_bits": draw(st.integers(2, 8)),
+        "weight_scale_bits": draw(st.none() | st.integers(1, 10)),
+    }
+    return BASE.model_copy(update={**widths, "scratchpads": scratchpads, "scale_product_bits": None})
+
+
+@st.composite
+def instructions(draw: st.DrawFn) -> tuple[HardwareConfig, isa.Insn]:
+    hardware = draw(hardware_configs())
+    instruction = draw(st.sampled_from(INSTRUCTIONS))
+    slots = isa.layout_of(hardware).slots[instruction.name]
+    fields = {
+        f.name: draw(st.integers(0, len(f.names) - 1 if f.names else slots[f.name].limit)) for f in instruction.fields
+    }
+    return hardware, isa.Insn(instruction.name, fields, frozenset(draw(st.sets(st.sampled_from(TOKEN_NAMES)))))
+
+
+@given(instructions())
+def test_decode_inverts_encode(case: tuple[HardwareConfig, isa.Insn]) -> None:
+    hardware, insn = case
+    assert isa.decode(isa.encode(insn, hardware), hardware) == insn
+
+
+@given(instructions())
+def test_assemble_inverts_disassemble(case: tuple[HardwareConfig, isa.Insn]) -> None:
+    hardware, insn = case
+    assert isa.encode(isa.assemble(isa.disassemble(insn)), hardware) == isa.encode(insn, hardware)
+
+
+@pytest.mark.parametrize("target", list_targets())
+@pytest.mark.parametrize("instruction", INSTRUCTIONS, ids=lambda i: i.name)
+def test_every_field_holds_its_limit_and_no_more(target: str, instruction) -> None:
+    hardware = load_hardware(target)
+    for field in instruction.fields:
+        limit = isa.layout_of(hardware).limit(instruction.name, field.name)
+        word = isa.encode(isa.Insn(instruction.name, {field.name: limit}), hardware)
+        assert isa.decode(word, hardware).fields[field.name] == limit
+        with pytest.raises(ProgramError, match=f"'{field.name}': value {limit + 1} does not fit"):
+            isa.encode(isa.Insn(instruction.name, {field.name: limit + 1}), hardware)
+
+
+def test_fields_do_not_overlap() -> None:
+    for instruction in INSTRUCTIONS:
+        slots = isa.layout_of(BASE).slots[instruction.name].values()
+        covered = [slot.limit << slot.shift for slot in slots]
+        assert sum(covered) == (1 << sum(slot.width for slot in slots)) - 1
+    assert len({instruction.opcode for instruction in INSTRUCTIONS}) == len(INSTRUCTIONS)
+    assert all(0 < instruction.opcode < 1 << int(OPCODE.width) for instruction in INSTRUCTIONS)
+
+
+@given(st.lists(st.tuples(*(st.integers(0, 400) for _ in range(3))), max_size=20))
+def test_micro_ops_round_trip(uops: list[tuple[int, int, int]]) -> None:
+    assert isa.decode_uops(isa.encode_uops(uops, BASE), BASE) == uops
+
+
+def test_listing_round_trips_with_comments() -> None:
+    text = "LOAD.inp sram_base=3 z_size=2 x_size=1 y_size=1 push_next  # first\n\nFINISH pop_prev\n"
+    assert isa.assemble_all(isa.disassemble_all(isa.assemble_all(text))) == isa.assemble_all(text)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [(bytes(16), "opcode 0"), (b"\x05" + b"\xff" * 15, "SYNC: reserved bits"), (bytes(15), "16 bytes, not 15")],
+)
+def test_bad_words_are_refused(word: bytes, message: str) -> None:
+    with pytest.raises(ProgramError, match=message):
+        isa.decode(word, BASE)
+
+
+def test_a_bad_word_in_a_program_is_located() -> None:
+    with pytest.raises(ProgramError, match="instruction 1: opcode 7"):
+        isa.decode_all(isa.encode(isa.Insn("SYNC"), BASE) + b"\x07" + bytes(15), BASE)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("JUMP", "unknown instruction 'JUMP'"),
+        ("LOAD z_size=1", "write LOAD.<memory>"),
+        ("LOAD.acc", "unknown memory 'acc'"),
+        ("GEMM.inp", "takes no memory"),
+        ("GEMM iter_out=x", "cannot read 'iter_out=x'"),
+        ("GEMM bogus=1", "cannot read 'bogus=1'"),
+    ],
+)
+def test_bad_assembly_names_the_word(line: str, message: str) -> None:
+    with pytest.raises(ProgramError, match=f"line 2: .*{message}"):
+        isa.assemble_all("SYNC\n" + line)
+
+
+def test_micro_op_index_beyond_its_field_is_refused() -> None:
+    with pytest.raises(ProgramError, match="index 'wgt' up to 1024 does not fit in 10 bits"):
+        isa.encode_uops([(0, 0, 1024)], BASE)
+
+
+def test_hardware_whose_instructions_overflow_is_refused() -> None:
+    huge = BASE.scratchpads.model_copy(update={"acc_kib": 16384, "inp_kib": 4096, "wgt_kib": 16384})
+    with pytest.raises(ConfigError, match="GEMM needs 1[0-9]+ bits of 128"):
+        isa.layout_of(BASE.model_copy(update={"scratchpads": huge}))
