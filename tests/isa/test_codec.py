@@ -116,6 +116,6 @@ def test_micro_op_index_beyond_its_field_is_refused() -> None:
 
 
 def test_hardware_whose_instructions_overflow_is_refused() -> None:
-    huge = BASE.scratchpads.model_copy(update={"acc_kib": 16384, "inp_kib": 4096, "wgt_kib": 16384})
+    huge = BASE.scratchpads.model_copy(update={"acc_kib": 16384, "wgt_kib": 16384})
     with pytest.raises(ConfigError, match="GEMM needs 1[0-9]+ bits of 128"):
         isa.layout_of(BASE.model_copy(update={"scratchpads": huge}))

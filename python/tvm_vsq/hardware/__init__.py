@@ -1,4 +1,4 @@
-"""The accelerator and its technology as data."""
+"""The accelerator and its technology as data, and the energy of what it does."""
 
 from tvm_vsq.hardware.config import (
     Dram,
@@ -10,14 +10,24 @@ from tvm_vsq.hardware.config import (
     load_hardware,
     parse_hardware,
 )
+from tvm_vsq.hardware.energy import event_energy_pj, layer_energy
+from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
+from tvm_vsq.hardware.technology import Technology, list_technologies, load_technology
 
 __all__ = [
+    "EVENTS",
+    "SCRATCHPADS",
     "Dram",
     "HardwareConfig",
     "Scratchpads",
+    "Technology",
     "Timing",
+    "event_energy_pj",
     "index_width",
+    "layer_energy",
     "list_targets",
+    "list_technologies",
     "load_hardware",
+    "load_technology",
     "parse_hardware",
 ]

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware.reading import Frozen, read_mapping, validate
 
 _MAX_INSTRUCTION_INDEX_BITS = 20
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Scratchpads(_Frozen):
+class Scratchpads(Frozen):
     """On-chip memories, in KiB of payload."""
 
     uop_kib: int = Field(ge=1, le=1024, description="micro-ops")
@@ -29,7 +26,7 @@ class Scratchpads(_Frozen):
     out_kib: int = Field(ge=1, le=16384, description="requantized output vectors with their scales")
 
 
-class Dram(_Frozen):
+class Dram(Frozen):
     """External memory: one shared channel."""
 
     capacity_mib: int = Field(ge=1, le=4096)
@@ -38,7 +35,7 @@ class Dram(_Frozen):
     burst_bytes: int = Field(ge=1, le=4096)
 
 
-class Timing(_Frozen):
+class Timing(Frozen):
     """Fixed costs and queue depths; docs/simulator.md says where each one enters."""
 
     fetch_cycles: int = Field(ge=1, le=1000)
@@ -49,7 +46,7 @@ class Timing(_Frozen):
     token_queue_depth: int = Field(ge=1, le=65_536)
 
 
-class HardwareConfig(_Frozen):
+class HardwareConfig(Frozen):
     """One accelerator. Bits are widths, `*_kib` and `*_mib` are sizes, `*_cycles` are clock cycles.
 
     `weight_scale_bits` / `activation_scale_bits` are None where the scale unit is absent
@@ -98,7 +95,13 @@ class HardwareConfig(_Frozen):
     def notation(self) -> str:
         """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
         scales = (self.weight_scale_bits, self.activation_scale_bits)
-        return "/".join([str(self.weight_bits), str(self.activation_bits), *("-" if s is None else str(s) for s in scales)])
+        return "/".join(
+            [
+                str(self.weight_bits),
+                str(self.activation_bits),
+                *("-" if s is None else str(s) for s in scales),
+            ]
+        )
 
     @property
     def full_product_bits(self) -> int:
@@ -144,14 +147,18 @@ class HardwareConfig(_Frozen):
         }
         kib_to_bits = 8 * 1024
         index_bits = sum(
-            index_width(getattr(self.scratchpads, pad + "_kib") * kib_to_bits // entries[pad]) for pad in ("acc", "inp", "wgt")
+            index_width(getattr(self.scratchpads, pad + "_kib") * kib_to_bits // entries[pad])
+            for pad in ("acc", "inp", "wgt")
         )
         return {"uop": index_bits, **entries}
 
     @property
     def depths(self) -> dict[str, int]:
         """Entries of each scratchpad."""
-        return {pad: getattr(self.scratchpads, pad + "_kib") * 8192 // bits for pad, bits in self.entry_bits.items()}
+        return {
+            pad: getattr(self.scratchpads, pad + "_kib") * 8192 // bits
+            for pad, bits in self.entry_bits.items()
+        }
 
     @property
     def record_bytes(self) -> dict[str, int]:
@@ -190,21 +197,7 @@ def index_width(entries: int) -> int:
 
 def parse_hardware(data: Any, source: str) -> HardwareConfig:
     """Validate a mapping read from `source`; ConfigError lists each offending key and the remedy."""
-    try:
-        return HardwareConfig.model_validate(data)
-    except ValidationError as error:
-        lines = [_explain(dict(item), source) for item in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
-
-
-def _explain(item: dict[str, Any], source: str) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"{source}: unknown key '{key}'; remove it or correct its spelling"
-    if item["type"] == "missing":
-        return f"{source}: key '{key}' is missing; add it (target_configs/vsq-accel.yaml shows every key)"
-    got = "" if not key else f" (got {item['input']!r})"
-    return f"{source}: {key + ': ' if key else ''}{item['msg'].removeprefix('Value error, ')}{got}"
+    return validate(HardwareConfig, data, source, "target_configs/vsq-accel.yaml")
 
 
 def targets_directory() -> Path:
@@ -229,13 +222,13 @@ def load_hardware(target: str | os.PathLike[str] | HardwareConfig) -> HardwareCo
     if not isinstance(target, str | os.PathLike):
         raise ConfigError(f"target must be a name, a path or a HardwareConfig, not {type(target).__name__}")
     text = os.fspath(target)
-    path = Path(text) if text.endswith((".yaml", ".yml")) or os.sep in text else targets_directory() / f"{text}.yaml"
+    path = (
+        Path(text)
+        if text.endswith((".yaml", ".yml")) or os.sep in text
+        else targets_directory() / f"{text}.yaml"
+    )
     if not path.is_file():
-        raise ConfigError(f"unknown target '{text}'; known are {', '.join(list_targets())}, or give the path of a YAML file")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
-    return parse_hardware(data, str(path))
+        raise ConfigError(
+            f"unknown target '{text}'; known are {', '.join(list_targets())}, or give the path of a YAML file"
+        )
+    return parse_hardware(read_mapping(path), str(path))

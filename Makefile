@@ -1,0 +1,96 @@
+# Everything from nothing: `make demo` and `make test` create .venv, install the pinned dependencies and the package,
+# and run. What is up to date is not done again. Needs Python 3.11 or newer, a C++17 compiler and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Progress bars are for terminals; a log gets lines.
+PIP_INSTALL := $(PIP) install --progress-bar off
+PYTEST_ARGS ?=
+PACKAGE_ROOTS := $(wildcard python/tvm_vsq tvm_vsq target_configs schedules cmake)
+SOURCES := $(shell find $(PACKAGE_ROOTS) -type f -not -name '*.py[co]' -not -path '*/.*') \
+	CMakeLists.txt pyproject.toml $(wildcard README.md)
+CXX_SOURCES = $(shell find tvm_vsq tests/cpp -name '*.h' -o -name '*.cc')
+
+say = @printf '\033[1m==> %s\033[0m\n' $(1)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-cpp test-python lint format isa bench clean FORCE
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(VENV)/package.stamp ## create .venv with everything installed
+
+demo: setup ## run a trained ResNet-8 on simulated accelerators, over held-out MNIST digits
+	$(call say,'demo: examples/resnet8_mnist/demo.py')
+	@$(BIN)/python examples/resnet8_mnist/demo.py
+
+test: test-cpp test-python ## run the C++ and the Python tests
+
+test-cpp: setup
+	$(call say,'C++ tests')
+	@$(BIN)/cmake -S . -B build/cpp -G Ninja --log-level=WARNING -DTVM_VSQ_BUILD_TESTS=ON \
+		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python
+	@$(BIN)/cmake --build build/cpp
+	@$(BIN)/ctest --test-dir build/cpp --output-on-failure --no-tests=error
+
+test-python: setup
+	$(call say,'Python tests')
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## every linter, and that generated files are fresh
+	$(call say,'ruff')
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	$(call say,'mypy --strict')
+	@$(BIN)/mypy --strict python/
+	$(call say,'import-linter')
+	@$(BIN)/lint-imports
+	$(call say,'clang-format')
+	@$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES)
+	$(call say,'generated files')
+	@$(BIN)/python -m tvm_vsq.isa.generate --check
+
+format: setup ## format Python and C++ in place
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/clang-format -i $(CXX_SOURCES)
+
+isa: setup ## regenerate the C++ header and docs/isa.md from the instruction table
+	@$(BIN)/python -m tvm_vsq.isa.generate
+
+bench: setup ## run every benchmark; each prints a table
+	@for script in $(sort $(wildcard benchmarks/*.py)); do \
+		printf '\033[1m==> %s\033[0m\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean: ## remove .venv, builds and caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: an environment, then its dependencies, then the package; each only when what it is made from changed.
+$(VENV)/venv.stamp:
+	$(call say,'creating $(VENV)')
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, \
+	$(PYTHON) is {sys.version.split()[0]}; name another one: make PYTHON=/path/to/python3")'
+	@command -v $${CXX:-c++} >/dev/null || { echo 'a C++17 compiler is needed: install g++ or set CXX' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/dependencies.stamp: $(VENV)/venv.stamp pyproject.toml .ci/requirements.py
+	$(call say,'installing the pinned dependencies (a few minutes the first time)')
+	@$(BIN)/python .ci/requirements.py dev models > $(VENV)/requirements.txt
+	@$(PIP_INSTALL) --upgrade-strategy only-if-needed -r $(VENV)/requirements.txt
+	@touch $@
+
+# A file that was removed leaves no newer file behind, so the list of names is a source too.
+$(VENV)/sources.txt: FORCE | $(VENV)/venv.stamp
+	@printf '%s\n' $(sort $(SOURCES)) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# Without build isolation pip uses the environment's CMake and Ninja, and build/ stays warm between installs.
+$(VENV)/package.stamp: $(VENV)/dependencies.stamp $(VENV)/sources.txt $(SOURCES)
+	$(call say,'building and installing tvm-vsq')
+	@PATH="$(abspath $(BIN)):$$PATH" $(PIP_INSTALL) --no-deps --no-build-isolation --force-reinstall .
+	@touch $@

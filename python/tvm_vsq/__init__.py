@@ -1,0 +1,24 @@
+"""Per-vector scaled quantization (VS-Quant) compiled for a simulated accelerator.
+
+`compile` takes a trained network to an `Executable`, which runs, profiles, explains and saves itself.
+"""
+
+from tvm_vsq.api import compile, quantize_model, tune
+from tvm_vsq.errors import VsqError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize import QuantConfig
+from tvm_vsq.runtime import Executable, Profile, load
+from tvm_vsq.schedule import Database
+
+__all__ = [
+    "Database",
+    "Executable",
+    "HardwareConfig",
+    "Profile",
+    "QuantConfig",
+    "VsqError",
+    "compile",
+    "load",
+    "quantize_model",
+    "tune",
+]

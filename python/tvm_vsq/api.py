@@ -1,0 +1,132 @@
+"""The public functions: each one is a few phases in a row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from rich.progress import Progress
+from tvm.ir import IRModule
+
+from tvm_vsq.build import build_executable, workloads_of
+from tvm_vsq.errors import CalibrationError, ConfigError
+from tvm_vsq.frontend import import_model
+from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.isa import layout_of
+from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.runtime import Executable
+from tvm_vsq.schedule import Database, Record, resolve_database
+from tvm_vsq.tune import random_calibration, tune_workloads
+
+Target = str | os.PathLike[str] | HardwareConfig
+Quant = str | QuantConfig | None
+
+
+def compile(
+    model: Any,
+    target: Target = "vsq-accel",
+    *,
+    example_inputs: Any = None,
+    quant: Quant = None,
+    calibration: Any = None,
+    schedules: str | os.PathLike[str] | Database = "auto",
+) -> Executable:
+    """Quantize a trained network and compile it for an accelerator.
+
+    model: torch.nn.Module (with example_inputs), torch.export.ExportedProgram, or a Relax IRModule in fp32.
+    target: name of a shipped accelerator, path of a YAML file, or a HardwareConfig.
+    quant: the paper's W/A/ws/as notation, for example "4/4/4/4", or a QuantConfig. Default: the target's own widths.
+    calibration: sample inputs, samples along axis 0; what is measured on them fixes the activations' coarse scales.
+    schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its path.
+
+    Raises a VsqError that names what is wrong: ConfigError (target, quant), ModelError, CalibrationError,
+    QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad).
+    """
+    hardware = _resolve_target(target)
+    database = resolve_database(schedules, hardware)
+    quantized = _quantize(model, hardware, example_inputs, quant, calibration)
+    return build_executable(quantized, hardware, database)
+
+
+def quantize_model(
+    model: Any,
+    target: Target = "vsq-accel",
+    *,
+    example_inputs: Any = None,
+    quant: Quant = None,
+    calibration: Any = None,
+) -> IRModule:
+    """The first half of `compile`: a Relax module with vsq.quantize / vsq.dequantize around its layers.
+
+    It can be read, run on the CPU as fake-quant, or given to `tvm.compile(module, target="vsq-accel")`.
+    Arguments and errors are those of `compile`.
+    """
+    return _quantize(model, _resolve_target(target), example_inputs, quant, calibration)
+
+
+def tune(
+    model: Any,
+    target: Target = "vsq-accel",
+    *,
+    trials: int = 64,
+    example_inputs: Any = None,
+    database: str | os.PathLike[str] | Database | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Database:
+    """Search the schedules of every distinct layer of `model` for the fewest simulated cycles.
+
+    trials: schedules measured for each layer; candidates that do not fit are never among them.
+    database: where to start from. A path is extended if it exists, and written after every layer.
+    Schedules depend on shapes alone, so no calibration data are needed.
+
+    Returns the database, to be given to `compile(schedules=...)`. Raises the errors of `compile`.
+    """
+    if trials < 1:
+        raise ConfigError(f"trials={trials}: at least one schedule must be measured for each layer")
+    hardware = _resolve_target(target)
+    start, save = _open_database(database)
+    canonical = import_model(model, example_inputs)
+    quantized = quantize(
+        canonical, QuantConfig.of_hardware(hardware), hardware, random_calibration(canonical, seed)
+    )
+    layers = workloads_of(quantized, hardware)
+    distinct = len({workload.key for _, workload in layers})
+    with Progress(disable=not progress) as bar:
+        task = bar.add_task(f"tuning {distinct} layers for {hardware.name}", total=distinct)
+
+        def done(layer: str, record: Record, current: Database) -> None:
+            bar.advance(task)
+            bar.log(f"{layer}: {record.default_cycles:,} -> {record.cycles:,} cycles ({record.trials} trials)")
+            save(current)
+
+        return tune_workloads(layers, hardware, start, trials=trials, seed=seed, done=done)
+
+
+def _resolve_target(target: Target) -> HardwareConfig:
+    hardware = load_hardware(target)
+    layout_of(hardware)  # refuses a config whose instructions do not fit their words
+    return hardware
+
+
+def _quantize(model: Any, hardware: HardwareConfig, example_inputs: Any, quant: Quant, calibration: Any) -> IRModule:
+    if calibration is None:
+        raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
+    if quant is None:
+        config = QuantConfig.of_hardware(hardware)
+    elif isinstance(quant, QuantConfig):
+        config = quant
+    else:
+        config = QuantConfig.parse(quant, vector_size=hardware.vector_size)
+    config.check_hardware(hardware)
+    return quantize(import_model(model, example_inputs), config, hardware, calibration)
+
+
+def _open_database(
+    database: str | os.PathLike[str] | Database | None,
+) -> tuple[Database, Callable[[Database], None]]:
+    if database is None or isinstance(database, Database):
+        return database or Database(), lambda _: None
+    start = Database.load(database) if os.path.exists(database) else Database()
+    return start, lambda current: current.save(database)

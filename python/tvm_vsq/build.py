@@ -1,0 +1,158 @@
+"""From a quantized module to an Executable: TVM's code generation hook, pipeline and target names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import relax
+from tvm.ir import IRModule
+
+from tvm_vsq.codegen import Program, lower_region, region_workloads
+from tvm_vsq.errors import ConfigError, ModelError
+from tvm_vsq.graph import bindings, op_name
+from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
+from tvm_vsq.schedule import Database, Workload, shipped_database
+from tvm_vsq.transform import explain, legalize_reference, quantized_phases, run_phases
+from tvm_vsq.transform.partition import CODEGEN
+
+_HOST = "llvm"
+
+
+def build_executable(quantized: IRModule, hardware: HardwareConfig, database: Database) -> Executable:
+    """Compile a fake-quantized module (`quantize.quantize`) for the simulator."""
+    built = tvm.compile(quantized, target=_HOST, relax_pipeline=accelerator_pipeline(hardware, database))
+    return Executable(built, reference=lambda: build_reference(quantized, hardware))
+
+
+def build_reference(quantized: IRModule, hardware: HardwareConfig) -> Any:
+    """The same integer layers as plain TensorIR on the CPU; a Relax executable."""
+    fused = run_phases(quantized, quantized_phases(hardware)[:1])
+    return tvm.compile(legalize_reference(fused), target=_HOST, relax_pipeline=_host_pipeline())
+
+
+def accelerator_pipeline(hardware: HardwareConfig, database: Database) -> tvm.transform.Pass:
+    """Everything from the quantized module to what the Relax VM runs: phases, code generation, TVM's own passes."""
+
+    def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
+        _require_quantized(module)
+        partitioned = run_phases(module, quantized_phases(hardware))
+        generated = _generate(partitioned, hardware, database)
+        return _host_pipeline()(generated)
+
+    return tvm.transform.module_pass(run, opt_level=0, name=CODEGEN)
+
+
+def _host_pipeline() -> tvm.transform.Pass:
+    """What TVM does with the operators that stay on the CPU: fuse, lower, plan memory."""
+    return tvm.transform.Sequential([relax.pipeline.zero_pipeline(), relax.pipeline.default_build_pipeline()])
+
+
+def workloads_of(quantized: IRModule, hardware: HardwareConfig) -> list[tuple[str, Workload]]:
+    """(layer name, workload) of every accelerator layer, in program order."""
+    partitioned = run_phases(quantized, quantized_phases(hardware))
+    return [pair for region in _regions(partitioned) for pair in region_workloads(region, hardware)]
+
+
+def _generate(module: IRModule, hardware: HardwareConfig, database: Database) -> IRModule:
+    """Replace every region by calls of one runtime module that holds all programs."""
+    programs: list[Program] = []
+    compiled: list[Any] = []
+
+    def generate(functions: Any, _options: Any, _constants: Any) -> list[Any]:
+        programs.extend(lower_region(function, hardware, database) for function in functions)
+        metadata = _metadata(module, hardware, programs)
+        native_programs = [program.to_native() for program in programs]
+        compiled.append(native.create_module(hardware.sim_params(), native_programs, metadata.model_dump_json()))
+        return compiled
+
+    with _hook(generate):
+        module = relax.transform.RunCodegen()(module)
+    # The weights live in the runtime module; TVM would export them a second time.
+    return module.without_attr("const_name_to_constant")
+
+
+class _hook:  # noqa: N801
+    """RunCodegen finds its code generator by a global name; it is ours only for the length of a `with`."""
+
+    def __init__(self, generate: Callable[..., list[Any]]) -> None:
+        self._generate = generate
+
+    def __enter__(self) -> None:
+        tvm_ffi.register_global_func(f"relax.ext.{CODEGEN}", self._generate, override=True)
+
+    def __exit__(self, *_error: object) -> None:
+        tvm_ffi.register_global_func(f"relax.ext.{CODEGEN}", _outside, override=True)
+
+
+def _outside(*_arguments: Any) -> list[Any]:
+    raise ModelError("regions for the accelerator are compiled by tvm_vsq.compile or tvm.compile(module, target=...)")
+
+
+def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program]) -> Metadata:
+    inputs = [
+        TensorSpec(name=p.name, shape=tuple(int(n) for n in p.ty.shape), dtype=str(p.ty.dtype).removeprefix("T."))
+        for p in module["main"].params
+    ]
+    return Metadata(
+        hardware=hardware,
+        inputs=tuple(inputs),
+        placements=tuple(Placement(**asdict(row)) for row in explain(module)),
+        layers=tuple(LayerInfo(**asdict(layer)) for program in programs for layer in program.layers),
+    )
+
+
+def _regions(module: IRModule) -> list[relax.Function]:
+    functions = [function for _, function in module.functions_items()]
+    return [f for f in functions if isinstance(f, relax.Function) and f.attrs and f.attrs.get("Codegen") == CODEGEN]
+
+
+def _require_quantized(module: IRModule) -> None:
+    if not any(op_name(binding.value) == "vsq.quantize" for binding in bindings(module["main"])):
+        raise ModelError("the module is not quantized: use tvm_vsq.quantize_model first, or tvm_vsq.compile for both")
+
+
+def register_with_tvm() -> None:
+    """Let `tvm.compile(quantized_module, target="vsq-accel")` work, for every shipped accelerator.
+
+    The targets become TVM target tags. TVM's "default" pipeline asks the target for one of its own only if it is a GPU, so
+    it is wrapped: for our targets it is ours, for all others what it was. "vsq_accel" names ours explicitly.
+    """
+    for name in list_targets():
+        # A target does not remember its tag, so its name is among its keys.
+        tvm.target.register_tag(name, {"kind": _HOST, "keys": [CODEGEN, name, "cpu"]}, True)
+    pipelines = relax.pipeline.PIPELINE_MAP
+    if CODEGEN in pipelines:
+        return
+    stock = pipelines["default"]
+
+    def ours() -> tvm.transform.Pass:
+        return tvm.transform.module_pass(lambda module, _: _pipeline_of(_current_target())(module), opt_level=0, name=CODEGEN)
+
+    def default() -> tvm.transform.Pass:
+        def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
+            target = _current_target()
+            return (stock() if target is None else _pipeline_of(target))(module)
+
+        return tvm.transform.module_pass(run, opt_level=0, name="default")
+
+    pipelines[CODEGEN] = ours
+    pipelines["default"] = default
+
+
+def _current_target() -> str | None:
+    """Name of the accelerator that TVM's current target stands for, if it is one of ours."""
+    target = tvm.target.Target.current(allow_none=True)
+    names = [] if target is None or CODEGEN not in target.keys else [str(key) for key in target.keys]
+    return next((name for name in names if name in list_targets()), None)
+
+
+def _pipeline_of(target: str | None) -> tvm.transform.Pass:
+    if target is None:
+        raise ConfigError(f"the pipeline '{CODEGEN}' needs an accelerator as target: {', '.join(list_targets())}")
+    hardware = load_hardware(target)
+    return accelerator_pipeline(hardware, shipped_database(hardware))

@@ -1,0 +1,186 @@
+"""The command line: a thin skin over the Python API."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tvm_vsq.errors import InputError, VsqError
+
+if TYPE_CHECKING:
+    from tvm_vsq.runtime import Executable
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator.")
+target_app = typer.Typer(no_args_is_help=True, help="The shipped accelerators.")
+app.add_typer(target_app, name="target")
+
+ModelPath = Annotated[Path, typer.Argument(help="A torch.export .pt2 file, or a Relax module as .json.")]
+Artifact = Annotated[Path, typer.Argument(help="A .so file written by `tvm-vsq compile`.")]
+Target = Annotated[str, typer.Option(help="Name of a shipped accelerator, or the path of a YAML file.")]
+Quant = Annotated[str | None, typer.Option(help="W/A/ws/as, for example 4/4/4/4. Default: the target's own widths.")]
+Schedules = Annotated[str, typer.Option(help="auto (shipped and matching), default (none), or a database file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _print(data: Any, text: str, as_json: bool) -> None:
+    print(json.dumps(data, indent=2) if as_json else text)
+
+
+def _read_model(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"there is no model file '{path}'")
+    if path.suffix == ".pt2":
+        import torch
+
+        try:
+            return torch.export.load(path)
+        except Exception as error:
+            raise InputError(f"'{path}' is not a torch.export archive: {error}") from None
+    if path.suffix == ".json":
+        import tvm
+
+        try:
+            return tvm.ir.load_json(path.read_text(encoding="utf-8"))
+        except Exception as error:
+            raise InputError(f"'{path}' is not a TVM module in JSON: {error}") from None
+    raise InputError(f"cannot read '{path}': the suffix must be .pt2 (torch.export.save) or .json (tvm.ir.save_json)")
+
+
+def _read_arrays(path: Path) -> list[Any]:
+    import numpy as np
+
+    if not path.is_file():
+        raise InputError(f"there is no array file '{path}'")
+    try:
+        data = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{path}' is not a .npy or .npz file: {error}") from None
+    return [data] if isinstance(data, np.ndarray) else [data[name] for name in data.files]
+
+
+def _calibration(path: Path) -> Any:
+    arrays = _read_arrays(path)
+    return arrays[0] if len(arrays) == 1 else [tuple(sample) for sample in zip(*arrays, strict=True)]
+
+
+def _load(path: Path) -> Executable:
+    from tvm_vsq import load
+
+    return load(path)
+
+
+@app.command("compile")
+def compile_command(
+    model: ModelPath,
+    calibration: Annotated[Path, typer.Option(help="Sample inputs, samples along axis 0: .npy, or .npz with one array an input.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .so file to write.")],
+    target: Target = "vsq-accel",
+    quant: Quant = None,
+    schedules: Schedules = "auto",
+    as_json: Json = False,
+) -> None:
+    """Quantize MODEL and compile it for an accelerator."""
+    from tvm_vsq import compile as compile_model
+
+    exe = compile_model(
+        _read_model(model), target, quant=quant, calibration=_calibration(calibration), schedules=schedules
+    )
+    exe.save(output)
+    layers = exe.metadata.layers
+    data = {"output": str(output), "target": exe.hardware.name, "quant": exe.hardware.notation, "layers": len(layers)}
+    _print(data, f"wrote {output}: {len(layers)} layers on {exe.hardware.name} {exe.hardware.notation}", as_json)
+
+
+@app.command()
+def profile(
+    artifact: Artifact,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="One sample: .npy, or .npz with one array an input. Default: zeros.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the table as a page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run one inference of ARTIFACT and report cycles and energy per layer."""
+    import numpy as np
+
+    exe = _load(artifact)
+    zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
+    result = exe.profile(*(zeros if input_file is None else _read_arrays(input_file)))
+    if html is not None:
+        result.to_html(html)
+    _print(result.to_dict(), str(result), as_json)
+
+
+@app.command()
+def explain(artifact: Artifact, as_json: Json = False) -> None:
+    """List every operator of ARTIFACT, where it runs and why."""
+    rows = _load(artifact).explain()
+    _print([row.model_dump() for row in rows], str(rows), as_json)
+
+
+@app.command()
+def disasm(artifact: Artifact, as_json: Json = False) -> None:
+    """Print every instruction of ARTIFACT with the layer it came from."""
+    text = _load(artifact).disassemble()
+    _print(text.splitlines(), text.rstrip("\n"), as_json)
+
+
+@app.command()
+def tune(
+    model: ModelPath,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Database to write; an existing one is extended.")],
+    target: Target = "vsq-accel",
+    trials: Annotated[int, typer.Option(min=1, help="Schedules measured for each distinct layer.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Search the schedules of MODEL's layers for the fewest simulated cycles."""
+    from tvm_vsq import tune as tune_model
+
+    database = tune_model(_read_model(model), target, trials=trials, seed=seed, database=output, progress=not as_json)
+    rows = [record.model_dump() for record in database.records]
+    lines = [f"{record.cycles:>10,} cycles  {record.workload}" for record in database.records]
+    _print(rows, "\n".join([*lines, f"wrote {output}"]), as_json)
+
+
+@target_app.command("list")
+def target_list(as_json: Json = False) -> None:
+    """List the shipped accelerators."""
+    from tvm_vsq.hardware import list_targets, load_hardware
+
+    configs = [load_hardware(name) for name in list_targets()]
+    rows = [{"name": c.name, "quant": c.notation, "vector_size": c.vector_size, "macs_per_cycle": c.macs_per_cycle} for c in configs]
+    lines = [f"{c.name:20} {c.notation:10} V={c.vector_size:<3} {c.macs_per_cycle} MACs/cycle" for c in configs]
+    _print(rows, "\n".join(lines), as_json)
+
+
+@target_app.command("show")
+def target_show(name: Annotated[str, typer.Argument(help="Name or YAML path.")], as_json: Json = False) -> None:
+    """Show every field of an accelerator, and the sizes that follow from them."""
+    import yaml
+
+    from tvm_vsq.hardware import load_hardware
+    from tvm_vsq.isa import widths
+
+    hardware = load_hardware(name)
+    derived = {"entry_bits": hardware.entry_bits, "depths": hardware.depths, "field_widths": widths(hardware)}
+    data = {**hardware.model_dump(), "derived": derived}
+    _print(data, yaml.safe_dump(data, sort_keys=False).rstrip("\n"), as_json)
+
+
+def main() -> None:
+    """Entry point: errors of the product become one message and exit code 1."""
+    try:
+        app()
+    except VsqError as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {error}", markup=True, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

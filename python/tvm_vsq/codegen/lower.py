@@ -1,0 +1,86 @@
+"""TensorIR of a scheduled layer -> Nest: run TVM's lowering, then read the leaves as affine copies and
+micro-op nests.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import tvm
+from tvm import s_tir, tirx
+
+from tvm_vsq.codegen.leaf import LeafReader
+from tvm_vsq.codegen.nest import Buffer, Loop, Nest, Node
+from tvm_vsq.errors import ProgramError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule import Knobs, Workload, schedule_layer
+
+# Buffers stay multi-dimensional (no FlattenBuffer): each axis of a copy keeps its own index, from which
+# padding follows.
+PASSES = (
+    s_tir.transform.PlanAndUpdateBufferAllocationLocation,
+    s_tir.transform.ConvertBlocksToOpaque,
+    s_tir.transform.CompactBufferAllocation,
+    s_tir.transform.LowerMatchBuffer,
+    s_tir.transform.LowerOpaqueBlock,
+    tirx.transform.StmtSimplify,
+)
+_LANE_AXES = {"wgt": 2, "par": 2, "acc": 1, "inp": 1, "out": 1}
+
+
+@lru_cache(maxsize=256)
+def lower_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> Nest:
+    """The loop nest of one layer. ProgramError if the TensorIR holds something that has no instruction."""
+    module = tvm.transform.Sequential([make() for make in PASSES])(schedule_layer(work, knobs, hardware))
+    return _Reader().read(module["main"].body)
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.leaves = LeafReader()
+        self.buffers: list[Buffer] = []
+        self.loops = 0
+
+    def read(self, body: Any) -> Nest:
+        nodes = self._nodes(body)
+        return Nest(tuple(self.buffers), nodes, self.loops)
+
+    def _nodes(self, stmt: Any) -> tuple[Node, ...]:
+        kind = type(stmt).__name__
+        if kind == "SeqStmt":
+            return tuple(node for child in stmt.seq for node in self._nodes(child))
+        if kind == "AllocBuffer":
+            self._allocate(stmt.buffer)
+            return self._nodes(stmt.body) if getattr(stmt, "body", None) is not None else ()
+        if kind in ("Evaluate", "BufferStore"):
+            return self._leaf([], stmt)
+        if kind != "For":
+            raise ProgramError(
+                f"lowered TensorIR holds a {kind}, which has no instruction; this schedule is not supported"
+            )
+        loops, inner = [], stmt
+        while type(inner).__name__ == "For":
+            loops.append(inner)
+            inner = inner.body
+        if type(inner).__name__ in ("Evaluate", "BufferStore"):
+            return self._leaf(loops, inner)
+        number = self.leaves.enter(stmt.loop_var, self.loops)
+        self.loops += 1
+        return (Loop(number, int(stmt.extent), self._nodes(stmt.body)),)
+
+    def _leaf(self, loops: list[Any], stmt: Any) -> tuple[Node, ...]:
+        if type(stmt).__name__ == "Evaluate" and not isinstance(stmt.value, tvm.ir.Call):
+            return ()
+        return (self.leaves.read(loops, stmt),)
+
+    def _allocate(self, buffer: Any) -> None:
+        scope = buffer.scope() if callable(buffer.scope) else buffer.scope
+        scratchpad = str(scope).removeprefix("local.")
+        shape = [int(extent) for extent in buffer.shape]
+        lanes = _LANE_AXES[scratchpad]
+        # A wide result replaces its accumulator: int32 in the accumulator scratchpad is no buffer of its own.
+        alias = scratchpad == "acc" and str(buffer.dtype) == "int32"
+        entries = self.leaves.declare(buffer, scratchpad, shape, lanes, alias)
+        if not alias:
+            self.buffers.append(Buffer(str(buffer.name), scratchpad, entries))

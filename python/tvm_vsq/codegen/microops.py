@@ -1,0 +1,71 @@
+"""Fold a micro-op loop nest into GEMM instructions: two hardware loops over a list of micro-ops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = tuple[int, int, int]
+"""(acc, inp, wgt): entries or steps."""
+
+
+@dataclass(frozen=True)
+class MicroLoop:
+    """`extent` iterations, each `step` further."""
+
+    extent: int
+    step: Vector
+
+
+@dataclass(frozen=True)
+class MicroProgram:
+    """One GEMM: `offsets` (acc, inp, wgt) int64 [micro-ops, 3], repeated by two loops."""
+
+    outer: MicroLoop
+    inner: MicroLoop
+    offsets: npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=1024)
+def fold_loops(loops: tuple[MicroLoop, ...], extent_limit: int, uop_limit: int) -> tuple[MicroProgram, ...]:
+    """Instructions that together run the nest once; the order of accumulation is free, all sums being
+    integers.
+
+    The two loops with the most iterations become hardware loops, so that the list of micro-ops, which has to
+    be loaded, is shortest. Nests beyond `extent_limit` iterations or `uop_limit` micro-ops are split into
+    several instructions.
+    """
+    joined = _join([loop for loop in loops if loop.extent > 1], extent_limit)
+    return tuple(_fold(joined, (0, 0, 0), extent_limit, uop_limit))
+
+
+def _join(loops: list[MicroLoop], limit: int) -> list[MicroLoop]:
+    """Make one loop of two wherever the outer one continues the inner one's steps."""
+    for outer, inner in permutations(loops, 2):
+        continues = all(a == inner.extent * b for a, b in zip(outer.step, inner.step, strict=True))
+        if continues and outer.extent * inner.extent <= limit:
+            rest = [loop for loop in loops if loop is not outer and loop is not inner]
+            return _join([*rest, MicroLoop(outer.extent * inner.extent, inner.step)], limit)
+    return loops
+
+
+def _fold(loops: list[MicroLoop], base: Vector, limit: int, uop_limit: int) -> Iterator[MicroProgram]:
+    unit = MicroLoop(1, (0, 0, 0))
+    outer, inner, *rest = [*sorted(loops, key=lambda loop: -loop.extent), unit, unit]
+    if outer.extent > limit:
+        for start in range(0, outer.extent, limit):
+            acc, inp, wgt = (b + start * s for b, s in zip(base, outer.step, strict=True))
+            piece = MicroLoop(min(limit, outer.extent - start), outer.step)
+            yield from _fold([piece, inner, *rest], (acc, inp, wgt), limit, uop_limit)
+        return
+    offsets = np.array([base], dtype=np.int64)
+    for loop in rest:
+        steps = np.arange(loop.extent, dtype=np.int64)[:, None] * np.array(loop.step, dtype=np.int64)
+        offsets = (offsets[:, None] + steps[None]).reshape(-1, 3)
+    for start in range(0, len(offsets), uop_limit):
+        yield MicroProgram(outer, inner, offsets[start : start + uop_limit])

@@ -1,0 +1,103 @@
+"""The canonical form: the passes that lead to it, in order, and the checks before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import IRModule
+
+from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.fold_batchnorm import fold_batchnorm
+from tvm_vsq.frontend.layers import layer_names
+from tvm_vsq.frontend.sink_permutes import sink_permutes
+from tvm_vsq.frontend.sink_reshapes import sink_reshapes
+from tvm_vsq.graph import (
+    Rebuilder,
+    bindings,
+    constant_array,
+    definitions,
+    dtype_of,
+    is_constant,
+    op_name,
+    replace_main,
+)
+
+
+def canonicalize(module: IRModule) -> IRModule:
+    """Bring a checked straight-line module into the form `import_model` promises.
+
+    Raises ModelError for inputs that are not static float32 tensors and weights that are not finite.
+    """
+    _check_inputs(module)
+    for step in _STEPS:
+        module = step(module)
+    _check_weights(module)
+    return module
+
+
+def _one_block(module: IRModule) -> IRModule:
+    return replace_main(module, Rebuilder(module["main"]).run())
+
+
+def _tidy(module: IRModule) -> IRModule:
+    passes = [relax.transform.CanonicalizeBindings(), relax.transform.DeadCodeElimination()]
+    return tvm.transform.Sequential(passes)(module)
+
+
+_STEPS: list[Callable[[IRModule], IRModule]] = [
+    _one_block,
+    relax.transform.FoldConstant(),
+    fold_batchnorm,
+    _tidy,
+    sink_reshapes,
+    relax.transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "OHWI"]}),
+    relax.transform.FoldConstant(),
+    sink_permutes,
+    relax.transform.FoldConstant(),
+    _tidy,
+]
+
+
+def _check_inputs(module: IRModule) -> None:
+    for param in module["main"].params:
+        if not isinstance(param.ty, relax.TensorType):
+            raise ModelError(f"input '{param.name}' is not a tensor; 'main' may only take tensors")
+        if not isinstance(param.ty.shape, relax.ShapeExpr) or not all(
+            isinstance(e, tvm.tirx.IntImm) for e in param.ty.shape
+        ):
+            raise ModelError(
+                f"input '{param.name}' has a dynamic shape {param.ty.shape}; give every dimension a number"
+            )
+        if dtype_of(param) != "float32":
+            raise ModelError(
+                f"input '{param.name}' is {dtype_of(param) or 'of unknown dtype'}; inputs must be float32"
+            )
+    body = module["main"].body.body
+    fields = body.ty.fields if isinstance(body.ty, relax.TupleType) else [body.ty]
+    if not all(isinstance(field, relax.TensorType) for field in fields):
+        raise ModelError("'main' must return a tensor or a tuple of tensors")
+
+
+def _check_weights(module: IRModule) -> None:
+    names = layer_names(module)
+    values = definitions(module["main"])
+    for variable, name in names.items():
+        weight = values[variable].args[1]
+        if is_constant(weight):
+            _check_constant(weight, f"the weights of layer '{name}'")
+    for binding in bindings(module["main"]):
+        if op_name(binding.value) == "relax.add":
+            for position, operand in enumerate(binding.value.args):
+                other = binding.value.args[1 - position]
+                if is_constant(operand) and other in names:
+                    _check_constant(operand, f"the bias of layer '{names[other]}'")
+
+
+def _check_constant(expr: relax.Expr, what: str) -> None:
+    if dtype_of(expr) != "float32":
+        raise ModelError(f"{what} are {dtype_of(expr)}; weights must be float32")
+    if not np.isfinite(constant_array(expr)).all():
+        raise ModelError(f"{what} hold NaN or infinite values (batch norm is folded in); load finite weights")

@@ -1,0 +1,146 @@
+"""PyTorch modules and exported programs, through TVM's importer."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.utils._pytree import tree_leaves
+from tvm.ir import IRModule
+from tvm.relax.frontend.torch import from_exported_program as tvm_from_exported_program
+
+from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.layers import bind_parameters
+
+
+def is_module(model: Any) -> bool:
+    """Whether `model` is a torch.nn.Module."""
+    return isinstance(model, torch.nn.Module)
+
+
+def is_exported_program(model: Any) -> bool:
+    """Whether `model` is a torch.export.ExportedProgram."""
+    return isinstance(model, ExportedProgram)
+
+
+def from_module(model: torch.nn.Module, example_inputs: Any) -> IRModule:
+    """Export an eval-mode copy of `model` at the shapes of `example_inputs` and import it."""
+    inputs = _as_tuple(example_inputs, type(model).__name__)
+    frozen = copy.deepcopy(model).eval()
+    _check_tensors(dict(frozen.named_parameters()), dict(frozen.named_buffers()))
+    try:
+        with torch.no_grad():
+            program = torch.export.export(frozen, inputs)
+    except Exception as error:
+        raise ModelError(
+            f"torch.export cannot export {type(model).__name__}: {_first_line(error)}; check that the model "
+            f"runs on example_inputs and has no data-dependent control flow"
+        ) from error
+    return from_exported_program(program)
+
+
+def from_exported_program(program: ExportedProgram) -> IRModule:
+    """Import `program`; layers are named after the parameter that holds their weights."""
+    signature = program.graph_signature
+    _check_eval_mode(program)
+    parameters = {name: program.state_dict[name] for name in signature.parameters}
+    buffers = {name: program.state_dict[name] for name in signature.buffers if name in program.state_dict}
+    _check_tensors(parameters, buffers)
+    _check_inputs(program)
+    _check_outputs(program)
+    try:
+        module = tvm_from_exported_program(
+            program, keep_params_as_input=True, unwrap_unit_return_tuple=program.call_spec.out_spec.is_leaf()
+        )
+    except Exception as error:
+        raise ModelError(
+            f"TVM's PyTorch importer does not take this model: {_first_line(error)}; replace the operator "
+            "it names"
+        ) from error
+    qualified = {
+        spec.arg.name: str(spec.target) for spec in signature.input_specs if spec.kind is InputKind.PARAMETER
+    }
+    return bind_parameters(module, qualified)
+
+
+def _as_tuple(example_inputs: Any, model: str) -> tuple[torch.Tensor, ...]:
+    if example_inputs is None:
+        raise ModelError(
+            f"{model} is a torch.nn.Module, whose input shapes are not known: pass example_inputs=(tensor, "
+            "...)"
+        )
+    inputs = tuple(example_inputs) if isinstance(example_inputs, tuple | list) else (example_inputs,)
+    tensors = []
+    for index, value in enumerate(inputs):
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise ModelError(
+                f"example_inputs[{index}] must be a tensor, not {type(value).__name__}"
+            ) from None
+        if tensor.dtype != torch.float32:
+            raise ModelError(
+                f"example_inputs[{index}] is {str(tensor.dtype).removeprefix('torch.')}; inputs must be "
+                "float32"
+            )
+        tensors.append(tensor)
+    return tuple(tensors)
+
+
+def _check_tensors(parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]) -> None:
+    for name, tensor in {**parameters, **buffers}.items():
+        is_parameter = name in parameters
+        if tensor.dtype != torch.float32 and (is_parameter or tensor.is_floating_point()):
+            kind = "parameter" if is_parameter else "buffer"
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            raise ModelError(f"{kind} '{name}' is {dtype}; weights must be float32, call model.float() first")
+        # buffers may hold -inf on purpose (attention masks); parameters may not
+        if (is_parameter and not torch.isfinite(tensor).all()) or torch.isnan(tensor).any():
+            raise ModelError(f"'{name}' holds NaN or infinite values; load finite weights")
+
+
+def _check_eval_mode(program: ExportedProgram) -> None:
+    for node in program.graph.nodes:
+        for position, argument in enumerate(getattr(getattr(node.target, "_schema", None), "arguments", ())):
+            given = node.args[position] if position < len(node.args) else node.kwargs.get(argument.name)
+            if argument.name in ("train", "training") and given is True:
+                raise ModelError(
+                    f"'{node.name}' was exported in training mode; call model.eval() before torch.export"
+                )
+
+
+def _check_inputs(program: ExportedProgram) -> None:
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    for name in program.graph_signature.user_inputs:
+        value = values.get(str(name))
+        if not isinstance(value, torch.Tensor):
+            raise ModelError(
+                f"input '{name}' is not a tensor; wrap the model so that its inputs are tensors only"
+            )
+        if any(not isinstance(extent, int) for extent in value.shape):
+            raise ModelError(
+                f"input '{name}' has a dynamic shape {tuple(value.shape)}; export without dynamic_shapes"
+            )
+        if value.dtype != torch.float32:
+            dtype = str(value.dtype).removeprefix("torch.")
+            raise ModelError(f"input '{name}' is {dtype}; inputs must be float32")
+
+
+def _check_outputs(program: ExportedProgram) -> None:
+    spec = program.call_spec.out_spec
+    is_flat = spec.is_leaf() or (
+        spec.type in (tuple, list) and all(child.is_leaf() for child in spec.children())
+    )
+    if not is_flat or not tree_leaves(program.graph_signature.user_outputs):
+        raise ModelError(
+            "the model must return a tensor or a tuple of tensors; wrap it in a module that does"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in re.split(r"[\r\n]+", str(error)) if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

@@ -1,0 +1,50 @@
+"""Chooses the importer for a model by its type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm.ir import IRModule
+
+from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.canonical import canonicalize
+from tvm_vsq.frontend.from_relax import from_relax
+
+
+def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> IRModule:
+    """The canonical fp32 inference graph of `model`.
+
+    model: a torch.nn.Module (with example_inputs; it is copied and put into eval mode, never changed), a
+        torch.export.ExportedProgram, or a Relax IRModule with the single function "main".
+    example_inputs: for a torch.nn.Module, the tensor or the tuple of tensors it is called with; their shapes
+        and dtypes become the shapes and dtypes of the compiled network.
+
+    The result has one function "main": its parameters are the user's inputs (static shapes, float32), weights
+    are constants, batch norm is folded, convolutions are NHWC with OHWI weights, and the result is a tensor
+    or a tuple of tensors in the user's own layout. `layer_names` reads the names of its layers.
+
+    Raises ModelError naming the parameter, input or layer at fault.
+    """
+    if isinstance(model, IRModule):
+        return canonicalize(from_relax(model))
+    torch_importer = _torch_importer(model)
+    if torch_importer is not None:
+        return canonicalize(torch_importer(model, example_inputs))
+    raise ModelError(
+        f"cannot import a {type(model).__module__}.{type(model).__qualname__}; give a torch.nn.Module with "
+        f"example_inputs, a torch.export.ExportedProgram or a Relax IRModule"
+    )
+
+
+def _torch_importer(model: Any) -> Any:
+    # torch takes seconds to import: only a caller who has it loaded can hold one of its objects
+    import sys
+
+    if "torch" not in sys.modules:
+        return None
+    from tvm_vsq.frontend.from_torch import from_exported_program, from_module, is_exported_program, is_module
+
+    if is_module(model):
+        return from_module
+    return (lambda program, _inputs: from_exported_program(program)) if is_exported_program(model) else None

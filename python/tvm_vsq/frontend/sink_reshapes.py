@@ -1,0 +1,71 @@
+"""Moves reshapes that flatten leading axes past linear layers, so that neighbouring layers meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+from tvm.ir import Call, IRModule, Var
+
+from tvm_vsq.frontend.elementwise import BINARY, UNARY
+from tvm_vsq.graph import Rebuilder, is_constant, op_name, replace_main, static_shape
+
+
+def sink_reshapes(module: IRModule) -> IRModule:
+    """`op(reshape(x))` becomes `reshape(op(x))` where the reshape keeps the last axis.
+
+    TVM's importer flattens [B, T, C] to [B*T, C] around every linear layer; afterwards the layers of an MLP
+    follow each other directly, and the reshapes that cancel are gone.
+    """
+    return replace_main(module, _SinkReshapes(module["main"]).run())
+
+
+class _SinkReshapes(Rebuilder):
+    def rewrite(self, var: Var, value: Any) -> Any:
+        name = op_name(value)
+        if name == "relax.reshape":
+            return self._merge(value)
+        if name not in UNARY and name not in BINARY and name != "relax.matmul":
+            return value
+        inner = [self._before_reshape(arg) for arg in value.args]
+        moved = self._operands(name, value, inner)
+        if moved is None:
+            return value
+        result = self.emit(Call(value.op, moved, value.attrs))
+        return relax.op.reshape(result, static_shape(var))
+
+    def _operands(self, name: str, value: Call, inner: list[Any]) -> list[Any] | None:
+        """Operands with the reshape removed, or None if it cannot move past this call."""
+        if name in UNARY:
+            return None if inner[0] is None else [inner[0], *value.args[1:]]
+        if name == "relax.matmul":
+            weight = value.args[1]
+            is_linear = is_constant(weight) and len(weight.ty.shape) == 2
+            return [inner[0], weight] if is_linear and inner[0] is not None else None
+        sources = [source for source in inner if source is not None]
+        if len(sources) == 2:
+            same = static_shape(sources[0]) == static_shape(sources[1])
+            return sources if same and static_shape(value.args[0]) == static_shape(value.args[1]) else None
+        if len(sources) == 1:
+            other = value.args[0] if inner[0] is None else value.args[1]
+            # only a vector along the last axis broadcasts the same before and after
+            if is_constant(other) and len(other.ty.shape) <= 1:
+                return [
+                    arg if source is None else source for arg, source in zip(value.args, inner, strict=True)
+                ]
+        return None
+
+    def _before_reshape(self, arg: Any) -> Any:
+        """What `arg` reshapes, if the reshape keeps the last axis and at least two axes; else None."""
+        call = self.value_of(arg)
+        if op_name(call) != "relax.reshape":
+            return None
+        before, after = static_shape(call.args[0]), static_shape(arg)
+        return call.args[0] if min(len(before), len(after)) >= 2 and before[-1] == after[-1] else None
+
+    def _merge(self, value: Call) -> Any:
+        """A reshape of a reshape is one; a reshape to the same shape is none."""
+        source = self.value_of(value.args[0])
+        x = source.args[0] if op_name(source) == "relax.reshape" else value.args[0]
+        target = tuple(int(extent) for extent in value.args[1])
+        return x if static_shape(x) == target else relax.op.reshape(x, target)

@@ -1,0 +1,126 @@
+"""What one operation costs in a process technology, each number with its source."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware.config import targets_directory
+from tvm_vsq.hardware.reading import Frozen, read_mapping, validate
+
+Picojoules = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Source = Annotated[str, Field(min_length=1, description="where the numbers are printed")]
+
+
+class WidthPoint(Frozen):
+    """Energy of an arithmetic operation on operands of `bits` bits."""
+
+    bits: int = Field(ge=1, le=1024)
+    pj: Picojoules
+
+
+class CapacityPoint(Frozen):
+    """Energy of one access to a memory of `kib` KiB."""
+
+    kib: float = Field(gt=0, le=1 << 20, allow_inf_nan=False)
+    pj: Picojoules
+
+
+def _rising(
+    points: tuple[WidthPoint, ...] | tuple[CapacityPoint, ...],
+) -> tuple[WidthPoint | CapacityPoint, ...]:
+    pairs = [(point.bits if isinstance(point, WidthPoint) else point.kib, point.pj) for point in points]
+    for (size, pj), (next_size, next_pj) in pairwise(pairs):
+        if next_size <= size or next_pj <= pj:
+            raise ValueError(
+                f"size and energy must rise from point to point, but ({next_size:g}, {next_pj:g} pJ) follows "
+                f"({size:g}, {pj:g} pJ); sort the points or correct the numbers"
+            )
+    return points
+
+
+class Arithmetic(Frozen):
+    """An operation by operand width, at least two points with rising widths and energies."""
+
+    points: Annotated[tuple[WidthPoint, ...], Field(min_length=2, strict=False), AfterValidator(_rising)]
+    source: Source
+
+    def pj(self, bits: float) -> float:
+        """Energy in pJ for operands of `bits` bits, by the power law through the neighbouring points."""
+        return power_law([(point.bits, point.pj) for point in self.points], bits)
+
+
+class SramAccess(Frozen):
+    """An on-chip memory by capacity; one access moves `access_bits` bits."""
+
+    access_bits: int = Field(ge=1, le=4096)
+    points: Annotated[tuple[CapacityPoint, ...], Field(min_length=2, strict=False), AfterValidator(_rising)]
+    source: Source
+
+    def pj(self, kib: float) -> float:
+        """Energy in pJ of one access, by the power law through the neighbouring points."""
+        return power_law([(point.kib, point.pj) for point in self.points], kib)
+
+
+class DramAccess(Frozen):
+    """External memory; one access moves `access_bits` bits."""
+
+    access_bits: int = Field(ge=1, le=4096)
+    pj: Picojoules
+    source: Source
+
+
+class Technology(Frozen):
+    """A process technology: energies in pJ per operation or access."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    process_nm: int = Field(ge=1, le=1000)
+    supply_v: float = Field(gt=0, le=10, allow_inf_nan=False)
+    integer_add: Arithmetic
+    integer_multiply: Arithmetic
+    sram_access: SramAccess
+    dram_access: DramAccess
+
+
+def power_law(points: Sequence[tuple[float, float]], x: float) -> float:
+    """Interpolate linearly in log-log space; beyond the ends the first or last segment goes on.
+
+    points: (x, y) pairs, at least two, with rising x and all values positive.
+    """
+    segment = 1
+    while segment < len(points) - 1 and x > points[segment][0]:
+        segment += 1
+    (x0, y0), (x1, y1) = points[segment - 1], points[segment]
+    exponent = math.log(y1 / y0) / math.log(x1 / x0)
+    return y0 * math.pow(x / x0, exponent)
+
+
+def list_technologies() -> list[str]:
+    """Names of the shipped technology files, sorted."""
+    return sorted(path.stem for path in _directory().glob("*.yaml"))
+
+
+def load_technology(technology: str | os.PathLike[str] | Technology) -> Technology:
+    """Resolve `technology`: a Technology, the name of a shipped one, or the path of a YAML file.
+
+    Raises ConfigError if the name is unknown, the file cannot be read, or its content is refused.
+    """
+    if isinstance(technology, Technology):
+        return technology
+    text = os.fspath(technology)
+    path = Path(text) if text.endswith((".yaml", ".yml")) or os.sep in text else _directory() / f"{text}.yaml"
+    if not path.is_file():
+        known = ", ".join(list_technologies())
+        raise ConfigError(f"unknown technology '{text}'; known are {known}, or give the path of a YAML file")
+    return validate(Technology, read_mapping(path), str(path), "target_configs/technology/horowitz-45nm.yaml")
+
+
+def _directory() -> Path:
+    return targets_directory() / "technology"

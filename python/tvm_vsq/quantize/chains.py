@@ -1,0 +1,106 @@
+"""What a layer takes with it: the bias, residual and activation that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import relax
+from tvm.ir import Var
+
+from tvm_vsq.graph import (
+    bindings,
+    constant_array,
+    count_uses,
+    definitions,
+    is_constant,
+    leaves,
+    op_name,
+    static_shape,
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One layer and its epilogue in a straight-line function; variables are those of that function.
+
+    anchor: the convolution or matrix product. output: the last member, equal to the anchor if nothing
+    follows. bias: float64[K], the sum of all constant adds. residual: the tensor added, in `residual_add` as
+    operand `residual_operand`. relu: clamped at 0 from below. clip: upper bound, infinite if there is none.
+    """
+
+    anchor: Var
+    output: Var
+    bias: npt.NDArray[np.float64]
+    residual: Var | None = None
+    residual_add: Var | None = None
+    residual_operand: int = 0
+    relu: bool = False
+    clip: float = float("inf")
+
+
+def find_chains(
+    function: relax.Function, anchors: list[Var], may_add: Callable[[Var], bool]
+) -> dict[Var, Chain]:
+    """The chain of each anchor, by anchor in program order.
+
+    may_add: whether a tensor can be the residual operand of a chain. When two chains meet in an add, the
+    later layer takes it, because the other operand is complete by then.
+    """
+    finder = _Finder(function, may_add)
+    found = {anchor: finder.grow(anchor) for anchor in reversed(anchors)}
+    return {anchor: found[anchor] for anchor in anchors}
+
+
+class _Finder:
+    def __init__(self, function: relax.Function, may_add: Callable[[Var], bool]) -> None:
+        self._uses = count_uses(function)
+        self._values = definitions(function)
+        self._may_add = may_add
+        self._claimed: set[Var] = set()
+        self._reader: dict[Var, Var] = {}
+        for binding in bindings(function):
+            self._reader.update(
+                {leaf: binding.var for leaf in leaves(binding.value) if isinstance(leaf, Var)}
+            )
+
+    def grow(self, anchor: Var) -> Chain:
+        """Extend the chain while its output has a single reader of a kind it can take."""
+        chain = Chain(anchor, anchor, np.zeros(static_shape(anchor)[-1]))
+        while True:
+            self._claimed.add(chain.output)
+            reader = self._reader.get(chain.output)
+            if self._uses[chain.output] != 1 or reader is None or reader in self._claimed:
+                return chain
+            longer = self._extend(chain, reader, self._values[reader])
+            if longer is None:
+                return chain
+            chain = longer
+
+    def _extend(self, chain: Chain, reader: Var, call: Any) -> Chain | None:
+        name = op_name(call)
+        if name == "relax.nn.relu":
+            return replace(chain, relu=True, output=reader)
+        if name == "relax.clip" and float(call.args[1].value) == 0 and float(call.args[2].value) > 0:
+            return replace(chain, relu=True, clip=min(chain.clip, float(call.args[2].value)), output=reader)
+        if name != "relax.add" or chain.relu:
+            return None
+        operand = 1 if chain.output.same_as(call.args[0]) else 0
+        other = call.args[operand]
+        if is_constant(other):
+            bias = _channel_bias(constant_array(other), len(chain.bias))
+            return None if bias is None else replace(chain, bias=chain.bias + bias, output=reader)
+        fits = isinstance(other, Var) and isinstance(other.ty, relax.TensorType) and chain.residual is None
+        if not fits or static_shape(other) != static_shape(chain.output) or not self._may_add(other):
+            return None
+        return replace(chain, residual=other, residual_add=reader, residual_operand=operand, output=reader)
+
+
+def _channel_bias(array: npt.NDArray[Any], channels: int) -> npt.NDArray[np.float64] | None:
+    """A constant that only varies along the last axis, as float64[channels]; None if it varies elsewhere."""
+    if array.size not in (1, channels) or (array.ndim and array.shape[-1] != array.size):
+        return None
+    return np.broadcast_to(array.astype(np.float64).reshape(-1), (channels,))

@@ -1,0 +1,93 @@
+"""What to quantize to: element widths, vector scale widths, vector size."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware import HardwareConfig
+
+_NOTATION = re.compile(r"(\d+)/(\d+)/(\d+|-)/(\d+|-)")
+_HELP = (
+    "write W/A/ws/as: weight bits, activation bits, weight scale bits, activation scale bits, '-' for no "
+    "vector scale; for example '4/4/4/4', '4/8/6/10' or '8/8/-/-'"
+)
+_SHARED_FIELDS = (
+    "weight_bits",
+    "activation_bits",
+    "weight_scale_bits",
+    "activation_scale_bits",
+    "vector_size",
+)
+
+
+class QuantConfig(BaseModel):
+    """Number formats of a quantized network (VS-Quant, section 4).
+
+    Scale bits are None where a side has no per-vector scale: weights then have one scale per output channel,
+    activations one per tensor. `weight_order` says what weight elements are rounded against: "integer" is the
+    rounded integer scale, "paper" the floating-point scale before it is rounded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    weight_bits: int = Field(ge=2, le=8)
+    activation_bits: int = Field(ge=2, le=8)
+    weight_scale_bits: int | None = Field(ge=1, le=10)
+    activation_scale_bits: int | None = Field(ge=1, le=10)
+    vector_size: Literal[8, 16, 32, 64] = 16
+    weight_order: Literal["integer", "paper"] = "integer"
+
+    @classmethod
+    def parse(
+        cls, notation: str, *, vector_size: int = 16, weight_order: Literal["integer", "paper"] = "integer"
+    ) -> QuantConfig:
+        """Read the paper's notation, such as "4/4/4/4". Raises ConfigError that shows how it is written."""
+        match = _NOTATION.fullmatch(notation.strip()) if isinstance(notation, str) else None
+        if match is None:
+            raise ConfigError(f"quant {notation!r} is not understood: {_HELP}")
+        weight, activation, *scales = (None if text == "-" else int(text) for text in match.groups())
+        values = {
+            "weight_bits": weight,
+            "activation_bits": activation,
+            "weight_scale_bits": scales[0],
+            "activation_scale_bits": scales[1],
+            "vector_size": vector_size,
+            "weight_order": weight_order,
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(
+                f"quant {notation!r}: {first['loc'][0]}={first['input']!r} is refused: {first['msg']}; "
+                f"{_HELP}"
+            ) from None
+
+    @classmethod
+    def of_hardware(cls, hardware: HardwareConfig) -> QuantConfig:
+        """The formats `hardware` is built for."""
+        return cls.model_validate({field: getattr(hardware, field) for field in _SHARED_FIELDS})
+
+    @property
+    def notation(self) -> str:
+        """The paper's W/A/ws/as."""
+        scales = (self.weight_scale_bits, self.activation_scale_bits)
+        return f"{self.weight_bits}/{self.activation_bits}/" + "/".join(
+            "-" if s is None else str(s) for s in scales
+        )
+
+    def check_hardware(self, hardware: HardwareConfig) -> None:
+        """Raise ConfigError naming the first field in which `hardware` differs, and the remedy."""
+        for field in _SHARED_FIELDS:
+            wanted, built = getattr(self, field), getattr(hardware, field)
+            if wanted != built:
+                raise ConfigError(
+                    f"quant '{self.notation}' (vector_size={self.vector_size}) has {field}={wanted}, but "
+                    f"target '{hardware.name}' is built with {field}={built}; use "
+                    f"quant='{hardware.notation}' with vector_size={hardware.vector_size}, or a target whose "
+                    f"{field} is {wanted}"
+                )

@@ -1,0 +1,85 @@
+"""What follows the dot product in vsq.conv2d and vsq.dense: the attributes both share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from tvm_vsq.relax_ops.checks import OperatorError, attribute, integer
+
+_RANGES = {
+    "product_shift": (0, 20),
+    "product_bits": (0, 20),
+    "relu": (0, 1),
+    "res_mult": (0, (1 << 16) - 1),
+    "res_shift": (0, 62),
+    "wide": (0, 1),
+    "out_bits": (0, 8),
+    "out_scale_bits": (0, 10),
+    "out_signed": (0, 1),
+    "guard_bits": (0, 8),
+    "act_signed": (0, 1),
+    "res_signed": (0, 1),
+}
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """Scale-product rounding, post-processing and output form (docs/numerics.md, sections 4 and 5).
+
+    All numbers are integers; the flags are 0 or 1. Constructing one with a value out of range, or a
+    requantized output (wide=0) without `out_bits`, raises OperatorError naming the layer and the field.
+
+    layer: the source layer's name, for messages, listings and profiles.
+    product_shift: low bits that rounding removes from the product of the two vector scales.
+    product_bits: bits kept of that product, 0 for no limit.
+    relu: clamp the result at 0 from below.
+    res_mult, res_shift: fixed-point factor that brings the residual into the unit of the result.
+    wide: 1 leaves the int32 result as it is; 0 requantizes it to vectors.
+    out_bits, out_scale_bits (0: no scales), out_signed: format of those vectors.
+    guard_bits: fractional bits that the int32 result carries below one step of gamma_out.
+    act_signed, res_signed: whether the stored elements of x and of the residual are signed. The arithmetic
+        on int16 vector tensors does not depend on it; the accelerator needs it to read packed elements.
+    """
+
+    layer: str
+    product_shift: int = 0
+    product_bits: int = 0
+    relu: int = 0
+    res_mult: int = 0
+    res_shift: int = 0
+    wide: int = 0
+    out_bits: int = 0
+    out_scale_bits: int = 0
+    out_signed: int = 1
+    guard_bits: int = 0
+    act_signed: int = 1
+    res_signed: int = 1
+
+    def __post_init__(self) -> None:
+        where = f"layer '{self.layer}'"
+        for name, (low, high) in _RANGES.items():
+            object.__setattr__(self, name, integer(where, name, getattr(self, name), low, high))
+        if not self.wide and self.out_bits < 2:
+            raise OperatorError(f"{where}: a requantized output needs out_bits in 2..8, got {self.out_bits}")
+
+    @classmethod
+    def build(cls, layer: str, values: Mapping[str, int]) -> Epilogue:
+        """An epilogue from keyword arguments; an unknown one is an OperatorError."""
+        unknown = sorted(set(values) - set(_RANGES))
+        if unknown:
+            raise OperatorError(
+                f"layer '{layer}': unknown attribute {unknown[0]!r}; known are {', '.join(_RANGES)}"
+            )
+        return cls(layer, **values)
+
+    @classmethod
+    def read(cls, op: str, attributes: Mapping[str, Any]) -> Epilogue:
+        """The epilogue of a call to `op` with these attributes."""
+        values = {field.name: attribute(op, attributes, field.name) for field in fields(cls)}
+        return cls(**{**values, "layer": str(values["layer"])})
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of a call."""
+        return asdict(self)

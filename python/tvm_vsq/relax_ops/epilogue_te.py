@@ -1,0 +1,52 @@
+"""Post-processing in TE: scale, bias, residual, activation, requantization (docs/numerics.md, section 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import te, tirx
+
+from tvm_vsq.relax_ops.epilogue import Epilogue
+from tvm_vsq.relax_ops.requantize_te import requantize_te
+
+
+def _int64(value: int) -> Any:
+    return tirx.const(value, "int64")
+
+
+def _round_shift(value: Any, shift: Any) -> Any:
+    """value / 2^shift rounded half up. Half of 2^shift is added first: doubling value could leave int64."""
+    half = (_int64(1) << shift) >> _int64(1)
+    return (value + half) >> shift
+
+
+def epilogue_te(
+    accumulator: te.Tensor,
+    params: te.Tensor,
+    residual: te.Tensor | None,
+    epilogue: Epilogue,
+    vector_size: int,
+) -> te.Tensor:
+    """`accumulator` int64[..., K] to int32[..., K] (wide) or to vectors int16[..., ceil(K/V), V+1]."""
+
+    def process(*at: Any) -> Any:
+        *row, k = at
+        mult, shift, bias, clip = (params(k, field).astype("int64") for field in range(4))
+        total = _round_shift(accumulator(*at) * mult, shift) + bias
+        if residual is not None:
+            vector = (*row, k // vector_size)
+            value = residual(*vector, k % vector_size).astype("int64") * residual(
+                *vector, vector_size
+            ).astype("int64")
+            total = total + _round_shift(value * _int64(epilogue.res_mult), _int64(epilogue.res_shift))
+        total = te.max(te.min(total, _int64(2**31 - 1)), _int64(-(2**31)))
+        if epilogue.relu:
+            total = te.max(total, _int64(0))
+        return te.min(total, clip).astype("int32")
+
+    y = te.compute(accumulator.shape, process, name="processed")
+    if epilogue.wide:
+        return y
+    return requantize_te(
+        y, vector_size, epilogue.out_bits, epilogue.out_scale_bits, epilogue.out_signed, epilogue.guard_bits
+    )

@@ -1,0 +1,52 @@
+"""Type checks that vsq.conv2d and vsq.dense share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+from tvm.ir import Call
+from tvm.sym import Analyzer
+
+from tvm_vsq.relax_ops.checks import OperatorError, spell, static, tensor_shape, vector_axes
+from tvm_vsq.relax_ops.epilogue import Epilogue
+
+
+def check_vectors(
+    where: str, call: Call, x_form: str, x_low: int, x_high: int, w_form: str, w_rank: int
+) -> tuple[list[Any], list[Any], int]:
+    """Dimensions of x and w, and V; their vectors must agree in number and size."""
+    x = tensor_shape(where, "x", call.args[0], "int16", x_form, x_low, x_high)
+    w = tensor_shape(where, "w", call.args[1], "int16", w_form, w_rank, w_rank)
+    x_axes, w_axes = vector_axes(where, "x", x), vector_axes(where, "w", w)
+    if x_axes != w_axes:
+        raise OperatorError(
+            f"{where}: x has {x_axes[0]} vectors of {x_axes[1]}, w has {w_axes[0]} vectors of {w_axes[1]}; "
+            "quantize both with the same vector size and input channels"
+        )
+    return x, w, x_axes[1]
+
+
+def check_epilogue_operands(
+    where: str, call: Call, epilogue: Epilogue, rows: list[Any], channels: int, vector_size: int
+) -> relax.TensorType:
+    """Check params and the residual against the result [*rows, channels]; return the result's type."""
+    params = tensor_shape(where, "params", call.args[2], "int32", "[K, 4]", 2, 2)
+    found = [static(where, "params' shape", size) for size in params]
+    if found != [channels, 4]:
+        raise OperatorError(
+            f"{where}: params must be int32[{channels}, 4] (mult, shift, bias, clip), got {found}"
+        )
+    vectors = [*rows, -(-channels // vector_size), vector_size + 1]
+    if len(call.args) == 4:
+        residual = tensor_shape(
+            where, "residual", call.args[3], "int16", spell(vectors), len(vectors), len(vectors)
+        )
+        analyzer = Analyzer()
+        if not all(analyzer.can_prove_equal(a, b) for a, b in zip(residual, vectors, strict=True)):
+            raise OperatorError(
+                f"{where}: the residual must have the result's shape {spell(vectors)}, got {spell(residual)}"
+            )
+    if epilogue.wide:
+        return relax.TensorType([*rows, channels], "int32")
+    return relax.TensorType(vectors, "int16")

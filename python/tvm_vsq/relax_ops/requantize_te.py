@@ -1,0 +1,50 @@
+"""Integers in steps of gamma / 2^guard_bits to vectors, in TE (docs/numerics.md, section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import te, tirx
+
+
+def requantize_te(
+    y: te.Tensor, vector_size: int, bits: int, scale_bits: int, signed: int, guard_bits: int
+) -> te.Tensor:
+    """`y` int32[..., C] to int16[..., ceil(C/V), V+1], V=`vector_size`; channels beyond C count as 0."""
+    *leading, channels = y.shape
+    vectors = (int(channels) + vector_size - 1) // vector_size
+    largest_element = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    smallest_element = -largest_element if signed else 0
+    largest_scale = 2**scale_bits - 1 if scale_bits else 1
+    lane = te.reduce_axis((0, vector_size), name="lane")
+
+    def magnitude(*at: Any) -> Any:
+        # int64: the magnitude of int32's least value does not fit int32
+        *row, vector = at
+        channel = vector * vector_size + lane
+        value = te.abs(y(*row, te.min(channel, channels - 1)).astype("int64"))
+        return te.max(tirx.if_then_else(channel < channels, value, tirx.const(0, "int64")), axis=lane)
+
+    peak = te.compute([*leading, vectors], magnitude, name="peak")
+
+    def choose_scale(*at: Any) -> Any:
+        one = tirx.const(1, "int64")
+        divisor = tirx.const(largest_element << guard_bits, "int64")
+        needed = te.floordiv(peak(*at) + (divisor - 1), divisor)
+        return te.max(one, te.min(needed, tirx.const(largest_scale, "int64")))
+
+    scale = te.compute([*leading, vectors], choose_scale, name="scale")
+
+    def lane_value(*at: Any) -> Any:
+        *row, vector, position = at
+        channel = vector * vector_size + position
+        value = y(*row, te.min(channel, channels - 1)).astype("int64")
+        value = tirx.if_then_else(channel < channels, value, tirx.const(0, "int64"))
+        step = scale(*row, vector) * tirx.const(1 << guard_bits, "int64")
+        rounded = te.floordiv(2 * value + step, 2 * step)
+        element = te.max(
+            te.min(rounded, tirx.const(largest_element, "int64")), tirx.const(smallest_element, "int64")
+        )
+        return tirx.if_then_else(position < vector_size, element, scale(*row, vector)).astype("int16")
+
+    return te.compute([*leading, vectors, vector_size + 1], lane_value, name="requantized")

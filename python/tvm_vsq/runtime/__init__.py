@@ -1,0 +1,17 @@
+"""Running compiled models on the simulator."""
+
+from tvm_vsq.runtime.executable import Executable, Explanation, load
+from tvm_vsq.runtime.metadata import LayerInfo, Metadata, Placement, TensorSpec
+from tvm_vsq.runtime.profile import LayerProfile, Profile
+
+__all__ = [
+    "Executable",
+    "Explanation",
+    "LayerInfo",
+    "LayerProfile",
+    "Metadata",
+    "Placement",
+    "Profile",
+    "TensorSpec",
+    "load",
+]

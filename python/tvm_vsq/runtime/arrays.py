@@ -1,0 +1,56 @@
+"""Checks and conversions of the arrays that go into and come out of an inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tvm_vsq.errors import InputError
+from tvm_vsq.runtime.metadata import TensorSpec
+
+
+def check_inputs(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[npt.NDArray[Any]]:
+    """Arguments as C-contiguous NumPy arrays.
+
+    Raises InputError naming the input if the count, type, dtype or shape is wrong, or if it holds NaN or infinity.
+    """
+    if len(args) != len(specs):
+        raise InputError(f"the model takes {len(specs)} input(s), {[s.name for s in specs]}, but got {len(args)}")
+    return [_check_input(arg, spec) for arg, spec in zip(args, specs, strict=True)]
+
+
+def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
+    if isinstance(arg, torch.Tensor):
+        array = arg.detach().cpu().numpy()
+    elif isinstance(arg, np.ndarray):
+        array = arg
+    else:
+        raise InputError(f"input '{spec.name}' must be a torch.Tensor or numpy.ndarray, not {type(arg).__name__}")
+    if str(array.dtype) != spec.dtype:
+        raise InputError(f"input '{spec.name}' must be {spec.dtype}, got {array.dtype}; convert it")
+    if array.shape != spec.shape:
+        raise InputError(
+            f"input '{spec.name}' must have shape {spec.shape}, got {array.shape}; "
+            f"shapes are fixed when the model is compiled"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"input '{spec.name}' contains NaN or infinity; integers cannot represent them")
+    return np.ascontiguousarray(array)
+
+
+def flatten_outputs(result: Any) -> list[npt.NDArray[Any]]:
+    """The arrays of a virtual machine's result: one tensor, or a (possibly nested) tuple of tensors."""
+    if hasattr(result, "numpy"):
+        return [result.numpy()]
+    return [array for item in result for array in flatten_outputs(item)]
+
+
+def like_inputs(outputs: list[npt.NDArray[Any]], args: Sequence[Any]) -> Any:
+    """Outputs as torch tensors if the inputs were, else as NumPy arrays; a single output without a tuple."""
+    torch_out = any(isinstance(arg, torch.Tensor) for arg in args)
+    converted = [torch.from_numpy(array.copy()) if torch_out else array for array in outputs]
+    return converted[0] if len(converted) == 1 else tuple(converted)

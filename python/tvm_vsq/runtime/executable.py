@@ -1,0 +1,147 @@
+"""A compiled model: runs, profiles, explains and saves itself."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from tvm_vsq import isa
+from tvm_vsq.errors import InputError, ProgramError
+from tvm_vsq.hardware import load_technology
+from tvm_vsq.runtime import native
+from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, like_inputs
+from tvm_vsq.runtime.metadata import Metadata
+from tvm_vsq.runtime.profile import Profile, build_profile
+
+MODULE_KIND = "vsq_accel"
+
+
+class Explanation(tuple[Any, ...]):
+    """Rows of `Executable.explain()`: one per operator, printed as a table."""
+
+    def __str__(self) -> str:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="Where each operator runs", title_justify="left")
+        for heading in ("operator", "layer", "runs on", "why"):
+            table.add_column(heading, overflow="fold")
+        for row in self:
+            table.add_row(row.op, row.layer, row.where, row.why)
+        console = Console(width=128, file=io.StringIO())
+        console.print(table)
+        return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+
+
+class Executable:
+    """A model compiled for one accelerator. Made by `tvm_vsq.compile` or `tvm_vsq.load`."""
+
+    def __init__(self, module: Any, reference: Callable[[], Any] | None = None) -> None:
+        """Wrap a Relax executable (or a loaded library); `reference` builds the CPU twin on demand."""
+        self._module = module
+        self._accelerator = _find_accelerator(module)
+        self.metadata = Metadata.parse(str(self._accelerator["get_metadata"]()))
+        self._vm = relax.VirtualMachine(module, tvm.cpu())
+        self._build_reference = reference
+        self._reference_vm: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def hardware(self) -> Any:
+        """The HardwareConfig that the programs were compiled for."""
+        return self.metadata.hardware
+
+    def __call__(self, *args: Any) -> Any:
+        """Run one inference.
+
+        Arguments are torch tensors or NumPy arrays of the compiled shapes and dtypes; results are of the same kind.
+        Raises InputError for anything else, ProgramError if the simulator refuses the program.
+        """
+        return like_inputs(self._run(self._vm, args), args)
+
+    def profile(self, *args: Any) -> Profile:
+        """Run one inference as `__call__` does and report what the accelerator did."""
+        with self._lock:
+            self._accelerator["reset_profile"]()
+            outputs = like_inputs(self._run(self._vm, args), args)
+            runs = self._accelerator["get_profile"]()
+        technology = load_technology(self.hardware.technology)
+        return build_profile(runs, self.metadata.layers, self.hardware, technology, outputs)
+
+    def reference(self, *args: Any) -> Any:
+        """Run the same fused integer module on the CPU through TVM; equals `__call__` bit for bit.
+
+        Raises InputError as `__call__` does, and ProgramError on a loaded artifact, which does not carry the module.
+        """
+        if self._build_reference is None:
+            raise ProgramError("a loaded artifact has no CPU reference; compile the model to get one")
+        with self._lock:
+            if self._reference_vm is None:
+                self._reference_vm = relax.VirtualMachine(self._build_reference(), tvm.cpu())
+        return like_inputs(self._run(self._reference_vm, args), args)
+
+    def explain(self) -> Explanation:
+        """Every operator of the compiled model, where it runs and why. Prints as a table."""
+        return Explanation(self.metadata.placements)
+
+    def disassemble(self) -> str:
+        """Every instruction of every accelerator program, with its index and the layer it came from."""
+        lines = []
+        for program in self._accelerator["get_programs"]():
+            names = [str(name) for name in program["layer_names"]]
+            insns = isa.decode_all(bytes(program["instructions"]), self.hardware)
+            lines.append(f"# program {program['name']}: {len(insns)} instructions")
+            for index, (insn, layer) in enumerate(zip(insns, program["layers"], strict=True)):
+                lines.append(f"{isa.disassemble(insn)}  # {index} {names[int(layer)]}")
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a shared library that `tvm_vsq.load` reads in any process on the same kind of machine.
+
+        Raises InputError if `path` does not end in `.so` or its folder does not exist.
+        """
+        target = Path(path)
+        if target.suffix != ".so":
+            raise InputError(f"cannot save to '{target}': the file name must end in .so")
+        if not target.parent.is_dir():
+            raise InputError(f"cannot save to '{target}': folder '{target.parent}' does not exist")
+        self._module.export_library(str(target))
+
+    def _run(self, vm: Any, args: tuple[Any, ...]) -> list[Any]:
+        arrays = check_inputs(args, self.metadata.inputs)
+        tensors = [tvm.runtime.tensor(array) for array in arrays]
+        with native.translated_errors():
+            return flatten_outputs(vm["main"](*tensors))
+
+
+def _find_accelerator(module: Any) -> Any:
+    pending = [getattr(module, "mod", module)]
+    while pending:
+        candidate = pending.pop()
+        if candidate.kind == MODULE_KIND:
+            return candidate
+        pending.extend(candidate.imports)
+    raise ProgramError("the library holds no accelerator programs; it was not written by Executable.save")
+
+
+def load(path: str | os.PathLike[str]) -> Executable:
+    """Load what `Executable.save` wrote.
+
+    Raises InputError if there is no such file, ProgramError if it is not an artifact of this version.
+    """
+    native.library()
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"cannot load '{file}': there is no such file")
+    try:
+        module = tvm.runtime.load_module(str(file))
+    except Exception as error:
+        raise ProgramError(f"cannot load '{file}': {error}") from None
+    return Executable(module)

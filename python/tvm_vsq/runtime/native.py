@@ -1,0 +1,87 @@
+"""The native library: the simulator as TVM runtime module and as timing oracle (docs/simulator.md)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import tvm_ffi
+
+from tvm_vsq.errors import ProgramError
+
+LIBRARY_VARIABLE = "TVM_VSQ_LIBRARY"
+_LIBRARY_NAME = "libtvm_vsq_runtime.so"
+
+
+def library_path() -> Path:
+    """Where the library is: `$TVM_VSQ_LIBRARY` if set (for work on C++), else in the installed package.
+
+    Raises ProgramError if there is no such file.
+    """
+    override = os.environ.get(LIBRARY_VARIABLE)
+    path = Path(override) if override else Path(__file__).resolve().parents[1] / "lib" / _LIBRARY_NAME
+    if not path.is_file():
+        remedy = (
+            f"correct {LIBRARY_VARIABLE}" if override else f"install the package, or set {LIBRARY_VARIABLE}"
+        )
+        raise ProgramError(f"the native library '{path}' does not exist; {remedy}")
+    return path
+
+
+@lru_cache(maxsize=1)
+def library() -> tvm_ffi.Module:
+    """Load the library, once in a process; this registers its functions and its module kind with TVM.
+
+    Raises ProgramError if it is missing or cannot be loaded.
+    """
+    path = library_path()
+    try:
+        return tvm_ffi.load_module(path)
+    except (RuntimeError, OSError) as error:
+        raise ProgramError(f"the native library '{path}' cannot be loaded: {error}") from None
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn the ValueError of the native library into ProgramError with the same message."""
+    try:
+        yield
+    except ValueError as error:
+        raise ProgramError(str(error)) from None
+
+
+def create_module(
+    params: Mapping[str, int], programs: Sequence[Mapping[str, Any]], metadata: str
+) -> tvm_ffi.Module:
+    """Make the TVM runtime module (kind `vsq_accel`) that runs `programs` on the simulator.
+
+    `params` is HardwareConfig.sim_params(). A program has the keys `name`, `instructions` (bytes),
+    `layer_ids` (bytes, uint32 little-endian for each instruction), `layer_names`, `image` (bytes, DRAM from
+    address 0), `dram_bytes`, `inputs` and `outputs`: rows [kind, dram_offset, rows, lanes, signed], where
+    kind 0 is a vector tensor int16[rows, V+1] and kind 1 wide results int32[rows, lanes].
+    Raises ProgramError for a malformed program (bad field, address or order, deadlock), naming layer and
+    instruction.
+    """
+    library()
+    with translated_errors():
+        create = tvm_ffi.get_global_func("tvm_vsq.create_module")
+        module: tvm_ffi.Module = create(dict(params), [dict(program) for program in programs], metadata)
+    return module
+
+
+def simulate_timing(
+    params: Mapping[str, int], instructions: bytes, layer_ids: bytes, num_layers: int
+) -> dict[str, Any]:
+    """Time a program without data: {"name", "cycles", "layer_end", "events", "engines"}, as in `get_profile`.
+
+    `layer_ids` holds a uint32 (little-endian) below `num_layers` for each instruction.
+    Raises ProgramError as `create_module` does.
+    """
+    library()
+    with translated_errors():
+        simulate = tvm_ffi.get_global_func("tvm_vsq.simulate_timing")
+        return dict(simulate(dict(params), instructions, layer_ids, num_layers))

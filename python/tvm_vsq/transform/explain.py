@@ -1,0 +1,123 @@
+"""Which operator runs where, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tvm import relax
+from tvm.ir import Call, GlobalVar, IRModule, Var
+
+from tvm_vsq.frontend.layers import LAYER_OPS, layer_names
+from tvm_vsq.graph import bindings, definitions, is_constant, op_name
+from tvm_vsq.quantize.plan import unsupported
+
+_MOVES = frozenset(
+    "relax." + name
+    for name in ["reshape", "flatten", "squeeze", "expand_dims", "concat", "split", "strided_slice"]
+)
+_LAYERS = ("vsq.conv2d", "vsq.dense")
+
+
+@dataclass(frozen=True)
+class OpPlacement:
+    """One operator of the final module: name, layer ("" if it has none), where it runs, and why there."""
+
+    op: str
+    layer: str
+    where: Literal["accelerator", "cpu"]
+    why: str
+
+
+def explain(module: IRModule) -> list[OpPlacement]:
+    """Every operator of a fused or partitioned module, in program order."""
+    return list(_Explainer(module).rows())
+
+
+class _Explainer:
+    def __init__(self, module: IRModule) -> None:
+        self._module = module
+        self._main: relax.Function = module["main"]
+        self._values = definitions(self._main)
+        self._names = layer_names(module)
+
+    def rows(self) -> Iterator[OpPlacement]:
+        for binding in bindings(self._main):
+            value = binding.value
+            if isinstance(value, Call) and isinstance(value.op, GlobalVar):
+                for call in _layers(self._module[value.op]):
+                    yield OpPlacement(op_name(call), str(call.attrs["layer"]), "accelerator", _epilogue(call))
+            elif op_name(value):
+                yield OpPlacement(op_name(value), self._layer(binding.var, value), "cpu", self._reason(value))
+
+    def _layer(self, var: Var, call: Call) -> str:
+        attrs = dict(call.attrs) if op_name(call).startswith("vsq.") else {}
+        return str(attrs.get("layer", self._names.get(var, "")))
+
+    def _reason(self, call: Call) -> str:
+        name = op_name(call)
+        if name in _LAYERS:
+            return "not part of a region; run transform.partition"
+        if name == "vsq.quantize":
+            return self._why_quantize(call.args[0])
+        if name == "vsq.dequantize":
+            return "an operator on the CPU, or the caller, reads this tensor as fp32"
+        if name in LAYER_OPS:
+            return unsupported(call) or "its operands are fp32; quantize the module first"
+        wide = self._wide_layer(call)
+        if wide is not None:
+            return f"the int32 result{wide} leaves the accelerator and becomes fp32"
+        if name == "relax.permute_dims":
+            return "moves data between the caller's layout and the accelerator's, channels last"
+        if name in _MOVES:
+            return "moves fp32 data, no accelerator form yet"
+        return "no accelerator form yet"
+
+    def _why_quantize(self, x: Any) -> str:
+        source: Any = self._values.get(x)
+        while op_name(source) in ("relax.permute_dims", "relax.reshape"):
+            x = source.args[0]
+            source = self._values.get(x)
+        if isinstance(x, Var) and x in set(self._main.params):
+            return f"input '{x.name}' arrives as fp32"
+        return f"{op_name(source) or 'its source'} on the CPU gives fp32"
+
+    def _wide_layer(self, call: Call) -> str | None:
+        """Whose wide result `call` casts or scales, as " of layer ..."; None if it does neither."""
+        name = op_name(call)
+        source: Any = self._values.get(call.args[0])
+        if name == "relax.multiply" and is_constant(call.args[1]) and op_name(source) == "relax.astype":
+            return self._wide_layer(source)
+        if name != "relax.astype" or str(call.args[0].ty.dtype).removeprefix("T.") != "int32":
+            return None
+        if isinstance(source, relax.TupleGetItem):
+            return ""
+        if isinstance(source, Call) and isinstance(source.op, GlobalVar):
+            last = list(_layers(self._module[source.op]))[-1]
+            return f" of layer '{last.attrs['layer']}'"
+        return f" of layer '{source.attrs['layer']}'" if op_name(source) in _LAYERS else None
+
+
+def _layers(function: relax.Function) -> Iterator[Call]:
+    """The integer layers inside a region, composite functions opened."""
+    for binding in bindings(function):
+        if isinstance(binding.value, relax.Function):
+            yield from _layers(binding.value)
+        elif op_name(binding.value) in _LAYERS:
+            yield binding.value
+
+
+def _epilogue(call: Call) -> str:
+    attrs = call.attrs
+    parts = ["constant integer weights"]
+    if len(call.args) == 4:
+        parts.append("adds a residual")
+    if int(attrs["relu"]):
+        parts.append("clamps at 0")
+    scale = int(attrs["out_scale_bits"])
+    wide = f"requantizes to {int(attrs['out_bits'])}-bit elements" + (
+        f" and {scale}-bit scales" if scale else ""
+    )
+    parts.append("int32 result for the CPU" if int(attrs["wide"]) else wide)
+    return ", ".join(parts)

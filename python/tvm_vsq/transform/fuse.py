@@ -1,0 +1,91 @@
+"""Moves dequantization into the layers: fp32 chains between vsq.* tensors become vsq.conv2d / vsq.dense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import IRModule, Var
+
+from tvm_vsq import relax_ops
+from tvm_vsq.frontend.layers import layer_names, with_layer_names
+from tvm_vsq.graph import Rebuilder, constant, definitions, op_name, replace_main
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.transform.fusable import FusableLayer, find_layers
+from tvm_vsq.transform.post_processing import PostProcessing, post_processing
+
+
+def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
+    """Turn every quantized layer of `module` (see `quantize.quantize`) into one integer operator.
+
+    A layer takes its constant bias, a residual that is stored as vectors, ReLU or clip(0, hi), and the
+    quantize that follows, if that is the only reader; integers then flow from layer to layer. Otherwise the
+    result is wide: int32, cast and scaled to fp32 on the CPU.
+
+    Raises ConfigError if the module is quantized to formats `hardware` is not built for, and
+    QuantizationError naming the layer if its numbers do not fit the accumulator, multiplier or bias.
+    """
+    layers = find_layers(module, hardware)
+    function = module["main"]
+    remaining = [
+        name for var, name in layer_names(module).items() if var not in {layer.anchor for layer in layers}
+    ]
+    fused = replace_main(module, _Fuse(function, layers, hardware).run())
+    fused = relax.transform.DeadCodeElimination()(relax.transform.CanonicalizeBindings()(fused))
+    return with_layer_names(fused, remaining)
+
+
+class _Fuse(Rebuilder):
+    def __init__(
+        self, function: relax.Function, layers: list[FusableLayer], hardware: HardwareConfig
+    ) -> None:
+        super().__init__(function)
+        self._at = {layer.result: layer for layer in layers}
+        self._numbers = {layer.result: post_processing(layer, hardware) for layer in layers}
+        self._calls: dict[Var, Any] = definitions(function)
+        self._hardware = hardware
+
+    def rewrite(self, var: Var, value: Any) -> Any:
+        # the fp32 members of the chain are copied too; nothing reads them any more, so they are removed as
+        # dead code
+        if var not in self._at:
+            return value
+        layer = self._at[var]
+        numbers = self._numbers[var]
+        call = self._call(layer, numbers)
+        if layer.output is not None:
+            return call
+        steps = relax.op.astype(self.emit(call), "float32")
+        return relax.op.multiply(self.emit(steps), constant(np.asarray(numbers.step)))
+
+    def _call(self, layer: FusableLayer, numbers: PostProcessing) -> Any:
+        hardware, output = self._hardware, layer.output
+        residual = None if layer.residual is None else self.new(layer.residual.vectors)
+        attributes: dict[str, Any] = {
+            "layer": layer.name,
+            "product_shift": hardware.product_shift,
+            "product_bits": hardware.product_bits,
+            "relu": int(layer.chain.relu),
+            "res_mult": numbers.res_mult,
+            "res_shift": numbers.res_shift,
+            "wide": int(output is None),
+            "guard_bits": hardware.guard_bits,
+            "act_signed": int(layer.x.signed),
+            "res_signed": 1 if layer.residual is None else int(layer.residual.signed),
+        }
+        if output is not None:
+            attributes |= {
+                "out_bits": hardware.activation_bits,
+                "out_scale_bits": hardware.activation_scale_bits or 0,
+                "out_signed": int(output.signed),
+            }
+        operands = (self.new(layer.x.vectors), constant(layer.weights), constant(numbers.params), residual)
+        source = self._calls[layer.anchor]
+        if op_name(source) == "relax.matmul":
+            return relax_ops.dense(*operands, **attributes)
+        strides, padding, dilation = (
+            [int(extent) for extent in getattr(source.attrs, name)]
+            for name in ("strides", "padding", "dilation")
+        )
+        return relax_ops.conv2d(*operands, strides=strides, padding=padding, dilation=dilation, **attributes)

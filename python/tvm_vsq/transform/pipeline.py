@@ -1,0 +1,59 @@
+"""The way of a module through the compiler, on one page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tvm.ir import IRModule
+
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.transform.fuse import fuse
+from tvm_vsq.transform.partition import partition
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One named step from module to module."""
+
+    name: str
+    run: Callable[[IRModule], IRModule]
+
+
+def quantized_phases(hardware: HardwareConfig) -> list[Phase]:
+    """From a fake-quantized module (`quantize.quantize`, or one that came so from outside) to regions."""
+    return [
+        Phase("fused", lambda module: fuse(module, hardware)),
+        Phase("partitioned", partition),
+    ]
+
+
+def all_phases(config: QuantConfig, hardware: HardwareConfig, calibration: Any) -> list[Phase]:
+    """From the canonical fp32 module (`frontend.import_model`) to regions."""
+    return [
+        Phase("quantized", lambda module: quantize(module, config, hardware, calibration)),
+        *quantized_phases(hardware),
+    ]
+
+
+def run_phases(
+    module: IRModule, phases: Iterable[Phase], dump: str | os.PathLike[str] | None = None
+) -> IRModule:
+    """Run the phases in order; with `dump`, write the input and each result to `<dump>/<n>_<phase>.py`."""
+    _write(module, dump, "0_input")
+    for number, phase in enumerate(phases, start=1):
+        module = phase.run(module)
+        _write(module, dump, f"{number}_{phase.name}")
+    return module
+
+
+def _write(module: IRModule, dump: str | os.PathLike[str] | None, name: str) -> None:
+    if dump is None:
+        return
+    directory = Path(dump)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{name}.py").write_text(module.script(show_meta=False), encoding="utf-8")

@@ -1,0 +1,89 @@
+"""Tunes the layers of a model: candidates, measurement on the simulator, records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import log2
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.codegen import emit_layer
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.runtime import native
+from tvm_vsq.schedule import Knobs, Workload, candidates, default_knobs
+from tvm_vsq.schedule.cost import estimate_cycles
+from tvm_vsq.schedule.database import Database, Record, fingerprint
+from tvm_vsq.tune.search import search
+
+
+def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> int:
+    """Simulated cycles of the layer alone under one schedule."""
+    layer = emit_layer(workload, knobs, hardware)
+    return int(native.simulate_timing(hardware.sim_params(), layer.instructions, layer.layer_ids, 1)["cycles"])
+
+
+def features(workload: Workload, knobs: list[Knobs], hardware: HardwareConfig) -> npt.NDArray[np.float32]:
+    """One row a schedule, for the cost model: the knobs, and the analytic estimate they lead to."""
+    rows = [
+        (
+            log2(k.tile_h),
+            log2(k.tile_w),
+            log2(k.tile_k),
+            log2(k.tile_c),
+            float(k.order == "k_outer"),
+            float(k.double_buffer),
+            log2(k.tile_h * k.tile_w * k.tile_k * k.tile_c),
+            log2(estimate_cycles(workload, k, hardware)),
+        )
+        for k in knobs
+    ]
+    return np.array(rows, dtype=np.float32)
+
+
+def tune_workload(workload: Workload, hardware: HardwareConfig, *, layer: str, trials: int, seed: int) -> Record:
+    """Search the legal schedules of one layer; the result is never slower than the default schedule.
+
+    Only candidates that fit are measured. Raises ScheduleError if not even the smallest tile fits.
+    """
+    default = default_knobs(workload, hardware, layer)
+    legal = candidates(workload, hardware)
+    first = legal.index(default)
+    cycles = search(
+        legal,
+        features(workload, legal, hardware),
+        lambda knobs: measure(workload, knobs, hardware),
+        first=first,
+        trials=trials,
+        seed=seed,
+    )
+    best = min(cycles, key=lambda index: (cycles[index], index))
+    return Record(
+        workload=workload.key,
+        hardware=fingerprint(hardware),
+        knobs=legal[best].to_dict(),
+        cycles=cycles[best],
+        default_cycles=cycles[first],
+        trials=len(cycles),
+    )
+
+
+def tune_workloads(
+    workloads: Iterable[tuple[str, Workload]],
+    hardware: HardwareConfig,
+    database: Database,
+    *,
+    trials: int,
+    seed: int,
+    done: Callable[[str, Record, Database], None],
+) -> Database:
+    """Tune each distinct (layer name, workload) once; `done` is told after each, to show progress and save."""
+    seen: set[str] = set()
+    for layer, workload in workloads:
+        if workload.key in seen:
+            continue
+        seen.add(workload.key)
+        record = tune_workload(workload, hardware, layer=layer, trials=trials, seed=seed)
+        database = database.updated(record)
+        done(layer, record, database)
+    return database

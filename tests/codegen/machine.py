@@ -1,0 +1,257 @@
+"""A second, independent reading of docs/isa.md: executes decoded instructions one at a time, in any order it
+is told.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+import numpy as np
+
+from tvm_vsq.codegen.program import Program
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, Insn, decode_all, decode_uops
+
+ENGINE = {
+    "LOAD": "load",
+    "STORE": "store",
+    "GEMM": "compute",
+    "PPU": "compute",
+    "SYNC": "compute",
+    "FINISH": "compute",
+}
+CHAIN = ("load", "compute", "store")
+
+
+def bits_to_ints(data: np.ndarray, widths: list[int]) -> np.ndarray:
+    """Records uint8 [n, bytes] -> unsigned int64 [n, len(widths)], little-endian bit strings."""
+    bits = np.unpackbits(data, axis=1, bitorder="little").astype(np.int64)
+    columns, start = [], 0
+    for width in widths:
+        columns.append(bits[:, start : start + width] @ (1 << np.arange(width, dtype=np.int64)))
+        start += width
+    return np.stack(columns, axis=1)
+
+
+def ints_to_bits(values: np.ndarray, widths: list[int], size: int) -> np.ndarray:
+    """Inverse of bits_to_ints, records of `size` bytes."""
+    bits = np.zeros((len(values), size * 8), dtype=np.uint8)
+    start = 0
+    for column, width in zip(values.T, widths, strict=True):
+        bits[:, start : start + width] = (column[:, None] >> np.arange(width)) & 1
+        start += width
+    return np.packbits(bits, axis=1, bitorder="little")
+
+
+def to_signed(values: np.ndarray, bits: int) -> np.ndarray:
+    return values - ((values >> (bits - 1)) << bits)
+
+
+def rhu(numerator: np.ndarray, shift: np.ndarray | int) -> np.ndarray:
+    return (numerator.astype(object) * 2 + (1 << np.asarray(shift, dtype=object))) >> (
+        np.asarray(shift, dtype=object) + 1
+    )
+
+
+class Machine:
+    def __init__(self, program: Program, hardware: HardwareConfig) -> None:
+        self.hw, self.program = hardware, program
+        self.insns = decode_all(program.instructions, hardware)
+        v, bo, depths = hardware.vector_size, hardware.output_lanes, hardware.depths
+        self.dram = np.full(program.dram_bytes, 0xA5, dtype=np.uint8)
+        self.dram[: len(program.image)] = np.frombuffer(program.image, dtype=np.uint8)
+        # Undefined content, so that whoever reads what nobody wrote gets wrong numbers.
+        garbage = np.random.default_rng(1)
+        self.pads = {
+            "inp": garbage.integers(0, 2**hardware.activation_bits, (depths["inp"], v + 1)),
+            "out": garbage.integers(0, 2**hardware.activation_bits, (depths["out"], v + 1)),
+            "wgt": garbage.integers(0, 2**hardware.weight_bits, (depths["wgt"], bo, v + 1)),
+            "acc": garbage.integers(-1000, 1000, (depths["acc"], bo)),
+            "par": garbage.integers(0, 200, (depths["par"], bo, 4)),
+            "uop": np.zeros((depths["uop"], 3), dtype=np.int64),
+        }
+        self.vector_widths = [hardware.activation_bits] * v + (
+            [hardware.activation_scale_bits] if hardware.activation_scale_bits else []
+        )
+        self.weight_widths = [hardware.weight_bits] * v + (
+            [hardware.weight_scale_bits] if hardware.weight_scale_bits else []
+        )
+
+    # Host side
+
+    def write_input(self, index: int, vectors: np.ndarray) -> None:
+        kind, offset, rows, lanes, signed = self.program.inputs[index]
+        assert kind == 0 and vectors.size == rows * lanes
+        values = vectors.reshape(rows, lanes).astype(np.int64)[:, : len(self.vector_widths)]
+        values[:, : lanes - 1] &= (1 << self.hw.activation_bits) - 1
+        size = self.hw.record_bytes["inp"]
+        self.dram[offset : offset + rows * size] = ints_to_bits(values, self.vector_widths, size).reshape(-1)
+
+    def read_output(self, index: int, shape: tuple[int, ...]) -> np.ndarray:
+        kind, offset, rows, lanes, signed = self.program.outputs[index]
+        if kind == 1:
+            group = self.hw.group_channels
+            stored = -(-lanes // group) * group
+            data = self.dram[offset : offset + 4 * rows * stored].view("<i4").reshape(rows, stored)
+            return data[:, :lanes].reshape(shape)
+        size = self.hw.record_bytes["out"]
+        values = self.unpack(self.dram[offset : offset + rows * size].reshape(rows, size))
+        if signed:
+            values[:, :-1] = to_signed(values[:, :-1], self.hw.activation_bits)
+        return values.astype(np.int16).reshape(shape)
+
+    def unpack(self, records: np.ndarray) -> np.ndarray:
+        values = bits_to_ints(records, self.vector_widths)
+        if not self.hw.activation_scale_bits:
+            values = np.concatenate([values, np.ones((len(values), 1), np.int64)], axis=1)
+        return values
+
+    # Instructions
+
+    def execute(self, insn: Insn) -> None:
+        if insn.name not in ("SYNC", "FINISH"):
+            getattr(self, insn.name.lower())(insn.fields)
+
+    def load(self, f: dict[str, int]) -> None:
+        memory = LOAD_MEMORIES[f["mem"]]
+        pad, size = self.pads[memory], self.hw.record_bytes[memory]
+        rows = f["y_pad_top"] + f["y_size"] + f["y_pad_bottom"]
+        columns = f["x_pad_left"] + f["x_size"] + f["x_pad_right"]
+        block = np.zeros((rows, columns, f["z_size"], *pad.shape[1:]), dtype=np.int64)
+        for y in range(f["y_size"]):
+            for x in range(f["x_size"]):
+                start = f["dram_base"] + (y * f["y_stride"] + x * f["x_stride"]) * size
+                assert start + f["z_size"] * size <= len(self.dram)
+                records = self.dram[start : start + f["z_size"] * size].reshape(f["z_size"], size)
+                block[f["y_pad_top"] + y, f["x_pad_left"] + x] = self.parse(memory, records)
+        flat = block.reshape(-1, *pad.shape[1:])
+        assert 0 < len(flat) <= len(pad) - f["sram_base"]
+        pad[f["sram_base"] : f["sram_base"] + len(flat)] = flat
+
+    def parse(self, memory: str, records: np.ndarray) -> np.ndarray:
+        v, bo = self.hw.vector_size, self.hw.output_lanes
+        if memory == "uop":
+            return np.array(decode_uops(records.tobytes(), self.hw), dtype=np.int64)
+        if memory == "inp":
+            return self.unpack(records)
+        if memory == "par":
+            fields = records.reshape(-1, bo, 11).astype(np.int64)
+            mult = fields[..., 0] | fields[..., 1] << 8
+            words = [sum(fields[..., at + i] << (8 * i) for i in range(4)) for at in (3, 7)]
+            return np.stack([mult, fields[..., 2], *(to_signed(word, 32) for word in words)], axis=-1)
+        values = bits_to_ints(records, self.weight_widths * bo).reshape(len(records), bo, -1)
+        if not self.hw.weight_scale_bits:
+            values = np.concatenate([values, np.ones((len(records), bo, 1), np.int64)], axis=2)
+        values[..., :v] = to_signed(values[..., :v], self.hw.weight_bits)
+        return values
+
+    def store(self, f: dict[str, int]) -> None:
+        memory = STORE_MEMORIES[f["mem"]]
+        size, entry = self.hw.record_bytes[memory], f["sram_base"]
+        for y in range(f["y_size"]):
+            for x in range(f["x_size"]):
+                values = self.pads[memory][entry : entry + f["z_size"]]
+                assert len(values) == f["z_size"]
+                if memory == "out":
+                    data = ints_to_bits(values[:, : len(self.vector_widths)], self.vector_widths, size)
+                else:
+                    data = values.astype("<i4").view(np.uint8)
+                start = f["dram_base"] + (y * f["y_stride"] + x * f["x_stride"]) * size
+                assert start + data.size <= len(self.dram)
+                self.dram[start : start + data.size] = data.reshape(-1)
+                entry += f["z_size"]
+
+    def gemm(self, f: dict[str, int]) -> None:
+        outer, inner, uop = np.meshgrid(
+            *(np.arange(f[n]) for n in ("iter_out", "iter_in", "uop_count")), indexing="ij"
+        )
+        index = {}
+        for column, pad in enumerate(("acc", "inp", "wgt")):
+            base = self.pads["uop"][f["uop_begin"] + uop, column]
+            index[pad] = (base + outer * f[pad + "_out"] + inner * f[pad + "_in"]).reshape(-1)
+        if f["reset"]:
+            self.pads["acc"][index["acc"]] = 0
+            return
+        x, w = self.pads["inp"][index["inp"]], self.pads["wgt"][index["wgt"]]
+        elements = x[:, :-1] if f["act_unsigned"] else to_signed(x[:, :-1], self.hw.activation_bits)
+        scale = w[..., -1] * x[:, None, -1]
+        if self.hw.product_shift:
+            scale = (scale + (1 << (self.hw.product_shift - 1))) >> self.hw.product_shift
+            scale = np.minimum(scale, (1 << self.hw.product_bits) - 1)
+        np.add.at(self.pads["acc"], index["acc"], scale * np.einsum("nbv,nv->nb", w[..., :-1], elements))
+
+    def ppu(self, f: dict[str, int]) -> None:
+        v, bo, bits = self.hw.vector_size, self.hw.output_lanes, self.hw.activation_bits
+        pixels, blocks = f["pixels"], f["blocks"]
+        first, vectors = f["acc_base"], pixels * blocks * bo // v
+        assert first + pixels * blocks <= len(self.pads["acc"])
+        acc = self.pads["acc"][first : first + pixels * blocks].reshape(pixels, blocks, bo)
+        par = self.pads["par"][f["par_base"] : f["par_base"] + blocks]
+        total = rhu(acc * par[..., 0], np.broadcast_to(par[..., 1], acc.shape)) + par[..., 2]
+        if f["residual"]:
+            res = self.pads["inp"][f["res_base"] : f["res_base"] + vectors]
+            elements = res[:, :-1] if f["res_unsigned"] else to_signed(res[:, :-1], bits)
+            total = total + rhu((elements * res[:, -1:]).reshape(acc.shape) * f["res_mult"], f["res_shift"])
+        y = np.clip(total.astype(object), -(2**31), 2**31 - 1).astype(np.int64)
+        y = np.minimum(np.maximum(y, 0) if f["relu"] else y, par[..., 3])
+        if f["wide"]:
+            self.pads["acc"][first : first + pixels * blocks] = y.reshape(-1, bo)
+            return
+        high = 2**bits - 1 if f["out_unsigned"] else 2 ** (bits - 1) - 1
+        rows = y.reshape(vectors, v)
+        scale = np.ones((vectors, 1), np.int64)
+        if self.hw.activation_scale_bits:
+            top = np.abs(rows).max(axis=1, keepdims=True)
+            scale = np.clip(-(-top // (high << self.hw.guard_bits)), 1, 2**self.hw.activation_scale_bits - 1)
+        step = scale << self.hw.guard_bits
+        q = np.clip((2 * rows + step) // (2 * step), 0 if f["out_unsigned"] else -high, high)
+        out = np.concatenate([q & ((1 << bits) - 1), scale], axis=1)
+        self.pads["out"][f["out_base"] : f["out_base"] + vectors] = out
+
+
+def run_in_order(machine: Machine) -> None:
+    """Execute in program order, ignoring tokens."""
+    for insn in machine.insns:
+        machine.execute(insn)
+
+
+def run_interleaved(machine: Machine, seed: int, insns: list[Insn] | None = None) -> None:
+    """Execute as far as tokens allow, always choosing an engine at random; assert that all ran and no token
+    is left.
+    """
+    choose = random.Random(seed)
+    queues = {
+        engine: deque(i for i in insns or machine.insns if ENGINE[i.name] == engine) for engine in CHAIN
+    }
+    tokens = {(a, b): 0 for a in CHAIN for b in CHAIN}
+    favourite, depth = choose.choice(CHAIN), machine.hw.timing.token_queue_depth
+    while any(queues.values()):
+        ready = []
+        for engine, queue in queues.items():
+            room = queue and all(tokens[edge] < depth for edge in _edges(queue[0], engine, "push"))
+            if room and all(tokens[edge] for edge in _edges(queue[0], engine, "pop")):
+                ready.append(engine)
+        assert ready, f"deadlock at { {e: q[0] for e, q in queues.items() if q} }"
+        if choose.random() < 0.1:
+            favourite = choose.choice(CHAIN)
+        engine = favourite if favourite in ready else choose.choice(ready)
+        insn = queues[engine].popleft()
+        for edge in _edges(insn, engine, "pop"):
+            tokens[edge] -= 1
+        machine.execute(insn)
+        for edge in _edges(insn, engine, "push"):
+            tokens[edge] += 1
+        if insn.name == "FINISH":
+            assert not any(queues.values()), "instructions are left after FINISH"
+    assert not any(tokens.values()), f"tokens are left: {tokens}"
+
+
+def _edges(insn: Insn, engine: str, kind: str) -> list[tuple[str, str]]:
+    place = CHAIN.index(engine)
+    edges = []
+    for side, neighbour in (("prev", place - 1), ("next", place + 1)):
+        if f"{kind}_{side}" in insn.tokens:
+            other = CHAIN[neighbour]
+            edges.append((other, engine) if kind == "pop" else (engine, other))
+    return edges

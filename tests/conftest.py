@@ -1,0 +1,23 @@
+"""Fixtures for all rooms."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def networks() -> ModuleType:
+    """tests/networks.py, imported only by the tests that ask for it: it needs torch."""
+    name = "tvm_vsq_test_networks"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("networks.py"))
+        if spec is None or spec.loader is None:
+            raise ImportError("tests/networks.py is missing")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]

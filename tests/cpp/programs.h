@@ -1,0 +1,126 @@
+// A small accelerator, and programs for it as decoded instructions.
+#ifndef TESTS_CPP_PROGRAMS_H_
+#define TESTS_CPP_PROGRAMS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tvm_vsq/sim/instruction.h"
+#include "tvm_vsq/sim/params.h"
+
+namespace tvm_vsq::testing {
+
+// V = 8, BO = 8, 4-bit elements and scales: an activation has 36 bits (5 bytes), a weight entry 288 (36
+// bytes).
+inline std::map<std::string, int64_t> SmallParams() {
+  return {{"vector_size", 8},
+          {"output_lanes", 8},
+          {"weight_bits", 4},
+          {"activation_bits", 4},
+          {"weight_scale_bits", 4},
+          {"activation_scale_bits", 4},
+          {"product_bits", 8},
+          {"product_shift", 0},
+          {"accumulator_bits", 24},
+          {"guard_bits", 2},
+          {"multiplier_bits", 16},
+          {"uop_depth", 64},
+          {"inp_depth", 64},
+          {"wgt_depth", 64},
+          {"acc_depth", 64},
+          {"par_depth", 8},
+          {"out_depth", 64},
+          {"uop_record_bytes", 3},
+          {"inp_record_bytes", 5},
+          {"wgt_record_bytes", 36},
+          {"acc_record_bytes", 32},
+          {"par_record_bytes", 88},
+          {"out_record_bytes", 5},
+          {"dram_bytes", 65536},
+          {"dram_bytes_per_cycle", 16},
+          {"dram_latency_cycles", 100},
+          {"dram_burst_bytes", 64},
+          {"fetch_cycles", 1},
+          {"dma_setup_cycles", 8},
+          {"gemm_pipeline_cycles", 8},
+          {"ppu_pipeline_cycles", 10},
+          {"command_queue_depth", 4},
+          {"token_queue_depth", 2},
+          {"max_cycles", 1000000}};
+}
+
+inline sim::Params Small() { return sim::ParseParams(SmallParams()); }
+
+// Token bits as letters: p/n pop from the previous/next engine, P/N push to it.
+inline sim::Instruction Make(isa::Opcode opcode, const std::string& tokens = "") {
+  sim::Instruction instruction;
+  instruction.opcode = opcode;
+  const auto has = [&](char token) { return tokens.find(token) != std::string::npos; };
+  instruction.pop_prev = has('p');
+  instruction.pop_next = has('n');
+  instruction.push_prev = has('P');
+  instruction.push_next = has('N');
+  return instruction;
+}
+
+inline sim::Instruction MakeDma(isa::Opcode opcode, sim::Pad pad, uint32_t sram, uint64_t dram,
+                                uint32_t entries, const std::string& tokens) {
+  sim::Instruction instruction = Make(opcode, tokens);
+  sim::Dma dma;
+  dma.pad = pad;
+  dma.sram_base = sram;
+  dma.dram_base = dram;
+  dma.z_size = entries;
+  dma.x_size = dma.y_size = 1;
+  instruction.body = dma;
+  return instruction;
+}
+
+inline sim::Instruction Load(sim::Pad pad, uint32_t sram, uint64_t dram, uint32_t entries,
+                             const std::string& tokens = "") {
+  return MakeDma(isa::Opcode::kLoad, pad, sram, dram, entries, tokens);
+}
+
+inline sim::Instruction Store(sim::Pad pad, uint32_t sram, uint64_t dram, uint32_t entries,
+                              const std::string& tokens = "") {
+  return MakeDma(isa::Opcode::kStore, pad, sram, dram, entries, tokens);
+}
+
+// Micro-ops [0, uops), `iterations` times without moving.
+inline sim::Instruction MakeGemm(bool reset, uint32_t uops, uint32_t iterations,
+                                 const std::string& tokens = "") {
+  sim::Instruction instruction = Make(isa::Opcode::kGemm, tokens);
+  sim::Gemm gemm;
+  gemm.reset = reset;
+  gemm.uop_count = uops;
+  gemm.iter_out = iterations;
+  gemm.iter_in = 1;
+  instruction.body = gemm;
+  return instruction;
+}
+
+inline sim::Instruction MakePpu(uint32_t pixels, const std::string& tokens = "") {
+  sim::Instruction instruction = Make(isa::Opcode::kPpu, tokens);
+  sim::Ppu ppu;
+  ppu.pixels = pixels;
+  ppu.blocks = 1;
+  instruction.body = ppu;
+  return instruction;
+}
+
+inline sim::Instruction Sync(const std::string& tokens = "") { return Make(isa::Opcode::kSync, tokens); }
+inline sim::Instruction Finish(const std::string& tokens = "") { return Make(isa::Opcode::kFinish, tokens); }
+
+inline sim::Program MakeProgram(std::vector<sim::Instruction> instructions) {
+  sim::Program program;
+  program.instructions = std::move(instructions);
+  program.layer_names = {"conv1"};
+  program.dram_bytes = 65536;
+  return program;
+}
+
+}  // namespace tvm_vsq::testing
+
+#endif  // TESTS_CPP_PROGRAMS_H_

@@ -1,0 +1,88 @@
+// Words encoded by the Python side decode to the same fields.
+#include <map>
+#include <string>
+
+#include "tests/cpp/programs.h"
+#include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/bytes.h"
+#include "tvm_vsq/sim/decode.h"
+
+namespace tvm_vsq {
+namespace {
+
+void TestGoldenWords() {
+  std::map<std::string, isa::Layout> layouts;
+#define SIZES(target, ...) layouts.emplace(target, isa::Layout(isa::Sizes{__VA_ARGS__}));
+#define GOLDEN(target, instruction, field, value, low, high)                                                 \
+  CHECK_EQ(layouts.at(target).instruction.field.Get(isa::Word{low, high}), static_cast<uint64_t>(value));    \
+  CHECK_EQ(                                                                                                  \
+      isa::OpcodeName(layouts.at(target).common.opcode.Get(isa::Word{low, high})) == std::string("unknown"), \
+      false);
+#include "tests/cpp/golden_words.inc"
+#undef SIZES
+#undef GOLDEN
+  CHECK_EQ(layouts.empty(), false);
+}
+
+std::string Bytes(uint64_t low, uint64_t high) {
+  uint8_t bytes[16];
+  sim::WriteLittleEndian(bytes, 8, low);
+  sim::WriteLittleEndian(bytes + 8, 8, high);
+  return std::string(reinterpret_cast<const char*>(bytes), sizeof bytes);
+}
+
+void TestWholeInstruction() {
+  const sim::Params params = testing::Small();
+  const isa::Layout layout(params.Sizes());
+  isa::Word word;
+  const auto put = [&](const isa::Bits& bits, uint64_t value) {
+    for (int i = 0; i < bits.width; ++i) {
+      const int at = bits.shift + i;
+      (at < 64 ? word.lo : word.hi) |= (value >> i & 1) << at % 64;
+    }
+  };
+  put(layout.load.opcode, 1);
+  put(layout.load.push_next, 1);
+  put(layout.load.mem, 2);
+  put(layout.load.sram_base, 5);
+  put(layout.load.dram_base, 65535);
+  put(layout.load.z_size, 3);
+  put(layout.load.y_stride, 40000);
+  put(layout.load.x_pad_right, 9);
+  const sim::Instruction instruction = sim::DecodeWord(layout, word);
+  const auto& dma = std::get<sim::Dma>(instruction.body);
+  CHECK_EQ(instruction.push_next, true);
+  CHECK_EQ(instruction.pop_prev, false);
+  CHECK_EQ(sim::PadName(dma.pad), std::string("wgt"));
+  CHECK_EQ(dma.sram_base, 5u);
+  CHECK_EQ(dma.dram_base, 65535u);
+  CHECK_EQ(dma.z_size, 3u);
+  CHECK_EQ(dma.y_stride, 40000u);
+  CHECK_EQ(int{dma.x_pad_right}, 9);
+}
+
+void TestRefusals() {
+  const sim::Params params = testing::Small();
+  const std::string finish = Bytes(6, 0), layer(4, '\0');
+  const auto decode = [&](const std::string& code, const std::string& layers) {
+    return sim::DecodeProgram(params, code, layers, {"conv1"}, 65536);
+  };
+  CHECK_EQ(decode(finish, layer).instructions.size(), 1u);
+  CHECK_ERROR(decode(Bytes(0, 0), layer), "layer 'conv1', instruction 0: opcode 0 is not an instruction");
+  CHECK_ERROR(decode(Bytes(7, 0), layer), "opcode 7");
+  CHECK_ERROR(decode(Bytes(6 | 1 << 7, 0), layer), "reserved bits above bit 6");
+  CHECK_ERROR(decode(Bytes(6, uint64_t{1} << 63), layer), "reserved bits");
+  CHECK_ERROR(decode(finish.substr(1), ""), "15 bytes are not a whole number of 16-byte instructions");
+  CHECK_ERROR(decode(finish, ""), "layer_ids holds 0 bytes; 1 instructions need 4");
+  CHECK_ERROR(decode(finish, std::string("\1\0\0\0", 4)), "layer id 1 of 1 layers");
+}
+
+}  // namespace
+}  // namespace tvm_vsq
+
+int main() {
+  tvm_vsq::TestGoldenWords();
+  tvm_vsq::TestWholeInstruction();
+  tvm_vsq::TestRefusals();
+  return tvm_vsq::testing::Result();
+}

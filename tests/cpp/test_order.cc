@@ -1,0 +1,84 @@
+// What tokens prove, and races on DRAM.
+#include "tests/cpp/programs.h"
+#include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/order.h"
+
+namespace tvm_vsq {
+namespace {
+
+using testing::Finish;
+using testing::Load;
+using testing::MakeProgram;
+using testing::Store;
+using testing::Sync;
+
+void Check(std::vector<sim::Instruction> instructions) {
+  sim::CheckOrder(testing::Small(), MakeProgram(std::move(instructions)));
+}
+
+void TestTokensAreTransitive() {
+  const sim::Program program = MakeProgram(
+      {Store(sim::Pad::kOut, 0, 0, 1, "P"), Sync("nP"), Load(sim::Pad::kInp, 0, 0, 1, "n"), Finish()});
+  sim::Order order(program);
+  for (size_t i = 0; i < 2; ++i) {
+    order.Begin(i);
+    order.End(i);
+  }
+  order.Begin(2);
+  CHECK_EQ(order.CompleteBefore(sim::Engine::kStore), 1u);  // through compute
+  CHECK_EQ(order.CompleteBefore(sim::Engine::kCompute), 2u);
+  CHECK_EQ(order.CompleteBefore(sim::Engine::kLoad), 0u);
+}
+
+void TestDramRaces() {
+  // 4 records of 5 bytes at 0: bytes 0 to 19.
+  const auto program = [](uint64_t address, bool ordered) {
+    Check({Store(sim::Pad::kOut, 0, 0, 4, "P"), Sync(ordered ? "nP" : "n"),
+           Load(sim::Pad::kInp, 0, address, 1, ordered ? "nN" : "N"), Finish("p")});
+  };
+  program(15, true);
+  program(20, false);
+  CHECK_ERROR(program(15, false),
+              "layer 'conv1', instruction 2 (LOAD): race on DRAM byte 15: no token orders it behind "
+              "layer 'conv1', instruction 0 (STORE)");
+  // A STORE over what an earlier LOAD may still read.
+  CHECK_ERROR(Check({Load(sim::Pad::kInp, 0, 0, 4, "N"), Store(sim::Pad::kOut, 0, 15, 1, "P"), Finish("pn")}),
+              "instruction 1 (STORE): race on DRAM byte 15");
+  Check({Load(sim::Pad::kInp, 0, 0, 4, "N"), Sync("pN"), Store(sim::Pad::kOut, 0, 15, 1, "pP"), Finish("n")});
+}
+
+// Interleaved rows share every granule and no byte.
+void TestStridedNeighboursDoNotRace() {
+  const auto strided = [](sim::Instruction instruction) {
+    auto& dma = std::get<sim::Dma>(instruction.body);
+    dma.y_size = 8;
+    dma.y_stride = 2;
+    return instruction;
+  };
+  const auto run = [&](uint64_t address) {
+    Check({strided(Store(sim::Pad::kOut, 0, 0, 1, "P")), strided(Load(sim::Pad::kInp, 0, address, 1, "N")),
+           Finish("pn")});
+  };
+  run(5);
+  CHECK_ERROR(run(6), "race on DRAM byte 10");
+  CHECK_ERROR(run(60), "race on DRAM byte 60");
+}
+
+void TestEnds() {
+  CHECK_ERROR(Check({Sync("p"), Load(sim::Pad::kInp, 0, 0, 1, "N"), Finish()}),
+              "instruction 0 (SYNC): pops a token from load that no earlier instruction pushes");
+  CHECK_ERROR(Check({Store(sim::Pad::kOut, 0, 0, 1), Finish()}),
+              "no token makes FINISH wait for layer 'conv1', "
+              "instruction 0 (STORE)");
+}
+
+}  // namespace
+}  // namespace tvm_vsq
+
+int main() {
+  tvm_vsq::TestTokensAreTransitive();
+  tvm_vsq::TestDramRaces();
+  tvm_vsq::TestStridedNeighboursDoNotRace();
+  tvm_vsq::TestEnds();
+  return tvm_vsq::testing::Result();
+}

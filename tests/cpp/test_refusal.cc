@@ -1,0 +1,94 @@
+// Parameters and instructions that are refused before anything runs.
+#include "tests/cpp/programs.h"
+#include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/check.h"
+
+namespace tvm_vsq {
+namespace {
+
+using testing::Finish;
+using testing::Load;
+using testing::MakeGemm;
+using testing::MakePpu;
+using testing::MakeProgram;
+using testing::Store;
+using testing::Sync;
+
+void Check(const sim::Instruction& instruction) {
+  sim::CheckProgram(testing::Small(), MakeProgram({instruction, Finish()}));
+}
+
+void With(const char* name, int64_t value) {
+  std::map<std::string, int64_t> params = testing::SmallParams();
+  params[name] = value;
+  sim::ParseParams(params);
+}
+
+void TestParams() {
+  With("accumulator_bits", 46);
+  CHECK_ERROR(With("accumulator_bits", 47), "accumulator_bits is 47, allowed are 16 to 46");
+  CHECK_ERROR(With("vector_size", 24), "vector_size must be 8, 16, 32 or 64");
+  CHECK_ERROR(With("wgt_record_bytes", 35), "wgt_record_bytes is 35, but its 288 bits need 36");
+  CHECK_ERROR(With("colour", 1), "unknown hardware parameter colour");
+  std::map<std::string, int64_t> params = testing::SmallParams();
+  params.erase("max_cycles");
+  CHECK_EQ(sim::ParseParams(params).max_cycles, int64_t{1} << 36);
+  params.erase("fetch_cycles");
+  CHECK_ERROR(sim::ParseParams(params), "fetch_cycles is missing");
+}
+
+void TestTransfers() {
+  Check(Load(sim::Pad::kInp, 0, 0, 64));
+  CHECK_ERROR(Check(Load(sim::Pad::kInp, 1, 0, 64)),
+              "sram_base 1 + 64 entries exceeds the 64 entries of scratchpad inp");
+  Check(Load(sim::Pad::kInp, 0, 65531, 1));
+  CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 65532, 1)), "ends at byte 65537 of 65536");
+  CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 0)), "z_size is 0");
+  CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 1, "p")), "pop_prev is set, but no engine precedes load");
+  CHECK_ERROR(Check(Store(sim::Pad::kOut, 0, 0, 1, "N")), "push_next is set, but no engine follows store");
+  sim::Instruction border = Load(sim::Pad::kInp, 0, 65535, 2);
+  auto& dma = std::get<sim::Dma>(border.body);
+  dma.x_size = 0;
+  CHECK_ERROR(Check(border), "transfer nothing");
+  dma.x_pad_left = 15;
+  dma.y_size = 0;
+  dma.y_pad_bottom = 2;
+  Check(border);  // 60 entries, and no DRAM
+  dma.y_pad_bottom = 3;
+  CHECK_ERROR(Check(border), "sram_base 0 + 90 entries");
+  sim::Instruction huge = Store(sim::Pad::kAcc, 0, 65535, 1);
+  auto& store = std::get<sim::Dma>(huge.body);
+  store.y_size = 60;
+  store.y_stride = 65535;
+  CHECK_ERROR(Check(huge), "ends at byte 123795647 of 65536");
+}
+
+void TestCompute() {
+  Check(MakeGemm(false, 64, 1023));
+  CHECK_ERROR(Check(MakeGemm(false, 65, 1)), "uop_begin 0 + 65 entries");
+  CHECK_ERROR(Check(MakeGemm(false, 0, 1)), "uop_count is 0");
+  CHECK_ERROR(Check(MakeGemm(false, 1, 0)), "iter_out is 0");
+  Check(MakePpu(64));
+  CHECK_ERROR(Check(MakePpu(65)), "acc_base 0 + 65 entries");
+  sim::Instruction ppu = MakePpu(1);
+  std::get<sim::Ppu>(ppu.body).blocks = 9;
+  CHECK_ERROR(Check(ppu), "par_base 0 + 9 entries exceeds the 8");
+}
+
+void TestFinish() {
+  CHECK_ERROR(sim::CheckProgram(testing::Small(), MakeProgram({})), "has no FINISH");
+  CHECK_ERROR(sim::CheckProgram(testing::Small(), MakeProgram({Sync()})), "has no FINISH");
+  CHECK_ERROR(sim::CheckProgram(testing::Small(), MakeProgram({Finish(), Finish()})),
+              "instruction 0 (FINISH): FINISH must be the last of the 2 instructions");
+}
+
+}  // namespace
+}  // namespace tvm_vsq
+
+int main() {
+  tvm_vsq::TestParams();
+  tvm_vsq::TestTransfers();
+  tvm_vsq::TestCompute();
+  tvm_vsq::TestFinish();
+  return tvm_vsq::testing::Result();
+}

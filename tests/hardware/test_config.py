@@ -1,0 +1,193 @@
+"""Accelerator descriptions: the shipped ones are comparable, and impossible ones are refused."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware import HardwareConfig, list_targets, list_technologies, load_hardware, parse_hardware
+
+SHIPPED = load_hardware("vsq-accel")
+LONGEST_RESNET50_REDUCTION = 3 * 3 * 512
+
+
+def refused(edit: Any) -> str:
+    data = copy.deepcopy(SHIPPED.model_dump())
+    edit(data)
+    with pytest.raises(ConfigError) as caught:
+        parse_hardware(data, "file.yaml")
+    assert all(line.startswith("file.yaml: ") for line in str(caught.value).splitlines())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_a_shipped_target_has_the_name_of_its_file_and_a_known_technology(name: str) -> None:
+    hardware = load_hardware(name)
+    assert hardware.name == name
+    assert hardware.technology in list_technologies()
+
+
+def test_the_shipped_targets_are_the_three_formats() -> None:
+    notations = {name: load_hardware(name).notation for name in list_targets()}
+    assert notations == {
+        "vsq-accel": "4/4/4/4",
+        "vsq-accel-int8": "8/8/-/-",
+        "vsq-accel-w4a8": "4/8/6/10",
+    }
+
+
+def test_the_shipped_targets_differ_in_number_formats_only() -> None:
+    formats = {
+        "name",
+        "weight_bits",
+        "activation_bits",
+        "weight_scale_bits",
+        "activation_scale_bits",
+        "scale_product_bits",
+    }
+    machines = [load_hardware(name).model_dump(exclude=formats) for name in list_targets()]
+    assert all(machine == machines[0] for machine in machines)
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_the_longest_reduction_of_resnet50_fits_the_accumulator(name: str) -> None:
+    h = load_hardware(name)
+    weight, activation = 2 ** (h.weight_bits - 1) - 1, 2**h.activation_bits - 1
+    if h.product_shift:
+        product = 2**h.product_bits - 1
+    else:
+        product = (2 ** (h.weight_scale_bits or 1) - 1) * (2 ** (h.activation_scale_bits or 1) - 1)
+    assert LONGEST_RESNET50_REDUCTION * weight * activation * product < 2 ** (h.accumulator_bits - 1)
+
+
+def test_one_more_scale_product_bit_would_not_fit_the_w4a8_accumulator() -> None:
+    h = load_hardware("vsq-accel-w4a8")
+    one_more = 2 ** (h.product_bits + 1) - 1
+    assert LONGEST_RESNET50_REDUCTION * 7 * 255 * one_more >= 2 ** (h.accumulator_bits - 1)
+
+
+def test_an_unknown_key_is_named() -> None:
+    assert "unknown key 'wieght_bits'; remove it or correct its spelling" in refused(
+        lambda d: d.update(wieght_bits=4)
+    )
+
+
+def test_an_unknown_nested_key_is_named_with_its_path() -> None:
+    assert "unknown key 'scratchpads.inp_mib'" in refused(lambda d: d["scratchpads"].update(inp_mib=1))
+
+
+def test_a_missing_key_is_named_with_an_example() -> None:
+    text = refused(lambda d: d["timing"].pop("fetch_cycles"))
+    assert (
+        "key 'timing.fetch_cycles' is missing; add it (target_configs/vsq-accel.yaml shows every key)" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("weight_bits", 1),
+        ("weight_bits", 9),
+        ("activation_bits", 0),
+        ("weight_scale_bits", 11),
+        ("vector_size", 12),
+        ("output_lanes", 0),
+        ("accumulator_bits", 8),
+        ("guard_bits", -1),
+        ("multiplier_bits", 17),
+        ("clock_mhz", 0),
+        ("weight_bits", "4"),
+        ("weight_bits", 4.0),
+        ("weight_bits", True),
+        ("name", "two words"),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_key(key: str, value: Any) -> None:
+    text = refused(lambda d: d.update({key: value}))
+    assert text.startswith(f"file.yaml: {key}: ")
+    assert text.endswith(f"(got {value!r})")
+
+
+@pytest.mark.parametrize("pad", ["uop", "inp", "wgt", "acc", "par", "out"])
+def test_a_scratchpad_of_no_size_is_refused(pad: str) -> None:
+    assert f"scratchpads.{pad}_kib: " in refused(lambda d: d["scratchpads"].update({f"{pad}_kib": 0}))
+
+
+def test_a_scratchpad_that_holds_less_than_two_entries_is_refused_with_the_remedy() -> None:
+    def edit(data: Any) -> None:
+        data.update(vector_size=64, output_lanes=64, weight_bits=8)
+        data["scratchpads"].update(wgt_kib=4)
+
+    assert "raise wgt_kib so that it holds at least 2" in refused(edit)
+
+
+def test_a_scratchpad_beyond_the_instruction_fields_is_refused_with_the_remedy() -> None:
+    assert "lower inp_kib" in refused(lambda d: d["scratchpads"].update(inp_kib=16384))
+
+
+def test_more_scale_product_bits_than_the_scales_have_are_refused() -> None:
+    text = refused(lambda d: d.update(scale_product_bits=9))
+    assert "scale_product_bits=9 exceeds the 8 bits" in text
+    assert "use null or a value up to 8" in text
+
+
+def test_a_scale_product_without_scales_is_refused() -> None:
+    assert "scale_product_bits" in refused(
+        lambda d: d.update(weight_scale_bits=None, activation_scale_bits=None, scale_product_bits=1)
+    )
+
+
+def test_all_faults_are_named_at_once() -> None:
+    text = refused(lambda d: d.update(weight_bits=99, clock_mhz=0))
+    assert "weight_bits" in text
+    assert "clock_mhz" in text
+
+
+def test_a_target_is_a_name_a_path_or_a_config(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(SHIPPED.model_dump() | {"name": "mine"}), encoding="utf-8")
+    assert load_hardware(path) == load_hardware(str(path)) == SHIPPED.model_copy(update={"name": "mine"})
+    assert load_hardware(SHIPPED) is SHIPPED
+
+
+def test_an_unknown_target_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown target 'vsq-acel'; known are vsq-accel, vsq-accel-int8"):
+        load_hardware("vsq-acel")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "cannot be read as YAML"), ("- 1", "expected a mapping")]
+)
+def test_a_file_that_is_no_mapping_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_hardware(path)
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        SHIPPED.weight_bits = 8
+
+
+@given(st.integers(2, 8), st.one_of(st.none(), st.integers(1, 10)), st.sampled_from([8, 16, 32, 64]))
+def test_records_hold_their_entries_and_waste_less_than_a_byte(
+    bits: int, scale: int | None, vector: int
+) -> None:
+    data = SHIPPED.model_dump() | {
+        "activation_bits": bits,
+        "activation_scale_bits": scale,
+        "vector_size": vector,
+    }
+    hardware = HardwareConfig.model_validate(data)
+    assert hardware.entry_bits["inp"] == vector * bits + (scale or 0)
+    for pad, size in hardware.record_bytes.items():
+        if pad != "acc":
+            assert 0 <= 8 * size - hardware.entry_bits[pad] < 8

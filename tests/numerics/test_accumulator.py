@@ -1,0 +1,43 @@
+"""The overflow proof: a bound that is reached, and an error that says what is too small."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvm_vsq.errors import QuantizationError
+from tvm_vsq.numerics import VectorFormat, accumulator_bound, check_accumulator, dense_accumulate
+
+
+@given(
+    st.integers(2, 8),
+    st.integers(0, 10),
+    st.integers(2, 8),
+    st.integers(0, 10),
+    st.booleans(),
+    st.integers(1, 5),
+    st.integers(0, 19),
+)
+def test_the_bound_is_what_the_largest_operands_reach(
+    w_bits, w_scale, a_bits, a_scale, signed, vectors, shift
+):
+    weight, activation = VectorFormat(w_bits, w_scale, 16), VectorFormat(a_bits, a_scale, 16, signed)
+    full = w_scale + a_scale
+    shift = min(shift, max(0, full - 1))
+    w = np.array([[[weight.qmax] * 16 + [weight.smax]] * vectors], np.int16)
+    x = np.array([[activation.qmax] * 16 + [activation.smax]] * vectors, np.int16)
+    bound = accumulator_bound(vectors, weight, activation, shift, full - shift)
+    assert dense_accumulate(x, w, shift, full - shift).tolist() == [bound]
+
+
+def test_a_bound_fits_when_it_is_below_the_sign_bit():
+    weight = activation = VectorFormat(8, None, 16)
+    bound = accumulator_bound(10, weight, activation, 0, 0)
+    assert bound == 10 * 16 * 127 * 127  # 2580640 < 2^22
+    assert check_accumulator("c", 10, weight, activation, 0, 0, 23) == bound
+
+
+def test_a_bound_too_large_is_refused_with_layer_numbers_and_remedy():
+    weight = activation = VectorFormat(8, None, 16)
+    with pytest.raises(QuantizationError, match=r"layer 'conv1'.*2580640.*22-bit.*2097152.*>= 23"):
+        check_accumulator("conv1", 10, weight, activation, 0, 0, 22)

@@ -1,0 +1,80 @@
+"""The W/A/ws/as notation and the agreement with a target."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.quantize import QuantConfig
+
+ELEMENT_BITS = st.integers(2, 8)
+SCALE_BITS = st.one_of(st.none(), st.integers(1, 10))
+
+
+@given(ELEMENT_BITS, ELEMENT_BITS, SCALE_BITS, SCALE_BITS, st.sampled_from([8, 16, 32, 64]))
+def test_parsing_a_notation_gives_back_its_config(weight, activation, weight_scale, activation_scale, size):
+    config = QuantConfig(
+        weight_bits=weight,
+        activation_bits=activation,
+        weight_scale_bits=weight_scale,
+        activation_scale_bits=activation_scale,
+        vector_size=size,
+    )
+    assert QuantConfig.parse(config.notation, vector_size=size) == config
+
+
+def test_a_dash_means_no_vector_scale():
+    config = QuantConfig.parse(" 6/8/4/- ")
+    assert (config.weight_scale_bits, config.activation_scale_bits) == (4, None)
+    assert config.notation == "6/8/4/-"
+
+
+@pytest.mark.parametrize("text", ["", "4/4", "4/4/4/4/4", "4,4,4,4", "w4a4", "4/4/x/4", "-/4/4/4", 4])
+def test_a_string_that_is_not_the_notation_is_answered_with_one_that_is(text):
+    with pytest.raises(ConfigError, match="for example '4/4/4/4'"):
+        QuantConfig.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"), [("9/4/4/4", "weight_bits"), ("4/4/4/11", "activation_scale_bits")]
+)
+def test_a_width_out_of_range_names_the_field(text, field):
+    with pytest.raises(ConfigError, match=f"{field}="):
+        QuantConfig.parse(text)
+
+
+def test_a_vector_size_that_does_not_exist_is_refused():
+    with pytest.raises(ConfigError, match="vector_size=12"):
+        QuantConfig.parse("4/4/4/4", vector_size=12)
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        QuantConfig.parse("4/4/4/4").weight_bits = 8
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "field"),
+    [
+        ("8/4/4/4", 16, "weight_bits=8"),
+        ("4/8/4/4", 16, "activation_bits=8"),
+        ("4/4/-/4", 16, "weight_scale_bits=None"),
+        ("4/4/4/6", 16, "activation_scale_bits=6"),
+        ("4/4/4/4", 32, "vector_size=32"),
+    ],
+)
+def test_a_target_that_is_built_differently_is_refused_with_the_remedy(text, size, field):
+    with pytest.raises(ConfigError, match=rf"has {field}, but target 'vsq-accel'.*quant='4/4/4/4'"):
+        QuantConfig.parse(text, vector_size=size).check_hardware(load_hardware("vsq-accel"))
+
+
+@pytest.mark.parametrize("name", ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"])
+def test_the_config_of_a_target_fits_it(name):
+    hardware = load_hardware(name)
+    config = QuantConfig.of_hardware(hardware)
+    config.check_hardware(hardware)
+    assert config.notation == hardware.notation

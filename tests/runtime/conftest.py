@@ -1,0 +1,280 @@
+"""Hand-assembled programs for the simulator: one convolution, tile by tile as a test wants it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tvm_ffi
+
+from tvm_vsq import isa, numerics
+from tvm_vsq.hardware import HardwareConfig, parse_hardware
+from tvm_vsq.runtime import native
+
+BASE: dict[str, Any] = {
+    "name": "test",
+    "vector_size": 8,
+    "output_lanes": 8,
+    "weight_bits": 4,
+    "activation_bits": 4,
+    "weight_scale_bits": 4,
+    "activation_scale_bits": 4,
+    "scale_product_bits": None,
+    "accumulator_bits": 32,
+    "guard_bits": 2,
+    "multiplier_bits": 16,
+    "clock_mhz": 500,
+    "technology": "none",
+    "scratchpads": {"uop_kib": 2, "inp_kib": 4, "wgt_kib": 32, "acc_kib": 16, "par_kib": 8, "out_kib": 4},
+    "dram": {"capacity_mib": 1, "bytes_per_cycle": 16, "latency_cycles": 100, "burst_bytes": 64},
+    "timing": {
+        "fetch_cycles": 1,
+        "dma_setup_cycles": 8,
+        "gemm_pipeline_cycles": 8,
+        "ppu_pipeline_cycles": 10,
+        "command_queue_depth": 4,
+        "token_queue_depth": 2,
+    },
+}
+
+
+def hardware(**changes: Any) -> HardwareConfig:
+    """The base accelerator with some keys replaced; nested groups are merged."""
+    data = {**BASE}
+    for key, value in changes.items():
+        data[key] = {**data[key], **value} if isinstance(value, dict) else value
+    return parse_hardware(data, "test")
+
+
+def insn(name: str, tokens: str = "", **fields: int) -> isa.Insn:
+    """An instruction; `tokens` are names of token bits separated by blanks."""
+    return isa.Insn(name, fields, frozenset(tokens.split()))
+
+
+def load(mem: str, base: int, at: int, z: int, tokens: str = "", **fields: int) -> isa.Insn:
+    """LOAD of `z` contiguous entries, or more with the 2-D fields."""
+    sizes = {"x_size": 1, "y_size": 1, **fields}
+    return insn(
+        "LOAD", tokens, mem=isa.LOAD_MEMORIES.index(mem), sram_base=base, dram_base=at, z_size=z, **sizes
+    )
+
+
+def store(mem: str, base: int, at: int, z: int, tokens: str = "", **fields: int) -> isa.Insn:
+    sizes = {"x_size": 1, "y_size": 1, **fields}
+    return insn(
+        "STORE", tokens, mem=isa.STORE_MEMORIES.index(mem), sram_base=base, dram_base=at, z_size=z, **sizes
+    )
+
+
+def pack_params(params: npt.NDArray[np.int32]) -> bytes:
+    """int32[K, 4] to the 11-byte records of `par`."""
+    return b"".join(struct.pack("<HBii", *(int(value) for value in row)) for row in params)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What create_module takes, with one layer."""
+
+    hw: HardwareConfig
+    insns: list[isa.Insn]
+    image: bytes = b""
+    dram_bytes: int = 1 << 16
+    inputs: list[list[int]] = field(default_factory=list)
+    outputs: list[list[int]] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "name": "main",
+            "instructions": isa.encode_all(self.insns, self.hw),
+            "layer_ids": bytes(4 * len(self.insns)),
+            "layer_names": ["conv1"],
+            "image": self.image,
+            "dram_bytes": self.dram_bytes,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+        }
+
+    def module(self, **params: int) -> Any:
+        return native.create_module({**self.hw.sim_params(), **params}, [self.data()], "metadata")
+
+    def timing(self) -> dict[str, Any]:
+        return native.simulate_timing(
+            self.hw.sim_params(), isa.encode_all(self.insns, self.hw), bytes(4 * len(self.insns)), 1
+        )
+
+    def replaced(self, index: int, insns: list[isa.Insn]) -> Program:
+        """With instruction `index` replaced by `insns`."""
+        return replace(self, insns=[*self.insns[:index], *insns, *self.insns[index + 1 :]])
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One convolution with its operands; everything fits the scratchpads at once."""
+
+    hw: HardwareConfig
+    x: npt.NDArray[np.int16]  # [H, W, CV, V+1]
+    w: npt.NDArray[np.int16]  # [K, R, S, CV, V+1]
+    params: npt.NDArray[np.int32]  # [K, 4]
+    stride: int = 1
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    act_signed: bool = True
+    out_signed: bool = True
+    relu: bool = False
+    wide: bool = False
+    residual: npt.NDArray[np.int16] | None = None  # [OH, OW, KV, V+1]
+    res_signed: bool = True
+    res_mult: int = 0
+    res_shift: int = 0
+
+    @property
+    def out_size(self) -> tuple[int, int]:
+        top, left, bottom, right = self.padding
+        height, width = self.x.shape[0] + top + bottom, self.x.shape[1] + left + right
+        return (height - self.w.shape[1]) // self.stride + 1, (width - self.w.shape[2]) // self.stride + 1
+
+    def expected(self) -> npt.NDArray[Any]:
+        hw = self.hw
+        acc = numerics.conv2d_accumulate(
+            self.x[None],
+            self.w,
+            (self.stride, self.stride),
+            self.padding,
+            (1, 1),
+            hw.product_shift,
+            hw.product_bits,
+        )[0]
+        y = numerics.post_process(acc, self.params, self.relu, self.residual, self.res_mult, self.res_shift)
+        if self.wide:
+            return y
+        fmt = numerics.VectorFormat(
+            hw.activation_bits, hw.activation_scale_bits, hw.vector_size, self.out_signed
+        )
+        return numerics.requantize(y, fmt, hw.guard_bits)
+
+    def program(self) -> Program:
+        hw = self.hw
+        size, lanes, blocks_in_group = hw.vector_size, hw.output_lanes, hw.group_blocks
+        height, width, cv, _ = self.x.shape
+        channels, r_size, s_size = self.w.shape[:3]
+        top, left, bottom, right = self.padding
+        out_h, out_w = self.out_size
+        blocks = -(-channels // hw.group_channels) * blocks_in_group
+        padded_width = width + left + right
+        weights = np.zeros((blocks * lanes, *self.w.shape[1:]), np.int16)
+        weights[:channels] = self.w
+        weights = weights.reshape(blocks, lanes, r_size, s_size, cv, size + 1).transpose(0, 2, 3, 4, 1, 5)
+        params = np.zeros((blocks * lanes, 4), np.int32)
+        params[:channels] = self.params
+        uops = [
+            (b, (r * padded_width + s) * cv + c, ((b * r_size + r) * s_size + s) * cv + c)
+            for b in range(blocks)
+            for r in range(r_size)
+            for s in range(s_size)
+            for c in range(cv)
+        ]
+        reset = [(b, 0, 0) for b in range(blocks)]
+        vectors = blocks * lanes // size
+        parts = {
+            "uop": isa.encode_uops(uops + reset, hw),
+            "wgt": numerics.pack_weights(weights, hw.weight_bits, hw.weight_scale_bits).tobytes(),
+            "par": pack_params(params),
+        }
+        at, image = {}, b""
+        for name, data in parts.items():
+            at[name] = len(image)
+            image += data + bytes(-len(data) % 64)
+        record = hw.record_bytes["inp"]
+        at["inp"] = len(image)
+        at["res"] = at["inp"] + height * width * cv * record
+        at["out"] = at["res"] + out_h * out_w * vectors * record
+        out_bytes = (out_h * out_w + 1) * max(vectors * record, blocks * lanes * 4)
+        inp_entries = (height + top + bottom) * padded_width * cv
+        pixels = out_h * out_w
+        inputs = [[0, at["inp"], height * width * cv, size + 1, int(self.act_signed)]]
+        if self.residual is not None:
+            inputs.append([0, at["res"], pixels * vectors, size + 1, int(self.res_signed)])
+        kv = -(-channels // size)
+        output = (
+            [1, at["out"], pixels, channels, 1] if self.wide else [0, at["out"], pixels * kv, size + 1, 0]
+        )
+        output[4] = int(self.out_signed)
+        loads = [
+            load("uop", 0, at["uop"], len(uops) + blocks),
+            load("wgt", 0, at["wgt"], len(uops)),
+            load("par", 0, at["par"], blocks),
+            load(
+                "inp",
+                0,
+                at["inp"],
+                cv,
+                x_size=width,
+                y_size=height,
+                x_stride=cv,
+                y_stride=width * cv,
+                y_pad_top=top,
+                y_pad_bottom=bottom,
+                x_pad_left=left,
+                x_pad_right=right,
+            ),
+        ]
+        if self.residual is not None:
+            loads.append(load("inp", inp_entries, at["res"], pixels * vectors))
+        loads[-1] = replace(loads[-1], tokens=frozenset({"push_next"}))
+        loops = {"iter_out": out_h, "iter_in": out_w, "acc_out": out_w * blocks, "acc_in": blocks}
+        compute = [
+            insn("GEMM", "pop_prev", reset=1, uop_begin=len(uops), uop_count=blocks, **loops),
+            insn(
+                "GEMM",
+                act_unsigned=int(not self.act_signed),
+                uop_count=len(uops),
+                inp_out=self.stride * padded_width * cv,
+                inp_in=self.stride * cv,
+                **loops,
+            ),
+            insn(
+                "PPU",
+                "push_next",
+                wide=int(self.wide),
+                relu=int(self.relu),
+                residual=int(self.residual is not None),
+                res_unsigned=int(not self.res_signed),
+                out_unsigned=int(not self.out_signed),
+                res_base=inp_entries if self.residual is not None else 0,
+                pixels=pixels,
+                blocks=blocks,
+                res_mult=self.res_mult,
+                res_shift=self.res_shift,
+            ),
+        ]
+        if self.wide:
+            stores = [store("acc", 0, at["out"], pixels * blocks, "pop_prev push_prev")]
+        else:
+            # Vectors that only fill the last channel group are overwritten by the next pixel's.
+            stores = [store("out", 0, at["out"], vectors, "pop_prev push_prev", x_size=pixels, x_stride=kv)]
+        finish = [insn("FINISH", "pop_next")]
+        return Program(hw, loads + compute + stores + finish, image, at["out"] + out_bytes, inputs, [output])
+
+    def run(self) -> npt.NDArray[Any]:
+        shape = (*self.out_size, len(self.w))
+        vectors = (*self.out_size, -(-len(self.w) // self.hw.vector_size), self.hw.vector_size + 1)
+        result = np.full(shape, -1, np.int32) if self.wide else np.full(vectors, -1, np.int16)
+        tensors = [np.ascontiguousarray(self.x)]
+        if self.residual is not None:
+            tensors.append(np.ascontiguousarray(self.residual))
+        module = self.program().module()
+        module["main"](*(tvm_ffi.from_dlpack(tensor) for tensor in [*tensors, result]))
+        return result
+
+
+@pytest.fixture
+def small_conv() -> Conv:
+    """A 3x3 convolution of 4x4 pixels, one vector in, one block out."""
+    hw = hardware()
+    x = np.ones((4, 4, 1, 9), np.int16)
+    w = np.ones((8, 3, 3, 1, 9), np.int16)
+    params = np.tile(np.array([1, 0, 0, 2**31 - 1], np.int32), (8, 1))
+    return Conv(hw, x, w, params)

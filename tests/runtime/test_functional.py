@@ -1,0 +1,132 @@
+"""What programs compute: equal to the NumPy reference, bit for bit, in every number format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.runtime.conftest import Conv, hardware
+
+from tvm_vsq.hardware import HardwareConfig
+
+INT32_MAX = 2**31 - 1
+
+
+def vectors(
+    rng: np.random.Generator, shape: tuple[int, ...], size: int, bits: int, scale_bits: int, signed: bool
+) -> npt.NDArray[np.int16]:
+    """Random vector tensor int16[*shape, size + 1] with the extreme values made likely."""
+    high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    elements = rng.integers(-high if signed else 0, high + 1, (*shape, size))
+    elements = np.where(rng.random(elements.shape) < 0.2, high, elements)
+    scales = rng.integers(1, 2**scale_bits, (*shape, 1)) if scale_bits else np.ones((*shape, 1), np.int64)
+    return np.concatenate([elements, scales], axis=-1).astype(np.int16)
+
+
+def random_params(rng: np.random.Generator, channels: int, relu: bool) -> npt.NDArray[np.int32]:
+    """Factors of very different sizes, biases of both signs, some upper clips."""
+    mult = rng.integers(0, 2**16, channels)
+    shift = rng.integers(0, 40, channels)
+    bias = rng.integers(-(2**12), 2**12, channels)
+    clip = np.where(rng.random(channels) < 0.3, rng.integers(0, 2**10, channels), INT32_MAX)
+    return np.stack([mult, shift, bias, clip], axis=1).astype(np.int32)
+
+
+@st.composite
+def formats(draw: st.DrawFn) -> HardwareConfig:
+    size, lanes = draw(st.sampled_from([8, 16, 32, 64])), draw(st.sampled_from([4, 8, 16, 32, 64]))
+    bits = [draw(st.integers(2, 8)) for _ in range(2)]
+    scales = [draw(st.none() | st.integers(1, 10)) for _ in range(2)]
+    full = sum(scale or 0 for scale in scales)
+    weight, activation = (size * n + (scale or 0) for n, scale in zip(bits, scales, strict=True))
+    depths_and_bits = {
+        "uop": (1024, 33),
+        "inp": (2048, activation),
+        "wgt": (1024, lanes * weight),
+        "acc": (4096, lanes * 46),
+        "par": (64, lanes * 88),
+        "out": (2048, activation),
+    }
+    return hardware(
+        vector_size=size,
+        output_lanes=lanes,
+        weight_bits=bits[0],
+        activation_bits=bits[1],
+        weight_scale_bits=scales[0],
+        activation_scale_bits=scales[1],
+        scale_product_bits=draw(st.none() | st.integers(1, full)) if full else None,
+        accumulator_bits=46,
+        guard_bits=draw(st.integers(0, 8)),
+        scratchpads={f"{pad}_kib": max(1, depth * n // 8192) for pad, (depth, n) in depths_and_bits.items()},
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(formats(), st.integers(0, 2**32 - 1), st.data())
+def test_a_convolution_equals_the_numpy_reference(hw: HardwareConfig, seed: int, data: st.DataObject) -> None:
+    rng = np.random.default_rng(seed)
+    signed, out_signed, res_signed, relu, wide, with_residual = (data.draw(st.booleans()) for _ in range(6))
+    kernel, stride = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2))
+    channels, cv = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 2))
+    padding = tuple(data.draw(st.integers(0, 2)) for _ in range(4))
+    size = hw.vector_size
+    x = vectors(rng, (4, 5, cv), size, hw.activation_bits, hw.activation_scale_bits or 0, signed)
+    w = vectors(rng, (channels, kernel, kernel, cv), size, hw.weight_bits, hw.weight_scale_bits or 0, True)
+    conv = Conv(hw, x, w, random_params(rng, channels, relu), stride, padding, signed, out_signed, relu, wide)  # type: ignore[arg-type]
+    residual: dict[str, Any] = {}
+    # The residual in the scratchpad covers whole channel groups, also where K does not.
+    if with_residual and -(-channels // size) * size % hw.group_channels == 0:
+        kv = -(-channels // size)
+        values = vectors(
+            rng, (*conv.out_size, kv), size, hw.activation_bits, hw.activation_scale_bits or 0, res_signed
+        )
+        elements = values[..., :-1].reshape(*conv.out_size, kv * size)
+        elements[..., channels:] = 0  # as in every vector tensor
+        values[..., :-1] = elements.reshape(*conv.out_size, kv, size)
+        residual = {
+            "residual": values,
+            "res_signed": res_signed,
+            "res_mult": int(rng.integers(2**16)),
+            "res_shift": int(rng.integers(30)),
+        }
+    conv = Conv(
+        **{name: getattr(conv, name) for name in conv.__dataclass_fields__ if name not in residual},
+        **residual,
+    )
+    np.testing.assert_array_equal(conv.run(), conv.expected())
+
+
+def test_formats_without_scales_return_scale_one() -> None:
+    hw = hardware(weight_scale_bits=None, activation_scale_bits=None)
+    rng = np.random.default_rng(1)
+    conv = Conv(
+        hw,
+        vectors(rng, (3, 3, 1), 8, 4, 0, True),
+        vectors(rng, (8, 1, 1, 1), 8, 4, 0, True),
+        random_params(rng, 8, False),
+    )
+    result = conv.run()
+    assert (result[..., -1] == 1).all()
+    np.testing.assert_array_equal(result, conv.expected())
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16, 32, 64])
+def test_accumulators_hold_their_extreme_values_and_not_one_more(small_conv: Conv, lanes: int) -> None:
+    # 9 taps * 8 lanes * 7 * 7 * (15 * 15) = 793800, over 20 bits (524287) and inside 21 (1048575).
+    hw = hardware(accumulator_bits=21, output_lanes=lanes)
+    x = np.full((3, 3, 1, 9), 7, np.int16)
+    x[..., -1] = 15
+    w = np.full((lanes, 3, 3, 1, 9), -7, np.int16)
+    w[..., -1] = 15
+    params = np.tile(np.array([1, 0, 0, INT32_MAX], np.int32), (lanes, 1))
+    conv = Conv(hw, x, w, params, wide=True)
+    assert (conv.run() == -793800).all()
+    too_narrow = Conv(hardware(accumulator_bits=20, output_lanes=lanes), x, w, params, wide=True)
+    with pytest.raises(
+        ValueError, match=r"\(GEMM\): accumulator overflow: micro-op 5 .* acc entry 0 outside 20 bits"
+    ):
+        too_narrow.run()

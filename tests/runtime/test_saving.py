@@ -1,0 +1,108 @@
+"""Saved modules: round trip, truncation, damage; and damaged programs."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+import tvm_ffi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.runtime.conftest import Conv, Program, hardware, insn
+
+from tvm_vsq.errors import ProgramError
+from tvm_vsq.runtime import native
+
+
+def call(module: tvm_ffi.Module, *arrays: np.ndarray) -> None:
+    module["main"](*(tvm_ffi.from_dlpack(array) for array in arrays))
+
+
+def ones() -> Conv:
+    """The same as `small_conv`, for tests that hypothesis drives."""
+    params = np.tile(np.array([1, 0, 0, 2**31 - 1], np.int32), (8, 1))
+    return Conv(hardware(), np.ones((4, 4, 1, 9), np.int16), np.ones((8, 3, 3, 1, 9), np.int16), params)
+
+
+def saved(module: tvm_ffi.Module) -> bytes:
+    """What export_library embeds: the module's own bytes, behind their length in TVM's container."""
+    packed: bytes = tvm_ffi.get_global_func("runtime.ModulePackImportsToTensor")(module).numpy().tobytes()
+    start = packed.index(b"VSQACCEL")
+    return packed[start : start + int.from_bytes(packed[start - 8 : start], "little")]
+
+
+def restore(blob: bytes) -> tvm_ffi.Module:
+    module: tvm_ffi.Module = tvm_ffi.get_global_func("ffi.Module.load_from_bytes.vsq_accel")(blob)
+    return module
+
+
+def resealed(blob: bytes) -> bytes:
+    """With the checksum made right again, so that the parser itself meets the damage."""
+    checksum = 0xCBF29CE484222325
+    for byte in blob[24:]:
+        checksum = (checksum ^ byte) * 0x100000001B3 % 2**64
+    return blob[:16] + checksum.to_bytes(8, "little") + blob[24:]
+
+
+def test_a_module_survives_saving(small_conv: Conv) -> None:
+    module = small_conv.program().module()
+    again = restore(saved(module))
+    assert saved(again) == saved(module)
+    assert again["get_metadata"]() == "metadata"
+    output = np.zeros((2, 2, 1, 9), np.int16)
+    call(again, small_conv.x, output)
+    np.testing.assert_array_equal(output, small_conv.expected())
+
+
+def test_truncation_at_any_byte_is_an_error() -> None:
+    blob = saved(Program(hardware(), [insn("FINISH")]).module())
+    assert resealed(blob) == blob
+    for size in range(len(blob)):
+        with pytest.raises(ValueError, match="truncated"):
+            restore(blob[:size])
+        if size >= 24:
+            with pytest.raises(ValueError, match="truncated at byte"):
+                restore(resealed(blob[:size]))
+    with pytest.raises(ValueError, match="1 bytes behind its end"):
+        restore(resealed(blob + b"x"))
+    with pytest.raises(ValueError, match="not a saved accelerator module"):
+        restore(b"x" + blob[1:])
+    with pytest.raises(ValueError, match="format version 2, this library reads 1"):
+        restore(blob[:8] + b"\2" + blob[9:])
+
+
+def test_any_flipped_bit_is_noticed(small_conv: Conv) -> None:
+    blob = saved(small_conv.program().module())
+    rng = np.random.default_rng(2)
+    for position in rng.choice(len(blob), 300, replace=False):
+        damaged = bytearray(blob)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        with pytest.raises(ValueError, match="saved accelerator module"):
+            restore(bytes(damaged))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_damage_behind_a_valid_checksum_ends_in_an_error_or_in_a_run(data: st.DataObject) -> None:
+    conv = ones()
+    blob = bytearray(saved(conv.program().module(max_cycles=100_000)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        blob[data.draw(st.integers(24, len(blob) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    # AttributeError: the damage renamed the program.
+    with contextlib.suppress(ValueError, AttributeError):
+        call(restore(resealed(bytes(blob))), conv.x, np.zeros((2, 2, 1, 9), np.int16))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 127)), min_size=1, max_size=4))
+def test_flipped_instruction_bits_end_in_an_error_or_in_a_run(flips: list[tuple[int, int]]) -> None:
+    conv = ones()
+    data = conv.program().data()
+    code = bytearray(data["instructions"])
+    for index, bit in flips:
+        code[16 * index + bit // 8] ^= 1 << bit % 8
+    params = {**conv.hw.sim_params(), "max_cycles": 100_000}
+    with contextlib.suppress(ValueError, ProgramError):
+        module = native.create_module(params, [{**data, "instructions": bytes(code)}], "")
+        call(module, conv.x, np.zeros((2, 2, 1, 9), np.int16))

@@ -1,0 +1,126 @@
+"""Cycles, computed by hand from the formulas of docs/simulator.md."""
+
+from __future__ import annotations
+
+from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
+
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.runtime import native
+
+# hardware(): fetch 1, DMA setup 8, GEMM 8, PPU 10, latency 100 cycles; 16 bytes a cycle, bursts of 64 bytes;
+# an activation record has 8 * 4 + 4 bits = 5 bytes.
+HW = hardware()
+
+
+def events(timing: dict[str, object], layer: int = 0) -> dict[str, int]:
+    return dict(zip(EVENTS, timing["events"][layer], strict=True))  # type: ignore[index]
+
+
+def test_finish_alone_takes_its_fetch_and_one_cycle() -> None:
+    timing = Program(HW, [insn("FINISH")]).timing()
+    assert timing["cycles"] == 2
+    assert [tuple(row) for row in timing["engines"]] == [(1, 0), (0, 0), (1, 0), (0, 0)]
+    assert events(timing)["instructions"] == 1
+    assert events(timing)["dram_read_bytes"] == 16
+
+
+def test_a_load_takes_setup_transfer_and_latency() -> None:
+    # Fetched at 1, set up until 9, 20 bytes are one burst = 4 cycles until 13, visible at 113, SYNC to 114.
+    program = Program(HW, [load("inp", 0, 0, 4, "push_next"), insn("SYNC", "pop_prev"), insn("FINISH")])
+    timing = program.timing()
+    assert timing["cycles"] == 115
+    assert list(timing["engines"][1]) == [8 + 4, 0]
+    assert list(timing["engines"][2]) == [2, 113 - 2]
+
+
+def test_loads_overlap_their_latency() -> None:
+    # The second starts when the first has left the channel: 13 + 8 + 4 + 100 = 125.
+    loads = [load("inp", 0, 0, 4), load("inp", 4, 0, 4, "push_next")]
+    assert Program(HW, [*loads, insn("SYNC", "pop_prev"), insn("FINISH")]).timing()["cycles"] == 127
+
+
+def test_the_channel_serves_one_transfer_at_a_time() -> None:
+    # LOAD: 320 bytes = 5 bursts, channel from 9 to 29.
+    # STORE: set up at 10, waits 19, channel until 33, complete at 133.
+    program = Program(
+        HW,
+        [
+            load("inp", 0, 0, 64, "push_next"),
+            store("out", 0, 4096, 4, "push_prev"),
+            insn("FINISH", "pop_prev pop_next"),
+        ],
+    )
+    timing = program.timing()
+    assert timing["cycles"] == 134
+    assert list(timing["engines"][3]) == [8 + 4, 19]
+    assert events(timing)["dram_read_bytes"] == 3 * 16 + 5 * 64
+    assert events(timing)["dram_write_bytes"] == 64
+
+
+def test_bursts_are_counted_per_contiguous_piece_and_alignment() -> None:
+    def read_bytes(*args: int, **fields: int) -> int:
+        insns = [load("inp", 0, *args, "push_next", **fields), insn("FINISH", "pop_prev")]  # type: ignore[arg-type]
+        return events(Program(HW, insns).timing())["dram_read_bytes"] - 2 * 16
+
+    assert read_bytes(0, 12) == 64  # 60 bytes
+    assert read_bytes(0, 13) == 128  # 65 bytes
+    assert read_bytes(60, 1) == 128  # 5 bytes across a border
+    assert read_bytes(0, 1, x_size=12, x_stride=1) == 64  # groups that touch are one piece
+    assert read_bytes(0, 1, x_size=12, x_stride=2) == 12 * 64 + 64  # byte 60 starts a piece across a border
+    assert read_bytes(0, 3, x_size=2, x_stride=3, y_size=2, y_stride=6) == 64  # so are rows
+    assert read_bytes(0, 3, x_size=2, x_stride=3, y_size=2, y_stride=64) == 2 * 64
+
+
+def test_border_entries_take_one_cycle_each_and_no_channel() -> None:
+    # 2 rows of 20 border entries around one row of 20: max(2 bursts * 4, 40) cycles.
+    padded = load("inp", 0, 0, 1, "push_next", x_size=20, x_stride=1, y_pad_top=1, y_pad_bottom=1)
+    timing = Program(HW, [padded, insn("FINISH", "pop_prev")]).timing()
+    assert list(timing["engines"][1]) == [8 + 40, 0]
+    assert events(timing)["inp_write_bits"] == 60 * 36
+    # Nothing but border: no DRAM at all.
+    border = load("inp", 0, 0, 3, "push_next", x_size=0, y_size=0, y_pad_top=2, x_pad_left=5)
+    timing = Program(HW, [border, insn("FINISH", "pop_prev")]).timing()
+    assert list(timing["engines"][1]) == [8 + 30, 0]
+    assert events(timing)["dram_read_bytes"] == 2 * 16
+
+
+def test_gemm_and_ppu_take_one_cycle_per_block(small_conv: Conv) -> None:
+    timing = small_conv.program().timing()
+    pixels, micro_ops = 4, 4 * 9
+    gemm_cycles = (8 + pixels) + (8 + micro_ops)
+    assert timing["engines"][2][0] == gemm_cycles + (10 + pixels) + 1
+    counts = events(timing)
+    assert counts["macs"] == micro_ops * 64
+    assert counts["scale_products"] == counts["scale_macs"] == micro_ops * 8
+    assert counts["ppu_lane_ops"] == counts["quantize_lane_ops"] == pixels * 8
+    assert counts["wgt_read_bits"] == micro_ops * 8 * 36
+    assert counts["acc_write_bits"] == (pixels + micro_ops) * 8 * 32
+    assert counts["acc_read_bits"] == (micro_ops + pixels) * 8 * 32
+    assert counts["out_read_bits"] == counts["out_write_bits"] == pixels * 36
+
+
+def test_a_scale_unit_that_is_absent_counts_nothing() -> None:
+    gemm = [insn("GEMM", uop_count=1, iter_out=1, iter_in=1), insn("FINISH")]
+    one = events(Program(hardware(weight_scale_bits=None), gemm).timing())
+    none = events(Program(hardware(weight_scale_bits=None, activation_scale_bits=None), gemm).timing())
+    assert (one["scale_products"], one["scale_macs"]) == (0, 8)
+    assert (none["scale_products"], none["scale_macs"]) == (0, 0)
+
+
+def test_fetch_stalls_at_a_full_queue() -> None:
+    slow = insn("GEMM", uop_count=100, iter_out=1, iter_in=1)
+    timing = Program(HW, [*[slow] * 6, insn("FINISH")]).timing()
+    # The 1st is taken at 1, the next four fill the queue at 5; the 6th waits until 109, FINISH until 217.
+    assert timing["engines"][0][1] == (109 - 6) + (217 - 110)
+    assert timing["cycles"] == 1 + 6 * 108 + 1
+
+
+def test_completion_of_layers() -> None:
+    program = Program(HW, [insn("SYNC"), insn("SYNC"), insn("FINISH")])
+    data = program.data()
+    data["layer_ids"] = b"".join(layer.to_bytes(4, "little") for layer in (2, 0, 0))
+    data["layer_names"] = ["a", "b", "c"]
+    module = native.create_module(HW.sim_params(), [data], "")
+    module["main"]()
+    (profile,) = module["get_profile"]()
+    assert list(profile["layer_end"]) == [4, 0, 2]

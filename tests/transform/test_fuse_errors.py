@@ -1,0 +1,77 @@
+"""What cannot run on a target is refused with the layer, the field and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from tvm.ir import Call
+
+from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.transform import fuse
+
+HARDWARE = load_hardware("vsq-accel")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation_bits": 8}, "bits=4, but target 'vsq-accel' is built with activation_bits=8"),
+        (
+            {"activation_scale_bits": None},
+            "scale_bits=4, but target 'vsq-accel' is built with activation_scale_",
+        ),
+        ({"vector_size": 32}, "vector_size=16, but target 'vsq-accel' is built with vector_size=32"),
+        ({"guard_bits": 2}, "guard_bits=4, but target 'vsq-accel' is built with guard_bits=2"),
+        ({"weight_bits": 3}, r"layer 'up': a weight element of magnitude 7 needs more than weight_bits=3"),
+        ({"weight_scale_bits": 2}, r"layer 'up': a weight scale of 15 is outside 0\.\.3"),
+    ],
+)
+def test_a_module_quantized_for_another_target(networks, stages, change, message):
+    with pytest.raises(ConfigError, match=message):
+        fuse(stages(networks.Mlp).quantized, HARDWARE.model_copy(update=change))
+
+
+def test_an_accumulator_that_could_overflow(networks, stages):
+    narrow = HARDWARE.model_copy(update={"accumulator_bits": 20})
+    message = r"layer 'down': 3 vectors .* 20-bit accumulator .* accumulator_bits >= 22"
+    with pytest.raises(QuantizationError, match=message):
+        fuse(stages(networks.Mlp).quantized, narrow)
+
+
+class _EditDequantize(Rebuilder):
+    """Scales the gamma of every restored activation."""
+
+    def rewrite(self, var, value):
+        if op_name(value) != "vsq.dequantize" or constant_array(value.args[1]).ndim:
+            return value
+        return Call(value.op, [value.args[0], constant(constant_array(value.args[1]) * 3)], value.attrs)
+
+
+def test_a_quantize_and_a_dequantize_that_disagree(networks, stages):
+    module = stages(networks.Mlp).quantized
+    edited = replace_main(module, _EditDequantize(module["main"]).run())
+    with pytest.raises(QuantizationError, match=r"inv must be 2\^guard_bits / gamma"):
+        fuse(edited, HARDWARE)
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+def test_channels_of_very_different_range_do_not_stop_the_compilation(networks, stages, factor):
+    class Skewed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(16, 16), nn.Linear(16, 16)
+            with torch.no_grad():
+                self.a.weight[3] *= factor
+                self.a.weight[4] = 0
+                self.b.bias[2] = 1e6
+
+        def forward(self, x):
+            return self.b(torch.relu(self.a(x)))
+
+    networks.INPUTS[Skewed] = (3, 16)
+    stage = stages(Skewed)
+    fake, fused = (networks.run_tvm(module, stage.x)[0] for module in (stage.quantized, stage.fused))
+    assert networks.sqnr_db(fake, fused) > 30

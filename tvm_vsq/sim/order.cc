@@ -1,0 +1,54 @@
+#include "tvm_vsq/sim/order.h"
+
+#include <algorithm>
+
+#include "tvm_vsq/sim/dram_order.h"
+
+namespace tvm_vsq::sim {
+
+void Order::Begin(size_t index) {
+  const Instruction& instruction = program_.instructions[index];
+  current_ = static_cast<size_t>(instruction.engine());
+  for (const int queue : TokensOf(instruction).pops) {
+    if (queue < 0) continue;
+    auto& tokens = tokens_[static_cast<size_t>(queue)];
+    if (tokens.empty()) {
+      program_.FailAt(index, "pops a token from ", kTokenRoutes[queue].from,
+                      " that no earlier instruction pushes");
+    }
+    Clock& clock = clock_[current_];
+    for (size_t engine = 0; engine < kEngineCount; ++engine) {
+      clock[engine] = std::max(clock[engine], tokens.front()[engine]);
+    }
+    tokens.pop_front();
+  }
+}
+
+void Order::End(size_t index) {
+  clock_[current_][current_] = index + 1;
+  for (const int queue : TokensOf(program_.instructions[index]).pushes) {
+    if (queue >= 0) tokens_[static_cast<size_t>(queue)].push_back(clock_[current_]);
+  }
+}
+
+void CheckOrder(const Params& params, const Program& program) {
+  Order order(program);
+  DramOrder dram(params, program);
+  size_t last[kEngineCount] = {};  // index + 1
+  for (size_t i = 0; i < program.instructions.size(); ++i) {
+    const Instruction& instruction = program.instructions[i];
+    order.Begin(i);
+    if (std::holds_alternative<Dma>(instruction.body)) dram.Visit(order, i);
+    if (instruction.opcode == isa::Opcode::kFinish) {
+      for (const Engine engine : {Engine::kLoad, Engine::kStore}) {
+        const size_t end = last[static_cast<size_t>(engine)];
+        if (order.CompleteBefore(engine) >= end) continue;
+        program.FailAt(i, "no token makes FINISH wait for ", program.Where(end - 1));
+      }
+    }
+    last[static_cast<size_t>(instruction.engine())] = i + 1;
+    order.End(i);
+  }
+}
+
+}  // namespace tvm_vsq::sim

@@ -1,0 +1,56 @@
+// The hardware parameters: HardwareConfig.sim_params() of the Python side, validated.
+#ifndef TVM_VSQ_SIM_PARAMS_H_
+#define TVM_VSQ_SIM_PARAMS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tvm_vsq/isa/isa.h"
+
+namespace tvm_vsq::sim {
+
+// Scratchpads, in the order of their events.
+enum class Pad : uint8_t { kUop, kInp, kWgt, kAcc, kPar, kOut };
+inline constexpr int kPadCount = 6;
+inline constexpr const char* kPadNames[kPadCount] = {"uop", "inp", "wgt", "acc", "par", "out"};
+inline const char* PadName(Pad pad) { return kPadNames[static_cast<int>(pad)]; }
+
+inline constexpr int kParBytes = 11;  // mult u16, shift u8, bias i32, clip i32 of one output lane
+
+struct Params {
+  int64_t vector_size = 0, output_lanes = 0;
+  int64_t weight_bits = 0, activation_bits = 0, weight_scale_bits = 0, activation_scale_bits = 0;
+  int64_t product_bits = 0, product_shift = 0, accumulator_bits = 0, guard_bits = 0, multiplier_bits = 0;
+  int64_t uop_depth = 0, inp_depth = 0, wgt_depth = 0, acc_depth = 0, par_depth = 0, out_depth = 0;
+  int64_t uop_record_bytes = 0, inp_record_bytes = 0, wgt_record_bytes = 0;
+  int64_t acc_record_bytes = 0, par_record_bytes = 0, out_record_bytes = 0;
+  int64_t dram_bytes = 0, dram_bytes_per_cycle = 0, dram_latency_cycles = 0, dram_burst_bytes = 0;
+  int64_t fetch_cycles = 0, dma_setup_cycles = 0, gemm_pipeline_cycles = 0, ppu_pipeline_cycles = 0;
+  int64_t command_queue_depth = 0, token_queue_depth = 0;
+  // Not hardware: a program that runs longer is refused, so that a broken one always ends.
+  int64_t max_cycles = int64_t{1} << 36;
+
+  int64_t Depth(Pad pad) const;
+  int64_t RecordBytes(Pad pad) const;
+  int64_t EntryBits(Pad pad) const;
+  isa::Sizes Sizes() const;
+};
+
+struct ParamField {
+  const char* name;
+  int64_t Params::* member;
+  int64_t low, high;
+  bool optional = false;
+};
+
+// Every parameter with its range, in serialization order.
+const std::vector<ParamField>& ParamFields();
+
+// Throws Error for a key that is missing, unknown or out of range, and for values that contradict each other.
+Params ParseParams(const std::map<std::string, int64_t>& values);
+
+}  // namespace tvm_vsq::sim
+
+#endif  // TVM_VSQ_SIM_PARAMS_H_
