@@ -3,12 +3,17 @@
 `compile` takes a trained network to an `Executable`, which runs, profiles, explains and saves itself.
 """
 
+from importlib.metadata import version
+
 from tvm_vsq.api import compile, quantize_model, tune
+from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
+
+__version__ = version("tvm-vsq")
 
 __all__ = [
     "Database",
@@ -22,3 +27,5 @@ __all__ = [
     "quantize_model",
     "tune",
 ]
+
+register_with_tvm()

@@ -81,8 +81,8 @@ class Machine:
     # Host side
 
     def write_input(self, index: int, vectors: np.ndarray) -> None:
-        kind, offset, rows, lanes, signed = self.program.inputs[index]
-        assert kind == 0 and vectors.size == rows * lanes
+        _kind, offset, rows, lanes, _signed = self.program.inputs[index]
+        assert vectors.size == rows * lanes
         values = vectors.reshape(rows, lanes).astype(np.int64)[:, : len(self.vector_widths)]
         values[:, : lanes - 1] &= (1 << self.hw.activation_bits) - 1
         size = self.hw.record_bytes["inp"]

@@ -27,8 +27,8 @@ class DramLayout:
         if start + size > capacity:
             mib = 1 << 20
             raise ProgramError(
-                f"layer '{layer}': {region} needs {size / mib:.2f} MiB of DRAM, {start / mib:.2f} MiB are in use "
-                f"and {capacity // mib} MiB is all there is; raise dram.capacity_mib or split the model"
+                f"layer '{layer}': {region} needs {size / mib:.2f} MiB of DRAM, {start / mib:.2f} MiB are in "
+                f"use and {capacity // mib} MiB is all there is; raise dram.capacity_mib or split the model"
             )
         self.addresses[region] = start
         self._end = start + size

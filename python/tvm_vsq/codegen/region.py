@@ -106,7 +106,7 @@ class _Region:
         calls = list(_calls(composite))
         if len(calls) != 1:
             raise ProgramError(
-                f"a composite of {len(calls)} calls reached code generation; partition into single vsq.* layers"
+                f"a composite of {len(calls)} calls reached code generation; each must be one vsq.* layer"
             )
         return self._layer(calls[0], inner)
 

@@ -32,9 +32,9 @@ def layer_func(work: Workload, hardware: HardwareConfig) -> Any:
     out_shape = (work.n, work.oh, work.ow, groups, vectors, vector + 1)
     arguments = [inputs, weight, params]
 
-    x_sp = _padded(inputs, work, vector)
+    x_sp = padded(inputs, work, vector)
     w_sp, p_sp = _copy(weight, "W_sp"), _copy(params, "P_sp")
-    acc = _accumulate(x_sp, w_sp, work, hardware)
+    acc = accumulate(x_sp, w_sp, work, hardware)
     inside = {"acc": acc, "par": p_sp}
     if work.has_residual:
         residual = te.placeholder(out_shape, "int16", "R")
@@ -51,7 +51,8 @@ def _copy(source: Any, name: str) -> Any:
     return te.compute(source.shape, lambda *i: source[i], name=name)
 
 
-def _padded(inputs: Any, work: Workload, vector: int) -> Any:
+def padded(inputs: Any, work: Workload, vector: int) -> Any:
+    """X int16 [n, h, w, cv, V+1] with its border of zeros, cut to what the kernel reads."""
     rows, columns = work.input_tile(work.oh, work.ow)
     (step_h, step_w), (top, left, _, _) = work.load_steps, work.padding
 
@@ -63,7 +64,8 @@ def _padded(inputs: Any, work: Workload, vector: int) -> Any:
     return te.compute((work.n, rows, columns, work.cv, vector + 1), element, name="X_sp")
 
 
-def _accumulate(x_sp: Any, w_sp: Any, work: Workload, hardware: HardwareConfig) -> Any:
+def accumulate(x_sp: Any, w_sp: Any, work: Workload, hardware: HardwareConfig) -> Any:
+    """Accumulators int64 [n, oh, ow, groups, blocks, lanes] of the padded input and the weights W."""
     vector, shift, bits = hardware.vector_size, hardware.product_shift, hardware.product_bits
     (stride_h, stride_w), (dilate_h, dilate_w) = work.pad_strides, work.dilation
     c, r, s = (

@@ -42,7 +42,8 @@ def misfits(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> list[
             kib = -(-entries * bits // 8192)
             found.append(
                 f"the {_TITLES[pad]} scratchpad needs {entries} entries and has {depths[pad]}, "
-                f"{entries - depths[pad]} too few; lower {_SHRINK[pad]}, or raise scratchpads.{pad}_kib to {kib}"
+                f"{entries - depths[pad]} too few; lower {_SHRINK[pad]}, "
+                f"or raise scratchpads.{pad}_kib to {kib}"
             )
     blocks = layout_of(hardware).limit("PPU", "blocks")
     if knobs.tile_k > blocks:

@@ -65,8 +65,8 @@ class Knobs:
                 )
         if self.tile_k % hardware.group_blocks:
             raise ScheduleError(
-                f"layer '{layer}': tile_k={self.tile_k} is not a multiple of the {hardware.group_blocks} blocks "
-                f"of a channel group"
+                f"layer '{layer}': tile_k={self.tile_k} is not a multiple of the {hardware.group_blocks} "
+                f"blocks of a channel group"
             )
         if self.order not in ORDERS:
             raise ScheduleError(

@@ -112,6 +112,6 @@ class Workload:
         """ScheduleError if `kb` is not made of whole channel groups of this hardware."""
         if self.kb % hardware.group_blocks:
             raise ScheduleError(
-                f"layer '{layer}': kb={self.kb} blocks of {hardware.output_lanes} channels are not whole groups "
-                f"of {hardware.group_channels} channels; pad kb to a multiple of {hardware.group_blocks}"
+                f"layer '{layer}': kb={self.kb} blocks of {hardware.output_lanes} channels are not whole "
+                f"groups of {hardware.group_channels}; pad kb to a multiple of {hardware.group_blocks}"
             )

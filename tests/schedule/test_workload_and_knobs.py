@@ -1,0 +1,127 @@
+"""Workloads and knobs: shapes, keys, legality and what is said when something does not fit."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvm_vsq.errors import ScheduleError
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.schedule import Knobs, Workload, candidates, default_knobs, fits, footprint, require_fit
+
+HARDWARE = load_hardware("vsq-accel")
+LAYER = Workload(1, 56, 56, 4, 4, 3, 3, padding=(1, 1, 1, 1))
+
+
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    stride=st.integers(1, 4),
+    dilation=st.integers(1, 3),
+    pad=st.integers(0, 4),
+)
+def test_output_sizes_count_the_windows_that_fit(size, kernel, stride, dilation, pad):
+    def windows(extent, taps):
+        return len(range(0, extent + 2 * pad - dilation * (taps - 1), stride))
+
+    expected = [windows(extent, taps) for extent, taps in zip(size, kernel, strict=True)]
+    geometry = {"strides": (stride,) * 2, "padding": (pad,) * 4, "dilation": (dilation,) * 2}
+    if min(expected) < 1:
+        with pytest.raises(ScheduleError, match="does not fit into"):
+            Workload(1, *size, 1, 1, *kernel, **geometry)
+    else:
+        work = Workload(1, *size, 1, 1, *kernel, **geometry)
+        assert [work.oh, work.ow] == expected
+
+
+def test_a_pointwise_stride_loads_only_the_pixels_it_uses():
+    work = Workload(1, 56, 56, 4, 8, strides=(2, 2))
+    assert work.input_tile(7, 28) == (7, 28)
+    assert work.load_steps == (2, 2)
+
+
+def test_keys_tell_workloads_apart():
+    fields = {"n": 2, "h": 9, "w": 8, "cv": 3, "kb": 4, "r": 2, "s": 3}
+    base = Workload(**fields)
+    others = [Workload(**(fields | {name: value + 1})) for name, value in fields.items()]
+    others += [Workload(**fields, **{flag: True}) for flag in ("has_residual", "wide")]
+    others += [Workload(**fields, padding=(1, 0, 0, 0)), Workload(**fields, padding=(0, 1, 0, 0))]
+    others += [Workload(**fields, strides=(1, 2)), Workload(**fields, dilation=(2, 1))]
+    assert len({work.key for work in (base, *others)}) == len(others) + 1
+
+
+def test_knobs_survive_a_round_trip():
+    knobs = Knobs(7, 14, 2, 4, "hw_outer", False)
+    assert Knobs.from_dict(knobs.to_dict()) == knobs
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"tile_h": 7.0}, "'tile_h' must be int"), ({"double_buffer": 1}, "'double_buffer' must be bool")],
+)
+def test_knobs_of_the_wrong_type_are_refused(change, message):
+    with pytest.raises(ScheduleError, match=message):
+        Knobs.from_dict(Knobs(1, 1, 1, 1).to_dict() | change)
+
+
+def test_knobs_with_other_keys_are_refused():
+    with pytest.raises(ScheduleError, match="expected the keys tile_h"):
+        Knobs.from_dict({"tile_h": 1})
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        (Knobs(5, 1, 1, 1), r"layer 'conv2': tile_h=5 does not divide 56; use one of \[1, 2, 4, 7, 8"),
+        (Knobs(1, 1, 0, 1), "tile_k=0 does not divide 4"),
+        (Knobs(1, 1, 1, 1, "c_outer"), "unknown loop order 'c_outer'; known are k_outer, hw_outer"),
+    ],
+)
+def test_illegal_knobs_are_refused_by_name(knobs, message):
+    with pytest.raises(ScheduleError, match=message):
+        require_fit(LAYER, knobs, HARDWARE, "conv2")
+
+
+def test_a_misfit_names_layer_buffer_excess_and_remedy():
+    with pytest.raises(ScheduleError) as error:
+        require_fit(LAYER, Knobs(56, 56, 4, 4), HARDWARE, "conv2")
+    text = str(error.value)
+    entries, depth = 56 * 56 * 4, HARDWARE.depths["acc"]
+    assert "layer 'conv2'" in text
+    assert f"accumulator scratchpad needs {entries} entries and has {depth}, {entries - depth} too few" in text
+    assert "lower tile_h, tile_w or tile_k" in text
+    assert "scratchpads.acc_kib to 784" in text
+
+
+def test_the_size_that_a_misfit_recommends_is_enough():
+    pads = HARDWARE.scratchpads.model_copy(update={"acc_kib": 784, "inp_kib": 512, "out_kib": 256})
+    roomy = HARDWARE.model_copy(update={"scratchpads": pads})
+    assert fits(LAYER, Knobs(56, 56, 4, 4), roomy)
+
+
+def test_a_layer_whose_smallest_tile_does_not_fit_is_refused():
+    work = Workload(1, 130, 130, 1, 1, 64, 64, dilation=(2, 2))
+    with pytest.raises(ScheduleError, match=r"no schedule fits.*layer 'huge'.*weight scratchpad needs 4096"):
+        default_knobs(work, HARDWARE, "huge")
+
+
+def test_more_blocks_than_a_ppu_instruction_counts_are_refused():
+    pads = HARDWARE.scratchpads.model_copy(update={"par_kib": 128})
+    roomy = HARDWARE.model_copy(update={"scratchpads": pads})
+    with pytest.raises(ScheduleError, match="tile_k=300 does not fit the PPU field 'blocks', which ends at 255"):
+        require_fit(Workload(1, 1, 1, 1, 300), Knobs(1, 1, 300, 1), roomy, "fc")
+
+
+def test_candidates_are_legal_and_include_the_default():
+    found = candidates(LAYER, HARDWARE)
+    assert default_knobs(LAYER, HARDWARE, "conv2") in found
+    for knobs in found:
+        used = footprint(LAYER, knobs, HARDWARE)
+        assert all(used[pad] <= HARDWARE.depths[pad] for pad in used)
+
+
+def test_blocks_must_fill_channel_groups():
+    narrow = HARDWARE.model_copy(update={"output_lanes": 4})
+    with pytest.raises(ScheduleError, match="layer 'odd': kb=3 blocks of 4 channels are not whole groups of 16"):
+        require_fit(Workload(1, 1, 1, 1, 3), Knobs(1, 1, 3, 1), narrow, "odd")
