@@ -1,6 +1,8 @@
-"""ResNet-50 at 224 x 224, shapes only: instructions, cycles, utilization, and seconds to compile and simulate.
+"""ResNet-50 at 224 x 224, shapes only: instructions, cycles, utilization, and seconds to compile and
+simulate.
 
-The weights are random (seeded): cycles, energy and traffic depend on shapes alone. Accuracy would mean nothing here.
+The weights are random (seeded): cycles, energy and traffic depend on shapes alone. Accuracy would mean
+nothing here.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def run(
     quant: str,
     console: Console,
 ) -> Result:
-    """Compile with default and with tuned schedules, run every digit on the simulator, and compare the two."""
+    """Compile with default and with tuned schedules, run every digit on the simulator, and compare
+    the two."""
     calibration = digits.train_images[:CALIBRATION_SAMPLES]
     example = (torch.from_numpy(images[:1]),)
     with Progress(console=console, transient=True) as progress:
@@ -64,7 +65,12 @@ def run(
         executables = {}
         for schedules in ("default", "auto"):
             executables[schedules] = tvm_vsq.compile(
-                model, target, quant=quant, calibration=calibration, example_inputs=example, schedules=schedules
+                model,
+                target,
+                quant=quant,
+                calibration=calibration,
+                example_inputs=example,
+                schedules=schedules,
             )
             progress.advance(task)
     profiles = {name: exe.profile(images[:1]) for name, exe in executables.items()}
@@ -73,15 +79,20 @@ def run(
     exe = executables["auto"]
     predicted = [
         int(exe(images[i : i + 1]).argmax())
-        for i in track(range(len(labels)), f"{quant}: digits on the simulator", console=console, transient=True)
+        for i in track(
+            range(len(labels)), f"{quant}: digits on the simulator", console=console, transient=True
+        )
     ]
     accuracy = float((np.array(predicted) == labels).mean())
     return Result(quant, accuracy, profiles["default"], profiles["auto"])
 
 
 def summary(fp32: float, results: list[Result], count: int) -> Table:
-    """Accuracy over all digits; cycles, energy and traffic of one inference (they do not depend on the data)."""
-    table = Table(title=f"ResNet-8, {count} held-out MNIST digits; cost of one inference", title_justify="left")
+    """Accuracy over all digits; cycles, energy and traffic of one inference (they do not depend on
+    the data)."""
+    table = Table(
+        title=f"ResNet-8, {count} held-out MNIST digits; cost of one inference", title_justify="left"
+    )
     table.add_column("W/A/ws/as")
     for heading in ("accuracy", "cycles default", "cycles tuned", "energy uJ", "MAC util.", "DRAM bytes"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -36,9 +36,12 @@ def compile(
 
     model: torch.nn.Module (with example_inputs), torch.export.ExportedProgram, or a Relax IRModule in fp32.
     target: name of a shipped accelerator, path of a YAML file, or a HardwareConfig.
-    quant: the paper's W/A/ws/as notation, for example "4/4/4/4", or a QuantConfig. Default: the target's own widths.
-    calibration: sample inputs, samples along axis 0; what is measured on them fixes the activations' coarse scales.
-    schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its path.
+    quant: the paper's W/A/ws/as notation, for example "4/4/4/4", or a QuantConfig. Default: the target's
+    own widths.
+    calibration: sample inputs, samples along axis 0; what is measured on them fixes the activations'
+    coarse scales.
+    schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its
+    path.
 
     Raises a VsqError that names what is wrong: ConfigError (target, quant), ModelError, CalibrationError,
     QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad).
@@ -98,7 +101,9 @@ def tune(
 
         def done(layer: str, record: Record, current: Database) -> None:
             bar.advance(task)
-            bar.log(f"{layer}: {record.default_cycles:,} -> {record.cycles:,} cycles ({record.trials} trials)")
+            bar.log(
+                f"{layer}: {record.default_cycles:,} -> {record.cycles:,} cycles ({record.trials} trials)"
+            )
             save(current)
 
         return tune_workloads(layers, hardware, start, trials=trials, seed=seed, done=done)
@@ -110,7 +115,9 @@ def _resolve_target(target: Target) -> HardwareConfig:
     return hardware
 
 
-def _quantize(model: Any, hardware: HardwareConfig, example_inputs: Any, quant: Quant, calibration: Any) -> IRModule:
+def _quantize(
+    model: Any, hardware: HardwareConfig, example_inputs: Any, quant: Quant, calibration: Any
+) -> IRModule:
     if calibration is None:
         raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
     if quant is None:

@@ -36,7 +36,8 @@ def build_reference(quantized: IRModule, hardware: HardwareConfig) -> Any:
 
 
 def accelerator_pipeline(hardware: HardwareConfig, database: Database) -> tvm.transform.Pass:
-    """Everything from the quantized module to what the Relax VM runs: phases, code generation, TVM's own passes."""
+    """Everything from the quantized module to what the Relax VM runs: phases, code generation, TVM's
+    own passes."""
 
     def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
         _require_quantized(module)
@@ -67,7 +68,9 @@ def _generate(module: IRModule, hardware: HardwareConfig, database: Database) ->
         programs.extend(lower_region(function, hardware, database) for function in functions)
         metadata = _metadata(module, hardware, programs)
         native_programs = [program.to_native() for program in programs]
-        compiled.append(native.create_module(hardware.sim_params(), native_programs, metadata.model_dump_json()))
+        compiled.append(
+            native.create_module(hardware.sim_params(), native_programs, metadata.model_dump_json())
+        )
         return compiled
 
     with _hook(generate):
@@ -76,7 +79,7 @@ def _generate(module: IRModule, hardware: HardwareConfig, database: Database) ->
     return module.without_attr("const_name_to_constant")
 
 
-class _hook:  # noqa: N801
+class _hook:
     """RunCodegen finds its code generator by a global name; it is ours only for the length of a `with`."""
 
     def __init__(self, generate: Callable[..., list[Any]]) -> None:
@@ -90,12 +93,16 @@ class _hook:  # noqa: N801
 
 
 def _outside(*_arguments: Any) -> list[Any]:
-    raise ModelError("regions for the accelerator are compiled by tvm_vsq.compile or tvm.compile(module, target=...)")
+    raise ModelError(
+        "regions for the accelerator are compiled by tvm_vsq.compile or tvm.compile(module, target=...)"
+    )
 
 
 def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program]) -> Metadata:
     inputs = [
-        TensorSpec(name=p.name, shape=tuple(int(n) for n in p.ty.shape), dtype=str(p.ty.dtype).removeprefix("T."))
+        TensorSpec(
+            name=p.name, shape=tuple(int(n) for n in p.ty.shape), dtype=str(p.ty.dtype).removeprefix("T.")
+        )
         for p in module["main"].params
     ]
     return Metadata(
@@ -108,18 +115,25 @@ def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program
 
 def _regions(module: IRModule) -> list[relax.Function]:
     functions = [function for _, function in module.functions_items()]
-    return [f for f in functions if isinstance(f, relax.Function) and f.attrs and f.attrs.get("Codegen") == CODEGEN]
+    return [
+        f
+        for f in functions
+        if isinstance(f, relax.Function) and f.attrs and f.attrs.get("Codegen") == CODEGEN
+    ]
 
 
 def _require_quantized(module: IRModule) -> None:
     if not any(op_name(binding.value) == "vsq.quantize" for binding in bindings(module["main"])):
-        raise ModelError("the module is not quantized: use tvm_vsq.quantize_model first, or tvm_vsq.compile for both")
+        raise ModelError(
+            "the module is not quantized: use tvm_vsq.quantize_model first, or tvm_vsq.compile for both"
+        )
 
 
 def register_with_tvm() -> None:
     """Let `tvm.compile(quantized_module, target="vsq-accel")` work, for every shipped accelerator.
 
-    The targets become TVM target tags. TVM's "default" pipeline asks the target for one of its own only if it is a GPU, so
+    The targets become TVM target tags. TVM's "default" pipeline asks the target for one of its own only if
+    it is a GPU, so
     it is wrapped: for our targets it is ours, for all others what it was. "vsq_accel" names ours explicitly.
     """
     for name in list_targets():
@@ -131,7 +145,9 @@ def register_with_tvm() -> None:
     stock = pipelines["default"]
 
     def ours() -> tvm.transform.Pass:
-        return tvm.transform.module_pass(lambda module, _: _pipeline_of(_current_target())(module), opt_level=0, name=CODEGEN)
+        return tvm.transform.module_pass(
+            lambda module, _: _pipeline_of(_current_target())(module), opt_level=0, name=CODEGEN
+        )
 
     def default() -> tvm.transform.Pass:
         def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
@@ -153,6 +169,8 @@ def _current_target() -> str | None:
 
 def _pipeline_of(target: str | None) -> tvm.transform.Pass:
     if target is None:
-        raise ConfigError(f"the pipeline '{CODEGEN}' needs an accelerator as target: {', '.join(list_targets())}")
+        raise ConfigError(
+            f"the pipeline '{CODEGEN}' needs an accelerator as target: {', '.join(list_targets())}"
+        )
     hardware = load_hardware(target)
     return accelerator_pipeline(hardware, shipped_database(hardware))

@@ -15,15 +15,21 @@ from tvm_vsq.errors import InputError, VsqError
 if TYPE_CHECKING:
     from tvm_vsq.runtime import Executable
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator."
+)
 target_app = typer.Typer(no_args_is_help=True, help="The shipped accelerators.")
 app.add_typer(target_app, name="target")
 
 ModelPath = Annotated[Path, typer.Argument(help="A torch.export .pt2 file, or a Relax module as .json.")]
 Artifact = Annotated[Path, typer.Argument(help="A .so file written by `tvm-vsq compile`.")]
 Target = Annotated[str, typer.Option(help="Name of a shipped accelerator, or the path of a YAML file.")]
-Quant = Annotated[str | None, typer.Option(help="W/A/ws/as, for example 4/4/4/4. Default: the target's own widths.")]
-Schedules = Annotated[str, typer.Option(help="auto (shipped and matching), default (none), or a database file.")]
+Quant = Annotated[
+    str | None, typer.Option(help="W/A/ws/as, for example 4/4/4/4. Default: the target's own widths.")
+]
+Schedules = Annotated[
+    str, typer.Option(help="auto (shipped and matching), default (none), or a database file.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -48,7 +54,9 @@ def _read_model(path: Path) -> Any:
             return tvm.ir.load_json(path.read_text(encoding="utf-8"))
         except Exception as error:
             raise InputError(f"'{path}' is not a TVM module in JSON: {error}") from None
-    raise InputError(f"cannot read '{path}': the suffix must be .pt2 (torch.export.save) or .json (tvm.ir.save_json)")
+    raise InputError(
+        f"cannot read '{path}': the suffix must be .pt2 (torch.export.save) or .json (tvm.ir.save_json)"
+    )
 
 
 def _read_arrays(path: Path) -> list[Any]:
@@ -77,7 +85,9 @@ def _load(path: Path) -> Executable:
 @app.command("compile")
 def compile_command(
     model: ModelPath,
-    calibration: Annotated[Path, typer.Option(help="Sample inputs, samples along axis 0: .npy, or .npz with one array an input.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Sample inputs, samples along axis 0: .npy, or .npz with one array an input.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .so file to write.")],
     target: Target = "vsq-accel",
     quant: Quant = None,
@@ -92,15 +102,23 @@ def compile_command(
     )
     exe.save(output)
     layers = exe.metadata.layers
-    data = {"output": str(output), "target": exe.hardware.name, "quant": exe.hardware.notation, "layers": len(layers)}
-    _print(data, f"wrote {output}: {len(layers)} layers on {exe.hardware.name} {exe.hardware.notation}", as_json)
+    data = {
+        "output": str(output),
+        "target": exe.hardware.name,
+        "quant": exe.hardware.notation,
+        "layers": len(layers),
+    }
+    _print(
+        data, f"wrote {output}: {len(layers)} layers on {exe.hardware.name} {exe.hardware.notation}", as_json
+    )
 
 
 @app.command()
 def profile(
     artifact: Artifact,
     input_file: Annotated[
-        Path | None, typer.Option("--input", help="One sample: .npy, or .npz with one array an input. Default: zeros.")
+        Path | None,
+        typer.Option("--input", help="One sample: .npy, or .npz with one array an input. Default: zeros."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the table as a page.")] = None,
     as_json: Json = False,
@@ -133,7 +151,9 @@ def disasm(artifact: Artifact, as_json: Json = False) -> None:
 @app.command()
 def tune(
     model: ModelPath,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Database to write; an existing one is extended.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Database to write; an existing one is extended.")
+    ],
     target: Target = "vsq-accel",
     trials: Annotated[int, typer.Option(min=1, help="Schedules measured for each distinct layer.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
@@ -142,7 +162,9 @@ def tune(
     """Search the schedules of MODEL's layers for the fewest simulated cycles."""
     from tvm_vsq import tune as tune_model
 
-    database = tune_model(_read_model(model), target, trials=trials, seed=seed, database=output, progress=not as_json)
+    database = tune_model(
+        _read_model(model), target, trials=trials, seed=seed, database=output, progress=not as_json
+    )
     rows = [record.model_dump() for record in database.records]
     lines = [f"{record.cycles:>10,} cycles  {record.workload}" for record in database.records]
     _print(rows, "\n".join([*lines, f"wrote {output}"]), as_json)
@@ -154,13 +176,25 @@ def target_list(as_json: Json = False) -> None:
     from tvm_vsq.hardware import list_targets, load_hardware
 
     configs = [load_hardware(name) for name in list_targets()]
-    rows = [{"name": c.name, "quant": c.notation, "vector_size": c.vector_size, "macs_per_cycle": c.macs_per_cycle} for c in configs]
-    lines = [f"{c.name:20} {c.notation:10} V={c.vector_size:<3} {c.macs_per_cycle} MACs/cycle" for c in configs]
+    rows = [
+        {
+            "name": c.name,
+            "quant": c.notation,
+            "vector_size": c.vector_size,
+            "macs_per_cycle": c.macs_per_cycle,
+        }
+        for c in configs
+    ]
+    lines = [
+        f"{c.name:20} {c.notation:10} V={c.vector_size:<3} {c.macs_per_cycle} MACs/cycle" for c in configs
+    ]
     _print(rows, "\n".join(lines), as_json)
 
 
 @target_app.command("show")
-def target_show(name: Annotated[str, typer.Argument(help="Name or YAML path.")], as_json: Json = False) -> None:
+def target_show(
+    name: Annotated[str, typer.Argument(help="Name or YAML path.")], as_json: Json = False
+) -> None:
     """Show every field of an accelerator, and the sizes that follow from them."""
     import yaml
 
@@ -178,7 +212,9 @@ def main() -> None:
     try:
         app()
     except VsqError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {error}", markup=True, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(
+            f"[bold red]error:[/] {error}", markup=True, soft_wrap=True
+        )
         sys.exit(1)
 
 

@@ -22,7 +22,8 @@ class QuantizationError(VsqError):
 
 
 class ScheduleError(VsqError):
-    """A layer for which no tile fits the scratchpads or the instruction fields, or a bad schedule database."""
+    """A layer for which no tile fits the scratchpads or the instruction fields, or a bad schedule
+    database."""
 
 
 class ProgramError(VsqError):

@@ -16,7 +16,9 @@ BASE = load_hardware("vsq-accel")
 @st.composite
 def hardware_configs(draw: st.DrawFn) -> HardwareConfig:
     pads = {pad: draw(st.integers(1, 64)) for pad in ("uop_kib", "inp_kib", "par_kib", "out_kib")}
-    scratchpads = BASE.scratchpads.model_copy(update={**pads, "wgt_kib": draw(st.integers(16, 256)), "acc_kib": draw(st.integers(8, 64))})
+    scratchpads = BASE.scratchpads.model_copy(
+        update={**pads, "wgt_kib": draw(st.integers(16, 256)), "acc_kib": draw(st.integers(8, 64))}
+    )
     widths = {
         "vector_size": draw(st.sampled_from([8, 16, 32, 64])),
         "weight_bits": draw(st.integers(2, 8)),
@@ -32,9 +34,12 @@ def instructions(draw: st.DrawFn) -> tuple[HardwareConfig, isa.Insn]:
     instruction = draw(st.sampled_from(INSTRUCTIONS))
     slots = isa.layout_of(hardware).slots[instruction.name]
     fields = {
-        f.name: draw(st.integers(0, len(f.names) - 1 if f.names else slots[f.name].limit)) for f in instruction.fields
+        f.name: draw(st.integers(0, len(f.names) - 1 if f.names else slots[f.name].limit))
+        for f in instruction.fields
     }
-    return hardware, isa.Insn(instruction.name, fields, frozenset(draw(st.sets(st.sampled_from(TOKEN_NAMES)))))
+    return hardware, isa.Insn(
+        instruction.name, fields, frozenset(draw(st.sets(st.sampled_from(TOKEN_NAMES))))
+    )
 
 
 @given(instructions())
@@ -82,7 +87,11 @@ def test_listing_round_trips_with_comments() -> None:
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [(bytes(16), "opcode 0"), (b"\x05" + b"\xff" * 15, "SYNC: reserved bits"), (bytes(15), "16 bytes, not 15")],
+    [
+        (bytes(16), "opcode 0"),
+        (b"\x05" + b"\xff" * 15, "SYNC: reserved bits"),
+        (bytes(15), "16 bytes, not 15"),
+    ],
 )
 def test_bad_words_are_refused(word: bytes, message: str) -> None:
     with pytest.raises(ProgramError, match=message):
@@ -117,5 +126,5 @@ def test_micro_op_index_beyond_its_field_is_refused() -> None:
 
 def test_hardware_whose_instructions_overflow_is_refused() -> None:
     huge = BASE.scratchpads.model_copy(update={"acc_kib": 16384, "wgt_kib": 16384})
-    with pytest.raises(ConfigError, match="GEMM needs 1[0-9]+ bits of 128"):
+    with pytest.raises(ConfigError, match=r"GEMM needs 1[0-9]+ bits of 128"):
         isa.layout_of(BASE.model_copy(update={"scratchpads": huge}))

@@ -16,13 +16,20 @@ WORKLOAD = Workload(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1))
 KNOBS = Knobs(4, 8, 1, 2, "hw_outer", True)
 
 
-def record(workload: Workload = WORKLOAD, knobs: Knobs = KNOBS, cycles: int = 100, **changes: object) -> Record:
-    fields = {"workload": workload.key, "hardware": fingerprint(HARDWARE), "knobs": knobs.to_dict(), "cycles": cycles}
+def record(
+    workload: Workload = WORKLOAD, knobs: Knobs = KNOBS, cycles: int = 100, **changes: object
+) -> Record:
+    fields = {
+        "workload": workload.key,
+        "hardware": fingerprint(HARDWARE),
+        "knobs": knobs.to_dict(),
+        "cycles": cycles,
+    }
     return Record.model_validate({**fields, "default_cycles": 200, "trials": 3, **changes})
 
 
 def test_a_record_is_found_for_its_own_workload_and_hardware() -> None:
-    assert KNOBS != default_knobs(WORKLOAD, HARDWARE, "x")
+    assert default_knobs(WORKLOAD, HARDWARE, "x") != KNOBS
     assert Database(records=(record(),)).lookup(WORKLOAD, HARDWARE) == KNOBS
 
 
@@ -84,7 +91,9 @@ def test_save_and_load_round_trip(tmp_path: Path) -> None:
         ({"extra": 1}, "extra"),
     ],
 )
-def test_a_damaged_database_is_refused_by_file_and_key(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_a_damaged_database_is_refused_by_file_and_key(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
     path = tmp_path / "db.json"
     path.write_text(json.dumps({"version": 1, "records": []} | change))
     with pytest.raises(ScheduleError, match=rf"db\.json.*{message}"):

@@ -89,7 +89,9 @@ def test_a_misfit_names_layer_buffer_excess_and_remedy():
     text = str(error.value)
     entries, depth = 56 * 56 * 4, HARDWARE.depths["acc"]
     assert "layer 'conv2'" in text
-    assert f"accumulator scratchpad needs {entries} entries and has {depth}, {entries - depth} too few" in text
+    assert (
+        f"accumulator scratchpad needs {entries} entries and has {depth}, {entries - depth} too few" in text
+    )
     assert "lower tile_h, tile_w or tile_k" in text
     assert "scratchpads.acc_kib to 784" in text
 
@@ -109,7 +111,9 @@ def test_a_layer_whose_smallest_tile_does_not_fit_is_refused():
 def test_more_blocks_than_a_ppu_instruction_counts_are_refused():
     pads = HARDWARE.scratchpads.model_copy(update={"par_kib": 128})
     roomy = HARDWARE.model_copy(update={"scratchpads": pads})
-    with pytest.raises(ScheduleError, match="tile_k=300 does not fit the PPU field 'blocks', which ends at 255"):
+    with pytest.raises(
+        ScheduleError, match="tile_k=300 does not fit the PPU field 'blocks', which ends at 255"
+    ):
         require_fit(Workload(1, 1, 1, 1, 300), Knobs(1, 1, 300, 1), roomy, "fc")
 
 
@@ -123,5 +127,7 @@ def test_candidates_are_legal_and_include_the_default():
 
 def test_blocks_must_fill_channel_groups():
     narrow = HARDWARE.model_copy(update={"output_lanes": 4})
-    with pytest.raises(ScheduleError, match="layer 'odd': kb=3 blocks of 4 channels are not whole groups of 16"):
+    with pytest.raises(
+        ScheduleError, match="layer 'odd': kb=3 blocks of 4 channels are not whole groups of 16"
+    ):
         require_fit(Workload(1, 1, 1, 1, 3), Knobs(1, 1, 3, 1), narrow, "odd")

@@ -33,7 +33,9 @@ class Insn:
 
 def _put(value: int, slot: Slot, where: str) -> int:
     if not 0 <= value <= slot.limit:
-        raise ProgramError(f"{where}: field '{slot.field.name}': value {value} does not fit in {slot.width} bits")
+        raise ProgramError(
+            f"{where}: field '{slot.field.name}': value {value} does not fit in {slot.width} bits"
+        )
     return value << slot.shift
 
 
@@ -60,7 +62,8 @@ def encode_all(insns: Iterable[Insn], hardware: HardwareConfig) -> bytes:
 
 
 def decode(word: bytes, hardware: HardwareConfig) -> Insn:
-    """The instruction in 16 bytes. ProgramError for an unknown opcode, a wrong length or set bits outside all fields."""
+    """The instruction in 16 bytes. ProgramError for an unknown opcode, a wrong length or set bits
+    outside all fields."""
     if len(word) != INSTRUCTION_BYTES:
         raise ProgramError(f"an instruction has {INSTRUCTION_BYTES} bytes, not {len(word)}")
     bits = int.from_bytes(word, "little")
@@ -80,7 +83,9 @@ def decode(word: bytes, hardware: HardwareConfig) -> Insn:
 def decode_all(program: bytes, hardware: HardwareConfig) -> list[Insn]:
     """All instructions of a program; ProgramError names the index of a bad one."""
     if len(program) % INSTRUCTION_BYTES:
-        raise ProgramError(f"{len(program)} bytes are not a whole number of {INSTRUCTION_BYTES}-byte instructions")
+        raise ProgramError(
+            f"{len(program)} bytes are not a whole number of {INSTRUCTION_BYTES}-byte instructions"
+        )
     insns = []
     for start in range(0, len(program), INSTRUCTION_BYTES):
         try:
@@ -90,14 +95,19 @@ def decode_all(program: bytes, hardware: HardwareConfig) -> list[Insn]:
     return insns
 
 
-def encode_uops(uops: Sequence[tuple[int, int, int]] | npt.NDArray[np.int64], hardware: HardwareConfig) -> bytes:
-    """DRAM bytes of micro-ops given as rows (acc, inp, wgt); ProgramError names an index that does not fit."""
+def encode_uops(
+    uops: Sequence[tuple[int, int, int]] | npt.NDArray[np.int64], hardware: HardwareConfig
+) -> bytes:
+    """DRAM bytes of micro-ops given as rows (acc, inp, wgt); ProgramError names an index that does
+    not fit."""
     layout = layout_of(hardware)
     table = np.asarray(uops, dtype=np.int64).reshape(-1, 3)
     words = np.zeros(len(table), dtype=np.uint64)
     for column, slot in zip(table.T, layout.uop.values(), strict=True):
         if len(column) and (column.min() < 0 or column.max() > slot.limit):
-            raise ProgramError(f"micro-op: index '{slot.field.name}' up to {column.max()} does not fit in {slot.width} bits")
+            raise ProgramError(
+                f"micro-op: index '{slot.field.name}' up to {column.max()} does not fit in {slot.width} bits"
+            )
         words |= column.astype(np.uint64) << np.uint64(slot.shift)
     return words.astype("<u8").view(np.uint8).reshape(-1, 8)[:, : layout.uop_bytes].tobytes()
 

@@ -45,7 +45,11 @@ WIDTHS = (
     Width("acc", ("acc_depth",), "index into the accumulator scratchpad"),
     Width("par", ("par_depth",), "index into the parameter scratchpad"),
     Width("out", ("out_depth",), "index into the output scratchpad"),
-    Width("load_sram", ("uop_depth", "inp_depth", "wgt_depth", "par_depth"), "index into any scratchpad that LOAD fills"),
+    Width(
+        "load_sram",
+        ("uop_depth", "inp_depth", "wgt_depth", "par_depth"),
+        "index into any scratchpad that LOAD fills",
+    ),
     Width("store_sram", ("out_depth", "acc_depth"), "index into any scratchpad that STORE reads"),
     Width("dram", ("dram_bytes",), "byte address in DRAM"),
 )
@@ -84,9 +88,12 @@ INSTRUCTIONS = (
         "LOAD",
         1,
         "load",
-        "Copies entries (y, x, z) from DRAM byte dram_base + (y * y_stride + x * x_stride + z) * record_bytes[mem] to the "
-        "dense block [y_pad_top + y_size + y_pad_bottom][x_pad_left + x_size + x_pad_right][z_size] that starts at entry "
-        "sram_base. Border entries become zero: elements 0, scale 0. Elements and their scale travel together.",
+        "Copies entries (y, x, z) from DRAM byte dram_base + (y * y_stride + x * x_stride + z) * "
+        "record_bytes[mem] to the "
+        "dense block [y_pad_top + y_size + y_pad_bottom][x_pad_left + x_size + x_pad_right][z_size] "
+        "that starts at entry "
+        "sram_base. Border entries become zero: elements 0, scale 0. Elements and their scale travel "
+        "together.",
         (
             Field("mem", 2, "destination scratchpad", LOAD_MEMORIES),
             Field("sram_base", "load_sram", "first scratchpad entry"),
@@ -103,7 +110,8 @@ INSTRUCTIONS = (
         2,
         "store",
         "Copies the dense block [y_size][x_size][z_size] from entry sram_base to DRAM, addressed as in LOAD. "
-        "Entries of out are packed vectors with their scale; entries of acc are output_lanes little-endian int32.",
+        "Entries of out are packed vectors with their scale; entries of acc are output_lanes "
+        "little-endian int32.",
         (
             Field("mem", 1, "source scratchpad", STORE_MEMORIES),
             Field("sram_base", "store_sram", "first scratchpad entry"),
@@ -116,8 +124,10 @@ INSTRUCTIONS = (
         3,
         "compute",
         "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
-        "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt. If reset, acc[a] = 0. Otherwise, for every "
-        "output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * wgt[w][b][v]. "
+        "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt. If reset, acc[a] = "
+        "0. Otherwise, for every "
+        "output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * "
+        "wgt[w][b][v]. "
         "Without scale units the factor is 1.",
         (
             Field("reset", 1, "write zeros instead of accumulating; inp and wgt stay untouched"),
@@ -139,10 +149,14 @@ INSTRUCTIONS = (
         4,
         "compute",
         "For every pixel p and block b, each lane of acc[acc_base + p * blocks + b] becomes "
-        "y = clip32(rhu(acc * mult, 2^shift) + bias + r), then max(y, 0) if relu, then min(y, clip), with mult, shift, bias "
-        "and clip from par[par_base + b]; r = rhu(element * scale * res_mult, 2^res_shift) of the residual vectors from "
-        "inp[res_base], in the same order, if residual, else 0. If wide, y replaces the accumulator. Otherwise each vector of "
-        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * blocks * output_lanes / "
+        "y = clip32(rhu(acc * mult, 2^shift) + bias + r), then max(y, 0) if relu, then min(y, clip), "
+        "with mult, shift, bias "
+        "and clip from par[par_base + b]; r = rhu(element * scale * res_mult, 2^res_shift) of the "
+        "residual vectors from "
+        "inp[res_base], in the same order, if residual, else 0. If wide, y replaces the accumulator. "
+        "Otherwise each vector of "
+        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * "
+        "blocks * output_lanes / "
         "vector_size + j].",
         (
             Field("wide", 1, "keep y as int32 in the accumulator scratchpad"),

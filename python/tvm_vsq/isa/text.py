@@ -8,7 +8,9 @@ from tvm_vsq.errors import ProgramError
 from tvm_vsq.isa.codec import Insn
 from tvm_vsq.isa.table import INSTRUCTIONS, TOKENS
 
-_FIELDS = {instruction.name: {field.name: field for field in instruction.fields} for instruction in INSTRUCTIONS}
+_FIELDS = {
+    instruction.name: {field.name: field for field in instruction.fields} for instruction in INSTRUCTIONS
+}
 _TOKEN_NAMES = tuple(token.name for token in TOKENS)
 
 
@@ -22,7 +24,8 @@ def disassemble(insn: Insn) -> str:
 
 
 def assemble(line: str) -> Insn:
-    """The instruction of one line of text (`#` starts a comment). ProgramError names the word that is wrong."""
+    """The instruction of one line of text (`#` starts a comment). ProgramError names the word that is
+    wrong."""
     words = line.split("#", 1)[0].split()
     if not words:
         raise ProgramError("an empty line is not an instruction")
@@ -31,10 +34,14 @@ def assemble(line: str) -> Insn:
         raise ProgramError(f"unknown instruction '{name}'; known are {', '.join(_FIELDS)}")
     fields, values, tokens = _FIELDS[name], {}, set()
     if ("mem" in fields) != bool(memory):
-        raise ProgramError(f"{name}: write {name}.<memory>" if "mem" in fields else f"{name} takes no memory '.{memory}'")
+        raise ProgramError(
+            f"{name}: write {name}.<memory>" if "mem" in fields else f"{name} takes no memory '.{memory}'"
+        )
     if memory:
         if memory not in fields["mem"].names:
-            raise ProgramError(f"{name}: unknown memory '{memory}'; known are {', '.join(fields['mem'].names)}")
+            raise ProgramError(
+                f"{name}: unknown memory '{memory}'; known are {', '.join(fields['mem'].names)}"
+            )
         values["mem"] = fields["mem"].names.index(memory)
     for word in words[1:]:
         key, equals, value = word.partition("=")
@@ -43,7 +50,9 @@ def assemble(line: str) -> Insn:
         elif equals and key in fields and key != "mem" and key not in values and value.isdecimal():
             values[key] = int(value)
         else:
-            raise ProgramError(f"{name}: cannot read '{word}'; fields are {', '.join(f for f in fields if f != 'mem')}")
+            raise ProgramError(
+                f"{name}: cannot read '{word}'; fields are {', '.join(f for f in fields if f != 'mem')}"
+            )
     return Insn(name, values, frozenset(tokens))
 
 

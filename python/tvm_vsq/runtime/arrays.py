@@ -16,10 +16,13 @@ from tvm_vsq.runtime.metadata import TensorSpec
 def check_inputs(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[npt.NDArray[Any]]:
     """Arguments as C-contiguous NumPy arrays.
 
-    Raises InputError naming the input if the count, type, dtype or shape is wrong, or if it holds NaN or infinity.
+    Raises InputError naming the input if the count, type, dtype or shape is wrong, or if it holds NaN or
+    infinity.
     """
     if len(args) != len(specs):
-        raise InputError(f"the model takes {len(specs)} input(s), {[s.name for s in specs]}, but got {len(args)}")
+        raise InputError(
+            f"the model takes {len(specs)} input(s), {[s.name for s in specs]}, but got {len(args)}"
+        )
     return [_check_input(arg, spec) for arg, spec in zip(args, specs, strict=True)]
 
 
@@ -29,7 +32,9 @@ def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
     elif isinstance(arg, np.ndarray):
         array = arg
     else:
-        raise InputError(f"input '{spec.name}' must be a torch.Tensor or numpy.ndarray, not {type(arg).__name__}")
+        raise InputError(
+            f"input '{spec.name}' must be a torch.Tensor or numpy.ndarray, not {type(arg).__name__}"
+        )
     if str(array.dtype) != spec.dtype:
         raise InputError(f"input '{spec.name}' must be {spec.dtype}, got {array.dtype}; convert it")
     if array.shape != spec.shape:

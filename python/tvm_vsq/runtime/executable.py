@@ -61,7 +61,8 @@ class Executable:
     def __call__(self, *args: Any) -> Any:
         """Run one inference.
 
-        Arguments are torch tensors or NumPy arrays of the compiled shapes and dtypes; results are of the same kind.
+        Arguments are torch tensors or NumPy arrays of the compiled shapes and dtypes; results are of the
+        same kind.
         Raises InputError for anything else, ProgramError if the simulator refuses the program.
         """
         return like_inputs(self._run(self._vm, args), args)
@@ -78,7 +79,8 @@ class Executable:
     def reference(self, *args: Any) -> Any:
         """Run the same fused integer module on the CPU through TVM; equals `__call__` bit for bit.
 
-        Raises InputError as `__call__` does, and ProgramError on a loaded artifact, which does not carry the module.
+        Raises InputError as `__call__` does, and ProgramError on a loaded artifact, which does not carry
+        the module.
         """
         if self._build_reference is None:
             raise ProgramError("a loaded artifact has no CPU reference; compile the model to get one")

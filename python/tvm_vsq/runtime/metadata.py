@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
 
-METADATA_VERSION = 1
-
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +46,7 @@ class LayerInfo(_Frozen):
 class Metadata(_Frozen):
     """Everything besides code and weights that an Executable needs after it has been loaded."""
 
-    version: Literal[1] = METADATA_VERSION
+    version: Literal[1] = 1
     hardware: HardwareConfig
     inputs: tuple[TensorSpec, ...]
     placements: tuple[Placement, ...]
@@ -62,4 +60,6 @@ class Metadata(_Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise ProgramError(f"artifact metadata: {where}: {first['msg']}; compile the model again") from None
+            raise ProgramError(
+                f"artifact metadata: {where}: {first['msg']}; compile the model again"
+            ) from None

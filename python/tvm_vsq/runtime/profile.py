@@ -20,9 +20,12 @@ ENGINES = ("fetch", "load", "compute", "store")
 class LayerProfile:
     """One accelerator layer of one inference.
 
-    `cycles` is the time from the completion of the layer before it to its own, so that layers add up to the total.
-    `macs` are useful multiply-accumulates; `padded_macs` what the array did, with channels padded to whole vectors
-    and blocks. `utilization` is macs / (cycles * multipliers). `energy_pj` sums `energy`, which is by kind of event.
+    `cycles` is the time from the completion of the layer before it to its own, so that layers add up to
+    the total.
+    `macs` are useful multiply-accumulates; `padded_macs` what the array did, with channels padded to whole
+    vectors
+    and blocks. `utilization` is macs / (cycles * multipliers). `energy_pj` sums `energy`, which is by kind
+    of event.
     """
 
     name: str
@@ -121,8 +124,10 @@ class Profile:
         from rich.table import Table
 
         title = (
-            f"{self.target} {self.notation}: {self.cycles:,} cycles ({self.milliseconds:.3f} ms at {self.clock_mhz} MHz), "
-            f"{self.energy_pj / 1e6:.2f} uJ, {self.utilization:.1%} MAC utilization, {self.dram_bytes:,} DRAM bytes"
+            f"{self.target} {self.notation}: {self.cycles:,} cycles ({self.milliseconds:.3f} ms at "
+            f"{self.clock_mhz} MHz), "
+            f"{self.energy_pj / 1e6:.2f} uJ, {self.utilization:.1%} MAC utilization, "
+            f"{self.dram_bytes:,} DRAM bytes"
         )
         table = Table(title=title, title_justify="left")
         for heading in ("layer", "op", "output"):
@@ -170,7 +175,14 @@ def build_profile(
             previous = max(previous, int(end))
             rows.append(_layer_profile(info, cycles, events, hardware, technology))
     return Profile(
-        hardware.name, hardware.notation, hardware.clock_mhz, outputs, tuple(rows), busy, stalled, hardware.macs_per_cycle
+        hardware.name,
+        hardware.notation,
+        hardware.clock_mhz,
+        outputs,
+        tuple(rows),
+        busy,
+        stalled,
+        hardware.macs_per_cycle,
     )
 
 

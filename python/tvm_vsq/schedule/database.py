@@ -1,4 +1,5 @@
-"""Tuned schedules on disk: JSON records that are only used for the workload and hardware they were measured on."""
+"""Tuned schedules on disk: JSON records that are only used for the workload and hardware they were
+measured on."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def fingerprint(hardware: HardwareConfig) -> str:
 
 
 class Record(BaseModel):
-    """The best schedule found for one workload on one hardware: `cycles` of the layer alone, after `trials`."""
+    """The best schedule found for one workload on one hardware: `cycles` of the layer alone, after
+    `trials`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,7 +69,8 @@ class Database(BaseModel):
         return None
 
     def updated(self, record: Record) -> Database:
-        """With `record` in place of an entry for the same workload and hardware, unless that one is faster."""
+        """With `record` in place of an entry for the same workload and hardware, unless that one is
+        faster."""
         rest = []
         for old in self.records:
             if (old.workload, old.hardware) != (record.workload, record.hardware):

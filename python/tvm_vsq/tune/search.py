@@ -27,8 +27,10 @@ def search(
 ) -> dict[int, int]:
     """Measure up to `trials` candidates and return the cycles of each measured index.
 
-    `features[i]` describes candidate i; `first` is the index measured before all others, so that the result is never
-    worse than it. After a random warm-up, batches are chosen by an XGBoost model of log(cycles), a quarter of each at
+    `features[i]` describes candidate i; `first` is the index measured before all others, so that the
+    result is never
+    worse than it. After a random warm-up, batches are chosen by an XGBoost model of log(cycles), a quarter
+    of each at
     random so that the model keeps seeing what it does not believe in. Deterministic for a given seed.
     """
     rng = np.random.default_rng(seed)

@@ -20,7 +20,9 @@ from tvm_vsq.tune.search import search
 def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> int:
     """Simulated cycles of the layer alone under one schedule."""
     layer = emit_layer(workload, knobs, hardware)
-    return int(native.simulate_timing(hardware.sim_params(), layer.instructions, layer.layer_ids, 1)["cycles"])
+    return int(
+        native.simulate_timing(hardware.sim_params(), layer.instructions, layer.layer_ids, 1)["cycles"]
+    )
 
 
 def features(workload: Workload, knobs: list[Knobs], hardware: HardwareConfig) -> npt.NDArray[np.float32]:
@@ -41,7 +43,9 @@ def features(workload: Workload, knobs: list[Knobs], hardware: HardwareConfig) -
     return np.array(rows, dtype=np.float32)
 
 
-def tune_workload(workload: Workload, hardware: HardwareConfig, *, layer: str, trials: int, seed: int) -> Record:
+def tune_workload(
+    workload: Workload, hardware: HardwareConfig, *, layer: str, trials: int, seed: int
+) -> Record:
     """Search the legal schedules of one layer; the result is never slower than the default schedule.
 
     Only candidates that fit are measured. Raises ScheduleError if not even the smallest tile fits.
@@ -77,7 +81,8 @@ def tune_workloads(
     seed: int,
     done: Callable[[str, Record, Database], None],
 ) -> Database:
-    """Tune each distinct (layer name, workload) once; `done` is told after each, to show progress and save."""
+    """Tune each distinct (layer name, workload) once; `done` is told after each, to show progress and
+    save."""
     seen: set[str] = set()
     for layer, workload in workloads:
         if workload.key in seen:
