@@ -16,7 +16,7 @@ CXX_SOURCES = $(shell find tvm_vsq tests/cpp -name '*.h' -o -name '*.cc')
 say = @printf '\033[1m==> %s\033[0m\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cpp test-python lint format isa bench clean FORCE
+.PHONY: help setup demo test test-cpp test-python lint format isa bench schedules clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,8 +62,11 @@ isa: setup ## regenerate the C++ header and docs/isa.md from the instruction tab
 	@$(BIN)/python -m tvm_vsq.isa.generate
 
 bench: setup ## run every benchmark; each prints a table
-	@for script in $(sort $(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out benchmarks/tune_shipped.py,$(sort $(wildcard benchmarks/*.py))); do \
 		printf '\033[1m==> %s\033[0m\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+schedules: setup ## tune the databases in schedules/ again (about 10 minutes)
+	@$(BIN)/python benchmarks/tune_shipped.py --trials 96
 
 clean: ## remove .venv, builds and caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.progress import Progress
-from tvm.ir import IRModule
 
 from tvm_vsq.build import build_executable, workloads_of
 from tvm_vsq.errors import CalibrationError, ConfigError
@@ -18,6 +17,7 @@ from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.runtime import Executable
 from tvm_vsq.schedule import Database, Record, resolve_database
 from tvm_vsq.tune import random_calibration, tune_workloads
+from tvm_vsq.tvm_compat import IRModule
 
 Target = str | os.PathLike[str] | HardwareConfig
 Quant = str | QuantConfig | None

@@ -9,7 +9,6 @@ from typing import Any
 import tvm
 import tvm_ffi
 from tvm import relax
-from tvm.ir import IRModule
 
 from tvm_vsq.codegen import Program, lower_region, region_workloads
 from tvm_vsq.errors import ConfigError, ModelError
@@ -19,6 +18,7 @@ from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSp
 from tvm_vsq.schedule import Database, Workload, shipped_database
 from tvm_vsq.transform import explain, legalize_reference, quantized_phases, run_phases
 from tvm_vsq.transform.partition import CODEGEN
+from tvm_vsq.tvm_compat import IRModule
 
 _HOST = "llvm"
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
-from tvm.ir import Call, GenericConst, IRModule, Op, Tuple, Var
+
+from tvm_vsq.tvm_compat import Call, GenericConst, IRModule, Op, Tuple, Var
 
 
 def bindings(function: relax.Function) -> Iterator[relax.VarBinding]:

@@ -192,11 +192,13 @@ def random_network(seed: int) -> Network:
     return network
 
 
-def check(machine: Any, network: Network, program: Program, run: Any) -> None:
-    """Run the program with `run` and compare every output."""
+def check(machine: Any, network: Network, program: Program, run: Any) -> dict[int, list[bytes]]:
+    """Run the program with `run`, compare every output, and return where all operands came from."""
     device = machine.Machine(program, network.hw)
     for i, name in enumerate(network.inputs):
         device.write_input(i, network.values[name])
     run(device)
     for i, name in enumerate(network.outputs):
         np.testing.assert_array_equal(device.read_output(i, network.values[name].shape), network.values[name])
+    provenance: dict[int, list[bytes]] = device.provenance
+    return provenance

@@ -67,9 +67,9 @@ class Machine:
             "inp": garbage.integers(0, 2**hardware.activation_bits, (depths["inp"], v + 1)),
             "out": garbage.integers(0, 2**hardware.activation_bits, (depths["out"], v + 1)),
             "wgt": garbage.integers(0, 2**hardware.weight_bits, (depths["wgt"], bo, v + 1)),
-            "acc": garbage.integers(-1000, 1000, (depths["acc"], bo)),
+            "acc": garbage.integers(-9999, 9999, (depths["acc"], bo)),
             "par": garbage.integers(0, 200, (depths["par"], bo, 4)),
-            "uop": np.zeros((depths["uop"], 3), dtype=np.int64),
+            "uop": garbage.integers(1, 16, (depths["uop"], 3)),
         }
         self.vector_widths = [hardware.activation_bits] * v + (
             [hardware.activation_scale_bits] if hardware.activation_scale_bits else []
@@ -77,6 +77,9 @@ class Machine:
         self.weight_widths = [hardware.weight_bits] * v + (
             [hardware.weight_scale_bits] if hardware.weight_scale_bits else []
         )
+
+        self.writers = {pad: np.full(len(content), -1) for pad, content in self.pads.items()}
+        self.provenance: dict[int, list[bytes]] = {}
 
     # Host side
 
@@ -109,9 +112,18 @@ class Machine:
 
     # Instructions
 
-    def execute(self, insn: Insn) -> None:
+    def execute(self, number: int, insn: Insn) -> None:
+        """Execute instruction `number`; `provenance` then tells which instructions its operands came from."""
+        self.number, self.operands = number, []
         if insn.name not in ("SYNC", "FINISH"):
             getattr(self, insn.name.lower())(insn.fields)
+        self.provenance[number] = self.operands
+
+    def reads(self, pad: str, entries: np.ndarray | slice) -> None:
+        self.operands.append(self.writers[pad][entries].tobytes())
+
+    def writes(self, pad: str, entries: np.ndarray | slice) -> None:
+        self.writers[pad][entries] = self.number
 
     def load(self, f: dict[str, int]) -> None:
         memory = LOAD_MEMORIES[f["mem"]]
@@ -127,7 +139,9 @@ class Machine:
                 block[f["y_pad_top"] + y, f["x_pad_left"] + x] = self.parse(memory, records)
         flat = block.reshape(-1, *pad.shape[1:])
         assert 0 < len(flat) <= len(pad) - f["sram_base"]
-        pad[f["sram_base"] : f["sram_base"] + len(flat)] = flat
+        entries = slice(f["sram_base"], f["sram_base"] + len(flat))
+        pad[entries] = flat
+        self.writes(memory, entries)
 
     def parse(self, memory: str, records: np.ndarray) -> np.ndarray:
         v, bo = self.hw.vector_size, self.hw.output_lanes
@@ -153,6 +167,7 @@ class Machine:
             for x in range(f["x_size"]):
                 values = self.pads[memory][entry : entry + f["z_size"]]
                 assert len(values) == f["z_size"]
+                self.reads(memory, slice(entry, entry + f["z_size"]))
                 if memory == "out":
                     data = ints_to_bits(values[:, : len(self.vector_widths)], self.vector_widths, size)
                 else:
@@ -170,9 +185,14 @@ class Machine:
         for column, pad in enumerate(("acc", "inp", "wgt")):
             base = self.pads["uop"][f["uop_begin"] + uop, column]
             index[pad] = (base + outer * f[pad + "_out"] + inner * f[pad + "_in"]).reshape(-1)
+        self.reads("uop", slice(f["uop_begin"], f["uop_begin"] + f["uop_count"]))
         if f["reset"]:
             self.pads["acc"][index["acc"]] = 0
+            self.writes("acc", index["acc"])
             return
+        for pad, entries in index.items():
+            self.reads(pad, entries)
+        self.writes("acc", index["acc"])
         x, w = self.pads["inp"][index["inp"]], self.pads["wgt"][index["wgt"]]
         elements = x[:, :-1] if f["act_unsigned"] else to_signed(x[:, :-1], self.hw.activation_bits)
         scale = w[..., -1] * x[:, None, -1]
@@ -188,15 +208,19 @@ class Machine:
         assert first + pixels * blocks <= len(self.pads["acc"])
         acc = self.pads["acc"][first : first + pixels * blocks].reshape(pixels, blocks, bo)
         par = self.pads["par"][f["par_base"] : f["par_base"] + blocks]
+        self.reads("acc", slice(first, first + pixels * blocks))
+        self.reads("par", slice(f["par_base"], f["par_base"] + blocks))
         total = rhu(acc * par[..., 0], np.broadcast_to(par[..., 1], acc.shape)) + par[..., 2]
         if f["residual"]:
             res = self.pads["inp"][f["res_base"] : f["res_base"] + vectors]
+            self.reads("inp", slice(f["res_base"], f["res_base"] + vectors))
             elements = res[:, :-1] if f["res_unsigned"] else to_signed(res[:, :-1], bits)
             total = total + rhu((elements * res[:, -1:]).reshape(acc.shape) * f["res_mult"], f["res_shift"])
         y = np.clip(total.astype(object), -(2**31), 2**31 - 1).astype(np.int64)
         y = np.minimum(np.maximum(y, 0) if f["relu"] else y, par[..., 3])
         if f["wide"]:
             self.pads["acc"][first : first + pixels * blocks] = y.reshape(-1, bo)
+            self.writes("acc", slice(first, first + pixels * blocks))
             return
         high = 2**bits - 1 if f["out_unsigned"] else 2 ** (bits - 1) - 1
         rows = y.reshape(vectors, v)
@@ -208,38 +232,42 @@ class Machine:
         q = np.clip((2 * rows + step) // (2 * step), 0 if f["out_unsigned"] else -high, high)
         out = np.concatenate([q & ((1 << bits) - 1), scale], axis=1)
         self.pads["out"][f["out_base"] : f["out_base"] + vectors] = out
+        self.writes("out", slice(f["out_base"], f["out_base"] + vectors))
 
 
 def run_in_order(machine: Machine) -> None:
     """Execute in program order, ignoring tokens."""
-    for insn in machine.insns:
-        machine.execute(insn)
+    for number, insn in enumerate(machine.insns):
+        machine.execute(number, insn)
 
 
-def run_interleaved(machine: Machine, seed: int, insns: list[Insn] | None = None) -> None:
+def run_interleaved(
+    machine: Machine, seed: int, insns: list[Insn] | None = None, prefer: tuple[str, ...] = ()
+) -> None:
     """Execute as far as tokens allow, always choosing an engine at random; assert that all ran and no token
     is left.
     """
     choose = random.Random(seed)
-    queues = {
-        engine: deque(i for i in insns or machine.insns if ENGINE[i.name] == engine) for engine in CHAIN
-    }
+    queues: dict[str, deque[tuple[int, Insn]]] = {engine: deque() for engine in CHAIN}
+    for number, insn in enumerate(insns or machine.insns):
+        queues[ENGINE[insn.name]].append((number, insn))
     tokens = {(a, b): 0 for a in CHAIN for b in CHAIN}
     favourite, depth = choose.choice(CHAIN), machine.hw.timing.token_queue_depth
     while any(queues.values()):
         ready = []
         for engine, queue in queues.items():
-            room = queue and all(tokens[edge] < depth for edge in _edges(queue[0], engine, "push"))
-            if room and all(tokens[edge] for edge in _edges(queue[0], engine, "pop")):
+            room = queue and all(tokens[edge] < depth for edge in _edges(queue[0][1], engine, "push"))
+            if room and all(tokens[edge] for edge in _edges(queue[0][1], engine, "pop")):
                 ready.append(engine)
         assert ready, f"deadlock at { {e: q[0] for e, q in queues.items() if q} }"
         if choose.random() < 0.1:
             favourite = choose.choice(CHAIN)
         engine = favourite if favourite in ready else choose.choice(ready)
-        insn = queues[engine].popleft()
+        engine = next((wanted for wanted in prefer if wanted in ready), engine)
+        number, insn = queues[engine].popleft()
         for edge in _edges(insn, engine, "pop"):
             tokens[edge] -= 1
-        machine.execute(insn)
+        machine.execute(number, insn)
         for edge in _edges(insn, engine, "push"):
             tokens[edge] += 1
         if insn.name == "FINISH":

@@ -72,6 +72,9 @@ def test_random_networks_in_any_legal_interleaving(cases, machine, seed):
     """
     network = cases.random_network(seed)
     program = network.program()
-    cases.check(machine, network, program, machine.run_in_order)
+    expected = cases.check(machine, network, program, machine.run_in_order)
     for attempt in range(3):
-        cases.check(machine, network, program, lambda device, s=attempt: machine.run_interleaved(device, s))
+        found = cases.check(
+            machine, network, program, lambda device, s=attempt: machine.run_interleaved(device, s)
+        )
+        assert found == expected, "an operand came from another instruction than in program order"

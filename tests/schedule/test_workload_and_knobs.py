@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.schedule import Knobs, Workload, candidates, default_knobs, fits, footprint, require_fit
+from tvm_vsq.schedule import (
+    Knobs,
+    Workload,
+    candidates,
+    default_knobs,
+    explain_misfit,
+    fits,
+    footprint,
+    require_fit,
+)
 
 HARDWARE = load_hardware("vsq-accel")
 LAYER = Workload(1, 56, 56, 4, 4, 3, 3, padding=(1, 1, 1, 1))
@@ -96,10 +107,13 @@ def test_a_misfit_names_layer_buffer_excess_and_remedy():
     assert "scratchpads.acc_kib to 784" in text
 
 
-def test_the_size_that_a_misfit_recommends_is_enough():
-    pads = HARDWARE.scratchpads.model_copy(update={"acc_kib": 784, "inp_kib": 512, "out_kib": 256})
-    roomy = HARDWARE.model_copy(update={"scratchpads": pads})
-    assert fits(LAYER, Knobs(56, 56, 4, 4), roomy)
+def test_the_sizes_that_a_misfit_recommends_are_enough():
+    knobs = Knobs(28, 56, 4, 4)
+    text = explain_misfit(LAYER, knobs, HARDWARE, "conv2")
+    advice = {pad: int(kib) for pad, kib in re.findall(r"raise scratchpads\.(\w+) to (\d+)", text)}
+    assert set(advice) == {"inp_kib", "acc_kib", "out_kib"}
+    pads = HARDWARE.scratchpads.model_copy(update=advice)
+    assert fits(LAYER, knobs, HARDWARE.model_copy(update={"scratchpads": pads}))
 
 
 def test_a_layer_whose_smallest_tile_does_not_fit_is_refused():

@@ -115,6 +115,7 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
 
 def _record(program: str, layer: Layer, hardware: HardwareConfig) -> LayerRecord:
     work = layer.workload
-    before = f"{work.n}x{work.h}x{work.w}x{work.cv * hardware.vector_size}"
-    shape = f"{before} -> {work.oh}x{work.ow}x{len(layer.weights)}, {work.r}x{work.s} kernel"
+    batch = f"{work.n}x" if work.n > 1 else ""
+    before = f"{batch}{work.h}x{work.w}x{work.cv * hardware.vector_size}"
+    shape = f"{before} > {batch}{work.oh}x{work.ow}x{len(layer.weights)} {work.r}x{work.s}"
     return LayerRecord(program, layer.name, layer.op, shape, layer.macs, layer.knobs.to_dict(), layer.tuned)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from tvm.sym import detect_linear_equation
-
 from tvm_vsq.codegen.nest import Affine, Axis, Copy, Gemm, Operand, Ppu
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.schedule.intrinsics import GEMM, PPU, RESET
+from tvm_vsq.tvm_compat import detect_linear_equation
 
 # Trailing axes of the DRAM tensors that make up one record.
 _RECORD_AXES = {"X": 1, "R": 1, "Y": 1, "W": 2, "P": 2}
@@ -74,9 +73,12 @@ class LeafReader:
         value = stmt.value
         if _op_name(value) == "prim.if_then_else":
             value = value.args[1]
+        destination = str(stmt.buffer.name)
+        if type(value).__name__ == "IntImm" and int(value) == 0 and destination in self._pads:
+            return self._border(self._pads[destination])
         if type(value).__name__ != "TensorLoad":
-            raise ProgramError(f"'{stmt.buffer.name}' is assigned {value}, which is no copy")
-        destination, source = str(stmt.buffer.name), str(value.source.name)
+            raise ProgramError(f"'{destination}' is assigned {value}, which is no copy")
+        source = str(value.source.name)
         is_load = destination in self._pads
         pad, tensor = (destination, source) if is_load else (source, destination)
         pad_index, tensor_index = (stmt.indices, value.indices) if is_load else (value.indices, stmt.indices)
@@ -95,6 +97,12 @@ class LeafReader:
                 other.name for other in self._pads.values() if other.scratchpad == "acc" and not other.alias
             )
         return Copy(tensor, pad, is_load, tuple(axes))
+
+    @staticmethod
+    def _border(pad: _Pad) -> Copy:
+        """A fill without any element of the input: TVM has found out that all of it is padding."""
+        shape = pad.shape[: len(pad.shape) - pad.lanes]
+        return Copy("X", pad.name, True, tuple(Axis(extent, Affine(-extent)) for extent in shape))
 
     def _gemm(self, loops: list[Any], call: Any) -> Gemm:
         name = _call_name(call)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from tvm import relax
-from tvm.ir import Call, Tuple
 
 from tvm_vsq.codegen.build import build_program
 from tvm_vsq.codegen.layer import DramTensor, Layer
@@ -19,6 +18,7 @@ from tvm_vsq.errors import ProgramError
 from tvm_vsq.graph import bindings, constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Database, Workload, default_knobs
+from tvm_vsq.tvm_compat import Call, Tuple
 
 
 def lower_region(function: Any, hardware: HardwareConfig, database: Database) -> Program:

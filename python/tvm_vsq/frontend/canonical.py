@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import tvm
 from tvm import relax
-from tvm.ir import IRModule
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.fold_batchnorm import fold_batchnorm
@@ -24,6 +23,7 @@ from tvm_vsq.graph import (
     op_name,
     replace_main,
 )
+from tvm_vsq.tvm_compat import IRModule
 
 
 def canonicalize(module: IRModule) -> IRModule:

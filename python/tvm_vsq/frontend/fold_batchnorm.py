@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
-from tvm.ir import Call, IRModule, Var
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.graph import Rebuilder, constant, constant_array, dtype_of, is_constant, op_name, replace_main
+from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 Array = npt.NDArray[Any]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tvm import relax
-from tvm.ir import IRModule
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.layers import bind_parameters
+from tvm_vsq.tvm_compat import IRModule
 
 
 def from_relax(module: IRModule) -> IRModule:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves
-from tvm.ir import IRModule
 from tvm.relax.frontend.torch import from_exported_program as tvm_from_exported_program
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.layers import bind_parameters
+from tvm_vsq.tvm_compat import IRModule
 
 
 def is_module(model: Any) -> bool:
@@ -33,7 +34,9 @@ def from_module(model: torch.nn.Module, example_inputs: Any) -> IRModule:
     frozen = copy.deepcopy(model).eval()
     _check_tensors(dict(frozen.named_parameters()), dict(frozen.named_buffers()))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # torch.export warns about torch's own internals, which no user of ours can change.
+            warnings.simplefilter("ignore", FutureWarning)
             program = torch.export.export(frozen, inputs)
     except Exception as error:
         raise ModelError(

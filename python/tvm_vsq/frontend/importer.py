@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tvm.ir import IRModule
-
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.canonical import canonicalize
 from tvm_vsq.frontend.from_relax import from_relax
+from tvm_vsq.tvm_compat import IRModule
 
 
 def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> IRModule:

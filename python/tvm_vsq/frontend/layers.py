@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from tvm import relax
-from tvm.ir import IRModule, Var
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.graph import bindings, definitions, leaves, op_name
+from tvm_vsq.tvm_compat import IRModule, Var
 
 LAYER_OPS = {"relax.nn.conv2d": "conv2d", "relax.matmul": "dense"}
 """Operators that count as layers, and the word their default name starts with."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from tvm import relax
-from tvm.ir import Call, IRModule, Var
 
 from tvm_vsq.frontend.elementwise import BINARY, UNARY
 from tvm_vsq.graph import (
@@ -19,6 +18,7 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
+from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 _POOLS = {"relax.nn.max_pool2d": relax.op.nn.max_pool2d, "relax.nn.avg_pool2d": relax.op.nn.avg_pool2d}
 _REDUCTIONS = {"relax.mean": relax.op.mean, "relax.max": relax.op.max, "relax.sum": relax.op.sum}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import relax
-from tvm.ir import Call, IRModule, Var
 
 from tvm_vsq.frontend.elementwise import BINARY, UNARY
 from tvm_vsq.graph import Rebuilder, is_constant, op_name, replace_main, static_shape
+from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
 def sink_reshapes(module: IRModule) -> IRModule:

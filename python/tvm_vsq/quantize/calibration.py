@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import tvm
 from tvm import relax
-from tvm.ir import IRModule, Tuple, Var
 
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.graph import Rebuilder, replace_main
 from tvm_vsq.quantize.data import batches
+from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 
 @dataclass(frozen=True)

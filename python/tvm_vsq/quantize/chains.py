@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
-from tvm.ir import Var
 
 from tvm_vsq.graph import (
     bindings,
@@ -21,6 +20,7 @@ from tvm_vsq.graph import (
     op_name,
     static_shape,
 )
+from tvm_vsq.tvm_compat import Var
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tvm.ir import Var
 
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.graph import static_shape
+from tvm_vsq.tvm_compat import Var
 
 Array = npt.NDArray[np.float32]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from tvm import relax
-from tvm.ir import Call, IRModule, Var
 
 from tvm_vsq import relax_ops
 from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main, static_shape
@@ -19,6 +18,7 @@ from tvm_vsq.quantize.formats import activation_format, weight_format
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.quantize.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
+from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
 def insert_quantization(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tvm.ir import IRModule, Var
-
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.graph import definitions, is_constant, op_name
 from tvm_vsq.quantize.chains import Chain, find_chains
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 @dataclass(frozen=True)

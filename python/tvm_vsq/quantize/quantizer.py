@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm.ir import IRModule
-
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.calibration import calibrate
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.plan import make_plan
+from tvm_vsq.tvm_compat import IRModule
 
 
 def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, calibration: Any) -> IRModule:

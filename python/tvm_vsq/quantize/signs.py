@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import relax
-from tvm.ir import Tuple, Var
 
 from tvm_vsq.graph import constant_array, definitions, is_constant, op_name
+from tvm_vsq.tvm_compat import Tuple, Var
 
 _ALWAYS = frozenset(
     "relax." + name for name in ["abs", "exp", "nn.relu", "nn.softmax", "sigmoid", "sqrt", "square"]

@@ -8,11 +8,10 @@ from typing import Any
 
 import tvm_ffi
 from tvm import relax
-from tvm.ir import Call, Expr
-from tvm.tirx import IntImm
 
 from tvm_vsq.errors import VsqError
 from tvm_vsq.numerics.formats import VECTOR_SIZES
+from tvm_vsq.tvm_compat import Call, Expr, IntImm
 
 
 # TVM carries an error through its C++ frames by name; unregistered, it would arrive as a bare RuntimeError.

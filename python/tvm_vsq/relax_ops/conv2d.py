@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from tvm import relax
-from tvm.ir import Call, Expr
 
 from tvm_vsq.relax_ops.checks import (
     OperatorError,
@@ -21,6 +20,7 @@ from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.relax_ops.epilogue_te import epilogue_te
 from tvm_vsq.relax_ops.operands import check_epilogue_operands, check_vectors
 from tvm_vsq.relax_ops.registry import register_op
+from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.conv2d"
 

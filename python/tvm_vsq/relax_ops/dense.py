@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import relax
-from tvm.ir import Call, Expr
 
 from tvm_vsq.relax_ops.checks import argument_count, read_attributes, static
 from tvm_vsq.relax_ops.epilogue import Epilogue
@@ -13,6 +12,7 @@ from tvm_vsq.relax_ops.epilogue_te import epilogue_te
 from tvm_vsq.relax_ops.multiply_te import multiply_te
 from tvm_vsq.relax_ops.operands import check_epilogue_operands, check_vectors
 from tvm_vsq.relax_ops.registry import register_op
+from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.dense"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import relax, te
-from tvm.ir import Call, Expr
 
 from tvm_vsq.relax_ops.checks import (
     OperatorError,
@@ -18,6 +17,7 @@ from tvm_vsq.relax_ops.checks import (
     vector_axes,
 )
 from tvm_vsq.relax_ops.registry import register_op
+from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.dequantize"
 

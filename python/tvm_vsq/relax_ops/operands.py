@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import relax
-from tvm.ir import Call
-from tvm.sym import Analyzer
 
 from tvm_vsq.relax_ops.checks import OperatorError, spell, static, tensor_shape, vector_axes
 from tvm_vsq.relax_ops.epilogue import Epilogue
+from tvm_vsq.tvm_compat import Analyzer, Call
 
 
 def check_vectors(

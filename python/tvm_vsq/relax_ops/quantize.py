@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import relax, te, tirx
-from tvm.ir import Call, Expr
 
 from tvm_vsq.numerics.formats import VECTOR_SIZES
 from tvm_vsq.relax_ops.checks import (
@@ -19,6 +18,7 @@ from tvm_vsq.relax_ops.checks import (
 )
 from tvm_vsq.relax_ops.registry import register_op
 from tvm_vsq.relax_ops.requantize_te import requantize_te
+from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.quantize"
 _RANGES = {"bits": (2, 8), "scale_bits": (0, 10), "signed": (0, 1), "guard_bits": (0, 8)}

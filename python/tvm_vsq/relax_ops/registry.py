@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import tvm_ffi
 from tvm import relax
-from tvm.ir import Call, Expr, Op, register_op_attr
+
+from tvm_vsq.tvm_compat import Call, Expr, Op, register_op_attr
 
 _VARIADIC = -1  # the residual is optional; type inference checks the count
 

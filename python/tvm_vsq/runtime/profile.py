@@ -130,9 +130,10 @@ class Profile:
             f"{self.dram_bytes:,} DRAM bytes"
         )
         table = Table(title=title, title_justify="left")
-        for heading in ("layer", "op", "output"):
-            table.add_column(heading, overflow="fold")
-        for heading in ("MACs", "cycles", "cycles %", "util. %", "energy nJ", "DRAM B", "instr.", "schedule"):
+        table.add_column("layer", overflow="fold")
+        table.add_column("op")
+        table.add_column("input > output, kernel", overflow="fold")
+        for heading in ("MACs", "cycles", "share", "util.", "energy nJ", "DRAM B", "instr.", "knobs"):
             table.add_column(heading, justify="right", no_wrap=True)
         for layer in self.layers:
             table.add_row(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from tvm_vsq.schedule.arithmetic import scale_product
+from tvm_vsq.tvm_compat import TensorIntrin
 
 SCOPES = {"inp": "local.inp", "wgt": "local.wgt", "acc": "local.acc", "par": "local.par", "out": "local.out"}
 GEMM = "vsq.gemm"

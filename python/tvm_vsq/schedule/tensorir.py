@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm.s_tir import Schedule
-
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.compute import layer_func
 from tvm_vsq.schedule.intrinsics import SCOPES, register_intrinsics
 from tvm_vsq.schedule.knobs import Knobs
 from tvm_vsq.schedule.placement import LOOPS, place
 from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.tvm_compat import Schedule
 
 # Weights first: of all copies they are needed by the most work, and nothing the layer before produces delays
 # them.

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tvm.ir import Call, Var
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.formats import weight_format
+from tvm_vsq.tvm_compat import Call, Var
 
 
 def check_quantize(var: Var, call: Call, hardware: HardwareConfig) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tvm import relax
-from tvm.ir import Call, GlobalVar, IRModule, Var
 
 from tvm_vsq.frontend.layers import LAYER_OPS, layer_names
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
 from tvm_vsq.quantize.plan import unsupported
+from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
 _MOVES = frozenset(
     "relax." + name

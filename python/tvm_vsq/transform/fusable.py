@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
-from tvm.ir import IRModule, Var
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import layer_names
@@ -17,6 +16,7 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.chains import Chain, find_chains
 from tvm_vsq.transform.check_formats import check_quantize, check_weights
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 @dataclass(frozen=True)

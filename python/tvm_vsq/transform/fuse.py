@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from tvm import relax
-from tvm.ir import IRModule, Var
 
 from tvm_vsq import relax_ops
 from tvm_vsq.frontend.layers import layer_names, with_layer_names
@@ -14,6 +13,7 @@ from tvm_vsq.graph import Rebuilder, constant, definitions, op_name, replace_mai
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.transform.fusable import FusableLayer, find_layers
 from tvm_vsq.transform.post_processing import PostProcessing, post_processing
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:

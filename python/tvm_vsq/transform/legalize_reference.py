@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tvm import relax
-from tvm.ir import IRModule
+
+from tvm_vsq.tvm_compat import IRModule
 
 
 def legalize_reference(module: IRModule) -> IRModule:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tvm
 from tvm import relax
-from tvm.ir import IRModule
-from tvm.relax.dpl import is_const, is_op, wildcard
+
+from tvm_vsq.tvm_compat import IRModule, is_const, is_op, wildcard
 
 CODEGEN = "vsq_accel"
 """Name of the code generator, the prefix of the composite functions and of `relax.ext.vsq_accel`."""

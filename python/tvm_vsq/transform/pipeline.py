@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tvm.ir import IRModule
-
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.transform.partition import partition
+from tvm_vsq.tvm_compat import IRModule
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tvm.ir import IRModule
+
+from tvm_vsq.tvm_compat import IRModule
 
 
 def random_calibration(module: IRModule, seed: int) -> list[tuple[Any, ...]]:

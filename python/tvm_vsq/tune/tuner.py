@@ -16,6 +16,8 @@ from tvm_vsq.schedule.cost import estimate_cycles
 from tvm_vsq.schedule.database import Database, Record, fingerprint
 from tvm_vsq.tune.search import search
 
+_ESTIMATE_MARGIN = 1.5
+
 
 def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> int:
     """Simulated cycles of the layer alone under one schedule."""
@@ -43,6 +45,15 @@ def features(workload: Workload, knobs: list[Knobs], hardware: HardwareConfig) -
     return np.array(rows, dtype=np.float32)
 
 
+def _promising(workload: Workload, legal: list[Knobs], hardware: HardwareConfig) -> list[Knobs]:
+    """Leave out what the analytic estimate puts far behind: mostly tiny tiles, whose long programs take the
+    simulator seconds each. The default schedule has the lowest estimate, so it always stays.
+    """
+    estimates = [estimate_cycles(workload, knobs, hardware) for knobs in legal]
+    limit = _ESTIMATE_MARGIN * min(estimates)
+    return [knobs for knobs, estimate in zip(legal, estimates, strict=True) if estimate <= limit]
+
+
 def tune_workload(
     workload: Workload, hardware: HardwareConfig, *, layer: str, trials: int, seed: int
 ) -> Record:
@@ -51,7 +62,7 @@ def tune_workload(
     Only candidates that fit are measured. Raises ScheduleError if not even the smallest tile fits.
     """
     default = default_knobs(workload, hardware, layer)
-    legal = candidates(workload, hardware)
+    legal = _promising(workload, candidates(workload, hardware), hardware)
     first = legal.index(default)
     cycles = search(
         legal,

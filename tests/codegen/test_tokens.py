@@ -1,0 +1,161 @@
+"""Dependency tokens: enough of them, none too many, never more than a queue holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tvm_vsq.codegen.step import Step
+from tvm_vsq.codegen.tokens import order_steps
+from tvm_vsq.isa import Insn
+
+
+def load(entries, **more):
+    return Step(Insn("LOAD"), "load", 0, writes=(("inp", *entries),), **more)
+
+
+def gemm(entries, acc=(0, 4)):
+    return Step(Insn("GEMM"), "compute", 0, reads=(("inp", *entries),), writes=(("acc", *acc),))
+
+
+def ppu(out):
+    return Step(Insn("PPU"), "compute", 0, reads=(("acc", 0, 4),), writes=(("out", *out),))
+
+
+def store(out, **more):
+    return Step(Insn("STORE"), "store", 0, reads=(("out", *out),), **more)
+
+
+def listing(steps, depth=8):
+    return [" ".join([s.insn.name, *sorted(s.insn.tokens)]) for s in order_steps(steps, depth)]
+
+
+def test_a_tile_passes_from_load_over_compute_to_store():
+    assert listing([load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4))]) == [
+        "LOAD push_next",
+        "GEMM pop_prev",
+        "PPU push_next",
+        "STORE pop_prev push_prev",
+        "FINISH pop_next",
+    ]
+
+
+def test_two_slots_let_the_second_load_run_ahead_and_the_third_wait():
+    slots = [(0, 4), (4, 8), (0, 4)]
+    steps = [step for slot in slots for step in (load(slot), gemm(slot))] + [ppu((0, 4)), store((0, 4))]
+    assert [line for line in listing(steps) if line.startswith("LOAD")] == [
+        "LOAD push_next",
+        "LOAD push_next",
+        "LOAD pop_next push_next",
+    ]
+
+
+def test_overlapping_entries_conflict_whatever_their_boundaries():
+    steps = [load((0, 4)), gemm((1, 3)), load((2, 9)), gemm((8, 9)), ppu((0, 4)), store((0, 4))]
+    assert listing(steps)[:3] == ["LOAD push_next", "GEMM pop_prev push_prev", "LOAD pop_next push_next"]
+
+
+def test_one_wait_serves_all_loads_before_it():
+    steps = [load((0, 4)), load((4, 8)), gemm((0, 4)), gemm((4, 8)), ppu((0, 4)), store((0, 4))]
+    # The first GEMM waits for the first load only, so that it can start before the second has arrived.
+    assert listing(steps)[:4] == ["LOAD push_next", "LOAD push_next", "GEMM pop_prev", "GEMM pop_prev"]
+    joined = [load((0, 4)), load((4, 8)), gemm((0, 8)), ppu((0, 4)), store((0, 4))]
+    assert listing(joined)[:3] == ["LOAD", "LOAD push_next", "GEMM pop_prev"]
+
+
+def test_a_load_of_stored_pixels_waits_for_the_store_through_a_sync():
+    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
+    second = [load((4, 8), dram_read=("t", 4, 6)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
+    assert listing(first + second)[3:6] == [
+        "STORE pop_prev push_prev",
+        "SYNC pop_next push_prev",
+        "LOAD pop_next push_next",
+    ]
+
+
+def test_pixels_that_nobody_stored_need_no_sync():
+    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
+    second = [load((4, 8), dram_read=("t", 8, 9)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
+    assert not any(line.startswith("SYNC") for line in listing(first + second))
+
+
+def test_a_second_load_of_the_same_pixels_needs_no_second_sync():
+    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
+    more = [load((4, 8), dram_read=("t", 0, 4)), load((8, 12), dram_read=("t", 4, 8)), gemm((4, 12))]
+    assert sum(line.startswith("SYNC") for line in listing([*first, *more, ppu((4, 8)), store((4, 8))])) == 1
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_open_tokens_never_exceed_the_queue(depth):
+    loads = [load((4 * i, 4 * i + 4)) for i in range(6)]
+    gemms = [gemm((4 * i, 4 * i + 4)) for i in range(6)]
+    steps = order_steps([*loads, *gemms, ppu((0, 4)), store((0, 4))], depth)
+    open_now = most = 0
+    for step in steps:
+        if step.engine == "load":
+            open_now += "push_next" in step.insn.tokens
+        elif step.engine == "compute":
+            open_now -= "pop_prev" in step.insn.tokens
+        most = max(most, open_now)
+    assert most == depth
+    assert open_now == 0
+
+
+def test_every_token_is_needed(cases, machine):
+    """Without any one edge of this program, some interleaving reads what another instruction wrote."""
+    network = tiled_network(cases)
+    program = network.program()
+    insns = machine.Machine(program, network.hw).insns
+    expected = cases.check(machine, network, program, machine.run_in_order)
+    edges = list(token_edges(machine, insns))
+    assert len(edges) > 20
+    for producer, push, consumer, pop in edges:
+        broken = list(insns)
+        broken[producer] = replace(broken[producer], tokens=broken[producer].tokens - {push})
+        broken[consumer] = replace(broken[consumer], tokens=broken[consumer].tokens - {pop})
+        if broken[consumer].name == "FINISH":
+            continue  # what follows FINISH is the host, which the interpreter does not race with
+        early, late = machine.ENGINE[insns[consumer].name], machine.ENGINE[insns[producer].name]
+        others = [engine for engine in machine.CHAIN if engine not in (early, late)]
+        orders = [(early, *others, late), (*others, early, late), (early, late)]
+        assert any(differs(cases, machine, network, program, broken, order, expected) for order in orders), (
+            f"{insns[producer].name} {producer} -> {insns[consumer].name} {consumer} is not needed"
+        )
+
+
+def tiled_network(cases):
+    """Two layers in small tiles, so that every kind of dependency occurs."""
+    from tvm_vsq.schedule import Knobs
+
+    network = cases.Network(cases.hardware(), np.random.default_rng(5))
+    network.input("x", (1, 4, 4, 8))
+    inner = network.conv("x", 16, (3, 3), padding=(1, 1, 1, 1), knobs=Knobs(2, 4, 1, 1))
+    network.conv(inner, 8, residual="x", knobs=Knobs(2, 4, 1, 2), output=True)
+    return network
+
+
+def token_edges(machine, insns):
+    """(producer, push bit, consumer, pop bit) of every token, matched first in, first out."""
+    pending = {}
+    for index, insn in enumerate(insns):
+        place = machine.CHAIN.index(machine.ENGINE[insn.name])
+        for side, other in (("prev", place - 1), ("next", place + 1)):
+            if f"pop_{side}" in insn.tokens:
+                producer, push = pending[other, place].pop(0)
+                yield producer, push, index, f"pop_{side}"
+        for side, other in (("prev", place - 1), ("next", place + 1)):
+            if f"push_{side}" in insn.tokens:
+                pending.setdefault((place, other), []).append((index, f"push_{side}"))
+    assert not any(pending.values())
+
+
+def differs(cases, machine, network, program, insns, prefer, expected):
+    def run(device):
+        machine.run_interleaved(device, 0, insns, prefer)
+
+    try:
+        return cases.check(machine, network, program, run) != expected
+    except (AssertionError, IndexError):
+        return True
