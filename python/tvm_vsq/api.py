@@ -86,8 +86,10 @@ def tune(
 
     Returns the database, to be given to `compile(schedules=...)`. Raises the errors of `compile`.
     """
-    if trials < 1:
-        raise ConfigError(f"trials={trials}: at least one schedule must be measured for each layer")
+    if not isinstance(trials, int) or trials < 1:
+        raise ConfigError(
+            f"trials={trials!r}: give an integer of at least 1, the schedules measured for each layer"
+        )
     hardware = _resolve_target(target)
     start, save = _open_database(database)
     canonical = import_model(model, example_inputs)
@@ -101,9 +103,10 @@ def tune(
 
         def done(layer: str, record: Record, current: Database) -> None:
             bar.advance(task)
-            bar.log(
-                f"{layer}: {record.default_cycles:,} -> {record.cycles:,} cycles ({record.trials} trials)"
-            )
+            if progress:
+                bar.log(
+                    f"{layer}: {record.default_cycles:,} -> {record.cycles:,} cycles ({record.trials} trials)"
+                )
             save(current)
 
         return tune_workloads(layers, hardware, start, trials=trials, seed=seed, done=done)
@@ -135,5 +138,7 @@ def _open_database(
 ) -> tuple[Database, Callable[[Database], None]]:
     if database is None or isinstance(database, Database):
         return database or Database(), lambda _: None
+    if not isinstance(database, str | os.PathLike):
+        raise ConfigError(f"database must be a Database or a path, not {type(database).__name__}")
     start = Database.load(database) if os.path.exists(database) else Database()
     return start, lambda current: current.save(database)

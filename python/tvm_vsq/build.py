@@ -10,8 +10,9 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
+from tvm_vsq import errors
 from tvm_vsq.codegen import Program, lower_region, region_workloads
-from tvm_vsq.errors import ConfigError, ModelError
+from tvm_vsq.errors import ConfigError, ModelError, VsqError
 from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
@@ -136,6 +137,10 @@ def register_with_tvm() -> None:
     it is a GPU, so
     it is wrapped: for our targets it is ours, for all others what it was. "vsq_accel" names ours explicitly.
     """
+    # Passes and code generation run below C++ frames, which rebuild an exception from its registered name.
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, VsqError):
+            tvm_ffi.register_error(kind)
     for name in list_targets():
         # A target does not remember its tag, so its name is among its keys.
         tvm.target.register_tag(name, {"kind": _HOST, "keys": [CODEGEN, name, "cpu"]}, True)

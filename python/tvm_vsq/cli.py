@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from tvm_vsq.errors import InputError, VsqError
 
@@ -73,7 +74,7 @@ def _read_arrays(path: Path) -> list[Any]:
 
 def _calibration(path: Path) -> Any:
     arrays = _read_arrays(path)
-    return arrays[0] if len(arrays) == 1 else [tuple(sample) for sample in zip(*arrays, strict=True)]
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
 def _load(path: Path) -> Executable:
@@ -211,10 +212,10 @@ def main() -> None:
     """Entry point: errors of the product become one message and exit code 1."""
     try:
         app()
-    except VsqError as error:
-        Console(stderr=True, highlight=False).print(
-            f"[bold red]error:[/] {error}", markup=True, soft_wrap=True
-        )
+    except (VsqError, OSError) as error:
+        # Messages hold shapes such as [n, 16], which are no markup.
+        text = f"[bold red]error:[/] {escape(str(error))}"
+        Console(stderr=True, highlight=False).print(text, markup=True, soft_wrap=True)
         sys.exit(1)
 
 

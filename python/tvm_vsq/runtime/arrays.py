@@ -28,7 +28,7 @@ def check_inputs(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[npt.N
 
 def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
     if isinstance(arg, torch.Tensor):
-        array = arg.detach().cpu().numpy()
+        array = _from_torch(arg, spec)
     elif isinstance(arg, np.ndarray):
         array = arg
     else:
@@ -45,6 +45,16 @@ def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"input '{spec.name}' contains NaN or infinity; integers cannot represent them")
     return np.ascontiguousarray(array)
+
+
+def _from_torch(tensor: torch.Tensor, spec: TensorSpec) -> npt.NDArray[Any]:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype != spec.dtype:  # NumPy does not have all of torch's dtypes
+        raise InputError(f"input '{spec.name}' must be {spec.dtype}, got {dtype}; convert it")
+    try:
+        return tensor.detach().cpu().numpy()
+    except (TypeError, RuntimeError) as error:  # sparse, meta, ...: NotImplementedError is a RuntimeError
+        raise InputError(f"input '{spec.name}' must be a dense tensor with data: {error}") from None
 
 
 def flatten_outputs(result: Any) -> list[npt.NDArray[Any]]:

@@ -107,13 +107,18 @@ class Executable:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a shared library that `tvm_vsq.load` reads in any process on the same kind of machine.
 
-        Raises InputError if `path` does not end in `.so` or its folder does not exist.
+        Raises InputError if `path` does not end in `.so`, is a folder, or its folder does not exist;
+        ProgramError on a loaded artifact.
         """
-        target = Path(path)
+        target = _as_path(path)
+        if isinstance(self._module, tvm.runtime.Module):
+            raise ProgramError(f"cannot save to '{target}': the model was loaded; copy its file instead")
         if target.suffix != ".so":
             raise InputError(f"cannot save to '{target}': the file name must end in .so")
         if not target.parent.is_dir():
             raise InputError(f"cannot save to '{target}': folder '{target.parent}' does not exist")
+        if target.is_dir():
+            raise InputError(f"cannot save to '{target}': it is a folder; give the name of a file")
         self._module.export_library(str(target))
 
     def _run(self, vm: Any, args: tuple[Any, ...]) -> list[Any]:
@@ -133,17 +138,42 @@ def _find_accelerator(module: Any) -> Any:
     raise ProgramError("the library holds no accelerator programs; it was not written by Executable.save")
 
 
+def _as_path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"a file name must be a str or a Path, not {type(path).__name__}")
+    return Path(path)
+
+
+def _is_whole_library(file: Path) -> bool:
+    """Whether an ELF file is as long as its header says: a short one crashes the process that loads it."""
+    with file.open("rb") as stream:
+        header = stream.read(64)
+    if len(header) < 64 or header[:6] != b"\x7fELF\x02\x01":  # 64-bit little-endian
+        return False
+    # e_shoff, e_shentsize, e_shnum: the section headers are the last thing in a file
+    fields = ((40, 8), (58, 2), (60, 2))
+    table, size, count = (int.from_bytes(header[at : at + width], "little") for at, width in fields)
+    return file.stat().st_size >= table + size * count
+
+
 def load(path: str | os.PathLike[str]) -> Executable:
     """Load what `Executable.save` wrote.
 
     Raises InputError if there is no such file, ProgramError if it is not an artifact of this version.
     """
     native.library()
-    file = Path(path)
+    file = _as_path(path)
     if not file.is_file():
         raise InputError(f"cannot load '{file}': there is no such file")
+    if file.suffix != ".so":
+        raise InputError(f"cannot load '{file}': the file name must end in .so, as Executable.save writes it")
+    if not _is_whole_library(file):
+        raise ProgramError(f"cannot load '{file}': it is no shared library, or damaged; save the model again")
     try:
         module = tvm.runtime.load_module(str(file))
     except Exception as error:
         raise ProgramError(f"cannot load '{file}': {error}") from None
-    return Executable(module)
+    try:
+        return Executable(module)
+    except ProgramError as error:
+        raise ProgramError(f"cannot load '{file}': {error}") from None

@@ -1,0 +1,142 @@
+"""Artifacts: what is saved runs elsewhere, what is not an artifact is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tvm
+
+import tvm_vsq
+from tvm_vsq.errors import InputError, ProgramError
+from tvm_vsq.frontend import import_model
+from tvm_vsq.runtime import native
+
+# What another process finds out about an artifact, without torch models or the compiler at hand.
+READER = """
+import json, sys
+import numpy as np
+import tvm_vsq
+exe = tvm_vsq.load(sys.argv[1])
+x = np.load("x.npy")
+results = exe(x)
+np.savez("results.npz", *(results if isinstance(results, tuple) else (results,)))
+rows = [row.model_dump() for row in exe.explain()]
+found = {"profile": exe.profile(x).to_dict(), "explain": rows, "disassembly": exe.disassemble()}
+json.dump(found, open("found.json", "w"))
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(networks, tmp_path_factory):
+    """(executable, input, path of its artifact)."""
+    model, x = networks.build(networks.ClippedNet)
+    samples = networks.samples(networks.ClippedNet)
+    exe = tvm_vsq.compile(model, example_inputs=(x,), calibration=samples)
+    path = tmp_path_factory.mktemp("artifact") / "model.so"
+    exe.save(path)
+    return exe, x.numpy(), path
+
+
+def test_a_new_process_gets_the_same_results_cycles_and_explanation(saved, tmp_path):
+    exe, x, path = saved
+    np.save(tmp_path / "x.npy", x)
+    subprocess.run([sys.executable, "-c", READER, str(path)], cwd=tmp_path, check=True, timeout=300)
+    results = list(np.load(tmp_path / "results.npz").values())
+    for expected, result in zip(exe(x), results, strict=True):
+        assert np.array_equal(expected, result)
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["profile"] == json.loads(exe.profile(x).to_json())
+    assert found["explain"] == [row.model_dump() for row in exe.explain()]
+    assert found["disassembly"] == exe.disassemble()
+
+
+def test_saving_over_an_artifact_replaces_it(saved, tmp_path):
+    exe, x, _ = saved
+    path = tmp_path / "model.so"
+    exe.save(path)
+    exe.save(str(path))
+    assert np.array_equal(tvm_vsq.load(str(path))(x)[0], exe(x)[0])
+
+
+def test_a_loaded_artifact_has_no_reference_and_cannot_be_saved(saved, tmp_path):
+    _, x, path = saved
+    loaded = tvm_vsq.load(path)
+    with pytest.raises(ProgramError, match="no CPU reference; compile the model"):
+        loaded.reference(x)
+    with pytest.raises(ProgramError, match="was loaded; copy its file"):
+        loaded.save(tmp_path / "copy.so")
+    with pytest.raises(InputError, match="got 0"):
+        loaded()
+
+
+@pytest.mark.parametrize("name", ["model", "model.dll", "model.so.bak"])
+def test_save_wants_the_suffix(saved, tmp_path, name):
+    with pytest.raises(InputError, match=rf"cannot save to '.*{name}': the file name must end in \.so"):
+        saved[0].save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_save_wants_an_existing_folder_and_a_file_name(saved, tmp_path):
+    with pytest.raises(InputError, match=r"folder '.*missing' does not exist"):
+        saved[0].save(tmp_path / "missing" / "model.so")
+    (tmp_path / "folder.so").mkdir()
+    with pytest.raises(InputError, match="it is a folder"):
+        saved[0].save(tmp_path / "folder.so")
+    with pytest.raises(InputError, match="must be a str or a Path, not NoneType"):
+        saved[0].save(None)
+
+
+def test_load_wants_an_existing_file(tmp_path):
+    with pytest.raises(InputError, match=r"cannot load '.*model\.so': there is no such file"):
+        tvm_vsq.load(tmp_path / "model.so")
+    with pytest.raises(InputError, match="there is no such file"):
+        tvm_vsq.load(tmp_path)
+    with pytest.raises(InputError, match="must be a str or a Path, not int"):
+        tvm_vsq.load(3)
+
+
+def test_load_wants_the_suffix(saved, tmp_path):
+    shutil.copy(saved[2], tmp_path / "model.bin")
+    with pytest.raises(InputError, match=r"must end in \.so"):
+        tvm_vsq.load(tmp_path / "model.bin")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"x" * 4096, b"\x7fELF" + bytes(100)])
+def test_a_file_that_only_has_the_name_is_refused(tmp_path, content):
+    path = tmp_path / "model.so"
+    path.write_bytes(content)
+    with pytest.raises(ProgramError, match=r"cannot load '.*model\.so': "):
+        tvm_vsq.load(path)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
+def test_an_artifact_cut_short_is_refused(saved, tmp_path, part):
+    data = saved[2].read_bytes()
+    (tmp_path / "model.so").write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(ProgramError, match="damaged"):
+        tvm_vsq.load(tmp_path / "model.so")
+
+
+def test_a_library_of_tvm_without_accelerator_programs_is_refused(networks, tmp_path):
+    model, x = networks.build(networks.Mlp)
+    tvm.compile(import_model(model, (x,)), target="llvm").export_library(str(tmp_path / "cpu.so"))
+    with pytest.raises(ProgramError, match=r"cannot load '.*cpu\.so': .* no accelerator programs"):
+        tvm_vsq.load(tmp_path / "cpu.so")
+
+
+def test_a_library_of_something_else_is_refused():
+    with pytest.raises(ProgramError, match=r"cannot load '.*': .* no accelerator programs"):
+        tvm_vsq.load(native.library_path())
+
+
+def test_what_tvm_compile_made_can_be_saved(networks, tmp_path):
+    model, x = networks.build(networks.PlainNet)
+    quantized = tvm_vsq.quantize_model(model, example_inputs=(x,), calibration=[x])
+    exe = tvm_vsq.Executable(tvm.compile(quantized, target="vsq-accel"))
+    exe.save(tmp_path / "model.so")
+    assert np.array_equal(tvm_vsq.load(tmp_path / "model.so")(x), exe(x))

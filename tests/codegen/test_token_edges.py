@@ -1,0 +1,206 @@
+"""Whatever conflicts is ordered by tokens, judged by a second reading of what instructions touch; and the
+simulator notices every edge that is missing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import pytest
+import tvm
+
+from tvm_vsq.errors import ProgramError
+from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, Insn, encode_all
+from tvm_vsq.runtime import native
+from tvm_vsq.schedule import Knobs
+
+TILE = Knobs(3, 2, 1, 1)
+NETWORKS = {
+    "double buffered": {"knobs": TILE},
+    "single slots": {"knobs": replace(TILE, double_buffer=False)},
+    "pixels outside": {"knobs": replace(TILE, order="hw_outer", tile_c=2)},
+    "queues of one token": {"knobs": TILE, "depth": 1},
+    "one tile": {"knobs": Knobs(6, 6, 2, 2)},
+    "uneven kernel": {"knobs": Knobs(6, 2, 2, 2), "kernel": (3, 5)},
+}
+
+
+def network_of(cases, knobs, depth=4, kernel=(3, 3)):
+    """Two convolutions through DRAM, the first one's result also as residual, and a wide layer."""
+    hw = cases.hardware(scratchpads={"inp_kib": 4, "acc_kib": 8}, timing={"token_queue_depth": depth})
+    network = cases.Network(hw, np.random.default_rng(5))
+    network.input("x", (1, 6, 6, 16))
+    around = tuple(size // 2 for size in kernel) * 2
+    a = network.conv("x", 16, kernel, padding=around, knobs=knobs, relu=True, signed=False)
+    b = network.conv(a, 16, kernel, padding=around, knobs=knobs, residual=a, output=True)
+    network.conv(b, 9, wide=True, output=True)
+    return network
+
+
+@pytest.fixture(scope="module")
+def programs(cases):
+    @cache
+    def make(name):
+        network = network_of(cases, **NETWORKS[name])
+        return network, network.program()
+
+    return make
+
+
+@dataclass
+class Access:
+    """What an instruction touches: memory -> bit mask of its entries (of DRAM: bytes)."""
+
+    engine: str
+    reads: dict[str, int]
+    writes: dict[str, int]
+
+    def conflicts(self, other: Access) -> bool:
+        pairs = ((self.reads, other.writes), (self.writes, other.reads), (self.writes, other.writes))
+        return any(a.get(memory, 0) & mask for a, b in pairs for memory, mask in b.items())
+
+
+def span(first: int, count: int) -> int:
+    return ((1 << count) - 1) << first
+
+
+def access_of(machine, device, insn: Insn) -> Access:
+    """`device` carries out the LOADs of micro-ops, so that GEMMs are read with those of program order."""
+    f, reads, writes = insn.fields, {}, {}
+    if insn.name in ("LOAD", "STORE"):
+        load = insn.name == "LOAD"
+        memory = (LOAD_MEMORIES if load else STORE_MEMORIES)[f["mem"]]
+        size, dram = device.hw.record_bytes[memory], 0
+        for y in range(f["y_size"]):
+            for x in range(f["x_size"]):
+                first = f["dram_base"] + (y * f["y_stride"] + x * f["x_stride"]) * size
+                dram |= span(first, f["z_size"] * size)
+        top, bottom, left, right = (
+            f.get(name, 0) for name in ("y_pad_top", "y_pad_bottom", "x_pad_left", "x_pad_right")
+        )
+        count = (f["y_size"] + top + bottom) * (f["x_size"] + left + right) * f["z_size"]
+        on_chip, outside = (writes, reads) if load else (reads, writes)
+        on_chip[memory], outside["dram"] = span(f["sram_base"], count), dram
+        if memory == "uop":
+            device.load(f)
+    elif insn.name == "GEMM":
+        grid = np.meshgrid(*(np.arange(f[n]) for n in ("iter_out", "iter_in", "uop_count")), indexing="ij")
+        for column, pad in enumerate(("acc", "inp", "wgt")):
+            base = device.pads["uop"][f["uop_begin"] + grid[2], column]
+            touched = np.unique(base + grid[0] * f[f"{pad}_out"] + grid[1] * f[f"{pad}_in"])
+            reads[pad] = sum(1 << index for index in touched.tolist())
+        writes["acc"] = reads["acc"]
+        reads = {"uop": span(f["uop_begin"], f["uop_count"]), **({} if f["reset"] else reads)}
+    elif insn.name == "PPU":
+        count = f["pixels"] * f["blocks"]
+        vectors = count * device.hw.output_lanes // device.hw.vector_size
+        reads = {"acc": span(f["acc_base"], count), "par": span(f["par_base"], f["blocks"])}
+        if f["residual"]:
+            reads["inp"] = span(f["res_base"], vectors)
+        writes = {"acc": reads["acc"]} if f["wide"] else {"out": span(f["out_base"], vectors)}
+    return Access(machine.ENGINE[insn.name], reads, writes)
+
+
+def must_be_ordered(machine, device) -> list[tuple[int, int]]:
+    """Pairs of instructions of different engines that touch the same, and FINISH with all transfers."""
+    found = [access_of(machine, device, insn) for insn in device.insns]
+    return [
+        (i, j)
+        for j, late in enumerate(found)
+        for i, early in enumerate(found[:j])
+        if early.engine != late.engine and (j == len(found) - 1 or early.conflicts(late))
+    ]
+
+
+def edges_of(machine, insns: list[Insn]) -> list[tuple[int, int, str, str]]:
+    """(producer, consumer, push bit, pop bit): the k-th push of a queue goes to its k-th pop."""
+    ends: dict[str, dict] = {"push": defaultdict(list), "pop": defaultdict(list)}
+    for index, insn in enumerate(insns):
+        place = machine.CHAIN.index(machine.ENGINE[insn.name])
+        for bit in insn.tokens:
+            kind, side = bit.split("_")
+            other = place + (1 if side == "next" else -1)
+            ends[kind][(place, other) if kind == "push" else (other, place)].append((index, bit))
+    assert set(ends["push"]) == set(ends["pop"])
+    return [
+        (producer, consumer, push, pop)
+        for queue, pushes in ends["push"].items()
+        for (producer, push), (consumer, pop) in zip(pushes, ends["pop"][queue], strict=True)
+    ]
+
+
+def unordered(machine, insns: list[Insn], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pairs that no chain of tokens and engine order connects, whatever the timing."""
+    incoming = defaultdict(list)
+    for producer, consumer, *_ in edges_of(machine, insns):
+        assert producer < consumer
+        incoming[consumer].append(producer)
+    before: list[int] = []
+    previous: dict[str, int] = {}
+    for index, insn in enumerate(insns):
+        engine, mask = machine.ENGINE[insn.name], 0
+        for other in (*incoming[index], *(previous[e] for e in (engine,) if e in previous)):
+            mask |= before[other] | 1 << other
+        before.append(mask)
+        previous[engine] = index
+    return [(i, j) for i, j in pairs if not before[j] >> i & 1]
+
+
+def without(insns: list[Insn], *bits: tuple[int, str]) -> list[Insn]:
+    changed = list(insns)
+    for index, bit in bits:
+        changed[index] = replace(changed[index], tokens=changed[index].tokens - {bit})
+    return changed
+
+
+def refusal(network, program, insns: list[Insn]) -> str | None:
+    """What the simulator says against the program with these instructions, or None."""
+    changed = replace(program, instructions=encode_all(insns, network.hw)).to_native()
+    arrays = [network.values[name] for name in network.inputs]
+    arrays += [np.zeros_like(network.values[name]) for name in network.outputs]
+    try:
+        module = native.create_module(network.hw.sim_params(), [changed], "{}")
+        module[program.name](*map(tvm.runtime.tensor, arrays))
+    except (ProgramError, ValueError) as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_interleaving_gives_the_numbers_of_program_order(cases, machine, programs, name):
+    network, program = programs(name)
+    cases.check(machine, network, program, machine.run_in_order)
+    for seed in range(8):
+        cases.check(machine, network, program, lambda device, s=seed: machine.run_interleaved(device, s))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_all_that_conflicts_is_ordered_and_the_simulator_notices_what_is_not(machine, programs, name):
+    """Both judge each edge alike; and almost every edge is needed, so tokens are not added to be safe."""
+    network, program = programs(name)
+    device = machine.Machine(program, network.hw)
+    insns, pairs = device.insns, must_be_ordered(machine, device)
+    assert not unordered(machine, insns, pairs)
+    assert refusal(network, program, insns) is None
+    edges, needed = edges_of(machine, insns), 0
+    for producer, consumer, push, pop in edges:
+        changed = without(insns, (producer, push), (consumer, pop))
+        races, message = unordered(machine, changed, pairs), refusal(network, program, changed)
+        assert (message is not None) == bool(races), (producer, consumer, races[:3], message)
+        assert message is None or "layer 'layer" in message
+        needed += bool(races)
+    assert needed >= 0.8 * len(edges), (needed, len(edges))
+
+
+def test_a_push_without_pop_and_a_pop_without_push_are_noticed(machine, programs):
+    network, program = programs("single slots")
+    insns = machine.Machine(program, network.hw).insns
+    for producer, consumer, push, pop in edges_of(machine, insns)[::9]:
+        for index, bit, text in ((consumer, pop, "tokens are left"), (producer, push, "deadlock")):
+            changed = without(insns, (index, bit))
+            with pytest.raises(AssertionError, match=f"{text}|deadlock"):
+                machine.run_interleaved(machine.Machine(program, network.hw), 0, changed)
+            assert refusal(network, program, changed) is not None

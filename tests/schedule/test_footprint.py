@@ -1,0 +1,157 @@
+"""What a schedule needs of each scratchpad: what is said about it is what the emitter allocates."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tvm_vsq.codegen.emit import LayerEmitter, PostOp
+from tvm_vsq.codegen.lower import lower_layer
+from tvm_vsq.codegen.uops import UopCache
+from tvm_vsq.errors import ScheduleError
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.schedule import (
+    Knobs,
+    Workload,
+    candidates,
+    default_knobs,
+    explain_misfit,
+    fits,
+    footprint,
+    place,
+    require_fit,
+)
+from tvm_vsq.schedule.knobs import all_knobs
+
+BASE = load_hardware("vsq-accel")
+TITLES = {"input": "inp", "weight": "wgt", "accumulator": "acc", "parameter": "par", "output": "out"}
+HOMES = {"X_sp": "inp", "W_sp": "wgt", "P_sp": "par", "R_sp": "res", "Y_sp": "out", "acc": "acc"}
+
+
+def hardware(vector=16, lanes=16, **kib):
+    pads = BASE.scratchpads.model_copy(update=kib)
+    return BASE.model_copy(update={"vector_size": vector, "output_lanes": lanes, "scratchpads": pads})
+
+
+TINY = hardware(inp_kib=1, wgt_kib=4, acc_kib=2, out_kib=1, par_kib=1)
+
+
+@st.composite
+def workloads(draw, lanes=1):
+    """Any layer; `lanes` blocks make a channel group."""
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    image = [draw(st.integers(d * (k - 1) + 1, 14)) for k, d in zip(kernel, dilation, strict=True)]
+    return Workload(
+        draw(st.integers(1, 2)),
+        *image,
+        draw(st.integers(1, 6)),
+        lanes * draw(st.integers(1, 5)),
+        *kernel,
+        strides=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        padding=draw(st.tuples(*[st.integers(0, 3)] * 4)),
+        dilation=dilation,
+        has_residual=draw(st.booleans()),
+        wide=draw(st.booleans()),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_the_emitter_allocates_what_footprint_says(data):
+    hw = hardware(*data.draw(st.sampled_from([(16, 16), (16, 4), (8, 32), (32, 8)])))
+    work = data.draw(workloads(hw.group_blocks))
+    knobs = data.draw(st.sampled_from(list(all_knobs(work, hw))))
+    assume(fits(work, knobs, hw))
+    nest, homes = lower_layer(work, knobs, hw), place(work, knobs, hw)
+    slots = {b.name: homes[HOMES[b.name.partition("_local")[0]]].slots for b in nest.buffers}
+    for from_top in (False, True):
+        emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), from_top)
+        assert {pad: n for pad, n in footprint(work, knobs, hw).items() if n} == emitter.used
+        taken = sorted(
+            (b.scratchpad, b.base, b.base + b.entries * b.count) for b in emitter._buffers.values()
+        )
+        for pad, first, end in taken:
+            assert 0 <= first < end <= hw.depths[pad]
+        for (pad, _, end), (other, first, _) in pairwise(taken):
+            assert pad != other or end <= first
+
+
+@settings(max_examples=60, deadline=None)
+@given(work=workloads())
+def test_candidates_are_the_fitting_ones_and_none_else(work):
+    legal = candidates(work, TINY)
+    for knobs in all_knobs(work, TINY):
+        used = footprint(work, knobs, TINY)
+        roomy = all(used[pad] <= TINY.depths[pad] for pad in used)
+        assert (knobs in legal) == roomy == (explain_misfit(work, knobs, TINY, "x") is None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(work=workloads(), data=st.data())
+def test_a_misfit_names_layer_scratchpad_and_entries_too_few(work, data):
+    wrong = [knobs for knobs in all_knobs(work, TINY) if not fits(work, knobs, TINY)]
+    assume(wrong)
+    knobs = data.draw(st.sampled_from(wrong))
+    with pytest.raises(ScheduleError) as error:
+        require_fit(work, knobs, TINY, "conv7")
+    text = str(error.value)
+    assert text == explain_misfit(work, knobs, TINY, "conv7")
+    assert text.startswith("layer 'conv7' with Knobs(")
+    said = {
+        TITLES[title]: tuple(map(int, numbers))
+        for title, *numbers in re.findall(
+            r"the (\w+) scratchpad needs (\d+) entries and has (\d+), (\d+) too few", text
+        )
+    }
+    used, depths = footprint(work, knobs, TINY), TINY.depths
+    assert said == {p: (used[p], depths[p], used[p] - depths[p]) for p in used if used[p] > depths[p]}
+
+
+@settings(max_examples=30, deadline=None)
+@given(work=workloads())
+def test_the_default_is_legal_and_double_buffered_where_that_fits(work):
+    legal = candidates(work, TINY)
+    if not legal:
+        with pytest.raises(ScheduleError, match=r"no schedule fits.*layer 'conv7'.*\d+ too few"):
+            default_knobs(work, TINY, "conv7")
+        return
+    knobs = default_knobs(work, TINY, "conv7")
+    require_fit(work, knobs, TINY, "conv7")
+    # A larger tile in single slots may win; the same tile in two slots never loses.
+    if not knobs.double_buffer:
+        assert not fits(work, replace(knobs, double_buffer=True), TINY)
+
+
+@pytest.mark.parametrize(
+    ("work", "kib", "text"),
+    [
+        (Workload(1, 99, 99, 1, 1, 40, 40), {"wgt_kib": 128}, "the input scratchpad needs 1600 entries"),
+        (Workload(1, 9, 9, 1, 1, 9, 9), {"inp_kib": 16}, "the weight scratchpad needs 81 entries"),
+    ],
+)
+def test_a_layer_that_fits_in_no_tile_is_refused_with_the_excess(work, kib, text):
+    hw = hardware(**{"inp_kib": 1, "wgt_kib": 4, "acc_kib": 2, "out_kib": 1, "par_kib": 1} | kib)
+    with pytest.raises(ScheduleError, match=rf"even the smallest tile fails\. layer 'huge'.*{text}.*too few"):
+        default_knobs(work, hw, "huge")
+
+
+@pytest.mark.parametrize(
+    ("knobs", "text"),
+    [
+        (Knobs(4, 1, 4, 1), "tile_h=4 does not divide 6"),
+        (Knobs(1, -1, 4, 1), "tile_w=-1 does not divide 6"),
+        (Knobs(1, 1, 3, 1), "tile_k=3 does not divide 8"),
+        (Knobs(1, 1, 4, 0), "tile_c=0 does not divide 2"),
+        (Knobs(1, 1, 2, 1), "tile_k=2 is not a multiple of the 4 blocks of a channel group"),
+        (Knobs(1, 1, 4, 1, "outer"), "unknown loop order 'outer'"),
+    ],
+)
+def test_illegal_knobs_name_the_layer_and_the_knob(knobs, text):
+    with pytest.raises(ScheduleError, match=f"layer 'conv7': {text}"):
+        require_fit(Workload(1, 6, 6, 2, 8), knobs, hardware(16, 4), "conv7")

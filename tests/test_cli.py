@@ -1,0 +1,198 @@
+"""The command line: what it prints, what it writes, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+import tvm_vsq
+from tvm_vsq import cli
+
+
+class Result(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capfd, monkeypatch):
+    """Run the command line as its entry point does, in this process."""
+
+    def command(*arguments: Any) -> Result:
+        monkeypatch.setattr(sys, "argv", ["tvm-vsq", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return Result(int(end.value.code or 0), *capfd.readouterr())
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def files(networks, tmp_path_factory) -> Path:
+    """A folder with model.pt2, samples.npy, x.npy and model.so."""
+    folder = tmp_path_factory.mktemp("cli")
+    model, x = networks.build(networks.PlainNet)
+    torch.export.save(torch.export.export(model, (x,)), folder / "model.pt2")
+    np.save(folder / "samples.npy", networks.samples(networks.PlainNet))
+    np.save(folder / "x.npy", x.numpy())
+    program = torch.export.load(folder / "model.pt2")
+    tvm_vsq.compile(program, calibration=np.load(folder / "samples.npy")).save(folder / "model.so")
+    return folder
+
+
+def test_compile_writes_an_artifact(run, files, tmp_path):
+    output = tmp_path / "new.so"
+    result = run(
+        "compile", files / "model.pt2", "--calibration", files / "samples.npy", "-o", output, "--json"
+    )
+    assert result.code == 0, result.err
+    assert json.loads(result.out) == {
+        "output": str(output),
+        "target": "vsq-accel",
+        "quant": "4/4/4/4",
+        "layers": 3,
+    }
+    x = np.load(files / "x.npy")
+    assert np.array_equal(tvm_vsq.load(output)(x), tvm_vsq.load(files / "model.so")(x))
+
+
+def test_compile_takes_a_relax_module_a_target_and_two_inputs(run, tmp_path):
+    import tvm
+
+    from tvm_vsq.frontend import import_model
+
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = torch.nn.Linear(16, 8)
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return self.fc(a) + b
+
+    a, b = torch.randn(2, 16), torch.randn(2, 8)
+    (tmp_path / "two.json").write_text(tvm.ir.save_json(import_model(Two().eval(), (a, b))), encoding="utf-8")
+    np.savez(tmp_path / "two.npz", a=torch.randn(6, 16).numpy(), b=torch.randn(6, 8).numpy())
+    arguments = ["--calibration", tmp_path / "two.npz", "-o", tmp_path / "two.so"]
+    result = run("compile", tmp_path / "two.json", *arguments, "--target", "vsq-accel-int8")
+    assert result.code == 0, result.err
+    assert "1 layers on vsq-accel-int8 8/8/-/-" in result.out
+
+
+def test_profile_prints_a_table_or_json_and_writes_a_page(run, files, tmp_path):
+    page = tmp_path / "profile.html"
+    result = run("profile", files / "model.so", "--input", files / "x.npy", "--html", page, "--json")
+    assert result.code == 0, result.err
+    expected = tvm_vsq.load(files / "model.so").profile(np.load(files / "x.npy"))
+    assert json.loads(result.out) == json.loads(expected.to_json())
+    assert page.is_file()
+    table = run("profile", files / "model.so")
+    assert table.code == 0
+    assert f"{expected.cycles:,}" in table.out  # cycles do not depend on the input
+
+
+def test_explain_lists_operators(run, files):
+    rows = json.loads(run("explain", files / "model.so", "--json").out)
+    assert [row["layer"] for row in rows if row["where"] == "accelerator"] == ["a", "b", "c"]
+    assert "vsq.conv2d" in run("explain", files / "model.so").out
+
+
+def test_disasm_prints_instructions(run, files):
+    text = tvm_vsq.load(files / "model.so").disassemble()
+    assert json.loads(run("disasm", files / "model.so", "--json").out) == text.splitlines()
+    assert run("disasm", files / "model.so").out == text
+
+
+def test_tune_writes_and_extends_a_database_that_compile_takes(run, files, tmp_path):
+    database = tmp_path / "tuned.json"
+    arguments = ["tune", files / "model.pt2", "-o", database, "--trials", "2"]
+    result = run(*arguments, "--json")
+    assert result.code == 0, result.err
+    assert len(json.loads(result.out)) == 3
+    again = run(*arguments)
+    assert again.code == 0
+    assert f"wrote {database}" in again.out
+    output = tmp_path / "tuned.so"
+    arguments = ["--calibration", files / "samples.npy", "-o", output, "--schedules", database]
+    assert run("compile", files / "model.pt2", *arguments).code == 0
+    assert all(layer.tuned for layer in tvm_vsq.load(output).metadata.layers)
+
+
+def test_target_list_and_show(run):
+    names = [row["name"] for row in json.loads(run("target", "list", "--json").out)]
+    assert {"vsq-accel", "vsq-accel-int8", "vsq-accel-w4a8"} <= set(names)
+    assert all(name in run("target", "list").out for name in names)
+    shown = json.loads(run("target", "show", "vsq-accel", "--json").out)
+    assert shown["weight_bits"] == 4
+    assert shown["derived"]["depths"]["wgt"] > 0
+    assert "weight_bits: 4" in run("target", "show", "vsq-accel").out
+
+
+def test_python_m_runs_the_command_line(tmp_path):
+    command = [sys.executable, "-m", "tvm_vsq", "target", "show", "tpu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: unknown target 'tpu'; known are vsq-accel")
+    assert "Traceback" not in done.stderr
+
+
+def _compile(**wrong: str) -> list[str]:
+    options = {"model": "model.pt2", "--calibration": "samples.npy", "-o": "unused.so", **wrong}
+    return ["compile", options.pop("model"), *(text for pair in options.items() for text in pair)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (_compile(model="none.pt2"), "there is no model file 'none.pt2'"),
+        (_compile(model="x.npy"), "cannot read 'x.npy': the suffix must be .pt2"),
+        (_compile(model="junk.pt2"), "'junk.pt2' is not a torch.export archive"),
+        (_compile(model="junk.json"), "'junk.json' is not a TVM module in JSON"),
+        (_compile(**{"--calibration": "none.npy"}), "there is no array file 'none.npy'"),
+        (_compile(**{"--calibration": "junk.json"}), "'junk.json' is not a .npy or .npz file"),
+        (_compile(**{"--calibration": "wide.npy"}), "expected [n, 16, 6, 6]"),
+        (_compile(**{"--target": "tpu"}), "unknown target 'tpu'"),
+        (_compile(**{"--quant": "4/4"}), "quant '4/4' is not understood: write W/A/ws/as"),
+        (_compile(**{"--schedules": "none.json"}), "there is no schedule database 'none.json'"),
+        (_compile(**{"-o": "folder/unused.so"}), "folder 'folder' does not exist"),
+        (_compile(**{"-o": "unused.bin"}), "the file name must end in .so"),
+        (["profile", "none.so"], "cannot load 'none.so': there is no such file"),
+        (["profile", "model.so", "--input", "wide.npy"], "'x' must have shape (1, 16, 6, 6)"),
+        (["profile", "model.so", "--html", "folder/page.html"], "folder/page.html"),
+        (["explain", "junk.so"], "cannot load 'junk.so'"),
+        (["disasm", "none.so"], "cannot load 'none.so'"),
+        (["tune", "none.pt2", "-o", "tuned.json"], "there is no model file 'none.pt2'"),
+        (["tune", "model.pt2", "-o", "junk.json"], "schedules in 'junk.json'"),
+        (["target", "show", "[/tpu]"], "unknown target '[/tpu]'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_are_one_message_and_exit_code_1(run, files, monkeypatch, arguments, message):
+    monkeypatch.chdir(files)
+    for name in ("junk.pt2", "junk.json", "junk.so"):
+        Path(name).write_text("junk", encoding="utf-8")
+    np.save("wide.npy", np.zeros((1, 32, 6, 6), np.float32))
+    result = run(*arguments)
+    assert result.code == 1
+    assert result.out == ""
+    assert result.err.startswith("error: ") or "\nerror: " in result.err
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("arguments", [["compile"], ["tune", "m.pt2", "-o", "d", "--trials", "0"], ["fly"]])
+def test_wrong_usage_is_exit_code_2(run, arguments):
+    result = run(*arguments)
+    assert result.code == 2
+    assert "Traceback" not in result.err

@@ -1,0 +1,135 @@
+"""`tvm_vsq.tune`: what is measured, what is recorded, and what `compile` makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tvm_vsq
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.schedule import Database, Knobs
+from tvm_vsq.schedule.database import fingerprint
+from tvm_vsq.schedule.footprint import fits
+from tvm_vsq.tune import measure, tuner
+
+TRIALS = 12
+
+
+@pytest.fixture(scope="module")
+def tuned(networks, tmp_path_factory):
+    """(database, its file, every (workload, knobs, hardware) that was measured)."""
+    measured: list[Any] = []
+
+    def spy(workload: Any, knobs: Knobs, hardware: Any) -> int:
+        measured.append((workload, knobs, hardware))
+        return measure(workload, knobs, hardware)
+
+    model, x = networks.build(networks.PlainNet)
+    file = tmp_path_factory.mktemp("tuned") / "plain.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuner, "measure", spy)
+        database = tvm_vsq.tune(model, trials=TRIALS, example_inputs=(x,), database=file, progress=False)
+    return database, file, measured
+
+
+@pytest.fixture(scope="module")
+def compiled(networks):
+    """Compile PlainNet with the schedules given."""
+    model, x = networks.build(networks.PlainNet)
+    samples = networks.samples(networks.PlainNet)
+
+    def make(schedules: Any, target: Any = "vsq-accel") -> Any:
+        return tvm_vsq.compile(model, target, example_inputs=(x,), calibration=samples, schedules=schedules)
+
+    return make
+
+
+def _other_hardware(name: str) -> Any:
+    hardware = load_hardware("vsq-accel")
+    dram = hardware.dram.model_copy(update={"latency_cycles": hardware.dram.latency_cycles + 1})
+    return hardware.model_copy(update={"name": name, "dram": dram})
+
+
+def test_there_is_one_record_a_layer_and_none_is_slower_than_the_default(tuned):
+    database, _, _ = tuned
+    assert len(database.records) == 3
+    for record in database.records:
+        assert 0 < record.cycles <= record.default_cycles
+        assert 1 <= record.trials <= TRIALS
+        assert record.hardware == fingerprint(load_hardware("vsq-accel"))
+
+
+def test_every_measured_candidate_is_legal_and_measured_once(tuned):
+    _, _, measured = tuned
+    assert len(measured) == len({(workload.key, knobs) for workload, knobs, _ in measured})
+    for workload, knobs, hardware in measured:
+        assert fits(workload, knobs, hardware)
+        knobs.check(workload, hardware, "layer")
+
+
+def test_the_best_of_what_was_measured_is_recorded(tuned):
+    database, _, measured = tuned
+    for record in database.records:
+        cycles = {
+            knobs: measure(workload, knobs, hardware)
+            for workload, knobs, hardware in measured
+            if workload.key == record.workload
+        }
+        assert len(cycles) == record.trials
+        assert record.cycles == min(cycles.values()) == cycles[Knobs.from_dict(record.knobs)]
+
+
+def test_the_search_depends_on_its_seed_alone(networks, tuned):
+    model, x = networks.build(networks.PlainNet)
+    again = tvm_vsq.tune(model, trials=TRIALS, example_inputs=(x,), progress=False)
+    assert again == tuned[0]
+
+
+def test_the_file_holds_the_database_and_is_extended(networks, tuned, tmp_path):
+    database, file, _ = tuned
+    assert Database.load(file) == database
+    copy = tmp_path / "plain.json"
+    copy.write_bytes(file.read_bytes())
+    model, x = networks.build(networks.Mlp)
+    extended = tvm_vsq.tune(model, trials=2, example_inputs=(x,), database=copy, progress=False)
+    assert Database.load(copy) == extended
+    assert all(record in extended.records for record in database.records)
+    assert len(extended.records) > len(database.records)
+
+
+def test_compile_uses_the_records_and_results_stay_the_same(compiled, networks, tuned):
+    database, file, _ = tuned
+    _, x = networks.build(networks.PlainNet)
+    default, from_file, from_object = compiled("default"), compiled(file), compiled(database)
+    assert not any(layer.tuned for layer in default.profile(x).layers)
+    assert all(layer.tuned for layer in from_file.profile(x).layers)
+    assert [layer.knobs for layer in from_file.metadata.layers] == [r.knobs for r in database.records]
+    assert np.array_equal(from_file(x), default(x))
+    assert np.array_equal(from_file(x), from_file.reference(x))
+    assert from_object.disassemble() == from_file.disassemble()
+
+
+def test_a_tuned_layer_takes_the_recorded_cycles_when_it_is_the_whole_program():
+    import torch
+
+    torch.manual_seed(0)
+    model, x = torch.nn.Sequential(torch.nn.Conv2d(16, 16, 3, padding=1)), torch.randn(1, 16, 12, 12)
+    database = tvm_vsq.tune(model, trials=TRIALS, example_inputs=(x,), progress=False)
+    exe = tvm_vsq.compile(model, example_inputs=(x,), calibration=[x], schedules=database)
+    (layer,) = exe.profile(x).layers
+    assert layer.tuned
+    assert layer.cycles == database.records[0].cycles
+
+
+def test_records_of_other_hardware_are_not_used(compiled, networks, tuned):
+    _, x = networks.build(networks.PlainNet)
+    exe = compiled(tuned[0], _other_hardware("slower-dram"))
+    assert not any(layer.tuned for layer in exe.profile(x).layers)
+
+
+def test_the_name_of_the_hardware_does_not_matter(compiled, networks, tuned):
+    _, x = networks.build(networks.PlainNet)
+    renamed = load_hardware("vsq-accel").model_copy(update={"name": "mine"})
+    assert all(layer.tuned for layer in compiled(tuned[0], renamed).profile(x).layers)
