@@ -8,14 +8,15 @@ from typing import Any
 
 from rich.progress import Progress
 
-from tvm_vsq.build import build_executable, workloads_of
+from tvm_vsq.build import build_executable, program_cycles, regions_of
+from tvm_vsq.codegen import region_workloads
 from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.runtime import Executable
-from tvm_vsq.schedule import Database, Record, resolve_database
+from tvm_vsq.schedule import Database, resolve_database
 from tvm_vsq.tune import random_calibration, tune_workloads
 from tvm_vsq.tvm_compat import IRModule
 
@@ -78,10 +79,11 @@ def tune(
     seed: int = 0,
     progress: bool = True,
 ) -> Database:
-    """Search the schedules of every distinct layer of `model` for the fewest simulated cycles.
+    """Search the schedules of every distinct layer of `model` for the fewest simulated cycles of the whole
+    model.
 
     trials: schedules measured for each layer; candidates that do not fit are never among them.
-    database: where to start from. A path is extended if it exists, and written after every layer.
+    database: where to start from. A path is extended if it exists, and written at the end.
     Schedules depend on shapes alone, so no calibration data are needed.
 
     Returns the database, to be given to `compile(schedules=...)`. Raises the errors of `compile`.
@@ -96,20 +98,28 @@ def tune(
     quantized = quantize(
         canonical, QuantConfig.of_hardware(hardware), hardware, random_calibration(canonical, seed)
     )
-    layers = workloads_of(quantized, hardware)
+    regions = regions_of(quantized, hardware)
+    layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload.key for _, workload in layers})
     with Progress(disable=not progress) as bar:
-        task = bar.add_task(f"tuning {distinct} layers for {hardware.name}", total=distinct)
+        task = bar.add_task(f"tuning {distinct} layers for {hardware.name}", total=2 * distinct)
 
-        def done(layer: str, record: Record, current: Database) -> None:
+        def report(text: str, is_decision: bool) -> None:
             bar.advance(task)
-            if progress:
-                bar.log(
-                    f"{layer}: {record.default_cycles:,} -> {record.cycles:,} cycles ({record.trials} trials)"
-                )
-            save(current)
+            if progress and is_decision:
+                bar.log(text)
 
-        return tune_workloads(layers, hardware, start, trials=trials, seed=seed, done=done)
+        tuned = tune_workloads(
+            layers,
+            hardware,
+            start,
+            total=lambda candidate: program_cycles(regions, hardware, candidate),
+            trials=trials,
+            seed=seed,
+            report=report,
+        )
+    save(tuned)
+    return tuned
 
 
 def _resolve_target(target: Target) -> HardwareConfig:

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import tvm
 import tvm_ffi
 from tvm import relax
 
 from tvm_vsq import errors
-from tvm_vsq.codegen import Program, lower_region, region_workloads
+from tvm_vsq.codegen import Program, lower_region
 from tvm_vsq.errors import ConfigError, ModelError, VsqError
 from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
-from tvm_vsq.schedule import Database, Workload, shipped_database
+from tvm_vsq.schedule import Database, shipped_database
 from tvm_vsq.transform import explain, legalize_reference, quantized_phases, run_phases
 from tvm_vsq.transform.partition import CODEGEN
 from tvm_vsq.tvm_compat import IRModule
@@ -54,10 +55,26 @@ def _host_pipeline() -> tvm.transform.Pass:
     return tvm.transform.Sequential([relax.pipeline.zero_pipeline(), relax.pipeline.default_build_pipeline()])
 
 
-def workloads_of(quantized: IRModule, hardware: HardwareConfig) -> list[tuple[str, Workload]]:
-    """(layer name, workload) of every accelerator layer, in program order."""
+def regions_of(quantized: IRModule, hardware: HardwareConfig) -> list[relax.Function]:
+    """The accelerator regions of a fake-quantized module, as `codegen.lower_region` takes them."""
     partitioned = run_phases(quantized, quantized_phases(hardware))
-    return [pair for region in _regions(partitioned) for pair in region_workloads(region, hardware)]
+    functions = [function for _, function in partitioned.functions_items()]
+    return [
+        f
+        for f in functions
+        if isinstance(f, relax.Function) and f.attrs and f.attrs.get("Codegen") == CODEGEN
+    ]
+
+
+def program_cycles(regions: list[relax.Function], hardware: HardwareConfig, database: Database) -> int:
+    """Simulated cycles of all regions together under the schedules of `database`."""
+    params, cycles = hardware.sim_params(), 0
+    for region in regions:
+        program = lower_region(region, hardware, database)
+        ids = np.array(program.layer_ids, dtype="<u4").tobytes()
+        run = native.simulate_timing(params, program.instructions, ids, len(program.layer_names))
+        cycles += int(run["cycles"])
+    return cycles
 
 
 def _generate(module: IRModule, hardware: HardwareConfig, database: Database) -> IRModule:
@@ -112,15 +129,6 @@ def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program
         placements=tuple(Placement(**asdict(row)) for row in explain(module)),
         layers=tuple(LayerInfo(**asdict(layer)) for program in programs for layer in program.layers),
     )
-
-
-def _regions(module: IRModule) -> list[relax.Function]:
-    functions = [function for _, function in module.functions_items()]
-    return [
-        f
-        for f in functions
-        if isinstance(f, relax.Function) and f.attrs and f.attrs.get("Codegen") == CODEGEN
-    ]
 
 
 def _require_quantized(module: IRModule) -> None:

@@ -113,7 +113,12 @@ class Rebuilder:
         return value
 
     def emit(self, expr: Any) -> Var:
-        """Bind an expression to a fresh variable of the new function."""
+        """Bind an intermediate value, read once, to a fresh variable of the new function."""
+        var = self._bind(expr)
+        self._reads[var] = 1
+        return var
+
+    def _bind(self, expr: Any) -> Var:
         var = self._builder.emit(expr)
         self._values[var] = expr
         return var
@@ -143,7 +148,7 @@ class Rebuilder:
                 for binding in steps:
                     value = self.rewrite(binding.var, substitute(binding.value, self._new_of))
                     is_result = binding is steps[-1] and binding.var.same_as(old.body.body)
-                    value = value if is_result or _is_leaf(value) else self.emit(value)
+                    value = value if is_result or _is_leaf(value) else self._bind(value)
                     self._new_of[binding.var] = value
                     if isinstance(value, Var):
                         self._reads[value] += self.uses[binding.var]

@@ -32,6 +32,10 @@ def test_any_kernel_stride_padding_and_dilation(cases, machine, geometry):
     run_one(cases, machine, cases.hardware(), (2, 7, 6, 12), 13, **geometry)
 
 
+def test_a_kernel_that_only_meets_border_yields_the_bias(cases, machine):
+    run_one(cases, machine, cases.hardware(), (1, 1, 5, 8), 8, strides=(3, 1), padding=(10, 0, 0, 0))
+
+
 @pytest.mark.parametrize("order", ["k_outer", "hw_outer"])
 @pytest.mark.parametrize("double_buffer", [True, False])
 @pytest.mark.parametrize("tile", [(2, 3, 1, 1), (6, 2, 2, 3), (1, 6, 4, 1), (3, 6, 1, 3), (6, 6, 2, 1)])

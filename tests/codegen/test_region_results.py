@@ -1,4 +1,4 @@
-"""Regions with several results, residuals from outside and inputs with several readers; and what is refused."""
+"""Regions with several results, residuals from outside, inputs with several readers; what is refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Graph:
         return var
 
     def region(self, build):
-        """The only region of the function that returns `build(*parameters)`, and the values of its results."""
+        """The only region of the function that returns `build(*parameters)`, and its results' values."""
         with self.builder.function("main", self.parameters):
             with self.builder.dataflow():
                 results = build(*self.parameters)

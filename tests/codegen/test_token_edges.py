@@ -67,8 +67,8 @@ def span(first: int, count: int) -> int:
     return ((1 << count) - 1) << first
 
 
-def access_of(machine, device, insn: Insn) -> Access:
-    """`device` carries out the LOADs of micro-ops, so that GEMMs are read with those of program order."""
+def access_of(machine, device, number: int, insn: Insn) -> Access:
+    """`device` executes the LOADs of micro-ops, so that GEMMs are read with those of program order."""
     f, reads, writes = insn.fields, {}, {}
     if insn.name in ("LOAD", "STORE"):
         load = insn.name == "LOAD"
@@ -85,7 +85,7 @@ def access_of(machine, device, insn: Insn) -> Access:
         on_chip, outside = (writes, reads) if load else (reads, writes)
         on_chip[memory], outside["dram"] = span(f["sram_base"], count), dram
         if memory == "uop":
-            device.load(f)
+            device.execute(number, insn)
     elif insn.name == "GEMM":
         grid = np.meshgrid(*(np.arange(f[n]) for n in ("iter_out", "iter_in", "uop_count")), indexing="ij")
         for column, pad in enumerate(("acc", "inp", "wgt")):
@@ -106,7 +106,7 @@ def access_of(machine, device, insn: Insn) -> Access:
 
 def must_be_ordered(machine, device) -> list[tuple[int, int]]:
     """Pairs of instructions of different engines that touch the same, and FINISH with all transfers."""
-    found = [access_of(machine, device, insn) for insn in device.insns]
+    found = [access_of(machine, device, number, insn) for number, insn in enumerate(device.insns)]
     return [
         (i, j)
         for j, late in enumerate(found)

@@ -68,10 +68,10 @@ def test_a_record_whose_schedule_is_not_legal_is_ignored() -> None:
     assert Database(records=(record(knobs=Knobs(3, 8, 1, 2)),)).lookup(WORKLOAD, HARDWARE) is None
 
 
-def test_the_faster_of_two_records_stays() -> None:
-    slow, fast = record(cycles=100), record(cycles=90, knobs=Knobs(8, 8, 1, 2))
-    assert Database().updated(slow).updated(fast).records == (fast,)
-    assert Database().updated(fast).updated(slow).records == (fast,)
+def test_a_new_record_takes_the_place_of_the_old_one() -> None:
+    old, new = record(cycles=100), record(cycles=90, knobs=Knobs(8, 8, 1, 2))
+    other = record(Workload(2, 8, 8, 2, 2))
+    assert Database().updated(old).updated(other).updated(new).records == (other, new)
 
 
 def test_save_and_load_round_trip(tmp_path: Path) -> None:

@@ -9,10 +9,13 @@ import tvm
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
-from tvm_vsq.frontend.fold_batchnorm import fold_batchnorm
+from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.layers import layer_names
+from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
+from tvm_vsq.frontend.unbroadcast import unbroadcast
+from tvm_vsq.frontend.wrap_indices import wrap_indices
 from tvm_vsq.graph import (
     Rebuilder,
     bindings,
@@ -49,12 +52,13 @@ def _tidy(module: IRModule) -> IRModule:
 
 _STEPS: list[Callable[[IRModule], IRModule]] = [
     _one_block,
+    wrap_indices,
     relax.transform.FoldConstant(),
-    fold_batchnorm,
+    unbroadcast,
+    fold_scales,
     _tidy,
     sink_reshapes,
-    relax.transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "OHWI"]}),
-    relax.transform.FoldConstant(),
+    convolutions_to_nhwc,
     sink_permutes,
     relax.transform.FoldConstant(),
     _tidy,

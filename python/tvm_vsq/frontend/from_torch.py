@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import warnings
 from typing import Any
 
 import torch
@@ -34,9 +33,7 @@ def from_module(model: torch.nn.Module, example_inputs: Any) -> IRModule:
     frozen = copy.deepcopy(model).eval()
     _check_tensors(dict(frozen.named_parameters()), dict(frozen.named_buffers()))
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            # torch.export warns about torch's own internals, which no user of ours can change.
-            warnings.simplefilter("ignore", FutureWarning)
+        with torch.no_grad():
             program = torch.export.export(frozen, inputs)
     except Exception as error:
         raise ModelError(

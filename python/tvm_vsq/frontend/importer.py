@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +30,11 @@ def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) 
         return canonicalize(from_relax(model))
     torch_importer = _torch_importer(model)
     if torch_importer is not None:
-        return canonicalize(torch_importer(model, example_inputs))
+        with warnings.catch_warnings():
+            # torch warns about its own internals, which no user of ours can change
+            warnings.simplefilter("ignore", FutureWarning)
+            module = torch_importer(model, example_inputs)
+        return canonicalize(module)
     raise ModelError(
         f"cannot import a {type(model).__module__}.{type(model).__qualname__}; give a torch.nn.Module with "
         f"example_inputs, a torch.export.ExportedProgram or a Relax IRModule"

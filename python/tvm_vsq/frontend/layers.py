@@ -71,6 +71,8 @@ def _names_from_weights(function: relax.Function, weights: dict[Var, str]) -> li
     values = definitions(function)
     names = []
     for variable in layer_variables(function):
+        if all(source in weights for source in _sources(values[variable].args[0], values)):
+            continue  # computed from constants alone, so it will be folded away
         sources = _sources(values[variable].args[1], values)
         known = [weights[source] for source in sources if source in weights]
         # an operand that depends on an input is an activation, whatever weights it also depends on

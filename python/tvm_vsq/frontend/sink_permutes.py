@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq.frontend.elementwise import BINARY, UNARY
+from tvm_vsq.frontend.nhwc import TO_NCHW, in_nhwc
+from tvm_vsq.frontend.permutes import PermutingRebuilder
 from tvm_vsq.graph import (
-    Rebuilder,
     constant,
     constant_array,
     is_constant,
@@ -18,72 +20,107 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
-from tvm_vsq.tvm_compat import Call, IRModule, Var
+from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
-_POOLS = {"relax.nn.max_pool2d": relax.op.nn.max_pool2d, "relax.nn.avg_pool2d": relax.op.nn.avg_pool2d}
 _REDUCTIONS = {"relax.mean": relax.op.mean, "relax.max": relax.op.max, "relax.sum": relax.op.sum}
-_TO_NCHW = [0, 3, 1, 2]
 
 
 def sink_permutes(module: IRModule) -> IRModule:
     """`op(permute_dims(x))` becomes `permute_dims(op(x))`; permutes that cancel vanish.
 
-    TVM's ConvertLayout stops at some operators (clip, that is ReLU6, among them) and leaves a pair of
-    permutes around them. Covers elementwise operators, pools, reductions that keep their axes, and
+    Covers elementwise operators, concatenation, pools and resizes, reductions that keep their axes, and
     reshapes for which the permute only moves axes of extent 1.
     """
     return replace_main(module, _SinkPermutes(module["main"]).run())
 
 
-class _SinkPermutes(Rebuilder):
+class _SinkPermutes(PermutingRebuilder):
     def rewrite(self, var: Var, value: Any) -> Any:
         name = op_name(value)
         if name == "relax.permute_dims":
             return self._merge(value)
         if name in BINARY:
-            return self._past_binary(value)
-        x, axes = (
-            self._before_permute(value.args[0]) if isinstance(value, Call) and value.args else (None, [])
-        )
-        if x is None:
+            return self._past_binary(value, static_shape(var))
+        if name == "relax.concat":
+            return self._past_concat(value)
+        if not name or not value.args:
             return value
+        x, axes = self._before_permute(value.args[0])
+        return value if x is None else self._past(value, x, axes)
+
+    def _past(self, value: Call, x: Any, axes: list[int]) -> Any:
+        """`value`, whose first operand is permute_dims(x, axes), with the permute after it if possible."""
+        name = op_name(value)
         if name in UNARY:
-            return self._permuted(Call(value.op, [x, *value.args[1:]], value.attrs), axes)
-        if name in _POOLS and axes == _TO_NCHW and str(value.attrs.layout) == "NCHW":
-            return self._permuted(_pool_nhwc(_POOLS[name], x, value.attrs), axes)
-        if name in _REDUCTIONS and bool(value.attrs.keepdims) and value.attrs.axis is not None:
-            inner = [axes[int(axis)] for axis in value.attrs.axis]
-            return self._permuted(_REDUCTIONS[name](x, inner, keepdims=True), axes)
+            return self._after(Call(value.op, [x, *value.args[1:]], value.attrs), axes)
+        moved = in_nhwc(value, x) if axes == TO_NCHW else None
+        if moved is not None:
+            return self._after(moved, axes)
+        if name in _REDUCTIONS and value.attrs.axis is not None:
+            return self._past_reduction(value, x, axes)
         if name == "relax.reshape" and _moves_only_units(x, axes):
             return relax.op.reshape(x, value.args[1])
         return value
 
-    def _permuted(self, call: Call, axes: Sequence[int]) -> Call:
-        return relax.op.permute_dims(self.emit(call), list(axes))
+    def _after(self, call: Call, axes: Sequence[int]) -> Any:
+        return self.permute(self.emit(call), axes)
 
     def _before_permute(self, arg: Any) -> tuple[Any, list[int]]:
         """(x, axes) if `arg` is permute_dims(x, axes), else (None, [])."""
         call = self.value_of(arg)
         return (call.args[0], _axes(call)) if op_name(call) == "relax.permute_dims" else (None, [])
 
-    def _past_binary(self, value: Call) -> Any:
-        (left, axes), (right, right_axes) = (self._before_permute(arg) for arg in value.args)
-        if left is not None and right is not None:
-            same = axes == right_axes
-            return self._permuted(Call(value.op, [left, right], value.attrs), axes) if same else value
-        axes = axes or right_axes
-        pairs = zip((left, right), value.args, strict=True)
-        moved = [_constant_before(arg, axes) if source is None else source for source, arg in pairs]
-        if not axes or any(operand is None for operand in moved):
+    def _past_reduction(self, value: Call, x: Any, axes: list[int]) -> Any:
+        keepdims = bool(value.attrs.keepdims)
+        inner = [axes[int(axis)] for axis in value.attrs.axis]
+        kept = [axis for axis in axes if keepdims or axis not in inner]
+        reduced = _REDUCTIONS[op_name(value)](x, inner, keepdims=keepdims)
+        return self._after(reduced, [sorted(kept).index(axis) for axis in kept])
+
+    def _past_binary(self, value: Call, shape: tuple[int, ...]) -> Any:
+        sides = [self._before_permute(arg) for arg in value.args]
+        axes = sides[0][1] or sides[1][1]
+        if not axes or any(side_axes not in ([], axes) for _, side_axes in sides):
             return value
-        return self._permuted(Call(value.op, moved, value.attrs), axes)
+        operands = [
+            self._inverse(arg, axes, shape) if x is None else x
+            for (x, _), arg in zip(sides, value.args, strict=True)
+        ]
+        if any(operand is None for operand in operands):
+            return value
+        return self._after(Call(value.op, operands, value.attrs), axes)
+
+    def _past_concat(self, value: Call) -> Any:
+        parts = self.value_of(value.args[0])
+        sides = [self._before_permute(part) for part in parts.fields] if isinstance(parts, Tuple) else []
+        axes = sides[0][1] if sides else []
+        if not axes or any(x is None or side_axes != axes for x, side_axes in sides):
+            return value
+        joined = relax.op.concat([x for x, _ in sides], axes[int(value.attrs.axis)])
+        return self._after(joined, axes)
+
+    def _inverse(self, arg: Any, axes: Sequence[int], shape: tuple[int, ...]) -> Any:
+        """What `arg` is before a permute by `axes`; None if it is better left where it is.
+
+        A scalar stays, a constant is permuted now. Another tensor is permuted at run time if it is smaller
+        than the result (it broadcasts), or if that lets the operator become part of a convolution's layer.
+        """
+        if len(arg.ty.shape) == 0:
+            return arg
+        extents = static_shape(arg)
+        inverse = [int(axis) for axis in np.argsort(axes)]
+        if is_constant(arg) and len(extents) <= len(axes):
+            aligned = constant_array(arg).reshape((1,) * (len(axes) - len(extents)) + extents)
+            return constant(aligned.transpose(inverse))
+        is_smaller = math.prod(extents) < math.prod(shape)
+        if len(extents) != len(axes) or not (is_smaller or axes == TO_NCHW):
+            return None
+        return self.permute(arg, inverse)
 
     def _merge(self, value: Call) -> Any:
         x, outer = value.args[0], _axes(value)
         source, inner = self._before_permute(x)
-        if source is not None:
-            x, outer = source, [inner[axis] for axis in outer]
-        return x if outer == sorted(outer) else relax.op.permute_dims(x, outer)
+        return self.permute(x, outer) if source is None else self.permute(source, [inner[a] for a in outer])
 
 
 def _axes(call: Call) -> list[int]:
@@ -92,31 +129,6 @@ def _axes(call: Call) -> list[int]:
     return list(range(rank))[::-1] if given is None else [int(axis) % rank for axis in given]
 
 
-def _constant_before(arg: Any, axes: Sequence[int]) -> Any:
-    """The constant that, permuted by `axes`, is `arg`; a scalar stays; None if `arg` is no such constant."""
-    if not is_constant(arg) or len(arg.ty.shape) > len(axes):
-        return None
-    array = constant_array(arg)
-    if array.ndim == 0:
-        return arg
-    aligned = array.reshape((1,) * (len(axes) - array.ndim) + array.shape)
-    return constant(aligned.transpose(np.argsort(axes)))
-
-
 def _moves_only_units(x: Any, axes: Sequence[int]) -> bool:
     kept = [axis for axis in axes if static_shape(x)[axis] != 1]
     return kept == sorted(kept)
-
-
-def _pool_nhwc(pool: Any, x: Any, attrs: Any) -> Call:
-    return pool(
-        x,
-        pool_size=list(attrs.pool_size),
-        strides=list(attrs.strides),
-        padding=list(attrs.padding),
-        dilation=list(attrs.dilation),
-        ceil_mode=bool(attrs.ceil_mode),
-        count_include_pad=bool(attrs.count_include_pad),
-        layout="NHWC",
-        out_layout="NHWC",
-    )

@@ -6,7 +6,7 @@ from math import prod
 
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.knobs import Knobs
-from tvm_vsq.schedule.placement import LOOPS, place, trip_counts
+from tvm_vsq.schedule.placement import LOOPS, Home, place, trip_counts
 from tvm_vsq.schedule.workload import Workload
 
 
@@ -33,15 +33,16 @@ def _run(channels: int, all_channels: int, columns: int, all_columns: int, rows:
     return channels * (columns if columns < all_columns else columns * rows)
 
 
-def dram_bytes(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> float:
+def dram_bytes(work: Workload, knobs: Knobs, hardware: HardwareConfig, homes: dict[str, Home]) -> float:
     """Bytes on the DRAM channel: whole bursts, halos and reloads included.
 
-    A run of b bytes at a random address covers (b - 1) / burst + 1 bursts on average.
+    `homes` is what place() says. A run of b bytes at a random address covers (b - 1) / burst + 1 bursts on
+    average.
     """
     records, burst = hardware.record_bytes, hardware.dram.burst_bytes
     runs = contiguous_entries(work, knobs, hardware)
     moved = 0.0
-    for name, home in place(work, knobs, hardware).items():
+    for name, home in homes.items():
         if name == "acc" and not work.wide:
             continue
         run = min(runs[name], home.entries)
@@ -67,8 +68,9 @@ def estimate_cycles(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> f
         + (steps + tiles) * timing.gemm_pipeline_cycles
         + tiles * timing.ppu_pipeline_cycles
     )
-    fills = sum(home.fills for name, home in place(work, knobs, hardware).items() if name != "acc")
-    moving = dram_bytes(work, knobs, hardware) / dram.bytes_per_cycle + fills * timing.dma_setup_cycles
+    homes = place(work, knobs, hardware)
+    fills = sum(home.fills for name, home in homes.items() if name != "acc")
+    moving = dram_bytes(work, knobs, hardware, homes) / dram.bytes_per_cycle + fills * timing.dma_setup_cycles
     if not knobs.double_buffer:
         return compute + moving + 2 * steps * dram.latency_cycles
     return max(compute, moving) + min(compute, moving) / steps + 2 * dram.latency_cycles

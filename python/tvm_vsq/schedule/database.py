@@ -69,14 +69,9 @@ class Database(BaseModel):
         return None
 
     def updated(self, record: Record) -> Database:
-        """With `record` in place of an entry for the same workload and hardware, unless that one is
-        faster."""
-        rest = []
-        for old in self.records:
-            if (old.workload, old.hardware) != (record.workload, record.hardware):
-                rest.append(old)
-            elif old.cycles <= record.cycles:
-                return self
+        """With `record` in place of the entry for the same workload and hardware, if there is one."""
+        place = (record.workload, record.hardware)
+        rest = tuple(old for old in self.records if (old.workload, old.hardware) != place)
         return Database(records=(*rest, record))
 
     def save(self, path: str | os.PathLike[str]) -> None:

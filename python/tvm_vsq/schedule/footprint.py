@@ -78,4 +78,10 @@ def require_fit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, laye
 
 def candidates(workload: Workload, hardware: HardwareConfig) -> list[Knobs]:
     """All legal schedules, in a fixed order."""
-    return [knobs for knobs in all_knobs(workload, hardware) if fits(workload, knobs, hardware)]
+    # Most tiles are far too large; one comparison rules them out before anything is placed.
+    accumulators = hardware.depths["acc"]
+    return [
+        knobs
+        for knobs in all_knobs(workload, hardware)
+        if knobs.tile_h * knobs.tile_w * knobs.tile_k <= accumulators and fits(workload, knobs, hardware)
+    ]

@@ -50,8 +50,7 @@ def place(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> dict[st
     loops = LOOPS[knobs.order]
     pixels = knobs.tile_h * knobs.tile_w
     rows, columns = workload.input_tile(knobs.tile_h, knobs.tile_w)
-    blocks_per_vector = hardware.output_lanes / hardware.vector_size
-    vectors = int(pixels * knobs.tile_k * blocks_per_vector)
+    vectors = pixels * knobs.tile_k * hardware.output_lanes // hardware.vector_size
     entries = {
         "inp": rows * columns * knobs.tile_c,
         "wgt": knobs.tile_k * knobs.tile_c * workload.r * workload.s,
@@ -62,10 +61,11 @@ def place(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> dict[st
         entries["res"] = vectors
     if not workload.wide:
         entries["out"] = vectors
+    running = [(i + 1, loop) for i, loop in enumerate(loops) if trips[loop] > 1]
     homes = {}
     for name, size in entries.items():
-        inside = [i + 1 for i, loop in enumerate(loops) if loop in _CHANGED_BY[name] and trips[loop] > 1]
-        level = max(inside, default=0)
+        changes = _CHANGED_BY[name]
+        level = max((i for i, loop in running if loop in changes), default=0)
         # Parameters are small: where half the scratchpad holds all of them, they are loaded once per layer.
         if name == "par" and 2 * workload.kb <= hardware.depths["par"]:
             level, size = 0, workload.kb

@@ -1,6 +1,6 @@
 """Search over schedules on simulated cycles."""
 
 from tvm_vsq.tune.inputs import random_calibration
-from tvm_vsq.tune.tuner import measure, tune_workload, tune_workloads
+from tvm_vsq.tune.tuner import measure, search_workload, tune_workloads
 
-__all__ = ["measure", "random_calibration", "tune_workload", "tune_workloads"]
+__all__ = ["measure", "random_calibration", "search_workload", "tune_workloads"]

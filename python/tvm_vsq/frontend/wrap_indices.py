@@ -1,0 +1,45 @@
+"""Makes constant indices that count from the end count from the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from tvm_vsq.errors import ModelError
+from tvm_vsq.graph import (
+    Rebuilder,
+    constant,
+    constant_array,
+    is_constant,
+    op_name,
+    replace_main,
+    static_shape,
+)
+from tvm_vsq.tvm_compat import IRModule, Var
+
+
+def wrap_indices(module: IRModule) -> IRModule:
+    """Rewrite `take` with negative constant indices, as PyTorch's `x[:, -1]` arrives.
+
+    TVM's fast mode reads out of bounds there. Raises ModelError for an index outside the axis.
+    """
+    return replace_main(module, _WrapIndices(module["main"]).run())
+
+
+class _WrapIndices(Rebuilder):
+    def rewrite(self, var: Var, value: Any) -> Any:
+        if op_name(value) != "relax.take" or not is_constant(value.args[1]):
+            return value
+        x, indices = value.args[0], constant_array(value.args[1])
+        axis = None if value.attrs.axis is None else int(value.attrs.axis)
+        extent = int(np.prod(static_shape(x))) if axis is None else static_shape(x)[axis]
+        if (indices < -extent).any() or (indices >= extent).any():
+            raise ModelError(
+                f"an index {indices.tolist()} is outside an axis of {extent} elements; correct it"
+            )
+        if not (indices < 0).any():
+            return value
+        wrapped = constant(np.where(indices < 0, indices + extent, indices).astype(indices.dtype))
+        return relax.op.take(x, wrapped, axis=axis, mode=str(value.attrs.mode))
