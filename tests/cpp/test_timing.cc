@@ -1,4 +1,4 @@
-// Cycles worked out by hand, queues that fill up, deadlocks.
+// Cycles worked out by hand, causes of stalls, queues that fill up, deadlocks.
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/timing.h"
@@ -6,6 +6,8 @@
 namespace tvm_vsq {
 namespace {
 
+using sim::Cause;
+using sim::Stall;
 using testing::Finish;
 using testing::Load;
 using testing::MakeGemm;
@@ -14,48 +16,140 @@ using testing::MakeProgram;
 using testing::Store;
 using testing::Sync;
 
-sim::Timing Time(std::vector<sim::Instruction> instructions) {
-  return sim::SimulateTiming(testing::Small(), MakeProgram(std::move(instructions)));
+enum Unit { kFetch, kLoad, kCompute, kStore };
+
+// The only layer; every unit's cycles must be accounted for.
+sim::Timing Time(std::vector<sim::Instruction> instructions, const sim::Params& params = testing::Small()) {
+  const sim::Timing timing = sim::SimulateTiming(params, MakeProgram(std::move(instructions)));
+  for (const sim::Activity& activity : timing.layers[0].units) {
+    int64_t cycles = activity.busy;
+    for (const auto& causes : activity.stalls) {
+      for (const int64_t count : causes) cycles += count;
+    }
+    CHECK_EQ(cycles, timing.cycles);
+  }
+  return timing;
 }
 
+int64_t Busy(const sim::Timing& timing, Unit unit) { return timing.layers[0].units[unit].busy; }
+
+int64_t Cycles(const sim::Timing& timing, Unit unit, Stall stall, Cause cause) {
+  return timing.layers[0].units[unit].stalls[static_cast<size_t>(stall)][static_cast<size_t>(cause)];
+}
+
+// The first four instructions are through the channel at 4 and there at 104; they are decoded at 105, 106,
+// ...; the fifth is there at 108. LOAD: set up 113, row open 133, one burst = 4 cycles until 137, visible
+// 237. GEMM 8 + 3 until 248, PPU 10 + 2 until 260, STORE 8 + 20 + 4 until 292, complete 392, FINISH 393.
 void TestSerialChain() {
-  // LOAD: fetched 1, set up 9, one burst of 64 bytes = 4 cycles until 13, visible 113. GEMM 8 + 3 until 124,
-  // PPU 10 + 2 until 136, STORE set up 144, 4 cycles until 148, complete 248, FINISH 249.
   const sim::Timing timing = Time({Load(sim::Pad::kInp, 0, 0, 1, "N"), MakeGemm(false, 3, 1, "p"),
                                    MakePpu(2, "N"), Store(sim::Pad::kOut, 0, 0, 2, "pP"), Finish("n")});
-  CHECK_EQ(timing.cycles, 249);
-  CHECK_EQ(timing.layer_end[0], 249);
-  const int64_t busy[] = {5, 12, 11 + 12 + 1, 12};
-  // Compute waits from 2 to 113 and FINISH from 136 to 248; STORE is fetched at 4 and waits until 136.
-  const int64_t stalled[] = {0, 0, 111 + 112, 132};
-  for (size_t i = 0; i < 4; ++i) {
-    CHECK_EQ(timing.engines[i].busy, busy[i]);
-    CHECK_EQ(timing.engines[i].stalled, stalled[i]);
-  }
+  CHECK_EQ(timing.cycles, 393);
+  CHECK_EQ(timing.layers[0].end, 393);
+  CHECK_EQ(Busy(timing, kFetch), 5);
+  CHECK_EQ(Busy(timing, kLoad), 8 + 4);
+  CHECK_EQ(Busy(timing, kCompute), 11 + 12 + 1);
+  CHECK_EQ(Busy(timing, kStore), 8 + 4);
+  // GEMM is taken at 106 and waits for LOAD: its set-up until 113, row, transfer, latency.
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDmaSetup), 113 - 106);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDramRow), 20);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDramBandwidth), 4);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDramLatency), 100);
+  // STORE is taken at 108 and waits through compute for what LOAD does, then for compute itself.
+  CHECK_EQ(Cycles(timing, kStore, Stall::kTokenFromCompute, Cause::kDramLatency), 100);
+  CHECK_EQ(Cycles(timing, kStore, Stall::kTokenFromCompute, Cause::kCompute), 260 - 237);
+  CHECK_EQ(Cycles(timing, kStore, Stall::kDramRow, Cause::kDramRow), 20);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kDramLatency), 100);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kDramBandwidth), 4);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kFetch), 1);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kFinished, Cause::kFinished), 393 - 137);
+  CHECK_EQ(Cycles(timing, kFetch, Stall::kDramData, Cause::kDramLatency), 100);
 }
 
+// Instructions 0 to 3 are handed out until 108, when the third request goes out: instruction 8 arrives at
+// 212.
 void TestTokenBackPressure() {
-  // token_queue_depth 2: SYNCs push at 2, 3; the third can only at 20 + ..., when the STORE pops its first
-  // token. STORE is fetched 5th at 5, behind nothing: it pops at 5, so the third SYNC (complete at 4) pushes
-  // at 5.
   const sim::Timing timing =
       Time({Sync("N"), Sync("N"), Sync("N"), Sync("N"), Store(sim::Pad::kOut, 0, 0, 1, "p"),
             Store(sim::Pad::kOut, 1, 64, 1, "p"), Store(sim::Pad::kOut, 2, 128, 1, "p"),
             Store(sim::Pad::kOut, 3, 192, 1, "pP"), Finish("n")});
-  // STOREs leave the channel at 17, 29, 41, 53; the fourth SYNC (taken 5) pushes at 17.
-  CHECK_EQ(timing.cycles, 53 + 100 + 1);
-  // Compute: the 4th waits in the queue from 4 to 5, FINISH is taken at 17 (fetched at 9, blocked since 9).
-  CHECK_EQ(timing.engines[2].busy, 5);
-  CHECK_EQ(timing.engines[2].stalled, (5 - 4) + (17 - 9) + (153 - 17));
+  // SYNCs push at 106 and 107; the third is done at 108 and pushes at 109, when the first STORE pops; the
+  // fourth is taken then and pushes at 141, when the first STORE has left. STOREs take 32 cycles each from
+  // 109 on.
+  CHECK_EQ(timing.cycles, 109 + 4 * 32 + 100 + 1);
+  CHECK_EQ(Busy(timing, kCompute), 5);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kFetch), 109 - 108);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kDmaSetup), 118 - 110 - 1);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kDramRow), 20);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kDramBandwidth), 4);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromStore, Cause::kDramLatency), 100);
 }
 
 void TestCommandQueueBackPressure() {
   std::vector<sim::Instruction> instructions(7, MakeGemm(true, 10, 10));
   instructions.push_back(Finish());
   const sim::Timing timing = Time(instructions);
-  CHECK_EQ(timing.cycles, 1 + 7 * 108 + 1);
-  // The queue of 4 is full when the 6th arrives at 6; a slot frees at 109, 217, 325.
-  CHECK_EQ(timing.engines[0].stalled, (109 - 6) + (217 - 110) + (325 - 218));
+  CHECK_EQ(timing.cycles, 105 + 7 * 108 + 1);
+  // The first is taken at 105; the queue of 4 is full when the sixth is decoded at 110; a slot frees at 213,
+  // 321 and 429.
+  CHECK_EQ(Cycles(timing, kFetch, Stall::kRoomInQueueOfCompute, Cause::kCompute),
+           (213 - 110) + (321 - 214) + (429 - 322));
+}
+
+// LOAD: 64 records of 5 bytes = 5 bursts, asked for at 105 + 8 + 20 = 133; STORE of 64 records at 134. They
+// take turns: bursts L S L S ... from 133 on; the fifth of LOAD is through at 133 + 9 * 4, STORE's a burst
+// later.
+void TestChannelTakesTurns() {
+  const sim::Timing timing =
+      Time({Load(sim::Pad::kInp, 0, 0, 64, "N"), Store(sim::Pad::kOut, 0, 4096, 64, "P"), Finish("pn")});
+  CHECK_EQ(timing.cycles, 133 + 10 * 4 + 100 + 1);
+  CHECK_EQ(Busy(timing, kLoad), 8 + 20);
+  CHECK_EQ(Busy(timing, kStore), 8 + 20);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kDramData, Cause::kDramBandwidth), 4 * 4);
+  CHECK_EQ(Cycles(timing, kStore, Stall::kDramData, Cause::kDramBandwidth), 173 - 134 - 20);
+}
+
+sim::Params With(const char* name, int64_t value) {
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values[name] = value;
+  return sim::ParseParams(values);
+}
+
+// 64 entries through one bank take 64 cycles, while their five bursts take 20.
+void TestBanks() {
+  const sim::Timing timing = Time({Load(sim::Pad::kInp, 0, 0, 64, "N"), Finish("p")}, With("inp_banks", 1));
+  CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 20);
+  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kBanks), 64 - 20);
+}
+
+// 32 lanes make 4 vectors of 8 per block: two banks of out need two cycles for each, one bank four.
+void TestPpuBankConflicts() {
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values["output_lanes"] = 32;
+  values["wgt_record_bytes"] = 144;
+  values["acc_record_bytes"] = 128;
+  values["par_record_bytes"] = 352;
+  for (const int64_t banks : {4, 2, 1}) {
+    values["out_banks"] = banks;
+    const sim::Timing timing = Time({MakePpu(6), Finish()}, sim::ParseParams(values));
+    CHECK_EQ(timing.cycles, 105 + 10 + 6 * 4 / banks + 1);
+    CHECK_EQ(Cycles(timing, kCompute, Stall::kBanks, Cause::kBanks), 6 * (4 / banks - 1));
+    CHECK_EQ(Busy(timing, kCompute), 10 + 6 + 1);
+  }
+}
+
+// Rows of 4096 bytes: four pieces of 5 bytes, 8195 bytes apart, each open a row of their own; 4095 apart,
+// each is in the next row or the same.
+void TestRows() {
+  const auto strided = [](uint32_t stride) {
+    sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+    auto& dma = std::get<sim::Dma>(load.body);
+    dma.y_size = 4;
+    dma.y_stride = stride;
+    return Time({load, Finish("p")});
+  };
+  CHECK_EQ(Cycles(strided(1639), kLoad, Stall::kDramRow, Cause::kDramRow), 4 * 20);
+  CHECK_EQ(Cycles(strided(819), kLoad, Stall::kDramRow, Cause::kDramRow), 20);
 }
 
 void TestDeadlocks() {
@@ -82,6 +176,20 @@ void TestLeftOverTokensAndEndlessPrograms() {
   CHECK_ERROR(Time({MakeGemm(true, 2047, 1023), Finish()}), "more than max_cycles = 1000000 cycles");
 }
 
+void TestTimesOfInstructions() {
+  std::vector<sim::InstructionTimes> times;
+  sim::SimulateTiming(testing::Small(),
+                      MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, "N"), MakeGemm(false, 3, 1, "p"), Finish()}),
+                      &times);
+  const int64_t expected[][6] = {
+      {105, 105, 105, 133, 137, 237}, {106, 106, 237, 237, 248, 248}, {107, 248, 248, 248, 249, 249}};
+  for (size_t i = 0; i < 3; ++i) {
+    const sim::InstructionTimes& t = times[i];
+    const int64_t actual[] = {t.queued, t.taken, t.start, t.transfer, t.end, t.complete};
+    for (size_t k = 0; k < 6; ++k) CHECK_EQ(actual[k], expected[i][k]);
+  }
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
@@ -89,7 +197,12 @@ int main() {
   tvm_vsq::TestSerialChain();
   tvm_vsq::TestTokenBackPressure();
   tvm_vsq::TestCommandQueueBackPressure();
+  tvm_vsq::TestChannelTakesTurns();
+  tvm_vsq::TestBanks();
+  tvm_vsq::TestPpuBankConflicts();
+  tvm_vsq::TestRows();
   tvm_vsq::TestDeadlocks();
   tvm_vsq::TestLeftOverTokensAndEndlessPrograms();
+  tvm_vsq::TestTimesOfInstructions();
   return tvm_vsq::testing::Result();
 }

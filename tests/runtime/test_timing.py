@@ -7,9 +7,10 @@ from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime import native
 
-# hardware(): fetch 1, DMA setup 8, GEMM 8, PPU 10, latency 100 cycles; 16 bytes a cycle, bursts of 64 bytes;
-# an activation record has 8 * 4 + 4 bits = 5 bytes.
+# hardware(): fetch 1, DMA setup 8, row miss 20, GEMM 8, PPU 10, latency 100 cycles; 16 bytes a cycle, bursts of 64
+# bytes, rows of 4096; an activation record has 8 * 4 + 4 bits = 5 bytes.
 HW = hardware()
+FIRST = 4 + 100 + 1  # the first burst of instructions, its latency, the first instruction decoded
 
 
 def events(timing: dict[str, object], layer: int = 0) -> dict[str, int]:
@@ -18,30 +19,31 @@ def events(timing: dict[str, object], layer: int = 0) -> dict[str, int]:
 
 def test_finish_alone_takes_its_fetch_and_one_cycle() -> None:
     timing = Program(HW, [insn("FINISH")]).timing()
-    assert timing["cycles"] == 2
-    assert [tuple(row) for row in timing["engines"]] == [(1, 0), (0, 0), (1, 0), (0, 0)]
+    assert timing["cycles"] == FIRST + 1
+    assert [tuple(row) for row in timing["units"]] == [(1, 104), (0, 0), (1, 0), (0, 0)]
     assert events(timing)["instructions"] == 1
     assert events(timing)["dram_read_bytes"] == 16
 
 
 def test_a_load_takes_setup_transfer_and_latency() -> None:
-    # Fetched at 1, set up until 9, 20 bytes are one burst = 4 cycles until 13, visible at 113, SYNC to 114.
+    # Set up 8, row 20, 20 bytes are one burst = 4 cycles, 100 until visible, SYNC and FINISH.
     program = Program(HW, [load("inp", 0, 0, 4, "push_next"), insn("SYNC", "pop_prev"), insn("FINISH")])
     timing = program.timing()
-    assert timing["cycles"] == 115
-    assert list(timing["engines"][1]) == [8 + 4, 0]
-    assert list(timing["engines"][2]) == [2, 113 - 2]
+    assert timing["cycles"] == FIRST + 8 + 20 + 4 + 100 + 2
+    assert list(timing["units"][1]) == [8 + 4, 20]
+    assert list(timing["units"][2]) == [2, 8 + 20 + 4 + 100 - 1]
 
 
 def test_loads_overlap_their_latency() -> None:
-    # The second starts when the first has left the channel: 13 + 8 + 4 + 100 = 125.
+    # The second starts when the first has left the channel.
     loads = [load("inp", 0, 0, 4), load("inp", 4, 0, 4, "push_next")]
-    assert Program(HW, [*loads, insn("SYNC", "pop_prev"), insn("FINISH")]).timing()["cycles"] == 127
+    assert Program(HW, [*loads, insn("SYNC", "pop_prev"), insn("FINISH")]).timing()["cycles"] == (
+        FIRST + 2 * (8 + 20 + 4) + 100 + 2
+    )
 
 
-def test_the_channel_serves_one_transfer_at_a_time() -> None:
-    # LOAD: 320 bytes = 5 bursts, channel from 9 to 29.
-    # STORE: set up at 10, waits 19, channel until 33, complete at 133.
+def test_load_and_store_take_turns_on_the_channel() -> None:
+    # LOAD asks for 5 bursts at FIRST + 28, STORE for one a cycle later; it gets the second turn.
     program = Program(
         HW,
         [
@@ -51,8 +53,9 @@ def test_the_channel_serves_one_transfer_at_a_time() -> None:
         ],
     )
     timing = program.timing()
-    assert timing["cycles"] == 134
-    assert list(timing["engines"][3]) == [8 + 4, 19]
+    assert timing["cycles"] == FIRST + 28 + 6 * 4 + 100 + 1
+    assert list(timing["units"][1]) == [8 + 5 * 4, 20 + 4]
+    assert list(timing["units"][3]) == [8 + 4, 20 + 3]
     assert events(timing)["dram_read_bytes"] == 3 * 16 + 5 * 64
     assert events(timing)["dram_write_bytes"] == 64
 
@@ -71,16 +74,16 @@ def test_bursts_are_counted_per_contiguous_piece_and_alignment() -> None:
     assert read_bytes(0, 3, x_size=2, x_stride=3, y_size=2, y_stride=64) == 2 * 64
 
 
-def test_border_entries_take_one_cycle_each_and_no_channel() -> None:
-    # 2 rows of 20 border entries around one row of 20: max(2 bursts * 4, 40) cycles.
+def test_border_entries_take_scratchpad_ports_and_no_channel() -> None:
+    # 2 rows of 20 border entries around one row of 20: max(2 bursts * 4, 60 entries / 4 banks) cycles.
     padded = load("inp", 0, 0, 1, "push_next", x_size=20, x_stride=1, y_pad_top=1, y_pad_bottom=1)
     timing = Program(HW, [padded, insn("FINISH", "pop_prev")]).timing()
-    assert list(timing["engines"][1]) == [8 + 40, 0]
+    assert list(timing["units"][1]) == [8 + 2 * 4, 20 + 15 - 8]
     assert events(timing)["inp_write_bits"] == 60 * 36
     # Nothing but border: no DRAM at all.
     border = load("inp", 0, 0, 3, "push_next", x_size=0, y_size=0, y_pad_top=2, x_pad_left=5)
     timing = Program(HW, [border, insn("FINISH", "pop_prev")]).timing()
-    assert list(timing["engines"][1]) == [8 + 30, 0]
+    assert list(timing["units"][1]) == [8, 30 // 4 + 1]
     assert events(timing)["dram_read_bytes"] == 2 * 16
 
 
@@ -88,7 +91,7 @@ def test_gemm_and_ppu_take_one_cycle_per_block(small_conv: Conv) -> None:
     timing = small_conv.program().timing()
     pixels, micro_ops = 4, 4 * 9
     gemm_cycles = (8 + pixels) + (8 + micro_ops)
-    assert timing["engines"][2][0] == gemm_cycles + (10 + pixels) + 1
+    assert timing["units"][2][0] == gemm_cycles + (10 + pixels) + 1
     counts = events(timing)
     assert counts["macs"] == micro_ops * 64
     assert counts["scale_products"] == counts["scale_macs"] == micro_ops * 8
@@ -110,9 +113,10 @@ def test_a_scale_unit_that_is_absent_counts_nothing() -> None:
 def test_fetch_stalls_at_a_full_queue() -> None:
     slow = insn("GEMM", uop_count=100, iter_out=1, iter_in=1)
     timing = Program(HW, [*[slow] * 6, insn("FINISH")]).timing()
-    # The 1st is taken at 1, the next four fill the queue at 5; the 6th waits until 109, FINISH until 217.
-    assert timing["engines"][0][1] == (109 - 6) + (217 - 110)
-    assert timing["cycles"] == 1 + 6 * 108 + 1
+    # The 1st is taken at FIRST, the next four fill the queue 4 cycles later; the 6th waits until the 2nd is taken,
+    # FINISH until the 3rd is.
+    assert timing["units"][0][1] == (FIRST - 1) + (108 - 5) + (108 - 1)
+    assert timing["cycles"] == FIRST + 6 * 108 + 1
 
 
 def test_completion_of_layers() -> None:
@@ -123,4 +127,4 @@ def test_completion_of_layers() -> None:
     module = native.create_module(HW.sim_params(), [data], "")
     module["main"]()
     (profile,) = module["get_profile"]()
-    assert list(profile["layer_end"]) == [4, 0, 2]
+    assert list(profile["layer_end"]) == [FIRST + 3, 0, FIRST + 1]

@@ -6,16 +6,58 @@ namespace tvm_vsq::runtime {
 
 namespace ffi = tvm::ffi;
 
+namespace {
+
+using Row = ffi::Array<int64_t>;
+
+// [busy, stalled] of each unit, all layers together.
+ffi::Array<Row> UnitsOf(const sim::Timing& timing) {
+  ffi::Array<Row> units;
+  for (size_t unit = 0; unit < sim::kUnitCount; ++unit) {
+    int64_t busy = 0, stalled = 0;
+    for (const sim::LayerTiming& layer : timing.layers) {
+      busy += layer.units[unit].busy;
+      stalled += layer.units[unit].Stalled();
+    }
+    units.push_back({busy, stalled});
+  }
+  return units;
+}
+
+// [layer, unit, stall, cause, cycles] wherever cycles are not 0.
+ffi::Array<Row> StallsOf(const sim::Timing& timing) {
+  ffi::Array<Row> rows;
+  for (size_t layer = 0; layer < timing.layers.size(); ++layer) {
+    for (size_t unit = 0; unit < sim::kUnitCount; ++unit) {
+      const sim::StallCycles& stalls = timing.layers[layer].units[unit].stalls;
+      for (size_t stall = 0; stall < sim::kStallCount; ++stall) {
+        for (size_t cause = 0; cause < sim::kCauseCount; ++cause) {
+          const int64_t cycles = stalls[stall][cause];
+          if (cycles == 0) continue;
+          rows.push_back({static_cast<int64_t>(layer), static_cast<int64_t>(unit),
+                          static_cast<int64_t>(stall), static_cast<int64_t>(cause), cycles});
+        }
+      }
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
 ffi::Map<ffi::String, ffi::Any> ProfileOf(const std::string& name, const sim::Timing& timing) {
-  ffi::Array<ffi::Array<int64_t>> events, engines;
-  for (const sim::EventCounts& counts : timing.events)
-    events.push_back(ffi::Array<int64_t>(counts.begin(), counts.end()));
-  for (const sim::Activity& activity : timing.engines) engines.push_back({activity.busy, activity.stalled});
-  return {{"name", ffi::String(name)},
-          {"cycles", timing.cycles},
-          {"layer_end", ffi::Array<int64_t>(timing.layer_end.begin(), timing.layer_end.end())},
-          {"events", events},
-          {"engines", engines}};
+  ffi::Array<Row> events, busy;
+  Row ends;
+  for (const sim::LayerTiming& layer : timing.layers) {
+    ends.push_back(layer.end);
+    events.push_back(Row(layer.events.begin(), layer.events.end()));
+    Row cycles;
+    for (const sim::Activity& activity : layer.units) cycles.push_back(activity.busy);
+    busy.push_back(cycles);
+  }
+  return {{"name", ffi::String(name)}, {"cycles", timing.cycles},  {"layer_end", ends},
+          {"events", events},          {"units", UnitsOf(timing)}, {"busy", busy},
+          {"stalls", StallsOf(timing)}};
 }
 
 }  // namespace tvm_vsq::runtime

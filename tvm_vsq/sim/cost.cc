@@ -1,9 +1,13 @@
 #include "tvm_vsq/sim/cost.h"
 
+#include <algorithm>
+
 #include "tvm_vsq/sim/dma.h"
 
 namespace tvm_vsq::sim {
 namespace {
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t& At(EventCounts* counts, isa::Event event) { return (*counts)[static_cast<size_t>(event)]; }
 
@@ -17,22 +21,35 @@ isa::Event WriteBits(Pad pad) {
 
 }  // namespace
 
-int64_t CountBursts(const Params& params, const Dma& dma) {
-  const auto burst = static_cast<uint64_t>(params.dram_burst_bytes);
-  uint64_t bursts = 0;
-  ForEachPiece(params, dma, [&](uint64_t begin, uint64_t bytes) {
-    bursts += (begin + bytes - 1) / burst - begin / burst + 1;
-  });
-  return static_cast<int64_t>(bursts);
+Divider::Divider(uint64_t divisor) : divisor_(divisor) {
+  for (int shift = 0; shift < 64; ++shift) {
+    if (uint64_t{1} << shift == divisor) shift_ = shift;
+  }
 }
 
-CostModel::CostModel(const Params& params) : params_(params) {
+CostModel::CostModel(const Params& params)
+    : params_(params),
+      burst_of_(static_cast<uint64_t>(params.dram_burst_bytes)),
+      row_of_(static_cast<uint64_t>(params.dram_row_bytes)) {
   for (int pad = 0; pad < kPadCount; ++pad) entry_bits_[pad] = params.EntryBits(static_cast<Pad>(pad));
 }
 
-int64_t CostModel::ChannelCycles(int64_t bursts) const {
-  return (bursts * params_.dram_burst_bytes + params_.dram_bytes_per_cycle - 1) /
-         params_.dram_bytes_per_cycle;
+// A piece that begins in the row where the one before it ended, or in the next row, finds it open: the next
+// row lies in another bank, which was opened meanwhile.
+DmaCost CostModel::CostOf(const Dma& dma) const {
+  uint64_t bursts = 0, rows = 0, open = 0;
+  ForEachPiece(params_, dma, [&](uint64_t begin, uint64_t bytes) {
+    const uint64_t last = begin + bytes - 1;
+    bursts += burst_of_(last) - burst_of_(begin) + 1;
+    const uint64_t row = row_of_(begin);
+    if (rows == 0 || row < open || row > open + 1) ++rows;
+    open = row_of_(last);
+  });
+  DmaCost cost;
+  cost.bursts = static_cast<int64_t>(bursts);
+  cost.row_cycles = static_cast<int64_t>(rows) * params_.dram_row_miss_cycles;
+  cost.bank_cycles = CeilDiv(static_cast<int64_t>(dma.SramEntries()), params_.Banks(dma.pad));
+  return cost;
 }
 
 int64_t CostModel::ComputeCycles(const Instruction& instruction) const {
@@ -43,6 +60,17 @@ int64_t CostModel::ComputeCycles(const Instruction& instruction) const {
     return params_.ppu_pipeline_cycles + static_cast<int64_t>(ppu->AccEntries());
   }
   return 1;
+}
+
+// The PPU takes one accumulator block per cycle, hence output_lanes / vector_size vectors of out and, with a
+// residual, of inp. Neighbouring entries lie in different banks, each of which serves one entry per cycle.
+int64_t CostModel::ConflictCycles(const Instruction& instruction) const {
+  const auto* ppu = std::get_if<Ppu>(&instruction.body);
+  if (ppu == nullptr) return 0;
+  const int64_t vectors = std::max<int64_t>(1, params_.output_lanes / params_.vector_size);
+  const int64_t reads = ppu->residual ? CeilDiv(vectors, params_.inp_banks) : 1;
+  const int64_t writes = ppu->wide ? 1 : CeilDiv(vectors, params_.out_banks);
+  return static_cast<int64_t>(ppu->AccEntries()) * (std::max(reads, writes) - 1);
 }
 
 void CostModel::AddEvents(const Instruction& instruction, int64_t bursts, EventCounts* counts) const {

@@ -13,18 +13,33 @@ namespace tvm_vsq::sim {
 
 using EventCounts = std::array<int64_t, isa::kEventCount>;
 
-// Aligned DRAM bursts that the contiguous pieces of a transfer touch.
-int64_t CountBursts(const Params& params, const Dma& dma);
+// What a LOAD or STORE asks of DRAM and of its scratchpad.
+struct DmaCost {
+  int64_t bursts = 0;       // aligned ones that its contiguous pieces touch
+  int64_t row_cycles = 0;   // opening DRAM rows
+  int64_t bank_cycles = 0;  // its entries, border included, through the ports of the scratchpad's banks
+};
+
+// Division by a constant that is mostly a power of two.
+class Divider {
+ public:
+  explicit Divider(uint64_t divisor);
+  uint64_t operator()(uint64_t value) const { return shift_ >= 0 ? value >> shift_ : value / divisor_; }
+
+ private:
+  uint64_t divisor_;
+  int shift_ = -1;
+};
 
 class CostModel {
  public:
   explicit CostModel(const Params& params);
 
-  // Cycles that a LOAD or STORE with `bursts` occupies the DRAM channel.
-  int64_t ChannelCycles(int64_t bursts) const;
+  DmaCost CostOf(const Dma& dma) const;
 
-  // Cycles of a compute instruction.
+  // Cycles of a compute instruction without conflicts, and what bank conflicts add.
   int64_t ComputeCycles(const Instruction& instruction) const;
+  int64_t ConflictCycles(const Instruction& instruction) const;
 
   // Adds what one execution of `instruction` counts; `bursts` is used by LOAD and STORE only.
   void AddEvents(const Instruction& instruction, int64_t bursts, EventCounts* counts) const;
@@ -35,6 +50,7 @@ class CostModel {
   void AddPpu(const Ppu& ppu, EventCounts* counts) const;
 
   const Params params_;
+  const Divider burst_of_, row_of_;
   int64_t entry_bits_[kPadCount];
 };
 

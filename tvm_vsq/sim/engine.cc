@@ -4,27 +4,37 @@
 
 namespace tvm_vsq::sim {
 
+void Machinery::Count(TokenQueues queues, int change) {
+  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
+    if ((queues & Bit(queue)) == 0) continue;
+    int64_t& count = tokens[static_cast<size_t>(queue)];
+    count += change;
+    empty = static_cast<TokenQueues>(count == 0 ? empty | Bit(queue) : empty & ~Bit(queue));
+    full =
+        static_cast<TokenQueues>(count >= params.token_queue_depth ? full | Bit(queue) : full & ~Bit(queue));
+  }
+}
+
+TimedEngine::TimedEngine(Machinery* machine, Engine id) : machine_(*machine), id_(id) {
+  const std::vector<Instruction>& all = machine_.program.instructions;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].engine() == id) instructions_.push_back(static_cast<uint32_t>(i));
+  }
+}
+
 bool TimedEngine::Step(int64_t now) {
   bool changed = Complete(now);
-  if (phase_ == Phase::kRun && now >= until_) {
-    phase_ = Phase::kIdle;
-    const int64_t latency = id_ == Engine::kCompute ? 0 : machine_.params.dram_latency_cycles;
-    completions_.push_back({now + latency, current_});
-    Complete(now);
+  if (phase_ == Phase::kTransfer && machine_.channel.Done(port(), now)) {
+    EndTransfer(now);
     changed = true;
   }
-  if (phase_ == Phase::kIdle && !queue_.empty() && !CompletionBlocked(now)) {
-    current_ = queue_.front();
-    queue_.pop_front();
-    phase_ = Phase::kWaitTokens;
+  while (now >= until_) {
+    Proceed(now);
     changed = true;
   }
+  changed = Take(now) || changed;
   if (phase_ == Phase::kWaitTokens && TakeTokens()) {
     Start(now);
-    changed = true;
-  }
-  if (phase_ == Phase::kSetup && now >= until_) {
-    StartTransfer(now);
     changed = true;
   }
   return changed;
@@ -33,96 +43,135 @@ bool TimedEngine::Step(int64_t now) {
 // Results become visible in order; a full token queue holds back this one and all behind it.
 bool TimedEngine::Complete(int64_t now) {
   bool changed = false;
-  while (!completions_.empty() && completions_.front().time <= now && !CompletionBlocked(now)) {
-    const Instruction& instruction = machine_.program.instructions[completions_.front().index];
-    for (const int queue : TokensOf(instruction).pushes) {
-      if (queue >= 0) ++machine_.tokens[static_cast<size_t>(queue)];
-    }
-    machine_.timing.layer_end[instruction.layer] = now;
+  while (!completions_.empty() && completions_.front().time <= now && FullQueue(now) < 0) {
+    const size_t index = completions_.front().index;
+    const Instruction& instruction = machine_.At(index);
+    machine_.Count(PushesOf(instruction), 1);
+    machine_.timing.layers[instruction.layer].end = now;
     machine_.timing.cycles = now;
+    if (machine_.times != nullptr) (*machine_.times)[index].complete = now;
     completions_.pop_front();
     changed = true;
   }
   return changed;
 }
 
-bool TimedEngine::CompletionBlocked(int64_t now) const {
-  if (completions_.empty() || completions_.front().time > now) return false;
-  for (const int queue : TokensOf(machine_.program.instructions[completions_.front().index]).pushes) {
-    if (queue >= 0 && machine_.tokens[static_cast<size_t>(queue)] >= machine_.params.token_queue_depth)
-      return true;
-  }
-  return false;
+bool TimedEngine::Take(int64_t now) {
+  if (phase_ != Phase::kIdle || queued_ == taken_ || FullQueue(now) >= 0) return false;
+  current_ = instructions_[taken_++];
+  if (machine_.times != nullptr) (*machine_.times)[current_].taken = now;
+  phase_ = Phase::kWaitTokens;
+  return true;
 }
 
 bool TimedEngine::TakeTokens() {
-  const TokenUse use = TokensOf(Current());
-  for (const int queue : use.pops) {
-    if (queue >= 0 && machine_.tokens[static_cast<size_t>(queue)] == 0) return false;
-  }
-  for (const int queue : use.pops) {
-    if (queue >= 0) --machine_.tokens[static_cast<size_t>(queue)];
-  }
+  if (MissingToken() >= 0) return false;
+  machine_.Count(PopsOf(Current()), -1);
   return true;
 }
 
 void TimedEngine::Start(int64_t now) {
+  int64_t bursts = 0, cycles = 0;
   if (id_ == Engine::kCompute) {
-    machine_.cost.AddEvents(Current(), 0, &machine_.timing.events[Current().layer]);
-    granted_ = now;
-    until_ = now + machine_.cost.ComputeCycles(Current());
-    phase_ = Phase::kRun;
+    cycles = machine_.cost.ComputeCycles(Current());
+    phase_ = Phase::kCompute;
   } else {
-    granted_ = now;
-    until_ = now + machine_.params.dma_setup_cycles;
+    dma_ = machine_.cost.CostOf(std::get<Dma>(Current().body));
+    bursts = dma_.bursts;
+    cycles = machine_.params.dma_setup_cycles;
     phase_ = Phase::kSetup;
+  }
+  until_ = now + cycles;
+  LayerTiming& layer = machine_.timing.layers[Current().layer];
+  layer.units[1 + static_cast<size_t>(id_)].busy += cycles;
+  machine_.cost.AddEvents(Current(), bursts, &layer.events);
+  if (machine_.times != nullptr)
+    (*machine_.times)[current_].start = (*machine_.times)[current_].transfer = now;
+}
+
+// The current phase is over.
+void TimedEngine::Proceed(int64_t now) {
+  until_ = kNever;
+  if (phase_ == Phase::kSetup && dma_.row_cycles > 0) {
+    phase_ = Phase::kRow;
+    until_ = now + dma_.row_cycles;
+  } else if (phase_ == Phase::kSetup || phase_ == Phase::kRow) {
+    StartTransfer(now);
+  } else if (phase_ == Phase::kCompute) {
+    WaitForBanks(now, now + machine_.cost.ConflictCycles(Current()));
+  } else {
+    Finish(now);
   }
 }
 
 void TimedEngine::StartTransfer(int64_t now) {
-  const auto& dma = std::get<Dma>(Current().body);
-  const int64_t bursts = CountBursts(machine_.params, dma);
-  const int64_t cycles = machine_.cost.ChannelCycles(bursts);
-  // A transfer of border entries only leaves the channel alone.
-  granted_ = cycles == 0 ? now : machine_.channel.Request(now, cycles);
-  const auto border = static_cast<int64_t>(dma.SramEntries() - dma.DramEntries());
-  until_ = granted_ + std::max(cycles, border);
-  machine_.cost.AddEvents(Current(), bursts, &machine_.timing.events[Current().layer]);
-  phase_ = Phase::kRun;
+  phase_ = Phase::kTransfer;
+  transfer_ = now;
+  if (machine_.times != nullptr) (*machine_.times)[current_].transfer = now;
+  if (dma_.bursts == 0) return EndTransfer(now);  // border entries only
+  machine_.channel.Request(port(), now, dma_.bursts);
+}
+
+void TimedEngine::EndTransfer(int64_t now) {
+  const int64_t own = dma_.bursts * machine_.channel.burst_cycles();
+  activity().busy += own;
+  activity().stalls[static_cast<size_t>(Stall::kDramData)][static_cast<size_t>(Cause::kDramBandwidth)] +=
+      now - transfer_ - own;
+  WaitForBanks(now, transfer_ + dma_.bank_cycles);
+}
+
+void TimedEngine::WaitForBanks(int64_t now, int64_t until) {
+  if (until <= now) return Finish(now);
+  phase_ = Phase::kBanks;
+  until_ = until;
+}
+
+void TimedEngine::Finish(int64_t now) {
+  phase_ = Phase::kIdle;
+  if (machine_.times != nullptr) (*machine_.times)[current_].end = now;
+  const int64_t latency = id_ == Engine::kCompute ? 0 : machine_.params.dram_latency_cycles;
+  completions_.push_back({now + latency, current_});
+  Complete(now);
 }
 
 int64_t TimedEngine::NextEvent(int64_t now) const {
-  int64_t next = kNever;
-  if (phase_ == Phase::kSetup || phase_ == Phase::kRun) next = granted_ > now ? granted_ : until_;
-  if (!completions_.empty() && completions_.front().time > now)
-    next = std::min(next, completions_.front().time);
-  return next;
+  if (completions_.empty() || completions_.front().time <= now) return until_;
+  return std::min(until_, completions_.front().time);
 }
 
-void TimedEngine::Account(int64_t now, int64_t next) {
-  Activity& activity = machine_.timing.engines[static_cast<size_t>(id_) + 1];
-  if (phase_ == Phase::kSetup || phase_ == Phase::kRun) {
-    (now < granted_ ? activity.stalled : activity.busy) += next - now;
-  } else if (phase_ == Phase::kWaitTokens || (CompletionBlocked(now) && !queue_.empty())) {
-    activity.stalled += next - now;
+int TimedEngine::MissingToken() const {
+  if (phase_ != Phase::kWaitTokens) return -1;
+  return First(PopsOf(Current()) & machine_.empty);
+}
+
+int TimedEngine::FullQueue(int64_t now) const {
+  if (completions_.empty() || completions_.front().time > now) return -1;
+  return First(PushesOf(machine_.At(completions_.front().index)) & machine_.full);
+}
+
+bool TimedEngine::InFlight(int queue, int64_t now) const {
+  for (const Completion& completion : completions_) {
+    if (completion.time > now && (PushesOf(machine_.At(completion.index)) & Bit(queue)) != 0) return true;
   }
+  return false;
+}
+
+uint32_t TimedEngine::Layer() const {
+  if (phase_ != Phase::kIdle) return Current().layer;
+  if (instructions_.empty()) return 0;
+  return machine_.At(instructions_[std::min(taken_, instructions_.size() - 1)]).layer;
 }
 
 std::string TimedEngine::Waiting() const {
   const char* name = kEngineNames[static_cast<int>(id_)];
-  if (!completions_.empty()) {
-    const size_t index = completions_.front().index;
-    for (const int queue : TokensOf(machine_.program.instructions[index]).pushes) {
-      if (queue < 0 || machine_.tokens[static_cast<size_t>(queue)] < machine_.params.token_queue_depth)
-        continue;
-      return Concat(name, " waits for room for a token to ", kTokenRoutes[queue].to, " (",
-                    machine_.params.token_queue_depth, " are queued) at ", machine_.program.Where(index));
-    }
+  const int full = FullQueue(kNever), missing = MissingToken();
+  if (full >= 0) {
+    return Concat(name, " waits for room for a token to ", ConsumerOf(full), " (",
+                  machine_.params.token_queue_depth, " are queued) at ",
+                  machine_.program.Where(completions_.front().index));
   }
-  if (phase_ != Phase::kWaitTokens) return "";
-  for (const int queue : TokensOf(Current()).pops) {
-    if (queue < 0 || machine_.tokens[static_cast<size_t>(queue)] > 0) continue;
-    return Concat(name, " waits for a token from ", kTokenRoutes[queue].from, " at ",
+  if (missing >= 0) {
+    return Concat(name, " waits for a token from ", ProducerOf(missing), " at ",
                   machine_.program.Where(current_));
   }
   return "";

@@ -5,8 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <deque>
-#include <limits>
 #include <string>
+#include <vector>
 
 #include "tvm_vsq/sim/channel.h"
 #include "tvm_vsq/sim/cost.h"
@@ -16,60 +16,86 @@
 
 namespace tvm_vsq::sim {
 
-inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-
-// What the engines share.
+// What the units share.
 struct Machinery {
   const Params& params;
   const Program& program;
   CostModel cost;
   Channel channel;
-  std::array<int64_t, kTokenQueueCount> tokens{};
   Timing timing;
+  std::vector<InstructionTimes>* times;  // may be null
+  std::array<int64_t, kTokenQueueCount> tokens{};
+  TokenQueues empty = Bit(kTokenQueueCount) - 1, full = 0;  // the queues that are
+
+  const Instruction& At(size_t index) const { return program.instructions[index]; }
+  // Adds one token to each of the queues, or takes one away.
+  void Count(TokenQueues queues, int change);
+  Activity& ActivityOf(uint32_t layer, int unit) {
+    return timing.layers[layer].units[static_cast<size_t>(unit)];
+  }
 };
 
 class TimedEngine {
  public:
-  TimedEngine(Machinery* machine, Engine id) : machine_(*machine), id_(id) {}
+  TimedEngine(Machinery* machine, Engine id);
 
   bool QueueFull() const {
-    return static_cast<int64_t>(queue_.size()) >= machine_.params.command_queue_depth;
+    return static_cast<int64_t>(queued_ - taken_) >= machine_.params.command_queue_depth;
   }
-  void Enqueue(size_t index) { queue_.push_back(index); }
+  // Adds the engine's next instruction to its queue; which one that is, follows from the program.
+  void Enqueue() { ++queued_; }
 
   // Does what can be done at `now`; returns whether anything changed.
   bool Step(int64_t now);
-  // The next cycle after `now` at which time alone lets this engine proceed, or kNever.
+  // The next cycle after `now` at which time alone lets this engine proceed, or kNever; the channel has its
+  // own.
   int64_t NextEvent(int64_t now) const;
-  // Accounts the interval from `now` until `next`, in which nothing changes.
-  void Account(int64_t now, int64_t next);
 
-  bool Done() const { return phase_ == Phase::kIdle && queue_.empty() && completions_.empty(); }
+  enum class Phase { kIdle, kWaitTokens, kSetup, kRow, kTransfer, kBanks, kCompute };
+  Phase phase() const { return phase_; }
+  // The token queue that has no token for the instruction in hand, or -1.
+  int MissingToken() const;
+  // The token queue that has no room for what a finished instruction pushes, or -1.
+  int FullQueue(int64_t now) const;
+  // Whether an executed instruction will push a token into `queue` once its data have arrived.
+  bool InFlight(int queue, int64_t now) const;
+  bool HasInstruction() const { return phase_ != Phase::kIdle || queued_ > taken_; }
+  bool Finished() const { return phase_ == Phase::kIdle && taken_ == instructions_.size(); }
+  // Layer of the instruction in hand, else of the next, else of the last.
+  uint32_t Layer() const;
+  Activity& activity() { return machine_.ActivityOf(Layer(), 1 + static_cast<int>(id_)); }
+
   // For the deadlock report: what the engine waits for, or "" if it is done.
   std::string Waiting() const;
 
  private:
-  enum class Phase { kIdle, kWaitTokens, kSetup, kRun };
   struct Completion {
     int64_t time;
     size_t index;
   };
 
-  const Instruction& Current() const { return machine_.program.instructions[current_]; }
-  bool CompletionBlocked(int64_t now) const;
+  const Instruction& Current() const { return machine_.At(current_); }
+  Port port() const { return id_ == Engine::kLoad ? Port::kLoad : Port::kStore; }
   bool Complete(int64_t now);
+  bool Take(int64_t now);
   bool TakeTokens();
   void Start(int64_t now);
+  void Proceed(int64_t now);
   void StartTransfer(int64_t now);
+  void EndTransfer(int64_t now);
+  void WaitForBanks(int64_t now, int64_t until);
+  void Finish(int64_t now);
 
   Machinery& machine_;
   const Engine id_;
-  std::deque<size_t> queue_;
+  std::vector<uint32_t> instructions_;  // those of this engine
+  size_t queued_ = 0, taken_ = 0;       // how many of them were put into the queue and taken out
   std::deque<Completion> completions_;  // executed, result not yet visible
   Phase phase_ = Phase::kIdle;
   size_t current_ = 0;
-  int64_t granted_ = 0;  // the channel is ours from here on
-  int64_t until_ = 0;    // end of the current phase
+  DmaCost dma_;             // of the current instruction
+  int64_t transfer_ = 0;    // start of the current transfer
+  int64_t until_ = kNever;  // end of the current phase, where time alone ends it
 };
 
 }  // namespace tvm_vsq::sim

@@ -2,11 +2,6 @@
 
 namespace tvm_vsq::sim {
 
-Engine Instruction::engine() const {
-  if (opcode == isa::Opcode::kLoad) return Engine::kLoad;
-  return opcode == isa::Opcode::kStore ? Engine::kStore : Engine::kCompute;
-}
-
 std::string Program::Where(size_t index) const {
   const Instruction& instruction = instructions[index];
   const char* opcode = isa::OpcodeName(static_cast<uint64_t>(instruction.opcode));

@@ -54,7 +54,10 @@ struct Instruction {
   uint32_t layer = 0;
   std::variant<std::monostate, Dma, Gemm, Ppu> body;
 
-  Engine engine() const;
+  Engine engine() const {
+    if (opcode == isa::Opcode::kLoad) return Engine::kLoad;
+    return opcode == isa::Opcode::kStore ? Engine::kStore : Engine::kCompute;
+  }
 };
 
 struct Program {

@@ -9,12 +9,11 @@ namespace tvm_vsq::sim {
 void Order::Begin(size_t index) {
   const Instruction& instruction = program_.instructions[index];
   current_ = static_cast<size_t>(instruction.engine());
-  for (const int queue : TokensOf(instruction).pops) {
-    if (queue < 0) continue;
+  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
+    if ((PopsOf(instruction) & Bit(queue)) == 0) continue;
     auto& tokens = tokens_[static_cast<size_t>(queue)];
     if (tokens.empty()) {
-      program_.FailAt(index, "pops a token from ", kTokenRoutes[queue].from,
-                      " that no earlier instruction pushes");
+      program_.FailAt(index, "pops a token from ", ProducerOf(queue), " that no earlier instruction pushes");
     }
     Clock& clock = clock_[current_];
     for (size_t engine = 0; engine < kEngineCount; ++engine) {
@@ -26,8 +25,9 @@ void Order::Begin(size_t index) {
 
 void Order::End(size_t index) {
   clock_[current_][current_] = index + 1;
-  for (const int queue : TokensOf(program_.instructions[index]).pushes) {
-    if (queue >= 0) tokens_[static_cast<size_t>(queue)].push_back(clock_[current_]);
+  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
+    if ((PushesOf(program_.instructions[index]) & Bit(queue)) != 0)
+      tokens_[static_cast<size_t>(queue)].push_back(clock_[current_]);
   }
 }
 

@@ -6,6 +6,7 @@ namespace tvm_vsq::sim {
 namespace {
 
 constexpr int64_t kMaxDepth = (int64_t{1} << 20) - 1;
+constexpr int64_t kMaxBanks = 64;
 constexpr int64_t kMaxRecordBytes = int64_t{1} << 16;
 
 void CheckRecord(const Params& params, Pad pad, int64_t bits) {
@@ -41,6 +42,11 @@ void CheckConsistent(const Params& p) {
 int64_t Params::Depth(Pad pad) const {
   const int64_t depths[kPadCount] = {uop_depth, inp_depth, wgt_depth, acc_depth, par_depth, out_depth};
   return depths[static_cast<int>(pad)];
+}
+
+int64_t Params::Banks(Pad pad) const {
+  const int64_t banks[kPadCount] = {uop_banks, inp_banks, wgt_banks, acc_banks, par_banks, out_banks};
+  return banks[static_cast<int>(pad)];
 }
 
 int64_t Params::RecordBytes(Pad pad) const {
@@ -96,6 +102,12 @@ const std::vector<ParamField>& ParamFields() {
       {"acc_depth", &Params::acc_depth, 1, kMaxDepth},
       {"par_depth", &Params::par_depth, 1, kMaxDepth},
       {"out_depth", &Params::out_depth, 1, kMaxDepth},
+      {"uop_banks", &Params::uop_banks, 1, kMaxBanks},
+      {"inp_banks", &Params::inp_banks, 1, kMaxBanks},
+      {"wgt_banks", &Params::wgt_banks, 1, kMaxBanks},
+      {"acc_banks", &Params::acc_banks, 1, kMaxBanks},
+      {"par_banks", &Params::par_banks, 1, kMaxBanks},
+      {"out_banks", &Params::out_banks, 1, kMaxBanks},
       {"uop_record_bytes", &Params::uop_record_bytes, 1, 8},
       {"inp_record_bytes", &Params::inp_record_bytes, 1, kMaxRecordBytes},
       {"wgt_record_bytes", &Params::wgt_record_bytes, 1, kMaxRecordBytes},
@@ -106,7 +118,10 @@ const std::vector<ParamField>& ParamFields() {
       {"dram_bytes_per_cycle", &Params::dram_bytes_per_cycle, 1, 1 << 20},
       {"dram_latency_cycles", &Params::dram_latency_cycles, 0, 1 << 30},
       {"dram_burst_bytes", &Params::dram_burst_bytes, 1, 1 << 20},
+      {"dram_row_bytes", &Params::dram_row_bytes, 1, 1 << 20},
+      {"dram_row_miss_cycles", &Params::dram_row_miss_cycles, 0, 1 << 20},
       {"fetch_cycles", &Params::fetch_cycles, 1, 1 << 20},
+      {"fetch_buffer_bursts", &Params::fetch_buffer_bursts, 1, 1 << 20},
       {"dma_setup_cycles", &Params::dma_setup_cycles, 0, 1 << 20},
       {"gemm_pipeline_cycles", &Params::gemm_pipeline_cycles, 0, 1 << 20},
       {"ppu_pipeline_cycles", &Params::ppu_pipeline_cycles, 0, 1 << 20},

@@ -2,107 +2,176 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
-#include "tvm_vsq/sim/engine.h"
+#include "tvm_vsq/sim/fetch.h"
 
 namespace tvm_vsq::sim {
 namespace {
 
+Stall Shifted(Stall first, Engine engine) {
+  return static_cast<Stall>(static_cast<int>(first) + static_cast<int>(engine));
+}
+
 class Simulation {
  public:
-  Simulation(const Params& params, const Program& program)
-      : machine_{params, program, CostModel(params), {}, {}, {}},
-        load_(&machine_, Engine::kLoad),
-        compute_(&machine_, Engine::kCompute),
-        store_(&machine_, Engine::kStore) {
-    machine_.timing.layer_end.assign(program.layer_names.size(), 0);
-    machine_.timing.events.assign(program.layer_names.size(), EventCounts{});
-    fetched_at_ = params.fetch_cycles;
+  Simulation(const Params& params, const Program& program, std::vector<InstructionTimes>* times)
+      : machine_{params,
+                 program,
+                 CostModel(params),
+                 Channel((params.dram_burst_bytes + params.dram_bytes_per_cycle - 1) /
+                         params.dram_bytes_per_cycle),
+                 {},
+                 times} {
+    machine_.timing.layers.resize(program.layer_names.size());
+    if (times != nullptr) times->assign(program.instructions.size(), InstructionTimes());
   }
 
   Timing Run() {
     int64_t now = 0;
     while (true) {
-      // Zero-time chains (a completion's token starts an instruction) run until nothing moves any more. The
-      // order of the engines decides ties: load before store on the channel.
+      // Zero-time chains (a completion's token starts an instruction) run until nothing moves any more.
       while (StepAll(now)) {
       }
-      const int64_t next =
-          std::min({NextFetch(now), load_.NextEvent(now), compute_.NextEvent(now), store_.NextEvent(now)});
+      const int64_t next = std::min({fetch_.NextEvent(now), load_.NextEvent(now), compute_.NextEvent(now),
+                                     store_.NextEvent(now), machine_.channel.NextEvent(now)});
       if (next == kNever) break;
       if (next > machine_.params.max_cycles) {
         Fail("the program runs for more than max_cycles = ", machine_.params.max_cycles, " cycles");
       }
-      AccountFetch(now, next);
-      for (TimedEngine* engine : engines_) engine->Account(now, next);
+      AccountFetch(now, next - now);
+      for (const Engine engine : {Engine::kLoad, Engine::kCompute, Engine::kStore})
+        Account(engine, now, next - now);
       now = next;
     }
     CheckEnd();
-    return machine_.timing;
+    return std::move(machine_.timing);
   }
 
  private:
   bool StepAll(int64_t now) {
     bool changed = false;
     for (TimedEngine* engine : engines_) changed = engine->Step(now) || changed;
-    return StepFetch(now) || changed;
+    return fetch_.Step(now) || changed;
   }
 
-  size_t Count() const { return machine_.program.instructions.size(); }
+  TimedEngine& At(Engine engine) { return *engines_[static_cast<size_t>(engine)]; }
 
-  TimedEngine& Target() {
-    return *engines_[static_cast<size_t>(machine_.program.instructions[next_].engine())];
+  static void Add(Activity& activity, Stall stall, Cause cause, int64_t cycles) {
+    activity.stalls[static_cast<size_t>(stall)][static_cast<size_t>(cause)] += cycles;
   }
 
-  bool StepFetch(int64_t now) {
-    bool changed = false;
-    while (next_ < Count() && now >= fetched_at_ && !Target().QueueFull()) {
-      Target().Enqueue(next_++);
-      fetched_at_ = now + machine_.params.fetch_cycles;
-      changed = true;
+  // Nothing changes from `now` on for so many cycles. What work takes, and what a transfer waits for the
+  // channel, the engines account themselves.
+  void Account(Engine id, int64_t now, int64_t cycles) {
+    TimedEngine& engine = At(id);
+    using Phase = TimedEngine::Phase;
+    const int full = engine.FullQueue(now);
+    if (engine.phase() == Phase::kRow) {
+      Add(engine.activity(), Stall::kDramRow, Cause::kDramRow, cycles);
+    } else if (engine.phase() == Phase::kBanks) {
+      Add(engine.activity(), Stall::kBanks, Cause::kBanks, cycles);
+    } else if (engine.phase() == Phase::kWaitTokens) {
+      const int queue = engine.MissingToken();
+      Add(engine.activity(), Shifted(Stall::kTokenFromLoad, kTokenRoutes[queue].from),
+          CauseOfToken(queue, now), cycles);
+    } else if (engine.phase() != Phase::kIdle) {
+      return;
+    } else if (full >= 0) {
+      const Engine to = kTokenRoutes[full].to;
+      Add(engine.activity(), Shifted(Stall::kRoomForTokenToLoad, to), CauseOf(to, now), cycles);
+    } else if (engine.Finished()) {
+      Add(engine.activity(), Stall::kFinished, Cause::kFinished, cycles);
+    } else {
+      Add(engine.activity(), Stall::kInstruction, CauseOfFetch(now), cycles);
     }
-    return changed;
   }
 
-  int64_t NextFetch(int64_t now) const { return next_ < Count() && fetched_at_ > now ? fetched_at_ : kNever; }
-
-  void AccountFetch(int64_t now, int64_t next) {
-    if (next_ >= Count()) return;
-    Activity& activity = machine_.timing.engines[0];
-    (fetched_at_ > now ? activity.busy : activity.stalled) += next - now;
+  void AccountFetch(int64_t now, int64_t cycles) {
+    Activity& activity = fetch_.activity();
+    if (fetch_.Finished()) {
+      Add(activity, Stall::kFinished, Cause::kFinished, cycles);
+    } else if (fetch_.WaitsForBytes()) {
+      Add(activity, Stall::kDramData, CauseOfFetch(now), cycles);
+    } else if (!fetch_.Decoding(now)) {
+      Add(activity, Shifted(Stall::kRoomInQueueOfLoad, fetch_.TargetId()), CauseOfFetch(now), cycles);
+    }
   }
 
-  void CheckEnd() const {
+  // What goes on at the end of the chain of units of which each waits for the next one. A chain that bites
+  // its own tail is a deadlock, in which no cycles pass; `links` only bounds the search.
+  Cause CauseOf(Engine id, int64_t now, int links = 8) {
+    const TimedEngine& engine = At(id);
+    const int full = engine.FullQueue(now);
+    switch (engine.phase()) {
+      case TimedEngine::Phase::kSetup:
+        return Cause::kDmaSetup;
+      case TimedEngine::Phase::kRow:
+        return Cause::kDramRow;
+      case TimedEngine::Phase::kTransfer:
+        return Cause::kDramBandwidth;
+      case TimedEngine::Phase::kBanks:
+        return Cause::kBanks;
+      case TimedEngine::Phase::kCompute:
+        return Cause::kCompute;
+      case TimedEngine::Phase::kWaitTokens:
+        return CauseOfToken(engine.MissingToken(), now, links);
+      case TimedEngine::Phase::kIdle:
+        break;
+    }
+    if (full >= 0 && links > 0) return CauseOf(kTokenRoutes[full].to, now, links - 1);
+    return CauseOfFetch(now, links);
+  }
+
+  Cause CauseOfToken(int queue, int64_t now, int links = 8) {
+    const Engine from = kTokenRoutes[queue].from;
+    if (At(from).InFlight(queue, now)) return Cause::kDramLatency;
+    return links > 0 ? CauseOf(from, now, links - 1) : Cause::kFetch;
+  }
+
+  Cause CauseOfFetch(int64_t now, int links = 8) {
+    if (fetch_.WaitsForBytes()) return fetch_.WaitsForChannel() ? Cause::kDramBandwidth : Cause::kDramLatency;
+    if (fetch_.Finished() || fetch_.Decoding(now) || links == 0) return Cause::kFetch;
+    return CauseOf(fetch_.TargetId(), now, links - 1);
+  }
+
+  void CheckEnd() {
     std::string waiting;
     const auto add = [&](const std::string& reason) {
       if (!reason.empty()) waiting += (waiting.empty() ? "" : "; ") + reason;
     };
     for (const TimedEngine* engine : engines_) add(engine->Waiting());
-    if (next_ < Count()) {
-      const auto engine = static_cast<size_t>(machine_.program.instructions[next_].engine());
-      add(Concat("fetch waits for room in the queue of ", kEngineNames[engine], " (",
-                 machine_.params.command_queue_depth, " are queued) at ", machine_.program.Where(next_)));
-    }
+    add(fetch_.Waiting());
     if (!waiting.empty()) Fail("deadlock: ", waiting);
     for (int queue = 0; queue < kTokenQueueCount; ++queue) {
       const int64_t count = machine_.tokens[static_cast<size_t>(queue)];
       if (count == 0) continue;
-      Fail("tokens left over at FINISH: ", count, " from ", kTokenRoutes[queue].from, " to ",
-           kTokenRoutes[queue].to, " that no instruction pops");
+      Fail("tokens left over at FINISH: ", count, " from ", ProducerOf(queue), " to ", ConsumerOf(queue),
+           " that no instruction pops");
     }
   }
 
   Machinery machine_;
-  TimedEngine load_, compute_, store_;
+  TimedEngine load_{&machine_, Engine::kLoad}, compute_{&machine_, Engine::kCompute},
+      store_{&machine_, Engine::kStore};
   std::array<TimedEngine*, kEngineCount> engines_{&load_, &compute_, &store_};
-  size_t next_ = 0;         // the instruction that fetch has in hand
-  int64_t fetched_at_ = 0;  // when it has arrived
+  FetchUnit fetch_{&machine_, engines_};
 };
 
 }  // namespace
 
-Timing SimulateTiming(const Params& params, const Program& program) {
-  return Simulation(params, program).Run();
+int64_t Activity::Stalled() const {
+  int64_t cycles = 0;
+  for (int stall = 0; stall < kStallCount; ++stall) {
+    if (stall == static_cast<int>(Stall::kInstruction) || stall == static_cast<int>(Stall::kFinished))
+      continue;
+    for (const int64_t count : stalls[static_cast<size_t>(stall)]) cycles += count;
+  }
+  return cycles;
+}
+
+Timing SimulateTiming(const Params& params, const Program& program, std::vector<InstructionTimes>* times) {
+  return Simulation(params, program, times).Run();
 }
 
 }  // namespace tvm_vsq::sim

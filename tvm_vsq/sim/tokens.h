@@ -13,27 +13,44 @@ inline constexpr int kTokenQueueCount = 4;
 enum TokenQueue : int { kComputeToLoad, kLoadToCompute, kStoreToCompute, kComputeToStore };
 
 struct TokenRoute {
-  const char* from;
-  const char* to;
+  Engine from, to;
 };
 
-inline constexpr TokenRoute kTokenRoutes[kTokenQueueCount] = {
-    {"compute", "load"}, {"load", "compute"}, {"store", "compute"}, {"compute", "store"}};
+inline constexpr TokenRoute kTokenRoutes[kTokenQueueCount] = {{Engine::kCompute, Engine::kLoad},
+                                                              {Engine::kLoad, Engine::kCompute},
+                                                              {Engine::kStore, Engine::kCompute},
+                                                              {Engine::kCompute, Engine::kStore}};
 
-// Queue indices, -1 where the bit is not set; valid for instructions that CheckProgram accepted.
-struct TokenUse {
-  int pops[2] = {-1, -1};
-  int pushes[2] = {-1, -1};
-};
+inline const char* ProducerOf(int queue) { return kEngineNames[static_cast<int>(kTokenRoutes[queue].from)]; }
+inline const char* ConsumerOf(int queue) { return kEngineNames[static_cast<int>(kTokenRoutes[queue].to)]; }
 
-inline TokenUse TokensOf(const Instruction& instruction) {
-  TokenUse use;
+// Sets of queues, as bits; valid for instructions that CheckProgram accepted.
+using TokenQueues = uint8_t;
+
+inline TokenQueues Bit(int queue) { return static_cast<TokenQueues>(1 << queue); }
+
+// The first queue of the set, or -1.
+inline int First(TokenQueues queues) {
+  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
+    if ((queues & Bit(queue)) != 0) return queue;
+  }
+  return -1;
+}
+
+inline TokenQueues PopsOf(const Instruction& instruction) {
   const Engine engine = instruction.engine();
-  if (instruction.pop_prev) use.pops[0] = engine == Engine::kStore ? kComputeToStore : kLoadToCompute;
-  if (instruction.pop_next) use.pops[1] = engine == Engine::kLoad ? kComputeToLoad : kStoreToCompute;
-  if (instruction.push_prev) use.pushes[0] = engine == Engine::kStore ? kStoreToCompute : kComputeToLoad;
-  if (instruction.push_next) use.pushes[1] = engine == Engine::kLoad ? kLoadToCompute : kComputeToStore;
-  return use;
+  int queues = 0;
+  if (instruction.pop_prev) queues |= Bit(engine == Engine::kStore ? kComputeToStore : kLoadToCompute);
+  if (instruction.pop_next) queues |= Bit(engine == Engine::kLoad ? kComputeToLoad : kStoreToCompute);
+  return static_cast<TokenQueues>(queues);
+}
+
+inline TokenQueues PushesOf(const Instruction& instruction) {
+  const Engine engine = instruction.engine();
+  int queues = 0;
+  if (instruction.push_prev) queues |= Bit(engine == Engine::kStore ? kStoreToCompute : kComputeToLoad);
+  if (instruction.push_next) queues |= Bit(engine == Engine::kLoad ? kLoadToCompute : kComputeToStore);
+  return static_cast<TokenQueues>(queues);
 }
 
 }  // namespace tvm_vsq::sim

@@ -15,6 +15,17 @@ from tvm_vsq.hardware.reading import Frozen, read_mapping, validate
 _MAX_INSTRUCTION_INDEX_BITS = 20
 
 
+class Banks(Frozen):
+    """Banks of each scratchpad, interleaved by entry, each with one read and one write port an entry wide."""
+
+    uop: int = Field(ge=1, le=64)
+    inp: int = Field(ge=1, le=64)
+    wgt: int = Field(ge=1, le=64)
+    acc: int = Field(ge=1, le=64)
+    par: int = Field(ge=1, le=64)
+    out: int = Field(ge=1, le=64)
+
+
 class Scratchpads(Frozen):
     """On-chip memories, in KiB of payload."""
 
@@ -24,6 +35,7 @@ class Scratchpads(Frozen):
     acc_kib: int = Field(ge=1, le=16384, description="accumulator blocks (output_lanes accumulators)")
     par_kib: int = Field(ge=1, le=1024, description="per-channel post-processing parameters")
     out_kib: int = Field(ge=1, le=16384, description="requantized output vectors with their scales")
+    banks: Banks
 
 
 class Dram(Frozen):
@@ -33,12 +45,15 @@ class Dram(Frozen):
     bytes_per_cycle: int = Field(ge=1, le=1024)
     latency_cycles: int = Field(ge=0, le=100_000)
     burst_bytes: int = Field(ge=1, le=4096)
+    row_bytes: int = Field(ge=64, le=1 << 20)
+    row_miss_cycles: int = Field(ge=0, le=10_000)
 
 
 class Timing(Frozen):
     """Fixed costs and queue depths; docs/simulator.md says where each one enters."""
 
     fetch_cycles: int = Field(ge=1, le=1000)
+    fetch_buffer_bursts: int = Field(ge=1, le=4096)
     dma_setup_cycles: int = Field(ge=0, le=10_000)
     gemm_pipeline_cycles: int = Field(ge=0, le=10_000)
     ppu_pipeline_cycles: int = Field(ge=0, le=10_000)
@@ -181,11 +196,14 @@ class HardwareConfig(Frozen):
             "guard_bits": self.guard_bits,
             "multiplier_bits": self.multiplier_bits,
             **{f"{pad}_depth": depth for pad, depth in self.depths.items()},
+            **{f"{pad}_banks": banks for pad, banks in self.scratchpads.banks.model_dump().items()},
             **{f"{pad}_record_bytes": size for pad, size in self.record_bytes.items()},
             "dram_bytes": self.dram.capacity_mib << 20,
             "dram_bytes_per_cycle": self.dram.bytes_per_cycle,
             "dram_latency_cycles": self.dram.latency_cycles,
             "dram_burst_bytes": self.dram.burst_bytes,
+            "dram_row_bytes": self.dram.row_bytes,
+            "dram_row_miss_cycles": self.dram.row_miss_cycles,
             **self.timing.model_dump(),
         }
 

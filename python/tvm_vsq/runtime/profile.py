@@ -165,7 +165,7 @@ def build_profile(
     rows = []
     for run in runs:
         infos = [layer for layer in layers if layer.program == str(run["name"])]
-        for engine, (busy_cycles, stall_cycles) in zip(ENGINES, run["engines"], strict=True):
+        for engine, (busy_cycles, stall_cycles) in zip(ENGINES, run["units"], strict=True):
             busy[engine] += int(busy_cycles)
             stalled[engine] += int(stall_cycles)
         previous = 0

@@ -70,7 +70,8 @@ def estimate_cycles(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> f
     )
     homes = place(work, knobs, hardware)
     fills = sum(home.fills for name, home in homes.items() if name != "acc")
-    moving = dram_bytes(work, knobs, hardware, homes) / dram.bytes_per_cycle + fills * timing.dma_setup_cycles
+    overhead = timing.dma_setup_cycles + dram.row_miss_cycles
+    moving = dram_bytes(work, knobs, hardware, homes) / dram.bytes_per_cycle + fills * overhead
     if not knobs.double_buffer:
         return compute + moving + 2 * steps * dram.latency_cycles
     return max(compute, moving) + min(compute, moving) / steps + 2 * dram.latency_cycles
