@@ -7,8 +7,8 @@ from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime import native
 
-# hardware(): fetch 1, DMA setup 8, row miss 20, GEMM 8, PPU 10, latency 100 cycles; 16 bytes a cycle, bursts of 64
-# bytes, rows of 4096; an activation record has 8 * 4 + 4 bits = 5 bytes.
+# hardware(): fetch 1, DMA setup 8, row miss 20, GEMM 8, PPU 10, latency 100 cycles; 16 bytes a cycle, bursts of
+# 64 bytes, rows of 4096; an activation record has 8 * 4 + 4 bits = 5 bytes.
 HW = hardware()
 FIRST = 4 + 100 + 1  # the first burst of instructions, its latency, the first instruction decoded
 
@@ -113,8 +113,8 @@ def test_a_scale_unit_that_is_absent_counts_nothing() -> None:
 def test_fetch_stalls_at_a_full_queue() -> None:
     slow = insn("GEMM", uop_count=100, iter_out=1, iter_in=1)
     timing = Program(HW, [*[slow] * 6, insn("FINISH")]).timing()
-    # The 1st is taken at FIRST, the next four fill the queue 4 cycles later; the 6th waits until the 2nd is taken,
-    # FINISH until the 3rd is.
+    # The 1st is taken at FIRST, the next four fill the queue 4 cycles later; the 6th waits until the 2nd is
+    # taken, FINISH until the 3rd is.
     assert timing["units"][0][1] == (FIRST - 1) + (108 - 5) + (108 - 1)
     assert timing["cycles"] == FIRST + 6 * 108 + 1
 

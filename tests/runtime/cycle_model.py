@@ -1,0 +1,220 @@
+"""The timing of docs/simulator.md, written a second time and stepped cycle by cycle: slow, and obvious.
+
+Every unit is a generator that yields the condition it waits for. In each cycle all of them are advanced until
+none can go on; then the clock ticks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tvm_vsq import isa
+from tvm_vsq.hardware import HardwareConfig
+
+Condition = Callable[[], bool]
+Process = Iterator[Condition]
+
+PUSH = {"push_prev": -1, "push_next": +1}
+POP = {"pop_prev": -1, "pop_next": +1}
+ORDER = ("load", "compute", "store")
+
+
+def engine_of(insn: isa.Insn) -> str:
+    return {"LOAD": "load", "STORE": "store"}.get(insn.name, "compute")
+
+
+def queues(insn: isa.Insn, bits: dict[str, int], outgoing: bool) -> list[tuple[str, str]]:
+    """(from, to) of each token that the instruction pushes or pops."""
+    own = engine_of(insn)
+    others = [ORDER[ORDER.index(own) + step] for bit, step in bits.items() if bit in insn.tokens]
+    return [(own, other) if outgoing else (other, own) for other in others]
+
+
+def joined(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """One run if all of them touch, else the runs as they are."""
+    if all(a[1] + 1 == b[0] for a, b in zip(runs, runs[1:], strict=False)):
+        return [(runs[0][0], runs[-1][1])]
+    return runs
+
+
+def pieces(insn: isa.Insn, hw: HardwareConfig) -> list[tuple[int, int]]:
+    """First and last byte of each contiguous piece in DRAM: entries, then columns, then rows that touch."""
+    f = {"x_stride": 0, "y_stride": 0, **insn.fields}
+    names = isa.LOAD_MEMORIES if insn.name == "LOAD" else isa.STORE_MEMORIES
+    record = hw.record_bytes[names[f["mem"]]]
+    rows = []
+    for y in range(f["y_size"]):
+        starts = [
+            f["dram_base"] + (y * f["y_stride"] + x * f["x_stride"]) * record for x in range(f["x_size"])
+        ]
+        if starts:
+            rows.append(joined([(start, start + f["z_size"] * record - 1) for start in starts]))
+    if rows and all(len(row) == 1 for row in rows):
+        return joined([row[0] for row in rows])
+    return [run for row in rows for run in row]
+
+
+@dataclass
+class Model:
+    """Runs `insns`; afterwards `cycles`, `completed` (per instruction) and `busy` (per unit) are set."""
+
+    insns: Sequence[isa.Insn]
+    hw: HardwareConfig
+    now: int = 0
+    cycles: int = 0
+    completed: dict[int, int] = field(default_factory=dict)
+    busy: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("fetch", *ORDER), 0))
+    tokens: dict[tuple[str, str], int] = field(default_factory=dict)
+    handed_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ORDER, 0))
+    taken: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ORDER, 0))
+    executed: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {e: [] for e in ORDER})
+    waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("fetch", "load", "store"), 0))
+    serving: tuple[str, int] | None = None  # port, end of its burst
+    last: str = "store"
+    arrived: int = 0
+    fetched: int = 0
+
+    def run(self) -> Model:
+        latency = self.hw.dram.latency_cycles
+        processes = [self.prefetch(latency), self.fetch()]
+        for engine in ORDER:
+            processes += [self.engine(engine), self.completion(engine)]
+        conditions: list[Condition | None] = [next(p, None) for p in processes]
+        while any(conditions):
+            assert self.now < 1_000_000, "the program does not end"
+            if self.serving and self.serving[1] == self.now:
+                self.waiting[self.serving[0]] -= 1
+                self.serving = None
+            moved = True
+            while moved:
+                moved = False
+                for index, condition in enumerate(conditions):
+                    if condition is not None and condition():
+                        conditions[index] = next(processes[index], None)
+                        moved = True
+            self.serve()
+            self.now += 1
+        return self
+
+    def serve(self) -> None:
+        """Begin a burst, if none is under way, for the next port after the one served last."""
+        if self.serving:
+            return
+        ports = ("fetch", "load", "store")
+        first = ports.index(self.last) + 1
+        for port in (ports + ports)[first : first + 3]:
+            if self.waiting[port]:
+                dram = self.hw.dram
+                self.serving = (port, self.now + -(-dram.burst_bytes // dram.bytes_per_cycle))
+                self.last = port
+                return
+
+    def after(self, cycles: int) -> Condition:
+        end = self.now + cycles
+        return lambda: self.now >= end
+
+    def prefetch(self, latency: int) -> Process:
+        burst = self.hw.dram.burst_bytes
+        per_chunk = max(1, burst // 16)
+        under_way: list[int] = []
+        depth = self.hw.timing.fetch_buffer_bursts
+
+        def poll() -> None:
+            while under_way and under_way[0] <= self.now:
+                self.arrived += per_chunk
+                under_way.pop(0)
+
+        for chunk in range(-(-len(self.insns) // per_chunk)):
+            yield lambda c=chunk: poll() or c - self.fetched // per_chunk < depth  # type: ignore[misc]
+            self.waiting["fetch"] = -(-16 * per_chunk // burst)
+            yield lambda: poll() or self.waiting["fetch"] == 0  # type: ignore[func-returns-value]
+            under_way.append(self.now + latency)
+        yield lambda: poll() or not under_way  # type: ignore[func-returns-value]
+
+    def fetch(self) -> Process:
+        timing = self.hw.timing
+        for index, insn in enumerate(self.insns):
+            engine = engine_of(insn)
+            yield lambda i=index: self.arrived > i  # type: ignore[misc]
+            yield self.after(timing.fetch_cycles)
+            self.busy["fetch"] += timing.fetch_cycles
+            yield lambda e=engine: self.handed_out[e] - self.taken[e] < timing.command_queue_depth  # type: ignore[misc]
+            self.handed_out[engine] += 1
+            self.fetched += 1
+
+    def held_back(self, engine: str) -> bool:
+        """Whether a finished instruction cannot push its tokens."""
+        due = self.executed[engine]
+        if not due or due[0][0] > self.now:
+            return False
+        depth = self.hw.timing.token_queue_depth
+        return any(self.tokens.get(q, 0) >= depth for q in queues(self.insns[due[0][1]], PUSH, True))
+
+    def completion(self, engine: str) -> Process:
+        for index, insn in enumerate(self.insns):
+            if engine_of(insn) != engine:
+                continue
+            yield lambda i=index: (  # type: ignore[misc]
+                bool(self.executed[engine])
+                and self.executed[engine][0][1] == i
+                and self.executed[engine][0][0] <= self.now
+                and not self.held_back(engine)
+            )
+            for queue in queues(insn, PUSH, True):
+                self.tokens[queue] = self.tokens.get(queue, 0) + 1
+            self.executed[engine].pop(0)
+            self.completed[index] = self.cycles = self.now
+
+    def engine(self, engine: str) -> Process:
+        for index, insn in enumerate(self.insns):
+            if engine_of(insn) != engine:
+                continue
+            yield lambda: self.handed_out[engine] > self.taken[engine] and not self.held_back(engine)
+            self.taken[engine] += 1
+            pops = queues(insn, POP, False)
+            yield lambda p=pops: all(self.tokens.get(q, 0) > 0 for q in p)  # type: ignore[misc]
+            for queue in pops:
+                self.tokens[queue] -= 1
+            if engine == "compute":
+                work, conflicts = self.compute_cycles(insn)
+                self.busy[engine] += work
+                yield self.after(work + conflicts)
+                self.executed[engine].append((self.now, index))
+            else:
+                yield from self.transfer(engine, insn)
+                self.executed[engine].append((self.now + self.hw.dram.latency_cycles, index))
+
+    def transfer(self, engine: str, insn: isa.Insn) -> Process:
+        dram, f = self.hw.dram, insn.fields
+        runs = pieces(insn, self.hw)
+        bursts = sum(last // dram.burst_bytes - first // dram.burst_bytes + 1 for first, last in runs)
+        starts = [first // dram.row_bytes for first, _ in runs]
+        ends = [last // dram.row_bytes for _, last in runs]
+        opened = sum(1 for s, e in zip(starts, [-9, *ends], strict=False) if s not in (e, e + 1))
+        setup = self.hw.timing.dma_setup_cycles
+        yield self.after(setup + opened * dram.row_miss_cycles)
+        rows = f["y_size"] + f.get("y_pad_top", 0) + f.get("y_pad_bottom", 0)
+        columns = f["x_size"] + f.get("x_pad_left", 0) + f.get("x_pad_right", 0)
+        names = isa.LOAD_MEMORIES if insn.name == "LOAD" else isa.STORE_MEMORIES
+        banks = getattr(self.hw.scratchpads.banks, names[f["mem"]])
+        ports = self.after(-(-rows * columns * f["z_size"] // banks))
+        self.waiting[engine] = bursts
+        yield lambda: self.waiting[engine] == 0
+        self.busy[engine] += setup + bursts * -(-dram.burst_bytes // dram.bytes_per_cycle)
+        yield ports
+
+    def compute_cycles(self, insn: isa.Insn) -> tuple[int, int]:
+        f, timing = insn.fields, self.hw.timing
+        if insn.name == "GEMM":
+            return timing.gemm_pipeline_cycles + f["uop_count"] * f["iter_out"] * f["iter_in"], 0
+        if insn.name == "PPU":
+            blocks, banks = f["pixels"] * f["blocks"], self.hw.scratchpads.banks
+            vectors = max(1, self.hw.output_lanes // self.hw.vector_size)
+            need = [1]
+            if f.get("residual"):
+                need.append(-(-vectors // banks.inp))
+            if not f.get("wide"):
+                need.append(-(-vectors // banks.out))
+            return timing.ppu_pipeline_cycles + blocks, blocks * (max(need) - 1)
+        return 1, 0
