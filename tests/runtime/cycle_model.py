@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tvm_vsq import isa
 from tvm_vsq.hardware import HardwareConfig
@@ -33,7 +34,7 @@ def queues(insn: isa.Insn, bits: dict[str, int], outgoing: bool) -> list[tuple[s
 
 def joined(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """One run if all of them touch, else the runs as they are."""
-    if all(a[1] + 1 == b[0] for a, b in zip(runs, runs[1:], strict=False)):
+    if all(a[1] + 1 == b[0] for a, b in pairwise(runs)):
         return [(runs[0][0], runs[-1][1])]
     return runs
 

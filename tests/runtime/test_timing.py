@@ -7,8 +7,8 @@ from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime import native
 
-# hardware(): fetch 1, DMA setup 8, row miss 20, GEMM 8, PPU 10, latency 100 cycles; 16 bytes a cycle, bursts of
-# 64 bytes, rows of 4096; an activation record has 8 * 4 + 4 bits = 5 bytes.
+# hardware(): fetch 1, DMA setup 8, row miss 20, GEMM 8, PPU 10, latency 100 cycles; 16 bytes a cycle, bursts
+# of 64 bytes, rows of 4096; an activation record has 8 * 4 + 4 bits = 5 bytes.
 HW = hardware()
 FIRST = 4 + 100 + 1  # the first burst of instructions, its latency, the first instruction decoded
 

@@ -151,7 +151,7 @@ def waits_for_tokens(hw: HardwareConfig) -> Program:
             *ahead,
             *behind,
             insn("SYNC", "push_prev"),
-            load("inp", 0, 0, 1, "pop_next push_next"),
+            load("inp", 0, 0, 1, "pop_next push_next", y_size=60, y_stride=40),
             insn("FINISH", "pop_prev pop_next"),
         ],
     )
