@@ -20,8 +20,8 @@ namespace ffi = tvm::ffi;
 
 namespace {
 
-constexpr const char* kReservedNames[] = {"get_metadata", "get_programs", "reset_profile", "get_profile",
-                                          "set_functional"};
+constexpr const char* kReservedNames[] = {"get_metadata", "get_programs", "reset_profile",
+                                          "get_profile",  "get_trace",    "set_functional"};
 
 // Lets a user interrupt a long simulation from Python.
 void CheckSignals() {
@@ -64,6 +64,11 @@ ffi::Optional<ffi::Function> AcceleratorModule::GetFunction(const ffi::String& n
   }
   if (name == "get_profile") {
     return ffi::Function::FromTyped([self]() { return self->GetProfile(); });
+  }
+  if (name == "get_trace") {
+    return ffi::Function::FromTyped([self](const ffi::String& program, int64_t max_bins) {
+      return Guard([&] { return TraceOf(self->TraceProgram(std::string(program), max_bins)); });
+    });
   }
   if (name == "set_functional") {
     return ffi::Function::FromTyped([self](bool functional) {
@@ -108,6 +113,13 @@ ffi::Array<AcceleratorModule::Profile> AcceleratorModule::GetProfile() {
     profiles.push_back(found->second);
   }
   return profiles;
+}
+
+sim::Trace AcceleratorModule::TraceProgram(const std::string& name, int64_t max_bins) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) sim::Fail("there is no program '", name, "'");
+  if (max_bins < 1 || max_bins > 1'000'000) sim::Fail("max_bins is ", max_bins, ", must be 1 to 1000000");
+  return sim::TraceProgram(artifact_.params, programs_[found->second].program, max_bins);
 }
 
 void AcceleratorModule::Run(size_t index, const ffi::PackedArgs& args) {

@@ -18,11 +18,13 @@
 #include "tvm_vsq/runtime/artifact.h"
 #include "tvm_vsq/runtime/executable_program.h"
 #include "tvm_vsq/sim/machine.h"
+#include "tvm_vsq/sim/trace.h"
 
 namespace tvm_vsq::runtime {
 
 // Functions: each program by its name (inputs, then outputs, which are written in place), get_metadata,
-// reset_profile, get_profile and set_functional. Calls from several threads run one after the other.
+// reset_profile, get_profile, get_trace and set_functional. Calls from several threads run one after the
+// other.
 class AcceleratorModule : public tvm::ffi::ModuleObj {
  public:
   // Throws sim::Error for a malformed program, a duplicate name, or the name of one of the other functions.
@@ -43,6 +45,7 @@ class AcceleratorModule : public tvm::ffi::ModuleObj {
   void Compute(const ExecutableProgram& program, const std::vector<void*>& tensors);
   tvm::ffi::Array<Profile> GetProfile();
   tvm::ffi::Array<Listing> GetPrograms() const;
+  sim::Trace TraceProgram(const std::string& name, int64_t max_bins) const;
 
   const Artifact artifact_;
   std::deque<ExecutableProgram> programs_;

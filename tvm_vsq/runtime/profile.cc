@@ -1,6 +1,8 @@
 #include "tvm_vsq/runtime/profile.h"
 
-#include <tvm/ffi/container/array.h>
+#include <algorithm>
+#include <iterator>
+#include <vector>
 
 namespace tvm_vsq::runtime {
 
@@ -43,6 +45,15 @@ ffi::Array<Row> StallsOf(const sim::Timing& timing) {
   return rows;
 }
 
+ffi::Bytes BytesOf(const std::vector<int64_t>& values) {
+  return ffi::Bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int64_t));
+}
+
+template <size_t kCount>
+ffi::Array<ffi::String> Names(const char* const (&names)[kCount]) {
+  return ffi::Array<ffi::String>(std::begin(names), std::end(names));
+}
+
 }  // namespace
 
 ffi::Map<ffi::String, ffi::Any> ProfileOf(const std::string& name, const sim::Timing& timing) {
@@ -58,6 +69,30 @@ ffi::Map<ffi::String, ffi::Any> ProfileOf(const std::string& name, const sim::Ti
   return {{"name", ffi::String(name)}, {"cycles", timing.cycles},  {"layer_end", ends},
           {"events", events},          {"units", UnitsOf(timing)}, {"busy", busy},
           {"stalls", StallsOf(timing)}};
+}
+
+ffi::Map<ffi::String, ffi::Any> TraceOf(const sim::Trace& trace) {
+  std::vector<int64_t> times, path, bins;
+  for (const sim::InstructionTimes& t : trace.times) {
+    times.insert(times.end(), {t.queued, t.taken, t.start, t.transfer, t.end, t.complete});
+  }
+  for (const sim::PathStep& s : trace.path) {
+    path.insert(path.end(),
+                {static_cast<int64_t>(s.instruction), static_cast<int64_t>(s.step), s.begin, s.end});
+  }
+  for (const sim::EventCounts& counts : trace.bins) bins.insert(bins.end(), counts.begin(), counts.end());
+  return {{"cycles", trace.cycles},
+          {"bin_cycles", trace.bin_cycles},
+          {"times", BytesOf(times)},
+          {"path", BytesOf(path)},
+          {"bins", BytesOf(bins)}};
+}
+
+ffi::Map<ffi::String, ffi::Array<ffi::String>> TimingNames() {
+  return {{"units", Names(sim::kUnitNames)},
+          {"stalls", Names(sim::kStallNames)},
+          {"causes", Names(sim::kCauseNames)},
+          {"steps", Names(sim::kStepNames)}};
 }
 
 }  // namespace tvm_vsq::runtime

@@ -65,7 +65,8 @@ TVM_FFI_STATIC_INIT_BLOCK() {
   tvm::ffi::reflection::GlobalDef()
       .def("ffi.Module.load_from_bytes.vsq_accel", LoadFromBytes)
       .def("tvm_vsq.create_module", CreateModule)
-      .def("tvm_vsq.simulate_timing", SimulateTiming);
+      .def("tvm_vsq.simulate_timing", SimulateTiming)
+      .def("tvm_vsq.timing_names", TimingNames);
 }
 
 }  // namespace tvm_vsq::runtime

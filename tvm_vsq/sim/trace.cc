@@ -1,0 +1,47 @@
+#include "tvm_vsq/sim/trace.h"
+
+#include <algorithm>
+
+namespace tvm_vsq::sim {
+namespace {
+
+// Of `count` events in [begin, end), those before `now`; monotonic, so that differences add up.
+int64_t Before(int64_t count, int64_t begin, int64_t end, int64_t now) {
+  if (now >= end) return count;
+  const double share = static_cast<double>(now - begin) / static_cast<double>(end - begin);
+  return static_cast<int64_t>(static_cast<double>(count) * share);
+}
+
+void Spread(const EventCounts& counts, int64_t begin, int64_t end, Trace* trace) {
+  end = std::max(end, begin + 1);
+  EventCounts done{};
+  for (int64_t bin = begin / trace->bin_cycles; done != counts; ++bin) {
+    const int64_t edge = (bin + 1) * trace->bin_cycles;
+    for (size_t event = 0; event < counts.size(); ++event) {
+      const int64_t until = Before(counts[event], begin, end, edge);
+      trace->bins[static_cast<size_t>(bin)][event] += until - done[event];
+      done[event] = until;
+    }
+  }
+}
+
+}  // namespace
+
+Trace TraceProgram(const Params& params, const Program& program, int64_t max_bins) {
+  Trace trace;
+  trace.cycles = SimulateTiming(params, program, &trace.times).cycles;
+  trace.path = CriticalPath(params, program, trace.times);
+  trace.bin_cycles = trace.cycles / max_bins + 1;
+  trace.bins.resize(static_cast<size_t>(trace.cycles / trace.bin_cycles + 1));
+  const CostModel cost(params);
+  for (size_t i = 0; i < program.instructions.size(); ++i) {
+    const Instruction& instruction = program.instructions[i];
+    const auto* dma = std::get_if<Dma>(&instruction.body);
+    EventCounts counts{};
+    cost.AddEvents(instruction, dma == nullptr ? 0 : cost.CostOf(*dma).bursts, &counts);
+    Spread(counts, trace.times[i].transfer, trace.times[i].end, &trace);
+  }
+  return trace;
+}
+
+}  // namespace tvm_vsq::sim
