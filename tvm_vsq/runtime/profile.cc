@@ -1,7 +1,5 @@
 #include "tvm_vsq/runtime/profile.h"
 
-#include <algorithm>
-#include <iterator>
 #include <vector>
 
 namespace tvm_vsq::runtime {
@@ -51,7 +49,9 @@ ffi::Bytes BytesOf(const std::vector<int64_t>& values) {
 
 template <size_t kCount>
 ffi::Array<ffi::String> Names(const char* const (&names)[kCount]) {
-  return ffi::Array<ffi::String>(std::begin(names), std::end(names));
+  ffi::Array<ffi::String> array;
+  for (const char* name : names) array.push_back(ffi::String(name));
+  return array;
 }
 
 }  // namespace

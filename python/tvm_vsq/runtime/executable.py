@@ -19,6 +19,7 @@ from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, like_inputs
 from tvm_vsq.runtime.metadata import Metadata
 from tvm_vsq.runtime.profile import Profile, build_profile
+from tvm_vsq.runtime.timeline import ProgramTrace
 
 MODULE_KIND = "vsq_accel"
 
@@ -74,7 +75,13 @@ class Executable:
             outputs = like_inputs(self._run(self._vm, args), args)
             runs = self._accelerator["get_profile"]()
         technology = load_technology(self.hardware.technology)
-        return build_profile(runs, self.metadata.layers, self.hardware, technology, outputs)
+        order = [str(run["name"]) for run in runs]
+
+        def traces(max_bins: int) -> list[ProgramTrace]:
+            programs = {str(program["name"]): program for program in self._accelerator["get_programs"]()}
+            return [ProgramTrace.read(self._accelerator, programs[name], max_bins) for name in order]
+
+        return build_profile(runs, self.metadata.layers, self.hardware, technology, outputs, traces)
 
     def reference(self, *args: Any) -> Any:
         """Run the same fused integer module on the CPU through TVM; equals `__call__` bit for bit.

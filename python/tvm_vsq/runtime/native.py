@@ -76,7 +76,7 @@ def create_module(
 def simulate_timing(
     params: Mapping[str, int], instructions: bytes, layer_ids: bytes, num_layers: int
 ) -> dict[str, Any]:
-    """Time a program without data; the keys are those of a row of `get_profile` (docs/simulator.md, section 6).
+    """Time a program without data; keys as in a row of `get_profile` (docs/simulator.md, section 6).
 
     `layer_ids` holds a uint32 (little-endian) below `num_layers` for each instruction.
     Raises ProgramError as `create_module` does.
@@ -85,3 +85,15 @@ def simulate_timing(
     with translated_errors():
         simulate = tvm_ffi.get_global_func("tvm_vsq.simulate_timing")
         return dict(simulate(dict(params), instructions, layer_ids, num_layers))
+
+
+@lru_cache(maxsize=1)
+def timing_names() -> Mapping[str, tuple[str, ...]]:
+    """Names of what timings hold as numbers.
+
+    These are `units`, `stalls` (what a unit waits for), `causes` (what goes on meanwhile) and `steps` (of a critical
+    path).
+    """
+    library()
+    names = tvm_ffi.get_global_func("tvm_vsq.timing_names")()
+    return {str(kind): tuple(str(name) for name in group) for kind, group in names.items()}

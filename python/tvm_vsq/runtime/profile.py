@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tvm_vsq.errors import InputError
 from tvm_vsq.hardware import HardwareConfig, Technology, layer_energy
 from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.runtime.bottlenecks import Bottleneck, Bottlenecks, Roofline, Stall, compute_shares, stalls_of
 from tvm_vsq.runtime.metadata import LayerInfo
+from tvm_vsq.runtime.timeline import ProgramTrace, write_trace
 
 ENGINES = ("fetch", "load", "compute", "store")
 
@@ -25,7 +28,8 @@ class LayerProfile:
     `macs` are useful multiply-accumulates; `padded_macs` what the array did, with channels padded to whole
     vectors
     and blocks. `utilization` is macs / (cycles * multipliers). `energy_pj` sums `energy`, which is by kind
-    of event.
+    of event. `busy` are cycles of work of each unit, `stalls` the cycles that it did not work, each with its
+    cause; both count for the layer of the instruction in hand, or else of the unit's next one.
     """
 
     name: str
@@ -40,6 +44,9 @@ class LayerProfile:
     dram_bytes: int
     instructions: int
     tuned: bool
+    roofline: Roofline
+    busy: dict[str, int]
+    stalls: tuple[Stall, ...]
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,9 @@ class Profile:
     clock_mhz: int
     outputs: Any
     layers: tuple[LayerProfile, ...]
-    engine_busy: dict[str, int]
-    engine_stalled: dict[str, int]
-    macs_per_cycle: int
+    hardware: HardwareConfig
+    technology: Technology
+    _traces: Callable[[int], list[ProgramTrace]] = field(repr=False, compare=False)
 
     @property
     def cycles(self) -> int:
@@ -76,9 +83,28 @@ class Profile:
         return sum(layer.macs for layer in self.layers)
 
     @property
+    def engine_busy(self) -> dict[str, int]:
+        """Cycles of work of fetch, load, compute and store."""
+        return {unit: sum(layer.busy[unit] for layer in self.layers) for unit in ENGINES}
+
+    @property
+    def engine_stalled(self) -> dict[str, int]:
+        """Cycles in which fetch, load, compute and store had an instruction in hand and could not work."""
+        without = ("instruction", "finished")
+        return {
+            unit: sum(
+                stall.cycles
+                for layer in self.layers
+                for stall in layer.stalls
+                if stall.unit == unit and stall.waits_for not in without
+            )
+            for unit in ENGINES
+        }
+
+    @property
     def utilization(self) -> float:
         """Useful multiply-accumulates over what the array could have done in these cycles."""
-        return self.macs / (self.cycles * self.macs_per_cycle) if self.cycles else 0.0
+        return self.macs / (self.cycles * self.hardware.macs_per_cycle) if self.cycles else 0.0
 
     @property
     def milliseconds(self) -> float:
@@ -104,6 +130,31 @@ class Profile:
     def to_json(self) -> str:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
+
+    def why(self) -> Bottlenecks:
+        """Why each layer takes its cycles: stalls by cause, roofline, share of the critical path. Prints as a
+        table.
+        """
+        paths = [t.critical_cycles(layer) for t in self._traces(1) for layer in range(len(t.layer_names))]
+        rows = []
+        for layer, critical in zip(self.layers, paths, strict=True):
+            busy, waits = compute_shares(layer.busy, layer.stalls)
+            rows.append(Bottleneck(layer.name, layer.cycles, layer.roofline, busy, waits, critical))
+        return Bottlenecks(rows)
+
+    def to_trace(self, path: str | Path, *, max_slices: int = 100_000, max_bins: int = 2_000) -> None:
+        """Write a timeline (Chrome trace JSON) that ui.perfetto.dev opens.
+
+        Tracks are load, compute, store and the critical path, with instructions named after their layer;
+        counters are DRAM bandwidth, power and scratchpad occupancy. Programs follow each other without the CPU's
+        time. A longer program is aggregated: at most about `max_slices` slices in all and `max_bins` values of a
+        counter for each program, so that the file stays below some tens of megabytes.
+        """
+        if max_slices < 1 or not 1 <= max_bins <= 1_000_000:
+            raise InputError(
+                f"max_slices={max_slices}, max_bins={max_bins}: give 1 or more, at most 1000000 bins"
+            )
+        write_trace(self._traces(max_bins), self.hardware, self.technology, path, max_slices)
 
     def to_html(self, path: str | Path) -> None:
         """Write the table of `print(profile)` as a page."""
@@ -158,39 +209,45 @@ def build_profile(
     hardware: HardwareConfig,
     technology: Technology,
     outputs: Any,
+    traces: Callable[[int], list[ProgramTrace]],
 ) -> Profile:
-    """Join the simulator's counters (`get_profile`) with the artifact's layers."""
-    busy = dict.fromkeys(ENGINES, 0)
-    stalled = dict.fromkeys(ENGINES, 0)
+    """Join the simulator's counters (`get_profile`) with the artifact's layers.
+
+    `traces` makes the time axes of the runs, with at most so many bins each.
+    """
     rows = []
     for run in runs:
         infos = [layer for layer in layers if layer.program == str(run["name"])]
-        for engine, (busy_cycles, stall_cycles) in zip(ENGINES, run["units"], strict=True):
-            busy[engine] += int(busy_cycles)
-            stalled[engine] += int(stall_cycles)
         previous = 0
-        for info, end, counts in zip(infos, run["layer_end"], run["events"], strict=True):
-            events = {name: int(count) for name, count in zip(EVENTS, counts, strict=True)}
+        for number, (info, end) in enumerate(zip(infos, run["layer_end"], strict=True)):
             # Engines overlap layers: one that ends before its predecessor took no time of its own.
             cycles = max(0, int(end) - previous)
             previous = max(previous, int(end))
-            rows.append(_layer_profile(info, cycles, events, hardware, technology))
+            rows.append(_layer_profile(info, run, number, cycles, hardware, technology))
     return Profile(
         hardware.name,
         hardware.notation,
         hardware.clock_mhz,
         outputs,
         tuple(rows),
-        busy,
-        stalled,
-        hardware.macs_per_cycle,
+        hardware,
+        technology,
+        traces,
     )
 
 
 def _layer_profile(
-    info: LayerInfo, cycles: int, events: dict[str, int], hardware: HardwareConfig, technology: Technology
+    info: LayerInfo,
+    run: Mapping[str, Any],
+    number: int,
+    cycles: int,
+    hardware: HardwareConfig,
+    technology: Technology,
 ) -> LayerProfile:
+    events = {name: int(count) for name, count in zip(EVENTS, run["events"][number], strict=True)}
     energy = layer_energy(events, hardware, technology)
+    peak = hardware.macs_per_cycle
+    dram_bytes = events["dram_read_bytes"] + events["dram_write_bytes"]
     return LayerProfile(
         name=info.name,
         op=info.op,
@@ -198,10 +255,13 @@ def _layer_profile(
         macs=info.macs,
         padded_macs=events["macs"],
         cycles=cycles,
-        utilization=info.macs / (cycles * hardware.macs_per_cycle) if cycles else 0.0,
+        utilization=info.macs / (cycles * peak) if cycles else 0.0,
         energy_pj=sum(energy.values()),
         energy=energy,
-        dram_bytes=events["dram_read_bytes"] + events["dram_write_bytes"],
+        dram_bytes=dram_bytes,
         instructions=events["instructions"],
         tuned=info.tuned,
+        roofline=Roofline.of(info.macs, dram_bytes, cycles, peak, hardware.dram.bytes_per_cycle),
+        busy={unit: int(count) for unit, count in zip(ENGINES, run["busy"][number], strict=True)},
+        stalls=stalls_of(run, number),
     )

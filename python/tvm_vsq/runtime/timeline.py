@@ -1,0 +1,177 @@
+"""The time axis of an inference, and its form as a Chrome trace, which ui.perfetto.dev opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.hardware import HardwareConfig, Technology, event_energy_pj
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.isa import INSTRUCTIONS
+from tvm_vsq.runtime import native
+
+_TIMES = ("queued", "taken", "start", "transfer", "end", "complete")
+_ENGINES = ("load", "compute", "store")
+
+
+@dataclass(frozen=True)
+class ProgramTrace:
+    """One run of one program.
+
+    `times` int64 [instruction, 6] (queued, taken, start, transfer, end, complete; cycles), `path` int64
+    [step, 4] (instruction, step, begin, end), `bins` int64 [bin, event] with the events of `bin_cycles` cycles
+    each, `opcodes` and `layers` int64 [instruction].
+    """
+
+    cycles: int
+    times: npt.NDArray[np.int64]
+    path: npt.NDArray[np.int64]
+    bin_cycles: int
+    bins: npt.NDArray[np.int64]
+    opcodes: npt.NDArray[np.int64]
+    layers: npt.NDArray[np.int64]
+    layer_names: tuple[str, ...]
+
+    @staticmethod
+    def read(accelerator: Any, program: Any, max_bins: int) -> ProgramTrace:
+        """Trace a program (a row of `get_programs`) of a module."""
+        raw = accelerator["get_trace"](program["name"], max_bins)
+
+        def array(key: str, columns: int) -> npt.NDArray[np.int64]:
+            return np.frombuffer(bytes(raw[key]), np.int64).reshape(-1, columns)
+
+        words = np.frombuffer(bytes(program["instructions"]), np.uint8).reshape(-1, 16)
+        return ProgramTrace(
+            int(raw["cycles"]),
+            array("times", len(_TIMES)),
+            array("path", 4),
+            int(raw["bin_cycles"]),
+            array("bins", len(EVENTS)),
+            (words[:, 0] & 7).astype(np.int64),  # the opcode: docs/isa.md
+            np.array([int(layer) for layer in program["layers"]], np.int64),
+            tuple(str(name) for name in program["layer_names"]),
+        )
+
+    def critical_cycles(self, layer: int) -> dict[str, int]:
+        """Cycles that the layer has on the critical path, by kind of step."""
+        steps = native.timing_names()["steps"]
+        own = self.path[self.layers[self.path[:, 0]] == layer]
+        sums = {
+            name: int((own[own[:, 1] == n, 3] - own[own[:, 1] == n, 2]).sum()) for n, name in enumerate(steps)
+        }
+        return {name: cycles for name, cycles in sums.items() if cycles}
+
+
+def write_trace(
+    traces: Sequence[ProgramTrace],
+    hardware: HardwareConfig,
+    technology: Technology,
+    path: str | Path,
+    max_slices: int,
+) -> None:
+    """Write all programs, one after the other, as Chrome trace events (JSON).
+
+    Tracks are the engines and the critical path; counters are DRAM bandwidth and power. Neighbouring
+    instructions of a layer share a slice where there are more than `max_slices` instructions.
+    """
+    total = sum(len(trace.times) for trace in traces)
+    merge = max(1, -(-total // max_slices))
+    events: list[dict[str, Any]] = [
+        {
+            "ph": "M",
+            "pid": 0,
+            "name": "process_name",
+            "args": {"name": f"{hardware.name} {hardware.notation}"},
+        }
+    ]
+    for track, name in enumerate((*_ENGINES, "critical path")):
+        events.append({"ph": "M", "pid": 0, "tid": track, "name": "thread_name", "args": {"name": name}})
+    offset = 0
+    for trace in traces:
+        events += _shifted(_slices(trace, merge), offset, hardware.clock_mhz)
+        events += _shifted(_path_slices(trace, merge), offset, hardware.clock_mhz)
+        events += _shifted(_counters(trace, hardware, technology), offset, hardware.clock_mhz)
+        offset += trace.cycles
+    with Path(path).open("w", encoding="utf-8") as stream:
+        json.dump({"displayTimeUnit": "ns", "traceEvents": events}, stream, separators=(",", ":"))
+
+
+def _shifted(events: Iterator[dict[str, Any]], offset: int, clock_mhz: int) -> Iterator[dict[str, Any]]:
+    """From cycles of a program to microseconds of the inference."""
+    for event in events:
+        event["ts"] = (event["ts"] + offset) / clock_mhz
+        if "dur" in event:
+            event["dur"] = event["dur"] / clock_mhz
+        yield event
+
+
+def _runs(keys: npt.NDArray[np.int64], merge: int) -> list[tuple[int, int]]:
+    """Neighbours with the same key, cut into at most `merge` each: (first, end) of every run."""
+    if not len(keys):
+        return []
+    edges = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]
+    return [(at, min(at + merge, end)) for first, end in pairwise(edges) for at in range(first, end, merge)]
+
+
+def _slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
+    names = {spec.opcode: spec.name for spec in INSTRUCTIONS}
+    tracks = {spec.opcode: _ENGINES.index(spec.engine) for spec in INSTRUCTIONS}
+    engines = np.array([tracks[int(opcode)] for opcode in trace.opcodes])
+    for track in range(len(_ENGINES)):
+        own = np.flatnonzero(engines == track)
+        for first, end in _runs(trace.layers[own] * 8 + trace.opcodes[own], merge):
+            index, last = int(own[first]), int(own[end - 1])
+            begin, until = int(trace.times[index, 2]), int(trace.times[last, 4])
+            name = f"{trace.layer_names[trace.layers[index]]}: {names[int(trace.opcodes[index])]}"
+            args: dict[str, Any] = {"instruction": index, "waited": begin - int(trace.times[index, 1])}
+            if end - first > 1:
+                name += f" x {end - first}"
+                args = {"instructions": [index, last]}
+            yield {
+                "ph": "X",
+                "pid": 0,
+                "tid": track,
+                "name": name,
+                "ts": begin,
+                "dur": until - begin,
+                "args": args,
+            }
+
+
+def _path_slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
+    steps = native.timing_names()["steps"]
+    layers = trace.layers[trace.path[:, 0]]
+    for first, end in _runs(layers * 8 + trace.path[:, 1], merge):
+        index, step, begin, _ = (int(value) for value in trace.path[first])
+        until = int(trace.path[end - 1, 3])
+        name = f"{trace.layer_names[layers[first]]}: {steps[step]}"
+        args = {"instruction": index}
+        yield {"ph": "X", "pid": 0, "tid": 3, "name": name, "ts": begin, "dur": until - begin, "args": args}
+
+
+def _counters(
+    trace: ProgramTrace, hardware: HardwareConfig, technology: Technology
+) -> Iterator[dict[str, Any]]:
+    costs = event_energy_pj(hardware, technology)
+    picojoules = trace.bins @ np.array([costs[event] for event in EVENTS])
+    moved = trace.bins[:, EVENTS.index("dram_read_bytes")] + trace.bins[:, EVENTS.index("dram_write_bytes")]
+    for bin_index, (energy, dram) in enumerate(zip(picojoules, moved, strict=True)):
+        at = bin_index * trace.bin_cycles
+        cycles = min(trace.bin_cycles, trace.cycles - at)
+        if cycles <= 0:
+            break
+        # pJ per cycle times MHz is microwatt.
+        values = {
+            "DRAM bandwidth, bytes/cycle": float(dram) / cycles,
+            "power, mW": float(energy) / cycles * hardware.clock_mhz / 1e3,
+        }
+        for name, value in values.items():
+            yield {"ph": "C", "pid": 0, "name": name, "ts": at, "args": {"value": round(value, 4)}}
+    yield {"ph": "C", "pid": 0, "name": "power, mW", "ts": trace.cycles, "args": {"value": 0.0}}
