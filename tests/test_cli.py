@@ -98,6 +98,13 @@ def test_profile_prints_a_table_or_json_and_writes_a_page(run, files, tmp_path):
     assert page.is_file()
     table = run("profile", files / "model.so")
     assert table.code == 0
+    assert "critical path" not in table.out
+    timeline = tmp_path / "t.json"
+    why = run("profile", files / "model.so", "--why", "--trace", timeline)
+    assert "critical path" in why.out
+    assert json.loads(timeline.read_text())["traceEvents"]
+    rows = json.loads(run("profile", files / "model.so", "--why", "--json").out)["why"]
+    assert [row["layer"] for row in rows] == [layer.name for layer in expected.layers]
     assert f"{expected.cycles:,}" in table.out  # cycles do not depend on the input
 
 

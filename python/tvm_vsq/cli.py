@@ -122,6 +122,12 @@ def profile(
         typer.Option("--input", help="One sample: .npy, or .npz with one array an input. Default: zeros."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the table as a page.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Also write a timeline (JSON) for ui.perfetto.dev.")
+    ] = None,
+    why: Annotated[
+        bool, typer.Option(help="Also print what each layer waits for, its roofline and critical path.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
@@ -132,7 +138,13 @@ def profile(
     result = exe.profile(*(zeros if input_file is None else _read_arrays(input_file)))
     if html is not None:
         result.to_html(html)
-    _print(result.to_dict(), str(result), as_json)
+    if trace is not None:
+        result.to_trace(trace)
+    data, text = result.to_dict(), str(result)
+    if why:
+        bottlenecks = result.why()
+        data["why"], text = bottlenecks.to_list(), f"{text}\n{bottlenecks}"
+    _print(data, text, as_json)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tvm_vsq.runtime import native
@@ -24,8 +24,8 @@ class Stall:
 class Roofline:
     """A layer under the roofs of its accelerator (Williams et al., CACM 2009).
 
-    `intensity` is useful MACs per DRAM byte, `attainable` the MACs per cycle that array and DRAM bandwidth allow
-    at this intensity, `attained` those that were done.
+    `intensity` is useful MACs per DRAM byte, `attainable` the MACs per cycle that array and DRAM bandwidth
+    allow at this intensity, `attained` those that were done.
     """
 
     intensity: float
@@ -74,6 +74,10 @@ class Bottlenecks(tuple[Bottleneck, ...]):
         console = Console(width=150, file=io.StringIO())
         console.print(self._table())
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """The rows as plain data."""
+        return [asdict(row) for row in self]
 
     def _table(self) -> Any:
         from rich.table import Table

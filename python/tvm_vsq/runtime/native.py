@@ -91,8 +91,8 @@ def simulate_timing(
 def timing_names() -> Mapping[str, tuple[str, ...]]:
     """Names of what timings hold as numbers.
 
-    These are `units`, `stalls` (what a unit waits for), `causes` (what goes on meanwhile) and `steps` (of a critical
-    path).
+    These are `units`, `stalls` (what a unit waits for), `causes` (what goes on meanwhile) and `steps` (of a
+    critical path).
     """
     library()
     names = tvm_ffi.get_global_func("tvm_vsq.timing_names")()

@@ -146,9 +146,11 @@ class Profile:
         """Write a timeline (Chrome trace JSON) that ui.perfetto.dev opens.
 
         Tracks are load, compute, store and the critical path, with instructions named after their layer;
-        counters are DRAM bandwidth, power and scratchpad occupancy. Programs follow each other without the CPU's
-        time. A longer program is aggregated: at most about `max_slices` slices in all and `max_bins` values of a
-        counter for each program, so that the file stays below some tens of megabytes.
+        counters are DRAM bandwidth, power and scratchpad occupancy. Programs follow each other without the
+        CPU's time. A longer program is aggregated: at most about `max_slices` slices in all and `max_bins`
+        values of a counter for each program, so that the file stays below some tens of megabytes.
+
+        Raises InputError if a limit is out of range.
         """
         if max_slices < 1 or not 1 <= max_bins <= 1_000_000:
             raise InputError(

@@ -26,8 +26,8 @@ class ProgramTrace:
     """One run of one program.
 
     `times` int64 [instruction, 6] (queued, taken, start, transfer, end, complete; cycles), `path` int64
-    [step, 4] (instruction, step, begin, end), `bins` int64 [bin, event] with the events of `bin_cycles` cycles
-    each, `opcodes` and `layers` int64 [instruction].
+    [step, 4] (instruction, step, begin, end), `bins` int64 [bin, event] with the events of `bin_cycles`
+    cycles each, `opcodes` and `layers` int64 [instruction].
     """
 
     cycles: int
@@ -112,11 +112,11 @@ def _shifted(events: Iterator[dict[str, Any]], offset: int, clock_mhz: int) -> I
         yield event
 
 
-def _runs(keys: npt.NDArray[np.int64], merge: int) -> list[tuple[int, int]]:
-    """Neighbours with the same key, cut into at most `merge` each: (first, end) of every run."""
-    if not len(keys):
+def _runs(layers: npt.NDArray[np.int64], merge: int) -> list[tuple[int, int]]:
+    """(first, end) of neighbours that share a slice: at most `merge`, all of one layer."""
+    if not len(layers):
         return []
-    edges = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]
+    edges = [0, *(np.flatnonzero(np.diff(layers)) + 1).tolist(), len(layers)]
     return [(at, min(at + merge, end)) for first, end in pairwise(edges) for at in range(first, end, merge)]
 
 
@@ -126,14 +126,16 @@ def _slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
     engines = np.array([tracks[int(opcode)] for opcode in trace.opcodes])
     for track in range(len(_ENGINES)):
         own = np.flatnonzero(engines == track)
-        for first, end in _runs(trace.layers[own] * 8 + trace.opcodes[own], merge):
+        for first, end in _runs(trace.layers[own], merge):
             index, last = int(own[first]), int(own[end - 1])
             begin, until = int(trace.times[index, 2]), int(trace.times[last, 4])
-            name = f"{trace.layer_names[trace.layers[index]]}: {names[int(trace.opcodes[index])]}"
-            args: dict[str, Any] = {"instruction": index, "waited": begin - int(trace.times[index, 1])}
-            if end - first > 1:
-                name += f" x {end - first}"
-                args = {"instructions": [index, last]}
+            name = f"{trace.layer_names[trace.layers[index]]}: "
+            if end - first == 1:
+                name += names[int(trace.opcodes[index])]
+                args: dict[str, Any] = {"instruction": index, "waited": begin - int(trace.times[index, 1])}
+            else:
+                name += f"{end - first} instructions"
+                args = {"first": index, "last": last}
             yield {
                 "ph": "X",
                 "pid": 0,
@@ -148,10 +150,11 @@ def _slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
 def _path_slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
     steps = native.timing_names()["steps"]
     layers = trace.layers[trace.path[:, 0]]
-    for first, end in _runs(layers * 8 + trace.path[:, 1], merge):
+    for first, end in _runs(layers, merge):
         index, step, begin, _ = (int(value) for value in trace.path[first])
         until = int(trace.path[end - 1, 3])
-        name = f"{trace.layer_names[layers[first]]}: {steps[step]}"
+        what = steps[step] if end - first == 1 else f"{end - first} steps"
+        name = f"{trace.layer_names[layers[first]]}: {what}"
         args = {"instruction": index}
         yield {"ph": "X", "pid": 0, "tid": 3, "name": name, "ts": begin, "dur": until - begin, "args": args}
 

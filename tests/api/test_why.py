@@ -1,0 +1,109 @@
+"""Why a profile is what it is: stalls, roofline, critical path, timeline."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import tvm_vsq
+from tvm_vsq.errors import InputError
+from tvm_vsq.runtime.profile import ENGINES
+
+CASES = [("ResNet", "vsq-accel"), ("ClippedNet", "vsq-accel-w4a8"), ("Mlp", "vsq-accel-int8")]
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def profile(request, networks):
+    name, target = request.param
+    network = getattr(networks, name)
+    model, x = networks.build(network)
+    samples = networks.samples(network)
+    return tvm_vsq.compile(model, target, example_inputs=(x,), calibration=samples).profile(x)
+
+
+def test_every_cycle_of_every_unit_is_work_or_has_a_cause(profile):
+    for unit in ENGINES:
+        waited = sum(s.cycles for layer in profile.layers for s in layer.stalls if s.unit == unit)
+        assert profile.engine_busy[unit] + waited == profile.cycles
+        assert profile.engine_stalled[unit] <= waited
+
+
+def test_the_critical_path_is_the_time_from_beginning_to_end(profile):
+    assert sum(cycles for row in profile.why() for cycles in row.critical.values()) == profile.cycles
+    for trace in profile._traces(1):
+        assert trace.path[0, 2] == 0
+        assert trace.path[-1, 3] == trace.cycles
+        assert all(before[3] == after[2] for before, after in pairwise(trace.path))
+
+
+def test_rooflines_follow_from_the_layer(profile):
+    hardware = profile.hardware
+    for layer, row in zip(profile.layers, profile.why(), strict=True):
+        roof = row.roofline
+        assert roof.intensity == pytest.approx(layer.macs / layer.dram_bytes)
+        dram = roof.intensity * hardware.dram.bytes_per_cycle
+        assert roof.attainable == pytest.approx(min(hardware.macs_per_cycle, dram))
+        assert roof.bound == ("DRAM" if dram < hardware.macs_per_cycle else "compute")
+        assert row.compute_busy + sum(row.compute_stalls.values()) == pytest.approx(1)
+        assert layer.name in str(profile.why())
+
+
+def read(path):
+    events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
+    return [e for e in events if e["ph"] == "X"], [e for e in events if e["ph"] == "C"]
+
+
+def test_a_timeline_shows_every_instruction_once_and_none_at_the_same_time_as_another(profile, tmp_path):
+    profile.to_trace(tmp_path / "t.json")
+    slices, _ = read(tmp_path / "t.json")
+    engines = [e for e in slices if e["tid"] < 3]
+    assert len(engines) == sum(layer.instructions for layer in profile.layers)
+    names = {layer.name for layer in profile.layers}
+    for track in range(4):
+        own = sorted((e for e in slices if e["tid"] == track), key=lambda e: e["ts"])
+        assert own
+        assert {e["name"].rsplit(": ", 1)[0] for e in own} <= names
+        assert all(a["ts"] + a["dur"] <= b["ts"] + 1e-6 for a, b in pairwise(own))
+    end = max(e["ts"] + e["dur"] for e in slices)
+    assert end == pytest.approx(profile.cycles / profile.clock_mhz)
+
+
+def test_counters_add_up_to_the_totals(profile, tmp_path):
+    profile.to_trace(tmp_path / "t.json", max_bins=50)
+    _, counters = read(tmp_path / "t.json")
+    sums = {}
+    for name in {e["name"] for e in counters}:
+        rows = sorted((e["ts"], e["args"]["value"]) for e in counters if e["name"] == name)
+        ends = [ts for ts, _ in rows[1:]] + [profile.cycles / profile.clock_mhz]
+        sums[name] = sum(value * (end - ts) for (ts, value), end in zip(rows, ends, strict=True))
+    moved = sums["DRAM bandwidth, bytes/cycle"] * profile.clock_mhz
+    assert moved == pytest.approx(profile.dram_bytes, rel=1e-3)
+    assert sums["power, mW"] * 1e3 == pytest.approx(profile.energy_pj, rel=1e-3)  # mW us = nJ
+
+
+def test_a_long_program_is_aggregated(profile, tmp_path):
+    profile.to_trace(tmp_path / "all.json")
+    profile.to_trace(tmp_path / "few.json", max_slices=5, max_bins=4)
+    every, _ = read(tmp_path / "all.json")
+    few, counters = read(tmp_path / "few.json")
+    assert len(few) < len(every) / 3
+    programs = len({layer.name for layer in profile.layers})
+    assert len(counters) <= 10 * 6 * programs
+    for track in range(3):
+        first = [min(e["ts"] for e in slices if e["tid"] == track) for slices in (every, few)]
+        assert first[0] == first[1]
+
+
+def test_the_limits_of_a_timeline_are_checked(profile, tmp_path):
+    for limits in ({"max_slices": 0}, {"max_bins": 0}, {"max_bins": 10**7}):
+        with pytest.raises(InputError, match=f"{next(iter(limits))}="):
+            profile.to_trace(tmp_path / "t.json", **limits)
+
+
+def test_stalls_are_part_of_the_json(profile):
+    layers = json.loads(profile.to_json())["layers"]
+    assert layers[0]["stalls"][0].keys() == {"unit", "waits_for", "cause", "cycles"}
+    assert np.isfinite(layers[0]["roofline"]["intensity"])
