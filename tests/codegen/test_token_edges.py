@@ -156,6 +156,19 @@ def without(insns: list[Insn], *bits: tuple[int, str]) -> list[Insn]:
     return changed
 
 
+def moved(machine, insns: list[Insn], index: int, bit: str, step: int) -> list[Insn] | None:
+    """With a token bit on the next or previous instruction of the same engine, if it is free there."""
+    engine = machine.ENGINE[insns[index].name]
+    own = [i for i, insn in enumerate(insns) if machine.ENGINE[insn.name] == engine]
+    place = own.index(index) + step
+    if not 0 <= place < len(own) or bit in insns[own[place]].tokens:
+        return None
+    changed = without(insns, (index, bit))
+    target = changed[own[place]]
+    changed[own[place]] = replace(target, tokens=target.tokens | {bit})
+    return changed
+
+
 def refusal(network, program, insns: list[Insn]) -> str | None:
     """What the simulator says against the program with these instructions, or None."""
     changed = replace(program, instructions=encode_all(insns, network.hw)).to_native()
@@ -193,6 +206,40 @@ def test_all_that_conflicts_is_ordered_and_the_simulator_notices_what_is_not(mac
         assert message is None or "layer 'layer" in message
         needed += bool(races)
     assert needed >= 0.8 * len(edges), (needed, len(edges))
+
+
+@pytest.mark.parametrize("name", ["double buffered", "queues of one token", "uneven kernel"])
+def test_the_simulator_notices_every_moved_token_that_lets_a_conflict_through(machine, programs, name):
+    """Each end of each edge, one instruction earlier and later. Only what no timing can harm may pass."""
+    network, program = programs(name)
+    device = machine.Machine(program, network.hw)
+    insns, pairs = device.insns, must_be_ordered(machine, device)
+    harmful = harmless = blocked = 0
+    for producer, consumer, push, pop in edges_of(machine, insns):
+        for index, bit, step in (
+            (producer, push, 1),
+            (producer, push, -1),
+            (consumer, pop, 1),
+            (consumer, pop, -1),
+        ):
+            changed = moved(machine, insns, index, bit, step)
+            if changed is None:
+                continue
+            message = refusal(network, program, changed)
+            if any(later <= earlier for earlier, later, *_ in edges_of(machine, changed)):
+                assert message is not None  # a pop before its push
+                blocked += 1
+            elif unordered(machine, changed, pairs):
+                assert message is not None, (index, bit, step)
+                harmful += 1
+            elif message is not None:
+                assert "deadlock" in message, (index, bit, step, message)  # too many tokens for the queue
+                blocked += 1
+            else:
+                harmless += 1
+    assert harmful > 0
+    assert harmless > 0
+    assert blocked > 0
 
 
 def test_a_push_without_pop_and_a_pop_without_push_are_noticed(machine, programs):
