@@ -5,6 +5,7 @@
 namespace tvm_vsq::sim {
 
 void Machinery::Count(TokenQueues queues, int change) {
+  signal = signal || queues != 0;
   for (int queue = 0; queue < kTokenQueueCount; ++queue) {
     if ((queues & Bit(queue)) == 0) continue;
     int64_t& count = tokens[static_cast<size_t>(queue)];
@@ -22,7 +23,7 @@ TimedEngine::TimedEngine(Machinery* machine, Engine id) : machine_(*machine), id
   }
 }
 
-bool TimedEngine::Step(int64_t now) {
+bool TimedEngine::Advance(int64_t now) {
   bool changed = Complete(now);
   if (phase_ == Phase::kTransfer && machine_.channel.Done(port(), now)) {
     EndTransfer(now);
@@ -59,6 +60,7 @@ bool TimedEngine::Complete(int64_t now) {
 bool TimedEngine::Take(int64_t now) {
   if (phase_ != Phase::kIdle || queued_ == taken_ || FullQueue(now) >= 0) return false;
   current_ = instructions_[taken_++];
+  pops_ = PopsOf(Current());
   if (machine_.times != nullptr) (*machine_.times)[current_].taken = now;
   phase_ = Phase::kWaitTokens;
   return true;
@@ -66,7 +68,7 @@ bool TimedEngine::Take(int64_t now) {
 
 bool TimedEngine::TakeTokens() {
   if (MissingToken() >= 0) return false;
-  machine_.Count(PopsOf(Current()), -1);
+  machine_.Count(pops_, -1);
   return true;
 }
 
@@ -132,21 +134,6 @@ void TimedEngine::Finish(int64_t now) {
   const int64_t latency = id_ == Engine::kCompute ? 0 : machine_.params.dram_latency_cycles;
   completions_.push_back({now + latency, current_});
   Complete(now);
-}
-
-int64_t TimedEngine::NextEvent(int64_t now) const {
-  if (completions_.empty() || completions_.front().time <= now) return until_;
-  return std::min(until_, completions_.front().time);
-}
-
-int TimedEngine::MissingToken() const {
-  if (phase_ != Phase::kWaitTokens) return -1;
-  return First(PopsOf(Current()) & machine_.empty);
-}
-
-int TimedEngine::FullQueue(int64_t now) const {
-  if (completions_.empty() || completions_.front().time > now) return -1;
-  return First(PushesOf(machine_.At(completions_.front().index)) & machine_.full);
 }
 
 bool TimedEngine::InFlight(int queue, int64_t now) const {

@@ -2,6 +2,7 @@
 #ifndef TVM_VSQ_SIM_ENGINE_H_
 #define TVM_VSQ_SIM_ENGINE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -26,6 +27,7 @@ struct Machinery {
   std::vector<InstructionTimes>* times;  // may be null
   std::array<int64_t, kTokenQueueCount> tokens{};
   TokenQueues empty = Bit(kTokenQueueCount) - 1, full = 0;  // the queues that are
+  bool signal = false;  // a unit did something that may let another one go on
 
   const Instruction& At(size_t index) const { return program.instructions[index]; }
   // Adds one token to each of the queues, or takes one away.
@@ -43,20 +45,33 @@ class TimedEngine {
     return static_cast<int64_t>(queued_ - taken_) >= machine_.params.command_queue_depth;
   }
   // Adds the engine's next instruction to its queue; which one that is, follows from the program.
-  void Enqueue() { ++queued_; }
+  void Enqueue() {
+    ++queued_;
+    machine_.signal = true;
+  }
 
-  // Does what can be done at `now`; returns whether anything changed.
-  bool Step(int64_t now);
+  // Does all that this engine can do at `now`.
+  void Step(int64_t now) {
+    if (Quiet(now)) return;
+    while (Advance(now)) {
+    }
+  }
   // The next cycle after `now` at which time alone lets this engine proceed, or kNever; the channel has its
   // own.
-  int64_t NextEvent(int64_t now) const;
+  int64_t NextEvent(int64_t now) const {
+    if (completions_.empty() || completions_.front().time <= now) return until_;
+    return std::min(until_, completions_.front().time);
+  }
 
   enum class Phase { kIdle, kWaitTokens, kSetup, kRow, kTransfer, kBanks, kCompute };
   Phase phase() const { return phase_; }
   // The token queue that has no token for the instruction in hand, or -1.
-  int MissingToken() const;
+  int MissingToken() const { return phase_ == Phase::kWaitTokens ? First(pops_ & machine_.empty) : -1; }
   // The token queue that has no room for what a finished instruction pushes, or -1.
-  int FullQueue(int64_t now) const;
+  int FullQueue(int64_t now) const {
+    if (completions_.empty() || completions_.front().time > now) return -1;
+    return First(PushesOf(machine_.At(completions_.front().index)) & machine_.full);
+  }
   // Whether an executed instruction will push a token into `queue` once its data have arrived.
   bool InFlight(int queue, int64_t now) const;
   bool HasInstruction() const { return phase_ != Phase::kIdle || queued_ > taken_; }
@@ -76,6 +91,14 @@ class TimedEngine {
 
   const Instruction& Current() const { return machine_.At(current_); }
   Port port() const { return id_ == Engine::kLoad ? Port::kLoad : Port::kStore; }
+  // Whether nothing can happen at `now`, cheaply told; false is always right.
+  bool Quiet(int64_t now) const {
+    if (until_ <= now || phase_ == Phase::kTransfer) return false;
+    if (!completions_.empty() && completions_.front().time <= now) return false;
+    if (phase_ == Phase::kWaitTokens) return (pops_ & machine_.empty) != 0;
+    return phase_ != Phase::kIdle || queued_ == taken_;
+  }
+  bool Advance(int64_t now);
   bool Complete(int64_t now);
   bool Take(int64_t now);
   bool TakeTokens();
@@ -93,6 +116,7 @@ class TimedEngine {
   std::deque<Completion> completions_;  // executed, result not yet visible
   Phase phase_ = Phase::kIdle;
   size_t current_ = 0;
+  TokenQueues pops_ = 0;    // of the current instruction
   DmaCost dma_;             // of the current instruction
   int64_t transfer_ = 0;    // start of the current transfer
   int64_t until_ = kNever;  // end of the current phase, where time alone ends it

@@ -14,7 +14,12 @@ FetchUnit::FetchUnit(Machinery* machine, const std::array<TimedEngine*, kEngineC
           (static_cast<int64_t>(chunk_) * isa::kInstructionBytes + machine_.params.dram_burst_bytes - 1) /
           machine_.params.dram_burst_bytes) {}
 
-bool FetchUnit::Step(int64_t now) {
+void FetchUnit::Step(int64_t now) {
+  while (Advance(now)) {
+  }
+}
+
+bool FetchUnit::Advance(int64_t now) {
   bool changed = Prefetch(now);
   while (!arrivals_.empty() && arrivals_.front() <= now) {
     arrivals_.pop_front();

@@ -16,7 +16,7 @@ class FetchUnit {
   FetchUnit(Machinery* machine, const std::array<TimedEngine*, kEngineCount>& engines);
 
   // As TimedEngine's.
-  bool Step(int64_t now);
+  void Step(int64_t now);
   int64_t NextEvent(int64_t now) const;
 
   bool Finished() const { return next_ == count_; }
@@ -35,6 +35,7 @@ class FetchUnit {
   std::string Waiting() const;
 
  private:
+  bool Advance(int64_t now);
   bool Prefetch(int64_t now);
 
   Machinery& machine_;

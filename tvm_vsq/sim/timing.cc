@@ -31,8 +31,11 @@ class Simulation {
     int64_t now = 0;
     while (true) {
       // Zero-time chains (a completion's token starts an instruction) run until nothing moves any more.
-      while (StepAll(now)) {
-      }
+      do {
+        machine_.signal = false;
+        for (TimedEngine* engine : engines_) engine->Step(now);
+        fetch_.Step(now);
+      } while (machine_.signal);
       const int64_t next = std::min({fetch_.NextEvent(now), load_.NextEvent(now), compute_.NextEvent(now),
                                      store_.NextEvent(now), machine_.channel.NextEvent(now)});
       if (next == kNever) break;
@@ -49,12 +52,6 @@ class Simulation {
   }
 
  private:
-  bool StepAll(int64_t now) {
-    bool changed = false;
-    for (TimedEngine* engine : engines_) changed = engine->Step(now) || changed;
-    return fetch_.Step(now) || changed;
-  }
-
   TimedEngine& At(Engine engine) { return *engines_[static_cast<size_t>(engine)]; }
 
   static void Add(Activity& activity, Stall stall, Cause cause, int64_t cycles) {
