@@ -45,9 +45,10 @@ void TestPostProcess() {
 
 void CheckVector(const sim::VectorFormat& format, const std::vector<int32_t>& y, int32_t scale,
                  const std::vector<int16_t>& elements) {
-  std::vector<int16_t> result(y.size());
-  CHECK_EQ(sim::Requantize(format, y.data(), static_cast<int>(y.size()), result.data()), scale);
-  for (size_t i = 0; i < y.size(); ++i) CHECK_EQ(result[i], elements[i]);
+  std::vector<uint8_t> codes(y.size());
+  CHECK_EQ(sim::Requantize(format, y.data(), static_cast<int>(y.size()), codes.data()), scale);
+  for (size_t i = 0; i < y.size(); ++i)
+    CHECK_EQ(codes[i], static_cast<uint32_t>(int32_t{elements[i]}) & format.code_mask);
 }
 
 void TestRequantize() {

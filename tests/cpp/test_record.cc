@@ -41,22 +41,23 @@ void TestInput() {
   sim::Scratchpads pads(params);
   const uint8_t record[] = {0x21, 0x43, 0xf5, 0x87, 0x0d};  // elements 1 2 3 4 5 15 7 8, scale 13
   codec.Load(sim::Pad::kInp, record, 2, &pads);
-  const int expected_signed[] = {1, 2, 3, 4, 5, -1, 7, -8}, expected_unsigned[] = {1, 2, 3, 4, 5, 15, 7, 8};
+  const int expected[] = {1, 2, 3, 4, 5, 15, 7, 8}, expected_signed[] = {1, 2, 3, 4, 5, -1, 7, -8};
   for (size_t i = 0; i < 8; ++i) {
-    CHECK_EQ(pads.inp_signed[16 + i], expected_signed[i]);
-    CHECK_EQ(pads.inp_unsigned[16 + i], expected_unsigned[i]);
+    CHECK_EQ(int{pads.inp_code[16 + i]}, expected[i]);
+    CHECK_EQ(pads.inp_biased[16 + i] - 8, expected_signed[i]);
   }
   CHECK_EQ(pads.inp_scale[2], 13);
   codec.Load(sim::Pad::kInp, nullptr, 2, &pads);
-  CHECK_EQ(pads.inp_unsigned[16 + 5], 0);
+  CHECK_EQ(int{pads.inp_code[16 + 5]}, 0);
+  CHECK_EQ(int{pads.inp_biased[16 + 5]}, 8);
   CHECK_EQ(pads.inp_scale[2], 0);
 }
 
 void TestOutput() {
   const sim::Params params = testing::Small();
   sim::Scratchpads pads(params);
-  const int16_t elements[] = {1, 2, 3, 4, 5, -1, 7, -8};
-  std::copy(std::begin(elements), std::end(elements), pads.out.begin() + 8);
+  const uint8_t codes[] = {1, 2, 3, 4, 5, 15, 7, 8};
+  std::copy(std::begin(codes), std::end(codes), pads.out.begin() + 8);
   pads.out_scale[1] = 13;
   uint8_t record[5] = {};
   sim::RecordCodec(params).StoreOut(pads, 1, record);
@@ -77,10 +78,13 @@ void TestWeights() {
   sim::RecordCodec(params).Load(sim::Pad::kWgt, record.data(), 1, &pads);
   for (size_t lane = 0; lane < 8; ++lane) {
     CHECK_EQ(pads.wgt_scale[8 + lane], static_cast<int32_t>(15 - lane));
+    int32_t sum = 0;
     for (size_t i = 0; i < 8; ++i) {
-      CHECK_EQ(pads.wgt[64 + i / 2 * 16 + 2 * lane + i % 2],
-               sim::SignExtend(static_cast<uint32_t>(lane + i), 4));
+      const int32_t value = sim::SignExtend(static_cast<uint32_t>((lane + i) % 16), 4);
+      CHECK_EQ(int{pads.wgt[64 + i / 4 * 32 + 4 * lane + i % 4]}, value);
+      sum += value;
     }
+    CHECK_EQ(pads.wgt_sum[8 + lane], sum);
   }
 }
 

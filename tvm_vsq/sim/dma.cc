@@ -9,8 +9,10 @@ uint64_t Address(const Dma& dma, uint64_t record, uint64_t y, uint64_t x, uint64
   return dma.dram_base + (y * dma.y_stride + x * dma.x_stride + z) * record;
 }
 
-void StoreAcc(const Program& program, size_t index, const int64_t* acc, uint64_t entry, size_t lanes,
+template <typename Acc>
+void StoreAcc(const Program& program, size_t index, const std::vector<Acc>& pad, uint64_t entry, size_t lanes,
               uint8_t* record) {
+  const Acc* acc = &pad[entry * lanes];
   for (size_t b = 0; b < lanes; ++b) {
     if (acc[b] != static_cast<int32_t>(acc[b])) {
       program.FailAt(index, "acc entry ", entry, ", lane ", b, " holds ", acc[b],
@@ -50,10 +52,12 @@ void ExecuteStore(const RecordCodec& codec, const Params& params, const Program&
     for (uint64_t x = 0; x < dma.x_size; ++x) {
       for (uint64_t z = 0; z < dma.z_size; ++z, ++entry) {
         uint8_t* target = &(*dram)[Address(dma, record, y, x, z)];
-        if (dma.pad == Pad::kAcc) {
-          StoreAcc(program, index, &pads.acc[entry * lanes], entry, lanes, target);
-        } else {
+        if (dma.pad != Pad::kAcc) {
           codec.StoreOut(pads, entry, target);
+        } else if (pads.acc64.empty()) {
+          StoreAcc(program, index, pads.acc32, entry, lanes, target);
+        } else {
+          StoreAcc(program, index, pads.acc64, entry, lanes, target);
         }
       }
     }

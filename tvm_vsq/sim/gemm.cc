@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "tvm_vsq/sim/gemm_kernel.h"
+
 namespace tvm_vsq::sim {
 namespace {
 
@@ -18,9 +20,6 @@ constexpr PadUse kPadUses[] = {{Pad::kAcc, &Uop::acc, &Gemm::acc_out, &Gemm::acc
                                {Pad::kWgt, &Uop::wgt, &Gemm::wgt_out, &Gemm::wgt_in}};
 
 }  // namespace
-
-GemmUnit::GemmUnit(const Params& params)
-    : params_(params), kernel_(SelectGemmKernel(static_cast<int>(params.output_lanes))) {}
 
 // The loops only add: the largest index of each scratchpad is that of the last iteration and the largest
 // micro-op.
@@ -42,12 +41,23 @@ void GemmUnit::CheckIndices(const Program& program, size_t index, const Scratchp
 
 void GemmUnit::Execute(const Program& program, size_t index, const std::function<void(uint64_t)>& poll,
                        Scratchpads* pads) const {
+  if (pads->acc64.empty()) {
+    ExecuteOn(program, index, poll, &pads->acc32, *pads);
+  } else {
+    ExecuteOn(program, index, poll, &pads->acc64, *pads);
+  }
+}
+
+template <typename Acc>
+void GemmUnit::ExecuteOn(const Program& program, size_t index, const std::function<void(uint64_t)>& poll,
+                         std::vector<Acc>* accumulators, const Scratchpads& pads) const {
   const auto& gemm = std::get<Gemm>(program.instructions[index].body);
   const auto size = static_cast<size_t>(params_.vector_size),
              lanes = static_cast<size_t>(params_.output_lanes);
-  const std::vector<int16_t>& inp = gemm.act_unsigned ? pads->inp_unsigned : pads->inp_signed;
-  GemmOperands operands{};
-  operands.uops = &pads->uop[gemm.uop_begin];
+  const std::vector<uint8_t>& inp = gemm.act_unsigned ? pads.inp_code : pads.inp_biased;
+  GemmOperands<Acc> operands{};
+  operands.inp_bias = gemm.act_unsigned ? 0 : 1 << (params_.activation_bits - 1);
+  operands.uops = &pads.uop[gemm.uop_begin];
   operands.count = gemm.uop_count;
   operands.vector_size = static_cast<int>(size);
   operands.output_lanes = static_cast<int>(lanes);
@@ -60,17 +70,17 @@ void GemmUnit::Execute(const Program& program, size_t index, const std::function
       const size_t acc = o * gemm.acc_out + i * gemm.acc_in;
       if (gemm.reset) {
         for (size_t u = 0; u < operands.count; ++u) {
-          std::fill_n(&pads->acc[(operands.uops[u].acc + acc) * lanes], lanes, int64_t{0});
+          std::fill_n(&(*accumulators)[(operands.uops[u].acc + acc) * lanes], lanes, Acc{0});
         }
         continue;
       }
       const size_t x = o * gemm.inp_out + i * gemm.inp_in, w = o * gemm.wgt_out + i * gemm.wgt_in;
-      operands.acc = pads->acc.data() + acc * lanes;
+      operands.acc = accumulators->data() + acc * lanes;
       operands.inp = inp.data() + x * size;
-      operands.inp_scale = pads->inp_scale.data() + x;
-      operands.wgt = pads->wgt.data() + w * size * lanes;
-      operands.wgt_scale = pads->wgt_scale.data() + w * lanes;
-      const size_t done = kernel_(operands);
+      operands.inp_scale = pads.inp_scale.data() + x;
+      operands.wgt = pads.wgt.data() + w * size * lanes;
+      operands.wgt_scale = pads.wgt_scale.data() + w * lanes;
+      const size_t done = RunGemm(operands);
       if (done == operands.count) continue;
       program.FailAt(index, "accumulator overflow: micro-op ", gemm.uop_begin + done, " at outer iteration ",
                      o, ", inner ", i, " brings acc entry ", operands.uops[done].acc + acc, " outside ",

@@ -4,7 +4,6 @@
 
 #include <functional>
 
-#include "tvm_vsq/sim/gemm_kernel.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
 #include "tvm_vsq/sim/scratchpads.h"
@@ -13,7 +12,7 @@ namespace tvm_vsq::sim {
 
 class GemmUnit {
  public:
-  explicit GemmUnit(const Params& params);
+  explicit GemmUnit(const Params& params) : params_(params) {}
 
   // Throws Error if an index of a micro-op of `program.instructions[index]` leaves its scratchpad in some
   // iteration.
@@ -25,8 +24,11 @@ class GemmUnit {
                Scratchpads* pads) const;
 
  private:
+  template <typename Acc>
+  void ExecuteOn(const Program& program, size_t index, const std::function<void(uint64_t)>& poll,
+                 std::vector<Acc>* accumulators, const Scratchpads& pads) const;
+
   const Params params_;
-  const GemmKernel kernel_;
 };
 
 }  // namespace tvm_vsq::sim

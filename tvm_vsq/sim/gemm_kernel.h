@@ -9,15 +9,17 @@
 
 namespace tvm_vsq::sim {
 
+template <typename Acc>
 struct GemmOperands {
   const Uop* uops;
   size_t count;
-  // First entries: a micro-op's indices are relative to these pointers.
-  const int16_t* inp;        // [...][V]
-  const int32_t* inp_scale;  // [...]
-  const int16_t* wgt;        // [...][V/2][BO][2]
-  const int32_t* wgt_scale;  // [...][BO]
-  int64_t* acc;              // [...][BO]
+  // First entries: a micro-op's indices are relative to these pointers. The layouts are those of Scratchpads.
+  const uint8_t* inp;  // elements plus inp_bias
+  const int32_t* inp_scale;
+  const int8_t* wgt;
+  const int32_t* wgt_scale;
+  Acc* acc;
+  int inp_bias;
   int vector_size, output_lanes;
   int product_shift, product_max;  // scale product: min(rhu(s_w * s_a, 2^shift), max) where shift > 0
   int accumulator_bits;
@@ -26,13 +28,8 @@ struct GemmOperands {
 // acc[a][b] += product(scales) * dot(inp[x], wgt[w][b]) for every micro-op and lane b. Stops behind the first
 // micro-op that brings an accumulator outside accumulator_bits and returns its number; `count` if there is
 // none.
-using GemmKernel = size_t (*)(const GemmOperands&);
-
-// The fastest kernel that this processor runs; all compute the same.
-GemmKernel SelectGemmKernel(int output_lanes);
-
-// Portable C++; the reference for the others.
-size_t RunGemmPortable(const GemmOperands& operands);
+size_t RunGemm(const GemmOperands<int32_t>& operands);
+size_t RunGemm(const GemmOperands<int64_t>& operands);
 
 }  // namespace tvm_vsq::sim
 

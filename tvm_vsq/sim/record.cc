@@ -43,30 +43,32 @@ void RecordCodec::LoadUop(const uint8_t* record, uint64_t entry, Scratchpads* pa
 }
 
 void RecordCodec::LoadInp(const uint8_t* record, uint64_t entry, Scratchpads* pads) const {
-  int16_t* as_signed = &pads->inp_signed[entry * static_cast<size_t>(size_)];
-  int16_t* as_unsigned = &pads->inp_unsigned[entry * static_cast<size_t>(size_)];
+  uint8_t* codes = &pads->inp_code[entry * static_cast<size_t>(size_)];
+  uint8_t* biased = &pads->inp_biased[entry * static_cast<size_t>(size_)];
+  const auto bias = static_cast<uint8_t>(1 << (activation_bits_ - 1));
   int32_t& scale = pads->inp_scale[entry];
   if (record == nullptr) {
-    std::fill_n(as_signed, size_, int16_t{0});
-    std::fill_n(as_unsigned, size_, int16_t{0});
+    std::fill_n(codes, size_, uint8_t{0});
+    std::fill_n(biased, size_, bias);
     scale = 0;
     return;
   }
   BitReader bits(record, inp_bytes_);
   for (int i = 0; i < size_; ++i) {
-    const uint32_t code = bits.Take(activation_bits_);
-    as_unsigned[i] = static_cast<int16_t>(code);
-    as_signed[i] = static_cast<int16_t>(SignExtend(code, activation_bits_));
+    codes[i] = static_cast<uint8_t>(bits.Take(activation_bits_));
+    biased[i] = codes[i] ^ bias;
   }
   scale = activation_scale_bits_ == 0 ? 1 : static_cast<int32_t>(bits.Take(activation_scale_bits_));
 }
 
 void RecordCodec::LoadWgt(const uint8_t* record, uint64_t entry, Scratchpads* pads) const {
   const auto lanes = static_cast<size_t>(lanes_), size = static_cast<size_t>(size_);
-  int16_t* elements = &pads->wgt[entry * lanes * size];
+  int8_t* elements = &pads->wgt[entry * lanes * size];
   int32_t* scales = &pads->wgt_scale[entry * lanes];
+  int32_t* sums = &pads->wgt_sum[entry * lanes];
+  std::fill_n(sums, lanes, 0);
   if (record == nullptr) {
-    std::fill_n(elements, lanes * size, int16_t{0});
+    std::fill_n(elements, lanes * size, int8_t{0});
     std::fill_n(scales, lanes, 0);
     return;
   }
@@ -74,7 +76,8 @@ void RecordCodec::LoadWgt(const uint8_t* record, uint64_t entry, Scratchpads* pa
   for (size_t lane = 0; lane < lanes; ++lane) {
     for (size_t i = 0; i < size; ++i) {
       const int32_t value = SignExtend(bits.Take(weight_bits_), weight_bits_);
-      elements[(i / 2) * 2 * lanes + 2 * lane + i % 2] = static_cast<int16_t>(value);
+      elements[(i / 4) * 4 * lanes + 4 * lane + i % 4] = static_cast<int8_t>(value);
+      sums[lane] += value;
     }
     scales[lane] = weight_scale_bits_ == 0 ? 1 : static_cast<int32_t>(bits.Take(weight_scale_bits_));
   }
@@ -94,10 +97,9 @@ void RecordCodec::LoadPar(const uint8_t* record, uint64_t entry, Scratchpads* pa
 }
 
 void RecordCodec::StoreOut(const Scratchpads& pads, uint64_t entry, uint8_t* record) const {
-  const int16_t* elements = &pads.out[entry * static_cast<size_t>(size_)];
+  const uint8_t* codes = &pads.out[entry * static_cast<size_t>(size_)];
   BitWriter bits(record);
-  for (int i = 0; i < size_; ++i)
-    bits.Put(static_cast<uint32_t>(static_cast<int32_t>(elements[i])), activation_bits_);
+  for (int i = 0; i < size_; ++i) bits.Put(codes[i], activation_bits_);
   if (activation_scale_bits_ > 0)
     bits.Put(static_cast<uint32_t>(pads.out_scale[entry]), activation_scale_bits_);
   bits.Finish();
