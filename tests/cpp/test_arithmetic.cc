@@ -34,10 +34,10 @@ void TestRounding() {
 
 // Where the quotient by a reciprocal would be wrong first: beside the multiples of the divisor.
 void TestFloorDivBy() {
-  for (int64_t d = 1; d < int64_t{1} << 18; d += d < 2000 ? 1 : 997) {
-    const double reciprocal = 1.0 / static_cast<double>(d);
-    for (const int64_t limit : {int64_t{1} << 9, int64_t{1} << 32, int64_t{1} << 50}) {
-      const int64_t multiple = (limit - 1) / d * d;
+  for (int32_t d = 1; d < 1 << 18; d += d < 2000 ? 1 : 997) {
+    const double reciprocal = 1.0 / d;
+    for (const int32_t limit : {1 << 9, 1 << 18, kMax}) {
+      const int32_t multiple = (limit - 1) / d * d;
       CHECK_EQ(sim::FloorDivBy(multiple, reciprocal), multiple / d);
       if (multiple > 0) CHECK_EQ(sim::FloorDivBy(multiple - 1, reciprocal), multiple / d - 1);
       if (d > 1) CHECK_EQ(sim::FloorDivBy(multiple + 1, reciprocal), multiple / d);

@@ -87,12 +87,12 @@ struct Case {
         continue;
       }
       const sim::VectorFormat& f = operands.format;
-      const int64_t full = f.element_max << f.guard_bits;
+      const int64_t full = int64_t{f.element_max} << f.guard_bits;
       const int64_t scale = std::clamp<int64_t>((largest + full - 1) / full, 1, f.scale_max);
       out_scale[n] = static_cast<int32_t>(scale);
       for (size_t i = 0; i < size; ++i) {
         const int64_t element =
-            std::clamp(RoundHalfUp(y[i], scale << f.guard_bits), f.element_min, f.element_max);
+            std::clamp<int64_t>(RoundHalfUp(y[i], scale << f.guard_bits), f.element_min, f.element_max);
         out[n * size + i] = static_cast<uint8_t>(element & f.code_mask);
       }
     }

@@ -37,9 +37,8 @@ using PpuKernel = void (*)(const PpuOperands<Acc>&);
 template <typename Acc>
 PpuKernel<Acc> SelectPpuKernel(int vector_size, Simd simd);
 
-// That of kAvx512; null where there is none.
-template <typename Acc>
-PpuKernel<Acc> SelectPpuKernelAvx512(int vector_size);
+// That of AVX2, which multiplies 32 by 32 bits; null in a build for other processors.
+PpuKernel<int32_t> SelectPpuKernelAvx2(int vector_size);
 
 }  // namespace tvm_vsq::sim
 

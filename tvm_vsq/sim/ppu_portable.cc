@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "tvm_vsq/sim/ppu.h"
 #include "tvm_vsq/sim/ppu_kernel.h"
@@ -35,8 +36,11 @@ void RunPpuPortable(const PpuOperands<Acc>& g) {
 
 template <typename Acc>
 PpuKernel<Acc> SelectPpuKernel(int vector_size, Simd simd) {
-  PpuKernel<Acc> kernel = simd == Simd::kAvx512 ? SelectPpuKernelAvx512<Acc>(vector_size) : nullptr;
-  return kernel != nullptr ? kernel : RunPpuPortable<Acc>;
+  if constexpr (std::is_same_v<Acc, int32_t>) {
+    const PpuKernel<Acc> kernel = simd == Simd::kPortable ? nullptr : SelectPpuKernelAvx2(vector_size);
+    if (kernel != nullptr) return kernel;
+  }
+  return RunPpuPortable<Acc>;
 }
 
 template PpuKernel<int32_t> SelectPpuKernel(int, Simd);
