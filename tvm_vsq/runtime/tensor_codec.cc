@@ -41,9 +41,13 @@ struct Limits {
 };
 
 bool Inside(const Limits& limits, const int16_t* vector, int64_t size) {
-  bool inside = vector[size] >= limits.scale_low && vector[size] <= limits.scale_high;
-  for (int64_t i = 0; i < size; ++i) inside &= vector[i] >= limits.low && vector[i] <= limits.high;
-  return inside;
+  int16_t low = 0, high = 0;  // always inside
+  for (int64_t i = 0; i < size; ++i) {
+    low = std::min(low, vector[i]);
+    high = std::max(high, vector[i]);
+  }
+  return low >= limits.low && high <= limits.high && vector[size] >= limits.scale_low &&
+         vector[size] <= limits.scale_high;
 }
 
 [[noreturn]] void FailOutside(const sim::Packing& packing, const Limits& limits, bool is_signed, int64_t row,

@@ -174,8 +174,11 @@ class WeightDecoderAvx512 : public WeightDecoder {
   alignas(kBytes) uint32_t rows_[kBytes / 4] = {};
 };
 
-// Whether `vectors` vectors, from some bit of the first byte on, fit a register.
-bool Fits(const Packing& packing, int vectors) { return vectors * packing.VectorBits() + 7 <= 8 * kBytes; }
+// Whether `vectors` vectors fit a register, which begins with the byte in which the first of them begins.
+bool Fits(const Packing& packing, int vectors) {
+  const int before = packing.VectorBits() % 8 == 0 ? 0 : 7;
+  return before + vectors * packing.VectorBits() <= 8 * kBytes;
+}
 
 }  // namespace
 
