@@ -130,11 +130,37 @@ void TestKernels() {
   }
 }
 
+// The magnitude of -2^31 is 2^31, wherever it stands in a vector and however small the rest is.
+void TestLowest() {
+  std::mt19937 random(2);
+  sim::Params params = testing::Small();
+  for (const int size : {8, 16, 32, 64}) {
+    params.vector_size = size;
+    Case<int32_t> start(params, &random);
+    start.operands.relu = start.operands.wide = false;
+    start.operands.residual = nullptr;
+    start.operands.format = sim::VectorFormat(params, false);
+    for (sim::ChannelParams& channel : start.channels) channel = {65535, 0, 0, kMax};
+    for (size_t lane = 0; lane < start.acc.size(); ++lane) {
+      std::fill(start.acc.begin(), start.acc.end(), 0);
+      start.acc[lane] = kMin;
+      Case<int32_t> expected = start;
+      expected.Reference();
+      for (const sim::Simd simd : sim::SupportedSimd()) {
+        const Case<int32_t> result = start.Run(simd);
+        CHECK_EQ(result.out == expected.out, true);
+        CHECK_EQ(result.out_scale == expected.out_scale, true);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
 int main() {
   tvm_vsq::TestKernels<int32_t>();
   tvm_vsq::TestKernels<int64_t>();
+  tvm_vsq::TestLowest();
   return tvm_vsq::testing::Result();
 }
