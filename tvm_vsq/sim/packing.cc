@@ -5,6 +5,9 @@
 namespace tvm_vsq::sim {
 namespace {
 
+template <int kBits>
+constexpr uint64_t kSignBits = RepeatByte(1u << (kBits - 1));
+
 // Eight elements are whole bytes; so is a vector, as its size is a multiple of eight.
 template <int kBits>
 class PortableVectorDecoder : public VectorDecoder {
@@ -14,12 +17,11 @@ class PortableVectorDecoder : public VectorDecoder {
   void Decode(const uint8_t* records, size_t count, uint8_t* codes, uint8_t* biased,
               int32_t* scales) const override {
     const int size = packing_.vector_size, scale_bits = packing_.scale_bits;
-    const uint64_t sign = RepeatByte(packing_.SignBit());
     for (; count > 0; --count) {
       for (int i = 0; i < size; i += 8, records += kBits, codes += 8, biased += 8) {
         const uint64_t octet = Spread<kBits>(ReadBytes<kBits>(records));
         WriteWord(codes, octet);
-        WriteWord(biased, octet ^ sign);
+        WriteWord(biased, octet ^ kSignBits<kBits>);
       }
       *scales++ = scale_bits == 0 ? 1 : Scale(records, scale_bits);
       records += (scale_bits + 7) / 8;
@@ -46,7 +48,7 @@ class PortableWeightDecoder : public WeightDecoder {
     const auto vector_bits = static_cast<size_t>(packing_.VectorBits());
     for (; count > 0; --count) {
       for (size_t lane = 0; lane < lanes; ++lane) {
-        sums[lane] = DecodeElements(records, lane * vector_bits, elements + 4 * lane);
+        sums[lane] = DecodeElements(records, lane * vector_bits, size, elements + 4 * lane, 4 * lanes);
         scales[lane] = Scale(records, (lane + 1) * vector_bits);
       }
       records += (lanes * vector_bits + 7) / 8;
@@ -57,19 +59,19 @@ class PortableWeightDecoder : public WeightDecoder {
   }
 
  private:
-  // The vector at bit `at`; returns its sum.
-  int32_t DecodeElements(const uint8_t* record, size_t at, int8_t* elements) const {
-    const int size = packing_.vector_size;
-    const uint64_t sign = RepeatByte(packing_.SignBit());
+  // The vector at bit `at`, four elements in each row; returns its sum.
+  static int32_t DecodeElements(const uint8_t* record, size_t at, size_t size, int8_t* elements,
+                                size_t row_bytes) {
+    auto* row = reinterpret_cast<uint8_t*>(elements);
     uint32_t sum = 0;
-    for (int i = 0; i < size; i += 8, at += 8 * kBits, elements += 8 * lanes_) {
-      const uint64_t biased = Spread<kBits>(Octet(record + at / 8, at % 8)) ^ sign;
+    for (size_t i = 0; i < size; i += 8, at += 8 * kBits, row += 2 * row_bytes) {
+      const uint64_t biased = Spread<kBits>(Octet(record + at / 8, at % 8)) ^ kSignBits<kBits>;
       const uint64_t octet = FromBiased<kBits>(biased);
-      WriteWord(reinterpret_cast<uint8_t*>(elements), static_cast<uint32_t>(octet));
-      WriteWord(reinterpret_cast<uint8_t*>(elements + 4 * lanes_), static_cast<uint32_t>(octet >> 32));
+      WriteWord(row, static_cast<uint32_t>(octet));
+      WriteWord(row + row_bytes, static_cast<uint32_t>(octet >> 32));
       sum += SumBytes(biased);
     }
-    return static_cast<int32_t>(sum) - size * packing_.SignBit();
+    return static_cast<int32_t>(sum) - (static_cast<int32_t>(size) << (kBits - 1));
   }
 
   // 8 N bits from bit `shift` on. Where that is not 0, a scale follows: there is a further byte.
