@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tests/cpp/programs.h"
+#include "tests/cpp/rounding.h"
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/ppu.h"
 #include "tvm_vsq/sim/requantize.h"
@@ -15,18 +16,31 @@ constexpr int32_t kMax = std::numeric_limits<int32_t>::max(), kMin = std::numeri
 
 void TestRounding() {
   // 2.5 -> 3, -2.5 -> -2, 2.25 -> 2, -2.75 -> -3.
-  CHECK_EQ(sim::RoundHalfUp(5, 2), 3);
-  CHECK_EQ(sim::RoundHalfUp(-5, 2), -2);
-  CHECK_EQ(sim::RoundHalfUp(9, 4), 2);
-  CHECK_EQ(sim::RoundHalfUp(-11, 4), -3);
-  CHECK_EQ(sim::RoundHalfUp(7, 3), 2);
-  CHECK_EQ(sim::RoundHalfUp(-7, 1), -7);
+  CHECK_EQ(testing::RoundHalfUp(5, 2), 3);
+  CHECK_EQ(testing::RoundHalfUp(-5, 2), -2);
+  CHECK_EQ(testing::RoundHalfUp(9, 4), 2);
+  CHECK_EQ(testing::RoundHalfUp(-11, 4), -3);
+  CHECK_EQ(testing::RoundHalfUp(7, 3), 2);
+  CHECK_EQ(testing::RoundHalfUp(-7, 1), -7);
   CHECK_EQ(sim::RoundHalfUpShift(-7, 0), -7);
   CHECK_EQ(sim::RoundHalfUpShift(int64_t{1} << 61, 62), 1);
   CHECK_EQ(sim::RoundHalfUpShift(-(int64_t{1} << 61), 62), 0);
   for (int64_t n = -100; n <= 100; ++n) {
     for (int shift = 0; shift < 6; ++shift) {
-      CHECK_EQ(sim::RoundHalfUpShift(n, shift), sim::RoundHalfUp(n, int64_t{1} << shift));
+      CHECK_EQ(sim::RoundHalfUpShift(n, shift), testing::RoundHalfUp(n, int64_t{1} << shift));
+    }
+  }
+}
+
+// Where the quotient by a reciprocal would be wrong first: beside the multiples of the divisor.
+void TestFloorDivBy() {
+  for (int32_t d = 1; d < 1 << 18; d += d < 2000 ? 1 : 997) {
+    const double reciprocal = 1.0 / d;
+    for (const int32_t limit : {1 << 9, 1 << 18, kMax}) {
+      const int32_t multiple = (limit - 1) / d * d;
+      CHECK_EQ(sim::FloorDivBy(multiple, reciprocal), multiple / d);
+      if (multiple > 0) CHECK_EQ(sim::FloorDivBy(multiple - 1, reciprocal), multiple / d - 1);
+      if (d > 1) CHECK_EQ(sim::FloorDivBy(multiple + 1, reciprocal), multiple / d);
     }
   }
 }
@@ -45,9 +59,10 @@ void TestPostProcess() {
 
 void CheckVector(const sim::VectorFormat& format, const std::vector<int32_t>& y, int32_t scale,
                  const std::vector<int16_t>& elements) {
-  std::vector<int16_t> result(y.size());
-  CHECK_EQ(sim::Requantize(format, y.data(), static_cast<int>(y.size()), result.data()), scale);
-  for (size_t i = 0; i < y.size(); ++i) CHECK_EQ(result[i], elements[i]);
+  std::vector<uint8_t> codes(y.size());
+  CHECK_EQ(sim::Requantize(format, y.data(), static_cast<int>(y.size()), codes.data()), scale);
+  for (size_t i = 0; i < y.size(); ++i)
+    CHECK_EQ(codes[i], static_cast<uint32_t>(int32_t{elements[i]}) & format.code_mask);
 }
 
 void TestRequantize() {
@@ -70,6 +85,7 @@ void TestRequantize() {
 
 int main() {
   tvm_vsq::TestRounding();
+  tvm_vsq::TestFloorDivBy();
   tvm_vsq::TestPostProcess();
   tvm_vsq::TestRequantize();
   return tvm_vsq::testing::Result();

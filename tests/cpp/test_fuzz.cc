@@ -34,7 +34,9 @@ class Fuzzer {
       const sim::Program program = sim::DecodeProgram(params_, code, layers, {"conv1"}, dram.size());
       sim::SimulateTiming(params_, program);
       sim::CheckOrder(params_, program);
-      sim::Machine(params_).Run(program, &dram, [] {});
+      const std::string image(dram.begin(), dram.end());
+      const sim::PreparedProgram prepared = sim::Prepare(params_, program, image, {}, true);
+      sim::Machine(params_).Run(program, prepared, 2, &dram, [] {});
       return true;
     } catch (const sim::Error&) {
       return false;

@@ -1,116 +1,286 @@
-// The fast kernel equals the portable one, and both equal a direct sum.
-#include <limits>
+// All GEMM kernels equal a direct sum, whatever the shape, the numbers and the threads; overflow is found
+// where it happens.
+#include <algorithm>
+#include <cmath>
 #include <random>
+#include <string>
 #include <vector>
 
+#include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
-#include "tvm_vsq/sim/gemm_kernel.h"
+#include "tvm_vsq/sim/gemm.h"
+#include "tvm_vsq/sim/overflow.h"
 
 namespace tvm_vsq {
 namespace {
 
-constexpr size_t kEntries = 5;
-
-struct Data {
-  std::vector<sim::Uop> uops;
-  std::vector<int16_t> inp, wgt;
-  std::vector<int32_t> inp_scale, wgt_scale;
-  std::vector<int64_t> acc;
+struct Format {
+  int weight_bits, activation_bits, weight_scale_bits, activation_scale_bits, product_shift;
 };
 
-Data RandomData(int size, int lanes, std::mt19937* random) {
-  const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(*random); };
-  const auto v = static_cast<size_t>(size), b = static_cast<size_t>(lanes);
-  Data data;
-  for (int i = 0; i < 40; ++i) {
-    sim::Uop uop;
-    uop.acc = static_cast<uint32_t>(draw(0, kEntries - 1));
-    uop.inp = static_cast<uint32_t>(draw(0, kEntries - 1));
-    uop.wgt = static_cast<uint32_t>(draw(0, kEntries - 1));
-    data.uops.push_back(uop);
-  }
-  for (size_t i = 0; i < kEntries * v; ++i) data.inp.push_back(static_cast<int16_t>(draw(-128, 255)));
-  for (size_t i = 0; i < kEntries * v * b; ++i) data.wgt.push_back(static_cast<int16_t>(draw(-128, 127)));
-  for (size_t i = 0; i < kEntries; ++i) data.inp_scale.push_back(draw(0, 1023));
-  for (size_t i = 0; i < kEntries * b; ++i) data.wgt_scale.push_back(draw(0, 1023));
-  for (size_t i = 0; i < kEntries * b; ++i) data.acc.push_back(draw(-1000000, 1000000));
-  return data;
+// Scales on both sides, one side and none; dot products and scale products within 16 bits and beyond.
+constexpr Format kFormats[] = {{4, 4, 4, 4, 0},   {8, 8, 0, 0, 0},  {4, 8, 6, 10, 8},
+                               {8, 8, 10, 10, 0}, {8, 8, 6, 10, 9}, {3, 5, 4, 0, 0},
+                               {2, 8, 0, 10, 0},  {4, 4, 8, 8, 0},  {2, 3, 10, 10, 20}};
+
+sim::Params MakeParams(int size, int lanes, const Format& format, int accumulator_bits) {
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values["vector_size"] = size;
+  values["output_lanes"] = lanes;
+  values["weight_bits"] = format.weight_bits;
+  values["activation_bits"] = format.activation_bits;
+  values["weight_scale_bits"] = format.weight_scale_bits;
+  values["activation_scale_bits"] = format.activation_scale_bits;
+  values["product_shift"] = format.product_shift;
+  values["product_bits"] = format.weight_scale_bits + format.activation_scale_bits - format.product_shift;
+  values["accumulator_bits"] = accumulator_bits;
+  values["acc_depth"] = 256;
+  const int activation = size * format.activation_bits + format.activation_scale_bits;
+  values["inp_record_bytes"] = values["out_record_bytes"] = (activation + 7) / 8;
+  values["wgt_record_bytes"] = (lanes * (size * format.weight_bits + format.weight_scale_bits) + 7) / 8;
+  values["acc_record_bytes"] = 4 * lanes;
+  values["par_record_bytes"] = 11 * lanes;
+  return sim::ParseParams(values);
 }
 
-sim::GemmOperands Operands(Data* data, int size, int lanes, int product_shift, int accumulator_bits) {
-  sim::GemmOperands g{};
-  g.uops = data->uops.data();
-  g.count = data->uops.size();
-  g.inp = data->inp.data();
-  g.inp_scale = data->inp_scale.data();
-  g.wgt = data->wgt.data();
-  g.wgt_scale = data->wgt_scale.data();
-  g.acc = data->acc.data();
-  g.vector_size = size;
-  g.output_lanes = lanes;
-  g.product_shift = product_shift;
-  g.product_max = product_shift > 0 ? (1 << (20 - product_shift)) - 1 : std::numeric_limits<int>::max();
-  g.accumulator_bits = accumulator_bits;
-  return g;
-}
+class Generator {
+ public:
+  int Draw(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
 
-void Reference(const sim::GemmOperands& g) {
-  const auto v = static_cast<size_t>(g.vector_size), lanes = static_cast<size_t>(g.output_lanes);
-  for (size_t u = 0; u < g.count; ++u) {
-    const sim::Uop& uop = g.uops[u];
-    for (size_t b = 0; b < lanes; ++b) {
-      int64_t dot = 0;
-      for (size_t i = 0; i < v; ++i) {
-        dot +=
-            int64_t{g.inp[uop.inp * v + i]} * g.wgt[uop.wgt * v * lanes + i / 2 * 2 * lanes + 2 * b + i % 2];
-      }
-      int64_t product = int64_t{g.inp_scale[uop.inp]} * g.wgt_scale[uop.wgt * lanes + b];
-      for (int s = 0; s + 1 < g.product_shift; ++s) product >>= 1;
-      if (g.product_shift > 0) product = std::min<int64_t>((product + 1) >> 1, g.product_max);
-      g.acc[uop.acc * lanes + b] += dot * product;
+  // Full-range elements; scales so small that `additions` of them fit 31 bits.
+  sim::Scratchpads Pads(const sim::Params& params, int additions) {
+    sim::Scratchpads pads(params);
+    const int bias = 1 << (params.activation_bits - 1);
+    for (size_t i = 0; i < pads.inp_code.size(); ++i) {
+      pads.inp_code[i] = static_cast<uint8_t>(Draw(0, 2 * bias - 1));
+      pads.inp_biased[i] = static_cast<uint8_t>(pads.inp_code[i] ^ bias);
     }
+    const int lowest = -(1 << (params.weight_bits - 1));
+    for (int8_t& element : pads.wgt) element = static_cast<int8_t>(Draw(lowest, -lowest - 1));
+    const auto size = static_cast<size_t>(params.vector_size),
+               lanes = static_cast<size_t>(params.output_lanes);
+    for (size_t i = 0; i < pads.wgt.size(); ++i)
+      pads.wgt_sum[i / (size * lanes) * lanes + i / 4 % lanes] += pads.wgt[i];
+    const int64_t dot = sim::LargestDot(params, true, -lowest);
+    const auto most = static_cast<int>(std::sqrt(2147483647.0 / static_cast<double>(dot * additions)));
+    const auto scale = [&](int64_t bits) { return bits == 0 ? 1 : Draw(0, std::min((1 << bits) - 1, most)); };
+    for (int32_t& s : pads.inp_scale) s = scale(params.activation_scale_bits);
+    for (int32_t& s : pads.wgt_scale) s = scale(params.weight_scale_bits);
+    return pads;
   }
-}
 
-void TestKernels() {
-  std::mt19937 random(1);
-  for (const int size : {8, 16, 32, 64}) {
-    for (const int lanes : {4, 8, 16, 32, 64}) {
-      for (const int shift : {0, 1, 7, 19}) {
-        Data expected = RandomData(size, lanes, &random), portable = expected, fast = expected;
-        Reference(Operands(&expected, size, lanes, shift, 46));
-        CHECK_EQ(sim::RunGemmPortable(Operands(&portable, size, lanes, shift, 46)), 40u);
-        CHECK_EQ(sim::SelectGemmKernel(lanes)(Operands(&fast, size, lanes, shift, 46)), 40u);
-        CHECK_EQ(portable.acc == expected.acc, true);
-        CHECK_EQ(fast.acc == expected.acc, true);
+  // Either any micro-ops, or some of the loop nests that compilers emit.
+  sim::Gemm Shape(bool regular, std::vector<sim::Uop>* uops) {
+    sim::Gemm gemm;
+    gemm.act_unsigned = Draw(0, 1) == 1;
+    const auto any = [&](int high) { return static_cast<uint32_t>(Draw(0, high)); };
+    gemm.iter_out = 1 + any(3);
+    gemm.iter_in = 1 + any(3);
+    gemm.inp_out = any(2);
+    gemm.inp_in = any(2);
+    if (!regular) {
+      for (uint32_t Gemm::* step : {&Gemm::acc_out, &Gemm::acc_in, &Gemm::wgt_out, &Gemm::wgt_in})
+        gemm.*step = any(1) * any(3);
+      for (int u = Draw(1, 20); u > 0; --u) uops->push_back({any(40), any(40), any(40)});
+    } else {
+      // Kernel positions of some pixels; each loop is over pixels, output groups or inputs.
+      const uint32_t pixels = 1 + any(10), positions = 1 + any(3);
+      for (uint32_t p = 0; p < pixels; ++p) {
+        for (uint32_t k = 0; k < positions; ++k) uops->push_back({p, 2 * p + k, k});
       }
+      const int out = Draw(0, 2), in = Draw(0, 2);
+      gemm.acc_out = out == 2 ? 0 : pixels;
+      gemm.acc_in = in == 2 ? 0 : pixels * (out == 2 ? 1 : gemm.iter_out);
+      gemm.wgt_out = out == 0 ? 0 : positions;
+      gemm.wgt_in = in == 0 ? 0 : positions + 1;
     }
+    gemm.uop_count = static_cast<uint32_t>(uops->size());
+    return gemm;
   }
-}
 
-// Both limits are inside; one more is outside, in any lane.
-void TestOverflow() {
-  for (const int lanes : {4, 8, 16, 32, 64}) {
-    for (int lane = 0; lane < lanes; ++lane) {
-      for (const int sign : {1, -1}) {
-        for (const auto& kernel : {&sim::RunGemmPortable, sim::SelectGemmKernel(lanes)}) {
-          Data data;
-          data.uops.resize(3);
-          data.inp.assign(8, 0);
-          data.inp[7] = 1;
-          data.wgt.assign(static_cast<size_t>(8 * lanes), 0);
-          data.wgt[static_cast<size_t>(6 * lanes + 2 * lane + 1)] = static_cast<int16_t>(sign);
-          data.inp_scale = {1};
-          data.wgt_scale.assign(static_cast<size_t>(lanes), 1);
-          data.acc.assign(static_cast<size_t>(lanes), 0);
-          const int64_t limit = sign > 0 ? 32767 : -32768;
-          data.acc[static_cast<size_t>(lane)] = limit - 2 * sign;
-          CHECK_EQ(kernel(Operands(&data, 8, lanes, 0, 16)), 2u);  // the third micro-op
-          CHECK_EQ(data.acc[static_cast<size_t>(lane)], limit + sign);
+ private:
+  using Gemm = sim::Gemm;
+  std::mt19937 random_{1};
+};
+
+std::vector<int64_t> Expected(const sim::Params& params, const sim::Gemm& gemm,
+                              const std::vector<sim::Uop>& uops, const sim::Scratchpads& pads) {
+  const auto v = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
+  std::vector<int64_t> acc(static_cast<size_t>(params.acc_depth) * lanes);
+  for (size_t o = 0; o < gemm.iter_out; ++o) {
+    for (size_t i = 0; i < gemm.iter_in; ++i) {
+      for (const sim::Uop& uop : uops) {
+        const size_t a = uop.acc + o * gemm.acc_out + i * gemm.acc_in;
+        const size_t x = uop.inp + o * gemm.inp_out + i * gemm.inp_in;
+        const size_t w = uop.wgt + o * gemm.wgt_out + i * gemm.wgt_in;
+        for (size_t b = 0; b < lanes; ++b) {
+          int64_t dot = 0;
+          for (size_t k = 0; k < v; ++k) {
+            const int code = pads.inp_code[x * v + k], half = 1 << (params.activation_bits - 1);
+            const int value = gemm.act_unsigned || code < half ? code : code - 2 * half;
+            dot += value * pads.wgt[w * v * lanes + k / 4 * 4 * lanes + 4 * b + k % 4];
+          }
+          int64_t product = int64_t{pads.inp_scale[x]} * pads.wgt_scale[w * lanes + b];
+          if (params.product_shift > 0) {
+            product = (product + (int64_t{1} << (params.product_shift - 1))) >> params.product_shift;
+            product = std::min(product, (int64_t{1} << params.product_bits) - 1);
+          }
+          acc[a * lanes + b] += dot * product;
         }
       }
     }
   }
+  return acc;
+}
+
+template <typename Acc>
+void CheckEqual(const std::vector<Acc>& acc, const std::vector<int64_t>& expected) {
+  CHECK_EQ(std::equal(acc.begin(), acc.end(), expected.begin(), expected.end()), true);
+}
+
+// Returns whether the instruction can run on the fast kernels.
+bool CheckKernels(const sim::Params& params, const sim::Gemm& gemm, const std::vector<sim::Uop>& uops,
+                  const sim::Scratchpads& pads) {
+  const sim::GemmUnit unit(params);
+  const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, uops.data());
+  const std::vector<int64_t> expected = Expected(params, gemm, uops, pads);
+  sim::Instruction instruction;
+  instruction.body = gemm;
+  sim::Scratchpads checked = pads;
+  unit.ExecuteChecked(testing::MakeProgram({instruction}), 0, plan, [](uint64_t) {}, &checked);
+  CheckEqual(checked.acc32, expected);
+  if (plan.tiles.empty()) return false;
+  for (const std::string& kernel : sim::GemmKernelNames()) {
+    sim::UseGemmKernel(kernel);
+    for (const int threads : {1, 3}) {
+      sim::Scratchpads result = pads;
+      unit.ExecuteSafe(gemm, plan, threads, [](uint64_t) {}, &result);
+      CheckEqual(result.acc32, expected);
+    }
+  }
+  return true;
+}
+
+void TestKernels() {
+  Generator generator;
+  int planned[2] = {};
+  for (const Format& format : kFormats) {
+    for (const int size : {8, 16, 32, 64}) {
+      for (const int lanes : {4, 8, 16, 32, 64}) {
+        const sim::Params params = MakeParams(size, lanes, format, 32);
+        const sim::Scratchpads pads = generator.Pads(params, 20 * 16);
+        for (const bool regular : {false, true, true}) {
+          std::vector<sim::Uop> uops;
+          const sim::Gemm gemm = generator.Shape(regular, &uops);
+          planned[regular ? 1 : 0] += CheckKernels(params, gemm, uops, pads) ? 1 : 0;
+        }
+      }
+    }
+  }
+  const int shapes = static_cast<int>(std::size(kFormats)) * 20;
+  CHECK_EQ(planned[0] < shapes, true);  // some accumulate twice in one entry
+  CHECK_EQ(planned[1], 2 * shapes);
+}
+
+// Enough work for several threads and rounds.
+void TestLargeInstruction() {
+  Generator generator;
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values["accumulator_bits"] = 32;
+  const sim::Params params = sim::ParseParams(values);
+  const sim::Scratchpads pads = generator.Pads(params, 9 * 32768);
+  sim::Gemm gemm;
+  gemm.iter_out = 7;
+  gemm.iter_in = 32768;
+  gemm.acc_out = 9;
+  gemm.inp_out = 3;
+  std::vector<sim::Uop> uops;
+  for (uint32_t u = 0; u < 9; ++u) uops.push_back({u, u, u % 2});
+  gemm.uop_count = 9;
+  CHECK_EQ(CheckKernels(params, gemm, uops, pads), true);
+}
+
+void TestUnknownKernel() {
+  CHECK_ERROR(sim::UseGemmKernel("abacus"), "no GEMM kernel 'abacus' on this processor; there are ");
+}
+
+// Both limits are inside; one more is outside, in any lane; with narrow and wide accumulators.
+void TestOverflow() {
+  for (const int bits : {16, 32, 33, 46}) {
+    for (int lane = 0; lane < 8; ++lane) {
+      for (const int sign : {1, -1}) {
+        const sim::Params params = MakeParams(8, 8, {4, 4, 4, 4, 0}, bits);
+        sim::Scratchpads pads(params);
+        pads.inp_code[7] = 1;
+        pads.inp_scale[0] = pads.wgt_scale[static_cast<size_t>(lane)] = 1;
+        pads.wgt[static_cast<size_t>(4 * 8 + 4 * lane + 3)] = static_cast<int8_t>(sign);
+        const int64_t limit = sign > 0 ? (int64_t{1} << (bits - 1)) - 1 : -(int64_t{1} << (bits - 1));
+        const auto acc = [&]() -> int64_t {
+          const auto at = static_cast<size_t>(lane);
+          return bits <= 32 ? pads.acc32[at] : pads.acc64[at];
+        };
+        if (bits <= 32) {
+          pads.acc32[static_cast<size_t>(lane)] = static_cast<int32_t>(limit - 2 * sign);
+        } else {
+          pads.acc64[static_cast<size_t>(lane)] = limit - 2 * sign;
+        }
+        sim::Instruction instruction = testing::MakeGemm(false, 1, 2);
+        std::get<sim::Gemm>(instruction.body).act_unsigned = true;
+        const auto run = [&](uint32_t iterations) {
+          std::get<sim::Gemm>(instruction.body).iter_out = iterations;
+          const sim::Program program = testing::MakeProgram({instruction});
+          const sim::Uop uop;
+          const sim::GemmPlan plan = sim::MakeGemmPlan(params, std::get<sim::Gemm>(instruction.body), &uop);
+          sim::GemmUnit(params).ExecuteChecked(program, 0, plan, [](uint64_t) {}, &pads);
+        };
+        run(2);
+        CHECK_EQ(acc(), limit);
+        CHECK_ERROR(
+            run(1),
+            "accumulator overflow: micro-op 0 at outer iteration 0, inner 0 brings acc entry 0 outside");
+      }
+    }
+  }
+}
+
+// 24 bits hold 8388607: 19 times 8 * 8 * 15 * 225 = 216000 for unsigned activations, 38 times 108000 and more
+// for signed ones.
+void TestBounds() {
+  const sim::Params params = testing::Small();
+  const sim::Uop uop;
+  sim::Gemm gemm;
+  gemm.uop_count = gemm.iter_in = 1;
+  const auto safe = [&](bool act_unsigned, uint32_t iterations, int64_t max_weight) {
+    gemm.act_unsigned = act_unsigned;
+    gemm.iter_out = iterations;
+    return sim::AccumulatorBounds(params, max_weight).Visit(gemm, sim::MakeGemmPlan(params, gemm, &uop));
+  };
+  CHECK_EQ(safe(true, 38, 8), true);  // 38 * 216000 = 8208000
+  CHECK_EQ(safe(true, 39, 8), false);
+  CHECK_EQ(safe(true, 44, 7), true);  // 44 * 189000 = 8316000
+  CHECK_EQ(safe(true, 45, 7), false);
+  CHECK_EQ(safe(false, 72, 8), true);  // 72 * 115200 = 8294400
+  CHECK_EQ(safe(false, 73, 8), false);
+  // Bounds add up until a reset, and a wide result may be any int32.
+  sim::AccumulatorBounds bounds(params, 8);
+  sim::Gemm reset;
+  reset.reset = true;
+  reset.uop_count = reset.iter_out = reset.iter_in = 1;
+  sim::Ppu wide;
+  wide.wide = true;
+  wide.pixels = wide.blocks = 1;
+  gemm.act_unsigned = true;
+  gemm.iter_out = 20;
+  const sim::GemmPlan add = sim::MakeGemmPlan(params, gemm, &uop),
+                      clear = sim::MakeGemmPlan(params, reset, &uop);
+  CHECK_EQ(bounds.Visit(gemm, add), true);
+  CHECK_EQ(bounds.Visit(gemm, add), false);
+  CHECK_EQ(bounds.Visit(gemm, add), false);
+  CHECK_EQ(bounds.Visit(reset, clear), true);
+  CHECK_EQ(bounds.Visit(gemm, add), true);
+  bounds.Visit(reset, clear);
+  bounds.Visit(wide);
+  CHECK_EQ(bounds.Visit(gemm, add), false);
 }
 
 }  // namespace
@@ -118,6 +288,9 @@ void TestOverflow() {
 
 int main() {
   tvm_vsq::TestKernels();
+  tvm_vsq::TestLargeInstruction();
+  tvm_vsq::TestUnknownKernel();
   tvm_vsq::TestOverflow();
+  tvm_vsq::TestBounds();
   return tvm_vsq::testing::Result();
 }

@@ -44,7 +44,11 @@ std::vector<sim::Instruction> Loads() {
 std::vector<uint8_t> Run(
     std::vector<sim::Instruction> instructions, const std::function<void()>& poll = [] {}) {
   std::vector<uint8_t> dram = Image();
-  sim::Machine(testing::Small()).Run(MakeProgram(std::move(instructions)), &dram, poll);
+  const sim::Params params = testing::Small();
+  const sim::Program program = MakeProgram(std::move(instructions));
+  const sim::PreparedProgram prepared =
+      sim::Prepare(params, program, std::string(dram.begin(), dram.end()), {}, true);
+  sim::Machine(params).Run(program, prepared, 2, &dram, poll);
   return dram;
 }
 
@@ -105,8 +109,11 @@ void TestDataErrors() {
 }
 
 void TestPollInterrupts() {
-  std::vector<sim::Instruction> program{Load(sim::Pad::kUop, 0, 2048, 1, "N"),
-                                        MakeGemm(true, 1, 1000000, "p"), Finish()};
+  // Inputs from zeros: nothing overflows.
+  const std::vector<sim::Instruction> program{
+      Load(sim::Pad::kUop, 0, 2048, 1),      Load(sim::Pad::kWgt, 0, 1024, 1),
+      Load(sim::Pad::kInp, 0, 8192, 1, "N"), MakeGemm(true, 1, 1, "p"),
+      MakeGemm(false, 1, 1000000),           Finish()};
   bool interrupted = false;
   try {
     Run(program, [] { throw std::runtime_error("interrupt"); });

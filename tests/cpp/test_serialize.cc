@@ -65,7 +65,8 @@ void TestDamage() {
     if (random() % 2 == 0) damaged[24 + random() % (bytes.size() - 24)] = static_cast<char>(random());
     try {
       const runtime::Artifact artifact = runtime::Deserialize(Reseal(damaged));
-      for (const auto& program : artifact.programs) runtime::ExecutableProgram(artifact.params, program);
+      for (const auto& program : artifact.programs)
+        runtime::ExecutableProgram(artifact.params, program, true);
     } catch (const sim::Error&) {
     }
   }

@@ -114,8 +114,9 @@ class Program:
             "outputs": self.outputs,
         }
 
-    def module(self, **params: int) -> Any:
-        return native.create_module({**self.hw.sim_params(), **params}, [self.data()], "metadata")
+    def module(self, verify: bool = True, **params: int) -> Any:
+        params = {**self.hw.sim_params(), **params}
+        return native.create_module(params, [self.data()], "metadata", verify=verify)
 
     def timing(self) -> dict[str, Any]:
         return native.simulate_timing(

@@ -106,3 +106,12 @@ def test_flipped_instruction_bits_end_in_an_error_or_in_a_run(flips: list[tuple[
     with contextlib.suppress(ValueError, ProgramError):
         module = native.create_module(params, [{**data, "instructions": bytes(code)}], "")
         call(module, conv.x, np.zeros((2, 2, 1, 9), np.int16))
+
+
+def test_loading_verifies_unless_switched_off() -> None:
+    program = Program(hardware(), [insn("PPU", pixels=1, blocks=1), insn("FINISH")])
+    blob = saved(program.module(verify=False))
+    with native.verification(False):
+        restore(blob)
+    with pytest.raises(ValueError, match="reads entry 0 of scratchpad acc, which nothing has written"):
+        restore(blob)

@@ -19,9 +19,18 @@ void CheckArguments(const sim::Params& params, const ProgramData& data,
   }
 }
 
+std::vector<sim::ByteRange> InputBytes(const sim::Params& params, const ProgramData& data) {
+  std::vector<sim::ByteRange> ranges;
+  for (const Descriptor& input : data.inputs) {
+    const auto begin = static_cast<uint64_t>(input.dram_offset);
+    ranges.push_back({begin, begin + static_cast<uint64_t>(input.rows * params.inp_record_bytes)});
+  }
+  return ranges;
+}
+
 }  // namespace
 
-ExecutableProgram::ExecutableProgram(const sim::Params& params, const ProgramData& d) : data(d) {
+ExecutableProgram::ExecutableProgram(const sim::Params& params, const ProgramData& d, bool verify) : data(d) {
   try {
     if (d.dram_bytes < 0) sim::Fail("dram_bytes is ", d.dram_bytes);
     program = sim::DecodeProgram(params, d.instructions, d.layer_ids, d.layer_names,
@@ -33,6 +42,7 @@ ExecutableProgram::ExecutableProgram(const sim::Params& params, const ProgramDat
     CheckArguments(params, d, d.outputs, false);
     timing = sim::SimulateTiming(params, program);
     sim::CheckOrder(params, program);
+    prepared = sim::Prepare(params, program, d.image, InputBytes(params, d), verify);
   } catch (const sim::Error& error) {
     sim::Fail("program '", d.name, "': ", error.what());
   }

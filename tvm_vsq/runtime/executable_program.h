@@ -4,18 +4,21 @@
 
 #include "tvm_vsq/runtime/artifact.h"
 #include "tvm_vsq/sim/instruction.h"
+#include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/timing.h"
 
 namespace tvm_vsq::runtime {
 
 // Timing depends on no data, so it is simulated once, when the program is loaded.
 struct ExecutableProgram {
-  // Keeps a reference to `data`. Throws sim::Error, naming the program, for anything malformed.
-  ExecutableProgram(const sim::Params& params, const ProgramData& data);
+  // Keeps a reference to `data`. Throws sim::Error, naming the program, for anything malformed, and for races
+  // on scratchpads if `verify`.
+  ExecutableProgram(const sim::Params& params, const ProgramData& data, bool verify);
 
   const ProgramData& data;
   sim::Program program;
   sim::Timing timing;
+  sim::PreparedProgram prepared;
 };
 
 }  // namespace tvm_vsq::runtime

@@ -20,12 +20,33 @@ namespace ffi = tvm::ffi;
 
 namespace {
 
-constexpr const char* kReservedNames[] = {"get_metadata", "get_programs", "reset_profile",
-                                          "get_profile",  "get_trace",    "set_functional"};
+constexpr const char* kReservedNames[] = {"get_metadata", "get_programs",   "reset_profile", "get_profile",
+                                          "get_trace",    "set_functional", "set_threads"};
+
+constexpr int64_t kMaxThreads = 256;
 
 // Lets a user interrupt a long simulation from Python.
 void CheckSignals() {
   if (TVMFFIEnvCheckSignals() != 0) throw ffi::EnvErrorAlreadySet();
+}
+
+// The image, and zeros behind it.
+std::unique_ptr<std::vector<uint8_t>> InitialDram(const ExecutableProgram& program) {
+  const std::string& image = program.data.image;
+  auto dram = std::make_unique<std::vector<uint8_t>>(static_cast<size_t>(program.data.dram_bytes));
+  std::copy(image.begin(), image.end(), dram->begin());
+  return dram;
+}
+
+// Makes what a run left of it the initial DRAM again.
+void RestoreDram(const ExecutableProgram& program, std::vector<uint8_t>* dram) {
+  const std::string& image = program.data.image;
+  for (const sim::ByteRange& range : program.prepared.written) {
+    const uint64_t middle = std::clamp<uint64_t>(image.size(), range.begin, range.end);
+    if (range.begin < middle)
+      std::memcpy(dram->data() + range.begin, image.data() + range.begin, middle - range.begin);
+    if (middle < range.end) std::memset(dram->data() + middle, 0, range.end - middle);
+  }
 }
 
 size_t ArgumentBytes(const Descriptor& d) {
@@ -35,15 +56,15 @@ size_t ArgumentBytes(const Descriptor& d) {
 
 }  // namespace
 
-AcceleratorModule::AcceleratorModule(Artifact artifact)
-    : artifact_(std::move(artifact)), machine_(artifact_.params) {
+AcceleratorModule::AcceleratorModule(Artifact artifact, bool verify) : artifact_(std::move(artifact)) {
   for (const ProgramData& data : artifact_.programs) {
     for (const char* reserved : kReservedNames) {
       if (data.name == reserved) sim::Fail("a program must not be called '", reserved, "'");
     }
     if (!index_.emplace(data.name, programs_.size()).second)
       sim::Fail("two programs are called '", data.name, "'");
-    programs_.emplace_back(artifact_.params, data);
+    programs_.emplace_back(artifact_.params, data, verify);
+    drams_.emplace_back();
   }
 }
 
@@ -71,9 +92,15 @@ ffi::Optional<ffi::Function> AcceleratorModule::GetFunction(const ffi::String& n
     });
   }
   if (name == "set_functional") {
-    return ffi::Function::FromTyped([self](bool functional) {
-      const std::lock_guard<std::mutex> lock(self->mutex_);
-      self->functional_ = functional;
+    return ffi::Function::FromTyped([self](bool functional) { self->functional_ = functional; });
+  }
+  if (name == "set_threads") {
+    return ffi::Function::FromTyped([self](int64_t threads) {
+      Guard([&] {
+        if (threads < 0 || threads > kMaxThreads)
+          sim::Fail("set_threads: ", threads, " threads, must be 0 (all) to ", kMaxThreads);
+        self->threads_ = static_cast<int>(threads);
+      });
     });
   }
   const auto found = index_.find(std::string(name));
@@ -130,7 +157,6 @@ void AcceleratorModule::Run(size_t index, const ffi::PackedArgs& args) {
     sim::Fail("program '", data.name, "' takes ", inputs, " inputs and ", data.outputs.size(),
               " outputs, got ", args.size(), " arguments");
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
   size_t argument = 0;
   try {
     std::vector<void*> tensors;
@@ -141,34 +167,42 @@ void AcceleratorModule::Run(size_t index, const ffi::PackedArgs& args) {
           argument < inputs ? data.inputs[argument] : data.outputs[argument - inputs];
       tensors.push_back(TensorData(descriptor, **tensor));
     }
-    dram_.assign(data.image.begin(), data.image.end());
-    dram_.resize(static_cast<size_t>(data.dram_bytes));
-    for (argument = 0; functional_ && argument < inputs; ++argument) {
-      WriteVectors(artifact_.params, data.inputs[argument], static_cast<const int16_t*>(tensors[argument]),
-                   &dram_);
+    if (functional_) {
+      Compute(index, tensors, &argument);
+    } else {
+      for (size_t i = inputs; i < count; ++i)
+        std::memset(tensors[i], 0, ArgumentBytes(data.outputs[i - inputs]));
     }
-    argument = count;
-    Compute(program, tensors);
   } catch (const sim::Error& error) {
     if (argument == count) sim::Fail("program '", data.name, "': ", error.what());
     const bool input = argument < inputs;
     sim::Fail("program '", data.name, "', ", input ? "input " : "output ",
               input ? argument : argument - inputs, ": ", error.what());
   }
+  const std::lock_guard<std::mutex> lock(mutex_);
   runs_.push_back(static_cast<uint32_t>(index));
 }
 
-void AcceleratorModule::Compute(const ExecutableProgram& program, const std::vector<void*>& tensors) {
-  if (functional_) machine_.Run(program.program, &dram_, CheckSignals);
-  const std::vector<Descriptor>& outputs = program.data.outputs;
+void AcceleratorModule::Compute(size_t index, const std::vector<void*>& tensors, size_t* argument) {
+  const ExecutableProgram& program = programs_[index];
+  const std::vector<Descriptor>&inputs = program.data.inputs, &outputs = program.data.outputs;
+  Lease<Dram> dram(&drams_[index], [&] { return InitialDram(program); });
+  if (dram.reused()) RestoreDram(program, dram.get());
+  for (*argument = 0; *argument < inputs.size(); ++*argument) {
+    WriteVectors(artifact_.params, inputs[*argument], static_cast<const int16_t*>(tensors[*argument]),
+                 dram.get());
+  }
+  *argument = tensors.size();
+  Lease<sim::Machine> machine(&machines_, [&] { return std::make_unique<sim::Machine>(artifact_.params); });
+  const int threads = threads_;
+  machine.get()->Run(program.program, program.prepared, threads > 0 ? threads : sim::AvailableThreads(),
+                     dram.get(), CheckSignals);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    void* tensor = tensors[program.data.inputs.size() + i];
-    if (!functional_) {
-      std::memset(tensor, 0, ArgumentBytes(outputs[i]));
-    } else if (outputs[i].kind == Descriptor::kWide) {
-      ReadWide(artifact_.params, outputs[i], dram_, static_cast<int32_t*>(tensor));
+    void* tensor = tensors[inputs.size() + i];
+    if (outputs[i].kind == Descriptor::kWide) {
+      ReadWide(artifact_.params, outputs[i], *dram.get(), static_cast<int32_t*>(tensor));
     } else {
-      ReadVectors(artifact_.params, outputs[i], dram_, static_cast<int16_t*>(tensor));
+      ReadVectors(artifact_.params, outputs[i], *dram.get(), static_cast<int16_t*>(tensor));
     }
   }
 }

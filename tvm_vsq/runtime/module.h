@@ -9,6 +9,7 @@
 #include <tvm/ffi/function.h>
 #include <tvm/ffi/string.h>
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -17,18 +18,20 @@
 
 #include "tvm_vsq/runtime/artifact.h"
 #include "tvm_vsq/runtime/executable_program.h"
+#include "tvm_vsq/runtime/pool.h"
 #include "tvm_vsq/sim/machine.h"
 #include "tvm_vsq/sim/trace.h"
 
 namespace tvm_vsq::runtime {
 
 // Functions: each program by its name (inputs, then outputs, which are written in place), get_metadata,
-// reset_profile, get_profile, get_trace and set_functional. Calls from several threads run one after the
-// other.
+// reset_profile, get_profile, get_trace, set_functional and set_threads. Calls from several threads run side
+// by side.
 class AcceleratorModule : public tvm::ffi::ModuleObj {
  public:
   // Throws sim::Error for a malformed program, a duplicate name, or the name of one of the other functions.
-  explicit AcceleratorModule(Artifact artifact);
+  // With `verify`, also for a program with a race on a scratchpad.
+  AcceleratorModule(Artifact artifact, bool verify);
 
   const char* kind() const final { return "vsq_accel"; }
   int GetPropertyMask() const final {
@@ -39,10 +42,12 @@ class AcceleratorModule : public tvm::ffi::ModuleObj {
 
  private:
   using Listing = tvm::ffi::Map<tvm::ffi::String, tvm::ffi::Any>;
+  using Dram = std::vector<uint8_t>;
   using Profile = tvm::ffi::Map<tvm::ffi::String, tvm::ffi::Any>;
 
   void Run(size_t index, const tvm::ffi::PackedArgs& args);
-  void Compute(const ExecutableProgram& program, const std::vector<void*>& tensors);
+  // Copies the inputs into DRAM, executes and copies the outputs out; `argument` says which tensor it is at.
+  void Compute(size_t index, const std::vector<void*>& tensors, size_t* argument);
   tvm::ffi::Array<Profile> GetProfile();
   tvm::ffi::Array<Listing> GetPrograms() const;
   sim::Trace TraceProgram(const std::string& name, int64_t max_bins) const;
@@ -50,11 +55,12 @@ class AcceleratorModule : public tvm::ffi::ModuleObj {
   const Artifact artifact_;
   std::deque<ExecutableProgram> programs_;
   std::map<std::string, size_t> index_;
-  std::mutex mutex_;  // guards everything below
-  sim::Machine machine_;
-  std::vector<uint8_t> dram_;
-  std::vector<uint32_t> runs_;  // program indices since the last reset
-  bool functional_ = true;
+  Pool<sim::Machine> machines_;
+  std::deque<Pool<Dram>> drams_;  // by program: what runs left
+  std::mutex mutex_;
+  std::vector<uint32_t> runs_;  // guarded by the mutex: program indices since the last reset
+  std::atomic<bool> functional_{true};
+  std::atomic<int> threads_{0};  // 0: as many as this process may use
 };
 
 }  // namespace tvm_vsq::runtime

@@ -15,6 +15,7 @@
 #include "tvm_vsq/runtime/profile.h"
 #include "tvm_vsq/runtime/serialize.h"
 #include "tvm_vsq/sim/decode.h"
+#include "tvm_vsq/sim/gemm_kernel.h"
 
 namespace tvm_vsq::runtime {
 
@@ -25,6 +26,21 @@ namespace {
 using AnyMap = ffi::Map<ffi::String, ffi::Any>;
 using ParamMap = ffi::Map<ffi::String, int64_t>;
 
+// Of the modules that this thread makes.
+thread_local bool verify_programs = true;
+
+bool SetVerify(bool verify) { return std::exchange(verify_programs, verify); }
+
+ffi::Array<ffi::String> Kernels() {
+  ffi::Array<ffi::String> names;
+  for (const std::string& name : sim::GemmKernelNames()) names.push_back(ffi::String(name));
+  return names;
+}
+
+void UseKernel(const ffi::String& name) {
+  Guard([&] { sim::UseGemmKernel(std::string_view(name.data(), name.size())); });
+}
+
 ffi::Module CreateModule(const ParamMap& params, const ffi::Array<AnyMap>& programs,
                          const ffi::String& metadata) {
   return Guard([&] {
@@ -32,14 +48,14 @@ ffi::Module CreateModule(const ParamMap& params, const ffi::Array<AnyMap>& progr
     artifact.params = ConvertParams(params);
     artifact.metadata = std::string(metadata);
     for (const AnyMap& program : programs) artifact.programs.push_back(ConvertProgram(program));
-    return ffi::Module(ffi::make_object<AcceleratorModule>(std::move(artifact)));
+    return ffi::Module(ffi::make_object<AcceleratorModule>(std::move(artifact), verify_programs));
   });
 }
 
 ffi::Module LoadFromBytes(const ffi::Bytes& bytes) {
   return Guard([&] {
     Artifact artifact = Deserialize(std::string_view(bytes.data(), bytes.size()));
-    return ffi::Module(ffi::make_object<AcceleratorModule>(std::move(artifact)));
+    return ffi::Module(ffi::make_object<AcceleratorModule>(std::move(artifact), verify_programs));
   });
 }
 
@@ -65,6 +81,9 @@ TVM_FFI_STATIC_INIT_BLOCK() {
   tvm::ffi::reflection::GlobalDef()
       .def("ffi.Module.load_from_bytes.vsq_accel", LoadFromBytes)
       .def("tvm_vsq.create_module", CreateModule)
+      .def("tvm_vsq.set_verify", SetVerify)
+      .def("tvm_vsq.kernels", Kernels)
+      .def("tvm_vsq.use_kernel", UseKernel)
       .def("tvm_vsq.simulate_timing", SimulateTiming)
       .def("tvm_vsq.timing_names", TimingNames);
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "tvm_vsq/sim/bit_string.h"
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/error.h"
+#include "tvm_vsq/sim/packing.h"
 
 namespace tvm_vsq::runtime {
 namespace {
@@ -14,6 +14,52 @@ int64_t RowBytes(const sim::Params& params, const Descriptor& descriptor) {
   if (descriptor.kind == Descriptor::kVectors) return params.inp_record_bytes;
   const int64_t group = std::max(params.vector_size, params.output_lanes);
   return (descriptor.lanes + group - 1) / group * group * 4;
+}
+
+// Vectors are converted in chunks that stay in the processor's cache between the steps.
+constexpr int64_t kChunk = 64, kMaxVectorSize = 64;
+
+struct Chunk {
+  uint8_t codes[kChunk * kMaxVectorSize], biased[kChunk * kMaxVectorSize];
+  int32_t scales[kChunk];
+};
+
+sim::Packing PackingOf(const sim::Params& params) {
+  return {static_cast<int>(params.vector_size), static_cast<int>(params.activation_bits),
+          static_cast<int>(params.activation_scale_bits)};
+}
+
+// The values that a host tensor may hold.
+struct Limits {
+  int low, high, scale_low, scale_high;
+
+  Limits(const sim::Packing& packing, bool is_signed)
+      : low(is_signed ? 1 - (1 << (packing.element_bits - 1)) : 0),
+        high((1 << (packing.element_bits - (is_signed ? 1 : 0))) - 1),
+        scale_low(packing.scale_bits == 0 ? 1 : 0),
+        scale_high(packing.scale_bits == 0 ? 1 : (1 << packing.scale_bits) - 1) {}
+};
+
+bool Inside(const Limits& limits, const int16_t* vector, int64_t size) {
+  int16_t low = 0, high = 0;  // always inside
+  for (int64_t i = 0; i < size; ++i) {
+    low = std::min(low, vector[i]);
+    high = std::max(high, vector[i]);
+  }
+  return low >= limits.low && high <= limits.high && vector[size] >= limits.scale_low &&
+         vector[size] <= limits.scale_high;
+}
+
+[[noreturn]] void FailOutside(const sim::Packing& packing, const Limits& limits, bool is_signed, int64_t row,
+                              const int16_t* vector) {
+  for (int i = 0; i < packing.vector_size; ++i) {
+    if (vector[i] < limits.low || vector[i] > limits.high) {
+      sim::Fail("vector ", row, ", element ", i, " is ", vector[i], "; ", packing.element_bits, "-bit ",
+                is_signed ? "signed" : "unsigned", " elements are ", limits.low, " to ", limits.high);
+    }
+  }
+  sim::Fail("vector ", row, ": scale ", vector[packing.vector_size], "; ", packing.scale_bits,
+            "-bit scales are ", limits.scale_low, " to ", limits.scale_high);
 }
 
 }  // namespace
@@ -39,45 +85,42 @@ void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dra
 
 void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t* tensor,
                   std::vector<uint8_t>* dram) {
-  const int element_bits = static_cast<int>(params.activation_bits);
-  const int scale_bits = static_cast<int>(params.activation_scale_bits);
+  const sim::Packing packing = PackingOf(params);
+  const bool is_signed = d.is_signed != 0;
+  const Limits limits(packing, is_signed);
   const int64_t size = params.vector_size;
-  const int high = (1 << (element_bits - static_cast<int>(d.is_signed))) - 1,
-            low = d.is_signed != 0 ? -high : 0;
-  const int scale_low = scale_bits == 0 ? 1 : 0, scale_high = scale_bits == 0 ? 1 : (1 << scale_bits) - 1;
-  uint8_t* record = dram->data() + d.dram_offset;
-  for (int64_t row = 0; row < d.rows; ++row, tensor += size + 1, record += params.inp_record_bytes) {
-    sim::BitWriter bits(record);
-    for (int64_t i = 0; i < size; ++i) {
-      if (tensor[i] < low || tensor[i] > high) {
-        sim::Fail("vector ", row, ", element ", i, " is ", tensor[i], "; ", element_bits, "-bit ",
-                  d.is_signed != 0 ? "signed" : "unsigned", " elements are ", low, " to ", high);
-      }
-      bits.Put(static_cast<uint32_t>(int32_t{tensor[i]}), element_bits);
+  const int mask = (1 << packing.element_bits) - 1;
+  uint8_t* records = dram->data() + d.dram_offset;
+  Chunk chunk;
+  for (int64_t row = 0; row < d.rows; row += kChunk) {
+    const int64_t count = std::min(kChunk, d.rows - row);
+    for (int64_t n = 0; n < count; ++n, tensor += size + 1) {
+      if (!Inside(limits, tensor, size)) FailOutside(packing, limits, is_signed, row + n, tensor);
+      for (int64_t i = 0; i < size; ++i) chunk.codes[n * size + i] = static_cast<uint8_t>(tensor[i] & mask);
+      chunk.scales[n] = tensor[size];
     }
-    if (tensor[size] < scale_low || tensor[size] > scale_high) {
-      sim::Fail("vector ", row, ": scale ", tensor[size], "; ", scale_bits, "-bit scales are ", scale_low,
-                " to ", scale_high);
-    }
-    if (scale_bits > 0) bits.Put(static_cast<uint32_t>(int32_t{tensor[size]}), scale_bits);
-    bits.Finish();
+    sim::EncodeVectors(packing, chunk.codes, chunk.scales, static_cast<size_t>(count), records);
+    records += count * params.inp_record_bytes;
   }
 }
 
 void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vector<uint8_t>& dram,
                  int16_t* tensor) {
-  const int element_bits = static_cast<int>(params.activation_bits);
-  const int scale_bits = static_cast<int>(params.activation_scale_bits);
-  const auto record_bytes = static_cast<size_t>(params.inp_record_bytes);
-  const uint8_t* record = dram.data() + d.dram_offset;
-  for (int64_t row = 0; row < d.rows; ++row, record += record_bytes) {
-    sim::BitReader bits(record, record_bytes);
-    for (int64_t i = 0; i < params.vector_size; ++i) {
-      const uint32_t code = bits.Take(element_bits);
-      *tensor++ = static_cast<int16_t>(d.is_signed != 0 ? sim::SignExtend(code, element_bits)
-                                                        : static_cast<int>(code));
+  const sim::Packing packing = PackingOf(params);
+  const auto decoder = sim::MakeVectorDecoder(packing, sim::BestSimd());
+  const int64_t size = params.vector_size;
+  const int bias = d.is_signed != 0 ? packing.SignBit() : 0;
+  const uint8_t* records = dram.data() + d.dram_offset;
+  Chunk chunk;
+  const uint8_t* codes = d.is_signed != 0 ? chunk.biased : chunk.codes;
+  for (int64_t row = 0; row < d.rows; row += kChunk) {
+    const int64_t count = std::min(kChunk, d.rows - row);
+    decoder->Decode(records, static_cast<size_t>(count), chunk.codes, chunk.biased, chunk.scales);
+    for (int64_t n = 0; n < count; ++n, tensor += size + 1) {
+      for (int64_t i = 0; i < size; ++i) tensor[i] = static_cast<int16_t>(codes[n * size + i] - bias);
+      tensor[size] = static_cast<int16_t>(chunk.scales[n]);
     }
-    *tensor++ = static_cast<int16_t>(scale_bits == 0 ? 1 : bits.Take(scale_bits));
+    records += count * params.inp_record_bytes;
   }
 }
 

@@ -1,82 +1,111 @@
 #include "tvm_vsq/sim/gemm.h"
 
 #include <algorithm>
-#include <limits>
+
+#include "tvm_vsq/sim/gemm_checked.h"
+#include "tvm_vsq/sim/thread_pool.h"
 
 namespace tvm_vsq::sim {
 namespace {
 
-struct PadUse {
-  Pad pad;
-  uint32_t Uop::* index;
-  uint32_t Gemm::* out;
-  uint32_t Gemm::* in;
-};
+constexpr size_t kBlockPixels = 8;                  // the unit of work; the kernels like no smaller one
+constexpr uint64_t kRoundMacs = uint64_t{1} << 27;  // between two polls: milliseconds
+constexpr uint64_t kPartMacs = uint64_t{1} << 18;   // what a thread takes at a time: microseconds
 
-constexpr PadUse kPadUses[] = {{Pad::kAcc, &Uop::acc, &Gemm::acc_out, &Gemm::acc_in},
-                               {Pad::kInp, &Uop::inp, &Gemm::inp_out, &Gemm::inp_in},
-                               {Pad::kWgt, &Uop::wgt, &Gemm::wgt_out, &Gemm::wgt_in}};
+size_t Blocks(const GemmPlan::Tile& tile) { return (tile.pixels + kBlockPixels - 1) / kBlockPixels; }
+
+// Runs the blocks [begin, end) of a plan, counted through all tiles.
+void RunBlocks(const GemmKernel& kernel, const GemmFormat& format, const GemmOperands& operands,
+               const GemmPlan& plan, size_t begin, size_t end) {
+  size_t first = 0;  // block of the tile
+  for (const GemmPlan::Tile& tile : plan.tiles) {
+    const size_t blocks = Blocks(tile);
+    const size_t from = std::max(begin, first), to = std::min(end, first + blocks);
+    if (from < to) {
+      kernel.run(format, operands, plan, tile, (from - first) * kBlockPixels,
+                 std::min(tile.pixels, (to - first) * kBlockPixels));
+    }
+    first += blocks;
+    if (first >= end) return;
+  }
+}
 
 }  // namespace
 
-GemmUnit::GemmUnit(const Params& params)
-    : params_(params), kernel_(SelectGemmKernel(static_cast<int>(params.output_lanes))) {}
+GemmOperands GemmUnit::Operands(const Gemm& gemm, Scratchpads* pads) const {
+  GemmOperands operands{};
+  operands.inp = gemm.act_unsigned ? pads->inp_code.data() : pads->inp_biased.data();
+  operands.inp_scale = pads->inp_scale.data();
+  operands.wgt = pads->wgt.data();
+  operands.wgt_scale = pads->wgt_scale.data();
+  operands.wgt_sum = pads->wgt_sum.data();
+  operands.acc = pads->acc32.data();
+  return operands;
+}
 
-// The loops only add: the largest index of each scratchpad is that of the last iteration and the largest
-// micro-op.
-void GemmUnit::CheckIndices(const Program& program, size_t index, const Scratchpads& pads) const {
-  const auto& gemm = std::get<Gemm>(program.instructions[index].body);
-  for (const PadUse& use : kPadUses) {
-    if (gemm.reset && use.pad != Pad::kAcc) continue;
-    const uint64_t steps =
-        uint64_t{gemm.iter_out - 1} * (gemm.*use.out) + uint64_t{gemm.iter_in - 1} * (gemm.*use.in);
-    const auto depth = static_cast<uint64_t>(params_.Depth(use.pad));
-    for (uint64_t u = gemm.uop_begin; u < uint64_t{gemm.uop_begin} + gemm.uop_count; ++u) {
-      const uint64_t last = pads.uop[u].*use.index + steps;
-      if (last < depth) continue;
-      program.FailAt(index, "micro-op ", u, ": ", PadName(use.pad), " index ", pads.uop[u].*use.index,
-                     " reaches ", last, " in the last iteration; the scratchpad has ", depth, " entries");
+void GemmUnit::Reset(const GemmPlan& plan, Scratchpads* pads) const {
+  const auto lanes = static_cast<size_t>(params_.output_lanes);
+  for (const GemmPlan::Range& range : plan.acc) {
+    if (pads->acc64.empty()) {
+      std::fill_n(&pads->acc32[range.begin * lanes], range.entries * lanes, 0);
+    } else {
+      std::fill_n(&pads->acc64[range.begin * lanes], range.entries * lanes, 0);
     }
   }
 }
 
-void GemmUnit::Execute(const Program& program, size_t index, const std::function<void(uint64_t)>& poll,
-                       Scratchpads* pads) const {
+void GemmUnit::ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, const Poll& poll,
+                           Scratchpads* pads) const {
+  const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
+  const GemmKernel& kernel = SelectGemmKernel(format.output_lanes);
+  const GemmOperands operands = Operands(gemm, pads);
+  size_t blocks = 0;
+  for (const GemmPlan::Tile& tile : plan.tiles) blocks += Blocks(tile);
+  const uint64_t macs = gemm.MicroOps() * static_cast<uint64_t>(params_.vector_size) *
+                        static_cast<uint64_t>(params_.output_lanes);
+  const size_t rounds = std::min<uint64_t>(blocks, macs / kRoundMacs + 1);
+  const auto parts = threads == 1
+                         ? size_t{1}
+                         : static_cast<size_t>(std::clamp<uint64_t>(macs / rounds / kPartMacs, 1, blocks));
+  for (size_t round = 0; round < rounds; ++round) {
+    const size_t begin = blocks * round / rounds, count = blocks * (round + 1) / rounds - begin;
+    RunParallel(static_cast<size_t>(threads), parts, [&](size_t part) {
+      RunBlocks(kernel, format, operands, plan, begin + count * part / parts,
+                begin + count * (part + 1) / parts);
+    });
+    poll(gemm.MicroOps() / rounds);
+  }
+}
+
+void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, const Poll& poll,
+                              Scratchpads* pads) const {
+  if (pads->acc64.empty()) {
+    ExecuteChecked(program, index, plan, poll, pads->acc32.data(), pads);
+  } else {
+    ExecuteChecked(program, index, plan, poll, pads->acc64.data(), pads);
+  }
+}
+
+template <typename Acc>
+void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, const Poll& poll,
+                              Acc* acc, Scratchpads* pads) const {
   const auto& gemm = std::get<Gemm>(program.instructions[index].body);
-  const auto size = static_cast<size_t>(params_.vector_size),
-             lanes = static_cast<size_t>(params_.output_lanes);
-  const std::vector<int16_t>& inp = gemm.act_unsigned ? pads->inp_unsigned : pads->inp_signed;
-  GemmOperands operands{};
-  operands.uops = &pads->uop[gemm.uop_begin];
-  operands.count = gemm.uop_count;
-  operands.vector_size = static_cast<int>(size);
-  operands.output_lanes = static_cast<int>(lanes);
-  operands.product_shift = static_cast<int>(params_.product_shift);
-  operands.product_max =
-      params_.product_shift > 0 ? (1 << params_.product_bits) - 1 : std::numeric_limits<int>::max();
-  operands.accumulator_bits = static_cast<int>(params_.accumulator_bits);
+  const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
+  const GemmOperands operands = Operands(gemm, pads);
+  GemmIteration iteration{plan.uops.data(), plan.uops.size(), 0, 0, 0};
   for (size_t o = 0; o < gemm.iter_out; ++o) {
     for (size_t i = 0; i < gemm.iter_in; ++i) {
-      const size_t acc = o * gemm.acc_out + i * gemm.acc_in;
-      if (gemm.reset) {
-        for (size_t u = 0; u < operands.count; ++u) {
-          std::fill_n(&pads->acc[(operands.uops[u].acc + acc) * lanes], lanes, int64_t{0});
-        }
-        continue;
-      }
-      const size_t x = o * gemm.inp_out + i * gemm.inp_in, w = o * gemm.wgt_out + i * gemm.wgt_in;
-      operands.acc = pads->acc.data() + acc * lanes;
-      operands.inp = inp.data() + x * size;
-      operands.inp_scale = pads->inp_scale.data() + x;
-      operands.wgt = pads->wgt.data() + w * size * lanes;
-      operands.wgt_scale = pads->wgt_scale.data() + w * lanes;
-      const size_t done = kernel_(operands);
-      if (done == operands.count) continue;
+      iteration.acc = o * gemm.acc_out + i * gemm.acc_in;
+      iteration.inp = o * gemm.inp_out + i * gemm.inp_in;
+      iteration.wgt = o * gemm.wgt_out + i * gemm.wgt_in;
+      const size_t done =
+          RunChecked(format, operands, iteration, static_cast<int>(params_.accumulator_bits), acc);
+      poll(iteration.count);
+      if (done == iteration.count) continue;
       program.FailAt(index, "accumulator overflow: micro-op ", gemm.uop_begin + done, " at outer iteration ",
-                     o, ", inner ", i, " brings acc entry ", operands.uops[done].acc + acc, " outside ",
+                     o, ", inner ", i, " brings acc entry ", plan.uops[done].acc + iteration.acc, " outside ",
                      params_.accumulator_bits, " bits");
     }
-    poll(uint64_t{gemm.iter_in} * gemm.uop_count);
   }
 }
 

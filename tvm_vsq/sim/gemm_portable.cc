@@ -1,39 +1,46 @@
-#include "tvm_vsq/sim/gemm_kernel.h"
-
+// The kernel for every processor.
 #include <algorithm>
 
-#include "tvm_vsq/sim/rounding.h"
+#include "tvm_vsq/sim/gemm_kernel.h"
 
 namespace tvm_vsq::sim {
+namespace {
 
-size_t RunGemmPortable(const GemmOperands& g) {
-  constexpr int kMaxLanes = 64;
-  const auto size = static_cast<size_t>(g.vector_size), lanes = static_cast<size_t>(g.output_lanes);
-  const int64_t limit = int64_t{1} << (g.accumulator_bits - 1);
-  for (size_t u = 0; u < g.count; ++u) {
-    const Uop& uop = g.uops[u];
-    const int16_t* x = g.inp + uop.inp * size;
-    const int16_t* w = g.wgt + uop.wgt * size * lanes;
-    const int32_t* scales = g.wgt_scale + uop.wgt * lanes;
-    int64_t* acc = g.acc + uop.acc * lanes;
-    int32_t dot[kMaxLanes] = {};
-    for (size_t pair = 0; pair < size / 2; ++pair) {
-      const int32_t x0 = x[2 * pair], x1 = x[2 * pair + 1];
-      for (size_t b = 0; b < lanes; ++b) dot[b] += x0 * w[2 * b] + x1 * w[2 * b + 1];
-      w += 2 * lanes;
-    }
-    bool overflow = false;
-    for (size_t b = 0; b < lanes; ++b) {
-      int64_t product = int64_t{scales[b]} * g.inp_scale[uop.inp];
-      if (g.product_shift > 0) {
-        product = std::min<int64_t>(RoundHalfUpShift(product, g.product_shift), g.product_max);
-      }
-      acc[b] += product * dot[b];
-      overflow |= acc[b] < -limit || acc[b] >= limit;
-    }
-    if (overflow) return u;
+constexpr size_t kMaxLanes = 64;
+
+void RunStep(const GemmFormat& format, const GemmOperands& g, size_t inp, size_t wgt, int32_t* acc) {
+  const auto size = static_cast<size_t>(format.vector_size), lanes = static_cast<size_t>(format.output_lanes);
+  const uint8_t* x = g.inp + inp * size;
+  const int8_t* w = g.wgt + wgt * size * lanes;
+  const int32_t half = format.product_shift > 0 ? 1 << (format.product_shift - 1) : 0;
+  int32_t dot[kMaxLanes] = {};
+  for (size_t i = 0; i < size; i += 4, x += 4) {
+    for (size_t b = 0; b < lanes; ++b, w += 4)
+      dot[b] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
   }
-  return g.count;
+  for (size_t b = 0; b < lanes; ++b) {
+    const int32_t full = g.wgt_scale[wgt * lanes + b] * g.inp_scale[inp];
+    // Without a shift, half is 0 and the maximum does not bind.
+    const int32_t product = std::min((full + half) >> format.product_shift, format.product_max);
+    acc[b] += product * (dot[b] - format.inp_bias * g.wgt_sum[wgt * lanes + b]);
+  }
 }
+
+void Run(const GemmFormat& format, const GemmOperands& g, const GemmPlan& plan, const GemmPlan::Tile& tile,
+         size_t begin, size_t end) {
+  const auto lanes = static_cast<size_t>(format.output_lanes);
+  for (size_t p = begin; p < end; ++p) {
+    const GemmPlan::Pixel& pixel = plan.pixels[tile.first_pixel + p];
+    int32_t* acc = g.acc + size_t{tile.acc + pixel.acc} * lanes;
+    for (size_t s = tile.first_step; s < tile.first_step + tile.steps; ++s) {
+      const GemmPlan::Step& step = plan.steps[s];
+      RunStep(format, g, tile.inp + pixel.inp + step.inp, tile.wgt + step.wgt, acc);
+    }
+  }
+}
+
+}  // namespace
+
+const GemmKernel kGemmPortable = {"portable", 1, [] { return true; }, Run};
 
 }  // namespace tvm_vsq::sim

@@ -10,40 +10,41 @@ constexpr uint64_t kPollInterval = uint64_t{1} << 18;  // entries or micro-ops o
 
 }  // namespace
 
-Machine::Machine(const Params& params) : params_(params), codec_(params), gemm_(params), pads_(params) {}
+Machine::Machine(const Params& params)
+    : params_(params),
+      codec_(params),
+      gemm_(params),
+      add_work_([this](uint64_t work) { AddWork(work); }),
+      pads_(params) {}
 
-void Machine::Run(const Program& program, std::vector<uint8_t>* dram, const std::function<void()>& poll) {
+void Machine::Run(const Program& program, const PreparedProgram& prepared, int threads,
+                  std::vector<uint8_t>* dram, const std::function<void()>& poll) {
   if (dram->size() != program.dram_bytes)
     Fail("DRAM has ", dram->size(), " bytes, expected ", program.dram_bytes);
   poll_ = poll;
-  Order order(program);
-  Shadow shadow(params_, program);
-  for (size_t i = 0; i < program.instructions.size(); ++i) {
-    order.Begin(i);
-    Execute(program, i, order, dram, &shadow);
-    order.End(i);
-  }
+  for (size_t i = 0; i < program.instructions.size(); ++i) Execute(program, prepared, threads, i, dram);
 }
 
-void Machine::Execute(const Program& program, size_t index, const Order& order, std::vector<uint8_t>* dram,
-                      Shadow* shadow) {
+void Machine::Execute(const Program& program, const PreparedProgram& prepared, int threads, size_t index,
+                      std::vector<uint8_t>* dram) {
   const Instruction& instruction = program.instructions[index];
   if (const auto* dma = std::get_if<Dma>(&instruction.body)) {
     if (instruction.opcode == isa::Opcode::kStore) {
-      shadow->Read(order, index, dma->pad, dma->sram_base, dma->SramEntries());
       ExecuteStore(codec_, params_, program, index, pads_, dram);
-    } else {
-      shadow->Write(order, index, dma->pad, dma->sram_base, dma->SramEntries());
+    } else if (dma->pad != Pad::kUop) {  // Prepare took the micro-ops into its plans
       ExecuteLoad(codec_, params_, *dma, *dram, &pads_);
     }
     AddWork(dma->SramEntries());
   } else if (const auto* gemm = std::get_if<Gemm>(&instruction.body)) {
-    shadow->Read(order, index, Pad::kUop, gemm->uop_begin, gemm->uop_count);
-    gemm_.CheckIndices(program, index, pads_);
-    shadow->VisitGemm(order, index, pads_);
-    gemm_.Execute(program, index, [this](uint64_t work) { AddWork(work); }, &pads_);
+    const PreparedProgram::PlannedGemm& planned = prepared.gemms[index];
+    if (gemm->reset) {
+      gemm_.Reset(*planned.plan, &pads_);
+    } else if (planned.safe && pads_.acc64.empty()) {
+      gemm_.ExecuteSafe(*gemm, *planned.plan, threads, add_work_, &pads_);
+    } else {
+      gemm_.ExecuteChecked(program, index, *planned.plan, add_work_, &pads_);
+    }
   } else if (const auto* ppu = std::get_if<Ppu>(&instruction.body)) {
-    shadow->VisitPpu(order, index, params_);
     ExecutePpu(params_, program, index, &pads_);
     AddWork(ppu->AccEntries());
   }

@@ -8,35 +8,36 @@
 
 #include "tvm_vsq/sim/gemm.h"
 #include "tvm_vsq/sim/instruction.h"
-#include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/record.h"
 #include "tvm_vsq/sim/scratchpads.h"
-#include "tvm_vsq/sim/shadow.h"
 
 namespace tvm_vsq::sim {
 
 // Executes instructions in program order. Every program whose tokens order its conflicting accesses computes
-// the same in every legal interleaving, and Shadow and CheckOrder refuse all others; so order costs no
+// the same in every legal interleaving, and CheckOrder and Prepare refuse all others; so order costs no
 // generality.
 class Machine {
  public:
   explicit Machine(const Params& params);
 
   // `dram` has program.dram_bytes bytes and is read and written in place. `poll` is called every few
-  // milliseconds; what it throws ends the run. Throws Error where the program reads unwritten entries, races,
-  // indexes outside a scratchpad or overflows an accumulator. Needs a program that SimulateTiming and
-  // CheckOrder accepted.
-  void Run(const Program& program, std::vector<uint8_t>* dram, const std::function<void()>& poll);
+  // milliseconds; what it throws ends the run. Up to `threads` threads work on an instruction. Throws Error
+  // where an accumulator overflows or PPU parameters are out of range. Needs a program that SimulateTiming
+  // and CheckOrder accepted, and what Prepare made of it and of the image that `dram` began with.
+  void Run(const Program& program, const PreparedProgram& prepared, int threads, std::vector<uint8_t>* dram,
+           const std::function<void()>& poll);
 
  private:
-  void Execute(const Program& program, size_t index, const Order& order, std::vector<uint8_t>* dram,
-               Shadow* shadow);
+  void Execute(const Program& program, const PreparedProgram& prepared, int threads, size_t index,
+               std::vector<uint8_t>* dram);
   void AddWork(uint64_t work);
 
   const Params params_;
   const RecordCodec codec_;
   const GemmUnit gemm_;
+  const GemmUnit::Poll add_work_;
   Scratchpads pads_;
   std::function<void()> poll_;
   uint64_t work_ = 0;

@@ -4,15 +4,16 @@
 #include <limits>
 #include <vector>
 
-#include "tvm_vsq/sim/requantize.h"
+#include "tvm_vsq/sim/ppu_kernel.h"
 #include "tvm_vsq/sim/rounding.h"
 
 namespace tvm_vsq::sim {
 namespace {
 
 void CheckChannels(const Params& params, const Program& program, size_t index, const Ppu& ppu,
-                   const ChannelParams* channels) {
+                   const Scratchpads& pads) {
   const auto lanes = static_cast<size_t>(params.output_lanes);
+  const ChannelParams* channels = &pads.par[ppu.par_base * lanes];
   for (size_t i = 0; i < ppu.blocks * lanes; ++i) {
     const auto at = [&] { return Concat("par entry ", ppu.par_base + i / lanes, ", lane ", i % lanes); };
     if (channels[i].shift > 62)
@@ -22,6 +23,33 @@ void CheckChannels(const Params& params, const Program& program, size_t index, c
                      params.multiplier_bits);
     }
   }
+}
+
+template <typename Acc>
+void Execute(const Params& params, const Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
+  static const Simd simd = BestSimd();
+  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
+  PpuOperands<Acc> operands{};
+  operands.pixels = ppu.pixels;
+  operands.vectors = ppu.blocks * lanes / size;
+  operands.vector_size = static_cast<int>(params.vector_size);
+  operands.acc = &(*acc)[ppu.acc_base * lanes];
+  operands.channels = &pads->par[ppu.par_base * lanes];
+  operands.relu = ppu.relu;
+  operands.wide = ppu.wide;
+  if (ppu.residual) {
+    operands.residual = &(ppu.res_unsigned ? pads->inp_code : pads->inp_biased)[ppu.res_base * size];
+    operands.residual_scale = &pads->inp_scale[ppu.res_base];
+    operands.res_bias = ppu.res_unsigned ? 0 : 1 << (params.activation_bits - 1);
+    operands.res_mult = static_cast<int32_t>(ppu.res_mult);
+    operands.res_shift = static_cast<int>(ppu.res_shift);
+  }
+  operands.format = VectorFormat(params, ppu.out_unsigned);
+  if (!ppu.wide) {
+    operands.out = &pads->out[ppu.out_base * size];
+    operands.out_scale = &pads->out_scale[ppu.out_base];
+  }
+  SelectPpuKernel<Acc>(operands.vector_size, simd)(operands);
 }
 
 }  // namespace
@@ -36,33 +64,11 @@ int32_t PostProcess(int64_t acc, const ChannelParams& channel, int64_t residual,
 
 void ExecutePpu(const Params& params, const Program& program, size_t index, Scratchpads* pads) {
   const auto& ppu = std::get<Ppu>(program.instructions[index].body);
-  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
-  const size_t width = ppu.blocks * lanes, vectors = width / size;
-  const ChannelParams* channels = &pads->par[ppu.par_base * lanes];
-  CheckChannels(params, program, index, ppu, channels);
-  const VectorFormat format(params, ppu.out_unsigned);
-  const std::vector<int16_t>& residuals = ppu.res_unsigned ? pads->inp_unsigned : pads->inp_signed;
-  std::vector<int64_t> residual(width, 0);
-  std::vector<int32_t> y(width);
-  for (size_t pixel = 0; pixel < ppu.pixels; ++pixel) {
-    if (ppu.residual) {
-      const size_t first = ppu.res_base + pixel * vectors;
-      for (size_t i = 0; i < width; ++i) {
-        const int64_t value = int64_t{residuals[first * size + i]} * pads->inp_scale[first + i / size];
-        residual[i] = RoundHalfUpShift(value * ppu.res_mult, static_cast<int>(ppu.res_shift));
-      }
-    }
-    int64_t* acc = &pads->acc[(ppu.acc_base + pixel * ppu.blocks) * lanes];
-    for (size_t i = 0; i < width; ++i) y[i] = PostProcess(acc[i], channels[i], residual[i], ppu.relu);
-    if (ppu.wide) {
-      std::copy(y.begin(), y.end(), acc);
-      continue;
-    }
-    for (size_t j = 0; j < vectors; ++j) {
-      const size_t entry = ppu.out_base + pixel * vectors + j;
-      pads->out_scale[entry] =
-          Requantize(format, &y[j * size], static_cast<int>(size), &pads->out[entry * size]);
-    }
+  CheckChannels(params, program, index, ppu, *pads);
+  if (pads->acc64.empty()) {
+    Execute(params, ppu, &pads->acc32, pads);
+  } else {
+    Execute(params, ppu, &pads->acc64, pads);
   }
 }
 

@@ -2,105 +2,82 @@
 
 #include <algorithm>
 
-#include "tvm_vsq/sim/bit_string.h"
 #include "tvm_vsq/sim/bytes.h"
 
 namespace tvm_vsq::sim {
+namespace {
 
-RecordCodec::RecordCodec(const Params& params)
+Packing PackingOf(int64_t vector_size, int64_t element_bits, int64_t scale_bits) {
+  return {static_cast<int>(vector_size), static_cast<int>(element_bits), static_cast<int>(scale_bits)};
+}
+
+void LoadPar(const uint8_t* records, size_t count, ChannelParams* channels) {
+  for (; count > 0; --count, records += kParBytes, ++channels) {
+    channels->mult = ReadWord<uint16_t>(records);
+    channels->shift = records[2];
+    channels->bias = ReadInt32(records + 3);
+    channels->clip = ReadInt32(records + 7);
+  }
+}
+
+}  // namespace
+
+RecordCodec::RecordCodec(const Params& params, Simd simd)
     : uop_(isa::Layout(params.Sizes()).uop),
-      size_(static_cast<int>(params.vector_size)),
-      lanes_(static_cast<int>(params.output_lanes)),
-      weight_bits_(static_cast<int>(params.weight_bits)),
-      activation_bits_(static_cast<int>(params.activation_bits)),
-      weight_scale_bits_(static_cast<int>(params.weight_scale_bits)),
-      activation_scale_bits_(static_cast<int>(params.activation_scale_bits)),
       uop_bytes_(static_cast<size_t>(params.uop_record_bytes)),
-      inp_bytes_(static_cast<size_t>(params.inp_record_bytes)),
-      wgt_bytes_(static_cast<size_t>(params.wgt_record_bytes)) {}
+      size_(static_cast<size_t>(params.vector_size)),
+      lanes_(static_cast<size_t>(params.output_lanes)),
+      activation_(PackingOf(params.vector_size, params.activation_bits, params.activation_scale_bits)),
+      inp_(MakeVectorDecoder(activation_, simd)),
+      wgt_(MakeWeightDecoder(PackingOf(params.vector_size, params.weight_bits, params.weight_scale_bits),
+                             static_cast<int>(params.output_lanes), simd)) {}
 
-void RecordCodec::Load(Pad pad, const uint8_t* record, uint64_t entry, Scratchpads* pads) const {
+void RecordCodec::Load(Pad pad, const uint8_t* records, size_t count, size_t entry, Scratchpads* pads) const {
   switch (pad) {
     case Pad::kUop:
-      return LoadUop(record, entry, pads);
+      return LoadUop(records, count, &pads->uop[entry]);
     case Pad::kInp:
-      return LoadInp(record, entry, pads);
+      return inp_->Decode(records, count, &pads->inp_code[entry * size_], &pads->inp_biased[entry * size_],
+                          &pads->inp_scale[entry]);
     case Pad::kWgt:
-      return LoadWgt(record, entry, pads);
+      return wgt_->Decode(records, count, &pads->wgt[entry * size_ * lanes_],
+                          &pads->wgt_scale[entry * lanes_], &pads->wgt_sum[entry * lanes_]);
     default:
-      return LoadPar(record, entry, pads);
+      return LoadPar(records, count * lanes_, &pads->par[entry * lanes_]);
   }
 }
 
-void RecordCodec::LoadUop(const uint8_t* record, uint64_t entry, Scratchpads* pads) const {
-  Uop& uop = pads->uop[entry];
-  uop = Uop();
-  if (record == nullptr) return;
-  const isa::Word word{ReadLittleEndian(record, uop_bytes_), 0};
-  uop.acc = static_cast<uint32_t>(uop_.acc.Get(word));
-  uop.inp = static_cast<uint32_t>(uop_.inp.Get(word));
-  uop.wgt = static_cast<uint32_t>(uop_.wgt.Get(word));
-}
-
-void RecordCodec::LoadInp(const uint8_t* record, uint64_t entry, Scratchpads* pads) const {
-  int16_t* as_signed = &pads->inp_signed[entry * static_cast<size_t>(size_)];
-  int16_t* as_unsigned = &pads->inp_unsigned[entry * static_cast<size_t>(size_)];
-  int32_t& scale = pads->inp_scale[entry];
-  if (record == nullptr) {
-    std::fill_n(as_signed, size_, int16_t{0});
-    std::fill_n(as_unsigned, size_, int16_t{0});
-    scale = 0;
-    return;
-  }
-  BitReader bits(record, inp_bytes_);
-  for (int i = 0; i < size_; ++i) {
-    const uint32_t code = bits.Take(activation_bits_);
-    as_unsigned[i] = static_cast<int16_t>(code);
-    as_signed[i] = static_cast<int16_t>(SignExtend(code, activation_bits_));
-  }
-  scale = activation_scale_bits_ == 0 ? 1 : static_cast<int32_t>(bits.Take(activation_scale_bits_));
-}
-
-void RecordCodec::LoadWgt(const uint8_t* record, uint64_t entry, Scratchpads* pads) const {
-  const auto lanes = static_cast<size_t>(lanes_), size = static_cast<size_t>(size_);
-  int16_t* elements = &pads->wgt[entry * lanes * size];
-  int32_t* scales = &pads->wgt_scale[entry * lanes];
-  if (record == nullptr) {
-    std::fill_n(elements, lanes * size, int16_t{0});
-    std::fill_n(scales, lanes, 0);
-    return;
-  }
-  BitReader bits(record, wgt_bytes_);
-  for (size_t lane = 0; lane < lanes; ++lane) {
-    for (size_t i = 0; i < size; ++i) {
-      const int32_t value = SignExtend(bits.Take(weight_bits_), weight_bits_);
-      elements[(i / 2) * 2 * lanes + 2 * lane + i % 2] = static_cast<int16_t>(value);
-    }
-    scales[lane] = weight_scale_bits_ == 0 ? 1 : static_cast<int32_t>(bits.Take(weight_scale_bits_));
+void RecordCodec::LoadUop(const uint8_t* records, size_t count, Uop* uops) const {
+  for (; count > 0; --count, records += uop_bytes_, ++uops) {
+    const isa::Word word{ReadLittleEndian(records, uop_bytes_), 0};
+    uops->acc = static_cast<uint32_t>(uop_.acc.Get(word));
+    uops->inp = static_cast<uint32_t>(uop_.inp.Get(word));
+    uops->wgt = static_cast<uint32_t>(uop_.wgt.Get(word));
   }
 }
 
-void RecordCodec::LoadPar(const uint8_t* record, uint64_t entry, Scratchpads* pads) const {
-  ChannelParams* channels = &pads->par[entry * static_cast<size_t>(lanes_)];
-  for (int lane = 0; lane < lanes_; ++lane) {
-    channels[lane] = ChannelParams();
-    if (record == nullptr) continue;
-    const uint8_t* bytes = record + lane * kParBytes;
-    channels[lane].mult = static_cast<uint16_t>(ReadLittleEndian(bytes, 2));
-    channels[lane].shift = bytes[2];
-    channels[lane].bias = ReadInt32(bytes + 3);
-    channels[lane].clip = ReadInt32(bytes + 7);
+void RecordCodec::Clear(Pad pad, size_t count, size_t entry, Scratchpads* pads) const {
+  switch (pad) {
+    case Pad::kUop:
+      std::fill_n(&pads->uop[entry], count, Uop());
+      return;
+    case Pad::kInp:
+      std::fill_n(&pads->inp_code[entry * size_], count * size_, uint8_t{0});
+      std::fill_n(&pads->inp_biased[entry * size_], count * size_, activation_.SignBit());
+      std::fill_n(&pads->inp_scale[entry], count, 0);
+      return;
+    case Pad::kWgt:
+      std::fill_n(&pads->wgt[entry * size_ * lanes_], count * size_ * lanes_, int8_t{0});
+      std::fill_n(&pads->wgt_scale[entry * lanes_], count * lanes_, 0);
+      std::fill_n(&pads->wgt_sum[entry * lanes_], count * lanes_, 0);
+      return;
+    default:
+      std::fill_n(&pads->par[entry * lanes_], count * lanes_, ChannelParams());
   }
 }
 
-void RecordCodec::StoreOut(const Scratchpads& pads, uint64_t entry, uint8_t* record) const {
-  const int16_t* elements = &pads.out[entry * static_cast<size_t>(size_)];
-  BitWriter bits(record);
-  for (int i = 0; i < size_; ++i)
-    bits.Put(static_cast<uint32_t>(static_cast<int32_t>(elements[i])), activation_bits_);
-  if (activation_scale_bits_ > 0)
-    bits.Put(static_cast<uint32_t>(pads.out_scale[entry]), activation_scale_bits_);
-  bits.Finish();
+void RecordCodec::StoreOut(const Scratchpads& pads, size_t count, size_t entry, uint8_t* records) const {
+  EncodeVectors(activation_, &pads.out[entry * size_], &pads.out_scale[entry], count, records);
 }
 
 }  // namespace tvm_vsq::sim

@@ -1,35 +1,41 @@
-// DRAM records of scratchpad entries, and their unpacked form.
+// DRAM records to scratchpad entries and back.
 #ifndef TVM_VSQ_SIM_RECORD_H_
 #define TVM_VSQ_SIM_RECORD_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "tvm_vsq/isa/isa.h"
+#include "tvm_vsq/sim/cpu.h"
+#include "tvm_vsq/sim/packing.h"
 #include "tvm_vsq/sim/params.h"
 #include "tvm_vsq/sim/scratchpads.h"
 
 namespace tvm_vsq::sim {
 
-// Moves one entry between a DRAM record and a scratchpad. `entry` must be in range.
+// Moves runs of `count` entries, neighbours in DRAM and in the scratchpad. Entries must be in range.
 class RecordCodec {
  public:
-  explicit RecordCodec(const Params& params);
+  explicit RecordCodec(const Params& params, Simd simd = BestSimd());
 
-  // Unpacks `record` into `entry` of `pad`; a null record clears the entry to zero.
-  void Load(Pad pad, const uint8_t* record, uint64_t entry, Scratchpads* pads) const;
+  // Unpacks `records` into the entries of `pad` from `entry` on.
+  void Load(Pad pad, const uint8_t* records, size_t count, size_t entry, Scratchpads* pads) const;
 
-  // Packs `entry` of out into `record`.
-  void StoreOut(const Scratchpads& pads, uint64_t entry, uint8_t* record) const;
+  // The border of a LOAD: elements 0 with scale 0.
+  void Clear(Pad pad, size_t count, size_t entry, Scratchpads* pads) const;
+
+  // Packs the entries of out from `entry` on into `records`.
+  void StoreOut(const Scratchpads& pads, size_t count, size_t entry, uint8_t* records) const;
 
  private:
-  void LoadUop(const uint8_t* record, uint64_t entry, Scratchpads* pads) const;
-  void LoadInp(const uint8_t* record, uint64_t entry, Scratchpads* pads) const;
-  void LoadWgt(const uint8_t* record, uint64_t entry, Scratchpads* pads) const;
-  void LoadPar(const uint8_t* record, uint64_t entry, Scratchpads* pads) const;
+  void LoadUop(const uint8_t* records, size_t count, Uop* uops) const;
 
   const isa::UopFields uop_;
-  const int size_, lanes_, weight_bits_, activation_bits_, weight_scale_bits_, activation_scale_bits_;
-  const size_t uop_bytes_, inp_bytes_, wgt_bytes_;
+  const size_t uop_bytes_, size_, lanes_;
+  const Packing activation_;
+  const std::unique_ptr<const VectorDecoder> inp_;
+  const std::unique_ptr<const WeightDecoder> wgt_;
 };
 
 }  // namespace tvm_vsq::sim

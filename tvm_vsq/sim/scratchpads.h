@@ -23,16 +23,21 @@ struct Scratchpads {
   explicit Scratchpads(const Params& params);
 
   std::vector<Uop> uop;  // [depth]
-  // [depth][V]: element codes read as signed and as unsigned; which one holds is the instruction's business.
-  std::vector<int16_t> inp_signed, inp_unsigned;
+  // [depth][V]: the N-bit element codes, which are the unsigned elements, and the signed elements plus
+  // 2^(N-1). Which of them holds is the instruction's business; both suit multipliers of unsigned by signed
+  // bytes.
+  std::vector<uint8_t> inp_code, inp_biased;
   std::vector<int32_t> inp_scale;  // [depth]
-  // [depth][V/2][BO][2]: element pairs of all output lanes side by side, the order in which the GEMM kernel
-  // reads.
-  std::vector<int16_t> wgt;
+  // [depth][V/4][BO][4]: four neighbouring elements of all output lanes side by side, the order in which the
+  // GEMM kernels read.
+  std::vector<int8_t> wgt;
   std::vector<int32_t> wgt_scale;  // [depth][BO]
-  std::vector<int64_t> acc;        // [depth][BO]
+  std::vector<int32_t> wgt_sum;  // [depth][BO]: sum of the vector's elements, which takes the bias out again
+  // [depth][BO]: accumulators of up to 32 bits are in acc32, wider ones in acc64; the other one is empty.
+  std::vector<int32_t> acc32;
+  std::vector<int64_t> acc64;
   std::vector<ChannelParams> par;  // [depth][BO]
-  std::vector<int16_t> out;        // [depth][V]
+  std::vector<uint8_t> out;        // [depth][V]: N-bit element codes
   std::vector<int32_t> out_scale;  // [depth]
 };
 

@@ -6,18 +6,6 @@ namespace {
 Engine WriterOf(Pad pad) { return pad == Pad::kAcc || pad == Pad::kOut ? Engine::kCompute : Engine::kLoad; }
 Engine ReaderOf(Pad pad) { return pad == Pad::kAcc || pad == Pad::kOut ? Engine::kStore : Engine::kCompute; }
 
-struct IndexOf {
-  uint32_t Uop::* index;
-  uint32_t Gemm::* out;
-  uint32_t Gemm::* in;
-};
-
-IndexOf GemmIndex(Pad pad) {
-  if (pad == Pad::kAcc) return {&Uop::acc, &Gemm::acc_out, &Gemm::acc_in};
-  if (pad == Pad::kInp) return {&Uop::inp, &Gemm::inp_out, &Gemm::inp_in};
-  return {&Uop::wgt, &Gemm::wgt_out, &Gemm::wgt_in};
-}
-
 }  // namespace
 
 Shadow::Shadow(const Params& params, const Program& program) : program_(program) {
@@ -57,32 +45,22 @@ void Shadow::Write(const Order& order, size_t index, Pad pad, uint64_t begin, ui
   for (uint64_t entry = begin; entry < begin + count; ++entry) WriteEntry(order, index, pad, entry);
 }
 
-// Loops that do not move an index, and neighbouring micro-ops with the same one, are visited once.
-template <typename Visit>
-void Shadow::ForEachGemmEntry(const Gemm& gemm, const Scratchpads& pads, Pad pad, Visit visit) const {
-  const IndexOf use = GemmIndex(pad);
-  const uint64_t step_out = gemm.*use.out, step_in = gemm.*use.in;
-  const uint64_t outer = step_out == 0 ? 1 : gemm.iter_out, inner = step_in == 0 ? 1 : gemm.iter_in;
-  uint64_t previous = ~uint64_t{0};
-  for (uint64_t u = gemm.uop_begin; u < uint64_t{gemm.uop_begin} + gemm.uop_count; ++u) {
-    const uint64_t base = pads.uop[u].*use.index;
-    if (base == previous) continue;
-    previous = base;
-    for (uint64_t o = 0; o < outer; ++o) {
-      for (uint64_t i = 0; i < inner; ++i) visit(base + o * step_out + i * step_in);
-    }
+void Shadow::VisitDma(const Order& order, size_t index) {
+  const auto& dma = std::get<Dma>(program_.instructions[index].body);
+  if (program_.instructions[index].opcode == isa::Opcode::kStore) {
+    Read(order, index, dma.pad, dma.sram_base, dma.SramEntries());
+  } else {
+    Write(order, index, dma.pad, dma.sram_base, dma.SramEntries());
   }
 }
 
-void Shadow::VisitGemm(const Order& order, size_t index, const Scratchpads& pads) {
-  const auto& gemm = std::get<Gemm>(program_.instructions[index].body);
-  if (!gemm.reset) {
-    for (const Pad pad : {Pad::kInp, Pad::kWgt, Pad::kAcc}) {
-      ForEachGemmEntry(gemm, pads, pad, [&](uint64_t entry) { ReadEntry(order, index, pad, entry); });
-    }
+void Shadow::VisitGemm(const Order& order, size_t index, const GemmPlan& plan) {
+  if (!std::get<Gemm>(program_.instructions[index].body).reset) {
+    for (const GemmPlan::Range& range : plan.inp) Read(order, index, Pad::kInp, range.begin, range.entries);
+    for (const GemmPlan::Range& range : plan.wgt) Read(order, index, Pad::kWgt, range.begin, range.entries);
+    for (const GemmPlan::Range& range : plan.acc) Read(order, index, Pad::kAcc, range.begin, range.entries);
   }
-  ForEachGemmEntry(gemm, pads, Pad::kAcc,
-                   [&](uint64_t entry) { WriteEntry(order, index, Pad::kAcc, entry); });
+  for (const GemmPlan::Range& range : plan.acc) Write(order, index, Pad::kAcc, range.begin, range.entries);
 }
 
 void Shadow::VisitPpu(const Order& order, size_t index, const Params& params) {

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/params.h"
-#include "tvm_vsq/sim/scratchpads.h"
 
 namespace tvm_vsq::sim {
 
@@ -23,7 +23,8 @@ class Shadow {
   // still be running, or writes an entry whose reader may still be running. Indices must be in range.
   void Read(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count);
   void Write(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count);
-  void VisitGemm(const Order& order, size_t index, const Scratchpads& pads);
+  void VisitDma(const Order& order, size_t index);
+  void VisitGemm(const Order& order, size_t index, const GemmPlan& plan);
   void VisitPpu(const Order& order, size_t index, const Params& params);
 
  private:
@@ -31,8 +32,6 @@ class Shadow {
     uint32_t writer = 0, reader = 0;  // instruction index + 1; 0: none
   };
 
-  template <typename Visit>
-  void ForEachGemmEntry(const Gemm& gemm, const Scratchpads& pads, Pad pad, Visit visit) const;
   void ReadEntry(const Order& order, size_t index, Pad pad, uint64_t entry);
   void WriteEntry(const Order& order, size_t index, Pad pad, uint64_t entry);
   [[noreturn]] void Race(size_t index, Pad pad, uint64_t entry, const char* verb, uint32_t other) const;

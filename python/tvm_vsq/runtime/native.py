@@ -54,8 +54,45 @@ def translated_errors() -> Iterator[None]:
         raise ProgramError(str(error)) from None
 
 
+@contextmanager
+def verification(enabled: bool) -> Iterator[None]:
+    """Within the block, modules that this thread creates or loads are proven free of races, or not.
+
+    The proof costs some milliseconds for a large model. Without it, a program that is not ordered by its
+    tokens, or reads what it never wrote, gives results that mean nothing; it still touches no memory but its
+    own.
+    """
+    library()
+    set_verify = tvm_ffi.get_global_func("tvm_vsq.set_verify")
+    before = set_verify(enabled)
+    try:
+        yield
+    finally:
+        set_verify(before)
+
+
+def kernels() -> list[str]:
+    """The GEMM kernels of the simulator that this processor runs, fastest first; all compute the same."""
+    library()
+    return [str(name) for name in tvm_ffi.get_global_func("tvm_vsq.kernels")()]
+
+
+def use_kernel(name: str) -> None:
+    """Simulate with this kernel from now on, or with a slower one where it does not fit the hardware.
+
+    Raises ProgramError for a name that is not one of `kernels()`.
+    """
+    library()
+    with translated_errors():
+        tvm_ffi.get_global_func("tvm_vsq.use_kernel")(name)
+
+
 def create_module(
-    params: Mapping[str, int], programs: Sequence[Mapping[str, Any]], metadata: str
+    params: Mapping[str, int],
+    programs: Sequence[Mapping[str, Any]],
+    metadata: str,
+    *,
+    verify: bool = True,
 ) -> tvm_ffi.Module:
     """Make the TVM runtime module (kind `vsq_accel`) that runs `programs` on the simulator.
 
@@ -64,10 +101,10 @@ def create_module(
     address 0), `dram_bytes`, `inputs` and `outputs`: rows [kind, dram_offset, rows, lanes, signed], where
     kind 0 is a vector tensor int16[rows, V+1] and kind 1 wide results int32[rows, lanes].
     Raises ProgramError for a malformed program (bad field, address or order, deadlock), naming layer and
-    instruction.
+    instruction; for a race on a scratchpad only if `verify`, see `verification`.
     """
     library()
-    with translated_errors():
+    with translated_errors(), verification(verify):
         create = tvm_ffi.get_global_func("tvm_vsq.create_module")
         module: tvm_ffi.Module = create(dict(params), [dict(program) for program in programs], metadata)
     return module
