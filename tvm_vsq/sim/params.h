@@ -35,6 +35,7 @@ struct Params {
   int64_t Depth(Pad pad) const;
   int64_t RecordBytes(Pad pad) const;
   int64_t EntryBits(Pad pad) const;
+  int64_t EntryElements(Pad pad) const;
   isa::Sizes Sizes() const;
 };
 
