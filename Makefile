@@ -8,6 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Progress bars are for terminals; a log gets lines.
 PIP_INSTALL := $(PIP) install --progress-bar off
 PYTEST_ARGS ?=
+FUZZ_CXX ?= clang++
+FUZZ_RUNS ?= 2000000
+FUZZ_TARGETS := fuzz_program fuzz_artifact fuzz_tensor
 PACKAGE_ROOTS := $(wildcard python/tvm_vsq tvm_vsq target_configs schedules cmake)
 SOURCES := $(shell find $(PACKAGE_ROOTS) -type f -not -name '*.py[co]' -not -path '*/.*') \
 	CMakeLists.txt pyproject.toml $(wildcard README.md)
@@ -16,7 +19,7 @@ CXX_SOURCES = $(shell find tvm_vsq tests/cpp -name '*.h' -o -name '*.cc')
 say = @printf '\033[1m==> %s\033[0m\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cpp test-python lint format isa bench schedules clean FORCE
+.PHONY: help setup demo test test-cpp test-python test-sanitize fuzz lint format isa bench schedules clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +42,20 @@ test-cpp: setup
 test-python: setup
 	$(call say,'Python tests')
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-sanitize: setup ## the C++ tests, fuzzing for seconds included, under the address and undefined-behaviour sanitizers
+	$(call say,'C++ tests under sanitizers')
+	@$(BIN)/cmake -S tests/cpp -B build/sanitize -G Ninja --log-level=WARNING -DTVM_VSQ_SANITIZE=ON \
+		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
+	@$(BIN)/cmake --build build/sanitize
+	@$(BIN)/ctest --test-dir build/sanitize --output-on-failure --no-tests=error
+
+fuzz: setup ## libFuzzer on each target, FUZZ_RUNS executions (docs/robustness.md); needs clang
+	@command -v $(FUZZ_CXX) >/dev/null || { echo 'no $(FUZZ_CXX): install clang and its compiler-rt, or set FUZZ_CXX' >&2; exit 1; }
+	@$(BIN)/cmake -S tests/cpp -B build/fuzz -G Ninja --log-level=WARNING -DTVM_VSQ_LIBFUZZER=ON \
+		-DCMAKE_CXX_COMPILER=$(FUZZ_CXX) -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
+	@$(BIN)/cmake --build build/fuzz --target $(FUZZ_TARGETS)
+	@tests/cpp/fuzz/run build/fuzz $(FUZZ_RUNS) $(FUZZ_TARGETS)
 
 lint: setup ## every linter, and that generated files are fresh
 	$(call say,'ruff')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import tvm
 import tvm_vsq
 from tvm_vsq.errors import InputError, ProgramError
 from tvm_vsq.frontend import import_model
-from tvm_vsq.runtime import native
+from tvm_vsq.runtime import executable, native, seal
 
 # What another process finds out about an artifact, without torch models or the compiler at hand.
 READER = """
@@ -114,24 +115,114 @@ def test_a_file_that_only_has_the_name_is_refused(tmp_path, content):
         tvm_vsq.load(path)
 
 
-@pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
-def test_an_artifact_cut_short_is_refused(saved, tmp_path, part):
+def _cuts(size, blob):
+    """Where to cut a file: everywhere in the accelerator's part, head and tail, elsewhere at random."""
+    rng = np.random.default_rng(0)
+    points = {*range(4096), *range(size - 4096, size), *blob, *rng.integers(0, size, 2000).tolist()}
+    return sorted(points, reverse=True)
+
+
+def test_an_artifact_cut_short_anywhere_is_refused(saved, tmp_path):
+    path = tmp_path / "model.so"
     data = saved[2].read_bytes()
-    (tmp_path / "model.so").write_bytes(data[: int(len(data) * part)])
+    start = data.index(b"VSQACCEL")
+    length = int.from_bytes(data[start - 8 : start], "little")
+    path.write_bytes(data)
+    for size in _cuts(len(data), range(start - 8, start + length)):
+        os.truncate(path, size)
+        with pytest.raises(
+            ProgramError, match=r"cannot load '.*model\.so': it is damaged, cut short, or not"
+        ):
+            tvm_vsq.load(path)
+
+
+def test_an_artifact_with_any_byte_changed_is_refused(saved, tmp_path):
+    path = tmp_path / "model.so"
+    data = bytearray(saved[2].read_bytes())
+    rng = np.random.default_rng(1)
+    for position in [*rng.integers(0, len(data), 2000).tolist(), *range(len(data) - 64, len(data))]:
+        data[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+        with pytest.raises(ProgramError, match=r"cannot load '.*model\.so': .*save the model again with"):
+            tvm_vsq.load(path)
+        data[:] = saved[2].read_bytes()
+    path.write_bytes(data + b"\0")
     with pytest.raises(ProgramError, match="damaged"):
-        tvm_vsq.load(tmp_path / "model.so")
+        tvm_vsq.load(path)
 
 
-def test_a_library_of_tvm_without_accelerator_programs_is_refused(networks, tmp_path):
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(saved, tmp_path, monkeypatch):
+    exe, x, _ = saved
+    path = tmp_path / "model.so"
+    exe.save(path)
+
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(executable, "append_seal", full)
+    with pytest.raises(InputError, match=r"cannot save to '.*model\.so': .*No space left"):
+        exe.save(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert np.array_equal(tvm_vsq.load(path)(x)[0], exe(x)[0])
+
+
+def test_a_loaded_model_does_not_notice_what_happens_to_its_file(saved, tmp_path):
+    exe, x, file = saved
+    path = tmp_path / "model.so"
+    shutil.copy(file, path)
+    loaded = tvm_vsq.load(path)
+    path.write_bytes(b"")
+    assert np.array_equal(loaded(x)[0], exe(x)[0])
+
+
+def test_saving_over_a_loaded_artifact_gives_the_new_model(networks, saved, tmp_path):
+    path = tmp_path / "model.so"
+    saved[0].save(path)
+    first = tvm_vsq.load(path)
     model, x = networks.build(networks.Mlp)
-    tvm.compile(import_model(model, (x,)), target="llvm").export_library(str(tmp_path / "cpu.so"))
+    exe = tvm_vsq.compile(model, example_inputs=(x,), calibration=[x])
+    exe.save(path)
+    assert np.array_equal(tvm_vsq.load(path)(x), exe(x))
+    assert np.array_equal(first(saved[1])[0], saved[0](saved[1])[0])
+
+
+def test_a_seal_of_another_version_is_named(saved, tmp_path, monkeypatch):
+    path = tmp_path / "model.so"
+    monkeypatch.setattr(seal, "_VERSION", 2)
+    saved[0].save(path)
+    monkeypatch.undo()
+    with pytest.raises(ProgramError, match="its format is version 2, this library reads 1"):
+        tvm_vsq.load(path)
+
+
+@pytest.fixture(scope="module")
+def cpu_library(networks, tmp_path_factory):
+    """A library that TVM made without an accelerator."""
+    path = tmp_path_factory.mktemp("cpu") / "cpu.so"
+    model, x = networks.build(networks.Mlp)
+    tvm.compile(import_model(model, (x,)), target="llvm").export_library(str(path))
+    return path
+
+
+def test_libraries_that_save_did_not_write_are_refused_before_they_are_loaded(cpu_library, tmp_path):
+    shutil.copy(native.library_path(), tmp_path / "copy.so")
+    for path in (tmp_path / "copy.so", native.library_path(), cpu_library):
+        with pytest.raises(ProgramError, match=r"cannot load '.*\.so': .* not written by Executable\.save"):
+            tvm_vsq.load(path)
+
+
+def test_a_sealed_library_without_accelerator_programs_is_refused(cpu_library, tmp_path):
+    shutil.copy(cpu_library, tmp_path / "cpu.so")
+    seal.append_seal(tmp_path / "cpu.so")
     with pytest.raises(ProgramError, match=r"cannot load '.*cpu\.so': .* no accelerator programs"):
         tvm_vsq.load(tmp_path / "cpu.so")
 
 
-def test_a_library_of_something_else_is_refused():
-    with pytest.raises(ProgramError, match=r"cannot load '.*': .* no accelerator programs"):
-        tvm_vsq.load(native.library_path())
+def test_a_sealed_file_that_is_no_library_is_refused(tmp_path):
+    (tmp_path / "model.so").write_bytes(b"hello")
+    seal.append_seal(tmp_path / "model.so")
+    with pytest.raises(ProgramError, match=r"cannot load '.*model\.so': .*"):
+        tvm_vsq.load(tmp_path / "model.so")
 
 
 def test_what_tvm_compile_made_can_be_saved(networks, tmp_path):

@@ -6,6 +6,7 @@
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/decode.h"
+#include "tvm_vsq/sim/limits.h"
 
 namespace tvm_vsq {
 namespace {
@@ -75,6 +76,11 @@ void TestRefusals() {
   CHECK_ERROR(decode(finish.substr(1), ""), "15 bytes are not a whole number of 16-byte instructions");
   CHECK_ERROR(decode(finish, ""), "layer_ids holds 0 bytes; 1 instructions need 4");
   CHECK_ERROR(decode(finish, std::string("\1\0\0\0", 4)), "layer id 1 of 1 layers");
+  constexpr size_t kTooMany = sim::kMaxInstructions + 1;
+  CHECK_ERROR(decode(std::string(16 * kTooMany, '\6'), std::string(4 * kTooMany, '\0')),
+              "has 4194305 instructions, at most 4194304");
+  const std::vector<std::string> names(sim::kMaxLayers + 1);
+  CHECK_ERROR(sim::DecodeProgram(params, finish, layer, names, 65536), "has 65537 layers, at most 65536");
 }
 
 }  // namespace

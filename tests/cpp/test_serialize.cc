@@ -5,8 +5,10 @@
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/runtime/executable_program.h"
+#include "tvm_vsq/runtime/limits.h"
 #include "tvm_vsq/runtime/serialize.h"
 #include "tvm_vsq/sim/bytes.h"
+#include "tvm_vsq/sim/limits.h"
 
 namespace tvm_vsq {
 namespace {
@@ -72,6 +74,46 @@ void TestDamage() {
   }
 }
 
+// A small file must not ask for much memory; a program at the limit is accepted.
+void TestLimits() {
+  runtime::Artifact artifact = Example();
+  const auto restore = [&] { return runtime::Deserialize(runtime::Serialize(artifact)); };
+  artifact.programs[1].dram_bytes = runtime::kMaxWorkspaceBytes + 5;  // the image has 5 bytes
+  restore();
+  ++artifact.programs[1].dram_bytes;
+  CHECK_ERROR(restore(), "program 'other': dram_bytes is 536870918, at most 536870912 more than the 5 bytes");
+  artifact.programs[1].dram_bytes = -1;
+  CHECK_ERROR(restore(), "program 'other': dram_bytes is -1");
+  artifact = Example();
+  artifact.programs[0].layer_names[1] = std::string(runtime::kMaxNameBytes, 'x');
+  restore();
+  artifact.programs[0].layer_names[1] += 'x';
+  CHECK_ERROR(restore(), "the name of a layer has 1025 bytes, at most 1024");
+  artifact = Example();
+  artifact.programs.resize(runtime::kMaxPrograms + 1);
+  CHECK_ERROR(restore(), "has 4097 programs, at most 4096");
+  artifact = Example();
+  for (auto& program : artifact.programs) program.layer_names.resize(sim::kMaxLayers / 2 + 1);
+  CHECK_ERROR(restore(), "have 65538 layers together, at most 65536");
+  artifact = Example();
+  artifact.metadata.resize(runtime::kMaxMetadataBytes + 1);
+  CHECK_ERROR(restore(), "the metadata have 67108865 bytes, at most 67108864");
+}
+
+void TestUtf8() {
+  for (const char* text : {"", "conv1", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"}) {
+    CHECK_EQ(runtime::IsUtf8(text), true);
+  }
+  // Lone and missing continuations, overlong forms, a surrogate, beyond the last code point.
+  for (const char* text : {"\x80", "\xc3", "\xc3x", "\xe2\x82", "\xc0\x80", "\xe0\x9f\xbf",
+                           "\xf0\x8f\xbf\xbf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"}) {
+    CHECK_EQ(runtime::IsUtf8(text), false);
+  }
+  runtime::Artifact artifact = Example();
+  artifact.programs[0].name = "\xff";
+  CHECK_ERROR(runtime::Deserialize(runtime::Serialize(artifact)), "is not UTF-8");
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
@@ -79,5 +121,7 @@ int main() {
   tvm_vsq::TestRoundTrip();
   tvm_vsq::TestTruncation();
   tvm_vsq::TestDamage();
+  tvm_vsq::TestLimits();
+  tvm_vsq::TestUtf8();
   return tvm_vsq::testing::Result();
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,26 +76,46 @@ def test_truncation_at_any_byte_is_an_error() -> None:
         restore(blob[:8] + b"\2" + blob[9:])
 
 
-def test_any_flipped_bit_is_noticed(small_conv: Conv) -> None:
-    blob = saved(small_conv.program().module())
-    rng = np.random.default_rng(2)
-    for position in rng.choice(len(blob), 300, replace=False):
-        damaged = bytearray(blob)
-        damaged[position] ^= 1 << int(rng.integers(8))
-        with pytest.raises(ValueError, match="saved accelerator module"):
-            restore(bytes(damaged))
+# Flips bytes of a saved module in a process of its own: a crash is a failed test. Prints the outcomes.
+FLIPS = """
+import collections, sys
+import numpy as np
+from tests.runtime.test_saving import call, ones, resealed, restore, saved
+
+conv = ones()
+blob = saved(conv.program().module(max_cycles=100_000))
+rng = np.random.default_rng(2)
+ends = collections.Counter()
+for _ in range(5000):
+    damaged = bytearray(blob)
+    damaged[int(rng.integers(len(blob)))] ^= int(rng.integers(1, 256))
+    try:
+        restore(bytes(damaged))
+        ends["noticed nothing"] += 1
+    except ValueError as error:
+        assert "saved accelerator module" in str(error), error
+        ends["as is: refused"] += 1
+    output = np.full((2, 2, 1, 9), -1, np.int16)
+    try:
+        call(restore(resealed(bytes(damaged))), conv.x, output)
+        ends["resealed: equal" if (output == conv.expected()).all() else "resealed: other values"] += 1
+    except (ValueError, AttributeError) as error:  # AttributeError: the damage renamed the program
+        ends["resealed: refused"] += 1
+    except MemoryError:
+        ends["resealed: out of memory"] += 1
+print(dict(ends))
+"""
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.data())
-def test_damage_behind_a_valid_checksum_ends_in_an_error_or_in_a_run(data: st.DataObject) -> None:
-    conv = ones()
-    blob = bytearray(saved(conv.program().module(max_cycles=100_000)))
-    for _ in range(data.draw(st.integers(1, 3))):
-        blob[data.draw(st.integers(24, len(blob) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    # AttributeError: the damage renamed the program.
-    with contextlib.suppress(ValueError, AttributeError):
-        call(restore(resealed(bytes(blob))), conv.x, np.zeros((2, 2, 1, 9), np.int16))
+def test_ten_thousand_flips_end_in_an_error_or_in_a_run() -> None:
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run([sys.executable, "-c", FLIPS], cwd=root, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    ends = ast.literal_eval(run.stdout)
+    assert ends.pop("as is: refused") == 5000
+    # Other values come from damaged weights, which are as good as any.
+    assert set(ends) == {"resealed: equal", "resealed: other values", "resealed: refused"}
+    assert sum(ends.values()) == 5000
 
 
 @settings(max_examples=300, deadline=None)

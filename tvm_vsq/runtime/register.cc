@@ -11,11 +11,13 @@
 
 #include "tvm_vsq/runtime/convert.h"
 #include "tvm_vsq/runtime/guard.h"
+#include "tvm_vsq/runtime/limits.h"
 #include "tvm_vsq/runtime/module.h"
 #include "tvm_vsq/runtime/profile.h"
 #include "tvm_vsq/runtime/serialize.h"
 #include "tvm_vsq/sim/decode.h"
 #include "tvm_vsq/sim/gemm_kernel.h"
+#include "tvm_vsq/sim/limits.h"
 
 namespace tvm_vsq::runtime {
 
@@ -48,6 +50,7 @@ ffi::Module CreateModule(const ParamMap& params, const ffi::Array<AnyMap>& progr
     artifact.params = ConvertParams(params);
     artifact.metadata = std::string(metadata);
     for (const AnyMap& program : programs) artifact.programs.push_back(ConvertProgram(program));
+    CheckLimits(artifact);
     return ffi::Module(ffi::make_object<AcceleratorModule>(std::move(artifact), verify_programs));
   });
 }
@@ -62,8 +65,8 @@ ffi::Module LoadFromBytes(const ffi::Bytes& bytes) {
 AnyMap SimulateTiming(const ParamMap& params, const ffi::Bytes& instructions, const ffi::Bytes& layer_ids,
                       int64_t num_layers) {
   return Guard([&] {
-    if (num_layers < 0 || num_layers > 1'000'000)
-      sim::Fail("num_layers is ", num_layers, ", must be 0 to 1000000");
+    if (num_layers < 0 || num_layers > static_cast<int64_t>(sim::kMaxLayers))
+      sim::Fail("num_layers is ", num_layers, ", must be 0 to ", sim::kMaxLayers);
     const sim::Params hardware = ConvertParams(params);
     std::vector<std::string> names;
     for (int64_t i = 0; i < num_layers; ++i) names.push_back(std::to_string(i));

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "tvm_vsq/runtime/limits.h"
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/error.h"
 
@@ -50,6 +51,14 @@ class Reader {
     return sim::ReadLittleEndian(reinterpret_cast<const uint8_t*>(bytes.data()), 8);
   }
   std::string String() { return std::string(Bytes(Integer())); }
+  std::string Text() {
+    std::string text = String();
+    if (!IsUtf8(text)) {
+      sim::Fail("saved accelerator module: the text that ends at byte ", position_ + kHeaderBytes,
+                " is not UTF-8; export it again");
+    }
+    return text;
+  }
 
   // A list of items that take at least `item_bytes` each, so that a damaged count cannot ask for endless
   // memory.
@@ -102,10 +111,10 @@ void WriteProgram(const ProgramData& program, Writer* writer) {
 
 ProgramData ReadProgram(Reader* reader) {
   ProgramData program;
-  program.name = reader->String();
+  program.name = reader->Text();
   program.instructions = reader->String();
   program.layer_ids = reader->String();
-  for (uint64_t left = reader->Count(8); left > 0; --left) program.layer_names.push_back(reader->String());
+  for (uint64_t left = reader->Count(8); left > 0; --left) program.layer_names.push_back(reader->Text());
   program.image = reader->String();
   program.dram_bytes = static_cast<int64_t>(reader->Integer());
   program.inputs = reader->Descriptors();
@@ -162,13 +171,14 @@ Artifact Deserialize(std::string_view bytes) {
   Artifact artifact;
   std::map<std::string, int64_t> params;
   for (uint64_t left = reader.Count(16); left > 0; --left) {
-    std::string name = reader.String();
+    std::string name = reader.Text();
     params[std::move(name)] = static_cast<int64_t>(reader.Integer());
   }
   artifact.params = sim::ParseParams(params);
-  artifact.metadata = reader.String();
+  artifact.metadata = reader.Text();
   for (uint64_t left = reader.Count(8); left > 0; --left) artifact.programs.push_back(ReadProgram(&reader));
   reader.End();
+  CheckLimits(artifact);
   return artifact;
 }
 

@@ -14,7 +14,8 @@ namespace tvm_vsq::runtime {
 std::string Serialize(const Artifact& artifact);
 
 // Throws sim::Error for bytes that are no artifact: bad magic, other version, truncated, damaged, trailing
-// bytes or parameters out of range. Programs are not checked here.
+// bytes, text that is not UTF-8, parameters out of range or more than CheckLimits allows. What programs do is
+// not checked here.
 Artifact Deserialize(std::string_view bytes);
 
 // FNV-1a, 64 bits: finds damage, proves nothing about origin.

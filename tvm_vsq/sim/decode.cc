@@ -4,6 +4,7 @@
 
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/check.h"
+#include "tvm_vsq/sim/limits.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -133,6 +134,12 @@ Program DecodeProgram(const Params& params, std::string_view instructions, std::
   }
   if (layer_ids.size() != 4 * count) {
     Fail("layer_ids holds ", layer_ids.size(), " bytes; ", count, " instructions need ", 4 * count);
+  }
+  if (count > kMaxInstructions) {
+    Fail("the program has ", count, " instructions, at most ", kMaxInstructions, " are allowed");
+  }
+  if (layer_names.size() > kMaxLayers) {
+    Fail("the program has ", layer_names.size(), " layers, at most ", kMaxLayers, " are allowed");
   }
   if (dram_bytes > static_cast<uint64_t>(params.dram_bytes)) {
     Fail("the program needs ", dram_bytes, " bytes of DRAM; the accelerator has ", params.dram_bytes);

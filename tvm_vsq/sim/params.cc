@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/params.h"
 
 #include "tvm_vsq/sim/error.h"
+#include "tvm_vsq/sim/limits.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -14,6 +15,17 @@ void CheckRecord(const Params& params, Pad pad, int64_t bits) {
   if (params.RecordBytes(pad) == expected) return;
   Fail("parameter ", PadName(pad), "_record_bytes is ", params.RecordBytes(pad), ", but its ", bits,
        " bits need ", expected);
+}
+
+// The depths are below 2^20 and an entry has at most 2^12 elements: no overflow.
+void CheckScratchpads(const Params& p) {
+  int64_t elements = 0;
+  for (int i = 0; i < kPadCount; ++i)
+    elements += p.Depth(static_cast<Pad>(i)) * p.EntryElements(static_cast<Pad>(i));
+  if (elements <= kMaxScratchpadElements) return;
+  Fail("the scratchpads hold ", elements, " elements together (uop_depth ", p.uop_depth, ", inp_depth ",
+       p.inp_depth, ", wgt_depth ", p.wgt_depth, ", acc_depth ", p.acc_depth, ", par_depth ", p.par_depth,
+       ", out_depth ", p.out_depth, "); the simulator takes at most ", kMaxScratchpadElements);
 }
 
 void CheckConsistent(const Params& p) {
@@ -35,6 +47,7 @@ void CheckConsistent(const Params& p) {
   for (const Pad pad : {Pad::kUop, Pad::kInp, Pad::kWgt, Pad::kPar, Pad::kOut})
     CheckRecord(p, pad, p.EntryBits(pad));
   CheckRecord(p, Pad::kAcc, 32 * lanes);
+  CheckScratchpads(p);
 }
 
 }  // namespace
@@ -69,6 +82,12 @@ int64_t Params::EntryBits(Pad pad) const {
     default:
       return activation;
   }
+}
+
+int64_t Params::EntryElements(Pad pad) const {
+  const int64_t elements[kPadCount] = {
+      1, vector_size, vector_size * output_lanes, output_lanes, output_lanes, vector_size};
+  return elements[static_cast<int>(pad)];
 }
 
 isa::Sizes Params::Sizes() const {

@@ -39,6 +39,7 @@ struct Params {
   int64_t Banks(Pad pad) const;
   int64_t RecordBytes(Pad pad) const;
   int64_t EntryBits(Pad pad) const;
+  int64_t EntryElements(Pad pad) const;
   isa::Sizes Sizes() const;
 };
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, like_inputs
 from tvm_vsq.runtime.metadata import Metadata
 from tvm_vsq.runtime.profile import Profile, build_profile
+from tvm_vsq.runtime.seal import append_seal, read_sealed
 from tvm_vsq.runtime.timeline import ProgramTrace
 
 MODULE_KIND = "vsq_accel"
@@ -114,8 +116,9 @@ class Executable:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a shared library that `tvm_vsq.load` reads in any process on the same kind of machine.
 
-        Raises InputError if `path` does not end in `.so`, is a folder, or its folder does not exist;
-        ProgramError on a loaded artifact.
+        The file is replaced as a whole, and sealed with a checksum.
+        Raises InputError if `path` does not end in `.so`, is a folder, or its folder does not exist or cannot
+        be written; ProgramError on a loaded artifact.
         """
         target = _as_path(path)
         if isinstance(self._module, tvm.runtime.Module):
@@ -126,7 +129,15 @@ class Executable:
             raise InputError(f"cannot save to '{target}': folder '{target.parent}' does not exist")
         if target.is_dir():
             raise InputError(f"cannot save to '{target}': it is a folder; give the name of a file")
-        self._module.export_library(str(target))
+        try:
+            # The file appears whole or not at all, and its last writer wins.
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=target.parent) as folder:
+                library = Path(folder) / "model.so"
+                self._module.export_library(str(library))
+                append_seal(library)
+                library.replace(target)
+        except OSError as error:
+            raise InputError(f"cannot save to '{target}': {error}") from None
 
     def _run(self, vm: Any, args: tuple[Any, ...]) -> list[Any]:
         arrays = check_inputs(args, self.metadata.inputs)
@@ -151,22 +162,20 @@ def _as_path(path: Any) -> Path:
     return Path(path)
 
 
-def _is_whole_library(file: Path) -> bool:
-    """Whether an ELF file is as long as its header says: a short one crashes the process that loads it."""
-    with file.open("rb") as stream:
-        header = stream.read(64)
-    if len(header) < 64 or header[:6] != b"\x7fELF\x02\x01":  # 64-bit little-endian
-        return False
-    # e_shoff, e_shentsize, e_shnum: the section headers are the last thing in a file
-    fields = ((40, 8), (58, 2), (60, 2))
-    table, size, count = (int.from_bytes(header[at : at + width], "little") for at, width in fields)
-    return file.stat().st_size >= table + size * count
+def _load_copy(library: bytes) -> Any:
+    """Load from a private file: what was checked is what is loaded, and stays so while it is mapped."""
+    with tempfile.TemporaryDirectory(prefix="tvm_vsq-") as folder:
+        copy = Path(folder) / "model.so"
+        copy.write_bytes(library)
+        return tvm.runtime.load_module(str(copy))
 
 
 def load(path: str | os.PathLike[str]) -> Executable:
     """Load what `Executable.save` wrote.
 
-    Raises InputError if there is no such file, ProgramError if it is not an artifact of this version.
+    An artifact holds machine code: load only what you trust. The checksum finds damage, not malice.
+    Raises InputError if there is no such file or it cannot be read, ProgramError if it is not an artifact of
+    this version or differs in any byte from what was saved.
     """
     native.library()
     file = _as_path(path)
@@ -174,10 +183,12 @@ def load(path: str | os.PathLike[str]) -> Executable:
         raise InputError(f"cannot load '{file}': there is no such file")
     if file.suffix != ".so":
         raise InputError(f"cannot load '{file}': the file name must end in .so, as Executable.save writes it")
-    if not _is_whole_library(file):
-        raise ProgramError(f"cannot load '{file}': it is no shared library, or damaged; save the model again")
     try:
-        module = tvm.runtime.load_module(str(file))
+        module = _load_copy(read_sealed(file))
+    except OSError as error:
+        raise InputError(f"cannot load '{file}': {error}") from None
+    except ProgramError:
+        raise
     except Exception as error:
         raise ProgramError(f"cannot load '{file}': {error}") from None
     try:

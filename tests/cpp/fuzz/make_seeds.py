@@ -1,0 +1,168 @@
+"""Write configs.inc and the seeds of the fuzz targets: `python -m tests.cpp.fuzz.make_seeds`, from the root.
+
+The configurations decide what the bytes of a program mean, so whoever changes one writes all seeds again.
+Files in seeds/ that begin with `found-` are inputs that once failed; they stay.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
+from tests.runtime.test_functional import random_params, vectors
+from tests.runtime.test_saving import saved
+from torch import nn
+
+import tvm_vsq
+from tvm_vsq.hardware import HardwareConfig
+
+HERE = Path(__file__).resolve().parent
+PADS = ("uop_kib", "inp_kib", "wgt_kib", "acc_kib", "par_kib", "out_kib")
+MAX_CYCLES = 20_000  # bounds the work of one input
+
+
+def _config(
+    widths: tuple[int, int, int | None, int | None], pads: tuple[int, ...], **changes: Any
+) -> HardwareConfig:
+    names = ("weight_bits", "activation_bits", "weight_scale_bits", "activation_scale_bits")
+    formats = dict(zip(names, widths, strict=True))
+    return hardware(**formats, scratchpads=dict(zip(PADS, pads, strict=True)), **changes)
+
+
+# W/A/ws/as, KiB of the scratchpads
+CONFIGS = [
+    _config((4, 4, 4, 4), (1, 1, 4, 2, 1, 1)),
+    _config((8, 8, None, None), (1, 1, 4, 2, 1, 1), dram={"capacity_mib": 8}),
+    _config((4, 8, 6, 10), (1, 1, 4, 2, 1, 1), vector_size=16, scale_product_bits=8, output_lanes=4),
+    _config((3, 5, None, 7), (1, 1, 8, 4, 2, 1), output_lanes=32, accumulator_bits=24),
+    _config((2, 2, 1, 1), (1, 1, 8, 4, 2, 1), vector_size=64, output_lanes=16, guard_bits=8),
+    _config((4, 4, 4, 4), (1, 1, 8, 4, 2, 1), vector_size=16, output_lanes=16),
+]
+
+
+class Pair(nn.Module):
+    """Two layers in one region, the second with a residual: double buffers, tokens both ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(16, 16, 3, padding=1)
+        self.second = nn.Conv2d(16, 16, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.first(x))
+        return torch.relu(self.second(y) + y)
+
+
+def _params() -> list[dict[str, int]]:
+    return [{**config.sim_params(), "max_cycles": MAX_CYCLES} for config in CONFIGS]
+
+
+def _convs() -> list[Conv]:
+    """One of each configuration: strides, padding, residual, wide and narrow results."""
+    rng = np.random.default_rng(1)
+    convs = []
+    for index, hw in enumerate(CONFIGS):
+        formats = (hw.vector_size, hw.activation_bits, hw.activation_scale_bits or 0)
+        x = vectors(rng, (3, 3, 1), *formats, True)
+        channels = max(hw.vector_size, hw.output_lanes)
+        weight_shape = (channels, 1 + index % 2, 1, 1)
+        w = vectors(rng, weight_shape, hw.vector_size, hw.weight_bits, hw.weight_scale_bits or 0, True)
+        convs.append(
+            Conv(
+                hw,
+                x,
+                w,
+                random_params(rng, channels, index % 2 == 0),
+                stride=1 + index % 2,
+                padding=(index % 3, 0, 1, index % 2),
+                wide=index % 3 == 2,
+                relu=index % 2 == 0,
+            )
+        )
+        if index % 3 == 0:
+            values = vectors(rng, (*convs[-1].out_size, channels // hw.vector_size), *formats, True)
+            convs[-1] = Conv(**{**vars(convs[-1]), "residual": values, "res_mult": 3, "res_shift": 2})
+    return convs
+
+
+def _program(index: int, data: dict[str, Any]) -> bytes:
+    """A seed of fuzz_program: see ProgramInput. What the image lacks is random: the inputs."""
+    rng = np.random.default_rng(index)
+    rest = rng.integers(0, 256, data["dram_bytes"] - len(data["image"]), np.uint8).tobytes()
+    code, ids = data["instructions"], np.frombuffer(data["layer_ids"], "<u4")
+    words = b"".join(code[16 * i : 16 * i + 16] + bytes([layer % 2]) for i, layer in enumerate(ids))
+    return struct.pack("<BIH", index, data["dram_bytes"], len(ids)) + words + data["image"] + rest
+
+
+def _first_program(blob: bytes) -> dict[str, Any]:
+    """What _program needs, out of a saved module (docs/simulator.md, section 6)."""
+    stream = io.BytesIO(blob[24:])
+
+    def integer() -> int:
+        return int.from_bytes(stream.read(8), "little")
+
+    def string() -> bytes:
+        return stream.read(integer())
+
+    for _ in range(integer()):
+        string(), integer()  # a parameter
+    string(), integer(), string()  # metadata, how many programs, name of the first
+    data: dict[str, Any] = {"instructions": string(), "layer_ids": string()}
+    for _ in range(integer()):
+        string()
+    return {**data, "image": string(), "dram_bytes": integer()}
+
+
+def _tensor(config: int, is_input: bool, descriptor: list[int], rng: np.random.Generator) -> bytes:
+    """A seed of fuzz_tensor: zeros are always inside the format, and random bytes seldom."""
+    kind, offset, rows, lanes, signed = descriptor
+    sizes = b"".join(struct.pack("<BH", 0, value) for value in (offset, rows, lanes))
+    head = struct.pack("<BBHBB", config, is_input, 4096, kind + 1, signed + 1) + sizes
+    return head + rng.integers(0, 2, 2 * rows * lanes, np.uint8).astype("<u2").tobytes()[: 2 * rows * lanes]
+
+
+def _write(target: str, name: str, content: bytes) -> None:
+    folder = HERE / "seeds" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+
+
+def main() -> None:
+    """Write every file."""
+    lines = ["// Generated by `python -m tests.cpp.fuzz.make_seeds`. Do not edit."]
+    for params in _params():
+        lines.append("{" + ", ".join(f'{{"{name}", {value}}}' for name, value in params.items()) + "},")
+    text = "\n".join(["// clang-format off", *lines]) + "\n"
+    (HERE / "configs.inc").write_text(text, encoding="utf-8")
+
+    rng = np.random.default_rng(2)
+    for index, conv in enumerate(_convs()):
+        program = conv.program()
+        _write("program", f"conv{index}", _program(index, program.data()))
+        _write("artifact", f"conv{index}", saved(program.module(max_cycles=MAX_CYCLES)))
+        lanes = conv.hw.vector_size + 1
+        _write("tensor", f"vectors{index}", _tensor(index, True, [0, 64 * index, 5, lanes, index % 2], rng))
+        _write("tensor", f"wide{index}", _tensor(index, False, [1, 8, 3, 5, 0], rng))
+
+    shortest = Program(CONFIGS[0], [insn("FINISH")], dram_bytes=64)
+    copy = [load("inp", 0, 0, 2, "push_next"), insn("SYNC", "pop_prev push_next"), store("acc", 0, 64, 1)]
+    refused = Program(CONFIGS[0], [*copy, insn("FINISH")], dram_bytes=256)
+    for name, program in (("shortest", shortest), ("refused", refused)):
+        _write("program", name, _program(0, program.data()))
+    _write("artifact", "shortest", saved(shortest.module(max_cycles=MAX_CYCLES)))
+
+    torch.manual_seed(0)
+    x = torch.randn(1, 16, 5, 5)
+    exe = tvm_vsq.compile(Pair().eval(), target=CONFIGS[5], example_inputs=(x,), calibration=x.numpy())
+    blob = saved(exe._accelerator)
+    _write("artifact", "compiled", blob)
+    _write("program", "compiled", _program(5, _first_program(blob)))
+
+
+if __name__ == "__main__":
+    main()

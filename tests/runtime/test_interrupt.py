@@ -1,0 +1,58 @@
+"""Ctrl-C ends a long simulation, in a process of its own that ends as Python's own programs do."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# 2^28 micro-ops on 8 x 8 lanes, again and again: minutes without an interrupt.
+LONG_RUN = """
+import numpy as np, tvm_ffi
+from tests.runtime.conftest import Program, hardware, insn, load
+
+work = insn("GEMM", reset=1, uop_count=256, iter_out=1023, iter_in=1023)
+loads = [load("uop", 0, 0, 256, "push_next")]
+insns = [*loads, insn("SYNC", "pop_prev"), *[work] * 200, insn("FINISH")]
+module = Program(hardware(), insns).module()
+print("ready", flush=True)
+module["main"]()
+"""
+
+TUNING = """
+import torch, tvm_vsq
+from torch import nn
+
+model, x = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1)).eval(), torch.randn(1, 16, 16, 16)
+print("ready", flush=True)
+while True:
+    tvm_vsq.tune(model, example_inputs=(x,), trials=64, progress=False)
+"""
+
+
+def _interrupted(code: str) -> tuple[int, str]:
+    """Exit code and stderr of `code`, which is interrupted once it has printed a line."""
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n", process.communicate()[1]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)  # into the run
+            process.send_signal(signal.SIGINT)
+            return process.wait(60), process.communicate()[1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("code", [LONG_RUN, TUNING], ids=["run", "tune"])
+def test_ctrl_c_ends_long_work(code: str) -> None:
+    status, errors = _interrupted(code)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert status == -signal.SIGINT  # as a shell expects it of a program that Ctrl-C ended
