@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-# 2^28 micro-ops on 8 x 8 lanes, again and again: minutes without an interrupt.
+# 200 times 2^28 micro-ops on 8 x 8 lanes, all on one accumulator: minutes without an interrupt.
 LONG_RUN = """
 import numpy as np, tvm_ffi
 from tests.runtime.conftest import Program, hardware, insn, load
 
-work = insn("GEMM", reset=1, uop_count=256, iter_out=1023, iter_in=1023)
-loads = [load("uop", 0, 0, 256, "push_next")]
-insns = [*loads, insn("SYNC", "pop_prev"), *[work] * 200, insn("FINISH")]
-module = Program(hardware(), insns).module()
+loads = [load("inp", 0, 4096, 1), load("wgt", 0, 4096, 1), load("uop", 0, 0, 256, "push_next")]
+reset = insn("GEMM", "pop_prev", reset=1, uop_count=1, iter_out=1, iter_in=1)
+work = insn("GEMM", uop_count=256, iter_out=1023, iter_in=1023)
+module = Program(hardware(), [*loads, reset, *[work] * 200, insn("FINISH")]).module()
 print("ready", flush=True)
 module["main"]()
 """
