@@ -65,6 +65,11 @@ bench: setup ## run every benchmark; each prints a table
 	@for script in $(filter-out benchmarks/tune_shipped.py,$(sort $(wildcard benchmarks/*.py))); do \
 		printf '\033[1m==> %s\033[0m\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
 
+.PHONY: bench-simulator
+bench-simulator: setup ## the simulator beside ONNX Runtime, a scalar simulator, ZigZag and SCALE-Sim (about 10 minutes)
+	@for name in check_scalar speed compare_zigzag compare_scalesim; do \
+		printf '\033[1m==> %s\033[0m\n' "$$name"; $(BIN)/python "benchmarks/simulator/$$name.py" || exit 1; done
+
 schedules: setup ## tune the databases in schedules/ again (about 10 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py --trials 96
 
