@@ -61,9 +61,10 @@ def main():
         folder = Path(name)
         (folder / "config.cfg").write_text(CONFIG)
         (folder / "layout.csv").write_text("no custom layout,\n")
-        # The package knows no padding: the image comes with its border.
-        height, width = (shape[side] + 2 * shape["padding"] for side in "hw")
         kernel = shape["kernel"]
+        # The package knows no padding, so the image comes with its border; it rounds the number of outputs
+        # up, so the image ends with the last output.
+        height, width = ((shape[side] - 1) * shape["stride"] + kernel for side in ("oh", "ow"))
         row = ["layer", height, width, kernel, kernel, shape["c"], shape["k"], shape["stride"]]
         (folder / "topology.csv").write_text("a header line,\n" + ",".join(map(str, row)) + ",\n")
         with contextlib.redirect_stdout(sys.stderr):

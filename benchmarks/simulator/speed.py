@@ -82,9 +82,6 @@ class Report:
             "-" if macs is None else f"{macs / min(times) / 1e6:.2f}",
         )
 
-    def section(self) -> None:
-        self._table.add_section()
-
     def print(self) -> None:
         Console(width=120).print(self._table)
 
@@ -149,7 +146,6 @@ def measure(
         report.add(name, "fp32", f"ONNX Runtime, {THREADS} threads", part, times, base, macs)
     for target, what, part, times, count in rows:
         report.add(name, target, what, part, times, base, count)
-    report.section()
     return memory
 
 
@@ -201,24 +197,24 @@ def main() -> None:
     parser.add_argument(
         "--repeat", type=int, default=5, help="runs that count; the scalar simulator runs once"
     )
-    parser.add_argument("--no-scalar", action="store_true", help="leave the scalar simulator out")
+    parser.add_argument("--scalar", nargs="*", default=["resnet50"], help="networks for the scalar simulator")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
         memory_of(arguments.memory_of, arguments.models[0])
         return
-    report, memory = Report(), []
     for name in arguments.models:
-        memory += measure(name, arguments.targets, arguments.repeat, not arguments.no_scalar, report)
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    print(f"{cores} cores, load average at the end {load:.1f}, ONNX Runtime {onnxruntime.__version__}")
-    report.print()
-    table = Table(title="Memory of one process: load, then one inference", title_justify="left")
-    for heading in ("network", "target", "artifact MiB", "peak increase MiB", "allowed MiB", "within"):
-        table.add_column(heading, justify="left" if heading in ("network", "target") else "right")
-    for row in memory:
-        table.add_row(*row)
-    Console(width=120).print(table)
+        report = Report()
+        memory = measure(name, arguments.targets, arguments.repeat, name in arguments.scalar, report)
+        cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+        print(f"{cores} cores, load average at the end {load:.1f}, ONNX Runtime {onnxruntime.__version__}")
+        report.print()
+        table = Table(title="Memory of one process: load, then one inference", title_justify="left")
+        for heading in ("network", "target", "artifact MiB", "peak increase MiB", "allowed MiB", "within"):
+            table.add_column(heading, justify="left" if heading in ("network", "target") else "right")
+        for row in memory:
+            table.add_row(*row)
+        Console(width=120).print(table)
 
 
 if __name__ == "__main__":
