@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from tvm_vsq.errors import VsqError
+from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig, load_hardware, parse_hardware
 from tvm_vsq.runtime import native
 
@@ -93,8 +93,8 @@ def main() -> None:
         shape = "x".join(str(n) for n in model.shape)
         try:
             found = programs(quantized(model, sample, hardware), hardware)
-        except VsqError as error:  # the accumulator of some formats is too narrow; the compiler says so
-            table.add_row(f"small {shape}", hardware.notation, "-", "-", f"refused: {type(error).__name__}")
+        except QuantizationError:  # 32 bits cannot hold the sums of the widest formats
+            table.add_row(f"small {shape}", hardware.notation, "-", "-", "refused: accumulator too narrow")
             continue
         label = f"{hardware.notation}, V={hardware.vector_size}, BO={hardware.output_lanes}"
         table.add_row(f"small {shape}", label, str(len(found)), f"{compare(hardware, found, rng):,}", "equal")
