@@ -22,7 +22,7 @@ say = @printf '\033[1m==> %s\033[0m\n' $(1)
 .PHONY: help setup demo test test-cpp test-python test-sanitize fuzz lint format isa bench schedules clean FORCE
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
 
 setup: $(VENV)/package.stamp ## create .venv with everything installed
 
@@ -81,6 +81,11 @@ isa: setup ## regenerate the C++ header and docs/isa.md from the instruction tab
 bench: setup ## run every benchmark; each prints a table
 	@for script in $(filter-out benchmarks/tune_shipped.py,$(sort $(wildcard benchmarks/*.py))); do \
 		printf '\033[1m==> %s\033[0m\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+.PHONY: bench-simulator
+bench-simulator: setup ## the simulator beside ONNX Runtime, a scalar simulator, ZigZag and SCALE-Sim (10 to 15 minutes)
+	@for name in check_scalar speed compare_zigzag compare_scalesim; do \
+		printf '\033[1m==> %s\033[0m\n' "$$name"; $(BIN)/python "benchmarks/simulator/$$name.py" || exit 1; done
 
 schedules: setup ## tune the databases in schedules/ again (about 10 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py --trials 96
