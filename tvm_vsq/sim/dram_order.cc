@@ -55,7 +55,7 @@ void DramOrder::Visit(const Order& order, size_t index) {
   (store ? stores_ : loads_).push_back(index);
 }
 
-void DramOrder::CompareExactly(const Order& order, size_t index) const {
+void DramOrder::CompareExactly(const Order& order, size_t index) {
   const Instruction& instruction = program_.instructions[index];
   const bool store = instruction.opcode == isa::Opcode::kStore;
   const std::vector<size_t>& others = store ? loads_ : stores_;
@@ -63,7 +63,9 @@ void DramOrder::CompareExactly(const Order& order, size_t index) const {
   const std::vector<Piece> pieces = SortedPieces(params_, std::get<Dma>(instruction.body));
   for (auto other = others.rbegin(); other != others.rend() && *other >= known; ++other) {
     const Dma& dma = std::get<Dma>(program_.instructions[*other].body);
-    const int64_t byte = FirstCommonByte(pieces, SortedPieces(params_, dma));
+    const std::vector<Piece> theirs = SortedPieces(params_, dma);
+    poll_.Add(16 * (pieces.size() + theirs.size()));
+    const int64_t byte = FirstCommonByte(pieces, theirs);
     if (byte < 0) continue;
     program_.FailAt(index, "race on DRAM byte ", byte, ": no token orders it behind ",
                     program_.Where(*other));

@@ -8,6 +8,7 @@
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 
@@ -21,12 +22,13 @@ class DramOrder {
   void Visit(const Order& order, size_t index);
 
  private:
-  void CompareExactly(const Order& order, size_t index) const;
+  void CompareExactly(const Order& order, size_t index);
 
   const Params& params_;
   const Program& program_;
   std::vector<uint32_t> last_load_, last_store_;  // [granule]: instruction index + 1
   std::vector<size_t> loads_, stores_;            // instruction indices so far
+  Poll poll_;
 };
 
 }  // namespace tvm_vsq::sim

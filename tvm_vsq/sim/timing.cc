@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tvm_vsq/sim/fetch.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -46,6 +47,7 @@ class Simulation {
       for (const Engine engine : {Engine::kLoad, Engine::kCompute, Engine::kStore})
         Account(engine, now, next - now);
       now = next;
+      poll_.Add(32);
     }
     CheckEnd();
     return std::move(machine_.timing);
@@ -153,6 +155,7 @@ class Simulation {
       store_{&machine_, Engine::kStore};
   std::array<TimedEngine*, kEngineCount> engines_{&load_, &compute_, &store_};
   FetchUnit fetch_{&machine_, engines_};
+  Poll poll_;
 };
 
 }  // namespace
