@@ -72,6 +72,7 @@ TVM_VSQ_TARGET void RunPixels(const GemmFormat& format, const GemmOperands& g, c
                               const GemmPlan::Tile& tile, size_t begin, size_t valid) {
   const auto lanes = static_cast<size_t>(format.output_lanes);
   Block<kPixels> block;
+#pragma GCC unroll 1  // GCC 12 makes slow vector code of it otherwise
   for (size_t p = 0; p < kPixels; ++p) {
     const GemmPlan::Pixel& pixel = plan.pixels[tile.first_pixel + begin + std::min(p, valid - 1)];
     const size_t inp = tile.inp + pixel.inp;

@@ -48,7 +48,8 @@ class ThreadPool {
     wake_.notify_all();
     Work();
     state_.fetch_add(kOpen, std::memory_order_acq_rel);  // closed
-    while ((state_.load(std::memory_order_acquire) & kMembers) > 0) Pause();
+    for (int spin = 0; (state_.load(std::memory_order_acquire) & kMembers) > 0; ++spin)
+      spin < kSpins ? Pause() : std::this_thread::yield();
   }
 
  private:

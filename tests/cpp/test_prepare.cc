@@ -1,0 +1,178 @@
+// What is known of a program when it is loaded: constants, micro-ops, races, overflow.
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/cpp/programs.h"
+#include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/prepare.h"
+#include "tvm_vsq/sim/weight_range.h"
+
+namespace tvm_vsq {
+namespace {
+
+using testing::Finish;
+using testing::Load;
+using testing::MakeGemm;
+using testing::MakeProgram;
+using testing::Store;
+using testing::Sync;
+
+sim::PreparedProgram Prepare(const std::vector<sim::Instruction>& instructions, const std::string& image = "",
+                             const std::vector<sim::ByteRange>& inputs = {}, bool verify = false) {
+  return sim::Prepare(testing::Small(), MakeProgram(instructions), image, inputs, verify);
+}
+
+void TestWrittenBytes() {
+  // Records of out have 5 bytes: 20 to 29 and 30 to 34 touch, 50 to 54 do not.
+  sim::Instruction strided = Store(sim::Pad::kOut, 0, 30, 1);
+  std::get<sim::Dma>(strided.body).y_size = 2;
+  std::get<sim::Dma>(strided.body).y_stride = 4;
+  const sim::Program program = MakeProgram({strided, Store(sim::Pad::kOut, 0, 20, 2), Finish()});
+  const sim::Params params = testing::Small();
+  const sim::WrittenBytes written(params, program, {{54, 60}});
+  CHECK_EQ(written.ranges().size(), 2u);
+  CHECK_EQ(written.ranges()[0].begin, 20u);
+  CHECK_EQ(written.ranges()[0].end, 35u);
+  CHECK_EQ(written.ranges()[1].begin, 50u);
+  CHECK_EQ(written.ranges()[1].end, 60u);
+  const auto first = [&](uint64_t address, uint32_t entries) {
+    return written.FirstReadBy(std::get<sim::Dma>(Load(sim::Pad::kInp, 0, address, entries).body));
+  };
+  CHECK_EQ(first(15, 1), -1);
+  CHECK_EQ(first(16, 1), 20);
+  CHECK_EQ(first(25, 1), 25);
+  CHECK_EQ(first(35, 3), -1);
+  CHECK_EQ(first(35, 4), 50);
+  CHECK_EQ(first(60, 9), -1);
+}
+
+// Micro-op records have 3 bytes, indices 6 bits.
+void TestMicroOps() {
+  const std::string image("\xc5\x20\x00\x07", 4);  // (5, 3, 2), then acc 7
+  sim::Instruction load = Load(sim::Pad::kUop, 0, 0, 3);
+  std::get<sim::Dma>(load.body).x_pad_left = 1;  // three entries of border
+  const sim::PreparedProgram prepared = Prepare({load, MakeGemm(true, 6, 1), Finish()}, image);
+  const std::vector<sim::Uop>& uops = prepared.gemms[1].plan->uops;
+  CHECK_EQ(uops.size(), 6u);
+  const uint32_t accs[] = {0, 0, 0, 5, 7, 0};  // zeros lie behind the image
+  for (size_t i = 0; i < 6; ++i) CHECK_EQ(uops[i].acc, accs[i]);
+  CHECK_EQ(uops[3].inp, 3u);
+  CHECK_EQ(uops[3].wgt, 2u);
+  const auto program = [](uint32_t iterations) {
+    sim::Instruction gemm = MakeGemm(true, 1, iterations);
+    std::get<sim::Gemm>(gemm.body).acc_out = 9;
+    return std::vector<sim::Instruction>{Load(sim::Pad::kUop, 0, 0, 1), gemm, Finish()};
+  };
+  Prepare(program(7), image);  // 5 + 6 * 9 = 59
+  CHECK_ERROR(
+      Prepare(program(8), image),
+      "instruction 1 (GEMM): micro-op 0: acc index 5 reaches 68 in the last iteration; the scratchpad "
+      "has 64 entries");
+}
+
+void TestMicroOpsAreConstants() {
+  const std::vector<sim::Instruction> loads = {Load(sim::Pad::kUop, 0, 30, 2), Finish()};
+  Prepare(loads, "", {{0, 30}, {36, 40}});
+  CHECK_ERROR(Prepare(loads, "", {{35, 36}}),
+              "instruction 0 (LOAD): micro-ops must be constants, but an input writes DRAM byte 35");
+  CHECK_ERROR(Prepare({loads[0], Store(sim::Pad::kOut, 0, 26, 1), Finish()}),
+              "but layer 'conv1', instruction 1 (STORE) writes DRAM byte 30");
+}
+
+void TestVerification() {
+  const std::vector<sim::Instruction> race = {Load(sim::Pad::kUop, 0, 0, 1), MakeGemm(true, 1, 1), Finish()};
+  CHECK_ERROR(Prepare(race, "", {}, true), "race: reads entry 0 of scratchpad uop");
+  Prepare(race, "", {}, false);
+}
+
+// The search for the lowest code finds it in every place, and nothing else.
+void TestWeightRange() {
+  std::mt19937 random(1);
+  for (int bits = 2; bits <= 8; ++bits) {
+    for (const int scale_bits : {0, 5}) {
+      std::map<std::string, int64_t> values = testing::SmallParams();
+      values["weight_bits"] = bits;
+      values["weight_scale_bits"] = scale_bits;
+      values["product_bits"] = scale_bits + 4;
+      const int lane_bits = 8 * bits + scale_bits;
+      values["wgt_record_bytes"] = lane_bits;  // of 8 lanes
+      const sim::Params params = sim::ParseParams(values);
+      const sim::Program program = MakeProgram({Load(sim::Pad::kWgt, 0, 0, 2), Finish()});
+      const auto symmetric = [&](const std::string& image) {
+        return sim::WeightsAreSymmetric(params, program, image, sim::WrittenBytes(params, program, {}));
+      };
+      std::string image(2 * static_cast<size_t>(lane_bits), '\0');
+      const auto flip = [&](int at) {
+        auto& byte = image[static_cast<size_t>(at / 8)];
+        byte = static_cast<char>(byte ^ (1 << at % 8));
+      };
+      // All elements 0 or -1, scales anything.
+      for (int lane = 0; lane < 16; ++lane) {
+        for (int i = 0; i < 8; ++i) {
+          const bool ones = random() % 2 == 0;
+          for (int bit = 0; bit < bits && ones; ++bit) flip(lane * lane_bits + i * bits + bit);
+        }
+        for (int bit = 8 * bits; bit < lane_bits; ++bit) {
+          if (random() % 2 == 0) flip(lane * lane_bits + bit);
+        }
+      }
+      CHECK_EQ(symmetric(image), true);
+      const std::string harmless = image;
+      for (int element = 0; element < 128; ++element) {
+        const int at = element / 8 * lane_bits + element % 8 * bits;
+        for (int bit = 0; bit < bits; ++bit) {
+          const bool set =
+              (static_cast<unsigned char>(image[static_cast<size_t>((at + bit) / 8)]) >> (at + bit) % 8 &
+               1) != 0;
+          if (set != (bit == bits - 1)) flip(at + bit);
+        }
+        CHECK_EQ(symmetric(image), false);
+        image = harmless;
+      }
+      CHECK_EQ(symmetric(""), true);                                  // zeros
+      CHECK_EQ(symmetric(image.substr(0, image.size() - 1)), false);  // cannot tell
+      const sim::WrittenBytes written(params, program, {{0, 1}});
+      CHECK_EQ(sim::WeightsAreSymmetric(params, program, image, written), false);
+    }
+  }
+}
+
+// 40 unsigned steps fit 24 bits if no weight is -8 (test_gemm.cc: 38 fit in any case, 44 with such weights).
+void TestSafety() {
+  const auto safe = [](uint32_t iterations, char weights) {
+    sim::Instruction gemm = MakeGemm(false, 1, iterations);
+    std::get<sim::Gemm>(gemm.body).act_unsigned = true;
+    const std::vector<sim::Instruction> program = {Load(sim::Pad::kWgt, 0, 0, 1), MakeGemm(true, 1, 1), gemm,
+                                                   Finish()};
+    return Prepare(program, std::string(36, weights)).gemms[2].safe;
+  };
+  CHECK_EQ(safe(38, '\x88'), true);
+  CHECK_EQ(safe(40, '\x88'), false);
+  CHECK_EQ(safe(40, '\x77'), true);
+  CHECK_EQ(safe(45, '\x77'), false);
+}
+
+void TestEqualInstructionsShareAPlan() {
+  const sim::PreparedProgram prepared =
+      Prepare({Load(sim::Pad::kUop, 0, 0, 2), MakeGemm(true, 2, 1), MakeGemm(true, 2, 1),
+               MakeGemm(true, 1, 1), Load(sim::Pad::kUop, 0, 3, 1), MakeGemm(true, 2, 1), Finish()},
+              std::string("\1\0\0\2\0\0", 6));
+  CHECK_EQ(prepared.plans.size(), 3u);
+  CHECK_EQ(prepared.gemms[1].plan == prepared.gemms[2].plan, true);
+  CHECK_EQ(prepared.gemms[1].plan == prepared.gemms[5].plan, false);
+}
+
+}  // namespace
+}  // namespace tvm_vsq
+
+int main() {
+  tvm_vsq::TestWrittenBytes();
+  tvm_vsq::TestMicroOps();
+  tvm_vsq::TestMicroOpsAreConstants();
+  tvm_vsq::TestVerification();
+  tvm_vsq::TestWeightRange();
+  tvm_vsq::TestSafety();
+  tvm_vsq::TestEqualInstructionsShareAPlan();
+  return tvm_vsq::testing::Result();
+}
