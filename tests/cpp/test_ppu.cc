@@ -6,6 +6,7 @@
 #include "tests/cpp/programs.h"
 #include "tests/cpp/rounding.h"
 #include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/ppu.h"
 #include "tvm_vsq/sim/ppu_kernel.h"
 
 namespace tvm_vsq {
@@ -155,6 +156,58 @@ void TestLowest() {
   }
 }
 
+// An instruction whose pixels are not whole vectors, which a wide result allows, on several threads.
+void TestWideBlocks() {
+  std::mt19937 random(3);
+  sim::Params params = testing::Small();
+  params.acc_depth = 4096;
+  for (const int size : {8, 64}) {
+    for (const int lanes : {4, 8, 16}) {
+      for (const uint32_t blocks : {1u, 3u}) {
+        params.vector_size = size;
+        params.output_lanes = lanes;
+        sim::Instruction instruction = testing::MakePpu(1000);
+        auto& ppu = std::get<sim::Ppu>(instruction.body);
+        ppu.blocks = blocks;
+        ppu.wide = true;
+        sim::Scratchpads pads(params);
+        for (sim::ChannelParams& channel : pads.par) channel = {static_cast<uint16_t>(random()), 20, 5, kMax};
+        for (int32_t& acc : pads.acc32) acc = static_cast<int32_t>(random());
+        std::vector<int32_t> expected = pads.acc32;
+        const size_t width = blocks * static_cast<size_t>(lanes);
+        for (size_t i = 0; i < 1000 * width; ++i) {
+          expected[i] = sim::PostProcess(expected[i], pads.par[i % width], 0, false);
+        }
+        sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, 3, &pads);
+        CHECK_EQ(pads.acc32 == expected, true);
+      }
+    }
+  }
+}
+
+// Threads share the pixels of an instruction with residual.
+void TestThreads() {
+  std::mt19937 random(4);
+  sim::Params params = testing::Small();
+  params.acc_depth = params.inp_depth = params.out_depth = 1024;
+  sim::Instruction instruction = testing::MakePpu(1000);
+  auto& ppu = std::get<sim::Ppu>(instruction.body);
+  ppu.residual = true;
+  ppu.res_mult = 777;
+  ppu.res_shift = 3;
+  sim::Scratchpads start(params);
+  for (sim::ChannelParams& channel : start.par) channel = {static_cast<uint16_t>(random()), 28, 5, kMax};
+  for (int32_t& acc : start.acc32) acc = static_cast<int32_t>(random()) >> 8;
+  for (uint8_t& code : start.inp_biased) code = random() % 16;
+  for (int32_t& scale : start.inp_scale) scale = static_cast<int32_t>(random() % 16);
+  sim::Scratchpads alone = start, shared = start;
+  sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, 1, &alone);
+  sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, 4, &shared);
+  CHECK_EQ(alone.out == shared.out, true);
+  CHECK_EQ(alone.out_scale == shared.out_scale, true);
+  CHECK_EQ(alone.out == start.out, false);
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
@@ -162,5 +215,7 @@ int main() {
   tvm_vsq::TestKernels<int32_t>();
   tvm_vsq::TestKernels<int64_t>();
   tvm_vsq::TestLowest();
+  tvm_vsq::TestWideBlocks();
+  tvm_vsq::TestThreads();
   return tvm_vsq::testing::Result();
 }
