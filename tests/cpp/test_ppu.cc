@@ -156,7 +156,7 @@ void TestLowest() {
   }
 }
 
-// An instruction whose pixels are not whole vectors, which a wide result allows, on several threads.
+// An instruction whose pixels are not whole vectors, which a wide result allows.
 void TestWideBlocks() {
   std::mt19937 random(3);
   sim::Params params = testing::Small();
@@ -178,34 +178,11 @@ void TestWideBlocks() {
         for (size_t i = 0; i < 1000 * width; ++i) {
           expected[i] = sim::PostProcess(expected[i], pads.par[i % width], 0, false);
         }
-        sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, 3, &pads);
+        sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, &pads);
         CHECK_EQ(pads.acc32 == expected, true);
       }
     }
   }
-}
-
-// Threads share the pixels of an instruction with residual.
-void TestThreads() {
-  std::mt19937 random(4);
-  sim::Params params = testing::Small();
-  params.acc_depth = params.inp_depth = params.out_depth = 1024;
-  sim::Instruction instruction = testing::MakePpu(1000);
-  auto& ppu = std::get<sim::Ppu>(instruction.body);
-  ppu.residual = true;
-  ppu.res_mult = 777;
-  ppu.res_shift = 3;
-  sim::Scratchpads start(params);
-  for (sim::ChannelParams& channel : start.par) channel = {static_cast<uint16_t>(random()), 28, 5, kMax};
-  for (int32_t& acc : start.acc32) acc = static_cast<int32_t>(random()) >> 8;
-  for (uint8_t& code : start.inp_biased) code = random() % 16;
-  for (int32_t& scale : start.inp_scale) scale = static_cast<int32_t>(random() % 16);
-  sim::Scratchpads alone = start, shared = start;
-  sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, 1, &alone);
-  sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, 4, &shared);
-  CHECK_EQ(alone.out == shared.out, true);
-  CHECK_EQ(alone.out_scale == shared.out_scale, true);
-  CHECK_EQ(alone.out == start.out, false);
 }
 
 }  // namespace
@@ -216,6 +193,5 @@ int main() {
   tvm_vsq::TestKernels<int64_t>();
   tvm_vsq::TestLowest();
   tvm_vsq::TestWideBlocks();
-  tvm_vsq::TestThreads();
   return tvm_vsq::testing::Result();
 }

@@ -45,7 +45,7 @@ void Machine::Execute(const Program& program, const PreparedProgram& prepared, i
       gemm_.ExecuteChecked(program, index, *planned.plan, add_work_, &pads_);
     }
   } else if (const auto* ppu = std::get_if<Ppu>(&instruction.body)) {
-    ExecutePpu(params_, program, index, threads, &pads_);
+    ExecutePpu(params_, program, index, &pads_);
     AddWork(ppu->AccEntries());
   }
 }

@@ -6,7 +6,6 @@
 
 #include "tvm_vsq/sim/ppu_kernel.h"
 #include "tvm_vsq/sim/rounding.h"
-#include "tvm_vsq/sim/thread_pool.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -26,29 +25,8 @@ void CheckChannels(const Params& params, const Program& program, size_t index, c
   }
 }
 
-// A few microseconds of work, more than it takes to give it to another thread.
-constexpr size_t kPartVectors = 128;
-
-// The pixels [begin, end) of what `all` describes.
 template <typename Acc>
-PpuOperands<Acc> Pixels(const PpuOperands<Acc>& all, size_t begin, size_t end) {
-  PpuOperands<Acc> some = all;
-  const size_t vectors = begin * all.vectors, elements = vectors * static_cast<size_t>(all.vector_size);
-  some.pixels = end - begin;
-  some.acc += elements;
-  if (all.residual != nullptr) {
-    some.residual += elements;
-    some.residual_scale += vectors;
-  }
-  if (!all.wide) {
-    some.out += elements;
-    some.out_scale += vectors;
-  }
-  return some;
-}
-
-template <typename Acc>
-void Execute(const Params& params, const Ppu& ppu, int threads, std::vector<Acc>* acc, Scratchpads* pads) {
+void Execute(const Params& params, const Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
   static const Simd simd = BestSimd();
   const auto lanes = static_cast<size_t>(params.output_lanes), width = ppu.blocks * lanes;
   // A wide result need not be whole vectors; any other division of its lanes does as well.
@@ -74,12 +52,7 @@ void Execute(const Params& params, const Ppu& ppu, int threads, std::vector<Acc>
     operands.out = &pads->out[ppu.out_base * size];
     operands.out_scale = &pads->out_scale[ppu.out_base];
   }
-  const PpuKernel<Acc> kernel = SelectPpuKernel<Acc>(operands.vector_size, simd);
-  const size_t pixels = operands.pixels;
-  const size_t parts = std::clamp<size_t>(pixels * operands.vectors / kPartVectors, 1, pixels);
-  RunParallel(static_cast<size_t>(threads), parts, [&](size_t part) {
-    kernel(Pixels(operands, pixels * part / parts, pixels * (part + 1) / parts));
-  });
+  SelectPpuKernel<Acc>(operands.vector_size, simd)(operands);
 }
 
 }  // namespace
@@ -92,13 +65,13 @@ int32_t PostProcess(int64_t acc, const ChannelParams& channel, int64_t residual,
   return static_cast<int32_t>(std::min<int64_t>(y, channel.clip));
 }
 
-void ExecutePpu(const Params& params, const Program& program, size_t index, int threads, Scratchpads* pads) {
+void ExecutePpu(const Params& params, const Program& program, size_t index, Scratchpads* pads) {
   const auto& ppu = std::get<Ppu>(program.instructions[index].body);
   CheckChannels(params, program, index, ppu, *pads);
   if (pads->acc64.empty()) {
-    Execute(params, ppu, threads, &pads->acc32, pads);
+    Execute(params, ppu, &pads->acc32, pads);
   } else {
-    Execute(params, ppu, threads, &pads->acc64, pads);
+    Execute(params, ppu, &pads->acc64, pads);
   }
 }
 

@@ -12,9 +12,8 @@ namespace tvm_vsq::sim {
 // `channel.shift` must be at most 62; |acc| < 2^45, |residual| < 2^61.
 int32_t PostProcess(int64_t acc, const ChannelParams& channel, int64_t residual, bool relu);
 
-// Executes the PPU instruction `program.instructions[index]` on up to `threads` threads; throws Error for
-// parameters out of range.
-void ExecutePpu(const Params& params, const Program& program, size_t index, int threads, Scratchpads* pads);
+// Executes the PPU instruction `program.instructions[index]`; throws Error for parameters out of range.
+void ExecutePpu(const Params& params, const Program& program, size_t index, Scratchpads* pads);
 
 }  // namespace tvm_vsq::sim
 
