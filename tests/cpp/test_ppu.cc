@@ -6,6 +6,7 @@
 #include "tests/cpp/programs.h"
 #include "tests/cpp/rounding.h"
 #include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/ppu.h"
 #include "tvm_vsq/sim/ppu_kernel.h"
 
 namespace tvm_vsq {
@@ -155,6 +156,35 @@ void TestLowest() {
   }
 }
 
+// An instruction whose pixels are not whole vectors, which a wide result allows.
+void TestWideBlocks() {
+  std::mt19937 random(3);
+  sim::Params params = testing::Small();
+  params.acc_depth = 4096;
+  for (const int size : {8, 64}) {
+    for (const int lanes : {4, 8, 16}) {
+      for (const uint32_t blocks : {1u, 3u}) {
+        params.vector_size = size;
+        params.output_lanes = lanes;
+        sim::Instruction instruction = testing::MakePpu(1000);
+        auto& ppu = std::get<sim::Ppu>(instruction.body);
+        ppu.blocks = blocks;
+        ppu.wide = true;
+        sim::Scratchpads pads(params);
+        for (sim::ChannelParams& channel : pads.par) channel = {static_cast<uint16_t>(random()), 20, 5, kMax};
+        for (int32_t& acc : pads.acc32) acc = static_cast<int32_t>(random());
+        std::vector<int32_t> expected = pads.acc32;
+        const size_t width = blocks * static_cast<size_t>(lanes);
+        for (size_t i = 0; i < 1000 * width; ++i) {
+          expected[i] = sim::PostProcess(expected[i], pads.par[i % width], 0, false);
+        }
+        sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, &pads);
+        CHECK_EQ(pads.acc32 == expected, true);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
@@ -162,5 +192,6 @@ int main() {
   tvm_vsq::TestKernels<int32_t>();
   tvm_vsq::TestKernels<int64_t>();
   tvm_vsq::TestLowest();
+  tvm_vsq::TestWideBlocks();
   return tvm_vsq::testing::Result();
 }

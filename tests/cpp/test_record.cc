@@ -60,15 +60,10 @@ void TestWeights() {
   }
 }
 
-void TestMicroOpsAndParameters() {
+void TestParameters() {
   const sim::Params params = testing::Small();
   const sim::RecordCodec codec(params);
   sim::Scratchpads pads(params);
-  const uint8_t uop[] = {0x05 | (3 << 6 & 0xff), 0x02 << 4, 0x00};  // acc 5, inp 3, wgt 2: 6 bits each
-  codec.Load(sim::Pad::kUop, uop, 1, 0, &pads);
-  CHECK_EQ(pads.uop[0].acc, 5u);
-  CHECK_EQ(pads.uop[0].inp, 3u);
-  CHECK_EQ(pads.uop[0].wgt, 2u);
   std::vector<uint8_t> par(88);
   const uint8_t lane[] = {0x34, 0x12, 62, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
   std::copy(std::begin(lane), std::end(lane), par.begin() + 7 * 11);
@@ -87,6 +82,6 @@ int main() {
   tvm_vsq::TestInput();
   tvm_vsq::TestOutput();
   tvm_vsq::TestWeights();
-  tvm_vsq::TestMicroOpsAndParameters();
+  tvm_vsq::TestParameters();
   return tvm_vsq::testing::Result();
 }

@@ -28,11 +28,14 @@ void CheckChannels(const Params& params, const Program& program, size_t index, c
 template <typename Acc>
 void Execute(const Params& params, const Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
   static const Simd simd = BestSimd();
-  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
+  const auto lanes = static_cast<size_t>(params.output_lanes), width = ppu.blocks * lanes;
+  // A wide result need not be whole vectors; any other division of its lanes does as well.
+  const auto vector_size = static_cast<size_t>(params.vector_size);
+  const size_t size = width % vector_size == 0 ? vector_size : lanes;
   PpuOperands<Acc> operands{};
   operands.pixels = ppu.pixels;
-  operands.vectors = ppu.blocks * lanes / size;
-  operands.vector_size = static_cast<int>(params.vector_size);
+  operands.vectors = width / size;
+  operands.vector_size = static_cast<int>(size);
   operands.acc = &(*acc)[ppu.acc_base * lanes];
   operands.channels = &pads->par[ppu.par_base * lanes];
   operands.relu = ppu.relu;

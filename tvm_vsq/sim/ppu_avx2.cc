@@ -179,8 +179,10 @@ PpuKernel<int32_t> SelectPpuKernelAvx2(int vector_size) {
       return RunPpuAvx2<2>;
     case 32:
       return RunPpuAvx2<4>;
-    default:
+    case 64:
       return RunPpuAvx2<8>;
+    default:
+      return nullptr;
   }
 }
 

@@ -15,7 +15,7 @@ namespace tvm_vsq::sim {
 template <typename Acc>
 struct PpuOperands {
   size_t pixels, vectors;         // vectors of each pixel
-  int vector_size;                // V
+  int vector_size;                // V: 8, 16, 32 or 64; also 4 for a wide result
   Acc* acc;                       // [pixels][vectors][V]; a wide result replaces it
   const ChannelParams* channels;  // [vectors][V]
   bool relu, wide;
@@ -37,7 +37,7 @@ using PpuKernel = void (*)(const PpuOperands<Acc>&);
 template <typename Acc>
 PpuKernel<Acc> SelectPpuKernel(int vector_size, Simd simd);
 
-// That of AVX2, which multiplies 32 by 32 bits; null in a build for other processors.
+// That of AVX2, which multiplies 32 by 32 bits; null for vectors of four and in a build for other processors.
 PpuKernel<int32_t> SelectPpuKernelAvx2(int vector_size);
 
 }  // namespace tvm_vsq::sim

@@ -23,9 +23,7 @@ void LoadPar(const uint8_t* records, size_t count, ChannelParams* channels) {
 }  // namespace
 
 RecordCodec::RecordCodec(const Params& params, Simd simd)
-    : uop_(isa::Layout(params.Sizes()).uop),
-      uop_bytes_(static_cast<size_t>(params.uop_record_bytes)),
-      size_(static_cast<size_t>(params.vector_size)),
+    : size_(static_cast<size_t>(params.vector_size)),
       lanes_(static_cast<size_t>(params.output_lanes)),
       activation_(PackingOf(params.vector_size, params.activation_bits, params.activation_scale_bits)),
       inp_(MakeVectorDecoder(activation_, simd)),
@@ -34,8 +32,6 @@ RecordCodec::RecordCodec(const Params& params, Simd simd)
 
 void RecordCodec::Load(Pad pad, const uint8_t* records, size_t count, size_t entry, Scratchpads* pads) const {
   switch (pad) {
-    case Pad::kUop:
-      return LoadUop(records, count, &pads->uop[entry]);
     case Pad::kInp:
       return inp_->Decode(records, count, &pads->inp_code[entry * size_], &pads->inp_biased[entry * size_],
                           &pads->inp_scale[entry]);
@@ -47,20 +43,8 @@ void RecordCodec::Load(Pad pad, const uint8_t* records, size_t count, size_t ent
   }
 }
 
-void RecordCodec::LoadUop(const uint8_t* records, size_t count, Uop* uops) const {
-  for (; count > 0; --count, records += uop_bytes_, ++uops) {
-    const isa::Word word{ReadLittleEndian(records, uop_bytes_), 0};
-    uops->acc = static_cast<uint32_t>(uop_.acc.Get(word));
-    uops->inp = static_cast<uint32_t>(uop_.inp.Get(word));
-    uops->wgt = static_cast<uint32_t>(uop_.wgt.Get(word));
-  }
-}
-
 void RecordCodec::Clear(Pad pad, size_t count, size_t entry, Scratchpads* pads) const {
   switch (pad) {
-    case Pad::kUop:
-      std::fill_n(&pads->uop[entry], count, Uop());
-      return;
     case Pad::kInp:
       std::fill_n(&pads->inp_code[entry * size_], count * size_, uint8_t{0});
       std::fill_n(&pads->inp_biased[entry * size_], count * size_, activation_.SignBit());

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 
-#include "tvm_vsq/isa/isa.h"
 #include "tvm_vsq/sim/cpu.h"
 #include "tvm_vsq/sim/packing.h"
 #include "tvm_vsq/sim/params.h"
@@ -14,7 +13,8 @@
 
 namespace tvm_vsq::sim {
 
-// Moves runs of `count` entries, neighbours in DRAM and in the scratchpad. Entries must be in range.
+// Moves runs of `count` entries, neighbours in DRAM and in the scratchpad, which is inp, wgt, par or out:
+// micro-ops are taken from the image when a program is loaded. Entries must be in range.
 class RecordCodec {
  public:
   explicit RecordCodec(const Params& params, Simd simd = BestSimd());
@@ -29,10 +29,7 @@ class RecordCodec {
   void StoreOut(const Scratchpads& pads, size_t count, size_t entry, uint8_t* records) const;
 
  private:
-  void LoadUop(const uint8_t* records, size_t count, Uop* uops) const;
-
-  const isa::UopFields uop_;
-  const size_t uop_bytes_, size_, lanes_;
+  const size_t size_, lanes_;
   const Packing activation_;
   const std::unique_ptr<const VectorDecoder> inp_;
   const std::unique_ptr<const WeightDecoder> wgt_;

@@ -5,7 +5,6 @@ namespace tvm_vsq::sim {
 Scratchpads::Scratchpads(const Params& params) {
   const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
   const auto depth = [&](Pad pad) { return static_cast<size_t>(params.Depth(pad)); };
-  uop.resize(depth(Pad::kUop));
   inp_code.resize(depth(Pad::kInp) * size);
   inp_biased.resize(depth(Pad::kInp) * size);
   inp_scale.resize(depth(Pad::kInp));

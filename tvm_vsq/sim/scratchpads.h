@@ -19,10 +19,10 @@ struct ChannelParams {
   int32_t bias = 0, clip = 0;
 };
 
+// Without the micro-ops, which are constants (MicroOps).
 struct Scratchpads {
   explicit Scratchpads(const Params& params);
 
-  std::vector<Uop> uop;  // [depth]
   // [depth][V]: the N-bit element codes, which are the unsigned elements, and the signed elements plus
   // 2^(N-1). Which of them holds is the instruction's business; both suit multipliers of unsigned by signed
   // bytes.
