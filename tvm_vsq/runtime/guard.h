@@ -3,12 +3,18 @@
 #define TVM_VSQ_RUNTIME_GUARD_H_
 
 #include <tvm/ffi/error.h>
+#include <tvm/ffi/extra/c_env_api.h>
 
 #include <new>
 
 #include "tvm_vsq/sim/error.h"
 
 namespace tvm_vsq::runtime {
+
+// Lets a user interrupt long work from Python.
+inline void CheckSignals() {
+  if (TVMFFIEnvCheckSignals() != 0) throw tvm::ffi::EnvErrorAlreadySet();
+}
 
 // Runs `body`; sim::Error becomes ValueError, exhausted memory becomes MemoryError.
 template <typename Body>

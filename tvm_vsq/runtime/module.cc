@@ -1,7 +1,6 @@
 #include "tvm_vsq/runtime/module.h"
 
 #include <tvm/ffi/cast.h>
-#include <tvm/ffi/extra/c_env_api.h>
 
 #include <algorithm>
 #include <cstring>
@@ -24,11 +23,6 @@ constexpr const char* kReservedNames[] = {"get_metadata", "get_programs",   "res
                                           "get_trace",    "set_functional", "set_threads"};
 
 constexpr int64_t kMaxThreads = 256;
-
-// Lets a user interrupt a long simulation from Python.
-void CheckSignals() {
-  if (TVMFFIEnvCheckSignals() != 0) throw ffi::EnvErrorAlreadySet();
-}
 
 // The image, and zeros behind it.
 std::unique_ptr<std::vector<uint8_t>> InitialDram(const ExecutableProgram& program) {

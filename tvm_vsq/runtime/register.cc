@@ -18,6 +18,7 @@
 #include "tvm_vsq/sim/decode.h"
 #include "tvm_vsq/sim/gemm_kernel.h"
 #include "tvm_vsq/sim/limits.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::runtime {
 
@@ -81,6 +82,7 @@ AnyMap SimulateTiming(const ParamMap& params, const ffi::Bytes& instructions, co
 }  // namespace
 
 TVM_FFI_STATIC_INIT_BLOCK() {
+  sim::poll_hook = CheckSignals;
   tvm::ffi::reflection::GlobalDef()
       .def("ffi.Module.load_from_bytes.vsq_accel", LoadFromBytes)
       .def("tvm_vsq.create_module", CreateModule)
