@@ -32,6 +32,7 @@ def compile(
     quant: Quant = None,
     calibration: Any = None,
     schedules: str | os.PathLike[str] | Database = "auto",
+    verify: bool = True,
 ) -> Executable:
     """Quantize a trained network and compile it for an accelerator.
 
@@ -43,6 +44,7 @@ def compile(
     coarse scales.
     schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its
     path.
+    verify: prove that the programs are free of races (docs/simulator.md, section 5); costs milliseconds.
 
     Raises a VsqError that names what is wrong: ConfigError (target, quant), ModelError, CalibrationError,
     QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad).
@@ -50,7 +52,7 @@ def compile(
     hardware = _resolve_target(target)
     database = resolve_database(schedules, hardware)
     quantized = _quantize(model, hardware, example_inputs, quant, calibration)
-    return build_executable(quantized, hardware, database)
+    return build_executable(quantized, hardware, database, verify)
 
 
 def quantize_model(

@@ -25,9 +25,13 @@ from tvm_vsq.tvm_compat import IRModule
 _HOST = "llvm"
 
 
-def build_executable(quantized: IRModule, hardware: HardwareConfig, database: Database) -> Executable:
+def build_executable(
+    quantized: IRModule, hardware: HardwareConfig, database: Database, verify: bool = True
+) -> Executable:
     """Compile a fake-quantized module (`quantize.quantize`) for the simulator."""
-    built = tvm.compile(quantized, target=_HOST, relax_pipeline=accelerator_pipeline(hardware, database))
+    with native.verification(verify):
+        pipeline = accelerator_pipeline(hardware, database)
+        built = tvm.compile(quantized, target=_HOST, relax_pipeline=pipeline)
     return Executable(built, reference=lambda: build_reference(quantized, hardware))
 
 

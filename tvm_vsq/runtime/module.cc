@@ -19,8 +19,8 @@ namespace ffi = tvm::ffi;
 
 namespace {
 
-constexpr const char* kReservedNames[] = {"get_metadata", "get_programs",   "reset_profile", "get_profile",
-                                          "get_trace",    "set_functional", "set_threads"};
+constexpr const char* kReservedNames[] = {"get_metadata", "get_programs", "reset_profile",  "get_profile",
+                                          "get_timing",   "get_trace",    "set_functional", "set_threads"};
 
 constexpr int64_t kMaxThreads = 256;
 
@@ -80,6 +80,9 @@ ffi::Optional<ffi::Function> AcceleratorModule::GetFunction(const ffi::String& n
   if (name == "get_profile") {
     return ffi::Function::FromTyped([self]() { return self->GetProfile(); });
   }
+  if (name == "get_timing") {
+    return ffi::Function::FromTyped([self]() { return self->GetTiming(); });
+  }
   if (name == "get_trace") {
     return ffi::Function::FromTyped([self](const ffi::String& program, int64_t max_bins) {
       return Guard([&] { return TraceOf(self->TraceProgram(std::string(program), max_bins)); });
@@ -132,6 +135,14 @@ ffi::Array<AcceleratorModule::Profile> AcceleratorModule::GetProfile() {
       found = shared.emplace(run, ProfileOf(programs_[run].data.name, programs_[run].timing)).first;
     }
     profiles.push_back(found->second);
+  }
+  return profiles;
+}
+
+ffi::Array<AcceleratorModule::Profile> AcceleratorModule::GetTiming() const {
+  ffi::Array<Profile> profiles;
+  for (const ExecutableProgram& program : programs_) {
+    profiles.push_back(ProfileOf(program.data.name, program.timing));
   }
   return profiles;
 }

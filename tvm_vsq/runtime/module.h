@@ -25,8 +25,8 @@
 namespace tvm_vsq::runtime {
 
 // Functions: each program by its name (inputs, then outputs, which are written in place), get_metadata,
-// reset_profile, get_profile, get_trace, set_functional and set_threads. Calls from several threads run side
-// by side.
+// reset_profile, get_profile, get_timing, get_trace, set_functional and set_threads. Calls from several
+// threads run side by side.
 class AcceleratorModule : public tvm::ffi::ModuleObj {
  public:
   // Throws sim::Error for a malformed program, a duplicate name, or the name of one of the other functions.
@@ -49,6 +49,7 @@ class AcceleratorModule : public tvm::ffi::ModuleObj {
   // Copies the inputs into DRAM, executes and copies the outputs out; `argument` says which tensor it is at.
   void Compute(size_t index, const std::vector<void*>& tensors, size_t* argument);
   tvm::ffi::Array<Profile> GetProfile();
+  tvm::ffi::Array<Profile> GetTiming() const;
   tvm::ffi::Array<Listing> GetPrograms() const;
   sim::Trace TraceProgram(const std::string& name, int64_t max_bins) const;
 

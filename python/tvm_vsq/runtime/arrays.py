@@ -26,6 +26,41 @@ def check_inputs(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[npt.N
     return [_check_input(arg, spec) for arg, spec in zip(args, specs, strict=True)]
 
 
+def split_batch(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[tuple[Any, ...]]:
+    """Arguments of single inferences from arguments whose first axis holds several.
+
+    Raises InputError if they do not hold the same whole number of inferences, at least one.
+    """
+    if len(args) != len(specs):
+        raise InputError(
+            f"the model takes {len(specs)} input(s), {[s.name for s in specs]}, but got {len(args)}"
+        )
+    counts = {}
+    for arg, spec in zip(args, specs, strict=True):
+        shape = tuple(getattr(arg, "shape", ()))
+        if not spec.shape or not shape or shape[0] == 0 or shape[0] % spec.shape[0]:
+            raise InputError(
+                f"input '{spec.name}' has shape {shape}; the first axis of a batch must be a multiple of "
+                f"that of {spec.shape}"
+            )
+        counts[spec.name] = shape[0] // spec.shape[0]
+    if len(set(counts.values())) > 1:
+        raise InputError(f"the inputs hold different numbers of inferences: {counts}")
+    (count,) = set(counts.values())
+    sizes = [spec.shape[0] for spec in specs]
+    return [
+        tuple(arg[i * size : (i + 1) * size] for arg, size in zip(args, sizes, strict=True))
+        for i in range(count)
+    ]
+
+
+def join_batch(results: Sequence[list[npt.NDArray[Any]]]) -> list[npt.NDArray[Any]]:
+    """Outputs of single inferences along the first axis. Raises InputError for an output that is a scalar."""
+    if any(array.ndim == 0 for array in results[0]):
+        raise InputError("an output of the model is a scalar: run its inferences one by one")
+    return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
+
+
 def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
     if isinstance(arg, torch.Tensor):
         array = _from_torch(arg, spec)

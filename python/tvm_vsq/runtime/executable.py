@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from tvm_vsq import isa
 from tvm_vsq.errors import InputError, ProgramError
 from tvm_vsq.hardware import load_technology
 from tvm_vsq.runtime import native
-from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, like_inputs
+from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, join_batch, like_inputs, split_batch
 from tvm_vsq.runtime.metadata import Metadata
 from tvm_vsq.runtime.profile import Profile, build_profile
 from tvm_vsq.runtime.seal import append_seal, read_sealed
@@ -51,10 +53,11 @@ class Executable:
         self._module = module
         self._accelerator = _find_accelerator(module)
         self.metadata = Metadata.parse(str(self._accelerator["get_metadata"]()))
-        self._vm = relax.VirtualMachine(module, tvm.cpu())
         self._build_reference = reference
         self._reference_vm: Any = None
         self._lock = threading.Lock()
+        self._free_vms: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._free_vms.put(relax.VirtualMachine(module, tvm.cpu()))
 
     @property
     def hardware(self) -> Any:
@@ -68,14 +71,41 @@ class Executable:
         same kind.
         Raises InputError for anything else, ProgramError if the simulator refuses the program.
         """
-        return like_inputs(self._run(self._vm, args), args)
+        return like_inputs(self._run_on_a_free_vm(args), args)
+
+    def run_batch(self, *args: Any, threads: int | None = None) -> Any:
+        """Run many inferences, several at a time.
+
+        Arguments are as for `__call__`, but their first axis is any multiple of the compiled one: the model
+        of one image takes [n, C, H, W]. Results are joined along their first axis, in order. `threads`: how
+        many run side by side; default is the processors that this process may use.
+        Raises InputError for a wrong argument, or for a model whose outputs have no first axis to join.
+        """
+        samples = split_batch(args, self.metadata.inputs)
+        workers = len(os.sched_getaffinity(0)) if threads is None else threads
+        if workers < 1:
+            raise InputError(f"threads={threads}: give at least 1")
+        with ThreadPoolExecutor(min(workers, len(samples))) as executor:
+            try:
+                results = list(executor.map(self._run_on_a_free_vm, samples))
+            except BaseException:
+                executor.shutdown(cancel_futures=True)
+                raise
+        return like_inputs(join_batch(results), args)
 
     def profile(self, *args: Any) -> Profile:
         """Run one inference as `__call__` does and report what the accelerator did."""
         with self._lock:
             self._accelerator["reset_profile"]()
-            outputs = like_inputs(self._run(self._vm, args), args)
+            outputs = like_inputs(self._run_on_a_free_vm(args), args)
             runs = self._accelerator["get_profile"]()
+        return self._profile_of(runs, outputs)
+
+    def timing(self) -> Profile:
+        """The profile of an inference without running one: timing depends on no data. Outputs are None."""
+        return self._profile_of(self._accelerator["get_timing"](), None)
+
+    def _profile_of(self, runs: Any, outputs: Any) -> Profile:
         technology = load_technology(self.hardware.technology)
         order = [str(run["name"]) for run in runs]
 
@@ -139,6 +169,17 @@ class Executable:
         except OSError as error:
             raise InputError(f"cannot save to '{target}': {error}") from None
 
+    def _run_on_a_free_vm(self, args: tuple[Any, ...]) -> list[Any]:
+        """A virtual machine runs one inference at a time; there are as many as were needed at once."""
+        try:
+            vm = self._free_vms.get_nowait()
+        except queue.Empty:
+            vm = relax.VirtualMachine(self._module, tvm.cpu())
+        try:
+            return self._run(vm, args)
+        finally:
+            self._free_vms.put(vm)
+
     def _run(self, vm: Any, args: tuple[Any, ...]) -> list[Any]:
         arrays = check_inputs(args, self.metadata.inputs)
         tensors = [tvm.runtime.tensor(array) for array in arrays]
@@ -170,9 +211,10 @@ def _load_copy(library: bytes) -> Any:
         return tvm.runtime.load_module(str(copy))
 
 
-def load(path: str | os.PathLike[str]) -> Executable:
+def load(path: str | os.PathLike[str], *, verify: bool = True) -> Executable:
     """Load what `Executable.save` wrote.
 
+    verify: prove again that the programs are free of races (docs/simulator.md, section 5), in milliseconds.
     An artifact holds machine code: load only what you trust. The checksum finds damage, not malice.
     Raises InputError if there is no such file or it cannot be read, ProgramError if it is not an artifact of
     this version or differs in any byte from what was saved.
@@ -184,7 +226,8 @@ def load(path: str | os.PathLike[str]) -> Executable:
     if file.suffix != ".so":
         raise InputError(f"cannot load '{file}': the file name must end in .so, as Executable.save writes it")
     try:
-        module = _load_copy(read_sealed(file))
+        with native.verification(verify):
+            module = _load_copy(read_sealed(file))
     except OSError as error:
         raise InputError(f"cannot load '{file}': {error}") from None
     except ProgramError:

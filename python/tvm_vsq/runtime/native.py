@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def create_module(
     programs: Sequence[Mapping[str, Any]],
     metadata: str,
     *,
-    verify: bool = True,
+    verify: bool | None = None,
 ) -> tvm_ffi.Module:
     """Make the TVM runtime module (kind `vsq_accel`) that runs `programs` on the simulator.
 
@@ -101,10 +101,10 @@ def create_module(
     address 0), `dram_bytes`, `inputs` and `outputs`: rows [kind, dram_offset, rows, lanes, signed], where
     kind 0 is a vector tensor int16[rows, V+1] and kind 1 wide results int32[rows, lanes].
     Raises ProgramError for a malformed program (bad field, address or order, deadlock), naming layer and
-    instruction; for a race on a scratchpad only if `verify`, see `verification`.
+    instruction; for a race on a scratchpad only if `verify` (default: what `verification` says, else yes).
     """
     library()
-    with translated_errors(), verification(verify):
+    with translated_errors(), verification(verify) if verify is not None else nullcontext():
         create = tvm_ffi.get_global_func("tvm_vsq.create_module")
         module: tvm_ffi.Module = create(dict(params), [dict(program) for program in programs], metadata)
     return module
