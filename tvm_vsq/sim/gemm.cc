@@ -10,7 +10,9 @@ namespace {
 
 constexpr size_t kBlockPixels = 8;                  // the unit of work; the kernels like no smaller one
 constexpr uint64_t kRoundMacs = uint64_t{1} << 27;  // between two polls: milliseconds
-constexpr uint64_t kPartMacs = uint64_t{1} << 18;   // what a thread takes at a time: microseconds
+// What a thread takes at a time: microseconds. Another core has none of the operands in its caches, so that
+// sharing pays only for several times as much.
+constexpr uint64_t kPartMacs = uint64_t{1} << 19, kSharedMacs = 4 * kPartMacs;
 
 size_t Blocks(const GemmPlan::Tile& tile) { return (tile.pixels + kBlockPixels - 1) / kBlockPixels; }
 
@@ -64,9 +66,8 @@ void GemmUnit::ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, 
   const uint64_t macs = gemm.MicroOps() * static_cast<uint64_t>(params_.vector_size) *
                         static_cast<uint64_t>(params_.output_lanes);
   const size_t rounds = std::min<uint64_t>(blocks, macs / kRoundMacs + 1);
-  const auto parts = threads == 1
-                         ? size_t{1}
-                         : static_cast<size_t>(std::clamp<uint64_t>(macs / rounds / kPartMacs, 1, blocks));
+  const bool shared = threads > 1 && macs / rounds >= kSharedMacs;
+  const auto parts = shared ? std::min<size_t>(blocks, macs / rounds / kPartMacs) : size_t{1};
   for (size_t round = 0; round < rounds; ++round) {
     const size_t begin = blocks * round / rounds, count = blocks * (round + 1) / rounds - begin;
     RunParallel(static_cast<size_t>(threads), parts, [&](size_t part) {

@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/thread_pool.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -15,8 +16,9 @@
 namespace tvm_vsq::sim {
 namespace {
 
-// About 20 us: longer than what usually lies between two instructions that use the threads.
-constexpr int kSpins = 1000;
+// Waking a thread takes longer than most instructions, so a worker stays awake for the next one: longer than
+// what usually lies between two instructions that use the threads, and nothing beside a whole run.
+constexpr std::chrono::microseconds kSpinTime(200);
 
 void Pause() {
 #if defined(__x86_64__)
@@ -25,6 +27,22 @@ void Pause() {
   std::this_thread::yield();
 #endif
 }
+
+// Waits a little; Over() once that was long in all.
+class Spin {
+ public:
+  bool Over() {
+    Pause();
+    if (++pauses_ % 64 == 0) over_ = Clock::now() >= end_;
+    return over_;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end_ = Clock::now() + kSpinTime;
+  int pauses_ = 0;
+  bool over_ = false;
+};
 
 // The caller works on its job like everyone else, so that a thread that sleeps, or that the system does not
 // run, delays nothing.
@@ -48,8 +66,9 @@ class ThreadPool {
     wake_.notify_all();
     Work();
     state_.fetch_add(kOpen, std::memory_order_acq_rel);  // closed
-    for (int spin = 0; (state_.load(std::memory_order_acquire) & kMembers) > 0; ++spin)
-      spin < kSpins ? Pause() : std::this_thread::yield();
+    for (Spin spin; (state_.load(std::memory_order_acquire) & kMembers) > 0;) {
+      if (spin.Over()) std::this_thread::yield();
+    }
   }
 
  private:
@@ -91,9 +110,8 @@ class ThreadPool {
       state = state_.load(std::memory_order_acquire);
       return IsOpen(state) && state / kOpen != done;
     };
-    for (int spin = 0; spin < kSpins; ++spin) {
+    for (Spin spin; !spin.Over();) {
       if (is_new()) return state;
-      Pause();
     }
     std::unique_lock<std::mutex> lock(sleep_mutex_);
     wake_.wait(lock, is_new);
