@@ -151,7 +151,8 @@ sim::Trace AcceleratorModule::TraceProgram(const std::string& name, int64_t max_
   const auto found = index_.find(name);
   if (found == index_.end()) sim::Fail("there is no program '", name, "'");
   if (max_bins < 1 || max_bins > 1'000'000) sim::Fail("max_bins is ", max_bins, ", must be 1 to 1000000");
-  return sim::TraceProgram(artifact_.params, programs_[found->second].program, max_bins);
+  const ExecutableProgram& program = programs_[found->second];
+  return sim::TraceProgram(artifact_.params, program.program, max_bins, &program.prepared);
 }
 
 void AcceleratorModule::Run(size_t index, const ffi::PackedArgs& args) {

@@ -72,7 +72,7 @@ ffi::Map<ffi::String, ffi::Any> ProfileOf(const std::string& name, const sim::Ti
 }
 
 ffi::Map<ffi::String, ffi::Any> TraceOf(const sim::Trace& trace) {
-  std::vector<int64_t> times, path, bins;
+  std::vector<int64_t> times, path, bins, alive;
   for (const sim::InstructionTimes& t : trace.times) {
     times.insert(times.end(), {t.queued, t.taken, t.start, t.transfer, t.end, t.complete});
   }
@@ -81,11 +81,9 @@ ffi::Map<ffi::String, ffi::Any> TraceOf(const sim::Trace& trace) {
                 {static_cast<int64_t>(s.instruction), static_cast<int64_t>(s.step), s.begin, s.end});
   }
   for (const sim::EventCounts& counts : trace.bins) bins.insert(bins.end(), counts.begin(), counts.end());
-  return {{"cycles", trace.cycles},
-          {"bin_cycles", trace.bin_cycles},
-          {"times", BytesOf(times)},
-          {"path", BytesOf(path)},
-          {"bins", BytesOf(bins)}};
+  for (const sim::PadCounts& counts : trace.alive) alive.insert(alive.end(), counts.begin(), counts.end());
+  return {{"cycles", trace.cycles}, {"bin_cycles", trace.bin_cycles}, {"times", BytesOf(times)},
+          {"path", BytesOf(path)},  {"bins", BytesOf(bins)},          {"alive", BytesOf(alive)}};
 }
 
 ffi::Map<ffi::String, ffi::Array<ffi::String>> TimingNames() {

@@ -27,7 +27,8 @@ void Spread(const EventCounts& counts, int64_t begin, int64_t end, Trace* trace)
 
 }  // namespace
 
-Trace TraceProgram(const Params& params, const Program& program, int64_t max_bins) {
+Trace TraceProgram(const Params& params, const Program& program, int64_t max_bins,
+                   const PreparedProgram* prepared) {
   Trace trace;
   trace.cycles = SimulateTiming(params, program, &trace.times).cycles;
   trace.path = CriticalPath(params, program, trace.times);
@@ -40,6 +41,9 @@ Trace TraceProgram(const Params& params, const Program& program, int64_t max_bin
     EventCounts counts{};
     cost.AddEvents(instruction, dma == nullptr ? 0 : cost.CostOf(*dma).bursts, &counts);
     Spread(counts, trace.times[i].transfer, trace.times[i].end, &trace);
+  }
+  if (prepared != nullptr) {
+    trace.alive = AliveCycles(params, program, *prepared, trace.times, trace.bin_cycles, trace.bins.size());
   }
   return trace;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tvm_vsq/sim/critical_path.h"
+#include "tvm_vsq/sim/occupancy.h"
 #include "tvm_vsq/sim/timing.h"
 
 namespace tvm_vsq::sim {
@@ -16,11 +17,13 @@ struct Trace {
   std::vector<PathStep> path;
   int64_t bin_cycles = 1;
   std::vector<EventCounts> bins;  // events of cycles [i * bin_cycles, (i + 1) * bin_cycles)
+  std::vector<PadCounts> alive;   // [bin]: see AliveCycles; empty without `prepared`
 };
 
 // At most `max_bins` bins. An instruction's events are spread evenly over the cycles in which it transfers or
 // computes, so that all bins together are the events of the program.
-Trace TraceProgram(const Params& params, const Program& program, int64_t max_bins);
+Trace TraceProgram(const Params& params, const Program& program, int64_t max_bins,
+                   const PreparedProgram* prepared = nullptr);
 
 }  // namespace tvm_vsq::sim
 

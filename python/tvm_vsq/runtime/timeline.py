@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.hardware import HardwareConfig, Technology, event_energy_pj
-from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
 from tvm_vsq.isa import INSTRUCTIONS
 from tvm_vsq.runtime import native
 
@@ -27,7 +27,8 @@ class ProgramTrace:
 
     `times` int64 [instruction, 6] (queued, taken, start, transfer, end, complete; cycles), `path` int64
     [step, 4] (instruction, step, begin, end), `bins` int64 [bin, event] with the events of `bin_cycles`
-    cycles each, `opcodes` and `layers` int64 [instruction].
+    cycles each, `alive` int64 [bin, scratchpad] the entries in use, summed over the bin's cycles, `opcodes`
+    and `layers` int64 [instruction].
     """
 
     cycles: int
@@ -35,6 +36,7 @@ class ProgramTrace:
     path: npt.NDArray[np.int64]
     bin_cycles: int
     bins: npt.NDArray[np.int64]
+    alive: npt.NDArray[np.int64]
     opcodes: npt.NDArray[np.int64]
     layers: npt.NDArray[np.int64]
     layer_names: tuple[str, ...]
@@ -54,6 +56,7 @@ class ProgramTrace:
             array("path", 4),
             int(raw["bin_cycles"]),
             array("bins", len(EVENTS)),
+            array("alive", len(SCRATCHPADS)),
             (words[:, 0] & 7).astype(np.int64),  # the opcode: docs/isa.md
             np.array([int(layer) for layer in program["layers"]], np.int64),
             tuple(str(name) for name in program["layer_names"]),
@@ -78,8 +81,9 @@ def write_trace(
 ) -> None:
     """Write all programs, one after the other, as Chrome trace events (JSON).
 
-    Tracks are the engines and the critical path; counters are DRAM bandwidth and power. Neighbouring
-    instructions of a layer share a slice where there are more than `max_slices` instructions.
+    Tracks are the engines and the critical path; counters are DRAM bandwidth, power and what part of each
+    scratchpad is in use. Neighbouring instructions of a layer share a slice where there are more than
+    `max_slices` instructions.
     """
     total = sum(len(trace.times) for trace in traces)
     merge = max(1, -(-total // max_slices))
@@ -165,7 +169,8 @@ def _counters(
     costs = event_energy_pj(hardware, technology)
     picojoules = trace.bins @ np.array([costs[event] for event in EVENTS])
     moved = trace.bins[:, EVENTS.index("dram_read_bytes")] + trace.bins[:, EVENTS.index("dram_write_bytes")]
-    for bin_index, (energy, dram) in enumerate(zip(picojoules, moved, strict=True)):
+    depths = np.array([hardware.depths[pad] for pad in SCRATCHPADS])
+    for bin_index, (energy, dram, alive) in enumerate(zip(picojoules, moved, trace.alive, strict=True)):
         at = bin_index * trace.bin_cycles
         cycles = min(trace.bin_cycles, trace.cycles - at)
         if cycles <= 0:
@@ -175,6 +180,8 @@ def _counters(
             "DRAM bandwidth, bytes/cycle": float(dram) / cycles,
             "power, mW": float(energy) / cycles * hardware.clock_mhz / 1e3,
         }
+        shares = alive / cycles / depths
+        values |= {f"{pad} in use, %": 100 * share for pad, share in zip(SCRATCHPADS, shares, strict=True)}
         for name, value in values.items():
             yield {"ph": "C", "pid": 0, "name": name, "ts": at, "args": {"value": round(value, 4)}}
     yield {"ph": "C", "pid": 0, "name": "power, mW", "ts": trace.cycles, "args": {"value": 0.0}}
