@@ -14,6 +14,7 @@ from tests.runtime.cycle_model import ORDER, PUSH, Model, engine_of, pieces
 from tvm_vsq import isa
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.runtime import native
 
 PADS = ("uop", "inp", "wgt", "acc", "par", "out")
 BITS = {"load": ("push_next", "pop_next"), "compute": ("push_prev", "push_next", "pop_prev", "pop_next")}
@@ -101,7 +102,7 @@ def programs(draw: st.DrawFn) -> Program:
 
 def total(timing: dict[str, Any], unit: int) -> int:
     busy = sum(row[unit] for row in timing["busy"])
-    return int(busy + sum(row[4] for row in timing["stalls"] if row[1] == unit))
+    return int(busy + sum(row[4] for row in native.stall_rows(timing) if row[1] == unit))
 
 
 @settings(max_examples=200, deadline=None)

@@ -24,9 +24,13 @@ ffi::Array<Row> UnitsOf(const sim::Timing& timing) {
   return units;
 }
 
+ffi::Bytes BytesOf(const std::vector<int64_t>& values) {
+  return ffi::Bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int64_t));
+}
+
 // [layer, unit, stall, cause, cycles] wherever cycles are not 0.
-ffi::Array<Row> StallsOf(const sim::Timing& timing) {
-  ffi::Array<Row> rows;
+ffi::Bytes StallsOf(const sim::Timing& timing) {
+  std::vector<int64_t> rows;
   for (size_t layer = 0; layer < timing.layers.size(); ++layer) {
     for (size_t unit = 0; unit < sim::kUnitCount; ++unit) {
       const sim::StallCycles& stalls = timing.layers[layer].units[unit].stalls;
@@ -34,17 +38,14 @@ ffi::Array<Row> StallsOf(const sim::Timing& timing) {
         for (size_t cause = 0; cause < sim::kCauseCount; ++cause) {
           const int64_t cycles = stalls[stall][cause];
           if (cycles == 0) continue;
-          rows.push_back({static_cast<int64_t>(layer), static_cast<int64_t>(unit),
-                          static_cast<int64_t>(stall), static_cast<int64_t>(cause), cycles});
+          for (const size_t number : {layer, unit, stall, cause})
+            rows.push_back(static_cast<int64_t>(number));
+          rows.push_back(cycles);
         }
       }
     }
   }
-  return rows;
-}
-
-ffi::Bytes BytesOf(const std::vector<int64_t>& values) {
-  return ffi::Bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int64_t));
+  return BytesOf(rows);
 }
 
 template <size_t kCount>

@@ -42,15 +42,14 @@ class Roofline:
         return Roofline(intensity, min(float(peak), by_dram), macs / cycles if cycles else 0.0, bound)
 
 
-def stalls_of(run: Mapping[str, Any], layer: int) -> tuple[Stall, ...]:
-    """The stalls of one layer of a simulated program, longest first."""
+def stalls_by_layer(run: Mapping[str, Any]) -> dict[int, tuple[Stall, ...]]:
+    """The stalls of a simulated program, longest first."""
     names = native.timing_names()
-    rows = [
-        Stall(names["units"][unit], names["stalls"][stall], names["causes"][cause], cycles)
-        for at, unit, stall, cause, cycles in (map(int, row) for row in run["stalls"])
-        if at == layer
-    ]
-    return tuple(sorted(rows, key=lambda row: -row.cycles))
+    stalls: dict[int, list[Stall]] = {}
+    for layer, unit, stall, cause, cycles in native.stall_rows(run).tolist():
+        row = Stall(names["units"][unit], names["stalls"][stall], names["causes"][cause], cycles)
+        stalls.setdefault(layer, []).append(row)
+    return {layer: tuple(sorted(rows, key=lambda row: -row.cycles)) for layer, rows in stalls.items()}
 
 
 @dataclass(frozen=True)

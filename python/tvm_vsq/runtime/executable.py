@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tvm import relax
 
 from tvm_vsq import isa
 from tvm_vsq.errors import InputError, ProgramError
-from tvm_vsq.hardware import load_technology
+from tvm_vsq.hardware import Technology, load_technology
 from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, join_batch, like_inputs, split_batch
 from tvm_vsq.runtime.metadata import Metadata
@@ -64,6 +65,10 @@ class Executable:
         """The HardwareConfig that the programs were compiled for."""
         return self.metadata.hardware
 
+    @cached_property
+    def _technology(self) -> Technology:
+        return load_technology(self.hardware.technology)
+
     def __call__(self, *args: Any) -> Any:
         """Run one inference.
 
@@ -106,14 +111,13 @@ class Executable:
         return self._profile_of(self._accelerator["get_timing"](), None)
 
     def _profile_of(self, runs: Any, outputs: Any) -> Profile:
-        technology = load_technology(self.hardware.technology)
         order = [str(run["name"]) for run in runs]
 
         def traces(max_bins: int) -> list[ProgramTrace]:
             programs = {str(program["name"]): program for program in self._accelerator["get_programs"]()}
             return [ProgramTrace.read(self._accelerator, programs[name], max_bins) for name in order]
 
-        return build_profile(runs, self.metadata.layers, self.hardware, technology, outputs, traces)
+        return build_profile(runs, self.metadata.layers, self.hardware, self._technology, outputs, traces)
 
     def reference(self, *args: Any) -> Any:
         """Run the same fused integer module on the CPU through TVM; equals `__call__` bit for bit.

@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tvm_ffi
 
 from tvm_vsq.errors import ProgramError
@@ -122,6 +124,11 @@ def simulate_timing(
     with translated_errors():
         simulate = tvm_ffi.get_global_func("tvm_vsq.simulate_timing")
         return dict(simulate(dict(params), instructions, layer_ids, num_layers))
+
+
+def stall_rows(run: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+    """Rows [layer, unit, stall, cause, cycles] of a timing; the numbers are those of `timing_names`."""
+    return np.frombuffer(bytes(run["stalls"]), np.int64).reshape(-1, 5)
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,14 @@ from typing import Any
 from tvm_vsq.errors import InputError
 from tvm_vsq.hardware import HardwareConfig, Technology, layer_energy
 from tvm_vsq.hardware.events import EVENTS
-from tvm_vsq.runtime.bottlenecks import Bottleneck, Bottlenecks, Roofline, Stall, compute_shares, stalls_of
+from tvm_vsq.runtime.bottlenecks import (
+    Bottleneck,
+    Bottlenecks,
+    Roofline,
+    Stall,
+    compute_shares,
+    stalls_by_layer,
+)
 from tvm_vsq.runtime.metadata import LayerInfo
 from tvm_vsq.runtime.timeline import ProgramTrace, write_trace
 
@@ -220,12 +227,14 @@ def build_profile(
     rows = []
     for run in runs:
         infos = [layer for layer in layers if layer.program == str(run["name"])]
-        previous = 0
+        stalls, previous = stalls_by_layer(run), 0
         for number, (info, end) in enumerate(zip(infos, run["layer_end"], strict=True)):
             # Engines overlap layers: one that ends before its predecessor took no time of its own.
             cycles = max(0, int(end) - previous)
             previous = max(previous, int(end))
-            rows.append(_layer_profile(info, run, number, cycles, hardware, technology))
+            rows.append(
+                _layer_profile(info, run, number, cycles, stalls.get(number, ()), hardware, technology)
+            )
     return Profile(
         hardware.name,
         hardware.notation,
@@ -243,6 +252,7 @@ def _layer_profile(
     run: Mapping[str, Any],
     number: int,
     cycles: int,
+    stalls: tuple[Stall, ...],
     hardware: HardwareConfig,
     technology: Technology,
 ) -> LayerProfile:
@@ -265,5 +275,5 @@ def _layer_profile(
         tuned=info.tuned,
         roofline=Roofline.of(info.macs, dram_bytes, cycles, peak, hardware.dram.bytes_per_cycle),
         busy={unit: int(count) for unit, count in zip(ENGINES, run["busy"][number], strict=True)},
-        stalls=stalls_of(run, number),
+        stalls=stalls,
     )
