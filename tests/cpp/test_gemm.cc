@@ -188,10 +188,10 @@ void TestLargeInstruction() {
   std::map<std::string, int64_t> values = testing::SmallParams();
   values["accumulator_bits"] = 32;
   const sim::Params params = sim::ParseParams(values);
-  const sim::Scratchpads pads = generator.Pads(params, 9 * 32768);
+  const sim::Scratchpads pads = generator.Pads(params, 9 * 40000);
   sim::Gemm gemm;
   gemm.iter_out = 7;
-  gemm.iter_in = 32768;
+  gemm.iter_in = 40000;
   gemm.acc_out = 9;
   gemm.inp_out = 3;
   std::vector<sim::Uop> uops;
@@ -243,8 +243,8 @@ void TestOverflow() {
   }
 }
 
-// 24 bits hold 8388607: 19 times 8 * 8 * 15 * 225 = 216000 for unsigned activations, 38 times 108000 and more
-// for signed ones.
+// 24 bits hold 8388607. A step adds at most 8 * 8 * 15 * 225 = 216000 with unsigned activations and weights of
+// -8, 189000 without such weights, 115200 with signed activations.
 void TestBounds() {
   const sim::Params params = testing::Small();
   const sim::Uop uop;
