@@ -38,6 +38,7 @@ from tvm_vsq.runtime import native
 from tvm_vsq.schedule import shipped_database
 
 THREADS = 2
+BATCH = 8
 MEMORY_ALLOWANCE_MIB = 512
 
 
@@ -130,6 +131,11 @@ def measure(
         run = partial(_run, accelerator, found, inputs, outputs)
         rows.append((target, "bit-exact", "chip", timed(run, repeat), macs))
         rows.append((target, "bit-exact", "whole", timed(partial(executable.profile, sample), repeat), macs))
+        batch = np.repeat(sample, BATCH, axis=0)
+        for threads in (1, THREADS):
+            times = timed(partial(executable.run_batch, batch, threads=threads), max(1, repeat // BATCH))
+            what = f"run_batch of {BATCH}, {threads} threads"
+            rows.append((target, what, "whole", [total / BATCH for total in times], macs))
         if with_scalar:
             start = time.perf_counter()
             twins = [scalar.run(hardware, program, x) for program, x in zip(found, inputs, strict=True)]
@@ -139,6 +145,9 @@ def measure(
         rows.append(
             (target, "timing, program as bytes", "chip", timed(partial(_time, hardware, found), repeat), None)
         )
+        for verify in (False, True):
+            make = partial(native.create_module, hardware.sim_params(), found, "{}", verify=verify)
+            rows.append((target, f"load, verify={verify}", "chip", timed(make, repeat), None))
         accelerator["set_functional"](False)
         rows.append((target, "timing, loaded module", "chip", timed(run, repeat), None))
         memory.append(_memory_row(name, target, executable))
