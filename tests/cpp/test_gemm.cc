@@ -243,8 +243,8 @@ void TestOverflow() {
   }
 }
 
-// 24 bits hold 8388607. A step adds at most 8 * 8 * 15 * 225 = 216000 with unsigned activations and weights of
-// -8, 189000 without such weights, 115200 with signed activations.
+// 24 bits hold 8388607. A step adds at most 8 * 8 * 15 * 225 = 216000 with unsigned activations and weights
+// of -8, 189000 without such weights, 115200 with signed activations.
 void TestBounds() {
   const sim::Params params = testing::Small();
   const sim::Uop uop;

@@ -28,14 +28,14 @@ def any_kernel() -> Iterator[list[str]]:
 
 
 def random_conv(seed: int, size: int) -> Conv:
-    """3x3 over `size` pixels squared, 16 channels in, 16 out."""
+    """3x3 over `size` pixels squared, 32 channels in, 16 out."""
     draw = np.random.default_rng(seed)
-    x = draw.integers(-7, 8, (size, size, 2, 9)).astype(np.int16)
-    w = draw.integers(-7, 8, (16, 3, 3, 2, 9)).astype(np.int16)
+    x = draw.integers(-7, 8, (size, size, 4, 9)).astype(np.int16)
+    w = draw.integers(-7, 8, (16, 3, 3, 4, 9)).astype(np.int16)
     x[..., -1] = draw.integers(0, 16, x.shape[:-1])
     w[..., -1] = draw.integers(0, 16, w.shape[:-1])
     params = np.tile(np.array([1, 6, 0, MAX_CLIP], np.int32), (16, 1))
-    hw = hardware(scratchpads={"inp_kib": 16, "acc_kib": 64, "out_kib": 16})
+    hw = hardware(scratchpads={"inp_kib": 32, "acc_kib": 64, "out_kib": 16})
     return Conv(hw, x, w, params, padding=(1, 1, 1, 1))
 
 

@@ -11,8 +11,8 @@ namespace {
 constexpr size_t kBlockPixels = 8;                  // the unit of work; the kernels like no smaller one
 constexpr uint64_t kRoundMacs = uint64_t{1} << 27;  // between two polls: milliseconds
 // What a thread takes at a time: microseconds. Another core has none of the operands in its caches, so that
-// sharing pays only for several times as much.
-constexpr uint64_t kPartMacs = uint64_t{1} << 19, kSharedMacs = 4 * kPartMacs;
+// sharing pays only for many times as much.
+constexpr uint64_t kPartMacs = uint64_t{1} << 19, kSharedMacs = 8 * kPartMacs;
 
 size_t Blocks(const GemmPlan::Tile& tile) { return (tile.pixels + kBlockPixels - 1) / kBlockPixels; }
 
