@@ -41,14 +41,13 @@ std::vector<sim::Instruction> Loads() {
           Load(sim::Pad::kPar, 0, 3072, 1)};
 }
 
-std::vector<uint8_t> Run(
-    std::vector<sim::Instruction> instructions, const std::function<void()>& poll = [] {}) {
+std::vector<uint8_t> Run(std::vector<sim::Instruction> instructions) {
   std::vector<uint8_t> dram = Image();
   const sim::Params params = testing::Small();
   const sim::Program program = MakeProgram(std::move(instructions));
   const sim::PreparedProgram prepared =
       sim::Prepare(params, program, std::string(dram.begin(), dram.end()), {}, true);
-  sim::Machine(params).Run(program, prepared, 2, &dram, poll);
+  sim::Machine(params).Run(program, prepared, 2, &dram);
   return dram;
 }
 
@@ -115,11 +114,13 @@ void TestPollInterrupts() {
       Load(sim::Pad::kInp, 0, 8192, 1, "N"), MakeGemm(true, 1, 1, "p"),
       MakeGemm(false, 1, 1000000),           Finish()};
   bool interrupted = false;
+  sim::poll_hook = [] { throw std::runtime_error("interrupt"); };
   try {
-    Run(program, [] { throw std::runtime_error("interrupt"); });
+    Run(program);
   } catch (const std::runtime_error& error) {
     interrupted = error.what() == std::string("interrupt");
   }
+  sim::poll_hook = nullptr;
   CHECK_EQ(interrupted, true);
 }
 

@@ -268,7 +268,8 @@ class Conv:
             ),
         ]
         if self.wide:
-            stores = [store("acc", 0, at["out"], pixels * blocks, "pop_prev push_prev")]
+            tokens = "pop_prev push_prev"
+            stores = [store("acc", 0, at["out"], blocks, tokens, x_size=pixels, x_stride=blocks)]
         else:
             # Vectors that only fill the last channel group are overwritten by the next pixel's.
             stores = [store("out", 0, at["out"], vectors, "pop_prev push_prev", x_size=pixels, x_stride=kv)]

@@ -202,7 +202,7 @@ void AcceleratorModule::Compute(size_t index, const std::vector<void*>& tensors,
   Lease<sim::Machine> machine(&machines_, [&] { return std::make_unique<sim::Machine>(artifact_.params); });
   const int threads = threads_;
   machine.get()->Run(program.program, program.prepared, threads > 0 ? threads : sim::AvailableThreads(),
-                     dram.get(), CheckSignals);
+                     dram.get());
   for (size_t i = 0; i < outputs.size(); ++i) {
     void* tensor = tensors[inputs.size() + i];
     if (outputs[i].kind == Descriptor::kWide) {

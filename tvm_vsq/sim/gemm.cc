@@ -56,7 +56,7 @@ void GemmUnit::Reset(const GemmPlan& plan, Scratchpads* pads) const {
   }
 }
 
-void GemmUnit::ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, const Poll& poll,
+void GemmUnit::ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, Poll* poll,
                            Scratchpads* pads) const {
   const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
   const GemmKernel& kernel = SelectGemmKernel(format.output_lanes);
@@ -74,11 +74,11 @@ void GemmUnit::ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, 
       RunBlocks(kernel, format, operands, plan, begin + count * part / parts,
                 begin + count * (part + 1) / parts);
     });
-    poll(gemm.MicroOps() / rounds);
+    poll->Add(gemm.MicroOps() / rounds);
   }
 }
 
-void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, const Poll& poll,
+void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Poll* poll,
                               Scratchpads* pads) const {
   if (pads->acc64.empty()) {
     ExecuteChecked(program, index, plan, poll, pads->acc32.data(), pads);
@@ -88,7 +88,7 @@ void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPl
 }
 
 template <typename Acc>
-void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, const Poll& poll,
+void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Poll* poll,
                               Acc* acc, Scratchpads* pads) const {
   const auto& gemm = std::get<Gemm>(program.instructions[index].body);
   const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
@@ -101,7 +101,7 @@ void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPl
       iteration.wgt = o * gemm.wgt_out + i * gemm.wgt_in;
       const size_t done =
           RunChecked(format, operands, iteration, static_cast<int>(params_.accumulator_bits), acc);
-      poll(iteration.count);
+      poll->Add(iteration.count);
       if (done == iteration.count) continue;
       program.FailAt(index, "accumulator overflow: micro-op ", gemm.uop_begin + done, " at outer iteration ",
                      o, ", inner ", i, " brings acc entry ", plan.uops[done].acc + iteration.acc, " outside ",

@@ -2,13 +2,11 @@
 #ifndef TVM_VSQ_SIM_GEMM_H_
 #define TVM_VSQ_SIM_GEMM_H_
 
-#include <cstdint>
-#include <functional>
-
 #include "tvm_vsq/sim/gemm_kernel.h"
 #include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/scratchpads.h"
 
 namespace tvm_vsq::sim {
@@ -18,24 +16,20 @@ class GemmUnit {
   explicit GemmUnit(const Params& params)
       : params_(params), formats_{GemmFormat(params, false), GemmFormat(params, true)} {}
 
-  // Called now and then with the micro-ops done since.
-  using Poll = std::function<void(uint64_t)>;
-
   void Reset(const GemmPlan& plan, Scratchpads* pads) const;
 
   // For instructions whose accumulators cannot overflow; the plan has tiles and accumulators have at most 32
   // bits. Uses up to `threads` threads, which changes no result.
-  void ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, const Poll& poll,
-                   Scratchpads* pads) const;
+  void ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, Poll* poll, Scratchpads* pads) const;
 
   // For all others. Throws Error for an accumulator overflow.
-  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, const Poll& poll,
+  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Poll* poll,
                       Scratchpads* pads) const;
 
  private:
   GemmOperands Operands(const Gemm& gemm, Scratchpads* pads) const;
   template <typename Acc>
-  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, const Poll& poll, Acc* acc,
+  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Poll* poll, Acc* acc,
                       Scratchpads* pads) const;
 
   const Params params_;

@@ -3,12 +3,12 @@
 #define TVM_VSQ_SIM_MACHINE_H_
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "tvm_vsq/sim/gemm.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/record.h"
 #include "tvm_vsq/sim/scratchpads.h"
@@ -22,25 +22,21 @@ class Machine {
  public:
   explicit Machine(const Params& params);
 
-  // `dram` has program.dram_bytes bytes and is read and written in place. `poll` is called every few
-  // milliseconds; what it throws ends the run. Up to `threads` threads work on an instruction. Throws Error
-  // where an accumulator overflows or PPU parameters are out of range. Needs a program that SimulateTiming
-  // and CheckOrder accepted, and what Prepare made of it and of the image that `dram` began with.
-  void Run(const Program& program, const PreparedProgram& prepared, int threads, std::vector<uint8_t>* dram,
-           const std::function<void()>& poll);
+  // `dram` has program.dram_bytes bytes and is read and written in place. Up to `threads` threads work on an
+  // instruction. Throws Error where an accumulator overflows or PPU parameters are out of range. Needs a
+  // program that SimulateTiming and CheckOrder accepted, and what Prepare made of it and of the image that
+  // `dram` began with.
+  void Run(const Program& program, const PreparedProgram& prepared, int threads, std::vector<uint8_t>* dram);
 
  private:
   void Execute(const Program& program, const PreparedProgram& prepared, int threads, size_t index,
                std::vector<uint8_t>* dram);
-  void AddWork(uint64_t work);
 
   const Params params_;
   const RecordCodec codec_;
   const GemmUnit gemm_;
-  const GemmUnit::Poll add_work_;
   Scratchpads pads_;
-  std::function<void()> poll_;
-  uint64_t work_ = 0;
+  Poll poll_;
 };
 
 }  // namespace tvm_vsq::sim

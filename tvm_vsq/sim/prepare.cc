@@ -7,6 +7,7 @@
 #include "tvm_vsq/sim/micro_ops.h"
 #include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/overflow.h"
+#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/shadow.h"
 #include "tvm_vsq/sim/weight_range.h"
 
@@ -65,11 +66,14 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
   if (verify) shadow.emplace(params, program);
   PreparedProgram prepared;
   prepared.gemms.resize(program.instructions.size());
+  Poll poll;
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
     if (verify) order.Begin(i);
+    poll.Add(16);
     if (const auto* dma = std::get_if<Dma>(&instruction.body)) {
       if (verify) shadow->VisitDma(order, i);
+      poll.Add(dma->SramEntries());
       if (instruction.opcode == isa::Opcode::kLoad && dma->pad == Pad::kUop) micro_ops.Load(i);
     } else if (const auto* gemm = std::get_if<Gemm>(&instruction.body)) {
       if (verify) shadow->Read(order, i, Pad::kUop, gemm->uop_begin, gemm->uop_count);
@@ -77,6 +81,7 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
       const Uop* uops = &micro_ops.uops()[gemm->uop_begin];
       prepared.gemms[i].plan = planner.Plan(*gemm, uops, &prepared.plans);
       if (verify) shadow->VisitGemm(order, i, *prepared.gemms[i].plan);
+      poll.Add(gemm->MicroOps());
     } else if (std::holds_alternative<Ppu>(instruction.body) && verify) {
       shadow->VisitPpu(order, i, params);
     }

@@ -61,7 +61,7 @@ inline void Accept(const sim::Params& params, const runtime::ProgramData& data) 
 
 // Throws sim::Error for what depends on data.
 inline void Run(const Accepted& accepted, int threads, sim::Machine* machine, std::vector<uint8_t>* dram) {
-  machine->Run(accepted.program, accepted.prepared, threads, dram, [] {});
+  machine->Run(accepted.program, accepted.prepared, threads, dram);
 }
 
 }  // namespace tvm_vsq::fuzz
