@@ -98,7 +98,7 @@ def ours(shape: Shape, hardware: HardwareConfig) -> Cost:
     events = dict(zip(EVENTS, run["events"][0], strict=True))
     return Cost(
         int(events["macs"]) // hardware.macs_per_cycle,
-        int(run["engines"][_COMPUTE][0]),
+        int(run["units"][_COMPUTE][0]),
         int(run["cycles"]),
         int(events["dram_read_bytes"] + events["dram_write_bytes"]),
     )

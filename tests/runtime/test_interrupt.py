@@ -23,6 +23,19 @@ print("ready", flush=True)
 module["main"]()
 """
 
+# Transfers that share cache lines and no byte, without tokens between them: compared pairwise when loaded.
+LONG_LOAD = """
+from tests.runtime.conftest import Program, hardware, insn, load, store
+
+count = 20_000
+loads = [load("inp", 0, 0, 1, x_size=400, x_stride=2)] * count
+stores = [store("out", 0, 5, 1, x_size=400, x_stride=2)] * count
+end = [load("inp", 0, 0, 1, "push_next"), store("out", 0, 0, 1, "push_prev")]
+program = Program(hardware(), [*loads, *stores, *end, insn("FINISH", "pop_prev pop_next")])
+print("ready", flush=True)
+program.module()
+"""
+
 TUNING = """
 import torch, tvm_vsq
 from torch import nn
@@ -51,7 +64,7 @@ def _interrupted(code: str) -> tuple[int, str]:
             process.kill()
 
 
-@pytest.mark.parametrize("code", [LONG_RUN, TUNING], ids=["run", "tune"])
+@pytest.mark.parametrize("code", [LONG_RUN, LONG_LOAD, TUNING], ids=["run", "load", "tune"])
 def test_ctrl_c_ends_long_work(code: str) -> None:
     status, errors = _interrupted(code)
     assert errors.rstrip().endswith("KeyboardInterrupt")
