@@ -10,7 +10,7 @@ import torch
 from data import Digits, load_digits
 from model import ResNet8, load_trained
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress
 from rich.table import Table
 
 import tvm_vsq
@@ -39,6 +39,7 @@ def main() -> None:
     console.print(summary(fp32, results, len(labels)))
     console.print("\nOne inference of 4/4/4/4, tuned, layer by layer:")
     print(results[-1].tuned)
+    print(results[-1].tuned.why())
 
 
 def fp32_accuracy(model: ResNet8, images: np.ndarray, labels: np.ndarray) -> float:
@@ -76,14 +77,9 @@ def run(
     profiles = {name: exe.profile(images[:1]) for name, exe in executables.items()}
     if not np.array_equal(profiles["default"].outputs, profiles["auto"].outputs):
         raise SystemExit("schedules changed the result: please report this")
-    exe = executables["auto"]
-    predicted = [
-        int(exe(images[i : i + 1]).argmax())
-        for i in track(
-            range(len(labels)), f"{quant}: digits on the simulator", console=console, transient=True
-        )
-    ]
-    accuracy = float((np.array(predicted) == labels).mean())
+    with console.status(f"{quant}: digits on the simulator"):
+        predicted = executables["auto"].run_batch(images).argmax(1)
+    accuracy = float((predicted == labels).mean())
     return Result(quant, accuracy, profiles["default"], profiles["auto"])
 
 

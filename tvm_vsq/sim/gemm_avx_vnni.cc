@@ -1,5 +1,6 @@
 // GEMM with AVX-VNNI: 8 lanes.
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <cstdint>
@@ -49,10 +50,18 @@ struct Vector {
 #include "tvm_vsq/sim/gemm_vectors.h"
 
 namespace tvm_vsq::sim {
+namespace {
 
-const GemmKernel kGemmAvxVnni = {
-    "avx_vnni", Vector::kLanes,
-    [] { return __builtin_cpu_supports("avx2") > 0 && __builtin_cpu_supports("avxvnni") > 0; }, Run};
+// Not every compiler's __builtin_cpu_supports knows the name: leaf 7.1, EAX bit 4 (Intel SDM, CPUID).
+bool Supported() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __builtin_cpu_supports("avx2") > 0 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 &&
+         (eax >> 4 & 1) != 0;
+}
+
+}  // namespace
+
+const GemmKernel kGemmAvxVnni = {"avx_vnni", Vector::kLanes, Supported, Run};
 
 }  // namespace tvm_vsq::sim
 
