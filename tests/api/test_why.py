@@ -47,8 +47,23 @@ def test_rooflines_follow_from_the_layer(profile):
         dram = roof.intensity * hardware.dram.bytes_per_cycle
         assert roof.attainable == pytest.approx(min(hardware.macs_per_cycle, dram))
         assert roof.bound == ("DRAM" if dram < hardware.macs_per_cycle else "compute")
-        assert row.compute_busy + sum(row.compute_stalls.values()) == pytest.approx(1)
         assert layer.name in str(profile.why())
+
+
+@pytest.mark.parametrize("unit", ENGINES)
+def test_shares_of_a_unit_add_up(profile, unit):
+    for layer, row in zip(profile.layers, profile.why(unit), strict=True):
+        assert row.unit == unit
+        assert row.busy + sum(row.stalls.values()) == pytest.approx(1)
+        waiting = [s for s in layer.stalls if s.unit == unit and s.waits_for != "finished"]
+        assert len(row.stalls) == len(waiting)
+        longest = max(waiting, key=lambda stall: stall.cycles, default=None)
+        assert longest is None or longest.cause in max(row.stalls, key=row.stalls.__getitem__)
+
+
+def test_an_unknown_unit_is_refused(profile):
+    with pytest.raises(InputError, match="'alu' is not known; the units are fetch, load, compute, store"):
+        profile.why("alu")
 
 
 def read(path):

@@ -54,13 +54,17 @@ def stalls_by_layer(run: Mapping[str, Any]) -> dict[int, tuple[Stall, ...]]:
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """One layer: shares of the compute engine's time, and cycles of the critical path by kind of step."""
+    """One layer: shares of a unit's time, and cycles of the critical path by kind of step.
+
+    `stalls` are by what the unit waits for and what goes on meanwhile: "token from load, DRAM latency".
+    """
 
     layer: str
     cycles: int
     roofline: Roofline
-    compute_busy: float
-    compute_stalls: dict[str, float]
+    unit: str
+    busy: float
+    stalls: dict[str, float]
     critical: dict[str, int]
 
 
@@ -85,12 +89,12 @@ class Bottlenecks(tuple[Bottleneck, ...]):
         table.add_column("layer", overflow="fold")
         for heading in ("cycles", "MACs/DRAM B", "roof", "of roof", "bound"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("compute engine: busy; waits while", overflow="fold")
+        unit = self[0].unit if self else "compute"
+        table.add_column(f"{unit}: busy; waits for ..., while ...", overflow="fold")
         table.add_column("critical path, cycles", overflow="fold")
         for row in self:
             roof = row.roofline
-            shares = sorted(row.compute_stalls.items(), key=lambda item: -item[1])
-            waits = ", ".join(f"{cause} {share:.1%}" for cause, share in shares if share >= 0.001)
+            waits = _by_what_is_waited_for(row.stalls)
             path = sorted(row.critical.items(), key=lambda item: -item[1])
             table.add_row(
                 row.layer,
@@ -99,22 +103,33 @@ class Bottlenecks(tuple[Bottleneck, ...]):
                 f"{roof.attainable:.0f}",
                 f"{roof.attained / roof.attainable:.1%}" if roof.attainable else "-",
                 roof.bound,
-                f"busy {row.compute_busy:.1%}" + (f"; {waits}" if waits else ""),
+                f"busy {row.busy:.1%}" + (f"; {waits}" if waits else ""),
                 ", ".join(f"{step} {cycles:,}" for step, cycles in path),
             )
         return table
 
 
-def compute_shares(busy: Mapping[str, int], stalls: Sequence[Stall]) -> tuple[float, dict[str, float]]:
-    """Shares of the compute engine's time in a layer: busy, and waiting by cause.
+def _by_what_is_waited_for(stalls: Mapping[str, float]) -> str:
+    """Stalls of at least 0.1 %: "token from load (DRAM latency 10.3%, DRAM row 3.8%), DRAM row 1.2%"."""
+    groups: dict[str, list[str]] = {}
+    for wait, share in sorted(stalls.items(), key=lambda item: -item[1]):
+        what, _, cause = wait.partition(", ")
+        if share >= 0.001:
+            groups.setdefault(what, []).append(f"{cause} {share:.1%}".lstrip())
+    return ", ".join(f"{what} ({', '.join(causes)})" for what, causes in groups.items())
+
+
+def shares_of(unit: str, busy: Mapping[str, int], stalls: Sequence[Stall]) -> tuple[float, dict[str, float]]:
+    """Shares of a unit's time in a layer: busy, and waiting by what for and why.
 
     What follows its last instruction is not counted.
     """
     waits: dict[str, int] = {}
     for stall in stalls:
-        if stall.unit == "compute" and stall.waits_for != "finished":
-            waits[stall.cause] = waits.get(stall.cause, 0) + stall.cycles
-    total = busy["compute"] + sum(waits.values())
+        if stall.unit == unit and stall.waits_for != "finished":
+            same = stall.waits_for == stall.cause
+            waits[stall.cause if same else f"{stall.waits_for}, {stall.cause}"] = stall.cycles
+    total = busy[unit] + sum(waits.values())
     if not total:
         return 0.0, {}
-    return busy["compute"] / total, {cause: cycles / total for cause, cycles in waits.items()}
+    return busy[unit] / total, {wait: cycles / total for wait, cycles in waits.items()}

@@ -17,7 +17,7 @@ from tvm_vsq.runtime.bottlenecks import (
     Bottlenecks,
     Roofline,
     Stall,
-    compute_shares,
+    shares_of,
     stalls_by_layer,
 )
 from tvm_vsq.runtime.metadata import LayerInfo
@@ -138,15 +138,18 @@ class Profile:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
-    def why(self) -> Bottlenecks:
-        """Why each layer takes its cycles: stalls by cause, roofline, share of the critical path. Prints as a
-        table.
+    def why(self, unit: str = "compute") -> Bottlenecks:
+        """Why each layer takes its cycles: stalls of `unit`, roofline, share of the critical path.
+
+        unit: fetch, load, compute or store. Prints as a table. Raises InputError for another one.
         """
+        if unit not in ENGINES:
+            raise InputError(f"unit={unit!r} is not known; the units are {', '.join(ENGINES)}")
         paths = [t.critical_cycles(layer) for t in self._traces(1) for layer in range(len(t.layer_names))]
         rows = []
         for layer, critical in zip(self.layers, paths, strict=True):
-            busy, waits = compute_shares(layer.busy, layer.stalls)
-            rows.append(Bottleneck(layer.name, layer.cycles, layer.roofline, busy, waits, critical))
+            busy, waits = shares_of(unit, layer.busy, layer.stalls)
+            rows.append(Bottleneck(layer.name, layer.cycles, layer.roofline, unit, busy, waits, critical))
         return Bottlenecks(rows)
 
     def to_trace(self, path: str | Path, *, max_slices: int = 100_000, max_bins: int = 2_000) -> None:
