@@ -80,7 +80,7 @@ void TestRefusals() {
   CHECK_ERROR(decode(std::string(16 * kTooMany, '\6'), std::string(4 * kTooMany, '\0')),
               "has 4194305 instructions, at most 4194304");
   const std::vector<std::string> names(sim::kMaxLayers + 1);
-  CHECK_ERROR(sim::DecodeProgram(params, finish, layer, names, 65536), "has 65537 layers, at most 65536");
+  CHECK_ERROR(sim::DecodeProgram(params, finish, layer, names, 65536), "has 16385 layers, at most 16384");
 }
 
 }  // namespace

@@ -47,6 +47,21 @@ void TestWrittenBytes() {
   CHECK_EQ(first(60, 9), -1);
 }
 
+// 64 records that do not touch, by each of 16385 STOREs behind each other.
+void TestTooManyWrittenRanges() {
+  std::vector<sim::Instruction> instructions;
+  for (uint64_t i = 0; i < 16385; ++i) {
+    sim::Instruction store = Store(sim::Pad::kOut, 0, 640 * i, 1);
+    auto& dma = std::get<sim::Dma>(store.body);
+    dma.y_size = 64;
+    dma.y_stride = 2;
+    instructions.push_back(store);
+  }
+  const sim::Program program = MakeProgram(instructions);
+  CHECK_ERROR(sim::WrittenBytes(testing::Small(), program, {}),
+              "STOREs and inputs write 1048640 separate ranges of DRAM, at most 1048576 are allowed");
+}
+
 // Micro-op records have 3 bytes, indices 6 bits.
 void TestMicroOps() {
   const std::string image("\xc5\x20\x00\x07", 4);  // (5, 3, 2), then acc 7
@@ -168,6 +183,7 @@ void TestEqualInstructionsShareAPlan() {
 
 int main() {
   tvm_vsq::TestWrittenBytes();
+  tvm_vsq::TestTooManyWrittenRanges();
   tvm_vsq::TestMicroOps();
   tvm_vsq::TestMicroOpsAreConstants();
   tvm_vsq::TestVerification();

@@ -94,7 +94,7 @@ void TestLimits() {
   CHECK_ERROR(restore(), "has 4097 programs, at most 4096");
   artifact = Example();
   for (auto& program : artifact.programs) program.layer_names.resize(sim::kMaxLayers / 2 + 1);
-  CHECK_ERROR(restore(), "have 65538 layers together, at most 65536");
+  CHECK_ERROR(restore(), "have 16386 layers together, at most 16384");
   artifact = Example();
   artifact.metadata.resize(runtime::kMaxMetadataBytes + 1);
   CHECK_ERROR(restore(), "the metadata have 67108865 bytes, at most 67108864");

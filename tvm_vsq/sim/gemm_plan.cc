@@ -120,6 +120,11 @@ GemmPlan::Ranges TouchedEntries(const std::vector<Uop>& uops, uint32_t Uop::* in
 
 }  // namespace
 
+uint64_t GemmPlan::Bytes() const {
+  return uops.size() * sizeof(Uop) + pixels.size() * sizeof(Pixel) + steps.size() * sizeof(Step) +
+         tiles.size() * sizeof(Tile) + (acc.size() + inp.size() + wgt.size()) * sizeof(Range);
+}
+
 GemmPlan MakeGemmPlan(const Params& params, const Gemm& gemm, const Uop* uops) {
   GemmPlan plan;
   plan.uops.assign(uops, uops + gemm.uop_count);

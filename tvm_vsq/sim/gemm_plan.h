@@ -39,6 +39,8 @@ struct GemmPlan {
   std::vector<Step> steps;
   std::vector<Tile> tiles;
   Ranges acc, inp, wgt;  // the entries that the instruction touches, in order; inp and wgt unless it resets
+
+  uint64_t Bytes() const;
 };
 
 // `uops[0, gemm.uop_count)` are the instruction's; their indices stay inside the scratchpads.

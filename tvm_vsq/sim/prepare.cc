@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "tvm_vsq/sim/limits.h"
 #include "tvm_vsq/sim/micro_ops.h"
 #include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/overflow.h"
@@ -17,10 +18,10 @@ namespace {
 // Instructions often repeat with other data in the scratchpads.
 class Planner {
  public:
-  explicit Planner(const Params& params) : params_(params) {}
+  Planner(const Params& params, const Program& program) : params_(params), program_(program) {}
 
-  const GemmPlan* Plan(const Gemm& gemm, const Uop* uops,
-                       std::vector<std::unique_ptr<const GemmPlan>>* plans) {
+  const GemmPlan* Plan(size_t index, const Uop* uops, std::vector<std::unique_ptr<const GemmPlan>>* plans) {
+    const auto& gemm = std::get<Gemm>(program_.instructions[index].body);
     std::vector<uint32_t> key = {gemm.reset,   gemm.iter_out, gemm.iter_in, gemm.acc_out, gemm.acc_in,
                                  gemm.inp_out, gemm.inp_in,   gemm.wgt_out, gemm.wgt_in};
     for (const Uop* uop = uops; uop != uops + gemm.uop_count; ++uop)
@@ -29,13 +30,20 @@ class Planner {
     if (is_new) {
       plans->push_back(std::make_unique<GemmPlan>(MakeGemmPlan(params_, gemm, uops)));
       found->second = plans->back().get();
+      bytes_ += found->second->Bytes() + found->first.size() * sizeof(uint32_t);
+      if (bytes_ > kMaxPlanBytes) {
+        program_.FailAt(index, "GEMM instructions differ so much that preparing ", plans->size(),
+                        " of them takes more than ", kMaxPlanBytes, " bytes");
+      }
     }
     return found->second;
   }
 
  private:
   const Params& params_;
+  const Program& program_;
   std::map<std::vector<uint32_t>, const GemmPlan*> index_;
+  uint64_t bytes_ = 0;
 };
 
 // Marks the safe instructions; returns whether all are.
@@ -60,7 +68,7 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
                         const std::vector<ByteRange>& inputs, bool verify) {
   const WrittenBytes written(params, program, inputs);
   MicroOps micro_ops(params, program, image, written);
-  Planner planner(params);
+  Planner planner(params, program);
   Order order(program);
   std::optional<Shadow> shadow;
   if (verify) shadow.emplace(params, program);
@@ -79,7 +87,7 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
       if (verify) shadow->Read(order, i, Pad::kUop, gemm->uop_begin, gemm->uop_count);
       micro_ops.CheckIndices(i);
       const Uop* uops = &micro_ops.uops()[gemm->uop_begin];
-      prepared.gemms[i].plan = planner.Plan(*gemm, uops, &prepared.plans);
+      prepared.gemms[i].plan = planner.Plan(i, uops, &prepared.plans);
       if (verify) shadow->VisitGemm(order, i, *prepared.gemms[i].plan);
       poll.Add(gemm->MicroOps());
     } else if (std::holds_alternative<Ppu>(instruction.body) && verify) {

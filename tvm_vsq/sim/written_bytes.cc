@@ -3,25 +3,40 @@
 #include <algorithm>
 
 #include "tvm_vsq/sim/dma.h"
+#include "tvm_vsq/sim/limits.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 
 WrittenBytes::WrittenBytes(const Params& params, const Program& program, const std::vector<ByteRange>& inputs)
-    : params_(params) {
-  std::vector<ByteRange> pieces = inputs;
+    : params_(params), ranges_(inputs) {
+  Poll poll;
   for (const Instruction& instruction : program.instructions) {
     if (instruction.opcode != isa::Opcode::kStore) continue;
-    ForEachPiece(params, std::get<Dma>(instruction.body),
-                 [&](uint64_t begin, uint64_t bytes) { pieces.push_back({begin, begin + bytes}); });
+    ForEachPiece(params, std::get<Dma>(instruction.body), [&](uint64_t begin, uint64_t bytes) {
+      ranges_.push_back({begin, begin + bytes});
+      poll.Add(16);
+      if (ranges_.size() > 2 * kMaxWrittenRanges) Join();
+    });
   }
-  std::sort(pieces.begin(), pieces.end(),
+  Join();
+}
+
+void WrittenBytes::Join() {
+  std::sort(ranges_.begin(), ranges_.end(),
             [](const ByteRange& a, const ByteRange& b) { return a.begin < b.begin; });
-  for (const ByteRange& piece : pieces) {
-    if (ranges_.empty() || piece.begin > ranges_.back().end) {
-      ranges_.push_back(piece);
+  size_t count = 0;
+  for (const ByteRange& range : ranges_) {
+    if (count == 0 || range.begin > ranges_[count - 1].end) {
+      ranges_[count++] = range;
     } else {
-      ranges_.back().end = std::max(ranges_.back().end, piece.end);
+      ranges_[count - 1].end = std::max(ranges_[count - 1].end, range.end);
     }
+  }
+  ranges_.resize(count);
+  if (count > kMaxWrittenRanges) {
+    Fail("STOREs and inputs write ", count, " separate ranges of DRAM, at most ", kMaxWrittenRanges,
+         " are allowed");
   }
 }
 

@@ -30,6 +30,9 @@ class WrittenBytes {
   std::string WriterOf(const Program& program, uint64_t byte) const;
 
  private:
+  // Sorts the ranges and joins those that touch.
+  void Join();
+
   const Params& params_;
   std::vector<ByteRange> ranges_;
 };
