@@ -77,6 +77,12 @@ def _calibration(path: Path) -> Any:
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
+def _check_folder(output: Path | None) -> None:
+    """Before the work whose result could not be written."""
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"cannot write '{output}': folder '{output.parent}' does not exist")
+
+
 def _load(path: Path) -> Executable:
     from tvm_vsq import load
 
@@ -98,6 +104,7 @@ def compile_command(
     """Quantize MODEL and compile it for an accelerator."""
     from tvm_vsq import compile as compile_model
 
+    _check_folder(output)
     exe = compile_model(
         _read_model(model), target, quant=quant, calibration=_calibration(calibration), schedules=schedules
     )
@@ -133,6 +140,8 @@ def profile(
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
     import numpy as np
 
+    _check_folder(html)
+    _check_folder(trace)
     exe = _load(artifact)
     zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
     result = exe.profile(*(zeros if input_file is None else _read_arrays(input_file)))

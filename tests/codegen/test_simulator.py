@@ -14,7 +14,7 @@ def run_native(network, program):
     arguments = [tvm.runtime.tensor(network.values[name]) for name in network.inputs]
     results = [tvm.runtime.tensor(np.zeros_like(network.values[name])) for name in network.outputs]
     module[program.name](*arguments, *results)
-    return [result.numpy() for result in results], module["get_profile"]()[0]
+    return [result.numpy() for result in results], module["get_timing"]()[0]
 
 
 @pytest.mark.parametrize("seed", range(20, 40))

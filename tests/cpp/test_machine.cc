@@ -45,8 +45,9 @@ std::vector<uint8_t> Run(std::vector<sim::Instruction> instructions) {
   std::vector<uint8_t> dram = Image();
   const sim::Params params = testing::Small();
   const sim::Program program = MakeProgram(std::move(instructions));
+  uint64_t bytes = 0;
   const sim::PreparedProgram prepared =
-      sim::Prepare(params, program, std::string(dram.begin(), dram.end()), {}, true);
+      sim::Prepare(params, program, std::string(dram.begin(), dram.end()), {}, true, &bytes);
   sim::Machine(params).Run(program, prepared, 2, &dram);
   return dram;
 }

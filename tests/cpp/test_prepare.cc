@@ -1,10 +1,12 @@
 // What is known of a program when it is loaded: constants, micro-ops, races, overflow.
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/limits.h"
 #include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/weight_range.h"
 
@@ -19,8 +21,9 @@ using testing::Store;
 using testing::Sync;
 
 sim::PreparedProgram Prepare(const std::vector<sim::Instruction>& instructions, const std::string& image = "",
-                             const std::vector<sim::ByteRange>& inputs = {}, bool verify = false) {
-  return sim::Prepare(testing::Small(), MakeProgram(instructions), image, inputs, verify);
+                             const std::vector<sim::ByteRange>& inputs = {}, bool verify = false,
+                             uint64_t bytes = 0) {
+  return sim::Prepare(testing::Small(), MakeProgram(instructions), image, inputs, verify, &bytes);
 }
 
 void TestWrittenBytes() {
@@ -60,6 +63,29 @@ void TestTooManyWrittenRanges() {
   const sim::Program program = MakeProgram(instructions);
   CHECK_ERROR(sim::WrittenBytes(testing::Small(), program, {}),
               "STOREs and inputs write 1048640 separate ranges of DRAM, at most 1048576 are allowed");
+}
+
+void TestTooManyPlans() {
+  const std::vector<sim::Instruction> program{Load(sim::Pad::kUop, 0, 0, 1), MakeGemm(true, 1, 1), Finish()};
+  Prepare(program, "", {}, false, sim::kMaxPreparedBytes - 1000);
+  CHECK_ERROR(Prepare(program, "", {}, false, sim::kMaxPreparedBytes - 10),
+              "instruction 1 (GEMM): GEMM instructions differ so much that preparing them takes more than "
+              "536870912 bytes; this one is number 1");
+}
+
+// What is no good as tiles is not kept.
+void TestDroppedTilesTakeNoMemory() {
+  sim::Instruction instruction = MakeGemm(false, 1, 1000);
+  auto& gemm = std::get<sim::Gemm>(instruction.body);
+  gemm.iter_in = 1000;
+  gemm.acc_in = gemm.acc_out = gemm.wgt_in = gemm.wgt_out = 1;
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values["acc_depth"] = values["wgt_depth"] = 4096;
+  values["uop_record_bytes"] = 4;
+  const sim::Uop uop;
+  const sim::GemmPlan plan = sim::MakeGemmPlan(sim::ParseParams(values), gemm, &uop);
+  CHECK_EQ(plan.tiles.empty(), true);
+  CHECK_EQ(plan.Bytes() < 1000, true);
 }
 
 // Micro-op records have 3 bytes, indices 6 bits.
@@ -184,6 +210,8 @@ void TestEqualInstructionsShareAPlan() {
 int main() {
   tvm_vsq::TestWrittenBytes();
   tvm_vsq::TestTooManyWrittenRanges();
+  tvm_vsq::TestTooManyPlans();
+  tvm_vsq::TestDroppedTilesTakeNoMemory();
   tvm_vsq::TestMicroOps();
   tvm_vsq::TestMicroOpsAreConstants();
   tvm_vsq::TestVerification();

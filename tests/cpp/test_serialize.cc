@@ -67,8 +67,9 @@ void TestDamage() {
     if (random() % 2 == 0) damaged[24 + random() % (bytes.size() - 24)] = static_cast<char>(random());
     try {
       const runtime::Artifact artifact = runtime::Deserialize(Reseal(damaged));
+      uint64_t prepared = 0;
       for (const auto& program : artifact.programs)
-        runtime::ExecutableProgram(artifact.params, program, true);
+        runtime::ExecutableProgram(artifact.params, program, true, &prepared);
     } catch (const sim::Error&) {
     }
   }
@@ -78,10 +79,14 @@ void TestDamage() {
 void TestLimits() {
   runtime::Artifact artifact = Example();
   const auto restore = [&] { return runtime::Deserialize(runtime::Serialize(artifact)); };
+  artifact.programs[0].dram_bytes = static_cast<int64_t>(artifact.programs[0].image.size());
   artifact.programs[1].dram_bytes = runtime::kMaxWorkspaceBytes + 5;  // the image has 5 bytes
   restore();
   ++artifact.programs[1].dram_bytes;
   CHECK_ERROR(restore(), "program 'other': dram_bytes is 536870918, at most 536870912 more than the 5 bytes");
+  --artifact.programs[1].dram_bytes;
+  ++artifact.programs[0].dram_bytes;
+  CHECK_ERROR(restore(), "have 536870913 bytes of DRAM behind their images together, at most 536870912");
   artifact.programs[1].dram_bytes = -1;
   CHECK_ERROR(restore(), "program 'other': dram_bytes is -1");
   artifact = Example();

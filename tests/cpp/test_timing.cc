@@ -177,14 +177,14 @@ void TestLeftOverTokensAndEndlessPrograms() {
 }
 
 void TestTimesOfInstructions() {
-  std::vector<sim::InstructionTimes> times;
+  sim::TimingRecord record;
   sim::SimulateTiming(testing::Small(),
                       MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, "N"), MakeGemm(false, 3, 1, "p"), Finish()}),
-                      &times);
+                      &record);
   const int64_t expected[][6] = {
       {105, 105, 105, 133, 137, 237}, {106, 106, 237, 237, 248, 248}, {107, 248, 248, 248, 249, 249}};
   for (size_t i = 0; i < 3; ++i) {
-    const sim::InstructionTimes& t = times[i];
+    const sim::InstructionTimes& t = record.times[i];
     const int64_t actual[] = {t.queued, t.taken, t.start, t.transfer, t.end, t.complete};
     for (size_t k = 0; k < 6; ++k) CHECK_EQ(actual[k], expected[i][k]);
   }

@@ -120,6 +120,11 @@ def test_a_scratchpad_of_no_size_is_refused(pad: str) -> None:
     assert f"scratchpads.{pad}_kib: " in refused(lambda d: d["scratchpads"].update({f"{pad}_kib": 0}))
 
 
+def test_a_burst_lies_in_one_row() -> None:
+    text = refused(lambda d: d["dram"].update(burst_bytes=1024, row_bytes=512))
+    assert "dram.burst_bytes=1024 exceeds dram.row_bytes=512" in text
+
+
 def test_a_scratchpad_that_holds_less_than_two_entries_is_refused_with_the_remedy() -> None:
     def edit(data: Any) -> None:
         data.update(vector_size=64, output_lanes=64, weight_bits=8)

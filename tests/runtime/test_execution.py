@@ -74,7 +74,6 @@ def test_calls_side_by_side_do_not_disturb_each_other() -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda i: run(module, convs[i % 4]), range(80)))
     assert all(np.array_equal(result, expected[i % 4]) for i, result in enumerate(results))
-    assert len(module["get_profile"]()) == 80
 
 
 def test_every_run_starts_from_the_image(small_conv: Conv) -> None:

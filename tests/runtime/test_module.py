@@ -55,25 +55,18 @@ def test_without_scales_the_scale_lane_must_be_one(small_conv: Conv) -> None:
         call(module, small_conv.x * 2, np.zeros((2, 2, 1, 9), np.int16))
 
 
-def test_every_run_is_profiled_until_reset(small_conv: Conv) -> None:
+def test_timing_is_known_before_any_run(small_conv: Conv) -> None:
     program = small_conv.program()
-    module, output = program.module(), np.zeros((2, 2, 1, 9), np.int16)
-    assert len(module["get_profile"]()) == 0
-    for _ in range(3):
-        call(module, small_conv.x, output)
-    profiles = module["get_profile"]()
-    assert [profile["name"] for profile in profiles] == ["main"] * 3
-    assert profiles[0]["cycles"] == profiles[2]["cycles"] == program.timing()["cycles"]
-    module["reset_profile"]()
-    assert len(module["get_profile"]()) == 0
+    (timing,) = program.module()["get_timing"]()
+    assert timing["name"] == "main"
+    assert timing["cycles"] == program.timing()["cycles"]
 
 
-def test_timing_only_runs_keep_the_profile_and_zero_the_outputs(small_conv: Conv) -> None:
+def test_timing_only_runs_zero_the_outputs(small_conv: Conv) -> None:
     module, output = small_conv.program().module(), np.ones((2, 2, 1, 9), np.int16)
     module["set_functional"](False)
     call(module, small_conv.x, output)
     assert not output.any()
-    assert len(module["get_profile"]()) == 1
     module["set_functional"](True)
     call(module, small_conv.x, output)
     np.testing.assert_array_equal(output, small_conv.expected())
@@ -93,8 +86,8 @@ def test_names_must_be_unique_and_not_reserved() -> None:
     params = hardware().sim_params()
     with pytest.raises(ProgramError, match="two programs are called 'main'"):
         native.create_module(params, [data, data], "")
-    with pytest.raises(ProgramError, match="must not be called 'get_profile'"):
-        native.create_module(params, [{**data, "name": "get_profile"}], "")
+    with pytest.raises(ProgramError, match="must not be called 'get_timing'"):
+        native.create_module(params, [{**data, "name": "get_timing"}], "")
     with pytest.raises(ProgramError, match="key 'image' is missing"):
         native.create_module(params, [{key: data[key] for key in data if key != "image"}], "")
     with pytest.raises(ProgramError, match="key 'image' has type"):
@@ -138,4 +131,3 @@ def test_threads_may_share_a_module(small_conv: Conv) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(run, range(40)))
-    assert len(module["get_profile"]()) == 40

@@ -125,6 +125,5 @@ def test_completion_of_layers() -> None:
     data["layer_ids"] = b"".join(layer.to_bytes(4, "little") for layer in (2, 0, 0))
     data["layer_names"] = ["a", "b", "c"]
     module = native.create_module(HW.sim_params(), [data], "")
-    module["main"]()
-    (profile,) = module["get_profile"]()
+    (profile,) = module["get_timing"]()
     assert list(profile["layer_end"]) == [FIRST + 3, 0, FIRST + 1]

@@ -30,7 +30,9 @@ std::vector<sim::ByteRange> InputBytes(const sim::Params& params, const ProgramD
 
 }  // namespace
 
-ExecutableProgram::ExecutableProgram(const sim::Params& params, const ProgramData& d, bool verify) : data(d) {
+ExecutableProgram::ExecutableProgram(const sim::Params& params, const ProgramData& d, bool verify,
+                                     uint64_t* prepared_bytes)
+    : data(d) {
   try {
     if (d.dram_bytes < 0) sim::Fail("dram_bytes is ", d.dram_bytes);
     program = sim::DecodeProgram(params, d.instructions, d.layer_ids, d.layer_names,
@@ -42,7 +44,7 @@ ExecutableProgram::ExecutableProgram(const sim::Params& params, const ProgramDat
     CheckArguments(params, d, d.outputs, false);
     timing = sim::SimulateTiming(params, program);
     sim::CheckOrder(params, program);
-    prepared = sim::Prepare(params, program, d.image, InputBytes(params, d), verify);
+    prepared = sim::Prepare(params, program, d.image, InputBytes(params, d), verify, prepared_bytes);
   } catch (const sim::Error& error) {
     sim::Fail("program '", d.name, "': ", error.what());
   }

@@ -12,8 +12,9 @@ namespace tvm_vsq::runtime {
 // Timing depends on no data, so it is simulated once, when the program is loaded.
 struct ExecutableProgram {
   // Keeps a reference to `data`. Throws sim::Error, naming the program, for anything malformed, and for races
-  // on scratchpads if `verify`.
-  ExecutableProgram(const sim::Params& params, const ProgramData& data, bool verify);
+  // on scratchpads if `verify`. `prepared_bytes` is what the module's programs take so far, see sim::Prepare.
+  ExecutableProgram(const sim::Params& params, const ProgramData& data, bool verify,
+                    uint64_t* prepared_bytes);
 
   const ProgramData& data;
   sim::Program program;

@@ -1,5 +1,6 @@
 #include "tvm_vsq/runtime/limits.h"
 
+#include <algorithm>
 #include <string>
 
 #include "tvm_vsq/sim/error.h"
@@ -36,9 +37,15 @@ void CheckLimits(const Artifact& artifact) {
               " are allowed");
   }
   uint64_t layers = 0;
+  int64_t workspace = 0;
   for (const ProgramData& program : artifact.programs) {
     CheckProgram(program);
     layers += program.layer_names.size();
+    workspace += std::max<int64_t>(0, program.dram_bytes - static_cast<int64_t>(program.image.size()));
+  }
+  if (workspace > kMaxWorkspaceBytes) {
+    sim::Fail("the programs have ", workspace, " bytes of DRAM behind their images together, at most ",
+              kMaxWorkspaceBytes, " are allowed");
   }
   if (layers > sim::kMaxLayers) {
     sim::Fail("the programs have ", layers, " layers together, at most ", sim::kMaxLayers, " are allowed");

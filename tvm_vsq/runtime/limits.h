@@ -12,10 +12,12 @@ namespace tvm_vsq::runtime {
 inline constexpr uint64_t kMaxPrograms = uint64_t{1} << 12;
 inline constexpr uint64_t kMaxNameBytes = uint64_t{1} << 10;
 inline constexpr uint64_t kMaxMetadataBytes = uint64_t{1} << 26;
-// DRAM of a program behind its image: what a run allocates although the file does not hold it.
+// DRAM of all programs behind their images: what runs allocate, and keep for the next, although the file does
+// not hold it.
 inline constexpr int64_t kMaxWorkspaceBytes = int64_t{1} << 29;
 
-// Throws sim::Error, naming the program and the limit. All programs together must also keep sim::kMaxLayers.
+// Throws sim::Error, naming the program and the limit. All programs together must also keep
+// sim::kMaxLayers.
 void CheckLimits(const Artifact& artifact);
 
 // Python reads names and metadata as UTF-8.

@@ -19,8 +19,8 @@ namespace ffi = tvm::ffi;
 
 namespace {
 
-constexpr const char* kReservedNames[] = {"get_metadata", "get_programs", "reset_profile",  "get_profile",
-                                          "get_timing",   "get_trace",    "set_functional", "set_threads"};
+constexpr const char* kReservedNames[] = {"get_metadata", "get_programs",   "get_timing",
+                                          "get_trace",    "set_functional", "set_threads"};
 
 constexpr int64_t kMaxThreads = 256;
 
@@ -51,13 +51,14 @@ size_t ArgumentBytes(const Descriptor& d) {
 }  // namespace
 
 AcceleratorModule::AcceleratorModule(Artifact artifact, bool verify) : artifact_(std::move(artifact)) {
+  uint64_t prepared_bytes = 0;
   for (const ProgramData& data : artifact_.programs) {
     for (const char* reserved : kReservedNames) {
       if (data.name == reserved) sim::Fail("a program must not be called '", reserved, "'");
     }
     if (!index_.emplace(data.name, programs_.size()).second)
       sim::Fail("two programs are called '", data.name, "'");
-    programs_.emplace_back(artifact_.params, data, verify);
+    programs_.emplace_back(artifact_.params, data, verify, &prepared_bytes);
     drams_.emplace_back();
   }
 }
@@ -70,15 +71,6 @@ ffi::Optional<ffi::Function> AcceleratorModule::GetFunction(const ffi::String& n
   }
   if (name == "get_programs") {
     return ffi::Function::FromTyped([self]() { return self->GetPrograms(); });
-  }
-  if (name == "reset_profile") {
-    return ffi::Function::FromTyped([self]() {
-      const std::lock_guard<std::mutex> lock(self->mutex_);
-      self->runs_.clear();
-    });
-  }
-  if (name == "get_profile") {
-    return ffi::Function::FromTyped([self]() { return self->GetProfile(); });
   }
   if (name == "get_timing") {
     return ffi::Function::FromTyped([self]() { return self->GetTiming(); });
@@ -123,20 +115,6 @@ ffi::Array<AcceleratorModule::Listing> AcceleratorModule::GetPrograms() const {
                         {"layer_names", names}});
   }
   return listings;
-}
-
-ffi::Array<AcceleratorModule::Profile> AcceleratorModule::GetProfile() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  std::map<uint32_t, Profile> shared;  // every run of a program has the same profile
-  ffi::Array<Profile> profiles;
-  for (const uint32_t run : runs_) {
-    auto found = shared.find(run);
-    if (found == shared.end()) {
-      found = shared.emplace(run, ProfileOf(programs_[run].data.name, programs_[run].timing)).first;
-    }
-    profiles.push_back(found->second);
-  }
-  return profiles;
 }
 
 ffi::Array<AcceleratorModule::Profile> AcceleratorModule::GetTiming() const {
@@ -185,8 +163,6 @@ void AcceleratorModule::Run(size_t index, const ffi::PackedArgs& args) {
     sim::Fail("program '", data.name, "', ", input ? "input " : "output ",
               input ? argument : argument - inputs, ": ", error.what());
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  runs_.push_back(static_cast<uint32_t>(index));
 }
 
 void AcceleratorModule::Compute(size_t index, const std::vector<void*>& tensors, size_t* argument) {

@@ -12,7 +12,6 @@
 #include <atomic>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -25,8 +24,7 @@
 namespace tvm_vsq::runtime {
 
 // Functions: each program by its name (inputs, then outputs, which are written in place), get_metadata,
-// reset_profile, get_profile, get_timing, get_trace, set_functional and set_threads. Calls from several
-// threads run side by side.
+// get_timing, get_trace, set_functional and set_threads. Calls from several threads run side by side.
 class AcceleratorModule : public tvm::ffi::ModuleObj {
  public:
   // Throws sim::Error for a malformed program, a duplicate name, or the name of one of the other functions.
@@ -48,7 +46,6 @@ class AcceleratorModule : public tvm::ffi::ModuleObj {
   void Run(size_t index, const tvm::ffi::PackedArgs& args);
   // Copies the inputs into DRAM, executes and copies the outputs out; `argument` says which tensor it is at.
   void Compute(size_t index, const std::vector<void*>& tensors, size_t* argument);
-  tvm::ffi::Array<Profile> GetProfile();
   tvm::ffi::Array<Profile> GetTiming() const;
   tvm::ffi::Array<Listing> GetPrograms() const;
   sim::Trace TraceProgram(const std::string& name, int64_t max_bins) const;
@@ -58,8 +55,6 @@ class AcceleratorModule : public tvm::ffi::ModuleObj {
   std::map<std::string, size_t> index_;
   Pool<sim::Machine> machines_;
   std::deque<Pool<Dram>> drams_;  // by program: what runs left
-  std::mutex mutex_;
-  std::vector<uint32_t> runs_;  // guarded by the mutex: program indices since the last reset
   std::atomic<bool> functional_{true};
   std::atomic<int> threads_{0};  // 0: as many as this process may use
 };

@@ -41,6 +41,11 @@ void Channel::Advance(int64_t now) {
   while (waiting_ > 0 && free_at_ < now) {
     const int64_t begun = (now - free_at_ + burst_cycles_ - 1) / burst_cycles_;
     const int64_t served = std::min(begun, FirstFinish());
+    if (log_ != nullptr) {
+      const bool goes_on = !log_->empty() && log_->back().end == free_at_;
+      if (!goes_on) log_->push_back({free_at_, free_at_});
+      log_->back().end += served * burst_cycles_;
+    }
     free_at_ += served * burst_cycles_;
     for (int p = 0; p < waiting_; ++p) {
       const auto port = static_cast<size_t>(turns_[static_cast<size_t>(p)]);

@@ -5,6 +5,9 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <vector>
+
+#include "tvm_vsq/sim/params.h"
 
 namespace tvm_vsq::sim {
 
@@ -30,6 +33,12 @@ class Channel {
 
   int64_t burst_cycles() const { return burst_cycles_; }
 
+  // From now on, appends to `log` when the channel was busy, in order and without overlaps; null: no longer.
+  struct Interval {
+    int64_t begin, end;
+  };
+  void RecordTo(std::vector<Interval>* log) { log_ = log; }
+
  private:
   // Books all bursts that begin before `now`.
   void Advance(int64_t now);
@@ -43,8 +52,14 @@ class Channel {
   std::array<int64_t, kPortCount> done_at_;  // end of the last burst; kNever while some have not begun
   std::array<int, kPortCount> turns_{};      // waiting ports, the next one first
   int waiting_ = 0;
+  std::vector<Interval>* log_ = nullptr;
   int last_ = kPortCount - 1;  // the port served last
 };
+
+// The channel of this hardware.
+inline Channel MakeChannel(const Params& params) {
+  return Channel((params.dram_burst_bytes + params.dram_bytes_per_cycle - 1) / params.dram_bytes_per_cycle);
+}
 
 }  // namespace tvm_vsq::sim
 

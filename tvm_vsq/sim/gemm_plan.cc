@@ -94,6 +94,13 @@ bool AccumulatorsDiffer(const GemmPlan& plan, size_t acc_depth) {
   return true;
 }
 
+// With their memory (`= {}` would keep it): a program may have many plans.
+void DropTiles(GemmPlan* plan) {
+  plan->pixels = std::vector<GemmPlan::Pixel>();
+  plan->steps = std::vector<GemmPlan::Step>();
+  plan->tiles = std::vector<GemmPlan::Tile>();
+}
+
 // Adds to a set of entries what `count` - 1 moves by `step` make of it.
 void Spread(uint64_t step, uint64_t count, std::vector<bool>* entries) {
   for (uint64_t done = 1; step > 0 && done < count; done *= 2) {
@@ -121,8 +128,8 @@ GemmPlan::Ranges TouchedEntries(const std::vector<Uop>& uops, uint32_t Uop::* in
 }  // namespace
 
 uint64_t GemmPlan::Bytes() const {
-  return uops.size() * sizeof(Uop) + pixels.size() * sizeof(Pixel) + steps.size() * sizeof(Step) +
-         tiles.size() * sizeof(Tile) + (acc.size() + inp.size() + wgt.size()) * sizeof(Range);
+  return uops.capacity() * sizeof(Uop) + pixels.capacity() * sizeof(Pixel) + steps.capacity() * sizeof(Step) +
+         tiles.capacity() * sizeof(Tile) + (acc.capacity() + inp.capacity() + wgt.capacity()) * sizeof(Range);
 }
 
 GemmPlan MakeGemmPlan(const Params& params, const Gemm& gemm, const Uop* uops) {
@@ -138,12 +145,12 @@ GemmPlan MakeGemmPlan(const Params& params, const Gemm& gemm, const Uop* uops) {
   for (const Group& group : groups) {
     if (plan.pixels.size() + plan.steps.size() + plan.tiles.size() + CountItems(group, loops) >
         kMaxPlanItems) {
-      plan.tiles.clear();
+      DropTiles(&plan);
       return plan;
     }
     AddTiles(group, loops, &plan);
   }
-  if (!AccumulatorsDiffer(plan, static_cast<size_t>(params.acc_depth))) plan.tiles.clear();
+  if (!AccumulatorsDiffer(plan, static_cast<size_t>(params.acc_depth))) DropTiles(&plan);
   return plan;
 }
 

@@ -16,7 +16,7 @@ namespace tvm_vsq::sim {
 using PadCounts = std::array<int64_t, kPadCount>;
 
 // For each of `bins` intervals of `bin_cycles`: the cycles in which entries were alive, summed over the
-// entries of each scratchpad. An entry is alive from the start of the instruction that fills it to the end of
+// entries of each scratchpad. An entry is alive from the transfer or computation that fills it to the end of
 // the last one that uses what it holds; accumulating is a use.
 std::vector<PadCounts> AliveCycles(const Params& params, const Program& program,
                                    const PreparedProgram& prepared,

@@ -37,6 +37,10 @@ void CheckConsistent(const Params& p) {
     Fail("parameters product_bits (", p.product_bits, ") and product_shift (", p.product_shift,
          ") must add up to ", full, ", the bits of both scales");
   }
+  if (p.dram_burst_bytes > p.dram_row_bytes) {
+    Fail("parameter dram_burst_bytes is ", p.dram_burst_bytes, ", more than dram_row_bytes, ",
+         p.dram_row_bytes);
+  }
   const isa::Layout layout(p.Sizes());
   for (const int used :
        {layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits}) {

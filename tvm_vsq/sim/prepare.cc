@@ -18,7 +18,8 @@ namespace {
 // Instructions often repeat with other data in the scratchpads.
 class Planner {
  public:
-  Planner(const Params& params, const Program& program) : params_(params), program_(program) {}
+  Planner(const Params& params, const Program& program, uint64_t* bytes)
+      : params_(params), program_(program), bytes_(*bytes) {}
 
   const GemmPlan* Plan(size_t index, const Uop* uops, std::vector<std::unique_ptr<const GemmPlan>>* plans) {
     const auto& gemm = std::get<Gemm>(program_.instructions[index].body);
@@ -31,9 +32,9 @@ class Planner {
       plans->push_back(std::make_unique<GemmPlan>(MakeGemmPlan(params_, gemm, uops)));
       found->second = plans->back().get();
       bytes_ += found->second->Bytes() + found->first.size() * sizeof(uint32_t);
-      if (bytes_ > kMaxPlanBytes) {
-        program_.FailAt(index, "GEMM instructions differ so much that preparing ", plans->size(),
-                        " of them takes more than ", kMaxPlanBytes, " bytes");
+      if (bytes_ > kMaxPreparedBytes) {
+        program_.FailAt(index, "GEMM instructions differ so much that preparing them takes more than ",
+                        kMaxPreparedBytes, " bytes; this one is number ", plans->size());
       }
     }
     return found->second;
@@ -43,7 +44,7 @@ class Planner {
   const Params& params_;
   const Program& program_;
   std::map<std::vector<uint32_t>, const GemmPlan*> index_;
-  uint64_t bytes_ = 0;
+  uint64_t& bytes_;
 };
 
 // Marks the safe instructions; returns whether all are.
@@ -65,35 +66,40 @@ bool MarkSafe(const Params& params, const Program& program, int64_t max_weight, 
 }  // namespace
 
 PreparedProgram Prepare(const Params& params, const Program& program, std::string_view image,
-                        const std::vector<ByteRange>& inputs, bool verify) {
+                        const std::vector<ByteRange>& inputs, bool verify, uint64_t* bytes) {
   const WrittenBytes written(params, program, inputs);
   MicroOps micro_ops(params, program, image, written);
-  Planner planner(params, program);
-  Order order(program);
+  Planner planner(params, program, bytes);
+  std::optional<Order> order;
   std::optional<Shadow> shadow;
-  if (verify) shadow.emplace(params, program);
+  if (verify) {
+    order.emplace(program);
+    shadow.emplace(params, program);
+  }
+  *bytes += written.ranges().size() * sizeof(ByteRange);
   PreparedProgram prepared;
   prepared.gemms.resize(program.instructions.size());
   Poll poll;
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
-    if (verify) order.Begin(i);
+    if (verify) order->Begin(i);
     poll.Add(16);
     if (const auto* dma = std::get_if<Dma>(&instruction.body)) {
-      if (verify) shadow->VisitDma(order, i);
+      if (verify) shadow->VisitDma(*order, i);
       poll.Add(dma->SramEntries());
       if (instruction.opcode == isa::Opcode::kLoad && dma->pad == Pad::kUop) micro_ops.Load(i);
     } else if (const auto* gemm = std::get_if<Gemm>(&instruction.body)) {
-      if (verify) shadow->Read(order, i, Pad::kUop, gemm->uop_begin, gemm->uop_count);
+      if (verify) shadow->Read(*order, i, Pad::kUop, gemm->uop_begin, gemm->uop_count);
       micro_ops.CheckIndices(i);
       const Uop* uops = &micro_ops.uops()[gemm->uop_begin];
+      poll.Add(static_cast<uint64_t>(params.acc_depth + params.inp_depth + params.wgt_depth) / 8);
       prepared.gemms[i].plan = planner.Plan(i, uops, &prepared.plans);
-      if (verify) shadow->VisitGemm(order, i, *prepared.gemms[i].plan);
+      if (verify) shadow->VisitGemm(*order, i, *prepared.gemms[i].plan);
       poll.Add(gemm->MicroOps());
     } else if (std::holds_alternative<Ppu>(instruction.body) && verify) {
-      shadow->VisitPpu(order, i, params);
+      shadow->VisitPpu(*order, i, params);
     }
-    if (verify) order.End(i);
+    if (verify) order->End(i);
   }
   const int64_t lowest = int64_t{1} << (params.weight_bits - 1);
   // The lowest code is seldom used, and looking for it takes a while.

@@ -27,9 +27,10 @@ struct PreparedProgram {
 
 // Follows the micro-ops through a program that CheckProgram accepted. `image` is DRAM from address 0, with
 // zeros behind it and without the inputs. Throws Error for micro-ops that are no constants or index outside a
-// scratchpad and, if `verify`, for races on scratchpads and reads of entries that were never written.
+// scratchpad and, if `verify`, for races on scratchpads and reads of entries that were never written. Adds
+// what the result takes to `bytes`, and throws Error beyond kMaxPreparedBytes.
 PreparedProgram Prepare(const Params& params, const Program& program, std::string_view image,
-                        const std::vector<ByteRange>& inputs, bool verify);
+                        const std::vector<ByteRange>& inputs, bool verify, uint64_t* bytes);
 
 }  // namespace tvm_vsq::sim
 

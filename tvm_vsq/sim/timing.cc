@@ -16,16 +16,17 @@ Stall Shifted(Stall first, Engine engine) {
 
 class Simulation {
  public:
-  Simulation(const Params& params, const Program& program, std::vector<InstructionTimes>* times)
+  Simulation(const Params& params, const Program& program, TimingRecord* record)
       : machine_{params,
                  program,
                  CostModel(params),
-                 Channel((params.dram_burst_bytes + params.dram_bytes_per_cycle - 1) /
-                         params.dram_bytes_per_cycle),
+                 MakeChannel(params),
                  {},
-                 times} {
+                 record == nullptr ? nullptr : &record->times} {
     machine_.timing.layers.resize(program.layer_names.size());
-    if (times != nullptr) times->assign(program.instructions.size(), InstructionTimes());
+    if (record == nullptr) return;
+    record->times.assign(program.instructions.size(), InstructionTimes());
+    machine_.channel.RecordTo(&record->channel);
   }
 
   Timing Run() {
@@ -170,8 +171,8 @@ int64_t Activity::Stalled() const {
   return cycles;
 }
 
-Timing SimulateTiming(const Params& params, const Program& program, std::vector<InstructionTimes>* times) {
-  return Simulation(params, program, times).Run();
+Timing SimulateTiming(const Params& params, const Program& program, TimingRecord* record) {
+  return Simulation(params, program, record).Run();
 }
 
 }  // namespace tvm_vsq::sim

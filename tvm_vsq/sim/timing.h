@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tvm_vsq/sim/channel.h"
 #include "tvm_vsq/sim/cost.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
@@ -44,11 +45,15 @@ struct InstructionTimes {
   int64_t complete = 0;  // results visible, tokens pushed
 };
 
+// What a timeline needs beyond the sums.
+struct TimingRecord {
+  std::vector<InstructionTimes> times;     // [instruction]
+  std::vector<Channel::Interval> channel;  // when DRAM was busy
+};
+
 // Throws Error for a deadlock (naming what each engine waits for), tokens left over at the end, or more than
-// params.max_cycles. The result depends on nothing but the arguments. `times`, if given, becomes one element
-// per instruction.
-Timing SimulateTiming(const Params& params, const Program& program,
-                      std::vector<InstructionTimes>* times = nullptr);
+// params.max_cycles. The result depends on nothing but the arguments. `record`, if given, is filled.
+Timing SimulateTiming(const Params& params, const Program& program, TimingRecord* record = nullptr);
 
 }  // namespace tvm_vsq::sim
 

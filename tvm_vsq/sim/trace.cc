@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/trace.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tvm_vsq::sim {
 namespace {
@@ -27,13 +28,31 @@ void Spread(const EventCounts& counts, int64_t begin, int64_t end, Trace* trace)
 
 }  // namespace
 
+// The bytes that the channel moved while it was busy, in whole bursts.
+void CountDramBytes(const Params& params, const std::vector<Channel::Interval>& busy, Trace* trace) {
+  const Channel channel = MakeChannel(params);
+  for (const Channel::Interval& interval : busy) {
+    const int64_t bytes = (interval.end - interval.begin) / channel.burst_cycles() * params.dram_burst_bytes;
+    int64_t done = 0;
+    for (int64_t bin = interval.begin / trace->bin_cycles; done < bytes; ++bin) {
+      const int64_t until = Before(bytes, interval.begin, interval.end, (bin + 1) * trace->bin_cycles);
+      trace->dram_bytes[static_cast<size_t>(bin)] += until - done;
+      done = until;
+    }
+  }
+}
+
 Trace TraceProgram(const Params& params, const Program& program, int64_t max_bins,
                    const PreparedProgram* prepared) {
   Trace trace;
-  trace.cycles = SimulateTiming(params, program, &trace.times).cycles;
+  TimingRecord record;
+  trace.cycles = SimulateTiming(params, program, &record).cycles;
+  trace.times = std::move(record.times);
   trace.path = CriticalPath(params, program, trace.times);
   trace.bin_cycles = trace.cycles / max_bins + 1;
   trace.bins.resize(static_cast<size_t>(trace.cycles / trace.bin_cycles + 1));
+  trace.dram_bytes.resize(trace.bins.size());
+  CountDramBytes(params, record.channel, &trace);
   const CostModel cost(params);
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];

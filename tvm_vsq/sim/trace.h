@@ -16,8 +16,9 @@ struct Trace {
   std::vector<InstructionTimes> times;  // [instruction]
   std::vector<PathStep> path;
   int64_t bin_cycles = 1;
-  std::vector<EventCounts> bins;  // events of cycles [i * bin_cycles, (i + 1) * bin_cycles)
-  std::vector<PadCounts> alive;   // [bin]: see AliveCycles; empty without `prepared`
+  std::vector<EventCounts> bins;    // events of cycles [i * bin_cycles, (i + 1) * bin_cycles)
+  std::vector<int64_t> dram_bytes;  // [bin]: what the channel moved, instructions included
+  std::vector<PadCounts> alive;     // [bin]: see AliveCycles; empty without `prepared`
 };
 
 // At most `max_bins` bins. An instruction's events are spread evenly over the cycles in which it transfers or

@@ -93,6 +93,11 @@ class HardwareConfig(Frozen):
                 f"scale_product_bits={self.scale_product_bits} exceeds the {full} bits that "
                 f"weight_scale_bits + activation_scale_bits produce; use null or a value up to {full}"
             )
+        if self.dram.burst_bytes > self.dram.row_bytes:
+            raise ValueError(
+                f"dram.burst_bytes={self.dram.burst_bytes} exceeds dram.row_bytes={self.dram.row_bytes}; "
+                f"a burst lies in one row"
+            )
         for pad, entries in self.depths.items():
             if entries < 2:
                 raise ValueError(

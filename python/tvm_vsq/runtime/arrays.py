@@ -37,7 +37,11 @@ def split_batch(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[tuple[
         )
     counts = {}
     for arg, spec in zip(args, specs, strict=True):
-        shape = tuple(getattr(arg, "shape", ()))
+        if not isinstance(arg, torch.Tensor | np.ndarray):
+            raise InputError(
+                f"input '{spec.name}' must be a torch.Tensor or numpy.ndarray, not {type(arg).__name__}"
+            )
+        shape = tuple(arg.shape)
         if not spec.shape or not shape or shape[0] == 0 or shape[0] % spec.shape[0]:
             raise InputError(
                 f"input '{spec.name}' has shape {shape}; the first axis of a batch must be a multiple of "
@@ -54,10 +58,17 @@ def split_batch(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[tuple[
     ]
 
 
-def join_batch(results: Sequence[list[npt.NDArray[Any]]]) -> list[npt.NDArray[Any]]:
-    """Outputs of single inferences along the first axis. Raises InputError for an output that is a scalar."""
-    if any(array.ndim == 0 for array in results[0]):
-        raise InputError("an output of the model is a scalar: run its inferences one by one")
+def join_batch(results: Sequence[list[npt.NDArray[Any]]], spec: TensorSpec) -> list[npt.NDArray[Any]]:
+    """Outputs of single inferences along the first axis.
+
+    Raises InputError for an output whose first axis is not that of the first input, `spec`.
+    """
+    for number, array in enumerate(results[0]):
+        if array.shape[:1] != spec.shape[:1]:
+            raise InputError(
+                f"output {number} has shape {array.shape}, which does not begin with the batch of input "
+                f"'{spec.name}', {spec.shape[0]}: run the inferences one by one"
+            )
     return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
 
 

@@ -24,8 +24,9 @@ class Stall:
 class Roofline:
     """A layer under the roofs of its accelerator (Williams et al., CACM 2009).
 
-    `intensity` is useful MACs per DRAM byte, `attainable` the MACs per cycle that array and DRAM bandwidth
-    allow at this intensity, `attained` those that were done.
+    `intensity` is MACs per DRAM byte, `attainable` the MACs per cycle that array and DRAM bandwidth allow at
+    this intensity, `attained` those that were done. MACs are those of the array, padded channels included:
+    padding costs the array, not DRAM.
     """
 
     intensity: float
@@ -110,7 +111,7 @@ class Bottlenecks(tuple[Bottleneck, ...]):
 
 
 def _by_what_is_waited_for(stalls: Mapping[str, float]) -> str:
-    """Stalls of at least 0.1 %: "token from load (DRAM latency 10.3%, DRAM row 3.8%), DRAM row 1.2%"."""
+    """Stalls of at least 0.1 %: "token from load (DRAM latency 10.3%, DRAM row 3.8%), DRAM row (1.2%)"."""
     groups: dict[str, list[str]] = {}
     for wait, share in sorted(stalls.items(), key=lambda item: -item[1]):
         what, _, cause = wait.partition(", ")
@@ -128,7 +129,8 @@ def shares_of(unit: str, busy: Mapping[str, int], stalls: Sequence[Stall]) -> tu
     for stall in stalls:
         if stall.unit == unit and stall.waits_for != "finished":
             same = stall.waits_for == stall.cause
-            waits[stall.cause if same else f"{stall.waits_for}, {stall.cause}"] = stall.cycles
+            wait = stall.cause if same else f"{stall.waits_for}, {stall.cause}"
+            waits[wait] = waits.get(wait, 0) + stall.cycles
     total = busy[unit] + sum(waits.values())
     if not total:
         return 0.0, {}

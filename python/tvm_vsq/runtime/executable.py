@@ -81,43 +81,41 @@ class Executable:
     def run_batch(self, *args: Any, threads: int | None = None) -> Any:
         """Run many inferences, several at a time.
 
-        Arguments are as for `__call__`, but their first axis is any multiple of the compiled one: the model
+        Arguments are arrays as for `__call__`, but with any multiple of its first axis: the model
         of one image takes [n, C, H, W]. Results are joined along their first axis, in order. `threads`: how
         many run side by side; default is the processors that this process may use.
         Raises InputError for a wrong argument, or for a model whose outputs have no first axis to join.
         """
         samples = split_batch(args, self.metadata.inputs)
         workers = len(os.sched_getaffinity(0)) if threads is None else threads
-        if workers < 1:
-            raise InputError(f"threads={threads}: give at least 1")
+        if type(workers) is not int or workers < 1:
+            raise InputError(f"threads={threads!r}: give an integer of at least 1")
         with ThreadPoolExecutor(min(workers, len(samples))) as executor:
             try:
-                results = list(executor.map(self._run_on_a_free_vm, samples))
+                results = list(executor.map(self._run_sample, range(len(samples)), samples))
             except BaseException:
                 executor.shutdown(cancel_futures=True)
                 raise
-        return like_inputs(join_batch(results), args)
+        return like_inputs(join_batch(results, self.metadata.inputs[0]), args)
 
     def profile(self, *args: Any) -> Profile:
         """Run one inference as `__call__` does and report what the accelerator did."""
-        with self._lock:
-            self._accelerator["reset_profile"]()
-            outputs = like_inputs(self._run_on_a_free_vm(args), args)
-            runs = self._accelerator["get_profile"]()
-        return self._profile_of(runs, outputs)
+        return self._profile_of(like_inputs(self._run_on_a_free_vm(args), args))
 
     def timing(self) -> Profile:
         """The profile of an inference without running one: timing depends on no data. Outputs are None."""
-        return self._profile_of(self._accelerator["get_timing"](), None)
+        return self._profile_of(None)
 
-    def _profile_of(self, runs: Any, outputs: Any) -> Profile:
-        order = [str(run["name"]) for run in runs]
+    def _profile_of(self, outputs: Any) -> Profile:
+        # An inference runs every program once, in this order.
+        runs = self._accelerator["get_timing"]()
+        return build_profile(
+            runs, self.metadata.layers, self.hardware, self._technology, outputs, self._traces
+        )
 
-        def traces(max_bins: int) -> list[ProgramTrace]:
-            programs = {str(program["name"]): program for program in self._accelerator["get_programs"]()}
-            return [ProgramTrace.read(self._accelerator, programs[name], max_bins) for name in order]
-
-        return build_profile(runs, self.metadata.layers, self.hardware, self._technology, outputs, traces)
+    def _traces(self, max_bins: int) -> list[ProgramTrace]:
+        programs = self._accelerator["get_programs"]()
+        return [ProgramTrace.read(self._accelerator, program, max_bins) for program in programs]
 
     def reference(self, *args: Any) -> Any:
         """Run the same fused integer module on the CPU through TVM; equals `__call__` bit for bit.
@@ -173,6 +171,12 @@ class Executable:
         except OSError as error:
             raise InputError(f"cannot save to '{target}': {error}") from None
 
+    def _run_sample(self, number: int, args: tuple[Any, ...]) -> list[Any]:
+        try:
+            return self._run_on_a_free_vm(args)
+        except InputError as error:
+            raise InputError(f"inference {number} of the batch: {error}") from None
+
     def _run_on_a_free_vm(self, args: tuple[Any, ...]) -> list[Any]:
         """A virtual machine runs one inference at a time; there are as many as were needed at once."""
         try:
@@ -226,7 +230,8 @@ def load(path: str | os.PathLike[str], *, verify: bool = True) -> Executable:
     native.library()
     file = _as_path(path)
     if not file.is_file():
-        raise InputError(f"cannot load '{file}': there is no such file")
+        what = "it is a folder" if file.is_dir() else "there is no such file"
+        raise InputError(f"cannot load '{file}': {what}")
     if file.suffix != ".so":
         raise InputError(f"cannot load '{file}': the file name must end in .so, as Executable.save writes it")
     try:

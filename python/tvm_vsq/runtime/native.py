@@ -115,7 +115,7 @@ def create_module(
 def simulate_timing(
     params: Mapping[str, int], instructions: bytes, layer_ids: bytes, num_layers: int
 ) -> dict[str, Any]:
-    """Time a program without data; keys as in a row of `get_profile` (docs/simulator.md, section 6).
+    """Time a program without data; keys as in a row of `get_timing` (docs/simulator.md, section 6).
 
     `layer_ids` holds a uint32 (little-endian) below `num_layers` for each instruction.
     Raises ProgramError as `create_module` does.

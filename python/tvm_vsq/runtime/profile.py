@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from tvm_vsq.runtime.bottlenecks import (
     stalls_by_layer,
 )
 from tvm_vsq.runtime.metadata import LayerInfo
-from tvm_vsq.runtime.timeline import ProgramTrace, write_trace
+from tvm_vsq.runtime.timeline import ProgramTrace, trace_json
 
 ENGINES = ("fetch", "load", "compute", "store")
 
@@ -63,11 +64,15 @@ class Profile:
     target: str
     notation: str
     clock_mhz: int
-    outputs: Any
+    outputs: Any = field(compare=False)
     layers: tuple[LayerProfile, ...]
     hardware: HardwareConfig
     technology: Technology
     _traces: Callable[[int], list[ProgramTrace]] = field(repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The programs stay in the process that simulated them.
+        return {**self.__dict__, "_traces": _no_traces}
 
     @property
     def cycles(self) -> int:
@@ -96,7 +101,7 @@ class Profile:
 
     @property
     def engine_stalled(self) -> dict[str, int]:
-        """Cycles in which fetch, load, compute and store had an instruction in hand and could not work."""
+        """Cycles in which fetch, load, compute and store waited for anything but their next instruction."""
         without = ("instruction", "finished")
         return {
             unit: sum(
@@ -141,7 +146,9 @@ class Profile:
     def why(self, unit: str = "compute") -> Bottlenecks:
         """Why each layer takes its cycles: stalls of `unit`, roofline, share of the critical path.
 
-        unit: fetch, load, compute or store. Prints as a table. Raises InputError for another one.
+        unit: fetch, load, compute or store. Prints as a table. Layers overlap, so the critical path of a
+        layer may be longer or shorter than its cycles; all together they are the same.
+        Raises InputError for another unit.
         """
         if unit not in ENGINES:
             raise InputError(f"unit={unit!r} is not known; the units are {', '.join(ENGINES)}")
@@ -157,16 +164,17 @@ class Profile:
 
         Tracks are load, compute, store and the critical path, with instructions named after their layer;
         counters are DRAM bandwidth, power and scratchpad occupancy. Programs follow each other without the
-        CPU's time. A longer program is aggregated: at most about `max_slices` slices in all and `max_bins`
-        values of a counter for each program, so that the file stays below some tens of megabytes.
+        CPU's time. A longer program is aggregated, so that the file stays below some tens of megabytes:
+        neighbouring instructions of a layer share a slice where there are more than `max_slices`, and each
+        counter has at most `max_bins` values for each program.
 
-        Raises InputError if a limit is out of range.
+        Raises InputError if a limit is out of range or the file cannot be written.
         """
-        if max_slices < 1 or not 1 <= max_bins <= 1_000_000:
-            raise InputError(
-                f"max_slices={max_slices}, max_bins={max_bins}: give 1 or more, at most 1000000 bins"
-            )
-        write_trace(self._traces(max_bins), self.hardware, self.technology, path, max_slices)
+        for name, value in (("max_slices", max_slices), ("max_bins", max_bins)):
+            if type(value) is not int or not 1 <= value <= 1_000_000:
+                raise InputError(f"{name}={value!r}: give an integer from 1 to 1000000")
+        text = trace_json(self._traces(max_bins), self.hardware, self.technology, max_slices)
+        _write(path, text)
 
     def to_html(self, path: str | Path) -> None:
         """Write the table of `print(profile)` as a page."""
@@ -174,7 +182,7 @@ class Profile:
 
         console = Console(record=True, width=140, file=io.StringIO())
         console.print(self._table())
-        Path(path).write_text(console.export_html(inline_styles=True), encoding="utf-8")
+        _write(path, console.export_html(inline_styles=True))
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -215,6 +223,21 @@ class Profile:
         return table
 
 
+def _write(path: str | os.PathLike[str], text: str) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"a file name must be a str or a Path, not {type(path).__name__}")
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot write '{path}': {error.strerror}; give a file in a folder that exists"
+        ) from None
+
+
+def _no_traces(_max_bins: int) -> list[ProgramTrace]:
+    raise InputError("a profile that was pickled has no programs: ask why() and to_trace() before")
+
+
 def build_profile(
     runs: Sequence[Mapping[str, Any]],
     layers: Sequence[LayerInfo],
@@ -223,7 +246,7 @@ def build_profile(
     outputs: Any,
     traces: Callable[[int], list[ProgramTrace]],
 ) -> Profile:
-    """Join the simulator's counters (`get_profile`) with the artifact's layers.
+    """Join the simulator's counters (`get_timing`) with the artifact's layers.
 
     `traces` makes the time axes of the runs, with at most so many bins each.
     """
@@ -276,7 +299,7 @@ def _layer_profile(
         dram_bytes=dram_bytes,
         instructions=events["instructions"],
         tuned=info.tuned,
-        roofline=Roofline.of(info.macs, dram_bytes, cycles, peak, hardware.dram.bytes_per_cycle),
+        roofline=Roofline.of(events["macs"], dram_bytes, cycles, peak, hardware.dram.bytes_per_cycle),
         busy={unit: int(count) for unit, count in zip(ENGINES, run["busy"][number], strict=True)},
         stalls=stalls,
     )

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,8 @@ class ProgramTrace:
 
     `times` int64 [instruction, 6] (queued, taken, start, transfer, end, complete; cycles), `path` int64
     [step, 4] (instruction, step, begin, end), `bins` int64 [bin, event] with the events of `bin_cycles`
-    cycles each, `alive` int64 [bin, scratchpad] the entries in use, summed over the bin's cycles, `opcodes`
-    and `layers` int64 [instruction].
+    cycles each, `dram_bytes` int64 [bin] what the channel moved, `alive` int64 [bin, scratchpad] the entries
+    in use, summed over the bin's cycles, `opcodes` and `layers` int64 [instruction].
     """
 
     cycles: int
@@ -36,6 +35,7 @@ class ProgramTrace:
     path: npt.NDArray[np.int64]
     bin_cycles: int
     bins: npt.NDArray[np.int64]
+    dram_bytes: npt.NDArray[np.int64]
     alive: npt.NDArray[np.int64]
     opcodes: npt.NDArray[np.int64]
     layers: npt.NDArray[np.int64]
@@ -56,6 +56,7 @@ class ProgramTrace:
             array("path", 4),
             int(raw["bin_cycles"]),
             array("bins", len(EVENTS)),
+            array("dram_bytes", 1)[:, 0],
             array("alive", len(SCRATCHPADS)),
             (words[:, 0] & 7).astype(np.int64),  # the opcode: docs/isa.md
             np.array([int(layer) for layer in program["layers"]], np.int64),
@@ -72,14 +73,10 @@ class ProgramTrace:
         return {name: cycles for name, cycles in sums.items() if cycles}
 
 
-def write_trace(
-    traces: Sequence[ProgramTrace],
-    hardware: HardwareConfig,
-    technology: Technology,
-    path: str | Path,
-    max_slices: int,
-) -> None:
-    """Write all programs, one after the other, as Chrome trace events (JSON).
+def trace_json(
+    traces: Sequence[ProgramTrace], hardware: HardwareConfig, technology: Technology, max_slices: int
+) -> str:
+    """All programs, one after the other, as Chrome trace events (JSON).
 
     Tracks are the engines and the critical path; counters are DRAM bandwidth, power and what part of each
     scratchpad is in use. Neighbouring instructions of a layer share a slice where there are more than
@@ -103,8 +100,7 @@ def write_trace(
         events += _shifted(_path_slices(trace, merge), offset, hardware.clock_mhz)
         events += _shifted(_counters(trace, hardware, technology), offset, hardware.clock_mhz)
         offset += trace.cycles
-    with Path(path).open("w", encoding="utf-8") as stream:
-        json.dump({"displayTimeUnit": "ns", "traceEvents": events}, stream, separators=(",", ":"))
+    return json.dumps({"displayTimeUnit": "ns", "traceEvents": events}, separators=(",", ":"))
 
 
 def _shifted(events: Iterator[dict[str, Any]], offset: int, clock_mhz: int) -> Iterator[dict[str, Any]]:
@@ -168,9 +164,10 @@ def _counters(
 ) -> Iterator[dict[str, Any]]:
     costs = event_energy_pj(hardware, technology)
     picojoules = trace.bins @ np.array([costs[event] for event in EVENTS])
-    moved = trace.bins[:, EVENTS.index("dram_read_bytes")] + trace.bins[:, EVENTS.index("dram_write_bytes")]
     depths = np.array([hardware.depths[pad] for pad in SCRATCHPADS])
-    for bin_index, (energy, dram, alive) in enumerate(zip(picojoules, moved, trace.alive, strict=True)):
+    for bin_index, (energy, dram, alive) in enumerate(
+        zip(picojoules, trace.dram_bytes, trace.alive, strict=True)
+    ):
         at = bin_index * trace.bin_cycles
         cycles = min(trace.bin_cycles, trace.cycles - at)
         if cycles <= 0:

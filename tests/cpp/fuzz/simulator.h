@@ -50,13 +50,15 @@ inline Accepted Accept(const sim::Params& params, std::string_view instructions,
   accepted.program = sim::DecodeProgram(params, instructions, layer_ids, std::move(layer_names), dram_bytes);
   CheckTiming(params, accepted.program);
   sim::CheckOrder(params, accepted.program);
-  accepted.prepared = sim::Prepare(params, accepted.program, image, {}, true);
+  uint64_t bytes = 0;
+  accepted.prepared = sim::Prepare(params, accepted.program, image, {}, true, &bytes);
   return accepted;
 }
 
 // The same for a program of an artifact, with its image and its arguments.
 inline void Accept(const sim::Params& params, const runtime::ProgramData& data) {
-  runtime::ExecutableProgram(params, data, true);
+  uint64_t bytes = 0;
+  runtime::ExecutableProgram(params, data, true, &bytes);
 }
 
 // Throws sim::Error for what depends on data.
