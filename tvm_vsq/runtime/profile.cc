@@ -83,8 +83,10 @@ ffi::Map<ffi::String, ffi::Any> TraceOf(const sim::Trace& trace) {
   }
   for (const sim::EventCounts& counts : trace.bins) bins.insert(bins.end(), counts.begin(), counts.end());
   for (const sim::PadCounts& counts : trace.alive) alive.insert(alive.end(), counts.begin(), counts.end());
-  return {{"cycles", trace.cycles}, {"bin_cycles", trace.bin_cycles}, {"times", BytesOf(times)},
-          {"path", BytesOf(path)},  {"bins", BytesOf(bins)}, {"dram_bytes", BytesOf(trace.dram_bytes)},          {"alive", BytesOf(alive)}};
+  return {{"cycles", trace.cycles},  {"bin_cycles", trace.bin_cycles},
+          {"times", BytesOf(times)}, {"path", BytesOf(path)},
+          {"bins", BytesOf(bins)},   {"dram_bytes", BytesOf(trace.dram_bytes)},
+          {"alive", BytesOf(alive)}};
 }
 
 ffi::Map<ffi::String, ffi::Array<ffi::String>> TimingNames() {

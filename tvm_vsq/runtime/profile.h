@@ -20,8 +20,8 @@ namespace tvm_vsq::runtime {
 tvm::ffi::Map<tvm::ffi::String, tvm::ffi::Any> ProfileOf(const std::string& name, const sim::Timing& timing);
 
 // {"cycles", "bin_cycles": int, "times": int64 [instruction][queued, taken, start, transfer, end, complete],
-// "path": int64 [step][instruction, step, begin, end], "bins": int64 [bin][event], "dram_bytes": int64 [bin], "alive": int64
-// [bin][scratchpad]}; arrays as bytes of the host's order.
+// "path": int64 [step][instruction, step, begin, end], "bins": int64 [bin][event], "dram_bytes": int64 [bin],
+// "alive": int64 [bin][scratchpad]}; arrays as bytes of the host's order.
 tvm::ffi::Map<tvm::ffi::String, tvm::ffi::Any> TraceOf(const sim::Trace& trace);
 
 // {"units", "stalls", "causes", "steps"}: names by number.
