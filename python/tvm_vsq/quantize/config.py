@@ -30,6 +30,11 @@ class QuantConfig(BaseModel):
     Scale bits are None where a side has no per-vector scale: weights then have one scale per output channel,
     activations one per tensor. `weight_order` says what weight elements are rounded against: "integer" is the
     rounded integer scale, "paper" the floating-point scale before it is rounded.
+
+    `activation_calibration` says which magnitude an activation tensor's coarse scale covers: "max" the
+    largest on the calibration data, "percentile" that of `activation_percentile` percent of the values,
+    "entropy" and "mse" the one that loses least by Kullback-Leibler divergence or squared error
+    (`quantize.limits`). What lies beyond saturates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -40,6 +45,8 @@ class QuantConfig(BaseModel):
     activation_scale_bits: int | None = Field(ge=1, le=10)
     vector_size: Literal[8, 16, 32, 64] = 16
     weight_order: Literal["integer", "paper"] = "integer"
+    activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
+    activation_percentile: float = Field(default=99.99, gt=0, le=100)
 
     @classmethod
     def parse(
