@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,43 @@ def test_parsing_a_notation_gives_back_its_config(weight, activation, weight_sca
         vector_size=size,
     )
     assert QuantConfig.parse(config.notation, vector_size=size) == config
+
+
+@given(ELEMENT_BITS, SCALE_BITS, st.sampled_from(["max", "percentile", "entropy", "mse"]))
+def test_json_gives_back_the_config(bits, scale_bits, method):
+    config = QuantConfig(
+        weight_bits=bits,
+        activation_bits=8,
+        weight_scale_bits=scale_bits,
+        activation_scale_bits=None,
+        vector_size=32,
+        activation_calibration=method,
+    )
+    assert QuantConfig.from_json(config.to_json()) == config
+    assert json.loads(config.to_json())["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda fields: fields.update(version=2), "with version 1"),
+        (lambda fields: fields.pop("version"), "with version 1"),
+        (lambda fields: fields.update(bits=4), r"bits: Extra inputs are not permitted \(got 4\)"),
+        (lambda fields: fields.pop("weight_bits"), "weight_bits: Field required"),
+        (lambda fields: fields.update(vector_size=12), r"vector_size: .* \(got 12\)"),
+    ],
+)
+def test_json_that_is_no_config_is_refused_with_its_field(edit, message):
+    fields = json.loads(QuantConfig.parse("4/4/4/4").to_json())
+    edit(fields)
+    with pytest.raises(ConfigError, match=message):
+        QuantConfig.from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "4", "{", None])
+def test_what_is_not_a_json_object_is_refused(text):
+    with pytest.raises(ConfigError, match="must be"):
+        QuantConfig.from_json(text)
 
 
 def test_a_dash_means_no_vector_scale():

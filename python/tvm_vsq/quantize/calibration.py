@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tvm
 from tvm import relax
 
@@ -18,15 +19,24 @@ from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 @dataclass(frozen=True)
 class Range:
-    """Smallest and largest value of a tensor over all calibration data."""
+    """Smallest and largest value of a tensor over all calibration data.
+
+    `clip` is the largest magnitude that its coarse scale is to cover; None: the largest there is.
+    """
 
     min: float
     max: float
+    clip: float | None = None
 
     @property
     def absmax(self) -> float:
         """Largest magnitude."""
         return max(abs(self.min), abs(self.max))
+
+    @property
+    def limit(self) -> float:
+        """Magnitude at which the coarse scale ends."""
+        return self.absmax if self.clip is None else self.clip
 
 
 def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, Range]:
@@ -55,11 +65,26 @@ def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, R
     return {p: Range(float(low), float(high)) for p, low, high in zip(points, lows, highs, strict=True)}
 
 
+def observe(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[list[npt.NDArray[Any]]]:
+    """Run the fp32 `module` over `data` as `calibrate` does; yields the values of `points`, run by run."""
+    params = list(module["main"].params)
+    function = _Observer(module["main"], points, whole=True).run()
+    observed = relax.transform.DeadCodeElimination()(replace_main(module, function))
+    machine = relax.VirtualMachine(relax.build(observed, "llvm"), tvm.cpu())
+    for arrays in batches(params, data):
+        results = machine["main"](*(tvm.runtime.tensor(np.ascontiguousarray(array)) for array in arrays))
+        yield [value.numpy() for value in results]
+
+
 class _Observer(Rebuilder):
-    def __init__(self, function: relax.Function, points: Sequence[Var]) -> None:
+    """The same network with other outputs: the extremes of `points`, or their values."""
+
+    def __init__(self, function: relax.Function, points: Sequence[Var], whole: bool = False) -> None:
         super().__init__(function)
-        self._points = points
+        self._points, self._whole = points, whole
 
     def result(self, value: Any) -> Any:
         new = [self.new(point) for point in self._points]
+        if self._whole:
+            return Tuple(new)
         return Tuple([self.emit(extreme(point)) for point in new for extreme in (relax.op.min, relax.op.max)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import HardwareConfig
 
+_VERSION = 1
 _NOTATION = re.compile(r"(\d+)/(\d+)/(\d+|-)/(\d+|-)")
 _HELP = (
     "write W/A/ws/as: weight bits, activation bits, weight scale bits, activation scale bits, '-' for no "
@@ -30,6 +32,11 @@ class QuantConfig(BaseModel):
     Scale bits are None where a side has no per-vector scale: weights then have one scale per output channel,
     activations one per tensor. `weight_order` says what weight elements are rounded against: "integer" is the
     rounded integer scale, "paper" the floating-point scale before it is rounded.
+
+    `activation_calibration` says which magnitude an activation tensor's coarse scale covers: "max" the
+    largest on the calibration data, "percentile" that of `activation_percentile` percent of the values,
+    "entropy" and "mse" the one that loses least by Kullback-Leibler divergence or squared error
+    (`quantize.limits`). What lies beyond saturates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -40,6 +47,8 @@ class QuantConfig(BaseModel):
     activation_scale_bits: int | None = Field(ge=1, le=10)
     vector_size: Literal[8, 16, 32, 64] = 16
     weight_order: Literal["integer", "paper"] = "integer"
+    activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
+    activation_percentile: float = Field(default=99.99, gt=0, le=100)
 
     @classmethod
     def parse(
@@ -65,6 +74,31 @@ class QuantConfig(BaseModel):
             raise ConfigError(
                 f"quant {notation!r}: {first['loc'][0]}={first['input']!r} is refused: {first['msg']}; "
                 f"{_HELP}"
+            ) from None
+
+    def to_json(self) -> str:
+        """All fields and the version of the format, as JSON that `from_json` reads."""
+        return json.dumps({"version": _VERSION, **self.model_dump()}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> QuantConfig:
+        """Read what `to_json` wrote; ConfigError names the field that is missing, unknown or refused."""
+        try:
+            fields = json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"a quantization config must be JSON: {error}") from None
+        if not isinstance(fields, dict) or fields.pop("version", None) != _VERSION:
+            raise ConfigError(
+                f"a quantization config must be a JSON object with version {_VERSION}; "
+                f"write it with QuantConfig.to_json of this version"
+            )
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ConfigError(
+                f"quantization config: {where}: {first['msg']} (got {first['input']!r})"
             ) from None
 
     @classmethod

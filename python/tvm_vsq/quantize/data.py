@@ -46,6 +46,11 @@ def batches(params: list[Var], data: Any) -> Iterator[list[Array]]:
         yield [array[rows] for array in pending]
 
 
+def rereadable(data: Any) -> Any:
+    """`data` in a form that `batches` can go through more than once."""
+    return list(data) if isinstance(data, Iterator) else data
+
+
 def _share_batch(params: list[Var]) -> bool:
     """Whether the first axis of every input can be taken for the same batch axis."""
     return all(static_shape(p) for p in params) and len({static_shape(p)[0] for p in params}) == 1

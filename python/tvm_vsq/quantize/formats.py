@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.calibration import Range
+from tvm_vsq.quantize.signs import Signs
+from tvm_vsq.tvm_compat import Var
 
 
 def weight_format(hardware: HardwareConfig) -> VectorFormat:
@@ -16,3 +21,11 @@ def activation_format(hardware: HardwareConfig, signed: bool) -> VectorFormat:
     return VectorFormat(
         hardware.activation_bits, hardware.activation_scale_bits, hardware.vector_size, signed
     )
+
+
+def tensor_format(
+    var: Var, ranges: Mapping[Var, Range], signs: Signs, hardware: HardwareConfig
+) -> VectorFormat:
+    """Unsigned where neither the calibration data nor the network can make the tensor negative."""
+    is_unsigned = ranges[var].min >= 0 and signs.is_nonnegative(var)
+    return activation_format(hardware, signed=not is_unsigned)

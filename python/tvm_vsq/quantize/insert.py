@@ -14,7 +14,7 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.numerics import inverse_step, quantize_weights
 from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.quantize.config import QuantConfig
-from tvm_vsq.quantize.formats import activation_format, weight_format
+from tvm_vsq.quantize.formats import tensor_format, weight_format
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.quantize.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
@@ -95,7 +95,7 @@ class _Insert(Rebuilder):
     def _read(self, var: Var) -> _Quantized:
         """The quantized form of a tensor of the old function; made at its first reader."""
         if var not in self._quantized:
-            gamma = activation_gamma(self._ranges[var].absmax, self._format(var))
+            gamma = activation_gamma(self._ranges[var].limit, self._format(var))
             self._quantized[var] = self._quantize(var, self.new(var), gamma)
         return self._quantized[var]
 
@@ -119,9 +119,8 @@ class _Insert(Rebuilder):
         residual_gamma = float(self._read(chain.residual).gamma) if chain.residual is not None else 0.0
         finest = smallest_step(self._steps[chain.anchor], residual_gamma, chain.bias, self._hardware)
         return output_gamma(
-            self._ranges[chain.output].absmax, self._format(chain.output), finest, self._hardware
+            self._ranges[chain.output].limit, self._format(chain.output), finest, self._hardware
         )
 
     def _format(self, var: Var) -> Any:
-        is_unsigned = self._ranges[var].min >= 0 and self._signs.is_nonnegative(var)
-        return activation_format(self._hardware, signed=not is_unsigned)
+        return tensor_format(var, self._ranges, self._signs, self._hardware)

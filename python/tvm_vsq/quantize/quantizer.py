@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize.calibration import calibrate
+from tvm_vsq.quantize.calibration import Range, calibrate, observe
 from tvm_vsq.quantize.config import QuantConfig
+from tvm_vsq.quantize.data import rereadable
+from tvm_vsq.quantize.formats import tensor_format
 from tvm_vsq.quantize.insert import insert_quantization
-from tvm_vsq.quantize.plan import make_plan
-from tvm_vsq.tvm_compat import IRModule
+from tvm_vsq.quantize.limits import choose_limits
+from tvm_vsq.quantize.plan import Plan, make_plan
+from tvm_vsq.quantize.signs import Signs
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, calibration: Any) -> IRModule:
@@ -28,4 +33,31 @@ def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, ca
             "the model has no layer the accelerator can run (a convolution with groups=1, or a linear "
             "layer, with constant weights); compile it with TVM alone"
         )
-    return insert_quantization(module, plan, calibrate(module, plan.points, calibration), config, hardware)
+    # Data may be an iterator, and all methods but "max" look at them twice.
+    data = calibration if config.activation_calibration == "max" else rereadable(calibration)
+    ranges = calibrate(module, plan.points, data)
+    if config.activation_calibration != "max":
+        ranges = _clip(module, plan, ranges, data, config, hardware)
+    return insert_quantization(module, plan, ranges, config, hardware)
+
+
+def _clip(
+    module: IRModule,
+    plan: Plan,
+    ranges: dict[Var, Range],
+    data: Any,
+    config: QuantConfig,
+    hardware: HardwareConfig,
+) -> dict[Var, Range]:
+    """Ranges of the tensors that are stored as vectors, with what their coarse scales are to cover."""
+    points = [point for point in plan.points if point in plan.quantized]
+    signs = Signs(module["main"])
+    limits = choose_limits(
+        points,
+        observe(module, points, data),
+        {point: ranges[point].absmax for point in points},
+        lambda point: tensor_format(point, ranges, signs, hardware),
+        config,
+        hardware.guard_bits,
+    )
+    return {var: replace(found, clip=limits.get(var)) for var, found in ranges.items()}
