@@ -6,7 +6,8 @@ import json
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import HardwareConfig
@@ -33,6 +34,9 @@ class QuantConfig(BaseModel):
     activations one per tensor. `weight_order` says what weight elements are rounded against: "integer" is the
     rounded integer scale, "paper" the floating-point scale before it is rounded.
 
+    `weight_calibration` chooses weight scales: "max" those that hold the largest weight, "mse" those with the
+    least squared error of the weights (`quantize.weight_search`).
+
     `activation_calibration` says which magnitude an activation tensor's coarse scale covers: "max" the
     largest on the calibration data, "percentile" that of `activation_percentile` percent of the values,
     "entropy" and "mse" the one that loses least by Kullback-Leibler divergence or squared error
@@ -47,8 +51,18 @@ class QuantConfig(BaseModel):
     activation_scale_bits: int | None = Field(ge=1, le=10)
     vector_size: Literal[8, 16, 32, 64] = 16
     weight_order: Literal["integer", "paper"] = "integer"
+    weight_calibration: Literal["max", "mse"] = "max"
     activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
     activation_percentile: float = Field(default=99.99, gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        if self.weight_calibration == "mse" and self.weight_order == "paper":
+            raise ValueError(
+                "weight_calibration='mse' rounds elements against the integer scale; "
+                "it has no weight_order='paper'"
+            )
+        return self
 
     @classmethod
     def parse(

@@ -18,6 +18,7 @@ from tvm_vsq.quantize.formats import tensor_format, weight_format
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.quantize.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
+from tvm_vsq.quantize.weight_search import search_weights
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -83,7 +84,11 @@ class _Insert(Rebuilder):
         weights = constant_array(call.args[1])
         is_conv = op_name(call) == "relax.nn.conv2d"
         rows = weights if is_conv else weights.T
-        vectors, gamma = quantize_weights(rows, weight_format(self._hardware), self._config.weight_order)
+        fmt = weight_format(self._hardware)
+        if self._config.weight_calibration == "mse":
+            vectors, gamma = search_weights(rows, fmt)
+        else:
+            vectors, gamma = quantize_weights(rows, fmt, self._config.weight_order)
         self._steps[layer.chain.anchor] = accumulator_steps(vectors, gamma, float(x.gamma), self._hardware)
         restored = relax_ops.dequantize(constant(vectors), constant(gamma), channels=rows.shape[-1])
         extra = {"layer": layer.name, "output_absmax": self._ranges[layer.chain.output].absmax}

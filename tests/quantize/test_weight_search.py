@@ -1,0 +1,107 @@
+"""Weight scales by squared error: never worse, in the format, and the best of all candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import tvm_vsq
+from tvm_vsq.errors import QuantizationError
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.numerics import VectorFormat, quantize_weights
+from tvm_vsq.quantize.weight_search import search_weights
+
+
+def squared_error(w: np.ndarray, vectors: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    """Of each output channel, from the definition of the format."""
+    restored = (
+        vectors[..., :-1].astype(float) * vectors[..., -1:] * gamma.reshape(-1, *[1] * (vectors.ndim - 1))
+    )
+    flat = restored.reshape(*restored.shape[:-2], -1)[..., : w.shape[-1]]
+    return np.square(flat - w).reshape(len(w), -1).sum(axis=1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(2, 8),
+    st.one_of(st.none(), st.integers(1, 10)),
+    st.sampled_from([8, 16]),
+    st.sampled_from([(3, 20), (2, 3, 1, 9)]),
+)
+def test_the_result_is_in_the_format_and_never_worse(seed, bits, scale_bits, size, shape):
+    w = np.random.default_rng(seed).laplace(size=shape)
+    fmt = VectorFormat(bits, scale_bits, size)
+    vectors, gamma = search_weights(w, fmt)
+    plain, plain_gamma = quantize_weights(w, fmt)
+    assert (vectors.shape, vectors.dtype, gamma.dtype) == (plain.shape, np.int16, np.float32)
+    assert np.abs(vectors[..., :-1]).max() <= fmt.qmax
+    assert 1 <= vectors[..., -1].min() <= vectors[..., -1].max() <= fmt.smax
+    assert (squared_error(w, vectors, gamma) <= squared_error(w, plain, plain_gamma) * (1 + 1e-12)).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 4), st.sampled_from([None, 2, 3]))
+def test_no_candidate_is_better(seed, bits, scale_bits):
+    w = np.random.default_rng(seed).laplace(size=(2, 16))
+    fmt = VectorFormat(bits, scale_bits, 8)
+    found = squared_error(w, *search_weights(w, fmt))
+    for channel, row in enumerate(w):
+        peak = np.abs(row).max()
+        for k in range(9):
+            gamma = float(np.float32(np.float32(peak / (fmt.qmax * fmt.smax)) * 2.0 ** (-k / 8)))
+            total = 0.0
+            for vector in row.reshape(2, 8):
+                top = min(max(int(np.ceil(np.abs(vector).max() / (fmt.qmax * gamma))), 1), fmt.smax)
+                errors = []
+                for scale in range(max(1, top - 3), top + 1):
+                    q = np.clip(np.rint(vector / (gamma * scale)), -fmt.qmax, fmt.qmax)
+                    errors.append(float(np.square(q * scale * gamma - vector).sum()))
+                total += min(errors)
+            assert found[channel] <= total * (1 + 1e-6) + 1e-12
+
+
+def test_four_bits_gain():
+    w = np.random.default_rng(0).laplace(size=(64, 256))
+    for scale_bits, least in ((None, 1.0), (4, 0.2)):
+        fmt = VectorFormat(4, scale_bits, 16)
+        plain, found = (
+            squared_error(w, *method(w, fmt)).sum() for method in (quantize_weights, search_weights)
+        )
+        assert 10 * np.log10(plain / found) > least
+
+
+def test_zeros_and_values_that_are_not_finite():
+    vectors, gamma = search_weights(np.zeros((2, 16)), VectorFormat(4, 4, 16))
+    assert not vectors[..., :-1].any()
+    assert np.isfinite(gamma).all()
+    with pytest.raises(QuantizationError, match="not finite"):
+        search_weights(np.full((2, 16), np.nan), VectorFormat(4, 4, 16))
+
+
+def test_the_papers_order_has_no_search():
+    fields = tvm_vsq.QuantConfig.parse("4/4/4/4").model_dump()
+    with pytest.raises(ValidationError, match="it has no weight_order='paper'"):
+        tvm_vsq.QuantConfig.model_validate(fields | {"weight_calibration": "mse", "weight_order": "paper"})
+
+
+@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-int8"])
+def test_a_network_with_searched_scales_runs_bit_exactly(networks, target):
+    model, x = networks.build(networks.ResNet)
+    results = []
+    for method in ("max", "mse"):
+        config = tvm_vsq.QuantConfig.of_hardware(load_hardware(target))
+        exe = tvm_vsq.compile(
+            model,
+            target,
+            quant=config.model_copy(update={"weight_calibration": method}),
+            calibration=networks.samples(networks.ResNet),
+            example_inputs=(x,),
+        )
+        results.append(exe(x).numpy())
+        assert np.array_equal(results[-1], exe.reference(x).numpy())
+    # Uniform weights at 8 bits gain nothing from clipping: there the search keeps the usual scales.
+    assert np.array_equal(*results) == (target == "vsq-accel-int8")
