@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+import tvm
 from torch import nn
 
 import tvm_vsq
@@ -146,3 +147,21 @@ def test_what_is_not_verified_computes_the_same(net, networks, tmp_path):
     exe.save(tmp_path / "net.so")
     for verify in (True, False):
         assert np.array_equal(tvm_vsq.load(tmp_path / "net.so", verify=verify)(samples[:2]), exe(samples[:2]))
+
+
+@pytest.mark.parametrize("name", ["DepthwiseNet", "ClippedNet", "Mlp"])
+def test_an_inference_runs_every_program_once_in_the_order_of_its_timing(networks, name):
+    network = getattr(networks, name)
+    model, x = networks.build(network)
+    exe = tvm_vsq.compile(model, example_inputs=(x,), calibration=networks.samples(network))
+    programs = [str(run["name"]) for run in exe._accelerator["get_timing"]()]
+    vm, called = tvm.relax.VirtualMachine(exe._module, tvm.cpu()), []
+
+    def note(_function, called_name, before, _result, *_args):
+        if before and called_name in programs:
+            called.append(called_name)
+        return 0
+
+    vm.set_instrument(note)
+    vm["main"](tvm.runtime.tensor(x.numpy()))
+    assert called == programs
