@@ -83,7 +83,7 @@ bench: setup ## run every benchmark; each prints a table
 		printf '\033[1m==> %s\033[0m\n' "$$script"; $(BIN)/python "$$script" || exit 1; done
 
 .PHONY: bench-simulator
-bench-simulator: setup ## the simulator beside ONNX Runtime, a scalar simulator, ZigZag and SCALE-Sim (10 to 15 minutes)
+bench-simulator: setup ## the simulator beside ONNX Runtime, a scalar simulator, ZigZag and SCALE-Sim (about 10 minutes)
 	@for name in check_scalar speed compare_zigzag compare_scalesim; do \
 		printf '\033[1m==> %s\033[0m\n' "$$name"; $(BIN)/python "benchmarks/simulator/$$name.py" || exit 1; done
 
