@@ -14,7 +14,7 @@ from tvm_vsq import numerics
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.graph import bindings, constant_array, definitions, dtype_of, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.quantize.formats import activation_format
+from tvm_vsq.layers.formats import activation_format
 from tvm_vsq.transform import legalize_reference
 
 NETWORKS = ("ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet")

@@ -11,13 +11,14 @@ from tvm import relax
 from tvm_vsq import relax_ops
 from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main, static_shape
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.formats import weight_format
+from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
 from tvm_vsq.numerics import inverse_step, quantize_weights
 from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.quantize.config import QuantConfig
-from tvm_vsq.quantize.formats import tensor_format, weight_format
+from tvm_vsq.quantize.formats import tensor_format
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
 from tvm_vsq.quantize.signs import Signs
-from tvm_vsq.quantize.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
 from tvm_vsq.quantize.weight_search import search_weights
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 

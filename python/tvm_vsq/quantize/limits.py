@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
+from tvm_vsq.layers.steps import activation_gamma
 from tvm_vsq.numerics import VectorFormat, quantize_activations
 from tvm_vsq.quantize.config import QuantConfig
-from tvm_vsq.quantize.steps import activation_gamma
 from tvm_vsq.tvm_compat import Var
 
 Array = npt.NDArray[Any]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from tvm_vsq.frontend import layer_names
-from tvm_vsq.graph import definitions, is_constant, op_name
-from tvm_vsq.quantize.chains import Chain, find_chains
+from tvm_vsq.graph import definitions
+from tvm_vsq.layers.chains import Chain, find_chains
+from tvm_vsq.layers.supported import unsupported
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -37,7 +37,7 @@ class Plan:
 
 
 def make_plan(module: IRModule) -> Plan:
-    """Take every layer the accelerator has a form for; see `unsupported`."""
+    """Take every layer the accelerator has a form for; see `layers.supported`."""
     function = module["main"]
     values = definitions(function)
     names = {var: name for var, name in layer_names(module).items() if not unsupported(values[var])}
@@ -45,29 +45,3 @@ def make_plan(module: IRModule) -> Plan:
     layers = tuple(QuantizedLayer(names[var], values[var].args[0], chain) for var, chain in chains.items())
     residuals = {layer.chain.residual for layer in layers if layer.chain.residual is not None}
     return Plan(layers, frozenset({layer.x for layer in layers} | residuals))
-
-
-def unsupported(call: Any) -> str:
-    """Why a convolution or matrix product stays in fp32 on the CPU; empty if it need not."""
-    x, weight = call.args[0], call.args[1]
-    if not isinstance(x, Var):
-        return "the input is a constant"
-    if op_name(call) == "relax.matmul":
-        if not is_constant(weight):
-            return "both operands are activations, and only constant weights have an accelerator form yet"
-        return (
-            ""
-            if len(weight.ty.shape) == 2
-            else f"weights of rank {len(weight.ty.shape)}, only [C, K] has a form"
-        )
-    if int(call.attrs.groups) != 1:
-        groups = int(call.attrs.groups)
-        return f"groups={groups}: grouped and depthwise convolutions have no accelerator form yet"
-    if not is_constant(weight):
-        return "the kernel is computed at run time, and only constant weights have an accelerator form"
-    layouts = (str(call.attrs.data_layout), str(call.attrs.kernel_layout), str(call.attrs.out_layout))
-    return (
-        ""
-        if layouts == ("NHWC", "OHWI", "NHWC")
-        else f"layouts {'/'.join(layouts)} instead of NHWC/OHWI/NHWC"
-    )

@@ -4,12 +4,11 @@ from tvm_vsq.transform.explain import OpPlacement, explain
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.transform.legalize_reference import legalize_reference
 from tvm_vsq.transform.partition import partition
-from tvm_vsq.transform.pipeline import Phase, all_phases, quantized_phases, run_phases
+from tvm_vsq.transform.pipeline import Phase, quantized_phases, run_phases
 
 __all__ = [
     "OpPlacement",
     "Phase",
-    "all_phases",
     "explain",
     "fuse",
     "legalize_reference",

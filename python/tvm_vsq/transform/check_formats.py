@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize.formats import weight_format
+from tvm_vsq.layers.formats import weight_format
 from tvm_vsq.tvm_compat import Call, Var
 
 

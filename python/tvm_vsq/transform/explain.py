@@ -10,7 +10,7 @@ from tvm import relax
 
 from tvm_vsq.frontend.layers import LAYER_OPS, layer_names
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
-from tvm_vsq.quantize.plan import unsupported
+from tvm_vsq.layers.supported import unsupported
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
 _MOVES = frozenset(

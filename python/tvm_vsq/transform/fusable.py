@@ -13,8 +13,8 @@ from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.chains import Chain, find_chains
 from tvm_vsq.numerics import inverse_step
-from tvm_vsq.quantize.chains import Chain, find_chains
 from tvm_vsq.transform.check_formats import check_quantize, check_weights
 from tvm_vsq.tvm_compat import IRModule, Var
 

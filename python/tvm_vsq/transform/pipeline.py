@@ -1,4 +1,4 @@
-"""The way of a module through the compiler, on one page."""
+"""The way of a quantized module through the compiler, on one page; `quantize.quantize` comes before it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.transform.partition import partition
 from tvm_vsq.tvm_compat import IRModule
@@ -28,14 +26,6 @@ def quantized_phases(hardware: HardwareConfig) -> list[Phase]:
     return [
         Phase("fused", lambda module: fuse(module, hardware)),
         Phase("partitioned", partition),
-    ]
-
-
-def all_phases(config: QuantConfig, hardware: HardwareConfig, calibration: Any) -> list[Phase]:
-    """From the canonical fp32 module (`frontend.import_model`) to regions."""
-    return [
-        Phase("quantized", lambda module: quantize(module, config, hardware, calibration)),
-        *quantized_phases(hardware),
     ]
 
 

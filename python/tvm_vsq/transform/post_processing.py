@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.formats import activation_format, weight_format
+from tvm_vsq.layers.steps import accumulator_steps, smallest_step, wide_step
 from tvm_vsq.numerics import check_accumulator, fixed_point
-from tvm_vsq.quantize.formats import activation_format, weight_format
-from tvm_vsq.quantize.steps import accumulator_steps, smallest_step, wide_step
 from tvm_vsq.transform.fusable import FusableLayer
 
 _INT32_MAX = 2**31 - 1
