@@ -17,8 +17,8 @@ from tvm_vsq.hardware.technology import Technology, list_technologies, load_tech
 
 __all__ = [
     "EVENTS",
-    "SCRATCHPADS",
     "NOTATION_HELP",
+    "SCRATCHPADS",
     "Dram",
     "HardwareConfig",
     "ScaleBits",

@@ -124,7 +124,7 @@ class HardwareConfig(Frozen):
     def with_formats(
         self, notation: str, *, vector_size: int | None = None, scale_product_bits: int | None = None
     ) -> HardwareConfig:
-        """This accelerator built for other number formats: an architect's what-if, and a target like any other.
+        """This accelerator built for other number formats: a target like any other.
 
         notation: W/A/ws/as. vector_size: this one's if None. scale_product_bits: the whole product if None.
         The accumulator is widened where a reduction of 8192 elements could overflow it; all else stays, the
