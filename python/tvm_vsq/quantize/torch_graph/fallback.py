@@ -15,10 +15,10 @@ from tvm_vsq.graph import leaves, op_name, substitute
 from tvm_vsq.tvm_compat import Call, Var
 
 
-def tvm_operator(call: Call) -> Callable[..., Any]:
-    """A function of the tensors that the variables of `call` hold, in the order of `graph.leaves`.
+def tvm_operator(call: Call) -> tuple[Callable[..., Any], list[Any]]:
+    """`call` compiled for "llvm", as a function of the variables that it reads; and these.
 
-    Its result is that of the call compiled for "llvm". A backward pass through it raises ModelError.
+    A backward pass through it raises ModelError.
     """
     operands = [leaf for leaf in leaves(call) if isinstance(leaf, Var)]
     params = [relax.Var(f"x{index}", operand.ty) for index, operand in enumerate(operands)]
@@ -44,4 +44,4 @@ def tvm_operator(call: Call) -> Callable[..., Any]:
                 "train a model without it"
             )
 
-    return lambda *inputs: _NoGradient.apply(*inputs)  # type: ignore[no-untyped-call]
+    return (lambda *inputs: _NoGradient.apply(*inputs)), operands  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from tvm import relax
 
-from tvm_vsq.graph import bindings, constant_array, is_constant, leaves
+from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, leaves
 from tvm_vsq.quantize.torch_graph.fallback import tvm_operator
 from tvm_vsq.quantize.torch_graph.operators import torch_operator
 from tvm_vsq.tvm_compat import Call, Tuple, Var
@@ -41,6 +41,7 @@ class TorchGraph(nn.Module):
     def __init__(self, function: relax.Function, results: Sequence[Var] | None = None) -> None:
         super().__init__()
         self._params = list(function.params)
+        self._definitions = definitions(function)
         self._result = self._reader(function.body.body if results is None else Tuple(list(results)))
         needed = set(leaves(function.body.body) if results is None else results)
         steps = []
@@ -65,12 +66,8 @@ class TorchGraph(nn.Module):
     def _runner(self, value: Any) -> Read:
         if not isinstance(value, Call):
             return self._reader(value)
-        operator = torch_operator(value)
-        if operator is None:
-            operator = tvm_operator(value)
-            operands = [self._reader(leaf) for leaf in leaves(value) if isinstance(leaf, Var)]
-        else:
-            operands = [self._reader(argument) for argument in value.args]
+        operator, arguments = torch_operator(value, self._definitions) or tvm_operator(value)
+        operands = [self._reader(argument) for argument in arguments]
         return lambda values: operator(*(read(values) for read in operands))
 
     def _reader(self, expr: Any) -> Read:

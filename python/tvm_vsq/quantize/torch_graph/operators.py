@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,19 +11,29 @@ from torch.nn import functional as F
 
 from tvm_vsq.graph import dtype_of, op_name
 from tvm_vsq.quantize.torch_graph import spatial
-from tvm_vsq.tvm_compat import Call
+from tvm_vsq.quantize.torch_graph.integer_layers import (
+    dequantize_operator,
+    layer_operator,
+    quantize_operator,
+)
+from tvm_vsq.tvm_compat import Call, Var
 
 Operator = Callable[..., Any]
 Builder = Callable[[Call], Operator | None]
 """From a call, the function of its arguments; None if torch has none that does the same."""
 
 
-def torch_operator(call: Call) -> Operator | None:
-    """What computes `call` from its arguments (tensors, tuples, shapes as lists, numbers); None: nothing."""
+def torch_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, list[Any]] | None:
+    """What computes `call`, and those of its arguments of which it is a function; None: torch has no such.
+
+    Arguments are tensors, tuples of tensors, shapes as lists, and numbers. values: what the variables of the
+    call's function are bound to.
+    """
     name = op_name(call).removeprefix("relax.")
-    if name in _DIRECT:
-        return _DIRECT[name]
-    return _BUILDERS[name](call) if name in _BUILDERS else None
+    if name in ("vsq.conv2d", "vsq.dense"):
+        return layer_operator(call, values)
+    operator = _DIRECT[name] if name in _DIRECT else _BUILDERS.get(name, lambda _call: None)(call)
+    return None if operator is None else (operator, list(call.args))
 
 
 _DIRECT: dict[str, Operator] = {
@@ -205,4 +215,6 @@ _BUILDERS: dict[str, Builder] = {
     "sum": _reduction(torch.sum),
     "take": _take,
     "variance": _variance,
+    "vsq.dequantize": dequantize_operator,
+    "vsq.quantize": quantize_operator,
 }
