@@ -81,7 +81,8 @@ def _static(scales: npt.ArrayLike, vectors: int, fmt: VectorFormat) -> npt.NDArr
     given = np.asarray(scales)
     if given.shape != (vectors,) or not np.issubdtype(given.dtype, np.integer):
         raise InputError(
-            f"static scales must be {vectors} integers, one for each vector, got {given.dtype}{list(given.shape)}"
+            f"static scales must be {vectors} integers, one for each vector, got "
+            f"{given.dtype}{list(given.shape)}"
         )
     if given.min() < 1 or given.max() > fmt.smax:
         raise InputError(f"static scales must be in 1..{fmt.smax}, got {given.min()}..{given.max()}")
