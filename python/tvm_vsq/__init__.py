@@ -9,7 +9,7 @@ from tvm_vsq.api import compile, quantize_model, tune
 from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize import QuantConfig
+from tvm_vsq.quantize import QuantConfig, fake_quantize
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
 
@@ -23,6 +23,7 @@ __all__ = [
     "QuantConfig",
     "VsqError",
     "compile",
+    "fake_quantize",
     "load",
     "quantize_model",
     "tune",
