@@ -7,7 +7,7 @@ from metrics import Accuracy
 from network import Network
 from photos import labelled, pixels, unlabelled
 
-CALIBRATION = 64
+CALIBRATION = 32
 
 
 def load(samples: int = 250) -> Network:
