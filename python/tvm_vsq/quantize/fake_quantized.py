@@ -95,26 +95,28 @@ class FakeQuantized(nn.Module):
         return [(p.data_ptr(), p._version) for p in self.parameters()]
 
     def _train_step(self, *inputs: torch.Tensor) -> Any:
-        if self._float_graph is None:
+        graph = self._float_graph
+        if graph is None:
             biases = [layer.bias for layer in self._trained if layer.bias is not None]
             kernels = [layer.kernel for layer in self._trained]
-            self._float_graph = TorchGraph(
-                self._quantized["main"], inputs=[*kernels, *biases], straight_through=True
-            )
+            function = self._quantized["main"]
+            graph = TorchGraph(function, inputs=[*kernels, *biases], straight_through=True)
+            self._float_graph = graph
         holders: list[Any] = [self._holders[layer.name] for layer in self._trained]
         weights = [
             quantize_weights(holder.weight, layer.format)
             for holder, layer in zip(holders, self._trained, strict=True)
         ]
-        return self._float_graph(*inputs, *weights, *(h.bias for h in holders if h.bias is not None))
+        return graph(*inputs, *weights, *(h.bias for h in holders if h.bias is not None))
 
     @torch.no_grad()
     def _evaluate(self, *inputs: torch.Tensor) -> Any:
         present = self._versions()
-        if self._integer_graph is None or self._integers_of != present:
-            self._integer_graph = TorchGraph(fuse(self.to_relax(), self._hardware)["main"])
-            self._integers_of = present
-        return self._integer_graph(*inputs)
+        graph = self._integer_graph
+        if graph is None or self._integers_of != present:
+            graph = TorchGraph(fuse(self.to_relax(), self._hardware)["main"])
+            self._integer_graph, self._integers_of = graph, present
+        return graph(*inputs)
 
 
 def _nested(root: nn.Module, name: str) -> nn.Module:
