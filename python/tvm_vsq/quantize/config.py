@@ -62,7 +62,7 @@ class LayerConfig(BaseModel):
         for field in ("weight_scale_bits", "activation_scale_bits"):
             bits = getattr(self, field)
             if isinstance(bits, int) and not 1 <= bits <= 10:
-                raise ValueError(f"{field}={bits}: a vector scale has 1 to 10 bits, or none ('-')")
+                raise ValueError(f"{field}={bits} is refused: a vector scale has 1 to 10 bits, or none ('-')")
         if self.weight_calibration == "mse" and self.weight_order == "paper":
             raise ValueError(
                 "weight_calibration='mse' rounds elements against the integer scale; "
