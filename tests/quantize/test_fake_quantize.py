@@ -94,7 +94,7 @@ def test_every_parameter_gets_a_gradient_and_training_lowers_the_loss(networks, 
         loss = sum((r - goal).square().mean() for r, goal in zip(results, goals, strict=True))
         optimizer.zero_grad()
         loss.backward()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
         optimizer.step()
     assert losses[-1] < losses[0]

@@ -16,7 +16,7 @@ from tvm_vsq.quantize.torch_graph import TorchGraph
 from tvm_vsq.quantize.torch_graph.batching import run_in_batches
 from tvm_vsq.quantize.torch_graph.straight_through import quantize_weights
 from tvm_vsq.quantize.trainable import bias_array, trainable_layers, with_weights
-from tvm_vsq.transform import fuse
+from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.tvm_compat import IRModule
 
 
