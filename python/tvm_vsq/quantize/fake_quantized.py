@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,6 +90,16 @@ class FakeQuantized(nn.Module):
         weights = {name: of_layer["weight"] for name, of_layer in arrays.items()}
         biases = {name: of_layer["bias"] for name, of_layer in arrays.items() if "bias" in of_layer}
         return with_weights(self._quantized, self._trained, weights, biases)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A module with parameters of its own; what never changes is shared."""
+        shared = (self._quantized, self._inputs, self._trained, self._float_graph, self._integer_graph)
+        memo.update({id(value): value for value in shared})
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        twin._initial = twin._versions() if self._versions() == self._initial else []
+        return twin
 
     def _versions(self) -> list[tuple[int, int]]:
         """Something that differs once a parameter was written to or replaced."""
