@@ -9,7 +9,7 @@ from tvm_vsq.api import choose_formats, compile, quantization_report, quantize_m
 from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize import QuantConfig, Rule
+from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
 
@@ -25,6 +25,7 @@ __all__ = [
     "VsqError",
     "choose_formats",
     "compile",
+    "fake_quantize",
     "load",
     "quantization_report",
     "quantize_model",

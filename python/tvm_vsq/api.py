@@ -16,7 +16,6 @@ from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
 from tvm_vsq.precision import MixedPrecision, choose_precision
 from tvm_vsq.quantize import QuantConfig, quantize
-from tvm_vsq.quantize.config import FORMAT_FIELDS
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.measure import measure
 from tvm_vsq.quantize.report import QuantReport
@@ -91,12 +90,13 @@ def quantization_report(
     quant: as in `compile`; formats other than the target's are evaluated as if it were built for them.
     Other arguments and errors are those of `compile`.
     """
-    config, hardware = _evaluated(quant, target)
+    hardware = _resolve_target(target)
+    config = QuantConfig.of(quant, hardware)
     canonical = import_model(model, example_inputs)
     calibration = _required(calibration)
     if data is None:
         calibration = data = rereadable(calibration)
-    return measure(canonical, quantize(canonical, config, hardware, calibration), data)
+    return measure(canonical, quantize(canonical, config, config.hardware(hardware), calibration), data)
 
 
 def choose_formats(
@@ -125,7 +125,8 @@ def choose_formats(
     layer, on accelerators like `target` that are built for each format.
     Raises ConfigError for a bad request, QuantizationError if no mix fulfils it, and the errors of `compile`.
     """
-    config, _ = _evaluated(quant, target)
+    hardware = _resolve_target(target)
+    config = QuantConfig.of(quant, hardware)
     canonical = import_model(model, example_inputs)
     calibration = rereadable(_required(calibration))
     with Progress(disable=not progress) as bar:
@@ -134,7 +135,7 @@ def choose_formats(
             canonical,
             formats,
             config,
-            _resolve_target(target),
+            hardware,
             calibration,
             calibration if data is None else data,
             target_sqnr_db,
@@ -206,7 +207,7 @@ def _quantize(
     model: Any, hardware: HardwareConfig, example_inputs: Any, quant: Quant, calibration: Any
 ) -> IRModule:
     calibration = _required(calibration)
-    config = _config_of(quant, hardware)
+    config = QuantConfig.of(quant, hardware)
     config.check_hardware(hardware)
     return quantize(import_model(model, example_inputs), config, hardware, calibration)
 
@@ -215,22 +216,6 @@ def _required(calibration: Any) -> Any:
     if calibration is None:
         raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
     return calibration
-
-
-def _config_of(quant: Quant, hardware: HardwareConfig) -> QuantConfig:
-    if quant is None:
-        return QuantConfig.of_hardware(hardware)
-    if isinstance(quant, QuantConfig):
-        return quant
-    return QuantConfig.parse(quant, vector_size=hardware.vector_size)
-
-
-def _evaluated(quant: Quant, target: Target) -> tuple[QuantConfig, HardwareConfig]:
-    """The config, and an accelerator like `target` that is built for its formats."""
-    hardware = _resolve_target(target)
-    config = _config_of(quant, hardware)
-    is_built = all(getattr(config, field) == getattr(hardware, field) for field in FORMAT_FIELDS)
-    return config, hardware if is_built and not config.rules else config.hardware(hardware)
 
 
 def _open_database(

@@ -188,20 +188,31 @@ class QuantConfig(LayerConfig):
             raise ConfigError(f"quantization config: {_first(error)}") from None
 
     @classmethod
+    def of(cls, quant: str | QuantConfig | None, hardware: HardwareConfig) -> QuantConfig:
+        """A config from its notation, or as it is, or else what `hardware` is built for."""
+        if quant is None:
+            return cls.of_hardware(hardware)
+        if isinstance(quant, QuantConfig):
+            return quant
+        return cls.parse(quant, vector_size=hardware.vector_size)
+
+    @classmethod
     def of_hardware(cls, hardware: HardwareConfig) -> QuantConfig:
         """The formats `hardware` is built for."""
         return cls.model_validate({field: getattr(hardware, field) for field in FORMAT_FIELDS})
 
     def hardware(self, base: HardwareConfig) -> HardwareConfig:
-        """`base` built for these formats, with an accumulator for those of all rules; to evaluate with.
+        """`base`, or what it would be if it were built for these formats; to evaluate with.
 
-        Raises ConfigError where there is no such accelerator (fp32 scales).
+        Its accumulator is wide enough for the formats of all rules. Raises ConfigError where there is no such
+        accelerator (fp32 scales).
         """
-        notations = [self.notation]
-        notations += [rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32]
-        built = [base.with_formats(notation, vector_size=self.vector_size) for notation in notations]
-        widest = max(hardware.accumulator_bits for hardware in built)
-        return built[0].model_copy(update={"accumulator_bits": widest})
+        is_built = all(getattr(self, field) == getattr(base, field) for field in FORMAT_FIELDS)
+        built = base if is_built else base.with_formats(self.notation, vector_size=self.vector_size)
+        mixed = {rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32}
+        others = [base.with_formats(notation) for notation in mixed - {self.notation}]
+        widest = max(hardware.accumulator_bits for hardware in [built, *others])
+        return built.model_copy(update={"accumulator_bits": widest})
 
     def check_hardware(self, hardware: HardwareConfig) -> None:
         """Raise ConfigError naming the first field in which `hardware` differs, and the remedy."""
