@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tvm_vsq.errors import CalibrationError, ConfigError
+from tvm_vsq.errors import CalibrationError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
-from tvm_vsq.quantize.config import FORMAT_FIELDS, QuantConfig
+from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.layer_weights import float_weights
 from tvm_vsq.quantize.plan import make_plan
 from tvm_vsq.quantize.quantizer import quantize
 
 if TYPE_CHECKING:
     from torch import nn
-
-_WIDEST_ACCUMULATOR = 46
 
 
 def fake_quantize(
@@ -38,7 +36,7 @@ def fake_quantize(
     Raises ConfigError, ModelError, CalibrationError and QuantizationError as compilation does.
     """
     hardware = load_hardware(target)
-    config = _config(quant, hardware)
+    config = QuantConfig.of(quant, hardware)
     module = import_model(model, example_inputs)
     # torch takes a second to import, which only those pay who call this
     if config.has_fp32_scales:
@@ -49,29 +47,9 @@ def fake_quantize(
         raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
     from tvm_vsq.quantize.fake_quantized import FakeQuantized
 
-    hardware = _hardware_for(config, hardware)
+    hardware = config.hardware(hardware)
     quantized = quantize(module, config, hardware, calibration)
     weights = {
         layer.name: float_weights(module, layer) for layer in make_plan(module, config, hardware).layers
     }
     return FakeQuantized(quantized, hardware, weights)
-
-
-def _config(quant: str | QuantConfig | None, hardware: HardwareConfig) -> QuantConfig:
-    if quant is None:
-        return QuantConfig.of_hardware(hardware)
-    if isinstance(quant, QuantConfig):
-        return quant
-    if isinstance(quant, str):
-        return QuantConfig.parse(quant, vector_size=hardware.vector_size)
-    raise ConfigError(f"quant must be a QuantConfig or W/A/ws/as, not {type(quant).__name__}")
-
-
-def _hardware_for(config: QuantConfig, hardware: HardwareConfig) -> HardwareConfig:
-    """`hardware`, or as it would be if it were built for `config`."""
-    if any(getattr(config, field) != getattr(hardware, field) for field in FORMAT_FIELDS):
-        hardware = hardware.with_formats(config.notation, vector_size=config.vector_size)
-    if any(rule.formats or rule.settings for rule in config.rules):
-        # no accelerator has all of a mix, and some of its layers may need the widest sums
-        hardware = hardware.model_copy(update={"accumulator_bits": _WIDEST_ACCUMULATOR})
-    return hardware
