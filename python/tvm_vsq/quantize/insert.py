@@ -104,7 +104,10 @@ class _Insert(Rebuilder):
         kernel = self.emit(Call(restored.op, restored.args, {**dict(restored.attrs), **extra}))
         if not is_conv:
             kernel = self.emit(relax.op.permute_dims(kernel))
-        return Call(call.op, [x.value, kernel], call.attrs)
+        result = Call(call.op, [x.value, kernel], call.attrs)
+        if chosen.bias_correction is None:
+            return result
+        return relax.op.add(self.emit(result), constant(chosen.bias_correction))
 
     def _read(self, reading: Reading) -> _Quantized:
         """The quantized form of a tensor of the old function; made at its first reader."""
@@ -134,6 +137,8 @@ class _Insert(Rebuilder):
     def _gamma_of_output(self, layer: QuantizedLayer) -> np.float32:
         chain = layer.chain
         residual_gamma = 0.0 if chain.residual is None else float(self._read(layer.reads[1]).gamma)
-        finest = smallest_step(self._steps[chain.anchor], residual_gamma, chain.bias, self._hardware)
+        correction = self._weights[layer.name].bias_correction
+        bias = chain.bias if correction is None else chain.bias + correction
+        finest = smallest_step(self._steps[chain.anchor], residual_gamma, bias, self._hardware)
         encoding = self._encodings[layer.result]
         return output_gamma(encoding.limit, encoding.format, finest, self._hardware)

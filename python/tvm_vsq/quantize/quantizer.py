@@ -13,6 +13,7 @@ from tvm_vsq.quantize.encodings import choose_encodings
 from tvm_vsq.quantize.formats import tensor_format
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.layer_weights import choose_weights
+from tvm_vsq.quantize.moments import collect_moments
 from tvm_vsq.quantize.plan import make_plan
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.tvm_compat import IRModule
@@ -39,7 +40,8 @@ def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, ca
         reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()
     }
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)
-    weights = choose_weights(module, plan)
+    moments = collect_moments(module, plan, encodings, data, hardware.guard_bits)
+    weights = choose_weights(module, plan, moments)
     return insert_quantization(module, plan, ranges, encodings, weights, hardware)
 
 
