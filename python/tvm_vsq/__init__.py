@@ -5,11 +5,11 @@
 
 from importlib.metadata import version
 
-from tvm_vsq.api import compile, quantize_model, tune
+from tvm_vsq.api import choose_formats, compile, quantization_report, quantize_model, tune
 from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize import QuantConfig
+from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
 
@@ -21,9 +21,13 @@ __all__ = [
     "HardwareConfig",
     "Profile",
     "QuantConfig",
+    "Rule",
     "VsqError",
+    "choose_formats",
     "compile",
+    "fake_quantize",
     "load",
+    "quantization_report",
     "quantize_model",
     "tune",
 ]

@@ -10,6 +10,7 @@ from torch import nn
 import tvm_vsq
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.frontend import import_model
+from tvm_vsq.graph import bindings, constant_array, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
 from tvm_vsq.quantize import quantize
@@ -100,3 +101,24 @@ def test_the_papers_order_has_none_of_these(fields):
 def test_settings_survive_json():
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", **FITTED)
     assert tvm_vsq.QuantConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_correction_becomes_part_of_the_bias_or_one_of_its_own(networks, has_bias):
+    class Dense(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(16, 8, bias=has_bias)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(x)
+
+    networks.INPUTS[Dense] = (4, 16)
+    model, x = networks.build(Dense)
+    config = tvm_vsq.QuantConfig.parse("3/3/4/4", bias_correction=True)
+    module = quantize(import_model(model, (x,)), config, HARDWARE, networks.samples(Dense, 32))
+    adds = [b.value for b in bindings(module["main"]) if op_name(b.value) == "relax.add"]
+    (bias,) = (constant_array(arg) for arg in adds[0].args if is_constant(arg))
+    before = model.fc.bias.detach().numpy() if has_bias else np.zeros(8)
+    assert len(adds) == 1
+    assert 0 < np.abs(bias - before).max() < 0.2

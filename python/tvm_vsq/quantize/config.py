@@ -174,6 +174,11 @@ class QuantConfig(LayerConfig):
         except ValidationError as error:
             raise ConfigError(f"quant {notation!r}: {_first(error)}; {NOTATION_HELP}") from None
 
+    def with_formats(self, notation: str) -> QuantConfig:
+        """This config with other widths; rules stay as they are."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return QuantConfig.model_validate({**fields, **parse_notation(notation)})
+
     def to_json(self) -> str:
         """All fields and the version of the format, as JSON that `from_json` reads."""
         return json.dumps({"version": _VERSION, **self.model_dump()}, indent=2)
@@ -196,9 +201,31 @@ class QuantConfig(LayerConfig):
             raise ConfigError(f"quantization config: {_first(error)}") from None
 
     @classmethod
+    def of(cls, quant: str | QuantConfig | None, hardware: HardwareConfig) -> QuantConfig:
+        """A config from its notation, or as it is, or else what `hardware` is built for."""
+        if quant is None:
+            return cls.of_hardware(hardware)
+        if isinstance(quant, QuantConfig):
+            return quant
+        return cls.parse(quant, vector_size=hardware.vector_size)
+
+    @classmethod
     def of_hardware(cls, hardware: HardwareConfig) -> QuantConfig:
         """The formats `hardware` is built for."""
         return cls.model_validate({field: getattr(hardware, field) for field in FORMAT_FIELDS})
+
+    def hardware(self, base: HardwareConfig) -> HardwareConfig:
+        """`base`, or what it would be if it were built for these formats; to evaluate with.
+
+        Its accumulator is wide enough for the formats of all rules. Raises ConfigError where there is no such
+        accelerator (fp32 scales).
+        """
+        is_built = all(getattr(self, field) == getattr(base, field) for field in FORMAT_FIELDS)
+        built = base if is_built else base.with_formats(self.notation, vector_size=self.vector_size)
+        mixed = {rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32}
+        others = [base.with_formats(notation) for notation in mixed - {self.notation}]
+        widest = max(hardware.accumulator_bits for hardware in [built, *others])
+        return built.model_copy(update={"accumulator_bits": widest})
 
     def check_hardware(self, hardware: HardwareConfig) -> None:
         """Raise ConfigError naming the first field in which `hardware` differs, and the remedy."""
