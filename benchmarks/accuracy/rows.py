@@ -34,9 +34,6 @@ SWITCHED = ("4/8/6/10", "4/4/4/4", "3/8/6/10")
 PER_CHANNEL = ("4/8/-/-", "4/4/-/-")
 """Shown with all switches, so that per-vector scales are compared with the best there is without."""
 
-_PRODUCT_BITS = {"6/10": 8}
-"""Scale products are rounded to this, as in the shipped vsq-accel-w4a8."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -57,8 +54,7 @@ class Row:
         shipped = load_hardware("vsq-accel")
         if self.config.has_fp32_scales:
             return shipped
-        bits = _PRODUCT_BITS.get(self.formats.split("/", 2)[2])
-        return shipped.with_formats(self.formats, vector_size=self.vector_size, scale_product_bits=bits)
+        return shipped.with_formats(self.formats, vector_size=self.vector_size)
 
 
 def grid() -> list[Row]:
