@@ -10,7 +10,7 @@ from evaluate import Result
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from metrics import Metric, sqnr_db
 from network import Network
-from rows import AIMS, ELEMENTS, SCALES, Row, in_simulator, switches, vector_sizes
+from rows import AIMS, GRID, Row, in_simulator, switches, vector_sizes
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,11 @@ def grids(measured: Measured) -> str:
 
 def _grid(name: str, cell: Callable[[Row], str], results: Mapping[Row, Result]) -> str:
     titles = {"-/-": "per channel", "fp/fp": "fp32 scales"}
-    header = [f"{name}: W/A", *(titles.get(scales, f"ws/as {scales}") for scales in SCALES)]
+    columns = list(dict.fromkeys(scales for of_elements in GRID.values() for scales in of_elements))
+    header = [f"{name}: W/A", *(titles.get(scales, f"ws/as {scales}") for scales in columns)]
     body = []
-    for elements in ELEMENTS:
-        rows = [Row(f"{elements}/{scales}") for scales in SCALES]
+    for elements in GRID:
+        rows = [Row(f"{elements}/{scales}") for scales in columns]
         body.append([elements, *(cell(row) if row in results else "" for row in rows)])
     return _table(header, body)
 
