@@ -5,7 +5,7 @@
 
 from importlib.metadata import version
 
-from tvm_vsq.api import choose_formats, compile, quantization_report, quantize_model, tune
+from tvm_vsq.api import choose_formats, compile, profile_formats, quantization_report, quantize_model, tune
 from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError
 from tvm_vsq.hardware import HardwareConfig
@@ -27,6 +27,7 @@ __all__ = [
     "compile",
     "fake_quantize",
     "load",
+    "profile_formats",
     "quantization_report",
     "quantize_model",
     "tune",
