@@ -9,6 +9,7 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq import relax_ops
+from tvm_vsq.frontend.given import GivenWeights, given_weights, without_given
 from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.formats import weight_format
@@ -17,6 +18,7 @@ from tvm_vsq.numerics import inverse_step, quantize_weights
 from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.formats import tensor_format
+from tvm_vsq.quantize.given_weights import take_given
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.quantize.weight_search import search_weights
@@ -33,8 +35,8 @@ def insert_quantization(
     folded afterwards. A tensor is quantized once, whoever reads it; the result of a layer that is quantized
     is read back by all its readers, other tensors stay fp32 for those that are not layers.
     """
-    function = _Insert(module["main"], plan, ranges, config, hardware).run()
-    return replace_main(module, function)
+    function = _Insert(module["main"], plan, ranges, config, hardware, given_weights(module)).run()
+    return replace_main(without_given(module), function)
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ class _Insert(Rebuilder):
         ranges: dict[Var, Range],
         config: QuantConfig,
         hardware: HardwareConfig,
+        given: dict[str, GivenWeights],
     ) -> None:
         super().__init__(function)
+        self._given = given
         self._layers = {layer.chain.anchor: layer for layer in plan.layers}
         self._residual_adds = {layer.chain.residual_add: layer for layer in plan.layers}
         self._outputs = {
@@ -86,7 +90,11 @@ class _Insert(Rebuilder):
         is_conv = op_name(call) == "relax.nn.conv2d"
         rows = weights if is_conv else weights.T
         fmt = weight_format(self._hardware)
-        if self._config.weight_calibration == "mse":
+        given = self._given.get(layer.name)
+        taken = None if given is None else take_given(given, rows, fmt, layer.name)
+        if taken is not None:
+            vectors, gamma = taken
+        elif self._config.weight_calibration == "mse":
             vectors, gamma = search_weights(rows, fmt)
         else:
             vectors, gamma = quantize_weights(rows, fmt, self._config.weight_order)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tvm_vsq.errors import QuantizationError
+from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.calibration import Range, calibrate, observe
 from tvm_vsq.quantize.config import QuantConfig
@@ -38,7 +39,15 @@ def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, ca
     ranges = calibrate(module, plan.points, data)
     if config.activation_calibration != "max":
         ranges = _clip(module, plan, ranges, data, config, hardware)
+    ranges = _with_given_limits(module, plan, ranges)
     return insert_quantization(module, plan, ranges, config, hardware)
+
+
+def _with_given_limits(module: IRModule, plan: Plan, ranges: dict[Var, Range]) -> dict[Var, Range]:
+    """Where the model itself says what a layer's input covers, that is what its coarse scale covers."""
+    limits = given_limits(module)
+    given = {layer.x: limits[layer.name] for layer in plan.layers if layer.name in limits}
+    return {var: replace(found, clip=given.get(var, found.clip)) for var, found in ranges.items()}
 
 
 def _clip(
