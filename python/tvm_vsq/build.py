@@ -18,7 +18,7 @@ from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
 from tvm_vsq.schedule import Database, shipped_database
-from tvm_vsq.transform import explain, legalize_reference, quantized_phases, run_phases
+from tvm_vsq.transform import check_target, explain, legalize_reference, quantized_phases, run_phases
 from tvm_vsq.transform.partition import CODEGEN
 from tvm_vsq.tvm_compat import IRModule
 
@@ -47,6 +47,7 @@ def accelerator_pipeline(hardware: HardwareConfig, database: Database) -> tvm.tr
 
     def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
         _require_quantized(module)
+        check_target(module, hardware)
         partitioned = run_phases(module, quantized_phases(hardware))
         generated = _generate(partitioned, hardware, database)
         return _host_pipeline()(generated)
@@ -61,6 +62,7 @@ def _host_pipeline() -> tvm.transform.Pass:
 
 def regions_of(quantized: IRModule, hardware: HardwareConfig) -> list[relax.Function]:
     """The accelerator regions of a fake-quantized module, as `codegen.lower_region` takes them."""
+    check_target(quantized, hardware)
     partitioned = run_phases(quantized, quantized_phases(hardware))
     functions = [function for _, function in partitioned.functions_items()]
     return [

@@ -196,3 +196,35 @@ def test_records_hold_their_entries_and_waste_less_than_a_byte(
     for pad, size in hardware.record_bytes.items():
         if pad != "acc":
             assert 0 <= 8 * size - hardware.entry_bits[pad] < 8
+
+
+def test_other_formats_make_another_target():
+    base = load_hardware("vsq-accel-w4a8")
+    built = base.with_formats("6/3/-/10", vector_size=32, scale_product_bits=7)
+    assert (built.notation, built.vector_size, built.product_bits) == ("6/3/-/10", 32, 7)
+    assert built.with_formats("4/8/6/10").scale_product_bits is None
+    changed = {"name", "weight_bits", "activation_bits", "weight_scale_bits", "activation_scale_bits"}
+    changed |= {"vector_size", "scale_product_bits", "accumulator_bits"}
+    assert built.model_dump(exclude=changed) == base.model_dump(exclude=changed)
+
+
+@pytest.mark.parametrize("notation", ["8/8/10/10", "2/2/1/1", "8/8/-/-"])
+def test_other_formats_come_with_an_accumulator_for_8192_elements(notation):
+    built = load_hardware("vsq-accel").with_formats(notation)
+    largest = (2 ** (built.weight_bits - 1) - 1) * (2**built.activation_bits - 1)
+    largest *= (2 ** (built.weight_scale_bits or 1) - 1) * (2 ** (built.activation_scale_bits or 1) - 1)
+    limit = 2 ** (built.accumulator_bits - 1)
+    assert 8192 * largest < limit or built.accumulator_bits == 46
+
+
+@pytest.mark.parametrize(
+    ("notation", "message"),
+    [
+        ("9/4/4/4", "weight_bits: .*less than or equal to 8"),
+        ("4/4/fp/4", "weight_scale_bits: .*valid integer"),
+        ("4/4/4", "is not understood: write W/A/ws/as"),
+    ],
+)
+def test_formats_that_no_accelerator_has_are_refused(notation, message):
+    with pytest.raises(ConfigError, match=message):
+        load_hardware("vsq-accel").with_formats(notation)

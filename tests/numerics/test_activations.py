@@ -133,3 +133,22 @@ def test_wrong_dtypes_and_shapes_are_refused():
         dequantize(vectors, np.ones(3, np.float32), 8)
     with pytest.raises(InputError, match="int16"):
         dequantize(vectors.astype(np.int32), np.float32(1), 8)
+
+
+def test_static_scales_replace_those_of_the_data():
+    fmt = VectorFormat(4, 4, 8)
+    y = np.arange(-8, 8, dtype=np.int32)[None].repeat(2, axis=0)
+    result = requantize(y, fmt, 0, [1, 2])
+    assert result[0].tolist() == [
+        [-7, -7, -6, -5, -4, -3, -2, -1, 1],
+        [0, 1, 1, 2, 2, 3, 3, 4, 2],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [([1], "2 integers, one for each vector"), ([1.0, 2.0], "got float64"), ([0, 1], "in 1..15, got 0..1")],
+)
+def test_static_scales_that_do_not_fit_are_refused(scales, message):
+    with pytest.raises(InputError, match=message):
+        requantize(np.zeros(16, np.int32), VectorFormat(4, 4, 8), 0, scales)

@@ -48,9 +48,9 @@ def test_json_gives_back_the_config(bits, scale_bits, method):
     [
         (lambda fields: fields.update(version=2), "with version 1"),
         (lambda fields: fields.pop("version"), "with version 1"),
-        (lambda fields: fields.update(bits=4), r"bits: Extra inputs are not permitted \(got 4\)"),
-        (lambda fields: fields.pop("weight_bits"), "weight_bits: Field required"),
-        (lambda fields: fields.update(vector_size=12), r"vector_size: .* \(got 12\)"),
+        (lambda fields: fields.update(bits=4), "bits=4 is refused: Extra inputs are not permitted"),
+        (lambda fields: fields.pop("weight_bits"), "weight_bits is missing"),
+        (lambda fields: fields.update(vector_size=12), "vector_size=12 is refused"),
     ],
 )
 def test_json_that_is_no_config_is_refused_with_its_field(edit, message):

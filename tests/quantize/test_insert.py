@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from tvm.ir import load_json, save_json
 
-from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, count_uses, definitions, dtype_of, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
@@ -137,14 +137,6 @@ def test_a_tensor_of_zeros_can_be_quantized(networks):
     assert networks.sqnr_db(reference, value) > 40
 
 
-def test_a_target_of_other_widths_is_refused(networks):
-    model, x = networks.build(networks.Mlp)
-    with pytest.raises(ConfigError, match="weight_bits=8"):
-        quantize(
-            import_model(model, (x,)), QuantConfig.parse("8/8/-/-"), HARDWARE, networks.samples(networks.Mlp)
-        )
-
-
 def test_a_model_without_layers_is_refused():
-    with pytest.raises(QuantizationError, match="no layer the accelerator can run"):
+    with pytest.raises(QuantizationError, match="no layer to quantize"):
         quantize(import_model(nn.ReLU(), torch.zeros(1, 4)), CONFIG, HARDWARE, torch.zeros(1, 4))

@@ -38,10 +38,12 @@ def test_quantize_equals_the_reference(run, seed):
     gamma = np.float32(2.0 ** rng.uniform(-12, 0) if seed % 2 else 2.0**-7)
     shape = [*rng.integers(1, 5, int(rng.integers(0, 4))).tolist(), int(rng.integers(1, 140))]
     x = awkward_values(rng, shape, gamma, guard)
+    scales = rng.integers(1, fmt.smax + 1, fmt.vectors(shape[-1])).tolist() if seed % 3 == 0 else None
 
     def build(tensor):
         return vsq.quantize(
             tensor,
+            scales=scales or (),
             bits=fmt.bits,
             scale_bits=fmt.scale_bits or 0,
             vector_size=fmt.vector_size,
@@ -52,7 +54,7 @@ def test_quantize_equals_the_reference(run, seed):
 
     result = run(build, x)
     assert result.dtype == np.int16
-    assert np.array_equal(result, quantize_activations(x, fmt, gamma, guard))
+    assert np.array_equal(result, quantize_activations(x, fmt, gamma, guard, scales))
 
 
 def test_rounding_of_fp32_is_rint_for_every_kind_of_float(run):

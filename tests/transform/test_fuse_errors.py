@@ -10,7 +10,7 @@ from tvm.ir import Call
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.transform import fuse
+from tvm_vsq.transform import check_target, fuse
 
 HARDWARE = load_hardware("vsq-accel")
 
@@ -18,20 +18,54 @@ HARDWARE = load_hardware("vsq-accel")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation_bits": 8}, "bits=4, but target 'vsq-accel' is built with activation_bits=8"),
         (
-            {"activation_scale_bits": None},
-            "scale_bits=4, but target 'vsq-accel' is built with activation_scale_",
+            {"activation_bits": 8},
+            "layer 'up' .*activation_bits=4, but .*activation_bits=8",
         ),
+        ({"activation_scale_bits": None}, "activation_scale_bits=4, but target 'vsq-accel' is built with"),
         ({"vector_size": 32}, "vector_size=16, but target 'vsq-accel' is built with vector_size=32"),
         ({"guard_bits": 2}, "guard_bits=4, but target 'vsq-accel' is built with guard_bits=2"),
-        ({"weight_bits": 3}, r"layer 'up': a weight element of magnitude 7 needs more than weight_bits=3"),
-        ({"weight_scale_bits": 2}, r"layer 'up': a weight scale of 15 is outside 0\.\.3"),
+        ({"weight_bits": 3}, "layer 'up' .*weight_bits=4, but .*weight_bits=3"),
+        ({"weight_scale_bits": 2}, "layer 'up' .*weight_scale_bits=4, but .*weight_scale_bits=2"),
     ],
 )
 def test_a_module_quantized_for_another_target(networks, stages, change, message):
     with pytest.raises(ConfigError, match=message):
-        fuse(stages(networks.Mlp).quantized, HARDWARE.model_copy(update=change))
+        check_target(stages(networks.Mlp).quantized, HARDWARE.model_copy(update=change))
+
+
+def test_narrower_weights_run_on_a_wider_target(networks, stages):
+    check_target(stages(networks.Mlp).quantized, HARDWARE.model_copy(update={"weight_bits": 8}))
+
+
+class _EditWeights(Rebuilder):
+    """Makes the vectors of every weight larger than their format."""
+
+    lane = 0
+
+    def rewrite(self, var, value):
+        if op_name(value) != "vsq.dequantize" or not constant_array(value.args[1]).ndim:
+            return value
+        vectors = constant_array(value.args[0])
+        vectors[..., self.lane] = 16
+        return Call(value.op, [constant(vectors), value.args[1]], value.attrs)
+
+
+class _EditScales(_EditWeights):
+    lane = -1
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (_EditWeights, r"layer 'up': a weight element of magnitude 16 needs more than weight_bits=4"),
+        (_EditScales, r"layer 'up': a weight scale of 16 is outside 0\.\.15"),
+    ],
+)
+def test_weights_beyond_their_format_are_refused(networks, stages, edit, message):
+    module = stages(networks.Mlp).quantized
+    with pytest.raises(ConfigError, match=message):
+        fuse(replace_main(module, edit(module["main"]).run()), HARDWARE)
 
 
 def test_an_accumulator_that_could_overflow(networks, stages):

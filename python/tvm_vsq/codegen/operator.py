@@ -57,7 +57,7 @@ def read_operator(
     attrs = dict(call.attrs)
     layer = str(attrs["layer"])
     values = {name: int(attrs[name]) for name in _NUMBERS}
-    _check_formats(values, layer, int(weights.shape[-1]), hardware)
+    _check_formats(values, attrs.get("out_scales", ()), layer, int(weights.shape[-1]), hardware)
     shape = static_shape(call.args[0])
     kb = -(-len(weights) // hardware.group_channels) * hardware.group_blocks
     wide = bool(values["wide"])
@@ -82,8 +82,15 @@ def read_operator(
     return Operator(layer, op, work, post, weights)
 
 
-def _check_formats(values: dict[str, int], layer: str, lanes: int, hardware: HardwareConfig) -> None:
+def _check_formats(
+    values: dict[str, int], out_scales: Any, layer: str, lanes: int, hardware: HardwareConfig
+) -> None:
     """Formats are baked into the hardware; a call made for another one would compute something else."""
+    if out_scales:
+        raise ProgramError(
+            f"layer '{layer}': its result has static vector scales, but accelerator '{hardware.name}' takes "
+            f"each from the vector's own content; use activation_scales='dynamic'"
+        )
     expected = {"product_shift": hardware.product_shift}
     found = {**values, "vector_size": lanes - 1}
     expected["vector_size"] = hardware.vector_size

@@ -12,13 +12,16 @@ from tvm_vsq.hardware.config import (
 )
 from tvm_vsq.hardware.energy import event_energy_pj, layer_energy
 from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
+from tvm_vsq.hardware.notation import NOTATION_HELP, ScaleBits, parse_notation, write_notation
 from tvm_vsq.hardware.technology import Technology, list_technologies, load_technology
 
 __all__ = [
     "EVENTS",
+    "NOTATION_HELP",
     "SCRATCHPADS",
     "Dram",
     "HardwareConfig",
+    "ScaleBits",
     "Scratchpads",
     "Technology",
     "Timing",
@@ -30,4 +33,6 @@ __all__ = [
     "load_hardware",
     "load_technology",
     "parse_hardware",
+    "parse_notation",
+    "write_notation",
 ]

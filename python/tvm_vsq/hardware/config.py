@@ -10,9 +10,12 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware.notation import parse_notation, write_notation
 from tvm_vsq.hardware.reading import Frozen, read_mapping, validate
 
 _MAX_INSTRUCTION_INDEX_BITS = 20
+_ACCUMULATOR_LIMIT = 46
+_REDUCTION_BITS = 13
 
 
 class Banks(Frozen):
@@ -76,7 +79,7 @@ class HardwareConfig(Frozen):
     weight_scale_bits: int | None = Field(ge=1, le=10)
     activation_scale_bits: int | None = Field(ge=1, le=10)
     scale_product_bits: int | None = Field(default=None, ge=1, le=20)
-    accumulator_bits: int = Field(ge=16, le=46)
+    accumulator_bits: int = Field(ge=16, le=_ACCUMULATOR_LIMIT)
     guard_bits: int = Field(ge=0, le=8)
     multiplier_bits: int = Field(default=16, ge=4, le=16)
     clock_mhz: int = Field(ge=1, le=10_000)
@@ -114,14 +117,32 @@ class HardwareConfig(Frozen):
     @property
     def notation(self) -> str:
         """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
-        scales = (self.weight_scale_bits, self.activation_scale_bits)
-        return "/".join(
-            [
-                str(self.weight_bits),
-                str(self.activation_bits),
-                *("-" if s is None else str(s) for s in scales),
-            ]
+        return write_notation(
+            self.weight_bits, self.activation_bits, self.weight_scale_bits, self.activation_scale_bits
         )
+
+    def with_formats(
+        self, notation: str, *, vector_size: int | None = None, scale_product_bits: int | None = None
+    ) -> HardwareConfig:
+        """This accelerator built for other number formats: a target like any other.
+
+        notation: W/A/ws/as. vector_size: this one's if None. scale_product_bits: the whole product if None.
+        The accumulator is widened where a reduction of 8192 elements could overflow it; all else stays, the
+        sizes of scratchpads in KiB included. Raises ConfigError naming the field that is refused.
+        """
+        size = self.vector_size if vector_size is None else vector_size
+        formats = parse_notation(notation)
+        fields = {
+            **self.model_dump(),
+            **formats,
+            "name": f"{self.name}_{notation.strip().replace('/', '.')}_V{size}",
+            "vector_size": size,
+            "scale_product_bits": scale_product_bits,
+        }
+        widths = [*formats.values(), _REDUCTION_BITS]
+        needed = sum(width for width in widths if isinstance(width, int))
+        fields["accumulator_bits"] = min(max(self.accumulator_bits, needed), _ACCUMULATOR_LIMIT)
+        return validate(HardwareConfig, fields, f"formats '{notation}'", "target_configs/vsq-accel.yaml")
 
     @property
     def full_product_bits(self) -> int:

@@ -22,13 +22,13 @@ def activation_gamma(absmax: float, fmt: VectorFormat) -> np.float32:
     return np.float32((absmax or 1.0) / (fmt.qmax * fmt.smax))
 
 
-def accumulator_steps(weights: Array, gamma_w: Array, gamma_a: float, hardware: HardwareConfig) -> Array:
+def accumulator_steps(weights: Array, gamma_w: Array, gamma_a: float, product_shift: int) -> Array:
     """float64[K]: what one step of each output channel's accumulator is worth; 0 if all its weights are 0.
 
     weights: int16[K, ..., V+1]; gamma_w: float32[K]; gamma_a: of the layer's input.
     """
     is_live = weights[..., :-1].reshape(len(weights), -1).any(axis=1)
-    return np.where(is_live, gamma_w.astype(np.float64) * float(gamma_a) * 2.0**hardware.product_shift, 0.0)
+    return np.where(is_live, gamma_w.astype(np.float64) * float(gamma_a) * 2.0**product_shift, 0.0)
 
 
 def smallest_step(steps: Array, residual_gamma: float, bias: Array, hardware: HardwareConfig) -> float:

@@ -33,7 +33,11 @@ def inverse_step(gamma: float | np.float32, guard_bits: int) -> np.float32:
 
 
 def quantize_activations(
-    x: npt.NDArray[np.float32], fmt: VectorFormat, gamma: float | np.float32, guard_bits: int
+    x: npt.NDArray[np.float32],
+    fmt: VectorFormat,
+    gamma: float | np.float32,
+    guard_bits: int,
+    scales: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.int16]:
     """Quantize `x` f32[..., C] to vectors int16[..., ceil(C/V), V+1]; x ~ gamma * scale * element.
 
@@ -46,22 +50,40 @@ def quantize_activations(
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.clip(x * inverse_step(gamma, guard_bits), -_STEP_LIMIT, _STEP_LIMIT)
     steps = np.where(np.isnan(x), np.float32(0), np.rint(scaled)).astype(np.int32)
-    return requantize(steps, fmt, guard_bits)
+    return requantize(steps, fmt, guard_bits, scales)
 
 
-def requantize(y: npt.NDArray[np.integer[Any]], fmt: VectorFormat, guard_bits: int) -> npt.NDArray[np.int16]:
+def requantize(
+    y: npt.NDArray[np.integer[Any]], fmt: VectorFormat, guard_bits: int, scales: npt.ArrayLike | None = None
+) -> npt.NDArray[np.int16]:
     """Quantize `y` int[..., C], in units of gamma / 2^guard_bits, to vectors int16[..., ceil(C/V), V+1].
 
     A vector's scale is the smallest that holds its largest magnitude (rounded up), at least 1 and at most
     smax; an element is y over scale * 2^guard_bits, rounded half up and clipped. Channels beyond C are 0.
-    Raises InputError if `y` is not an integer array.
+    scales: int[ceil(C/V)], static scales in place of those; what does not fit below them is clipped.
+    Raises InputError if `y` is not an integer array, or if `scales` is not of that length or outside 1..smax.
     """
     if not np.issubdtype(y.dtype, np.integer):
         raise InputError(f"requantize takes integers, got {y.dtype}{list(y.shape)}")
     values = split_channels(y.astype(np.int64), fmt)
-    peak = np.abs(values).max(axis=-1)
-    divisor = fmt.qmax << guard_bits
-    scale = np.clip((peak + divisor - 1) // divisor, 1, fmt.smax)
+    if scales is None:
+        peak = np.abs(values).max(axis=-1)
+        divisor = fmt.qmax << guard_bits
+        scale = np.clip((peak + divisor - 1) // divisor, 1, fmt.smax)
+    else:
+        scale = np.broadcast_to(_static(scales, values.shape[-2], fmt), values.shape[:-1])
     step = scale << guard_bits
     elements = np.clip(round_half_up(values, step[..., None]), fmt.lo, fmt.qmax)
     return join(elements, scale)
+
+
+def _static(scales: npt.ArrayLike, vectors: int, fmt: VectorFormat) -> npt.NDArray[np.int64]:
+    given = np.asarray(scales)
+    if given.shape != (vectors,) or not np.issubdtype(given.dtype, np.integer):
+        raise InputError(
+            f"static scales must be {vectors} integers, one for each vector, got "
+            f"{given.dtype}{list(given.shape)}"
+        )
+    if given.min() < 1 or given.max() > fmt.smax:
+        raise InputError(f"static scales must be in 1..{fmt.smax}, got {given.min()}..{given.max()}")
+    return given.astype(np.int64)

@@ -1,7 +1,7 @@
 """Number formats, calibration, and the pass that inserts vsq.quantize / vsq.dequantize."""
 
 from tvm_vsq.quantize.calibration import Range, calibrate
-from tvm_vsq.quantize.config import QuantConfig
+from tvm_vsq.quantize.config import LayerConfig, QuantConfig, Rule
 from tvm_vsq.quantize.quantizer import quantize
 
-__all__ = ["QuantConfig", "Range", "calibrate", "quantize"]
+__all__ = ["LayerConfig", "QuantConfig", "Range", "Rule", "calibrate", "quantize"]

@@ -19,24 +19,15 @@ from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 @dataclass(frozen=True)
 class Range:
-    """Smallest and largest value of a tensor over all calibration data.
-
-    `clip` is the largest magnitude that its coarse scale is to cover; None: the largest there is.
-    """
+    """Smallest and largest value of a tensor over all calibration data."""
 
     min: float
     max: float
-    clip: float | None = None
 
     @property
     def absmax(self) -> float:
         """Largest magnitude."""
         return max(abs(self.min), abs(self.max))
-
-    @property
-    def limit(self) -> float:
-        """Magnitude at which the coarse scale ends."""
-        return self.absmax if self.clip is None else self.clip
 
 
 def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, Range]:

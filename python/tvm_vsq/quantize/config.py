@@ -1,38 +1,35 @@
-"""What to quantize to: element widths, vector scale widths, vector size."""
+"""What to quantize to, for the whole network and by layer."""
 
 from __future__ import annotations
 
 import json
-import re
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware import NOTATION_HELP, HardwareConfig, parse_notation, write_notation
 
 _VERSION = 1
-_NOTATION = re.compile(r"(\d+)/(\d+)/(\d+|-)/(\d+|-)")
-_HELP = (
-    "write W/A/ws/as: weight bits, activation bits, weight scale bits, activation scale bits, '-' for no "
-    "vector scale; for example '4/4/4/4', '4/8/6/10' or '8/8/-/-'"
-)
-_SHARED_FIELDS = (
+FORMAT_FIELDS = (
     "weight_bits",
     "activation_bits",
     "weight_scale_bits",
     "activation_scale_bits",
     "vector_size",
 )
+"""The fields that an accelerator is built for."""
 
 
-class QuantConfig(BaseModel):
-    """Number formats of a quantized network (VS-Quant, section 4).
+class LayerConfig(BaseModel):
+    """Number formats of a layer (VS-Quant, section 4), and how its scales are chosen.
 
     Scale bits are None where a side has no per-vector scale: weights then have one scale per output channel,
-    activations one per tensor. `weight_order` says what weight elements are rounded against: "integer" is the
-    rounded integer scale, "paper" the floating-point scale before it is rounded.
+    activations one per tensor. "fp32" are single-level floating-point vector scales (VS-Quant, section 4.1):
+    no accelerator has them, they bound from above what integer ones can reach, and only
+    `fake_quantize` evaluates them. `weight_order` says what weight elements are rounded against: "integer" is
+    the rounded integer scale, "paper" the floating-point scale before it is rounded.
 
     `weight_calibration` chooses weight scales: "max" those that hold the largest weight, "mse" those with the
     least squared error of the weights (`quantize.weight_search`).
@@ -41,54 +38,128 @@ class QuantConfig(BaseModel):
     largest on the calibration data, "percentile" that of `activation_percentile` percent of the values,
     "entropy" and "mse" the one that loses least by Kullback-Leibler divergence or squared error
     (`quantize.limits`). What lies beyond saturates.
+
+    `activation_scales`: "dynamic" vector scales follow from each vector's own content, on the chip, at run
+    time; "static" ones from the largest magnitude of their channels on the calibration data. The accelerator
+    has the unit for dynamic ones; static ones run on the reference path only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     weight_bits: int = Field(ge=2, le=8)
     activation_bits: int = Field(ge=2, le=8)
-    weight_scale_bits: int | None = Field(ge=1, le=10)
-    activation_scale_bits: int | None = Field(ge=1, le=10)
+    weight_scale_bits: int | Literal["fp32"] | None
+    activation_scale_bits: int | Literal["fp32"] | None
     vector_size: Literal[8, 16, 32, 64] = 16
     weight_order: Literal["integer", "paper"] = "integer"
     weight_calibration: Literal["max", "mse"] = "max"
     activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
     activation_percentile: float = Field(default=99.99, gt=0, le=100)
+    activation_scales: Literal["dynamic", "static"] = "dynamic"
 
     @model_validator(mode="after")
-    def _check_weights(self) -> Self:
+    def _check_settings(self) -> Self:
+        for field in ("weight_scale_bits", "activation_scale_bits"):
+            bits = getattr(self, field)
+            if isinstance(bits, int) and not 1 <= bits <= 10:
+                raise ValueError(f"{field}={bits}: a vector scale has 1 to 10 bits, or none ('-')")
         if self.weight_calibration == "mse" and self.weight_order == "paper":
             raise ValueError(
                 "weight_calibration='mse' rounds elements against the integer scale; "
                 "it has no weight_order='paper'"
             )
+        if self.activation_scales == "static" and not isinstance(self.activation_scale_bits, int):
+            raise ValueError(
+                "activation_scales='static' needs integer vector scales: set activation_scale_bits to 1..10"
+            )
         return self
 
-    @classmethod
-    def parse(
-        cls, notation: str, *, vector_size: int = 16, weight_order: Literal["integer", "paper"] = "integer"
-    ) -> QuantConfig:
-        """Read the paper's notation, such as "4/4/4/4". Raises ConfigError that shows how it is written."""
-        match = _NOTATION.fullmatch(notation.strip()) if isinstance(notation, str) else None
-        if match is None:
-            raise ConfigError(f"quant {notation!r} is not understood: {_HELP}")
-        weight, activation, *scales = (None if text == "-" else int(text) for text in match.groups())
-        values = {
-            "weight_bits": weight,
-            "activation_bits": activation,
-            "weight_scale_bits": scales[0],
-            "activation_scale_bits": scales[1],
-            "vector_size": vector_size,
-            "weight_order": weight_order,
-        }
+    @property
+    def notation(self) -> str:
+        """The paper's W/A/ws/as."""
+        return write_notation(
+            self.weight_bits, self.activation_bits, self.weight_scale_bits, self.activation_scale_bits
+        )
+
+    @property
+    def has_fp32_scales(self) -> bool:
+        """Whether a side has single-level floating-point vector scales."""
+        return "fp32" in (self.weight_scale_bits, self.activation_scale_bits)
+
+
+class Rule(BaseModel):
+    """What is different for some layers.
+
+    layers: a pattern of layer names, in which * stands for anything, as in "encoder.*.output", or one of
+        ":first" and ":last" (in program order) and ":depthwise" (convolutions with groups).
+    fp32: leave them as they are.
+    formats: W/A/ws/as for them, as short for the four fields.
+    settings: other fields of LayerConfig with their values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    layers: str = Field(min_length=1)
+    fp32: bool = False
+    formats: str | None = None
+    settings: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_one_purpose(self) -> Self:
+        if self.fp32 == bool(self.formats or self.settings):
+            raise ValueError(f"rule for '{self.layers}': give either fp32=True, or formats or settings")
+        return self
+
+    def applied_to(self, layer: LayerConfig) -> LayerConfig:
+        """`layer` with the fields of this rule. Raises ConfigError that names the rule and the field."""
+        formats = parse_notation(self.formats) if self.formats is not None else {}
+        fields = {**layer.model_dump(), **formats, **self.settings}
         try:
-            return cls.model_validate(values)
+            return LayerConfig.model_validate(fields)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise ConfigError(
-                f"quant {notation!r}: {first['loc'][0]}={first['input']!r} is refused: {first['msg']}; "
-                f"{_HELP}"
-            ) from None
+            raise ConfigError(f"rule for '{self.layers}': {_first(error)}") from None
+
+
+class QuantConfig(LayerConfig):
+    """How a network is quantized: the settings of every layer, and rules for layers that differ.
+
+    rules: applied in order, later ones win; one that matches no layer is an error. Depthwise convolutions,
+        which no accelerator runs yet, stay in fp32 unless a rule matches them; they are then computed in
+        fp32 arithmetic on the CPU from quantized operands.
+    strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
+        last vector with zeros.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    strict: bool = False
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        base = self.base
+        for rule in self.rules:
+            if not rule.fp32 and rule.applied_to(base).has_fp32_scales != self.has_fp32_scales:
+                raise ValueError(
+                    f"rule for '{rule.layers}': fp32 vector scales are of all layers or of none; "
+                    "evaluate the two apart"
+                )
+        return self
+
+    @property
+    def base(self) -> LayerConfig:
+        """The settings of a layer that no rule matches."""
+        return LayerConfig.model_validate({name: getattr(self, name) for name in LayerConfig.model_fields})
+
+    @classmethod
+    def parse(cls, notation: str, **settings: Any) -> QuantConfig:
+        """Read the paper's notation, such as "4/4/4/4"; `settings` are other fields.
+
+        Raises ConfigError that shows how it is written, or names the field that is refused.
+        """
+        fields = {**parse_notation(notation), **settings}
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise ConfigError(f"quant {notation!r}: {_first(error)}; {NOTATION_HELP}") from None
 
     def to_json(self) -> str:
         """All fields and the version of the format, as JSON that `from_json` reads."""
@@ -107,35 +178,33 @@ class QuantConfig(BaseModel):
                 f"write it with QuantConfig.to_json of this version"
             )
         try:
-            return cls.model_validate(fields)
+            return cls.model_validate_json(json.dumps(fields))  # in JSON, a list may stand for a tuple
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ConfigError(
-                f"quantization config: {where}: {first['msg']} (got {first['input']!r})"
-            ) from None
+            raise ConfigError(f"quantization config: {_first(error)}") from None
 
     @classmethod
     def of_hardware(cls, hardware: HardwareConfig) -> QuantConfig:
         """The formats `hardware` is built for."""
-        return cls.model_validate({field: getattr(hardware, field) for field in _SHARED_FIELDS})
-
-    @property
-    def notation(self) -> str:
-        """The paper's W/A/ws/as."""
-        scales = (self.weight_scale_bits, self.activation_scale_bits)
-        return f"{self.weight_bits}/{self.activation_bits}/" + "/".join(
-            "-" if s is None else str(s) for s in scales
-        )
+        return cls.model_validate({field: getattr(hardware, field) for field in FORMAT_FIELDS})
 
     def check_hardware(self, hardware: HardwareConfig) -> None:
         """Raise ConfigError naming the first field in which `hardware` differs, and the remedy."""
-        for field in _SHARED_FIELDS:
+        for field in FORMAT_FIELDS:
             wanted, built = getattr(self, field), getattr(hardware, field)
             if wanted != built:
                 raise ConfigError(
                     f"quant '{self.notation}' (vector_size={self.vector_size}) has {field}={wanted}, but "
                     f"target '{hardware.name}' is built with {field}={built}; use "
                     f"quant='{hardware.notation}' with vector_size={hardware.vector_size}, or a target whose "
-                    f"{field} is {wanted}"
+                    f"{field} is {wanted} (HardwareConfig.with_formats makes one)"
                 )
+
+
+def _first(error: ValidationError) -> str:
+    """The first complaint: field, message, value."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}={first['input']!r} is refused: {message}" if where else message

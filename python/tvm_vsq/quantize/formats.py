@@ -1,20 +1,17 @@
-"""Signed or unsigned: the format of an activation tensor."""
+"""Signed or unsigned: the format in which a layer reads an activation tensor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.formats import activation_format
+from tvm_vsq.layers.formats import LayerFormats
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.tvm_compat import Var
 
 
-def tensor_format(
-    var: Var, ranges: Mapping[Var, Range], signs: Signs, hardware: HardwareConfig
-) -> VectorFormat:
+def tensor_format(var: Var, ranges: Mapping[Var, Range], signs: Signs, formats: LayerFormats) -> VectorFormat:
     """Unsigned where neither the calibration data nor the network can make the tensor negative."""
     is_unsigned = ranges[var].min >= 0 and signs.is_nonnegative(var)
-    return activation_format(hardware, signed=not is_unsigned)
+    return formats.activation(signed=not is_unsigned)

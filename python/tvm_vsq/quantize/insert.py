@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,33 +10,35 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq import relax_ops
-from tvm_vsq.frontend.given import GivenWeights, given_weights, without_given
-from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main, static_shape
+from tvm_vsq.frontend.given import without_given
+from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main, static_shape
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.formats import weight_format
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
-from tvm_vsq.numerics import inverse_step, quantize_weights
+from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.calibration import Range
-from tvm_vsq.quantize.config import QuantConfig
-from tvm_vsq.quantize.formats import tensor_format
-from tvm_vsq.quantize.given_weights import take_given
-from tvm_vsq.quantize.plan import Plan, QuantizedLayer
-from tvm_vsq.quantize.signs import Signs
-from tvm_vsq.quantize.weight_search import search_weights
+from tvm_vsq.quantize.encodings import Encoding
+from tvm_vsq.quantize.layer_weights import LayerWeights
+from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
 def insert_quantization(
-    module: IRModule, plan: Plan, ranges: dict[Var, Range], config: QuantConfig, hardware: HardwareConfig
+    module: IRModule,
+    plan: Plan,
+    ranges: Mapping[Var, Range],
+    encodings: Mapping[Reading, Encoding],
+    weights: Mapping[str, LayerWeights],
+    hardware: HardwareConfig,
 ) -> IRModule:
     """The fake-quantized graph: still fp32 arithmetic, on values that went through the integer formats.
 
     Constant weights become vsq.dequantize(int16 vectors, gamma[K]), which also carries, as attributes, the
-    layer's name and the calibrated range of its result ("layer", "output_absmax"). Constants must not be
-    folded afterwards. A tensor is quantized once, whoever reads it; the result of a layer that is quantized
-    is read back by all its readers, other tensors stay fp32 for those that are not layers.
+    layer's name, the calibrated range of its result ("layer", "output_absmax") and the widths of its formats
+    ("weight_bits", "weight_scale_bits"). Constants must not be folded afterwards. A tensor is quantized once
+    for all layers that read it in the same form. Where that is the form in which the layer before it can
+    store its result, everything reads that; other tensors stay fp32 for those that are not layers.
     """
-    function = _Insert(module["main"], plan, ranges, config, hardware, given_weights(module)).run()
+    function = _Insert(module["main"], plan, ranges, encodings, weights, hardware).run()
     return replace_main(without_given(module), function)
 
 
@@ -52,69 +55,69 @@ class _Insert(Rebuilder):
         self,
         function: relax.Function,
         plan: Plan,
-        ranges: dict[Var, Range],
-        config: QuantConfig,
+        ranges: Mapping[Var, Range],
+        encodings: Mapping[Reading, Encoding],
+        weights: Mapping[str, LayerWeights],
         hardware: HardwareConfig,
-        given: dict[str, GivenWeights],
     ) -> None:
         super().__init__(function)
-        self._given = given
         self._layers = {layer.chain.anchor: layer for layer in plan.layers}
         self._residual_adds = {layer.chain.residual_add: layer for layer in plan.layers}
+        requantized = plan.requantized
         self._outputs = {
-            layer.chain.output: layer for layer in plan.layers if layer.chain.output in plan.quantized
+            layer.chain.output: layer for layer in plan.layers if layer.chain.output in requantized
         }
-        self._ranges, self._config, self._hardware = ranges, config, hardware
-        self._signs = Signs(function)
-        self._quantized: dict[Var, _Quantized] = {}
+        self._ranges, self._encodings, self._weights = ranges, encodings, weights
+        self._hardware = hardware
+        self._quantized: dict[Reading, _Quantized] = {}
         self._steps: dict[Var, Any] = {}  # by anchor: accumulator_steps
 
     def rewrite(self, var: Var, value: Any) -> Any:
         if var in self._layers:
             value = self._quantize_layer(self._layers[var], value)
         elif var in self._residual_adds:
-            chain = self._residual_adds[var].chain
+            layer = self._residual_adds[var]
             operands = list(value.args)
-            operands[chain.residual_operand] = self._read(chain.residual).value
+            operands[layer.chain.residual_operand] = self._read(layer.reads[1]).value
             value = Call(value.op, operands, value.attrs)
         if var not in self._outputs:
             return value
-        self._quantized[var] = self._quantize(
-            var, self.emit(value), self._gamma_of_output(self._outputs[var])
-        )
-        return self._quantized[var].value
+        layer = self._outputs[var]
+        quantized = self._quantize(layer.result, self.emit(value), self._gamma_of_output(layer))
+        self._quantized[layer.result] = quantized
+        return quantized.value
 
     def _quantize_layer(self, layer: QuantizedLayer, call: Call) -> Call:
-        x = self._read(layer.x)
-        weights = constant_array(call.args[1])
+        x, formats = self._read(layer.reads[0]), layer.formats
+        chosen = self._weights[layer.name]
+        self._steps[layer.chain.anchor] = accumulator_steps(
+            chosen.vectors, chosen.gamma, float(x.gamma), formats.product_shift
+        )
         is_conv = op_name(call) == "relax.nn.conv2d"
-        rows = weights if is_conv else weights.T
-        fmt = weight_format(self._hardware)
-        given = self._given.get(layer.name)
-        taken = None if given is None else take_given(given, rows, fmt, layer.name)
-        if taken is not None:
-            vectors, gamma = taken
-        elif self._config.weight_calibration == "mse":
-            vectors, gamma = search_weights(rows, fmt)
-        else:
-            vectors, gamma = quantize_weights(rows, fmt, self._config.weight_order)
-        self._steps[layer.chain.anchor] = accumulator_steps(vectors, gamma, float(x.gamma), self._hardware)
-        restored = relax_ops.dequantize(constant(vectors), constant(gamma), channels=rows.shape[-1])
-        extra = {"layer": layer.name, "output_absmax": self._ranges[layer.chain.output].absmax}
+        channels = static_shape(call.args[1])[-1 if is_conv else 0]
+        restored = relax_ops.dequantize(constant(chosen.vectors), constant(chosen.gamma), channels=channels)
+        extra = {
+            "layer": layer.name,
+            "output_absmax": self._ranges[layer.chain.output].absmax,
+            "weight_bits": formats.weight.bits,
+            "weight_scale_bits": formats.weight.scale_bits or 0,
+        }
         kernel = self.emit(Call(restored.op, restored.args, {**dict(restored.attrs), **extra}))
         if not is_conv:
             kernel = self.emit(relax.op.permute_dims(kernel))
         return Call(call.op, [x.value, kernel], call.attrs)
 
-    def _read(self, var: Var) -> _Quantized:
+    def _read(self, reading: Reading) -> _Quantized:
         """The quantized form of a tensor of the old function; made at its first reader."""
-        if var not in self._quantized:
-            gamma = activation_gamma(self._ranges[var].limit, self._format(var))
-            self._quantized[var] = self._quantize(var, self.new(var), gamma)
-        return self._quantized[var]
+        if reading not in self._quantized:
+            encoding = self._encodings[reading]
+            gamma = activation_gamma(encoding.limit, encoding.format)
+            self._quantized[reading] = self._quantize(reading, self.new(reading.tensor), gamma)
+        return self._quantized[reading]
 
-    def _quantize(self, var: Var, value: Var, gamma: np.float32) -> _Quantized:
-        fmt, guard_bits = self._format(var), self._hardware.guard_bits
+    def _quantize(self, reading: Reading, value: Var, gamma: np.float32) -> _Quantized:
+        encoding, guard_bits = self._encodings[reading], self._hardware.guard_bits
+        fmt = encoding.format
         vectors = relax_ops.quantize(
             value,
             bits=fmt.bits,
@@ -123,18 +126,15 @@ class _Insert(Rebuilder):
             signed=int(fmt.signed),
             guard_bits=guard_bits,
             inv=float(inverse_step(gamma, guard_bits)),
+            scales=encoding.static_scales(float(gamma)),
         )
-        channels = static_shape(var)[-1]
+        channels = static_shape(reading.tensor)[-1]
         restored = relax_ops.dequantize(self.emit(vectors), constant(np.asarray(gamma)), channels=channels)
         return _Quantized(self.emit(restored), gamma)
 
     def _gamma_of_output(self, layer: QuantizedLayer) -> np.float32:
         chain = layer.chain
-        residual_gamma = float(self._read(chain.residual).gamma) if chain.residual is not None else 0.0
+        residual_gamma = 0.0 if chain.residual is None else float(self._read(layer.reads[1]).gamma)
         finest = smallest_step(self._steps[chain.anchor], residual_gamma, chain.bias, self._hardware)
-        return output_gamma(
-            self._ranges[chain.output].limit, self._format(chain.output), finest, self._hardware
-        )
-
-    def _format(self, var: Var) -> Any:
-        return tensor_format(var, self._ranges, self._signs, self._hardware)
+        encoding = self._encodings[layer.result]
+        return output_gamma(encoding.limit, encoding.format, finest, self._hardware)

@@ -5,7 +5,7 @@ What lies beyond the limit saturates. Each method is a function of what `Observa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,6 @@ import numpy.typing as npt
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.layers.steps import activation_gamma
 from tvm_vsq.numerics import VectorFormat, quantize_activations
-from tvm_vsq.quantize.config import QuantConfig
-from tvm_vsq.tvm_compat import Var
 
 Array = npt.NDArray[Any]
 
@@ -34,13 +32,15 @@ _MSE_LIMITS = 2.0 ** (-np.arange(25) / 8)
 class Observation:
     """A tensor over all calibration data: a histogram of |x| up to `absmax`, and some of its vectors.
 
-    `counts` int64 [BINS], `vectors` float32 [n, V], at most some thousand, drawn evenly from all data.
+    `counts` int64 [BINS], `vectors` float32 [n, V], at most some thousand, drawn evenly from all data;
+    `vector_peaks` float64 [CV], the largest magnitude in each vector of channels.
     """
 
     absmax: float
     vector_size: int
     counts: Array = field(default_factory=lambda: np.zeros(BINS, np.int64))
     vectors: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    vector_peaks: Array = field(default_factory=lambda: np.zeros(0))
     _kept_keys: Array = field(default_factory=lambda: np.zeros(0))
     _draw: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
@@ -50,8 +50,10 @@ class Observation:
         self.counts += np.histogram(magnitudes, BINS, (0.0, self.absmax or 1.0))[0]
         size = self.vector_size
         missing = -x.shape[-1] % size
-        padded = np.pad(x.reshape(-1, x.shape[-1]), ((0, 0), (0, missing))).reshape(-1, size)
-        self._keep(padded)
+        padded = np.pad(x.reshape(-1, x.shape[-1]), ((0, 0), (0, missing)))
+        peaks = np.abs(padded).max(axis=0).reshape(-1, size).max(axis=1).astype(np.float64)
+        self.vector_peaks = np.maximum(self.vector_peaks, peaks) if len(self.vector_peaks) else peaks
+        self._keep(padded.reshape(-1, size))
 
     def _keep(self, vectors: Array) -> None:
         """Every vector seen so far is equally likely to be among those kept."""
@@ -111,36 +113,22 @@ def mse_limit(vectors: Array, absmax: float, fmt: VectorFormat, guard_bits: int)
     return float(absmax * _MSE_LIMITS[int(np.argmin(errors))])
 
 
-def choose_limits(
-    points: Sequence[Var],
-    batches: Iterable[Sequence[Array]],
-    absmax: Mapping[Var, float],
-    format_of: Callable[[Var], VectorFormat],
-    config: QuantConfig,
-    guard_bits: int,
-) -> dict[Var, float]:
-    """A limit for each point by `config.activation_calibration`; `batches` are the values of all points.
+def choose_limit(
+    seen: Observation, fmt: VectorFormat, method: str, percentile: float, guard_bits: int, name: str
+) -> float:
+    """The limit of tensor `name` by `method`, of those of `QuantConfig.activation_calibration`.
 
-    Raises CalibrationError for a tensor that is 0 on all data: it says nothing about its scale.
+    Raises CalibrationError if fewer values were seen than the method can tell anything from.
     """
-    formats = {point: format_of(point) for point in points}
-    observations = {point: Observation(absmax[point], formats[point].vector_size) for point in points}
-    for point in points:
-        if absmax[point] == 0:
-            raise CalibrationError(
-                f"'{point.name}' is 0 on all calibration data, so that {config.activation_calibration} "
-                f"calibration has nothing to choose from; give data on which it is not"
-            )
-    for values in batches:
-        for point, value in zip(points, values, strict=True):
-            observations[point].add(value)
-    return {point: _limit(observations[point], formats[point], config, guard_bits) for point in points}
-
-
-def _limit(seen: Observation, fmt: VectorFormat, config: QuantConfig, guard_bits: int) -> float:
-    method = config.activation_calibration
+    needed = {"percentile": math.ceil(100 / max(100 - percentile, 1e-9)), "entropy": BINS, "mse": 1}
+    total = int(seen.counts.sum())
+    if method in needed and percentile < 100 and total < needed[method]:
+        raise CalibrationError(
+            f"'{name}' has {total} values on all calibration data, too few for {method} calibration, which "
+            f"needs {needed[method]}; give more samples, or use activation_calibration='max'"
+        )
     if method == "percentile":
-        return percentile_limit(seen.counts, seen.absmax, config.activation_percentile)
+        return percentile_limit(seen.counts, seen.absmax, percentile)
     if method == "entropy":
         levels = fmt.qmax * fmt.smax + 1
         return entropy_limit(seen.counts, seen.absmax, levels) if levels < BINS else seen.absmax

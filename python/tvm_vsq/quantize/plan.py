@@ -1,47 +1,181 @@
-"""Which layers are quantized, and which tensors that makes quantized."""
+"""Which layers are quantized to what, and which tensors that makes quantized."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.frontend import layer_names
-from tvm_vsq.graph import definitions
+from tvm_vsq.graph import definitions, is_constant, op_name, static_shape
+from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, find_chains
+from tvm_vsq.layers.formats import LayerFormats
 from tvm_vsq.layers.supported import unsupported
+from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.config import LayerConfig, QuantConfig
+from tvm_vsq.quantize.rules import Candidate, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
 @dataclass(frozen=True)
+class ActivationSettings:
+    """How a layer reads activations: two that agree in this share one quantized tensor."""
+
+    bits: int
+    scale_bits: int | None
+    vector_size: int
+    calibration: str
+    percentile: float
+    scales: str
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether more than the range of a tensor has to be known."""
+        return self.calibration != "max" or self.scales == "static"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A tensor stored as vectors, in one of the forms in which it is read."""
+
+    tensor: Var
+    settings: ActivationSettings
+
+
+@dataclass(frozen=True)
 class QuantizedLayer:
-    """A layer with its epilogue, its name, and the variable that it reads."""
+    """A layer with its epilogue, its name, the variable that it reads, and what it is quantized to.
+
+    A depthwise layer has no epilogue: it is computed on the CPU, from quantized operands.
+    """
 
     name: str
     x: Var
     chain: Chain
+    config: LayerConfig
+    formats: LayerFormats
+
+    @property
+    def settings(self) -> ActivationSettings:
+        """How it reads activations."""
+        config, formats = self.config, self.formats
+        return ActivationSettings(
+            formats.activation_bits,
+            formats.activation_scale_bits,
+            config.vector_size,
+            config.activation_calibration,
+            config.activation_percentile,
+            config.activation_scales,
+        )
+
+    @property
+    def reads(self) -> list[Reading]:
+        """What it reads as vectors."""
+        tensors = [self.x] if self.chain.residual is None else [self.x, self.chain.residual]
+        return [Reading(tensor, self.settings) for tensor in tensors]
+
+    @property
+    def result(self) -> Reading:
+        """Its result in the form that it can itself requantize it to."""
+        return Reading(self.chain.output, self.settings)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The layers in program order, and every tensor that is stored as vectors: their inputs and residuals."""
+    """The layers in program order."""
 
     layers: tuple[QuantizedLayer, ...]
-    quantized: frozenset[Var]
+
+    @property
+    def readings(self) -> dict[Reading, LayerFormats]:
+        """Every tensor that is stored as vectors, in each form in which layers read it."""
+        return {reading: layer.formats for layer in self.layers for reading in layer.reads}
+
+    @property
+    def requantized(self) -> frozenset[Var]:
+        """The results that their layers requantize: those that are read as vectors of just that form."""
+        forms: dict[Var, set[Reading]] = {}
+        for reading in self.readings:
+            forms.setdefault(reading.tensor, set()).add(reading)
+        return frozenset(
+            layer.chain.output for layer in self.layers if forms.get(layer.chain.output) == {layer.result}
+        )
 
     @property
     def points(self) -> list[Var]:
         """The tensors whose range has to be calibrated, in a fixed order."""
-        wanted = [
-            tensor for layer in self.layers for tensor in (layer.x, layer.chain.residual, layer.chain.output)
+        tensors = [
+            tensor
+            for layer in self.layers
+            for tensor in (*(reading.tensor for reading in layer.reads), layer.chain.output)
         ]
-        return list(dict.fromkeys(tensor for tensor in wanted if tensor is not None))
+        return list(dict.fromkeys(tensors))
 
 
-def make_plan(module: IRModule) -> Plan:
-    """Take every layer the accelerator has a form for; see `layers.supported`."""
+def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -> Plan:
+    """The layers that `config` does not leave in fp32, of those that can be quantized.
+
+    Raises ConfigError for a rule that matches none of them, QuantizationError if there is none, or if
+    `config` is strict and a layer's input channels are no multiple of its vector size.
+    """
     function = module["main"]
     values = definitions(function)
-    names = {var: name for var, name in layer_names(module).items() if not unsupported(values[var])}
-    chains = find_chains(function, list(names), lambda _other: True)
-    layers = tuple(QuantizedLayer(names[var], values[var].args[0], chain) for var, chain in chains.items())
-    residuals = {layer.chain.residual for layer in layers if layer.chain.residual is not None}
-    return Plan(layers, frozenset({layer.x for layer in layers} | residuals))
+    candidates = {
+        var: Candidate(name, is_depthwise=bool(unsupported(values[var])))
+        for var, name in layer_names(module).items()
+        if not unsupported(values[var]) or _is_depthwise(values[var])
+    }
+    settings = resolve(config, list(candidates.values()))
+    chosen = {
+        var: (layer, found)
+        for var, layer in candidates.items()
+        if (found := settings[layer.name]) is not None
+    }
+    if not chosen:
+        raise QuantizationError(
+            "the model has no layer to quantize (a convolution with groups=1, or a linear layer, with "
+            "constant weights, that no rule leaves in fp32); compile it with TVM alone"
+        )
+    anchors = [var for var, (layer, _) in chosen.items() if not layer.is_depthwise]
+    chains = find_chains(function, anchors, lambda _other: True)
+    layers = []
+    for var, (candidate, layer_config) in chosen.items():
+        chain = chains.get(var) or Chain(var, var, np.zeros(static_shape(var)[-1]))
+        formats = _formats(layer_config, hardware)
+        layers.append(QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats))
+        if config.strict:
+            _require_whole_vectors(layers[-1])
+    return Plan(tuple(layers))
+
+
+def _is_depthwise(call: Any) -> bool:
+    return (
+        op_name(call) == "relax.nn.conv2d"
+        and int(call.attrs.groups) != 1
+        and is_constant(call.args[1])
+        and isinstance(call.args[0], Var)
+    )
+
+
+def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
+    weight_scale, activation_scale = config.weight_scale_bits, config.activation_scale_bits
+    if weight_scale == "fp32" or activation_scale == "fp32":
+        raise ConfigError(
+            f"quant '{config.notation}': fp32 vector scales have no integer form and run on no accelerator; "
+            "they are an upper bound that tvm_vsq.quantize.fake_quantize evaluates"
+        )
+    weight = VectorFormat(config.weight_bits, weight_scale, config.vector_size, signed=True)
+    return LayerFormats.of(weight, config.activation_bits, activation_scale, hardware)
+
+
+def _require_whole_vectors(layer: QuantizedLayer) -> None:
+    channels, size = static_shape(layer.x)[-1], layer.config.vector_size
+    if channels % size:
+        raise QuantizationError(
+            f"layer '{layer.name}': {channels} input channels are no multiple of vector_size={size}, and "
+            f"strict=True allows no padding; choose another vector_size, leave the layer in fp32 by a rule, "
+            f"or drop strict"
+        )

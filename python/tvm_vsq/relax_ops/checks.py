@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any
 
@@ -37,6 +37,18 @@ def integers(op: str, field: str, values: Any, count: int, low: int) -> list[int
     if len(items) != count:
         raise OperatorError(f"{op}: {field} needs {count} integers, got {len(items)}: {items}")
     return [integer(op, f"{field}[{i}]", value, low, (1 << 16) - 1) for i, value in enumerate(items)]
+
+
+def static_scales(op: str, field: str, scales: Any, scale_bits: int) -> list[int]:
+    """Static vector scales as a list of ints, each in 1..2^scale_bits - 1; empty for dynamic ones."""
+    top = (1 << scale_bits) - 1 if scale_bits else 1
+    return [integer(op, f"{field}[{i}]", scale, 1, top) for i, scale in enumerate(scales)]
+
+
+def scale_count(op: str, field: str, scales: Sequence[int], vectors: int) -> None:
+    """Refuse static scales that are not one for each of `vectors` vectors."""
+    if scales and len(scales) != vectors:
+        raise OperatorError(f"{op}: {field} holds {len(scales)} scales for {vectors} vectors")
 
 
 def argument_count(op: str, call: Call, allowed: tuple[int, ...]) -> None:

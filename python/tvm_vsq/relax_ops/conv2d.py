@@ -35,7 +35,7 @@ def conv2d(
     padding: Sequence[int] = (0, 0, 0, 0),
     dilation: Sequence[int] = (1, 1),
     layer: str,
-    **epilogue: int,
+    **epilogue: Any,
 ) -> Call:
     """Convolve `x` int16[N, H, W, CV, V+1] with `w` int16[K, R, S, CV, V+1], all in integers.
 

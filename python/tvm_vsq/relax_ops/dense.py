@@ -18,7 +18,7 @@ _NAME = "vsq.dense"
 
 
 def dense(
-    x: Expr, w: Expr, params: Expr, residual: Expr | None = None, *, layer: str, **epilogue: int
+    x: Expr, w: Expr, params: Expr, residual: Expr | None = None, *, layer: str, **epilogue: Any
 ) -> Call:
     """Multiply `x` int16[..., CV, V+1] by `w` int16[K, CV, V+1] transposed, all in integers.
 

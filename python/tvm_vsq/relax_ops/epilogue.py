@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from tvm_vsq.relax_ops.checks import OperatorError, attribute, integer
+from tvm_vsq.relax_ops.checks import OperatorError, attribute, integer, static_scales
 
 _RANGES = {
     "product_shift": (0, 20),
@@ -39,6 +39,7 @@ class Epilogue:
     wide: 1 leaves the int32 result as it is; 0 requantizes it to vectors.
     out_bits, out_scale_bits (0: no scales), out_signed: format of those vectors.
     guard_bits: fractional bits that the int32 result carries below one step of gamma_out.
+    out_scales: static scales of those vectors, one for each; empty where each follows from its data.
     act_signed, res_signed: whether the stored elements of x and of the residual are signed. The arithmetic
         on int16 vector tensors does not depend on it; the accelerator needs it to read packed elements.
     """
@@ -56,18 +57,21 @@ class Epilogue:
     guard_bits: int = 0
     act_signed: int = 1
     res_signed: int = 1
+    out_scales: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         where = f"layer '{self.layer}'"
         for name, (low, high) in _RANGES.items():
             object.__setattr__(self, name, integer(where, name, getattr(self, name), low, high))
+        scales = static_scales(where, "out_scales", self.out_scales, self.out_scale_bits)
+        object.__setattr__(self, "out_scales", scales)
         if not self.wide and self.out_bits < 2:
             raise OperatorError(f"{where}: a requantized output needs out_bits in 2..8, got {self.out_bits}")
 
     @classmethod
-    def build(cls, layer: str, values: Mapping[str, int]) -> Epilogue:
+    def build(cls, layer: str, values: Mapping[str, Any]) -> Epilogue:
         """An epilogue from keyword arguments; an unknown one is an OperatorError."""
-        unknown = sorted(set(values) - set(_RANGES))
+        unknown = sorted(set(values) - {*_RANGES, "out_scales"})
         if unknown:
             raise OperatorError(
                 f"layer '{layer}': unknown attribute {unknown[0]!r}; known are {', '.join(_RANGES)}"
@@ -77,7 +81,11 @@ class Epilogue:
     @classmethod
     def read(cls, op: str, attributes: Mapping[str, Any]) -> Epilogue:
         """The epilogue of a call to `op` with these attributes."""
-        values = {field.name: attribute(op, attributes, field.name) for field in fields(cls)}
+        values = {
+            field.name: attribute(op, attributes, field.name)
+            for field in fields(cls)
+            if field.name != "out_scales" or field.name in attributes
+        }
         return cls(**{**values, "layer": str(values["layer"])})
 
     def attributes(self) -> dict[str, Any]:

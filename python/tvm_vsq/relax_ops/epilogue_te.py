@@ -48,5 +48,11 @@ def epilogue_te(
     if epilogue.wide:
         return y
     return requantize_te(
-        y, vector_size, epilogue.out_bits, epilogue.out_scale_bits, epilogue.out_signed, epilogue.guard_bits
+        y,
+        vector_size,
+        epilogue.out_bits,
+        epilogue.out_scale_bits,
+        epilogue.out_signed,
+        epilogue.guard_bits,
+        epilogue.out_scales,
     )

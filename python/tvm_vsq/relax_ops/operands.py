@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.relax_ops.checks import OperatorError, spell, static, tensor_shape, vector_axes
+from tvm_vsq.relax_ops.checks import OperatorError, scale_count, spell, static, tensor_shape, vector_axes
 from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.tvm_compat import Analyzer, Call
 
@@ -48,4 +48,5 @@ def check_epilogue_operands(
             )
     if epilogue.wide:
         return relax.TensorType([*rows, channels], "int32")
+    scale_count(where, "out_scales", epilogue.out_scales, vectors[-2])
     return relax.TensorType(vectors, "int16")

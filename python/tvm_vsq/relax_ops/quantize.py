@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import relax, te, tirx
@@ -13,7 +14,9 @@ from tvm_vsq.relax_ops.checks import (
     attribute,
     integer,
     read_attributes,
+    scale_count,
     static,
+    static_scales,
     tensor_shape,
 )
 from tvm_vsq.relax_ops.registry import register_op
@@ -26,12 +29,21 @@ _LIMIT = float(1 << 30)  # keeps y inside int32 whatever x is; exact in float32
 
 
 def quantize(
-    x: Expr, *, bits: int, scale_bits: int, vector_size: int, signed: int, guard_bits: int, inv: float
+    x: Expr,
+    *,
+    bits: int,
+    scale_bits: int,
+    vector_size: int,
+    signed: int,
+    guard_bits: int,
+    inv: float,
+    scales: Sequence[int] = (),
 ) -> Call:
     """Quantize `x` f32[..., C] to vectors of V=`vector_size` channels each: int16[..., ceil(C/V), V+1].
 
     `scale_bits` is 0 for no vector scale, `signed` is 0 or 1. `inv` = 2^guard_bits / gamma in float32
     (`numerics.inverse_step`) is passed rather than gamma, so that no two places can round it differently.
+    `scales`: static vector scales, one for each vector of the channels; empty if each follows from its data.
     Raises OperatorError naming the attribute or the argument at fault.
     """
     attributes = {
@@ -41,6 +53,7 @@ def quantize(
         "signed": signed,
         "guard_bits": guard_bits,
         "inv": inv,
+        "scales": list(scales),
     }
     return Call(_OP, [x], _checked(attributes))
 
@@ -58,14 +71,17 @@ def _checked(attributes: Any) -> dict[str, Any]:
         raise OperatorError(
             f"{_NAME}: inv={inv} must be positive and finite; it is float32(2^guard_bits / gamma)"
         )
-    return {**values, "vector_size": int(size), "inv": inv}
+    scales = static_scales(_NAME, "scales", attributes.get("scales", ()), values["scale_bits"])
+    return {**values, "vector_size": int(size), "inv": inv, "scales": scales}
 
 
 def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
     argument_count(_NAME, call, (1,))
-    size = _checked(read_attributes(call))["vector_size"]
+    values = _checked(read_attributes(call))
+    size = values["vector_size"]
     shape = tensor_shape(_NAME, "x", call.args[0], "float32", "[..., C]", 1, 8)
     channels = static(_NAME, "x's last axis", shape[-1])
+    scale_count(_NAME, "scales", values["scales"], -(-channels // size))
     return relax.TensorType([*shape[:-1], -(-channels // size), size + 1], "int16")
 
 
@@ -78,9 +94,8 @@ def _quantize_te(x: te.Tensor, values: dict[str, Any]) -> te.Tensor:
         return tirx.Select(tirx.isnan(x(*at)), tirx.const(0, "int32"), te.nearbyint(scaled).astype("int32"))
 
     y = te.compute(x.shape, step, name="steps")
-    return requantize_te(
-        y, values["vector_size"], values["bits"], values["scale_bits"], values["signed"], values["guard_bits"]
-    )
+    names = ("vector_size", "bits", "scale_bits", "signed", "guard_bits", "scales")
+    return requantize_te(y, *(values[name] for name in names))
 
 
 def _legalize(builder: relax.BlockBuilder, call: Call) -> Expr:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import te, tirx
 
 
 def requantize_te(
-    y: te.Tensor, vector_size: int, bits: int, scale_bits: int, signed: int, guard_bits: int
+    y: te.Tensor,
+    vector_size: int,
+    bits: int,
+    scale_bits: int,
+    signed: int,
+    guard_bits: int,
+    scales: Sequence[int] = (),
 ) -> te.Tensor:
-    """`y` int32[..., C] to int16[..., ceil(C/V), V+1], V=`vector_size`; channels beyond C count as 0."""
+    """`y` int32[..., C] to int16[..., ceil(C/V), V+1], V=`vector_size`; channels beyond C count as 0.
+
+    scales: static ones, one for each vector; empty where they follow from the data.
+    """
     *leading, channels = y.shape
     vectors = (int(channels) + vector_size - 1) // vector_size
     largest_element = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
@@ -28,6 +38,12 @@ def requantize_te(
     peak = te.compute([*leading, vectors], magnitude, name="peak")
 
     def choose_scale(*at: Any) -> Any:
+        if scales:
+            # a chain of choices, since TE has no constant arrays; one select for each vector of the channels
+            chosen = tirx.const(scales[0], "int64")
+            for vector, scale in enumerate(scales[1:], start=1):
+                chosen = tirx.Select(at[-1] >= vector, tirx.const(scale, "int64"), chosen)
+            return chosen
         one = tirx.const(1, "int64")
         divisor = tirx.const(largest_element << guard_bits, "int64")
         needed = te.floordiv(peak(*at) + (divisor - 1), divisor)

@@ -1,5 +1,6 @@
 """From the fake-quantized graph to integer layers, and to regions for the accelerator."""
 
+from tvm_vsq.transform.check_target import check_target
 from tvm_vsq.transform.explain import OpPlacement, explain
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.transform.legalize_reference import legalize_reference
@@ -9,6 +10,7 @@ from tvm_vsq.transform.pipeline import Phase, quantized_phases, run_phases
 __all__ = [
     "OpPlacement",
     "Phase",
+    "check_target",
     "explain",
     "fuse",
     "legalize_reference",

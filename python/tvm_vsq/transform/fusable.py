@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from tvm_vsq.errors import QuantizationError
+from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, find_chains
-from tvm_vsq.numerics import inverse_step
-from tvm_vsq.transform.check_formats import check_quantize, check_weights
+from tvm_vsq.layers.formats import LayerFormats
+from tvm_vsq.numerics import VectorFormat, inverse_step
+from tvm_vsq.transform.check_weights import check_weights
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """An activation tensor stored as vectors: the variable bound to vsq.quantize, its gamma and its sign."""
+    """An activation tensor stored as vectors: the variable bound to vsq.quantize, its gamma and its form.
+
+    scales: static vector scales, empty where they follow from the data.
+    """
 
     vectors: Var
     gamma: float
-    signed: bool
+    format: VectorFormat
+    scales: list[int]
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,8 @@ class FusableLayer:
     """A layer whose operands are vectors.
 
     weights: int16[K, ..., CV, V+1] with gamma_w float32[K]. output: the vectors its result is requantized
-    to, or None if the result leaves wide. result: the variable that the fused operator replaces.
-    output_absmax: calibrated, or None if the module does not say.
+    to, which have the form of those it reads, or None if the result leaves wide. result: the variable that
+    the fused operator replaces. output_absmax: calibrated, or None if the module does not say.
     """
 
     name: str
@@ -46,6 +51,7 @@ class FusableLayer:
     output: Vectors | None
     result: Var
     output_absmax: float | None
+    formats: LayerFormats
 
     @property
     def anchor(self) -> Var:
@@ -56,8 +62,8 @@ class FusableLayer:
 def find_layers(module: IRModule, hardware: HardwareConfig) -> list[FusableLayer]:
     """The layers of `module` that read vectors, in program order; what cannot be read that way is left out.
 
-    Raises ConfigError where the module's formats are not those of `hardware`, QuantizationError where a
-    vsq.quantize and its vsq.dequantize disagree.
+    Raises QuantizationError where a vsq.quantize and its vsq.dequantize disagree, ConfigError for guard bits
+    other than those of `hardware`.
     """
     reader = _Reader(module, hardware)
     anchors = [var for var in reader.names if reader.is_layer(var)]
@@ -77,7 +83,6 @@ class _Reader:
         for binding in bindings(function):
             name = op_name(binding.value)
             if name == "vsq.quantize":
-                check_quantize(binding.var, binding.value, hardware)
                 self._quantize_of[binding.value.args[0]] = binding.var
             elif name == "vsq.dequantize":
                 self._dequantize_of[binding.value.args[0]] = binding.var
@@ -104,7 +109,14 @@ class _Reader:
                 f"'{expr.name}' restores with gamma={float(gamma)!r} what '{call.args[0].name}' quantized "
                 f"with inv={float(source.attrs['inv'])!r}; inv must be 2^guard_bits / gamma"
             )
-        return Vectors(call.args[0], float(gamma), bool(int(source.attrs["signed"])))
+        if int(source.attrs["guard_bits"]) != self._hardware.guard_bits:
+            raise ConfigError(
+                f"'{call.args[0].name}' is quantized with guard_bits={int(source.attrs['guard_bits'])}, but "
+                f"target '{self._hardware.name}' is built with guard_bits={self._hardware.guard_bits}; "
+                f"quantize the model for this target"
+            )
+        scales = [int(scale) for scale in dict(source.attrs).get("scales", ())]
+        return Vectors(call.args[0], float(gamma), _format(source), scales)
 
     def _weights(self, anchor: Var) -> Any:
         """The vsq.dequantize call of the layer's constant weights; None if there is none."""
@@ -123,13 +135,21 @@ class _Reader:
         attrs = dict(kernel.attrs)
         name = str(attrs.get("layer", self.names[anchor]))
         weights = constant_array(kernel.args[0])
-        check_weights(name, weights, self._hardware)
         quantized = self._quantize_of.get(chain.output)
         restored = self._dequantize_of.get(quantized) if quantized is not None else None
         output = self.vectors(restored) if self._uses[chain.output] == 1 and restored is not None else None
         x = self.vectors(call.args[0])
         if x is None:
             raise QuantizationError(f"layer '{name}' does not read vectors; quantize its input")
+        if output is not None and replace(output.format, signed=x.format.signed) != x.format:
+            output = None  # another layer's form: the result leaves as int32, the host quantizes it
+        weight = VectorFormat(
+            int(attrs.get("weight_bits", self._hardware.weight_bits)),
+            int(attrs.get("weight_scale_bits", self._hardware.weight_scale_bits or 0)),
+            weights.shape[-1] - 1,
+        )
+        check_weights(name, weights, weight)
+        formats = LayerFormats.of(weight, x.format.bits, x.format.scale_bits, self._hardware)
         return FusableLayer(
             name=name,
             chain=chain,
@@ -140,4 +160,13 @@ class _Reader:
             output=output,
             result=chain.output if output is None else output.vectors,
             output_absmax=float(attrs["output_absmax"]) if "output_absmax" in attrs else None,
+            formats=formats,
         )
+
+
+def _format(quantize: Any) -> VectorFormat:
+    """The format that a vsq.quantize call makes."""
+    attrs = quantize.attrs
+    return VectorFormat(
+        int(attrs["bits"]), int(attrs["scale_bits"]), int(attrs["vector_size"]), bool(int(attrs["signed"]))
+    )

@@ -23,8 +23,9 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     quantize that follows, if that is the only reader; integers then flow from layer to layer. Otherwise the
     result is wide: int32, cast and scaled to fp32 on the CPU.
 
-    Raises ConfigError if the module is quantized to formats `hardware` is not built for, and
-    QuantizationError naming the layer if its numbers do not fit the accumulator, multiplier or bias.
+    hardware: for its accumulator, multiplier and scale products. The formats are those of the module, layer
+    by layer, whatever `hardware` is built for; see `check_target`.
+    Raises QuantizationError naming the layer if its numbers do not fit the accumulator, multiplier or bias.
     """
     layers = find_layers(module, hardware)
     function = module["main"]
@@ -60,25 +61,26 @@ class _Fuse(Rebuilder):
         return relax.op.multiply(self.emit(steps), constant(np.asarray(numbers.step)))
 
     def _call(self, layer: FusableLayer, numbers: PostProcessing) -> Any:
-        hardware, output = self._hardware, layer.output
+        formats, output = layer.formats, layer.output
         residual = None if layer.residual is None else self.new(layer.residual.vectors)
         attributes: dict[str, Any] = {
             "layer": layer.name,
-            "product_shift": hardware.product_shift,
-            "product_bits": hardware.product_bits,
+            "product_shift": formats.product_shift,
+            "product_bits": formats.product_bits,
             "relu": int(layer.chain.relu),
             "res_mult": numbers.res_mult,
             "res_shift": numbers.res_shift,
             "wide": int(output is None),
-            "guard_bits": hardware.guard_bits,
-            "act_signed": int(layer.x.signed),
-            "res_signed": 1 if layer.residual is None else int(layer.residual.signed),
+            "guard_bits": self._hardware.guard_bits,
+            "act_signed": int(layer.x.format.signed),
+            "res_signed": 1 if layer.residual is None else int(layer.residual.format.signed),
         }
         if output is not None:
             attributes |= {
-                "out_bits": hardware.activation_bits,
-                "out_scale_bits": hardware.activation_scale_bits or 0,
-                "out_signed": int(output.signed),
+                "out_bits": output.format.bits,
+                "out_scale_bits": output.format.scale_bits or 0,
+                "out_signed": int(output.format.signed),
+                "out_scales": output.scales,
             }
         operands = (self.new(layer.x.vectors), constant(layer.weights), constant(numbers.params), residual)
         source = self._calls[layer.anchor]

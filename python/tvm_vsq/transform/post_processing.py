@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.formats import activation_format, weight_format
 from tvm_vsq.layers.steps import accumulator_steps, smallest_step, wide_step
 from tvm_vsq.numerics import check_accumulator, fixed_point
 from tvm_vsq.transform.fusable import FusableLayer
@@ -34,7 +33,7 @@ def post_processing(layer: FusableLayer, hardware: HardwareConfig) -> PostProces
     Raises QuantizationError naming the layer if the accumulator, a factor or a bias does not fit.
     """
     bound = _accumulator_bound(layer, hardware)
-    steps = accumulator_steps(layer.weights, layer.gamma_w, layer.x.gamma, hardware)
+    steps = accumulator_steps(layer.weights, layer.gamma_w, layer.x.gamma, layer.formats.product_shift)
     step = _result_step(layer, steps, bound, hardware)
     mult, shift = fixed_point(steps / float(step), hardware.multiplier_bits, layer.name)
     bias = np.rint(layer.chain.bias / float(step))
@@ -57,9 +56,12 @@ def post_processing(layer: FusableLayer, hardware: HardwareConfig) -> PostProces
 
 def _accumulator_bound(layer: FusableLayer, hardware: HardwareConfig) -> int:
     vectors = int(np.prod(layer.weights.shape[1:-1]))
-    weight, activation = weight_format(hardware), activation_format(hardware, layer.x.signed)
-    product = (hardware.product_shift, hardware.product_bits)
-    return check_accumulator(layer.name, vectors, weight, activation, *product, hardware.accumulator_bits)
+    formats = layer.formats
+    activation = formats.activation(layer.x.format.signed)
+    product = (formats.product_shift, formats.product_bits)
+    return check_accumulator(
+        layer.name, vectors, formats.weight, activation, *product, hardware.accumulator_bits
+    )
 
 
 def _result_step(

@@ -1,0 +1,49 @@
+"""Whether an accelerator is built for the formats of a quantized module."""
+
+from __future__ import annotations
+
+from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.formats import LayerFormats
+from tvm_vsq.transform.fusable import FusableLayer, find_layers
+from tvm_vsq.tvm_compat import IRModule
+
+
+def check_target(module: IRModule, hardware: HardwareConfig) -> None:
+    """Raise ConfigError naming the layer and the field in which `hardware` is not built for `module`.
+
+    Activations and the rounding of scale products must be just those of `hardware`; weights may be narrower,
+    since narrower integers are among those that it holds.
+    """
+    built = LayerFormats.of_hardware(hardware)
+    for layer in find_layers(module, hardware):
+        _check_layer(layer, built, hardware)
+
+
+def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareConfig) -> None:
+    has = layer.formats
+    rounding = (has.product_shift, has.product_bits if has.product_shift else 0)
+    built_rounding = (built.product_shift, built.product_bits if built.product_shift else 0)
+    scale_width, built_width = has.weight.scale_bits or 0, built.weight.scale_bits or 0
+    fields = [
+        ("vector_size", has.weight.vector_size, built.weight.vector_size, False),
+        ("weight_bits", has.weight.bits, built.weight.bits, has.weight.bits < built.weight.bits),
+        ("weight_scale_bits", has.weight.scale_bits, built.weight.scale_bits, scale_width < built_width),
+        ("activation_bits", has.activation_bits, built.activation_bits, False),
+        ("activation_scale_bits", has.activation_scale_bits, built.activation_scale_bits, False),
+        ("scale product (bits removed, bits kept)", rounding, built_rounding, False),
+    ]
+    for field, found, wanted, is_narrower in fields:
+        if found != wanted and not is_narrower:
+            raise ConfigError(
+                f"layer '{layer.name}' is quantized with {field}={found}, but target '{hardware.name}' is "
+                f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
+                f"a rule, or take a target that has them (HardwareConfig.with_formats); "
+                f"tvm_vsq.quantize.fake_quantize evaluates any mix"
+            )
+    if layer.x.scales or (layer.output is not None and layer.output.scales):
+        raise ConfigError(
+            f"layer '{layer.name}' has activation_scales='static', but target '{hardware.name}' takes each "
+            f"vector scale from the vector's own content; use activation_scales='dynamic', or evaluate it "
+            f"with tvm_vsq.quantize.fake_quantize"
+        )
