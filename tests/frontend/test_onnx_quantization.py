@@ -40,7 +40,7 @@ def test_two_level_weights_arrive_as_they_are(networks, onnx_models, form):
     q, s, gamma, value = onnx_models.two_level(np.random.default_rng(0), (12, 40))
     model = onnx_models.dense(q, s, gamma, form)
     module = import_model(model)
-    found = given_weights(module)["w"]
+    found = given_weights(module)["fc"]
     assert found.is_two_level
     assert found.block_size == 16
     np.testing.assert_array_equal(found.elements, q)
@@ -60,7 +60,7 @@ def test_two_level_kernels_arrive_with_their_channels_last(networks, onnx_models
     ]
     constants = {"q": onnx_models.int4(q.transpose(0, 3, 1, 2)), "s": s.transpose(0, 3, 1, 2), "gamma": gamma}
     model = onnx_models.model(nodes, constants, [1, 20, 6, 6], rank=4)
-    found = given_weights(import_model(model))["w"]
+    found = given_weights(import_model(model))["q"]
     np.testing.assert_array_equal(found.elements, q)
     np.testing.assert_array_equal(found.scales, s)
     agrees_with_onnxruntime(networks, model)
@@ -98,7 +98,7 @@ def test_blocks_of_any_shape_restore_what_onnxruntime_computes(
         warnings.simplefilter("always")
         found = given_weights(import_model(model))
     if axis % 2 == (1 if transposed else 0):  # along the reduction
-        np.testing.assert_allclose(found["w"].restored(), expected, rtol=1e-6)
+        np.testing.assert_allclose(found["q"].restored(), expected, rtol=1e-6)
     else:
         assert not found
         assert any("blocks of 'w' do not run along the input channels" in str(w.message) for w in caught)
@@ -121,7 +121,7 @@ def per_channel(onnx_models, zero: int, kind=np.int8, axis=0):
 @pytest.mark.parametrize(("zero", "kind"), [(0, np.int8), (3, np.uint8)])
 def test_one_scale_a_channel_is_the_coarse_scale(networks, onnx_models, zero, kind):
     model, constants = per_channel(onnx_models, zero, kind)
-    found = given_weights(import_model(model))["w"]
+    found = given_weights(import_model(model))["q"]
     assert found.is_two_level
     np.testing.assert_array_equal(found.elements, constants["q"].astype(int) - zero)
     np.testing.assert_array_equal(found.scales, np.ones((6, 1)))
@@ -138,7 +138,7 @@ def test_one_scale_a_tensor_with_quantization_in_the_graph(networks, onnx_models
         onnx_models.node("MatMul", ["x", "w"], "y"),
     ]
     model = onnx_models.model(nodes, constants, [3, 20])
-    found = given_weights(import_model(model))["w"]
+    found = given_weights(import_model(model))["w0"]
     np.testing.assert_array_equal(found.elements, np.clip(np.rint(w / np.float32(0.02)), -128, 127).T)
     assert (found.gamma == np.float32(0.02)).all()
     agrees_with_onnxruntime(networks, model)

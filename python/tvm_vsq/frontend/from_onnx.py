@@ -25,8 +25,11 @@ from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, STANDARD, Found, remo
 from tvm_vsq.graph import replace_main
 from tvm_vsq.tvm_compat import IRModule
 
-_GENERATED = re.compile(r"(onnx::.*|val_\d+|_v_\d+|\d+)")
-"""Names that torch's exporters make up for a weight they changed."""
+_GENERATED = re.compile(r"(onnx::.*|trt::.*|val_\d+|_v_\d+|\d+)")
+"""Names that exporters make up for a weight they changed."""
+
+_INTEGER_SUFFIX = re.compile(r"_(i4|i8|int4|int8|quantized)$")
+"""What quantizers append to the name of a weight."""
 
 
 def from_onnx(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: Any) -> IRModule:
@@ -175,7 +178,7 @@ def _weights_as_inputs(
     readers: dict[str, onnx.NodeProto] = {}
     for node in reversed(graph.node):
         readers.update(dict.fromkeys(node.input, node))
-    names = _shown_names(graph, readers)
+    names = _shown_names(graph, readers, found.origins)
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
     found.weights = {names.get(name, name): given for name, given in found.weights.items()}
@@ -196,18 +199,21 @@ def _weights_as_inputs(
     return arrays
 
 
-def _shown_names(graph: onnx.GraphProto, readers: dict[str, onnx.NodeProto]) -> dict[str, str]:
-    """For a weight whose name an exporter made up, that of the operator that reads it."""
-    taken = {tensor.name for tensor in graph.initializer} | {
-        name for node in graph.node for name in node.output
-    }
+def _shown_names(
+    graph: onnx.GraphProto, readers: dict[str, onnx.NodeProto], origins: dict[str, str]
+) -> dict[str, str]:
+    """Better names for weights: that of the integers behind one, or of the operator that reads it where an
+    exporter made the weight's name up."""
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
     names: dict[str, str] = {}
     for tensor in graph.initializer:
         reader = readers.get(tensor.name)
-        if reader is None or len(tensor.dims) < 2 or not _GENERATED.fullmatch(tensor.name):
+        if reader is None or len(tensor.dims) < 2:
             continue
-        scope = reader.name.strip("/").split("/")  # torch: /layer1/conv1/Conv
-        name = ".".join(scope[:-1] if len(scope) > 1 and scope[-1].startswith(reader.op_type) else scope)
+        name = _INTEGER_SUFFIX.sub("", origins.get(tensor.name, tensor.name))
+        if _GENERATED.fullmatch(name):
+            scope = reader.name.strip("/").split("/")  # torch: /layer1/conv1/Conv
+            name = ".".join(scope[:-1] if len(scope) > 1 and scope[-1].startswith(reader.op_type) else scope)
         if name and name not in taken:
             names[tensor.name] = name
             taken.add(name)

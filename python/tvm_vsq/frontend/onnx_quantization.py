@@ -49,10 +49,12 @@ _KEEP_RANGE = {"Flatten", "Identity", "MaxPool", "Relu", "Reshape", "Squeeze", "
 
 @dataclass
 class Found:
-    """By the name of the weight in the graph: its integers, and the range its layer's input is given."""
+    """By the name of the weight in the graph: its integers, the range its layer's input is given, and the
+    name of the initializer that it was computed from."""
 
     weights: dict[str, GivenWeights] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
 
 
 def remove_quantization(graph: onnx.GraphProto) -> Found:
@@ -71,20 +73,21 @@ class _Removal:
         self._protos = {tensor.name: tensor for tensor in graph.initializer}
         self._integers: dict[str, Integers] = {}
         self._root: dict[str, str] = {}  # a transposed weight's folded origin
+        self._found = Found()
         self._quantized: dict[str, onnx.NodeProto] = {}  # activations, by the output of QuantizeLinear
         self._renamed: dict[str, str] = {}  # an activation's quantized form to what replaces it
         self._limits: dict[str, tuple[float, str]] = {}  # and the range it had, with the tensor it is from
         self._unused: set[str] = set()
 
     def run(self) -> Found:
-        kept, found = [], Found()
+        kept = []
         for node in self._graph.node:
             if node.op_type in _INTEGER_OPERATORS:
                 raise ModelError(f"{describe(node)} computes on integers; {_FP32_HINT}")
             node.input[:] = [self._renamed.get(name, name) for name in node.input]
             if not self._take(node):
                 self._follow(node)
-                self._note_layer(node, found)
+                self._note_layer(node)
                 kept.append(node)
         for output in self._graph.output:
             if output.name in self._renamed or output.name in self._quantized:
@@ -102,7 +105,7 @@ class _Removal:
                 VsqWarning,
                 stacklevel=2,
             )
-        return found
+        return self._found
 
     def _take(self, node: onnx.NodeProto) -> bool:
         """Whether `node` is quantization, and gone."""
@@ -123,6 +126,7 @@ class _Removal:
                 self._quantized[output] = node
             else:
                 self._constants[output] = quantize(node, x, scale, zero)
+                self._found.origins[output] = node.input[0]
             return True
         if x is not None:
             self._fold(node, x, scale, zero)
@@ -142,6 +146,7 @@ class _Removal:
         made = dequantize(node, x, scale, zero, self._integers.get(node.input[1]))
         self._integers[name], self._root[name] = made, name
         self._constants[name] = made.value()
+        self._found.origins[name] = self._found.origins.get(node.input[0], node.input[0])
         self._graph.initializer.append(numpy_helper.from_array(self._constants[name], name))
 
     def _follow(self, node: onnx.NodeProto) -> None:
@@ -157,7 +162,7 @@ class _Removal:
             integers = integers.transposed(list(attributes(node).get("perm", reverse)))
         self._integers[node.output[0]], self._root[node.output[0]] = integers, self._root[source]
 
-    def _note_layer(self, node: onnx.NodeProto, found: Found) -> None:
+    def _note_layer(self, node: onnx.NodeProto) -> None:
         if node.op_type not in _LAYERS or node.domain not in STANDARD or len(node.input) < 2:
             return
         data, weight = node.input[:2]
@@ -165,7 +170,7 @@ class _Removal:
         root = self._root.get(weight, weight)
         if data in self._limits and a.get("alpha", 1.0) == 1.0 and self._is_constant(root):
             limit, origin = self._limits[data]
-            found.limits[root] = max(limit, found.limits.get(root, 0.0))
+            self._found.limits[root] = max(limit, self._found.limits.get(root, 0.0))
             self._unused.discard(origin)
         integers = self._integers.get(weight)
         if integers is None or integers.elements.ndim not in (2, 4):
@@ -181,7 +186,7 @@ class _Removal:
                 stacklevel=2,
             )
         else:
-            found.weights[root] = given
+            self._found.weights[root] = given
 
     def _is_constant(self, name: str) -> bool:
         return name in self._constants or name in self._protos
