@@ -6,11 +6,11 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from tvm_vsq.api import compile, quantize_model, tune
+from tvm_vsq.api import choose_formats, compile, quantization_report, quantize_model, tune
 from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError, VsqWarning
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize import QuantConfig
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
 
@@ -22,13 +22,16 @@ __all__ = [
     "HardwareConfig",
     "Profile",
     "QuantConfig",
+    "Rule",
     "VsqError",
     "VsqWarning",
+    "choose_formats",
     "compile",
     "export_onnx",
     "export_safetensors",
     "load",
     "load_safetensors",
+    "quantization_report",
     "quantize_model",
     "tune",
 ]

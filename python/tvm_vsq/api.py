@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.progress import Progress
@@ -14,7 +14,12 @@ from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
+from tvm_vsq.precision import MixedPrecision, choose_precision
 from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.quantize.config import FORMAT_FIELDS
+from tvm_vsq.quantize.data import rereadable
+from tvm_vsq.quantize.measure import measure
+from tvm_vsq.quantize.report import QuantReport
 from tvm_vsq.runtime import Executable
 from tvm_vsq.schedule import Database, resolve_database
 from tvm_vsq.tune import random_calibration, tune_workloads
@@ -71,6 +76,73 @@ def quantize_model(
     Arguments and errors are those of `compile`.
     """
     return _quantize(model, _resolve_target(target), example_inputs, quant, calibration)
+
+
+def quantization_report(
+    model: Any,
+    target: Target = "vsq-accel",
+    *,
+    example_inputs: Any = None,
+    quant: Quant = None,
+    calibration: Any = None,
+    data: Any = None,
+) -> QuantReport:
+    """What quantization does to each layer of `model`: SQNR, bits per element, clipping, use of codes.
+
+    data: inputs to compare the quantized with the fp32 network on; the calibration data if None.
+    quant: as in `compile`; formats other than the target's are evaluated as if it were built for them.
+    Other arguments and errors are those of `compile`.
+    """
+    config, hardware = _evaluated(quant, target)
+    canonical = import_model(model, example_inputs)
+    calibration = _required(calibration)
+    if data is None:
+        calibration = data = rereadable(calibration)
+    return measure(canonical, quantize(canonical, config, hardware, calibration), data)
+
+
+def choose_formats(
+    model: Any,
+    formats: Sequence[str],
+    target: Target = "vsq-accel",
+    *,
+    target_sqnr_db: float | None = None,
+    max_energy_ratio: float | None = None,
+    example_inputs: Any = None,
+    quant: Quant = None,
+    calibration: Any = None,
+    data: Any = None,
+    progress: bool = True,
+) -> MixedPrecision:
+    """Choose one of `formats` (W/A/ws/as) for each layer of `model`, from how sensitive each layer is.
+
+    target_sqnr_db: the cheapest mix whose results have at least this signal-to-error ratio against fp32, in
+        dB; or
+    max_energy_ratio: the most accurate mix that takes at most this part of the energy of the most expensive
+        of the formats used everywhere.
+    quant: a QuantConfig with all other settings; layers that its rules leave in fp32, or give formats, keep
+    them. data: inputs to measure on; the calibration data if None. progress: show a bar.
+
+    The result prints, plots (`.sensitivity.plot`) and holds the QuantConfig. Energy is simulated, layer by
+    layer, on accelerators like `target` that are built for each format.
+    Raises ConfigError for a bad request, QuantizationError if no mix fulfils it, and the errors of `compile`.
+    """
+    config, _ = _evaluated(quant, target)
+    canonical = import_model(model, example_inputs)
+    calibration = rereadable(_required(calibration))
+    with Progress(disable=not progress) as bar:
+        task = bar.add_task("measuring layers", total=None)
+        return choose_precision(
+            canonical,
+            formats,
+            config,
+            _resolve_target(target),
+            calibration,
+            calibration if data is None else data,
+            target_sqnr_db,
+            max_energy_ratio,
+            lambda: bar.advance(task),
+        )
 
 
 def tune(
@@ -135,16 +207,32 @@ def _resolve_target(target: Target) -> HardwareConfig:
 def _quantize(
     model: Any, hardware: HardwareConfig, example_inputs: Any, quant: Quant, calibration: Any
 ) -> IRModule:
-    if calibration is None:
-        raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
-    if quant is None:
-        config = QuantConfig.of_hardware(hardware)
-    elif isinstance(quant, QuantConfig):
-        config = quant
-    else:
-        config = QuantConfig.parse(quant, vector_size=hardware.vector_size)
+    calibration = _required(calibration)
+    config = _config_of(quant, hardware)
     config.check_hardware(hardware)
     return quantize(import_model(model, example_inputs), config, hardware, calibration)
+
+
+def _required(calibration: Any) -> Any:
+    if calibration is None:
+        raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
+    return calibration
+
+
+def _config_of(quant: Quant, hardware: HardwareConfig) -> QuantConfig:
+    if quant is None:
+        return QuantConfig.of_hardware(hardware)
+    if isinstance(quant, QuantConfig):
+        return quant
+    return QuantConfig.parse(quant, vector_size=hardware.vector_size)
+
+
+def _evaluated(quant: Quant, target: Target) -> tuple[QuantConfig, HardwareConfig]:
+    """The config, and an accelerator like `target` that is built for its formats."""
+    hardware = _resolve_target(target)
+    config = _config_of(quant, hardware)
+    is_built = all(getattr(config, field) == getattr(hardware, field) for field in FORMAT_FIELDS)
+    return config, hardware if is_built and not config.rules else config.hardware(hardware)
 
 
 def _open_database(

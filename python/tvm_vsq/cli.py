@@ -34,7 +34,10 @@ Shapes = Annotated[
 Artifact = Annotated[Path, typer.Argument(help="A .so file written by `tvm-vsq compile`.")]
 Target = Annotated[str, typer.Option(help="Name of a shipped accelerator, or the path of a YAML file.")]
 Quant = Annotated[
-    str | None, typer.Option(help="W/A/ws/as, for example 4/4/4/4. Default: the target's own widths.")
+    str | None,
+    typer.Option(
+        help="W/A/ws/as, for example 4/4/4/4, or a QuantConfig as .json. Default: the target's own widths."
+    ),
 ]
 Schedules = Annotated[
     str, typer.Option(help="auto (shipped and matching), default (none), or a database file.")
@@ -99,6 +102,18 @@ def _calibration(path: Path) -> Any:
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
+def _quant(text: str | None) -> Any:
+    """The notation as it is, or the config in a JSON file."""
+    if text is None or not text.endswith(".json"):
+        return text
+    from tvm_vsq import QuantConfig
+
+    try:
+        return QuantConfig.from_json(Path(text).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the quantization config '{text}': {error}") from None
+
+
 def _check_folder(output: Path | None) -> None:
     """Before the work whose result could not be written."""
     if output is not None and not output.parent.is_dir():
@@ -132,7 +147,7 @@ def compile_command(
         _read_model(model),
         target,
         example_inputs=_example_inputs(shape),
-        quant=quant,
+        quant=_quant(quant),
         calibration=_calibration(calibration),
         schedules=schedules,
     )
@@ -147,6 +162,77 @@ def compile_command(
     _print(
         data, f"wrote {output}: {len(layers)} layers on {exe.hardware.name} {exe.hardware.notation}", as_json
     )
+
+
+@app.command()
+def report(
+    model: ModelPath,
+    calibration: Annotated[Path, typer.Option(help="Sample inputs, as for compile.")],
+    target: Target = "vsq-accel",
+    quant: Quant = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Inputs to compare with fp32 on. Default: the calibration data.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write a plot (.png, .svg, .pdf).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report what quantization does to each layer of MODEL: SQNR, bits per element, clipping, codes."""
+    from tvm_vsq import quantization_report
+
+    _check_folder(plot)
+    result = quantization_report(
+        _read_model(model),
+        target,
+        quant=_quant(quant),
+        calibration=_calibration(calibration),
+        data=None if data is None else _calibration(data),
+    )
+    if plot is not None:
+        result.plot(plot)
+    print(result.to_json() if as_json else result)
+
+
+@app.command()
+def mix(
+    model: ModelPath,
+    calibration: Annotated[Path, typer.Option(help="Sample inputs, as for compile.")],
+    formats: Annotated[
+        str, typer.Option(help="W/A/ws/as to choose from, separated by commas, for example 4/4/4/4,8/8/-/-.")
+    ],
+    target: Target = "vsq-accel",
+    quant: Quant = None,
+    target_sqnr_db: Annotated[
+        float | None, typer.Option(help="Least signal-to-error ratio of the results in dB.")
+    ] = None,
+    max_energy_ratio: Annotated[
+        float | None, typer.Option(help="Most energy, as part of that of the most expensive format.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the config as JSON, for --quant.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also plot how sensitive each layer is.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose a number format for each layer of MODEL, under an aim for accuracy or energy."""
+    from tvm_vsq import choose_formats
+
+    _check_folder(output)
+    _check_folder(plot)
+    result = choose_formats(
+        _read_model(model),
+        formats.split(","),
+        target,
+        target_sqnr_db=target_sqnr_db,
+        max_energy_ratio=max_energy_ratio,
+        quant=_quant(quant),
+        calibration=_calibration(calibration),
+        progress=not as_json,
+    )
+    if output is not None:
+        output.write_text(result.config.to_json(), encoding="utf-8")
+    if plot is not None:
+        result.sensitivity.plot(plot)
+    print(result.to_json() if as_json else result)
 
 
 @app.command()

@@ -108,7 +108,7 @@ def test_unsupported_model_type(compiled, model):
 
 
 def test_model_without_a_layer_for_the_accelerator(compiled):
-    with pytest.raises(QuantizationError, match=r"no layer the accelerator can run .* compile it with TVM"):
+    with pytest.raises(QuantizationError, match=r"no layer to quantize .* compile it with TVM"):
         compiled(model=nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)))
 
 

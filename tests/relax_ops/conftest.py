@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 import tvm
 from tvm import relax
 from tvm.ir import Call, IRModule
+
+from tvm_vsq.quantize.torch_graph import TorchGraph
 
 
 def _module(build: Callable[..., Call], *arrays: np.ndarray) -> IRModule:
@@ -32,11 +35,18 @@ def module() -> Callable[..., IRModule]:
 
 @pytest.fixture
 def run() -> Callable[..., np.ndarray]:
-    """run(build, *arrays): the same module, legalized to TIR, built for the CPU and called."""
+    """run(build, *arrays): the same module, legalized to TIR, built for the CPU and called.
+
+    The module's torch form has to give the same bits.
+    """
 
     def call(build: Callable[..., Call], *arrays: np.ndarray) -> np.ndarray:
-        machine = relax.VirtualMachine(relax.build(_module(build, *arrays), "llvm"), tvm.cpu())
-        tensors = [tvm.runtime.tensor(np.array(array, order="C")) for array in arrays]
-        return machine["main"](*tensors).numpy()
+        module, copies = _module(build, *arrays), [np.array(array, order="C") for array in arrays]
+        machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
+        result = machine["main"](*map(tvm.runtime.tensor, copies)).numpy()
+        in_torch = TorchGraph(module["main"])(*map(torch.from_numpy, copies)).numpy()
+        assert in_torch.dtype == result.dtype
+        np.testing.assert_array_equal(in_torch, result)
+        return result
 
     return call

@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm
-from tvm import relax
 
 from tvm_vsq.errors import CalibrationError
-from tvm_vsq.graph import Rebuilder, replace_main
 from tvm_vsq.quantize.data import batches
-from tvm_vsq.tvm_compat import IRModule, Tuple, Var
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 @dataclass(frozen=True)
@@ -31,51 +28,38 @@ class Range:
 
 
 def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, Range]:
-    """Run the fp32 `module` on "llvm" over all of `data` and return the range of each variable in `points`.
+    """Run the fp32 `module` over all of `data` and return the range of each variable in `points`.
 
-    data: see `tvm_vsq.quantize.data.batches`. The network is compiled once, with its minima and maxima as
-    its only outputs. Raises CalibrationError for bad data, and if a value in the network overflows.
+    data: see `tvm_vsq.quantize.data.batches`. The network runs in PyTorch (`torch_graph`).
+    Raises CalibrationError for bad data, and if a value in the network overflows.
     """
-    params = list(module["main"].params)
-    runs = batches(params, data)
-    observed = relax.transform.DeadCodeElimination()(
-        replace_main(module, _Observer(module["main"], points).run())
-    )
-    machine = relax.VirtualMachine(relax.build(observed, "llvm"), tvm.cpu())
     lows = np.full(len(points), np.inf)
     highs = np.full(len(points), -np.inf)
-    for arrays in runs:
-        results = machine["main"](*(tvm.runtime.tensor(np.ascontiguousarray(array)) for array in arrays))
-        values = np.array([float(value.numpy()) for value in results]).reshape(-1, 2)
+    for tensors in _run(module, points, data):
+        values = np.array([[float(extreme) for extreme in tensor.aminmax()] for tensor in tensors])
         for row, point in zip(values, points, strict=True):
             if not np.isfinite(row).all():
                 raise CalibrationError(
                     f"'{point.name}' overflows to {row[0]}..{row[1]} on the calibration data; scale them"
                 )
+        values = values.reshape(-1, 2)
         lows, highs = np.minimum(lows, values[:, 0]), np.maximum(highs, values[:, 1])
     return {p: Range(float(low), float(high)) for p, low, high in zip(points, lows, highs, strict=True)}
 
 
 def observe(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[list[npt.NDArray[Any]]]:
     """Run the fp32 `module` over `data` as `calibrate` does; yields the values of `points`, run by run."""
-    params = list(module["main"].params)
-    function = _Observer(module["main"], points, whole=True).run()
-    observed = relax.transform.DeadCodeElimination()(replace_main(module, function))
-    machine = relax.VirtualMachine(relax.build(observed, "llvm"), tvm.cpu())
-    for arrays in batches(params, data):
-        results = machine["main"](*(tvm.runtime.tensor(np.ascontiguousarray(array)) for array in arrays))
-        yield [value.numpy() for value in results]
+    for tensors in _run(module, points, data):
+        yield [np.ascontiguousarray(tensor.numpy()) for tensor in tensors]
 
 
-class _Observer(Rebuilder):
-    """The same network with other outputs: the extremes of `points`, or their values."""
+def _run(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[tuple[Any, ...]]:
+    import torch  # takes a second, which only those pay who calibrate
 
-    def __init__(self, function: relax.Function, points: Sequence[Var], whole: bool = False) -> None:
-        super().__init__(function)
-        self._points, self._whole = points, whole
+    from tvm_vsq.quantize.torch_graph import TorchGraph
 
-    def result(self, value: Any) -> Any:
-        new = [self.new(point) for point in self._points]
-        if self._whole:
-            return Tuple(new)
-        return Tuple([self.emit(extreme(point)) for point in new for extreme in (relax.op.min, relax.op.max)])
+    function = module["main"]
+    graph = TorchGraph(function, points)
+    for arrays in batches(list(function.params), data):
+        with torch.inference_mode():
+            yield graph(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))

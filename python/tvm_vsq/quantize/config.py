@@ -62,7 +62,7 @@ class LayerConfig(BaseModel):
         for field in ("weight_scale_bits", "activation_scale_bits"):
             bits = getattr(self, field)
             if isinstance(bits, int) and not 1 <= bits <= 10:
-                raise ValueError(f"{field}={bits}: a vector scale has 1 to 10 bits, or none ('-')")
+                raise ValueError(f"{field}={bits} is refused: a vector scale has 1 to 10 bits, or none ('-')")
         if self.weight_calibration == "mse" and self.weight_order == "paper":
             raise ValueError(
                 "weight_calibration='mse' rounds elements against the integer scale; "
@@ -161,6 +161,11 @@ class QuantConfig(LayerConfig):
         except ValidationError as error:
             raise ConfigError(f"quant {notation!r}: {_first(error)}; {NOTATION_HELP}") from None
 
+    def with_formats(self, notation: str) -> QuantConfig:
+        """This config with other widths; rules stay as they are."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return QuantConfig.model_validate({**fields, **parse_notation(notation)})
+
     def to_json(self) -> str:
         """All fields and the version of the format, as JSON that `from_json` reads."""
         return json.dumps({"version": _VERSION, **self.model_dump()}, indent=2)
@@ -186,6 +191,17 @@ class QuantConfig(LayerConfig):
     def of_hardware(cls, hardware: HardwareConfig) -> QuantConfig:
         """The formats `hardware` is built for."""
         return cls.model_validate({field: getattr(hardware, field) for field in FORMAT_FIELDS})
+
+    def hardware(self, base: HardwareConfig) -> HardwareConfig:
+        """`base` built for these formats, with an accumulator for those of all rules; to evaluate with.
+
+        Raises ConfigError where there is no such accelerator (fp32 scales).
+        """
+        notations = [self.notation]
+        notations += [rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32]
+        built = [base.with_formats(notation, vector_size=self.vector_size) for notation in notations]
+        widest = max(hardware.accumulator_bits for hardware in built)
+        return built[0].model_copy(update={"accumulator_bits": widest})
 
     def check_hardware(self, hardware: HardwareConfig) -> None:
         """Raise ConfigError naming the first field in which `hardware` differs, and the remedy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm_vsq.errors import CalibrationError
@@ -13,9 +14,9 @@ from tvm_vsq.quantize.encodings import choose_encodings
 from tvm_vsq.quantize.formats import tensor_format
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.layer_weights import choose_weights
-from tvm_vsq.quantize.plan import make_plan
+from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.signs import Signs
-from tvm_vsq.tvm_compat import IRModule
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, calibration: Any) -> IRModule:
@@ -31,9 +32,21 @@ def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, ca
     plan = make_plan(module, config, hardware)
     # Data may be an iterator, and some methods look at them more than once.
     data = rereadable(calibration)
+    return quantize_calibrated(module, plan, calibrated_ranges(module, plan.points, data), data, hardware)
+
+
+def calibrated_ranges(module: IRModule, points: list[Var], data: Any) -> dict[Var, Range]:
+    """`calibrate`, for data that vary; CalibrationError for a constant."""
     params = list(module["main"].params)
-    ranges = calibrate(module, [*plan.points, *params], data)
+    ranges = calibrate(module, [*points, *params], data)
     _require_variety([ranges[param] for param in params])
+    return ranges
+
+
+def quantize_calibrated(
+    module: IRModule, plan: Plan, ranges: Mapping[Var, Range], data: Any, hardware: HardwareConfig
+) -> IRModule:
+    """The rest of `quantize`, once the layers are chosen and the ranges of `plan.points` known."""
     signs = Signs(module["main"])
     formats = {
         reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()

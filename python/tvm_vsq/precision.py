@@ -1,0 +1,205 @@
+"""Chooses a format for each layer: the cheapest mix that is accurate enough, or the best within a budget."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from glob import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from tvm_vsq.build import build_executable
+from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize.data import rereadable
+from tvm_vsq.quantize.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
+from tvm_vsq.schedule import Database
+from tvm_vsq.tvm_compat import IRModule
+
+Matrix = npt.NDArray[np.float64]
+
+_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class MixedPrecision:
+    """The formats that were chosen, and what they were chosen from.
+
+    config: for `quantize_model` and `fake_quantize`: the commonest format, and a rule for every layer with
+        another one. formats: by layer. sqnr_db: of the network's results against fp32, measured with all
+        layers together. expected_sqnr_db: from the sum of the layers' own errors.
+    energy_pj[layer][format] of one inference: each layer's share in the network compiled for an accelerator
+        of that format. energy_ratio: of the mix to the most expensive of the formats for all layers. What
+        results cost that leave an accelerator because the next layer has another format is not counted.
+    """
+
+    config: QuantConfig
+    formats: dict[str, str]
+    sqnr_db: float
+    expected_sqnr_db: float
+    energy_ratio: float
+    energy_pj: dict[str, dict[str, float]]
+    sensitivity: Sensitivity
+
+    def to_json(self) -> str:
+        """All fields."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields["config"] = json.loads(self.config.to_json())
+        fields["sensitivity"] = json.loads(self.sensitivity.to_json())
+        return json.dumps(fields, indent=2)
+
+    def __str__(self) -> str:
+        lines = [f"{name:40} {notation}" for name, notation in self.formats.items()]
+        lines.append(
+            f"SQNR {self.sqnr_db:.1f} dB (expected {self.expected_sqnr_db:.1f}), energy "
+            f"{self.energy_ratio:.2f} of the most expensive format everywhere"
+        )
+        return "\n".join([str(self.sensitivity), *lines])
+
+
+def choose_precision(
+    module: IRModule,
+    formats: Sequence[str],
+    config: QuantConfig,
+    base: HardwareConfig,
+    calibration: Any,
+    data: Any,
+    target_sqnr_db: float | None = None,
+    max_energy_ratio: float | None = None,
+    report: Callable[[], None] = lambda: None,
+) -> MixedPrecision:
+    """See `tvm_vsq.choose_formats`; `module` is canonical (`frontend.import_model`)."""
+    _check_request(formats, target_sqnr_db, max_energy_ratio)
+    calibration = rereadable(calibration)
+    compare = Comparison(module, data)
+    profile = measure_sensitivity(module, formats, config, base, calibration, compare, report)
+    energy = _energies(module, profile, config, base, calibration)
+    noise = np.array(profile.noise)
+
+    def mix(chosen: npt.NDArray[np.int64]) -> MixedPrecision:
+        picked = {name: formats[index] for name, index in zip(profile.layers, chosen, strict=True)}
+        mixed = _config(config, picked)
+        measured = compare(quantize(module, mixed, mixed.hardware(base), calibration))
+        rows = np.arange(len(chosen))
+        return MixedPrecision(
+            mixed,
+            picked,
+            decibel(measured),
+            decibel(float(noise[rows, chosen].sum())),
+            float(energy[rows, chosen].sum() / energy.sum(axis=0).max()),
+            {
+                name: dict(zip(formats, map(float, row), strict=True))
+                for name, row in zip(profile.layers, energy, strict=True)
+            },
+            profile,
+        )
+
+    if max_energy_ratio is not None:
+        budget = max_energy_ratio * energy.sum(axis=0).max()
+        least = energy.min(axis=1).sum() / energy.sum(axis=0).max()
+        if least > max_energy_ratio:
+            raise QuantizationError(
+                f"max_energy_ratio={max_energy_ratio} cannot be met: the cheapest of {', '.join(formats)} "
+                f"takes {least:.3f}; allow more, or add a narrower format"
+            )
+        return mix(_solve(noise, energy, budget))
+    return _reach(float(target_sqnr_db or 0), noise, energy, mix)
+
+
+def _reach(
+    target: float, noise: Matrix, energy: Matrix, mix: Callable[[npt.NDArray[np.int64]], MixedPrecision]
+) -> MixedPrecision:
+    """The cheapest mix whose measured SQNR reaches `target`.
+
+    Errors of layers add up only about, so the bound on their sum is tightened by what is missing.
+    """
+    best = noise.argmin(axis=1)
+    least = noise.min(axis=1).sum()
+    bound = 10 ** (-target / 10)
+    for _ in range(_ROUNDS):
+        if bound < least:
+            break
+        found = mix(_solve(energy, noise, bound))
+        if found.sqnr_db >= target:
+            return found
+        bound *= 10 ** ((found.sqnr_db - target - 0.05) / 10)
+    found = mix(best)
+    if found.sqnr_db >= target:
+        return found
+    raise QuantizationError(
+        f"target_sqnr_db={target:g} cannot be met: with the best format for each layer the results have "
+        f"{found.sqnr_db:.1f} dB; add a wider format, or aim lower"
+    )
+
+
+def _solve(cost: Matrix, used: Matrix, budget: float) -> npt.NDArray[np.int64]:
+    """The column of each row with the least total `cost` whose total `used` stays within `budget`.
+
+    A multiple-choice knapsack, solved as the integer program that it is.
+    """
+    layers, choices = cost.shape
+    one_each = np.kron(np.eye(layers), np.ones(choices))
+    scale = budget or 1.0
+    result = milp(
+        cost.ravel() / cost.max(),
+        integrality=np.ones(cost.size),
+        bounds=Bounds(0, 1),
+        constraints=[
+            LinearConstraint(one_each, 1, 1),
+            LinearConstraint(used.ravel()[None] / scale, -np.inf, budget / scale),
+        ],
+    )
+    if result.x is None:
+        raise QuantizationError(f"no mix of formats was found: {result.message}; widen the budget")
+    return np.asarray(result.x.reshape(layers, choices).argmax(axis=1))
+
+
+def _energies(
+    module: IRModule, profile: Sensitivity, config: QuantConfig, base: HardwareConfig, calibration: Any
+) -> Matrix:
+    """float64[layer, format]: energy in pJ, simulated with default schedules."""
+    columns = []
+    for notation in profile.formats:
+        uniform = config.with_formats(notation)
+        hardware = uniform.hardware(base)
+        only_these = [Rule(layers="*", fp32=True)]
+        only_these += [Rule(layers=escape(name), formats=notation) for name in profile.layers]
+        plain = QuantConfig.parse(notation, vector_size=config.vector_size, rules=tuple(only_these))
+        timing = build_executable(
+            quantize(module, plain, hardware, calibration), hardware, Database()
+        ).timing()
+        by_name = {layer.name: layer.energy_pj for layer in timing.layers}
+        columns.append([by_name[name] for name in profile.layers])
+    return np.array(columns).T
+
+
+def _config(config: QuantConfig, formats: dict[str, str]) -> QuantConfig:
+    """`config` with the commonest format for all, and a rule for each layer that has another."""
+    commonest = Counter(formats.values()).most_common(1)[0][0]
+    rules = [
+        Rule(layers=escape(name), formats=notation)
+        for name, notation in formats.items()
+        if notation != commonest
+    ]
+    mixed = config.with_formats(commonest)
+    return mixed.model_copy(update={"rules": (*config.rules, *rules)})
+
+
+def _check_request(
+    formats: Sequence[str], target_sqnr_db: float | None, max_energy_ratio: float | None
+) -> None:
+    if (target_sqnr_db is None) == (max_energy_ratio is None):
+        raise ConfigError("give one of target_sqnr_db= and max_energy_ratio=, the aim of the choice")
+    if isinstance(formats, str) or len(set(formats)) < 2 or len(set(formats)) != len(formats):
+        raise ConfigError(
+            f"formats={formats!r}: give at least two different formats to choose from, such as "
+            "('4/4/4/4', '8/8/-/-')"
+        )
+    if max_energy_ratio is not None and not 0 < max_energy_ratio <= 1:
+        raise ConfigError(f"max_energy_ratio={max_energy_ratio} is outside 0..1")

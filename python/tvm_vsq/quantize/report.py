@@ -1,0 +1,146 @@
+"""What quantization does to each layer: a table, JSON and a plot."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tvm_vsq.errors import InputError
+
+
+@dataclass(frozen=True)
+class OperandReport:
+    """A layer's weights, or the activations that it reads.
+
+    sqnr_db: signal over error, in dB, of the quantized values against those of the fp32 network (for
+        activations this includes the error of all layers before).
+    bits_per_element: storage of vectors with their scales, padding included, over the elements that mean
+        something; weights' coarse scales (32 bits for each output channel) included.
+    clipped: fraction of elements whose magnitude exceeds what their vector can hold by more than rounding.
+    codes: how often each element code occurs, from the lowest code up.
+    lowest_code: the code that the first of them counts.
+    """
+
+    sqnr_db: float
+    bits_per_element: float
+    clipped: float
+    codes: list[int]
+    lowest_code: int
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One quantized layer. padding: fraction of the lanes of its input vectors that no channel fills.
+
+    output_sqnr_db: of the result with its epilogue, in real values before it is stored as vectors, against
+    the fp32 network.
+    """
+
+    name: str
+    formats: str
+    vector_size: int
+    padding: float
+    weights: OperandReport
+    activations: OperandReport
+    output_sqnr_db: float
+
+
+@dataclass(frozen=True)
+class QuantReport:
+    """All layers in program order; `fp32` names those that are not quantized, with the reason.
+
+    output_sqnr_db: of the network's results. samples: runs of the network that were looked at.
+    """
+
+    layers: tuple[LayerReport, ...]
+    fp32: dict[str, str]
+    output_sqnr_db: float
+    samples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON; an infinite ratio (no error at all) becomes null."""
+        return json.dumps(_finite(self.to_dict()), indent=2)
+
+    def __str__(self) -> str:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="SQNR in dB against fp32", title_justify="left")
+        table.add_column("layer")
+        table.add_column("W/A/ws/as")
+        columns = ("V", "padding", "weights", "bits/w", "w clipped", "input", "bits/a", "a clipped", "output")
+        for column in columns:
+            table.add_column(column, justify="right")
+        for layer in self.layers:
+            w, a = layer.weights, layer.activations
+            table.add_row(
+                layer.name,
+                layer.formats,
+                str(layer.vector_size),
+                f"{layer.padding:.0%}",
+                f"{w.sqnr_db:.1f}",
+                f"{w.bits_per_element:.2f}",
+                f"{w.clipped:.2%}",
+                f"{a.sqnr_db:.1f}",
+                f"{a.bits_per_element:.2f}",
+                f"{a.clipped:.2%}",
+                f"{layer.output_sqnr_db:.1f}",
+            )
+        target = io.StringIO()
+        Console(file=target, width=150, no_color=True).print(table)
+        lines = [f"network: {self.output_sqnr_db:.1f} dB over {self.samples} runs"]
+        lines += [f"fp32: {name}: {why}" for name, why in self.fp32.items()]
+        return target.getvalue() + "\n".join(lines)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Write SQNR by layer, clipping and the use of codes as an image (.png, .svg, .pdf by suffix).
+
+        Raises InputError if the file cannot be written.
+        """
+        from matplotlib.figure import Figure
+
+        names = [layer.name for layer in self.layers]
+        at = range(len(names))
+        figure = Figure(figsize=(max(7.0, 0.32 * len(names) + 3), 10), layout="constrained")
+        ratio, clipping, codes = figure.subplots(3, 1)
+        for values, label in (
+            ([layer.weights.sqnr_db for layer in self.layers], "weights"),
+            ([layer.activations.sqnr_db for layer in self.layers], "input"),
+            ([layer.output_sqnr_db for layer in self.layers], "output"),
+        ):
+            ratio.plot(at, values, "o-", label=label)
+        ratio.set(ylabel="SQNR (dB)", xticks=list(at), title=f"network: {self.output_sqnr_db:.1f} dB")
+        ratio.set_xticklabels([])
+        ratio.legend()
+        for offset, side in ((-0.2, "weights"), (0.2, "activations")):
+            shares = [100 * getattr(layer, side).clipped for layer in self.layers]
+            clipping.bar([x + offset for x in at], shares, 0.4, label=side)
+        clipping.set(ylabel="clipped (%)", xticks=list(at))
+        clipping.set_xticklabels(names, rotation=90, fontsize=7)
+        clipping.legend()
+        for layer in self.layers:
+            total = sum(layer.weights.codes) or 1
+            used = [count / total for count in layer.weights.codes]
+            codes.plot(
+                range(layer.weights.lowest_code, layer.weights.lowest_code + len(used)), used, alpha=0.5
+            )
+        codes.set(xlabel="weight code, a line for each layer", ylabel="share")
+        try:
+            figure.savefig(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot write the plot '{os.fspath(path)}': {error}") from None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value

@@ -1,0 +1,156 @@
+"""How much each layer alone, in each of several formats, disturbs the results of a network."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from glob import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tvm_vsq.errors import InputError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize.config import FORMAT_FIELDS, QuantConfig, Rule
+from tvm_vsq.quantize.data import batches, rereadable
+from tvm_vsq.quantize.measure import Ratio
+from tvm_vsq.quantize.plan import Plan, QuantizedLayer, make_plan
+from tvm_vsq.quantize.quantizer import calibrated_ranges, quantize_calibrated
+from tvm_vsq.quantize.torch_graph import TorchGraph
+from tvm_vsq.tvm_compat import IRModule
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The profile of a network.
+
+    noise[layer][format]: error over signal (a ratio of energies) of the network's results when only that
+    layer is quantized. uniform[format]: when all layers are. `layers` and `formats` name rows and columns.
+    """
+
+    layers: tuple[str, ...]
+    formats: tuple[str, ...]
+    noise: tuple[tuple[float, ...], ...]
+    uniform: tuple[float, ...]
+
+    def to_json(self) -> str:
+        """All fields."""
+        return json.dumps(asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="SQNR of the results in dB, with one layer quantized", title_justify="left")
+        table.add_column("layer")
+        for notation in self.formats:
+            table.add_column(notation, justify="right")
+        for name, row in zip(self.layers, self.noise, strict=True):
+            table.add_row(name, *(f"{decibel(noise):.1f}" for noise in row))
+        table.add_section()
+        sums = np.asarray(self.noise).sum(axis=0)
+        table.add_row("sum of the errors", *(f"{decibel(noise):.1f}" for noise in sums))
+        table.add_row("all layers, measured", *(f"{decibel(noise):.1f}" for noise in self.uniform))
+        target = io.StringIO()
+        Console(file=target, width=150, no_color=True).print(table)
+        return target.getvalue().rstrip("\n")
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Write a line for each format over the layers as an image. InputError if it cannot be written."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(max(7.0, 0.32 * len(self.layers) + 3), 6), layout="constrained")
+        axes = figure.subplots()
+        for column, notation in enumerate(self.formats):
+            axes.plot([decibel(row[column]) for row in self.noise], "o-", label=notation)
+        axes.set(ylabel="SQNR of the results (dB), this layer quantized", xticks=range(len(self.layers)))
+        axes.set_xticklabels(self.layers, rotation=90, fontsize=7)
+        axes.legend()
+        try:
+            figure.savefig(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot write the plot '{os.fspath(path)}': {error}") from None
+
+
+def decibel(noise: float) -> float:
+    """The signal-to-error ratio in dB of an error-to-signal ratio."""
+    return float("inf") if noise == 0 else -10 * float(np.log10(noise))
+
+
+def measure_sensitivity(
+    module: IRModule,
+    formats: Sequence[str],
+    config: QuantConfig,
+    base: HardwareConfig,
+    calibration: Any,
+    compare: Comparison,
+    report: Callable[[], None] = lambda: None,
+) -> Sensitivity:
+    """Quantize one layer of the canonical `module` after the other to each of `formats` (W/A/ws/as).
+
+    config: all other settings; layers that its rules leave in fp32, or give formats of their own, are not
+    profiled. calibration: see `tvm_vsq.quantize.data.batches`. report: called after each of the
+    (layers + 1) * formats measurements.
+    """
+    calibration = rereadable(calibration)
+    configs = [config.with_formats(notation) for notation in formats]
+    hardware = [candidate.hardware(base) for candidate in configs]
+    plans = [[make_plan(module, *pair) for pair in zip(configs, hardware, strict=True)]]
+    versions = zip(*(plan.layers for plan in plans[0]), strict=True)
+    layers = [
+        same[0]
+        for same in versions
+        if all(layer.config.notation == notation for layer, notation in zip(same, formats, strict=True))
+    ]
+    for layer in layers:
+        alone = [_only(candidate, layer) for candidate in configs]
+        plans.append([make_plan(module, *pair) for pair in zip(alone, hardware, strict=True)])
+    points = dict.fromkeys(point for row in plans for plan in row for point in plan.points)
+    ranges = calibrated_ranges(module, list(points), calibration)
+
+    def noise(plan: Plan, built: HardwareConfig) -> float:
+        found = compare(quantize_calibrated(module, plan, ranges, calibration, built))
+        report()
+        return found
+
+    rows = [tuple(noise(*pair) for pair in zip(row, hardware, strict=True)) for row in plans]
+    return Sensitivity(tuple(layer.name for layer in layers), tuple(formats), tuple(rows[1:]), rows[0])
+
+
+def _only(config: QuantConfig, layer: QuantizedLayer) -> QuantConfig:
+    """All layers in fp32 but this one."""
+    settings = layer.config.model_dump(exclude={*FORMAT_FIELDS})
+    this = Rule(layers=escape(layer.name), formats=config.notation, settings=settings)
+    return config.model_copy(update={"rules": (Rule(layers="*", fp32=True), this)})
+
+
+class Comparison:
+    """Compares quantized networks with the fp32 one on the same data; its results are computed once."""
+
+    def __init__(self, module: IRModule, data: Any) -> None:
+        self._inputs = [
+            [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+            for arrays in batches(list(module["main"].params), data)
+        ]
+        self._expected = self._results(module)
+
+    def __call__(self, quantized: IRModule) -> float:
+        """Error over signal of all results of the network together, as energies."""
+        ratio = Ratio()
+        for expected, found in zip(self._expected, self._results(quantized), strict=True):
+            ratio.add(expected, found)
+        return ratio.error / ratio.signal if ratio.signal else 0.0
+
+    def _results(self, module: IRModule) -> list[npt.NDArray[np.float32]]:
+        graph = TorchGraph(module["main"])
+        with torch.inference_mode():
+            results = [graph(*tensors) for tensors in self._inputs]
+        flat = [
+            tensor for result in results for tensor in (result if isinstance(result, tuple) else [result])
+        ]
+        return [tensor.numpy() for tensor in flat]

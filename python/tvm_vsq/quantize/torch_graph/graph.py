@@ -1,0 +1,88 @@
+"""A straight-line Relax function as a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from tvm import relax
+
+from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, leaves
+from tvm_vsq.quantize.torch_graph.fallback import tvm_operator
+from tvm_vsq.quantize.torch_graph.operators import torch_operator
+from tvm_vsq.tvm_compat import Call, Tuple, Var
+
+Values = dict[Var, Any]
+Read = Callable[[Values], Any]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One binding. `last_uses` are the variables that nothing reads after it."""
+
+    var: Var
+    run: Read
+    last_uses: tuple[Var, ...]
+
+
+class TorchGraph(nn.Module):
+    """Runs a straight-line Relax function (see `tvm_vsq.graph`) in PyTorch, with gradients.
+
+    function: constants become buffers, which no state_dict holds. results: variables of `function` to
+    return, as a tuple, instead of its own result; what none of them needs is not computed.
+
+    An operator that has no torch form here runs through TVM on the CPU, and refuses a backward pass.
+    Floating-point results agree with TVM's but for the order of sums.
+    """
+
+    def __init__(self, function: relax.Function, results: Sequence[Var] | None = None) -> None:
+        super().__init__()
+        self._params = list(function.params)
+        self._definitions = definitions(function)
+        self._result = self._reader(function.body.body if results is None else Tuple(list(results)))
+        needed = set(leaves(function.body.body) if results is None else results)
+        steps = []
+        for binding in reversed(list(bindings(function))):
+            if binding.var not in needed:
+                continue
+            operands = [leaf for leaf in leaves(binding.value) if isinstance(leaf, Var)]
+            last_uses = tuple(dict.fromkeys(var for var in operands if var not in needed))
+            steps.append(_Step(binding.var, self._runner(binding.value), last_uses))
+            needed.update(operands)
+        self._steps = steps[::-1]
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """The function's result, a tensor or a tuple of tensors, for inputs of its shapes and dtypes."""
+        values: Values = dict(zip(self._params, inputs, strict=True))
+        for step in self._steps:
+            values[step.var] = step.run(values)
+            for var in step.last_uses:
+                del values[var]
+        return self._result(values)
+
+    def _runner(self, value: Any) -> Read:
+        if not isinstance(value, Call):
+            return self._reader(value)
+        operator, arguments = torch_operator(value, self._definitions) or tvm_operator(value)
+        operands = [self._reader(argument) for argument in arguments]
+        return lambda values: operator(*(read(values) for read in operands))
+
+    def _reader(self, expr: Any) -> Read:
+        """How to get an operand: a tensor, a tuple of such, a shape, or a number."""
+        if isinstance(expr, Var):
+            return lambda values: values[expr]
+        if is_constant(expr):
+            name = f"constant_{len(self._buffers)}"
+            self.register_buffer(name, torch.from_numpy(constant_array(expr)), persistent=False)
+            return lambda _values: self._buffers[name]
+        if isinstance(expr, Tuple):
+            fields = [self._reader(field) for field in expr.fields]
+            return lambda values: tuple(read(values) for read in fields)
+        if isinstance(expr, relax.TupleGetItem):
+            source, index = self._reader(expr.tuple_value), int(expr.index)
+            return lambda values: source(values)[index]
+        literal = [int(extent) for extent in expr] if isinstance(expr, relax.ShapeExpr) else expr.value
+        return lambda _values: literal

@@ -1,0 +1,101 @@
+"""The vsq.* operators as torch functions of their tensors (docs/numerics.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tvm_vsq.graph import constant_array, is_constant, op_name
+from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.torch_graph.dot_products import Geometry, plain_product, rounded_product
+from tvm_vsq.quantize.torch_graph.vectors import dequantize, quantize, requantize, scaled_elements
+from tvm_vsq.tvm_compat import Call, Var
+
+Operator = Callable[..., Any]
+_LARGEST = VectorFormat(8, 10, 64, signed=False)
+_INT32_MAX = 2**31 - 1
+
+
+def quantize_operator(call: Call) -> Operator:
+    """vsq.quantize: a function of x."""
+    fmt, attrs = quantize_format(call), call.attrs
+    inv, guard_bits = float(attrs["inv"]), int(attrs["guard_bits"])
+    return lambda x: quantize(x, fmt, inv, guard_bits)
+
+
+def quantize_format(call: Call) -> VectorFormat:
+    """The vectors that a vsq.quantize makes."""
+    bits, scale_bits, size = (int(call.attrs[name]) for name in ("bits", "scale_bits", "vector_size"))
+    return VectorFormat(bits, scale_bits, size, bool(int(call.attrs["signed"])))
+
+
+def dequantize_operator(call: Call) -> Operator:
+    """vsq.dequantize: a function of vectors and gamma."""
+    channels = int(call.attrs["channels"])
+    return lambda vectors, gamma: dequantize(vectors, gamma, channels)
+
+
+def layer_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, list[Any]]:
+    """vsq.conv2d or vsq.dense, with the arguments it is a function of: constant weights are prepared once."""
+    finish, prepare = _post_processing(call), _product(call, _peak(call.args[0], values))
+    x, w, params, *residual = call.args
+    if is_constant(w) and is_constant(params):
+        product = prepare(torch.from_numpy(constant_array(w)))
+        rows = torch.from_numpy(constant_array(params))
+        return lambda x, *residual: finish(product(x), rows, *residual), [x, *residual]
+    return lambda x, w, params, *residual: finish(prepare(w)(x), params, *residual), list(call.args)
+
+
+def _product(call: Call, peak: int) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
+    attrs, geometry = call.attrs, None
+    if op_name(call) == "vsq.conv2d":
+        geometry = Geometry(*([int(n) for n in attrs[name]] for name in ("strides", "padding", "dilation")))
+    shift, bits = int(attrs["product_shift"]), int(attrs["product_bits"])
+    if shift == 0:
+        return lambda w: plain_product(w, geometry, peak)
+    return lambda w: rounded_product(w, geometry, shift, bits)
+
+
+def _peak(x: Any, values: Mapping[Var, Any]) -> int:
+    """Largest |element * scale| that the operator which made `x` can give."""
+    source: Any = values.get(x) if isinstance(x, Var) else None
+    fmt = _LARGEST
+    if op_name(source) == "vsq.quantize":
+        fmt = quantize_format(source)
+    elif op_name(source) in ("vsq.conv2d", "vsq.dense"):
+        fmt = _output_format(source, fmt.vector_size)
+    return fmt.qmax * fmt.smax
+
+
+def _output_format(call: Call, vector_size: int) -> VectorFormat:
+    bits, scale_bits = int(call.attrs["out_bits"]), int(call.attrs["out_scale_bits"])
+    return VectorFormat(bits, scale_bits, vector_size, bool(int(call.attrs["out_signed"])))
+
+
+def _post_processing(call: Call) -> Operator:
+    """From accumulators int64[..., K], params int32[K, 4] and an optional residual to the layer's result."""
+    attrs = call.attrs
+    relu, wide, guard_bits = bool(int(attrs["relu"])), bool(int(attrs["wide"])), int(attrs["guard_bits"])
+    res_mult, res_shift = int(attrs["res_mult"]), int(attrs["res_shift"])
+
+    def finish(acc: Tensor, params: Tensor, residual: Tensor | None = None) -> Tensor:
+        mult, shift, bias, clip = params.to(torch.int64).unbind(1)
+        # |acc| < 2^45 and mult < 2^16: everything stays within int64
+        total = _shift_half_up(acc * mult, shift).add_(bias)
+        if residual is not None:
+            addend = scaled_elements(residual, torch.float32).flatten(-2)[..., : len(params)].to(torch.int64)
+            total += _shift_half_up(addend * res_mult, torch.tensor(res_shift))
+        y = total.clamp_(0 if relu else -_INT32_MAX - 1, _INT32_MAX).minimum(clip)
+        if wide:
+            return y.to(torch.int32)
+        return requantize(y, _output_format(call, int(call.args[0].ty.shape[-1]) - 1), guard_bits)
+
+    return finish
+
+
+def _shift_half_up(n: Tensor, shift: Tensor) -> Tensor:
+    """n / 2^shift in place, rounded half up; `n` int64."""
+    return n.add_((torch.ones_like(shift) << shift) >> 1).bitwise_right_shift_(shift)

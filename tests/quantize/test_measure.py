@@ -1,0 +1,118 @@
+"""The report of a quantized network against formulas written out here."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tvm_vsq.errors import InputError
+from tvm_vsq.frontend import import_model
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.numerics import VectorFormat, dequantize, quantize_activations, quantize_weights
+from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize.measure import Ratio, measure
+
+HARDWARE = load_hardware("vsq-accel")
+
+
+def report_of(networks, network, config, data=None):
+    model, x = networks.build(network)
+    module = import_model(model, (x,))
+    calibration = networks.samples(network)
+    return measure(
+        module, quantize(module, config, config.hardware(HARDWARE), calibration), data or calibration
+    )
+
+
+def test_one_layer_by_hand():
+    torch.manual_seed(0)
+    layer = nn.Linear(40, 6)
+    rng = np.random.default_rng(0)
+    calibration = rng.normal(size=(32, 40)).astype(np.float32)
+    data = 3 * rng.normal(size=(8, 40)).astype(np.float32)
+    module = import_model(layer, (torch.zeros(8, 40),))
+    config = QuantConfig.parse("4/3/4/2")
+    (found,) = measure(module, quantize(module, config, config.hardware(HARDWARE), calibration), data).layers
+
+    weights = layer.weight.detach().numpy()
+    vectors, gamma = quantize_weights(weights, VectorFormat(4, 4, 16))
+    restored = vectors[..., :-1].astype(float) * vectors[..., -1:]
+    restored = (restored.reshape(6, -1)[:, :40]) * gamma[:, None]
+    assert found.weights.sqnr_db == pytest.approx(db(weights, restored))
+    assert found.weights.bits_per_element == pytest.approx(3 * (16 * 4 + 4) / 40 + 32 / 40)
+    codes = vectors[..., :-1].reshape(6, -1)[:, :40]
+    assert found.weights.codes == [int((codes == code).sum()) for code in range(-7, 8)]
+    assert found.weights.lowest_code == -7
+
+    fmt = VectorFormat(3, 2, 16)
+    step = np.float32(np.abs(calibration).max() / (3 * 3))
+    quantized = quantize_activations(data, fmt, step, HARDWARE.guard_bits)
+    x = dequantize(quantized, step, 40)
+    assert found.activations.sqnr_db == pytest.approx(db(data, x))
+    assert found.activations.bits_per_element == pytest.approx(3 * (16 * 3 + 2) / 40)
+    worth = np.repeat(quantized[..., -1], 16, axis=-1)[:, :40] * float(step)
+    clipped = np.abs(data) > 3.5 * worth
+    assert clipped.any()
+    assert found.activations.clipped == pytest.approx(clipped.mean())
+    exact = data @ weights.T + layer.bias.detach().numpy()
+    approximate = x @ restored.T + layer.bias.detach().numpy()
+    assert found.output_sqnr_db == pytest.approx(db(exact, approximate), abs=0.01)
+    assert found.padding == pytest.approx(8 / 48)
+    assert (found.name, found.formats, found.vector_size) == ("weight", "4/3/4/2", 16)
+
+
+def db(reference, value):
+    return 10 * np.log10(
+        np.square(reference, dtype=float).sum() / np.square(reference - value, dtype=float).sum()
+    )
+
+
+def test_the_report_has_a_row_for_each_layer_and_a_reason_for_the_others(networks):
+    found = report_of(networks, networks.DepthwiseNet, QuantConfig.parse("4/4/4/4"))
+    assert [layer.name for layer in found.layers] == ["expand", "project"]
+    assert list(found.fp32) == ["depthwise"]
+    assert "groups=12" in found.fp32["depthwise"]
+    ruled = QuantConfig.parse("4/4/4/4", rules=(Rule(layers="expand", fp32=True),))
+    assert report_of(networks, networks.DepthwiseNet, ruled).fp32["expand"] == "left in fp32 by a rule"
+    text = str(found)
+    assert all(word in text for word in ("expand", "project", "depthwise", "dB over 8 runs"))
+
+
+def test_a_depthwise_layer_that_a_rule_quantizes_has_a_row(networks):
+    config = QuantConfig.parse("4/4/4/4", rules=(Rule(layers=":depthwise", formats="8/8/-/-"),))
+    found = report_of(networks, networks.DepthwiseNet, config)
+    assert [(layer.name, layer.formats) for layer in found.layers][1] == ("depthwise", "8/8/-/-")
+
+
+def test_wider_formats_have_higher_ratios(networks):
+    narrow, wide = (
+        report_of(networks, networks.ResNet, QuantConfig.parse(n)) for n in ("3/3/4/4", "8/8/6/6")
+    )
+    assert wide.output_sqnr_db > narrow.output_sqnr_db + 15
+    for a, b in zip(narrow.layers, wide.layers, strict=True):
+        assert b.weights.sqnr_db > a.weights.sqnr_db + 15
+        assert b.activations.sqnr_db > a.activations.sqnr_db
+
+
+def test_it_goes_to_json_and_to_a_plot(networks, tmp_path):
+    found = report_of(networks, networks.Mlp, QuantConfig.parse("4/4/4/4"))
+    fields = json.loads(found.to_json())
+    assert fields["layers"][0]["weights"]["sqnr_db"] == found.layers[0].weights.sqnr_db
+    for name in ("r.png", "r.svg"):
+        found.plot(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 1000
+    with pytest.raises(InputError, match="cannot write the plot"):
+        found.plot(tmp_path / "missing" / "r.png")
+    with pytest.raises(InputError, match="cannot write the plot"):
+        found.plot(tmp_path / "r.docx")
+
+
+def test_ratios_at_their_ends():
+    exact, wrong = Ratio(), Ratio()
+    exact.add(np.ones(3, np.float32), np.ones(3, np.float32))
+    wrong.add(np.zeros(3, np.float32), np.ones(3, np.float32))
+    assert (exact.db, wrong.db) == (float("inf"), float("-inf"))

@@ -1,0 +1,107 @@
+"""Formats chosen by layer: the best choice there is, and the aim is met in truth."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+import tvm_vsq
+from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.precision import _solve
+
+FORMATS = ("3/4/4/4", "4/4/4/4", "8/8/-/-")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_choice_is_the_best_of_all(seed):
+    rng = np.random.default_rng(seed)
+    cost, used = rng.uniform(0.1, 1, (2, 5, 3))
+    budget = used.min(axis=1).sum() + rng.uniform(0, 1)
+    rows = np.arange(5)
+    best = min(
+        cost[rows, choice].sum()
+        for choice in map(list, itertools.product(range(3), repeat=5))
+        if used[rows, choice].sum() <= budget
+    )
+    found = _solve(cost, used, budget)
+    assert used[rows, found].sum() <= budget * (1 + 1e-6)
+    assert cost[rows, found].sum() == pytest.approx(best)
+
+
+@pytest.fixture(scope="module")
+def choose(networks):
+    model, x = networks.build(networks.Mlp)
+    data = networks.samples(networks.Mlp)
+
+    def run(formats=FORMATS, **aim):
+        return tvm_vsq.choose_formats(
+            model, formats, example_inputs=(x,), calibration=data, progress=False, **aim
+        )
+
+    return run
+
+
+def test_a_target_is_reached_with_less_energy_than_the_widest_format(choose):
+    found = choose(target_sqnr_db=25)
+    assert found.sqnr_db >= 25
+    assert found.energy_ratio < 1
+    assert set(found.formats) == set(found.sensitivity.layers) == {"up", "down", "head"}
+
+
+def test_a_budget_of_energy_is_kept_and_used(choose):
+    tight, loose = (choose(max_energy_ratio=ratio) for ratio in (0.75, 1.0))
+    assert tight.energy_ratio <= 0.75
+    assert loose.sqnr_db > tight.sqnr_db
+    total = sum(tight.energy_pj[name][notation] for name, notation in tight.formats.items())
+    widest = max(sum(row[notation] for row in tight.energy_pj.values()) for notation in FORMATS)
+    assert tight.energy_ratio == pytest.approx(total / widest)
+
+
+def test_the_config_gives_each_layer_its_format(choose, networks):
+    found = choose(max_energy_ratio=0.8)
+    model, x = networks.build(networks.Mlp)
+    data = networks.samples(networks.Mlp)
+    report = tvm_vsq.quantization_report(model, quant=found.config, example_inputs=(x,), calibration=data)
+    assert {layer.name: layer.formats for layer in report.layers} == found.formats
+    assert report.output_sqnr_db == pytest.approx(found.sqnr_db, abs=0.01)
+    assert tvm_vsq.QuantConfig.from_json(json.dumps(json.loads(found.to_json())["config"])) == found.config
+
+
+def test_the_profile_prints_and_plots(choose, tmp_path):
+    found = choose(max_energy_ratio=0.8)
+    profile = found.sensitivity
+    assert all(notation in str(profile) for notation in FORMATS)
+    assert "all layers, measured" in str(profile)
+    profile.plot(tmp_path / "s.png")
+    assert (tmp_path / "s.png").stat().st_size > 1000
+    noise = np.array(profile.noise)
+    assert (noise[:, 2] < noise[:, 0]).all()
+    assert json.loads(profile.to_json())["layers"] == list(profile.layers)
+
+
+def test_rules_hold_for_the_layers_that_they_name(choose):
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=(tvm_vsq.Rule(layers="head", formats="8/8/6/6"),))
+    found = choose(max_energy_ratio=0.9, quant=config)
+    assert set(found.formats) == {"up", "down"}
+    assert found.config.rules[0] == config.rules[0]
+
+
+@pytest.mark.parametrize(
+    ("formats", "aim", "error", "message"),
+    [
+        (FORMATS, {}, ConfigError, "give one of target_sqnr_db= and max_energy_ratio="),
+        (FORMATS, {"target_sqnr_db": 20, "max_energy_ratio": 0.5}, ConfigError, "give one of"),
+        (FORMATS[:1], {"target_sqnr_db": 20}, ConfigError, "at least two different formats"),
+        ("4/4/4/4", {"target_sqnr_db": 20}, ConfigError, "at least two different formats"),
+        (FORMATS, {"max_energy_ratio": 1.5}, ConfigError, r"outside 0\.\.1"),
+        (("4/4/4/4", "4/4"), {"target_sqnr_db": 20}, ConfigError, "not understood"),
+        (FORMATS, {"max_energy_ratio": 0.1}, QuantizationError, "max_energy_ratio=0.1 cannot be met"),
+        (FORMATS, {"target_sqnr_db": 90}, QuantizationError, "target_sqnr_db=90 cannot be met"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_refused(choose, formats, aim, error, message):
+    with pytest.raises(error, match=message):
+        choose(formats, **aim)
