@@ -63,16 +63,16 @@ def test_onnxruntime_agrees_with_the_fake_quantized_graph(networks, name, target
         assert np.abs(value - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", ["ResNet", "Mlp"])
+@pytest.mark.parametrize("name", ["ResNet", "PlainNet"])
 def test_onnxruntime_agrees_with_the_integer_layers(networks, name):
-    # these accumulate integers and round each result to its unit once more, so whole steps may differ
+    # these round each result to its unit once more, so that an element of the next layer may be a step off
     module, x = quantized(networks, name)
     reference = build_reference(module, load_hardware("vsq-accel"))
     machine = tvm.relax.VirtualMachine(reference, tvm.cpu())
     expected = machine["main"](tvm.runtime.tensor(x))
     expected = (expected if hasattr(expected, "numpy") else expected[0]).numpy()
     (value,) = run_onnx(tvm_vsq.export_onnx(module), x)
-    assert networks.sqnr_db(expected, value) > 30
+    assert networks.sqnr_db(expected, value) > 35
 
 
 @settings(max_examples=30, deadline=None)

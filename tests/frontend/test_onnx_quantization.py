@@ -104,6 +104,18 @@ def test_blocks_of_any_shape_restore_what_onnxruntime_computes(
         assert any("blocks of 'w' do not run along the input channels" in str(w.message) for w in caught)
 
 
+def test_blocks_that_fit_another_axis_than_the_declared_one_are_taken_along_it(onnx_models):
+    q, s, gamma, value = onnx_models.two_level(np.random.default_rng(0), (12, 40))
+    model = onnx_models.dense(q, s, gamma)
+    attribute = next(a for a in model.graph.node[1].attribute if a.name == "axis")
+    attribute.i = 0
+    with pytest.warns(
+        VsqWarning, match=r"axis=0, but scales \[12, 3\] are blocks along axis 1 of \[12, 40\]"
+    ):
+        found = given_weights(import_model(model))["fc"]
+    np.testing.assert_allclose(found.restored(), value, rtol=1e-6)
+
+
 def per_channel(onnx_models, zero: int, kind=np.int8, axis=0):
     rng = np.random.default_rng(0)
     constants = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from tvm_vsq.errors import ModelError
+from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend.given import GivenWeights
 
 Array = npt.NDArray[Any]
@@ -151,7 +152,21 @@ def _granularity(node: onnx.NodeProto, x: tuple[int, ...], scale: tuple[int, ...
         return None, 1
     if not -len(x) <= axis < len(x):
         raise ModelError(f"{describe(node)} has axis={axis}, its tensor has shape {list(x)}; correct it")
-    return axis % len(x), max(block_size, 1)
+    axis %= len(x)
+    fitting = [i for i in range(len(x)) if block_size and scale == _blocks(x, i, block_size)]
+    if axis not in fitting and len(fitting) == 1:
+        warnings.warn(
+            f"{describe(node)} has axis={axis}, but scales {list(scale)} are blocks along axis {fitting[0]} "
+            f"of {list(x)}; taken so",
+            VsqWarning,
+            stacklevel=2,
+        )
+        axis = fitting[0]
+    return axis, max(block_size, 1)
+
+
+def _blocks(shape: tuple[int, ...], axis: int, block_size: int) -> tuple[int, ...]:
+    return tuple(-(-extent // block_size) if i == axis else extent for i, extent in enumerate(shape))
 
 
 def _aligned(
@@ -161,8 +176,8 @@ def _aligned(
     if axis is None:
         fits, target = array.size == 1, [1] * len(shape)
     elif array.ndim == len(shape) and (array.ndim > 1 or block_size > 1):
-        blocks = [-(-extent // block_size) if i == axis else extent for i, extent in enumerate(shape)]
-        fits, target = list(array.shape) == blocks, blocks
+        target = list(_blocks(shape, axis, block_size))
+        fits = list(array.shape) == target
     else:
         fits, target = array.shape == (shape[axis],), [1] * len(shape)
         target[axis] = shape[axis]
