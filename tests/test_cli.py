@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -49,6 +50,32 @@ def files(networks, tmp_path_factory) -> Path:
     program = torch.export.load(folder / "model.pt2")
     tvm_vsq.compile(program, calibration=np.load(folder / "samples.npy")).save(folder / "model.so")
     return folder
+
+
+def test_compile_reads_onnx_and_takes_its_shape(run, onnx_models, tmp_path):
+    weight = np.random.default_rng(0).standard_normal((20, 6), np.float32)
+    model = onnx_models.model([onnx_models.node("MatMul", ["x", "w"], "y")], {"w": weight}, ["batch", 20])
+    onnx.save(model, tmp_path / "net.onnx")
+    np.save(tmp_path / "samples.npy", np.random.default_rng(1).standard_normal((4, 20), np.float32))
+    words = [
+        "compile",
+        tmp_path / "net.onnx",
+        "--calibration",
+        tmp_path / "samples.npy",
+        "-o",
+        tmp_path / "net.so",
+    ]
+    result = run(*words)
+    assert (result.code, "dynamic shape [batch, 20]" in result.err, "--shape" in result.err) == (
+        1,
+        True,
+        True,
+    )
+    result = run(*words, "--shape", "2-20")
+    assert (result.code, "--shape '2-20' is not understood: write 1x3x32x32" in result.err) == (1, True)
+    result = run(*words, "--shape", "2x20", "--json")
+    assert result.code == 0, result.err
+    assert tvm_vsq.load(tmp_path / "net.so").metadata.inputs[0].shape == (2, 20)
 
 
 def test_compile_writes_an_artifact(run, files, tmp_path):

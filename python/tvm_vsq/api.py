@@ -40,7 +40,9 @@ def compile(
 ) -> Executable:
     """Quantize a trained network and compile it for an accelerator.
 
-    model: torch.nn.Module (with example_inputs), torch.export.ExportedProgram, or a Relax IRModule in fp32.
+    model: torch.nn.Module (with example_inputs), torch.export.ExportedProgram, an ONNX model or the path of
+    one (with example_inputs if it has dynamic axes), or a Relax IRModule; in fp32, ONNX also with
+    QuantizeLinear and DequantizeLinear (docs/onnx.md).
     target: name of a shipped accelerator, path of a YAML file, or a HardwareConfig.
     quant: the paper's W/A/ws/as notation, for example "4/4/4/4", or a QuantConfig. Default: the target's
     own widths.
