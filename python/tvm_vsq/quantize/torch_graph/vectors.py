@@ -38,10 +38,10 @@ def requantize(y: Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequence[i
 
     scales: static vector scales, one for each vector; empty if each follows from its data.
     Clamping y to the largest value a vector can hold changes no result: beyond it the scale is smax and the
-    element qmax or -qmax. Half up is the floor of (2 y + d) / (2 d), here computed as (y + d/2) / d. Those
-    are integers below 2^24 for float32 or 2^53 for float64, so the floor of their correctly rounded quotient
-    is exact: the quotient stays at least 1 / (2 d) away from the integer above it, more than half of its last
-    place.
+    element qmax or -qmax. Half up is the floor of (2 y + d) / (2 d), here computed as (y + d/2) / d. Since
+    2 y + d and 2 d are integers below 2^24 for float32 or 2^53 for float64, the floor of the correctly
+    rounded quotient is exact: a quotient below an integer stays at least 1 / (2 d) away from it, which is
+    more than half of its last place.
     """
     reach = (fmt.qmax * fmt.smax) << guard_bits
     dtype = torch.float32 if 2 * reach + (fmt.smax << guard_bits) < 2**24 else torch.float64
