@@ -13,11 +13,21 @@ import pytest
 @pytest.fixture(scope="session")
 def networks() -> ModuleType:
     """tests/networks.py, imported only by the tests that ask for it: it needs torch."""
-    name = "tvm_vsq_test_networks"
+    return _helper("networks")
+
+
+@pytest.fixture(scope="session")
+def onnx_models() -> ModuleType:
+    """tests/onnx_models.py."""
+    return _helper("onnx_models")
+
+
+def _helper(file: str) -> ModuleType:
+    name = f"tvm_vsq_test_{file}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("networks.py"))
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{file}.py"))
         if spec is None or spec.loader is None:
-            raise ImportError("tests/networks.py is missing")
+            raise ImportError(f"tests/{file}.py is missing")
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]

@@ -14,7 +14,7 @@ from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
-from tvm_vsq.precision import MixedPrecision, choose_precision
+from tvm_vsq.precision import MixedPrecision, PrecisionProfile
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.measure import measure
@@ -40,7 +40,9 @@ def compile(
 ) -> Executable:
     """Quantize a trained network and compile it for an accelerator.
 
-    model: torch.nn.Module (with example_inputs), torch.export.ExportedProgram, or a Relax IRModule in fp32.
+    model: torch.nn.Module (with example_inputs), torch.export.ExportedProgram, an ONNX model or the path of
+    one (with example_inputs if it has dynamic axes), or a Relax IRModule; in fp32, ONNX also with
+    QuantizeLinear and DequantizeLinear (docs/onnx.md).
     target: name of a shipped accelerator, path of a YAML file, or a HardwareConfig.
     quant: the paper's W/A/ws/as notation, for example "4/4/4/4", or a QuantConfig. Default: the target's
     own widths.
@@ -106,11 +108,7 @@ def choose_formats(
     *,
     target_sqnr_db: float | None = None,
     max_energy_ratio: float | None = None,
-    example_inputs: Any = None,
-    quant: Quant = None,
-    calibration: Any = None,
-    data: Any = None,
-    progress: bool = True,
+    **options: Any,
 ) -> MixedPrecision:
     """Choose one of `formats` (W/A/ws/as) for each layer of `model`, from how sensitive each layer is.
 
@@ -118,12 +116,34 @@ def choose_formats(
         dB; or
     max_energy_ratio: the most accurate mix that takes at most this part of the energy of the most expensive
         of the formats used everywhere.
+    options: as for `profile_formats`, whose `choose` serves several aims with one profile.
+
+    The result prints, and holds the QuantConfig. Raises ConfigError for a bad request, QuantizationError if
+    no mix fulfils it, and the errors of `compile`.
+    """
+    profile = profile_formats(model, formats, target, **options)
+    return profile.choose(target_sqnr_db=target_sqnr_db, max_energy_ratio=max_energy_ratio)
+
+
+def profile_formats(
+    model: Any,
+    formats: Sequence[str],
+    target: Target = "vsq-accel",
+    *,
+    example_inputs: Any = None,
+    quant: Quant = None,
+    calibration: Any = None,
+    data: Any = None,
+    progress: bool = True,
+) -> PrecisionProfile:
+    """Measure how each layer of `model` alone, in each of `formats` (W/A/ws/as), disturbs the results.
+
     quant: a QuantConfig with all other settings; layers that its rules leave in fp32, or give formats, keep
     them. data: inputs to measure on; the calibration data if None. progress: show a bar.
 
-    The result prints, plots (`.sensitivity.plot`) and holds the QuantConfig. Energy is simulated, layer by
-    layer, on accelerators like `target` that are built for each format.
-    Raises ConfigError for a bad request, QuantizationError if no mix fulfils it, and the errors of `compile`.
+    The result prints and plots (`.sensitivity`), and chooses a mix of the formats (`.choose`). Energy is
+    simulated, layer by layer, on accelerators like `target` that are built for each format.
+    Raises ConfigError for bad formats, and the errors of `compile`.
     """
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
@@ -131,15 +151,13 @@ def choose_formats(
     calibration = rereadable(_required(calibration))
     with Progress(disable=not progress) as bar:
         task = bar.add_task("measuring layers", total=None)
-        return choose_precision(
+        return PrecisionProfile(
             canonical,
             formats,
             config,
             hardware,
             calibration,
             calibration if data is None else data,
-            target_sqnr_db,
-            max_energy_ratio,
             lambda: bar.advance(task),
         )
 

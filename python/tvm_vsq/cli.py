@@ -22,7 +22,15 @@ app = typer.Typer(
 target_app = typer.Typer(no_args_is_help=True, help="The shipped accelerators.")
 app.add_typer(target_app, name="target")
 
-ModelPath = Annotated[Path, typer.Argument(help="A torch.export .pt2 file, or a Relax module as .json.")]
+ModelPath = Annotated[
+    Path, typer.Argument(help="A torch.export .pt2 file, an .onnx file, or a Relax module as .json.")
+]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape", help="Shape of an input of an .onnx file with dynamic axes, as 1x3x32x32; once for each."
+    ),
+]
 Artifact = Annotated[Path, typer.Argument(help="A .so file written by `tvm-vsq compile`.")]
 Target = Annotated[str, typer.Option(help="Name of a shipped accelerator, or the path of a YAML file.")]
 Quant = Annotated[
@@ -44,6 +52,8 @@ def _print(data: Any, text: str, as_json: bool) -> None:
 def _read_model(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"there is no model file '{path}'")
+    if path.suffix == ".onnx":
+        return path
     if path.suffix == ".pt2":
         import torch
 
@@ -59,8 +69,20 @@ def _read_model(path: Path) -> Any:
         except Exception as error:
             raise InputError(f"'{path}' is not a TVM module in JSON: {error}") from None
     raise InputError(
-        f"cannot read '{path}': the suffix must be .pt2 (torch.export.save) or .json (tvm.ir.save_json)"
+        f"cannot read '{path}': the suffix must be .pt2 (torch.export.save), .onnx, or .json "
+        "(tvm.ir.save_json)"
     )
+
+
+def _example_inputs(shapes: list[str] | None) -> Any:
+    import numpy as np
+
+    if not shapes:
+        return None
+    for text in shapes:
+        if not all(part.isdecimal() for part in text.split("x")):
+            raise InputError(f"--shape {text!r} is not understood: write 1x3x32x32")
+    return tuple(np.zeros([int(part) for part in text.split("x")], np.float32) for text in shapes)
 
 
 def _read_arrays(path: Path) -> list[Any]:
@@ -114,6 +136,7 @@ def compile_command(
     target: Target = "vsq-accel",
     quant: Quant = None,
     schedules: Schedules = "auto",
+    shape: Shapes = None,
     as_json: Json = False,
 ) -> None:
     """Quantize MODEL and compile it for an accelerator."""
@@ -123,6 +146,7 @@ def compile_command(
     exe = compile_model(
         _read_model(model),
         target,
+        example_inputs=_example_inputs(shape),
         quant=_quant(quant),
         calibration=_calibration(calibration),
         schedules=schedules,
@@ -269,13 +293,20 @@ def tune(
     target: Target = "vsq-accel",
     trials: Annotated[int, typer.Option(min=1, help="Schedules measured for each distinct layer.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
+    shape: Shapes = None,
     as_json: Json = False,
 ) -> None:
     """Search the schedules of MODEL's layers for the fewest simulated cycles."""
     from tvm_vsq import tune as tune_model
 
     database = tune_model(
-        _read_model(model), target, trials=trials, seed=seed, database=output, progress=not as_json
+        _read_model(model),
+        target,
+        trials=trials,
+        example_inputs=_example_inputs(shape),
+        seed=seed,
+        database=output,
+        progress=not as_json,
     )
     rows = [record.model_dump() for record in database.records]
     lines = [f"{record.cycles:>10,} cycles  {record.workload}" for record in database.records]

@@ -32,3 +32,7 @@ class ProgramError(VsqError):
 
 class InputError(VsqError):
     """An argument of an inference: wrong count, shape, dtype or content."""
+
+
+class VsqWarning(UserWarning):
+    """Something that a model says and that is not used as it is; the message says what is done instead."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -169,6 +171,33 @@ def test_weights_stay_as_they_were_chosen_until_they_are_trained(networks):
         with torch.no_grad():
             module.layers.get_parameter("c.bias").add_(0.0)
     torch.testing.assert_close(searched(x), plain(x), rtol=0, atol=0)
+
+
+def test_layers_that_shared_parameters_are_trained_apart():
+    shared = nn.Linear(16, 16)
+    x = torch.randn(4, 16)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    module = fake_quantize(model, example_inputs=(x,), calibration=x.numpy())
+    assert len(list(module.parameters())) == 4
+    module.train()(x).square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in module.parameters())
+    first = module.eval()(x)
+    with torch.no_grad():
+        list(module.parameters())[-1].add_(1.0)
+    torch.testing.assert_close(module(x), first + 1.0, rtol=0, atol=1e-3)  # of the last layer only
+
+
+def test_a_copy_is_trained_apart(networks):
+    module, x = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4", weight_calibration="mse"))
+    first = module.eval()(x)
+    twin = copy.deepcopy(module)
+    torch.testing.assert_close(twin(x), first, rtol=0, atol=0)
+    twin.train()(x).sum().backward()
+    with torch.no_grad():
+        twin.layers.get_parameter("c.bias").add_(1.0)
+    assert (twin.eval()(x) != first).any()
+    torch.testing.assert_close(module(x), first, rtol=0, atol=0)
+    assert all(p.grad is None for p in module.parameters())
 
 
 def test_any_number_of_samples_is_computed_in_batches_of_the_imported_size(networks):

@@ -12,14 +12,16 @@ from tvm_vsq.tvm_compat import IRModule
 def from_relax(module: IRModule) -> IRModule:
     """Check that `module` is one function "main"; bind the weights TVM's importers attach as "params".
 
-    Raises ModelError for further functions, a missing "main", or branches.
+    TIR functions that it calls stay as they are. Raises ModelError for further Relax functions, a missing
+    "main", or branches.
     """
     names = sorted(variable.name_hint for variable in module.get_global_vars())
     if "main" not in names or not isinstance(module["main"], relax.Function):
         raise ModelError(
             f"the IRModule has no Relax function 'main' (it has: {', '.join(names) or 'nothing'}); rename it"
         )
-    others = [name for name in names if name != "main"]
+    functions = {variable.name_hint: function for variable, function in module.functions_items()}
+    others = [name for name in names if name != "main" and isinstance(functions[name], relax.Function)]
     if others:
         raise ModelError(
             f"the IRModule must hold only 'main', it also has {', '.join(others)}; inline or remove them"

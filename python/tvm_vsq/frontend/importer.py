@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +18,11 @@ def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) 
     """The canonical fp32 inference graph of `model`.
 
     model: a torch.nn.Module (with example_inputs; it is copied and put into eval mode, never changed), a
-        torch.export.ExportedProgram, or a Relax IRModule with the single function "main".
+        torch.export.ExportedProgram, an onnx.ModelProto or the path of an .onnx file, or a Relax IRModule
+        with the single function "main".
     example_inputs: for a torch.nn.Module, the tensor or the tuple of tensors it is called with; their shapes
-        and dtypes become the shapes and dtypes of the compiled network.
+        and dtypes become the shapes and dtypes of the compiled network. For an ONNX model with dynamic axes,
+        arrays or tensors whose shapes fix them.
 
     The result has one function "main": its parameters are the user's inputs (static shapes, float32), weights
     are constants, batch norm is folded, convolutions are NHWC with OHWI weights, and the result is a tensor
@@ -35,16 +39,19 @@ def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) 
             warnings.simplefilter("ignore", FutureWarning)
             module = torch_importer(model, example_inputs)
         return canonicalize(module)
+    if _is_onnx(model):
+        from tvm_vsq.frontend.from_onnx import from_onnx
+
+        return canonicalize(from_onnx(model, example_inputs))
     raise ModelError(
         f"cannot import a {type(model).__module__}.{type(model).__qualname__}; give a torch.nn.Module with "
-        f"example_inputs, a torch.export.ExportedProgram or a Relax IRModule"
+        f"example_inputs, a torch.export.ExportedProgram, an ONNX model or the path of one (.onnx), or a "
+        f"Relax IRModule"
     )
 
 
 def _torch_importer(model: Any) -> Any:
     # torch takes seconds to import: only a caller who has it loaded can hold one of its objects
-    import sys
-
     if "torch" not in sys.modules:
         return None
     from tvm_vsq.frontend.from_torch import from_exported_program, from_module, is_exported_program, is_module
@@ -52,3 +59,10 @@ def _torch_importer(model: Any) -> Any:
     if is_module(model):
         return from_module
     return (lambda program, _inputs: from_exported_program(program)) if is_exported_program(model) else None
+
+
+def _is_onnx(model: Any) -> bool:
+    # like torch: only who has onnx loaded can hold a model of it
+    if isinstance(model, str | os.PathLike):
+        return os.fspath(model).endswith(".onnx")
+    return "onnx" in sys.modules and isinstance(model, sys.modules["onnx"].ModelProto)

@@ -63,8 +63,8 @@ def bind_parameters(module: IRModule, qualified: dict[str, str]) -> IRModule:
     if held:
         module = relax.transform.BindParams("main", dict(zip(held, weights, strict=True)))(module)
     function = module["main"].without_attr("params") if "params" in attrs else module["main"]
-    plain = IRModule({module.get_global_var("main"): function})
-    return with_layer_names(plain, names)
+    plain = {**dict(module.functions_items()), module.get_global_var("main"): function}
+    return with_layer_names(IRModule(plain), names)
 
 
 def _names_from_weights(function: relax.Function, weights: dict[Var, str]) -> list[str]:
@@ -77,8 +77,13 @@ def _names_from_weights(function: relax.Function, weights: dict[Var, str]) -> li
         known = [weights[source] for source in sources if source in weights]
         # an operand that depends on an input is an activation, whatever weights it also depends on
         source = known[0] if known and len(known) == len(sources) else ""
-        names.append(re.sub(r"[._]weight$", "", source.split(".parametrizations.")[0]))
+        names.append(name_of_weight(source))
     return names
+
+
+def name_of_weight(weight: str) -> str:
+    """The name of a layer, given that of its weight: "layer1.0.conv1" for "layer1.0.conv1.weight"."""
+    return re.sub(r"[._]weight$", "", weight.split(".parametrizations.")[0])
 
 
 def _sources(expr: Any, values: dict[Var, Any]) -> list[Var]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
+from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.calibration import Range, observe
 from tvm_vsq.quantize.limits import Observation, choose_limit
@@ -49,7 +50,8 @@ def choose_encodings(
 ) -> dict[Reading, Encoding]:
     """The encoding of every tensor that a layer of `plan` reads as vectors.
 
-    Looks at the data (see `tvm_vsq.quantize.data.batches`) once more if a method needs more than ranges.
+    Where the model itself says what a layer's input covers, that is its limit. Looks at the data (see
+    `tvm_vsq.quantize.data.batches`) once more if a method needs more than ranges.
     Raises CalibrationError for a tensor that such a method can say nothing about, being 0 on all data.
     """
     readings = list(plan.readings)
@@ -71,6 +73,8 @@ def choose_encodings(
             by_tensor = dict(zip(tensors, values, strict=True))
             for reading, observation in seen.items():
                 observation.add(by_tensor[reading.tensor])
+    limits = given_limits(module)
+    given = {layer.reads[0]: limits[layer.name] for layer in plan.layers if layer.name in limits}
     encodings = {}
     for reading in readings:
         limit, peaks = ranges[reading.tensor].absmax, None
@@ -84,5 +88,5 @@ def choose_encodings(
                 reading.tensor.name,
             )
             peaks = seen[reading].vector_peaks if reading.settings.scales == "static" else None
-        encodings[reading] = Encoding(formats[reading], limit, peaks)
+        encodings[reading] = Encoding(formats[reading], given.get(reading, limit), peaks)
     return encodings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +12,12 @@ import torch
 from torch import nn
 from typing_extensions import Self
 
+from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.torch_graph import TorchGraph
 from tvm_vsq.quantize.torch_graph.batching import run_in_batches
 from tvm_vsq.quantize.torch_graph.straight_through import quantize_weights
-from tvm_vsq.quantize.trainable import bias_array, trainable_layers, with_weights
+from tvm_vsq.quantize.trainable import trainable_layers, with_own_biases, with_weights
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.tvm_compat import IRModule
 
@@ -31,7 +33,8 @@ class FakeQuantized(nn.Module):
     with straight-through gradients. Formats and coarse scales of activations stay those of calibration.
 
     Weights are quantized as `quantize` chose to until a parameter changes; then all of them are quantized
-    by maximum, as in training. Layers left in fp32, and normalizations, are not trained.
+    by maximum, as in training. Layers left in fp32, and normalizations, are not trained. Layers that share
+    parameters in the model have their own here.
 
     Parameters are `layers.<name>.weight`, [K, R, S, C] or [K, C], and `layers.<name>.bias`. Inputs and
     results are those of the imported network, torch tensors or NumPy arrays, with any number of samples: they
@@ -45,16 +48,16 @@ class FakeQuantized(nn.Module):
         weights: Mapping[str, npt.NDArray[np.float32]],
     ) -> None:
         super().__init__()
-        self._quantized, self._hardware = quantized, hardware
-        self._inputs = list(quantized["main"].params)
-        self._trained = trainable_layers(quantized)
+        self._quantized, self._hardware = with_own_biases(quantized), hardware
+        self._inputs = list(self._quantized["main"].params)
+        self._trained = trainable_layers(self._quantized)
         self.layers = nn.Module()
         self._holders: dict[str, nn.Module] = {}
         for layer in self._trained:
             holder = _nested(self.layers, layer.name)
-            weight, bias = np.array(weights[layer.name], np.float32, order="C"), bias_array(layer)
-            holder.register_parameter("weight", nn.Parameter(torch.from_numpy(weight)))
-            holder.register_parameter("bias", None if bias is None else nn.Parameter(torch.from_numpy(bias)))
+            holder.register_parameter("weight", _parameter(weights[layer.name]))
+            bias = None if layer.bias is None else _parameter(constant_array(layer.bias))
+            holder.register_parameter("bias", bias)
             self._holders[layer.name] = holder
         self._initial = self._versions()
         self._float_graph: TorchGraph | None = None
@@ -90,6 +93,16 @@ class FakeQuantized(nn.Module):
         biases = {name: of_layer["bias"] for name, of_layer in arrays.items() if "bias" in of_layer}
         return with_weights(self._quantized, self._trained, weights, biases)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A module with parameters of its own; what never changes is shared."""
+        shared = (self._quantized, self._inputs, self._trained, self._float_graph, self._integer_graph)
+        memo.update({id(value): value for value in shared})
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        twin._initial = twin._versions() if self._versions() == self._initial else []
+        return twin
+
     def _versions(self) -> list[tuple[int, int]]:
         """Something that differs once a parameter was written to or replaced."""
         return [(p.data_ptr(), p._version) for p in self.parameters()]
@@ -117,6 +130,10 @@ class FakeQuantized(nn.Module):
             graph = TorchGraph(fuse(self.to_relax(), self._hardware)["main"])
             self._integer_graph, self._integers_of = graph, present
         return graph(*inputs)
+
+
+def _parameter(array: npt.NDArray[np.float32]) -> nn.Parameter:
+    return nn.Parameter(torch.from_numpy(np.array(array, order="C")))
 
 
 def _nested(root: nn.Module, name: str) -> nn.Module:

@@ -36,20 +36,18 @@ class Fp32Scales(nn.Module):
         values: Any = definitions(function)
         signs = Signs(function)
         self._inputs = list(function.params)
-        self._weights: list[Tensor] = []
-        constants, operands = [], {}
+        operands = {}
         for var, (layer, settings) in choose_layers(module, config).items():
             _require_both(layer.name, settings)
             call = values[var]
             signed = not signs.is_nonnegative(call.args[0])
             fmt = VectorFormat(settings.activation_bits, None, settings.vector_size, signed)
-            operands[var] = lambda x, fmt=fmt: quantize_vectors(x, fmt)
+            is_conv = op_name(call) == "relax.nn.conv2d"
             weight = torch.from_numpy(constant_array(call.args[1]))
-            rows = weight if op_name(call) == "relax.nn.conv2d" else weight.T
-            quantized = quantize_vectors(rows, VectorFormat(settings.weight_bits, None, settings.vector_size))
-            self._weights.append(quantized if op_name(call) == "relax.nn.conv2d" else quantized.T)
-            constants.append(call.args[1])
-        self._graph = TorchGraph(function, inputs=constants, first_operands=operands)
+            rows = VectorFormat(settings.weight_bits, None, settings.vector_size)
+            kernel = quantize_vectors(weight, rows) if is_conv else quantize_vectors(weight.T, rows).T
+            operands[var] = lambda x, _w, fmt=fmt, kernel=kernel: (quantize_vectors(x, fmt), kernel)
+        self._graph = TorchGraph(function, operands=operands)
 
     def forward(self, *inputs: Any) -> Any:
         """The network's result for any number of samples, torch tensors or NumPy arrays."""
@@ -57,7 +55,7 @@ class Fp32Scales(nn.Module):
 
     @torch.no_grad()
     def _evaluate(self, *inputs: Tensor) -> Any:
-        return self._graph(*inputs, *self._weights)
+        return self._graph(*inputs)
 
 
 def quantize_vectors(x: Tensor, fmt: VectorFormat) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq import relax_ops
+from tvm_vsq.frontend.given import without_given
 from tvm_vsq.graph import (
     Rebuilder,
     bindings,
@@ -47,7 +48,7 @@ def insert_quantization(
     store its result, everything reads that; other tensors stay fp32 for those that are not layers.
     """
     function = _Insert(module["main"], plan, ranges, encodings, weights, hardware).run()
-    return replace_main(module, function)
+    return replace_main(without_given(module), function)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import constant_array, definitions, op_name
 from tvm_vsq.numerics import dequantize, quantize_weights
+from tvm_vsq.quantize.given_weights import take_given
 from tvm_vsq.quantize.moments import Moments
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
 from tvm_vsq.quantize.reconstruct import reconstruct
@@ -40,22 +42,32 @@ def float_weights(module: IRModule, layer: QuantizedLayer) -> Array:
 
 
 def choose_weights(module: IRModule, plan: Plan, moments: Mapping[str, Moments]) -> dict[str, LayerWeights]:
-    """The weights of every layer of `plan`, by name; `moments` of those whose settings need them."""
-    return {
-        layer.name: _choose(float_weights(module, layer), layer, moments.get(layer.name))
-        for layer in plan.layers
-    }
+    """The weights of every layer of `plan`, by name; integers that came with the model where they fit.
+
+    moments: of the layers whose settings need them.
+    """
+    given = given_weights(module)
+    chosen = {}
+    for layer in plan.layers:
+        weights, integers, seen = float_weights(module, layer), given.get(layer.name), moments.get(layer.name)
+        taken = integers and take_given(integers, weights, layer.formats.weight, layer.name)
+        vectors, gamma = taken or _choose(weights, layer, seen)
+        correction = None
+        if layer.config.bias_correction and seen is not None:
+            correction = bias_correction(weights, vectors, gamma, seen)
+        chosen[layer.name] = LayerWeights(vectors, gamma, correction)
+    return chosen
 
 
-def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> LayerWeights:
+def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> tuple[Array, Array]:
+    """Vectors and gamma."""
     if moments is None:
-        return LayerWeights(*_quantize(weights, layer, None))
+        return _quantize(weights, layer, None)
     # Output channels of different groups read different inputs.
     groups = np.split(weights, len(moments.second))
     parts = [_quantize(w, layer, second) for w, second in zip(groups, moments.second, strict=True)]
     vectors, gamma = (np.concatenate(side) for side in zip(*parts, strict=True))
-    correction = bias_correction(weights, vectors, gamma, moments) if layer.config.bias_correction else None
-    return LayerWeights(vectors, gamma, correction)
+    return vectors, gamma
 
 
 def _quantize(weights: Array, layer: QuantizedLayer, second: Array | None) -> tuple[Array, Array]:

@@ -32,13 +32,14 @@ _LAYER_OPS = ("relax.nn.conv2d", "relax.matmul")
 class TrainableLayer:
     """A quantized layer of a module from `quantize.quantize`.
 
-    kernel: the variable that stands for its restored weights, in `format`. bias: the constant that is added
-    to its result, None if there is none.
+    kernel: the variable that stands for its restored weights, in `format`. bias: the first constant that is
+    added to its result, in the binding of `added`; both None if there is none.
     """
 
     name: str
     kernel: Var
     format: VectorFormat
+    added: Var | None
     bias: GenericConst | None
 
 
@@ -54,12 +55,24 @@ def trainable_layers(module: IRModule) -> list[TrainableLayer]:
         reader = readers[var]
         while op_name(reader.value) not in _LAYER_OPS:  # a permute_dims, of dense weights
             reader = readers[reader.var]
-        added = readers.get(reader.var) if uses[reader.var] == 1 else None
+        add = readers.get(reader.var) if uses[reader.var] == 1 else None
+        bias = _bias(add)
+        added = None if add is None or bias is None else add.var
         attrs = dict(value.attrs)
         size = int(value.args[0].ty.shape[-1]) - 1
         fmt = VectorFormat(int(attrs["weight_bits"]), int(attrs["weight_scale_bits"]), size)
-        layers.append(TrainableLayer(str(attrs["layer"]), var, fmt, _bias(added)))
+        layers.append(TrainableLayer(str(attrs["layer"]), var, fmt, added, bias))
     return layers
+
+
+def with_own_biases(module: IRModule) -> IRModule:
+    """`module` with a bias constant for each layer, where layers of the model shared one."""
+    biases = {
+        layer.added: constant_array(layer.bias)
+        for layer in trainable_layers(module)
+        if layer.added is not None
+    }
+    return replace_main(module, _Replace(module["main"], {}, biases).run())
 
 
 def _bias(reader: relax.VarBinding | None) -> GenericConst | None:
@@ -80,25 +93,21 @@ def with_weights(
     Weights are quantized by maximum, elements against the rounded scale (`numerics.quantize_weights`).
     """
     kernels = {layer.kernel: quantize_weights(weights[layer.name], layer.format) for layer in layers}
-    constants = {layer.bias: constant(biases[layer.name]) for layer in layers if layer.bias is not None}
-    return replace_main(module, _Replace(module["main"], kernels, constants).run())
+    added = {layer.added: biases[layer.name] for layer in layers if layer.added is not None}
+    return replace_main(module, _Replace(module["main"], kernels, added).run())
 
 
 class _Replace(Rebuilder):
     def __init__(
-        self, function: relax.Function, kernels: Mapping[Var, Any], constants: Mapping[GenericConst, Any]
+        self, function: relax.Function, kernels: Mapping[Var, Any], biases: Mapping[Var, Any]
     ) -> None:
         super().__init__(function)
-        self._kernels, self._constants = kernels, constants
+        self._kernels, self._biases = kernels, biases
 
     def rewrite(self, var: Var, value: Any) -> Any:
         if var in self._kernels:
             return Call(value.op, [constant(array) for array in self._kernels[var]], value.attrs)
-        if isinstance(value, Call) and any(arg in self._constants for arg in value.args):
-            return Call(value.op, [self._constants.get(arg, arg) for arg in value.args], value.attrs)
+        if var in self._biases:
+            bias = constant(self._biases[var])
+            return Call(value.op, [bias if is_constant(arg) else arg for arg in value.args], value.attrs)
         return value
-
-
-def bias_array(layer: TrainableLayer) -> npt.NDArray[np.float32] | None:
-    """A copy of a layer's bias, in the shape that it is added in."""
-    return None if layer.bias is None else constant_array(layer.bias)

@@ -36,7 +36,7 @@ class TorchGraph(nn.Module):
         needs is not computed.
     inputs: variables and constants of `function` that `forward` takes after its parameters, instead of
         computing them or holding them as buffers.
-    first_operands: for the variable of a binding, what to apply to its call's first operand.
+    operands: for the variable of a binding, a function from its call's tensors to those to take instead.
     straight_through: vsq.quantize and vsq.dequantize with gradients, for training.
 
     An operator that has no torch form here runs through TVM on the CPU, and refuses a backward pass.
@@ -49,13 +49,13 @@ class TorchGraph(nn.Module):
         results: Sequence[Var] | None = None,
         *,
         inputs: Sequence[Any] = (),
-        first_operands: Mapping[Var, Callable[[torch.Tensor], torch.Tensor]] | None = None,
+        operands: Mapping[Var, Callable[..., Sequence[torch.Tensor]]] | None = None,
         straight_through: bool = False,
     ) -> None:
         super().__init__()
         self._inputs = [*function.params, *inputs]
         self._definitions = definitions(function)
-        self._first_operands = first_operands or {}
+        self._changes = operands or {}
         self._straight_through = straight_through
         self._result = self._reader(function.body.body if results is None else Tuple(list(results)))
         needed = set(leaves(function.body.body) if results is None else results)
@@ -63,10 +63,10 @@ class TorchGraph(nn.Module):
         for binding in reversed(list(bindings(function))):
             if binding.var not in needed or binding.var in self._inputs:
                 continue
-            operands = [leaf for leaf in leaves(binding.value) if isinstance(leaf, Var)]
-            last_uses = tuple(dict.fromkeys(var for var in operands if var not in needed))
+            reads = [leaf for leaf in leaves(binding.value) if isinstance(leaf, Var)]
+            last_uses = tuple(dict.fromkeys(var for var in reads if var not in needed))
             steps.append(_Step(binding.var, self._runner(binding), last_uses))
-            needed.update(operands)
+            needed.update(reads)
         self._steps = steps[::-1]
 
     def forward(self, *inputs: torch.Tensor) -> Any:
@@ -84,15 +84,15 @@ class TorchGraph(nn.Module):
             return self._reader(value)
         found = torch_operator(value, self._definitions, self._straight_through)
         operator, arguments = found or tvm_operator(value)
-        operands = [self._reader(argument) for argument in arguments]
-        change = self._first_operands.get(binding.var)
-        if change is not None:
-            return lambda values: operator(change(operands[0](values)), *(r(values) for r in operands[1:]))
-        return lambda values: operator(*(read(values) for read in operands))
+        readers = [self._reader(argument) for argument in arguments]
+        if binding.var in self._changes:
+            change = self._changes[binding.var]
+            return lambda values: operator(*change(*(read(values) for read in readers)))
+        return lambda values: operator(*(read(values) for read in readers))
 
     def _reader(self, expr: Any) -> Read:
         """How to get an operand: a tensor, a tuple of such, a shape, or a number."""
-        if isinstance(expr, Var) or expr in self._inputs:
+        if isinstance(expr, Var) or (is_constant(expr) and expr in self._inputs):
             return lambda values: values[expr]
         if is_constant(expr):
             name = f"constant_{len(self._buffers)}"

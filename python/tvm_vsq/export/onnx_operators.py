@@ -1,0 +1,240 @@
+"""How each Relax operator of the canonical form is written in ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from onnx import TensorProto
+
+from tvm_vsq.errors import ModelError
+from tvm_vsq.export.onnx_writer import Writer
+from tvm_vsq.graph import dtype_of, op_name, static_shape
+from tvm_vsq.tvm_compat import Var
+
+Operands = list[Any]
+"""Names of tensors; a list of names where Relax has a tuple; other arguments are None."""
+
+_TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
+
+
+def write_operator(writer: Writer, var: Var, call: Any, operands: Operands) -> Any:
+    """Append what `call`, bound to `var`, computes; its name, or the names of a tuple's fields.
+
+    Raises ModelError naming an operator, or an attribute of it, that has no form here.
+    """
+    name = op_name(call)
+    write = _WRITERS.get(name)
+    if write is None:
+        raise ModelError(f"operator {name or type(call).__name__} ('{var.name}') has no ONNX form here yet")
+    return write(writer, var, call, operands)
+
+
+def in_nchw(writer: Writer, x: str, layout: str, write: Callable[[str], str]) -> str:
+    """`write` applied to x in NCHW, back in `layout`."""
+    if layout == "NCHW":
+        return write(x)
+    if layout != "NHWC":
+        raise ModelError(f"layout {layout} has no ONNX form here; use NCHW or NHWC")
+    return writer.node("Transpose", write(writer.node("Transpose", x, perm=_TO_NCHW)), perm=_TO_NHWC)
+
+
+def _plain(kind: str, **attributes: Any) -> Any:
+    def write(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
+        return writer.node(kind, *operands, hint=var.name, **attributes)
+
+    return write
+
+
+def _clip(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    low, high = (writer.scalar(float(call.args[i].value)) for i in (1, 2))
+    return writer.node("Clip", operands[0], low, high, hint=var.name)
+
+
+def _silu(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
+    return writer.node("Mul", operands[0], writer.node("Sigmoid", operands[0]), hint=var.name)
+
+
+def _rsqrt(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
+    return writer.node("Reciprocal", writer.node("Sqrt", operands[0]), hint=var.name)
+
+
+def _reshape(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
+    return writer.node("Reshape", operands[0], writer.integers(static_shape(var)), hint=var.name)
+
+
+def _expand(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
+    return writer.node("Expand", operands[0], writer.integers(static_shape(var)), hint=var.name)
+
+
+def _transpose(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    rank = len(call.args[0].ty.shape)
+    axes = range(rank)[::-1] if call.attrs.axes is None else call.attrs.axes
+    return writer.node("Transpose", operands[0], hint=var.name, perm=[int(axis) % rank for axis in axes])
+
+
+def _reduce(kind: str) -> Any:
+    def write(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+        axes = call.attrs.axis
+        extra = [] if axes is None else [writer.integers(int(axis) for axis in axes)]
+        keep = int(bool(call.attrs.keepdims))
+        return writer.node(kind, operands[0], *extra, hint=var.name, keepdims=keep)
+
+    return write
+
+
+def _softmax(kind: str) -> Any:
+    def write(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+        return writer.node(kind, operands[0], hint=var.name, axis=int(call.attrs.axis))
+
+    return write
+
+
+def _layer_norm(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    rank, attrs = len(call.args[0].ty.shape), call.attrs
+    axes = sorted(int(axis) % rank for axis in attrs.axes)
+    if axes != list(range(axes[0], rank)) or not (bool(attrs.center) and bool(attrs.scale)):
+        raise ModelError(f"layer norm '{var.name}' over axes {axes} of {rank} has no ONNX form here")
+    epsilon = float(attrs.epsilon)
+    return writer.node("LayerNormalization", *operands, hint=var.name, axis=axes[0], epsilon=epsilon)
+
+
+def _concat(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    return writer.node("Concat", *operands[0], hint=var.name, axis=int(call.attrs.axis))
+
+
+def _split(writer: Writer, var: Var, call: Any, operands: Operands) -> list[str]:
+    axis = int(call.attrs.axis)
+    extents = [int(field.shape[axis]) for field in var.ty.fields]
+    sizes = writer.integers(extents)
+    return writer.nodes_with("Split", len(extents), operands[0], sizes, hint=var.name, axis=axis)
+
+
+def _slice(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    axes, begin, end, *strides = ([int(n.value) for n in arg.fields] for arg in call.args[1:])
+    steps = strides[0] if strides else [1] * len(axes)
+    inputs = [writer.integers(values) for values in (begin, end, axes, steps)]
+    return writer.node("Slice", operands[0], *inputs, hint=var.name)
+
+
+def _gather(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    if call.attrs.axis is None:
+        raise ModelError(f"take '{var.name}' from the flattened tensor has no ONNX form here")
+    return writer.node("Gather", *operands[:2], hint=var.name, axis=int(call.attrs.axis))
+
+
+def _cast(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    to = TensorProto.DataType.Value(dtype_of(var).upper().replace("FLOAT32", "FLOAT"))
+    return writer.node("Cast", operands[0], hint=var.name, to=to)
+
+
+def _pool(kind: str) -> Any:
+    def write(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+        attrs = call.attrs
+        window = {
+            "kernel_shape": [int(n) for n in attrs.pool_size],
+            "strides": [int(n) for n in attrs.strides],
+            "pads": [int(n) for n in attrs.padding],
+            "dilations": [int(n) for n in attrs.dilation],
+            "ceil_mode": int(bool(attrs.ceil_mode)),
+        }
+        if kind == "AveragePool":
+            window["count_include_pad"] = int(bool(attrs.count_include_pad))
+        layout = str(attrs.layout)
+        return in_nchw(writer, operands[0], layout, lambda x: writer.node(kind, x, hint=var.name, **window))
+
+    return write
+
+
+def _global_pool(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    layout, shape = str(call.attrs.layout), static_shape(var)
+    axes = [layout.index("H"), layout.index("W")]
+    if any(shape[axis] != 1 for axis in axes):
+        raise ModelError(f"adaptive pooling '{var.name}' to {list(shape)} has no ONNX form; pool to 1 x 1")
+    return writer.node("ReduceMean", operands[0], writer.integers(axes), hint=var.name, keepdims=1)
+
+
+def _leaky_relu(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    return writer.node("LeakyRelu", operands[0], hint=var.name, alpha=float(call.attrs.alpha))
+
+
+def _square(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
+    return writer.node("Mul", operands[0], operands[0], hint=var.name)
+
+
+def conv2d(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    """A convolution whose kernel is in ONNX's OIHW."""
+    attrs = call.attrs
+    window = {
+        "strides": [int(n) for n in attrs.strides],
+        "pads": [int(n) for n in attrs.padding],
+        "dilations": [int(n) for n in attrs.dilation],
+        "group": int(attrs.groups),
+    }
+    layouts = str(attrs.data_layout), str(attrs.out_layout)
+    if layouts[0] != layouts[1]:
+        raise ModelError(f"convolution '{var.name}' from {layouts[0]} to {layouts[1]} has no ONNX form here")
+    return in_nchw(
+        writer,
+        operands[0],
+        layouts[0],
+        lambda x: writer.node("Conv", x, operands[1], hint=var.name, **window),
+    )
+
+
+_WRITERS: dict[str, Any] = {
+    "relax." + name: write
+    for name, write in {
+        "abs": _plain("Abs"),
+        "add": _plain("Add"),
+        "astype": _cast,
+        "broadcast_to": _expand,
+        "ceil": _plain("Ceil"),
+        "clip": _clip,
+        "concat": _concat,
+        "cos": _plain("Cos"),
+        "divide": _plain("Div"),
+        "erf": _plain("Erf"),
+        "exp": _plain("Exp"),
+        "expand_dims": _reshape,
+        "flatten": _reshape,
+        "floor": _plain("Floor"),
+        "log": _plain("Log"),
+        "matmul": _plain("MatMul"),
+        "max": _reduce("ReduceMax"),
+        "maximum": _plain("Max"),
+        "mean": _reduce("ReduceMean"),
+        "min": _reduce("ReduceMin"),
+        "minimum": _plain("Min"),
+        "multiply": _plain("Mul"),
+        "negative": _plain("Neg"),
+        "nn.adaptive_avg_pool2d": _global_pool,
+        "nn.avg_pool2d": _pool("AveragePool"),
+        "nn.gelu": _plain("Gelu"),
+        "nn.gelu_tanh": _plain("Gelu", approximate="tanh"),
+        "nn.layer_norm": _layer_norm,
+        "nn.leakyrelu": _leaky_relu,
+        "nn.log_softmax": _softmax("LogSoftmax"),
+        "nn.max_pool2d": _pool("MaxPool"),
+        "nn.relu": _plain("Relu"),
+        "nn.silu": _silu,
+        "nn.softmax": _softmax("Softmax"),
+        "permute_dims": _transpose,
+        "power": _plain("Pow"),
+        "reshape": _reshape,
+        "rsqrt": _rsqrt,
+        "sigmoid": _plain("Sigmoid"),
+        "sign": _plain("Sign"),
+        "sin": _plain("Sin"),
+        "split": _split,
+        "sqrt": _plain("Sqrt"),
+        "square": _square,
+        "squeeze": _reshape,
+        "strided_slice": _slice,
+        "subtract": _plain("Sub"),
+        "sum": _reduce("ReduceSum"),
+        "take": _gather,
+        "tanh": _plain("Tanh"),
+        "where": _plain("Where"),
+    }.items()
+}

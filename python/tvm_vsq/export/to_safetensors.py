@@ -1,0 +1,74 @@
+"""Integer weights as safetensors, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from tvm_vsq.errors import InputError
+from tvm_vsq.export.layers import IntegerLayer, quantized_layers
+from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.tvm_compat import IRModule
+
+_VERSION = "1"
+
+
+def export_safetensors(module: IRModule, path: str | os.PathLike[str]) -> None:
+    """Write the integer weights of what `quantize_model` returned.
+
+    For each layer: "<layer>.elements" int8 [K, R, S, C] or [K, C]; "<layer>.scales" uint8 (uint16 for more
+    than 8 bits) [..., CV], unless the format has none; "<layer>.gamma" and "<layer>.bias" float32 [K].
+    Metadata: "format" is "tvm_vsq", "version" "1", "layers" JSON with each layer's "quant" (W/A/ws/as),
+    "bits", "scale_bits" and "vector_size". Raises ModelError for a module that is not quantized.
+    """
+    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    described = {}
+    for layer in quantized_layers(module).values():
+        fmt = layer.format
+        tensors[f"{layer.name}.elements"] = np.ascontiguousarray(layer.elements)
+        tensors[f"{layer.name}.gamma"] = layer.gamma
+        tensors[f"{layer.name}.bias"] = layer.bias
+        if fmt.scale_bits is not None:
+            width = np.uint8 if fmt.scale_bits <= 8 else np.uint16
+            tensors[f"{layer.name}.scales"] = np.ascontiguousarray(layer.scales.astype(width))
+        described[layer.name] = {
+            "quant": layer.notation,
+            "bits": fmt.bits,
+            "scale_bits": fmt.scale_bits,
+            "vector_size": fmt.vector_size,
+        }
+    metadata = {"format": "tvm_vsq", "version": _VERSION, "layers": json.dumps(described)}
+    save_file(tensors, path, metadata)
+
+
+def load_safetensors(path: str | os.PathLike[str]) -> dict[str, IntegerLayer]:
+    """Read what `export_safetensors` wrote, by layer name; `IntegerLayer.restored` gives fp32 weights.
+
+    Raises InputError naming the file if it is no such file, or of another version.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != "tvm_vsq" or metadata.get("version") != _VERSION:
+                raise InputError(
+                    f"'{path}' holds no integer weights of version {_VERSION}; write it with "
+                    "tvm_vsq.export_safetensors of this version"
+                )
+            return {
+                name: _layer(name, fields, file) for name, fields in json.loads(metadata["layers"]).items()
+            }
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise InputError(f"'{path}' is no file of export_safetensors: {error}") from error
+
+
+def _layer(name: str, fields: dict[str, Any], file: Any) -> IntegerLayer:
+    fmt = VectorFormat(fields["bits"], fields["scale_bits"], fields["vector_size"])
+    elements, gamma, bias = (file.get_tensor(f"{name}.{part}") for part in ("elements", "gamma", "bias"))
+    rows = (*elements.shape[:-1], fmt.vectors(elements.shape[-1]))
+    scales = np.ones(rows, np.int64) if fmt.scale_bits is None else file.get_tensor(f"{name}.scales")
+    return IntegerLayer(name, fields["quant"], fmt, elements, scales.astype(np.int64), gamma, bias)

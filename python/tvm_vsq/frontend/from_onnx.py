@@ -1,0 +1,239 @@
+"""ONNX models, through TVM's importer."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.version_converter
+import tvm
+from onnx import TensorProto, numpy_helper
+from tvm.relax.frontend.onnx import from_onnx as tvm_from_onnx
+
+from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.from_relax import from_relax
+from tvm_vsq.frontend.given import with_given
+from tvm_vsq.frontend.layers import layer_names, name_of_weight
+from tvm_vsq.frontend.onnx_clip import restore_clips
+from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, STANDARD, Found, remove_quantization
+from tvm_vsq.graph import replace_main
+from tvm_vsq.tvm_compat import IRModule
+
+_GENERATED = re.compile(r"(onnx::.*|trt::.*|val_\d+|_v_\d+|\d+)")
+"""Names that exporters make up for a weight they changed."""
+
+_INTEGER_SUFFIX = re.compile(r"_(i4|i8|int4|int8|quantized)$")
+"""What quantizers append to the name of a weight."""
+
+
+def from_onnx(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: Any) -> IRModule:
+    """Import `model`, or the file it names; layers are named after the initializer of their weights.
+
+    Weights in external files are read. Axes without a number take it from `example_inputs`. Quantization in
+    the model is taken out and kept (`frontend.given`). Raises ModelError for what is no valid ONNX model, for
+    shapes that stay dynamic, and for operators that have no form in TVM.
+    """
+    proto = _read(model)
+    proto = _with_clip_inputs(proto)
+    graph = proto.graph
+    initializers = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in initializers]  # before IR 4 both are
+    _fix_shapes(inputs, example_inputs)
+    _check_domains(proto)
+    _hoist_constants(graph)
+    found = remove_quantization(graph)
+    del proto.functions[:]
+    weights = _weights_as_inputs(graph, inputs, found)
+    module = _through_tvm(proto)
+    function = module["main"].with_attr("num_input", len(inputs)).with_attr("params", weights)
+    module = restore_clips(from_relax(replace_main(module, function)))
+    bases = {name: re.sub(r"#\d+$", "", name) for name in layer_names(module).values()}
+    taken = {name_of_weight(weight): given for weight, given in found.weights.items()}
+    limits = {name_of_weight(weight): limit for weight, limit in found.limits.items()}
+    return with_given(
+        module,
+        {name: taken[base] for name, base in bases.items() if base in taken},
+        {name: limits[base] for name, base in bases.items() if base in limits},
+    )
+
+
+def _read(model: onnx.ModelProto | str | os.PathLike[str]) -> onnx.ModelProto:
+    """A copy of the model, its external data read, checked."""
+    what = "the ONNX model" if isinstance(model, onnx.ModelProto) else f"'{os.fspath(model)}'"
+    if isinstance(model, onnx.ModelProto):
+        proto = onnx.ModelProto()
+        proto.CopyFrom(model)
+    elif not os.path.isfile(model):
+        raise ModelError(f"there is no model file {what}")
+    else:
+        try:
+            proto = onnx.load(model)
+        except Exception as error:
+            raise ModelError(f"{what} is not an ONNX model: {_first_line(error)}; export it again") from error
+    outside = [t.name for t in proto.graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    if outside:
+        raise ModelError(
+            f"the data of '{outside[0]}' are in a file beside the model: give the model's path, or load them "
+            "with onnx.external_data_helper.load_external_data_for_model"
+        )
+    try:
+        onnx.checker.check_model(proto)
+    except Exception as error:
+        raise ModelError(f"{what} is not valid: {_first_line(error)}; export it again") from error
+    return proto
+
+
+def _with_clip_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Before opset 11, Clip had its bounds as attributes, of which TVM makes a function without a bound."""
+    opset = max((entry.version for entry in proto.opset_import if entry.domain in STANDARD), default=0)
+    if opset >= 11 or all(node.op_type != "Clip" for node in proto.graph.node):
+        return proto
+    try:
+        return onnx.version_converter.convert_version(proto, 13)
+    except Exception as error:
+        raise ModelError(
+            f"opset {opset} cannot be raised to 13: {_first_line(error)}; export with opset 13 or later"
+        ) from error
+
+
+def _fix_shapes(inputs: list[onnx.ValueInfoProto], example_inputs: Any) -> None:
+    """Give every dimension of the inputs a number, in place."""
+    examples = _as_tuple(example_inputs)
+    if examples is not None and len(examples) != len(inputs):
+        raise ModelError(
+            f"example_inputs holds {len(examples)} tensors, the model has {len(inputs)} inputs: "
+            f"{', '.join(value.name for value in inputs)}"
+        )
+    for position, value in enumerate(inputs):
+        if not value.type.HasField("tensor_type"):
+            raise ModelError(f"input '{value.name}' is not a tensor; the model may only take tensors")
+        if not value.type.tensor_type.HasField("shape"):
+            raise ModelError(f"input '{value.name}' has no shape; export the model with one")
+        dims = value.type.tensor_type.shape.dim
+        shown = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims]
+        if examples is None:
+            if any(not isinstance(extent, int) for extent in shown):
+                raise ModelError(
+                    f"input '{value.name}' has a dynamic shape [{', '.join(map(str, shown))}]: give "
+                    "example_inputs=(array, ...), one for each input (tvm-vsq: --shape), whose shapes fix it"
+                )
+            continue
+        given = tuple(int(extent) for extent in examples[position].shape)
+        if len(given) != len(dims) or any(
+            isinstance(n, int) and n != g for n, g in zip(shown, given, strict=True)
+        ):
+            raise ModelError(
+                f"example_inputs[{position}] has shape {list(given)}, input '{value.name}' is "
+                f"[{', '.join(map(str, shown))}]"
+            )
+        for dim, extent in zip(dims, given, strict=True):
+            dim.dim_value = extent
+
+
+def _as_tuple(example_inputs: Any) -> tuple[Any, ...] | None:
+    if example_inputs is None:
+        return None
+    examples = tuple(example_inputs) if isinstance(example_inputs, tuple | list) else (example_inputs,)
+    for position, value in enumerate(examples):
+        if not hasattr(value, "shape"):
+            raise ModelError(f"example_inputs[{position}] must be an array, not {type(value).__name__}")
+    return examples
+
+
+def _check_domains(proto: onnx.ModelProto) -> None:
+    """TVM looks at an operator's name alone; the same name in another domain is another operator."""
+    for node in proto.graph.node:
+        is_quantization = node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        if node.domain not in (*STANDARD, OWN_DOMAIN) and not is_quantization:
+            raise ModelError(
+                f"operator {node.domain}.{node.op_type} ('{node.name or node.output[0]}') is none of ONNX's "
+                "own; export with standard operators (local functions: onnx.inliner.inline_local_functions)"
+            )
+
+
+def _hoist_constants(graph: onnx.GraphProto) -> None:
+    """Turn Constant nodes that hold tensors into initializers."""
+    for node in [node for node in graph.node if node.op_type == "Constant"]:
+        if node.attribute[0].name == "value":
+            tensor = node.attribute[0].t
+            tensor.name = node.output[0]
+            graph.initializer.append(tensor)
+            graph.node.remove(node)
+
+
+def _weights_as_inputs(
+    graph: onnx.GraphProto, inputs: list[onnx.ValueInfoProto], found: Found
+) -> list[tvm.runtime.Tensor]:
+    """Move fp32 matrices and kernels from the initializers to the inputs, so that their names survive.
+
+    The rest stays constant, because TVM has to know axes, shapes and bounds. Returns the moved arrays, in
+    order. What nobody reads is removed.
+    """
+    readers: dict[str, onnx.NodeProto] = {}
+    for node in reversed(graph.node):
+        readers.update(dict.fromkeys(node.input, node))
+    names = _shown_names(graph, readers, found.origins)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    found.weights = {names.get(name, name): given for name, given in found.weights.items()}
+    found.limits = {names.get(name, name): limit for name, limit in found.limits.items()}
+    outputs = {value.name for value in graph.output}
+    kept, moved, arrays = [], [], []
+    for tensor in graph.initializer:
+        name = names.get(tensor.name, tensor.name)
+        if tensor.name in readers and tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
+            shape = list(tensor.dims)
+            moved.append(onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+            arrays.append(tvm.runtime.tensor(np.array(numpy_helper.to_array(tensor))))
+        elif tensor.name in readers or tensor.name in outputs:
+            kept.append(tensor)
+    del graph.initializer[:], graph.input[:]
+    graph.initializer.extend(kept)
+    graph.input.extend([*inputs, *moved])
+    return arrays
+
+
+def _shown_names(
+    graph: onnx.GraphProto, readers: dict[str, onnx.NodeProto], origins: dict[str, str]
+) -> dict[str, str]:
+    """Better names for weights: that of the integers behind one, or of the operator that reads it where an
+    exporter made the weight's name up."""
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    names: dict[str, str] = {}
+    for tensor in graph.initializer:
+        reader = readers.get(tensor.name)
+        if reader is None or len(tensor.dims) < 2:
+            continue
+        name = _INTEGER_SUFFIX.sub("", origins.get(tensor.name, tensor.name))
+        if _GENERATED.fullmatch(name):
+            scope = reader.name.strip("/").split("/")  # torch: /layer1/conv1/Conv
+            name = ".".join(scope[:-1] if len(scope) > 1 and scope[-1].startswith(reader.op_type) else scope)
+        if name and name not in taken:
+            names[tensor.name] = name
+            taken.add(name)
+    return names
+
+
+def _through_tvm(proto: onnx.ModelProto) -> IRModule:
+    try:
+        # It prints the operands of an operator that fails, and warns where it renames.
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            return tvm_from_onnx(proto, keep_params_in_input=False, sanitize_input_names=False)
+    except Exception as error:
+        opset = next(entry.version for entry in proto.opset_import if entry.domain in STANDARD)
+        raise ModelError(
+            f"TVM's ONNX importer does not take this model (opset {opset}): {_first_line(error)}; replace "
+            "the operator it names, or export with another opset"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

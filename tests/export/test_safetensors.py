@@ -1,0 +1,72 @@
+"""Integer weights survive a file that any reader of safetensors opens."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+import tvm_vsq
+from tvm_vsq.errors import InputError, ModelError
+from tvm_vsq.export.layers import quantized_layers
+from tvm_vsq.frontend import import_model
+
+
+@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-int8", "vsq-accel-w4a8"])
+def test_layers_survive(networks, tmp_path, target):
+    model, x = networks.build(networks.ResNet)
+    data = networks.samples(networks.ResNet)
+    module = tvm_vsq.quantize_model(model, target, example_inputs=(x,), calibration=data)
+    path = tmp_path / "net.safetensors"
+    tvm_vsq.export_safetensors(module, path)
+    loaded = tvm_vsq.load_safetensors(path)
+    expected = {layer.name: layer for layer in quantized_layers(module).values()}
+    assert list(loaded) == list(expected)
+    for name, layer in loaded.items():
+        assert (layer.format, layer.notation) == (expected[name].format, expected[name].notation)
+        np.testing.assert_array_equal(layer.vectors, expected[name].vectors)
+        np.testing.assert_array_equal(layer.gamma, expected[name].gamma)
+        np.testing.assert_array_equal(layer.bias, expected[name].bias)
+
+
+def test_the_file_alone_is_enough_to_restore_the_weights(networks, tmp_path):
+    model, x = networks.build(networks.Mlp)
+    data = networks.samples(networks.Mlp)
+    module = tvm_vsq.quantize_model(model, example_inputs=(x,), calibration=data)
+    path = tmp_path / "net.safetensors"
+    tvm_vsq.export_safetensors(module, path)
+    tensors = load_file(path)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    assert (metadata["format"], metadata["version"]) == ("tvm_vsq", "1")
+    fields = json.loads(metadata["layers"])["up"]
+    assert fields == {"quant": "4/4/4/4", "bits": 4, "scale_bits": 4, "vector_size": 16}
+    q, s, gamma = (tensors[f"up.{part}"] for part in ("elements", "scales", "gamma"))
+    assert (q.dtype, s.dtype, gamma.dtype) == (np.int8, np.uint8, np.float32)
+    spread = s.repeat(fields["vector_size"], axis=-1)[..., : q.shape[-1]]
+    restored = q * spread * gamma[:, None]
+    np.testing.assert_allclose(restored, tvm_vsq.load_safetensors(path)["up"].restored(), rtol=1e-6)
+    weight = model.up.weight.detach().numpy()
+    assert networks.sqnr_db(weight, restored) > 15
+    np.testing.assert_array_equal(tensors["up.bias"], model.up.bias.detach().numpy())
+
+
+def test_a_module_that_is_not_quantized_is_refused(networks, tmp_path):
+    model, x = networks.build(networks.Mlp)
+    with pytest.raises(ModelError, match="holds no quantized layer"):
+        tvm_vsq.export_safetensors(import_model(model, (x,)), tmp_path / "net.safetensors")
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(InputError, match=r"x\.safetensors' is no file of export_safetensors"):
+        tvm_vsq.load_safetensors(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match=r"x\.safetensors' is no file of export_safetensors"):
+        tvm_vsq.load_safetensors(path)
+    save_file({"a": np.zeros(1)}, path, {"format": "tvm_vsq", "version": "2"})
+    with pytest.raises(InputError, match=r"holds no integer weights of version 1; write it with"):
+        tvm_vsq.load_safetensors(path)
