@@ -1,4 +1,4 @@
-"""The BERT encoder of MiniLM as plain torch modules with static shapes; its layers have the checkpoint's names."""
+"""The BERT encoder of MiniLM as plain torch modules, with static shapes and the checkpoint's names."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         self.layer = nn.ModuleList(Layer() for _ in range(LAYERS))
 
     def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """embedded: float32 [B, L, 384]; mask: float32 [B, 1, L, L], added to the scores. Returns [B, L, 384]."""
+        """float32 [B, L, 384] and a mask [B, 1, L, L], added to the scores -> float32 [B, L, 384]."""
         for layer in self.layer:
             embedded = layer(embedded, mask)
         return embedded

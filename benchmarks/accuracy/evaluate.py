@@ -50,7 +50,9 @@ class Evaluator:
         self._module = import_model(network.model, example)
 
     def fp32(self) -> Result:
-        return self._kept("fp32", lambda: Result(self._network.summarize(_run(self._network.model, self._network))))
+        return self._kept(
+            "fp32", lambda: Result(self._network.summarize(_run(self._network.model, self._network)))
+        )
 
     def quantized(self, row: Row, in_simulator: bool) -> Result:
         name = "_".join([row.config.model_dump_json(), str(row.hardware.product_bits), str(in_simulator)])

@@ -1,7 +1,7 @@
 """What outputs are worth, with standard errors from a bootstrap.
 
-Every row of a table draws the same resamples, so the error of a difference from fp32 is that of paired samples:
-what both get right or wrong alike does not count.
+Every row of a table draws the same resamples, so the error of a difference from fp32 is that of paired
+samples: what both get right or wrong alike does not count.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class Correlation:
 def sqnr_db(outputs: Array, fp32: Array) -> float:
     """Power of the fp32 outputs over that of the difference, in dB."""
     noise = np.square(outputs.astype(np.float64) - fp32).sum()
-    return float("inf") if noise == 0 else float(10 * np.log10(np.square(fp32.astype(np.float64)).sum() / noise))
+    return (
+        float("inf") if noise == 0 else float(10 * np.log10(np.square(fp32.astype(np.float64)).sum() / noise))
+    )
 
 
 def _counts(items: int) -> Array:

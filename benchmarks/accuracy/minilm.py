@@ -1,4 +1,4 @@
-"""MiniLM, a sentence encoder, on three tasks with human judgements; one quantized network serves all three."""
+"""MiniLM, a sentence encoder, on three tasks with human judgements; one quantized network for all three."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def load(samples: int = 800) -> Network:
     probe = _probe(encoder, embedding, reviews.texts[:PROBE_TEXTS], reviews.is_positive[:PROBE_TEXTS])
     held_out = slice(PROBE_TEXTS, PROBE_TEXTS + samples)
     evaluated = embedding.pack([*reviews.texts[held_out], *documents.texts, *words.texts])
-    calibration = embedding.pack([*reviews.texts[:CALIBRATION_REVIEWS], *news()[:CALIBRATION_NEWS], *wordsim()])
+    others = [*reviews.texts[:CALIBRATION_REVIEWS], *news()[:CALIBRATION_NEWS], *wordsim()]
+    calibration = embedding.pack(others)
     first_word = samples + len(documents.texts)
     return Network(
         name="MiniLM",
@@ -58,10 +59,15 @@ def load(samples: int = 800) -> Network:
                 by_item=False,
             ),
         ],
+        data=f"{samples} review snippets that the classifier was not fitted on, all 1,225 pairs of 50 news "
+        f"texts, 999 pairs of words; calibrated on {len(others)} other reviews, news texts and words",
+        not_on_the_chip="embeddings, the products of two activations in attention, softmax, GELU, layer norm",
     )
 
 
-def _probe(encoder: Encoder, embedding: Embedding, texts: list[str], is_positive: Array) -> LogisticRegression:
+def _probe(
+    encoder: Encoder, embedding: Embedding, texts: list[str], is_positive: Array
+) -> LogisticRegression:
     packed = embedding.pack(texts)
     return LogisticRegression(max_iter=1000).fit(packed.pool(_encode(encoder, packed)), is_positive)
 

@@ -1,7 +1,7 @@
 """Data inside packages that cannot be dependencies, fetched once into build/ and unpacked there.
 
-They would bring libraries that this project does not use, or have a licence that a dependency should not have.
-Nothing of them is part of this repository, and none of their code is run.
+They would bring libraries that this project does not use, or have a licence that a dependency should not
+have. Nothing of them is part of this repository, and none of their code is run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Texts as inputs of the encoder: tokens, embeddings, and several texts side by side in one sequence.
 
-A mask keeps texts of one sequence apart, so each is encoded as if it were alone, and no time goes into padding.
+A mask keeps texts of one sequence apart: each is encoded as if it were alone, and no time goes into padding.
 """
 
 from __future__ import annotations

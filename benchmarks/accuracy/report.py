@@ -114,7 +114,11 @@ def aims(measured: Sequence[Measured]) -> str:
             for metric in one.network.metrics:
                 names = [one.network.name, metric.name, formats, f"-{aim}"]
                 plain = [one.change(metric, Row(formats)), _verdict(one, metric, Row(formats), aim)]
-                switched = [one.change(metric, best), best.switch or "defaults", _verdict(one, metric, best, aim)]
+                switched = [
+                    one.change(metric, best),
+                    best.switch or "defaults",
+                    _verdict(one, metric, best, aim),
+                ]
                 body.append([*names, *plain, *switched])
     return _table(header, body)
 
@@ -126,7 +130,16 @@ def _verdict(measured: Measured, metric: Metric, row: Row, aim: float) -> str:
 
 def proof(measured: Sequence[Measured]) -> str:
     """Torch module against simulator."""
-    header = ["network", "W/A/ws/as", "V", "settings", "samples", "same bits", "same highest output", "SQNR, dB"]
+    header = [
+        "network",
+        "W/A/ws/as",
+        "V",
+        "settings",
+        "samples",
+        "same bits",
+        "same highest output",
+        "SQNR, dB",
+    ]
     body = []
     for one in measured:
         for row in in_simulator():
