@@ -139,11 +139,14 @@ class QuantConfig(LayerConfig):
     rules: applied in order, later ones win; one that matches no layer is an error. Depthwise convolutions,
         which no accelerator runs yet, stay in fp32 unless a rule matches them; they are then computed in
         fp32 arithmetic on the CPU from quantized operands.
+    channel_order: "magnitude" sorts the channels between layers, where nothing else reads them, so that
+        those that share a vector are of like magnitude (`quantize.reorder`); "model" leaves them alone.
     strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
         last vector with zeros.
     """
 
     rules: tuple[Rule, ...] = ()
+    channel_order: Literal["magnitude", "model"] = "magnitude"
     strict: bool = False
 
     @model_validator(mode="after")
@@ -156,6 +159,15 @@ class QuantConfig(LayerConfig):
                     "evaluate the two apart"
                 )
         return self
+
+    @property
+    def reorders_channels(self) -> bool:
+        """Whether the order of channels matters to these formats, and is to be chosen."""
+        layers = [self.base, *(rule.applied_to(self.base) for rule in self.rules if not rule.fp32)]
+        scales = {
+            scale for layer in layers for scale in (layer.weight_scale_bits, layer.activation_scale_bits)
+        }
+        return self.channel_order == "magnitude" and scales != {None}
 
     @property
     def base(self) -> LayerConfig:
