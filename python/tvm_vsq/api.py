@@ -189,9 +189,8 @@ def tune(
     hardware = _resolve_target(target)
     start, save = _open_database(database)
     canonical = import_model(model, example_inputs)
-    quantized = quantize(
-        canonical, QuantConfig.of_hardware(hardware), hardware, random_calibration(canonical, seed)
-    )
+    config = QuantConfig.of_hardware(hardware).unfitted()
+    quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
     regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload.key for _, workload in layers})

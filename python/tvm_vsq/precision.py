@@ -203,7 +203,7 @@ def _energies(
         hardware = uniform.hardware(base)
         only_these = [Rule(layers="*", fp32=True)]
         only_these += [Rule(layers=escape(name), formats=notation) for name in profile.layers]
-        plain = QuantConfig.parse(notation, vector_size=config.vector_size, rules=tuple(only_these))
+        plain = uniform.unfitted().model_copy(update={"rules": tuple(only_these)})
         timing = build_executable(
             quantize_prepared(module, plain, hardware, calibration), hardware, Database()
         ).timing()
