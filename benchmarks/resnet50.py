@@ -85,10 +85,12 @@ def main() -> None:
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     for target in arguments.targets:
+        hardware = tvm_vsq.load_hardware(target)
         start = time.perf_counter()
         exe = tvm_vsq.compile(
             model,
-            target,
+            hardware,
+            quant=tvm_vsq.QuantConfig.of_hardware(hardware).unfitted(),  # weights are random
             calibration=image,
             example_inputs=(torch.from_numpy(image),),
             schedules=arguments.schedules,

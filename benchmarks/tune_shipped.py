@@ -35,13 +35,18 @@ def main() -> None:
     for heading in ("target", "model", "default cycles", "tuned cycles", "tuned / default"):
         table.add_column(heading, justify="right", no_wrap=True)
     for target in arguments.targets:
-        path = arguments.output / f"{target}.json"
+        path, hardware = arguments.output / f"{target}.json", tvm_vsq.load_hardware(target)
         for name in arguments.models:
             model, sample = models[name]
             tvm_vsq.tune(model, target, trials=arguments.trials, example_inputs=(sample,), database=path)
             default, tuned = (
                 tvm_vsq.compile(
-                    model, target, example_inputs=(sample,), calibration=torch.randn_like(sample), schedules=s
+                    model,
+                    hardware,
+                    quant=tvm_vsq.QuantConfig.of_hardware(hardware).unfitted(),
+                    example_inputs=(sample,),
+                    calibration=torch.randn_like(sample),
+                    schedules=s,
                 )
                 .profile(sample)
                 .cycles

@@ -52,9 +52,13 @@ def network(name: str) -> tuple[nn.Module, np.ndarray]:
 
 
 def quantized(model: nn.Module, sample: np.ndarray, hardware: HardwareConfig) -> Any:
-    """The fake-quantized module, calibrated on `sample`."""
+    """The fake-quantized module, calibrated on `sample`; its weights are random, so nothing is fitted."""
     return tvm_vsq.quantize_model(
-        model, hardware, calibration=sample, example_inputs=(torch.from_numpy(sample),)
+        model,
+        hardware,
+        quant=tvm_vsq.QuantConfig.of_hardware(hardware).unfitted(),
+        calibration=sample,
+        example_inputs=(torch.from_numpy(sample),),
     )
 
 

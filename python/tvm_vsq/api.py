@@ -18,6 +18,7 @@ from tvm_vsq.precision import MixedPrecision, PrecisionProfile
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.measure import measure
+from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.quantize.report import QuantReport
 from tvm_vsq.runtime import Executable
 from tvm_vsq.schedule import Database, resolve_database
@@ -95,10 +96,10 @@ def quantization_report(
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
     canonical = import_model(model, example_inputs)
-    calibration = _required(calibration)
-    if data is None:
-        calibration = data = rereadable(calibration)
-    return measure(canonical, quantize(canonical, config, config.hardware(hardware), calibration), data)
+    calibration = rereadable(_required(calibration))
+    prepared = prepare(canonical, config, calibration)
+    quantized = quantize_prepared(prepared, config, config.hardware(hardware), calibration)
+    return measure(prepared, quantized, calibration if data is None else data)
 
 
 def choose_formats(
@@ -188,9 +189,8 @@ def tune(
     hardware = _resolve_target(target)
     start, save = _open_database(database)
     canonical = import_model(model, example_inputs)
-    quantized = quantize(
-        canonical, QuantConfig.of_hardware(hardware), hardware, random_calibration(canonical, seed)
-    )
+    config = QuantConfig.of_hardware(hardware).unfitted()
+    quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
     regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload.key for _, workload in layers})

@@ -16,8 +16,9 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from tvm_vsq.build import build_executable
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.data import rereadable
+from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.quantize.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
 from tvm_vsq.schedule import Database
 from tvm_vsq.tvm_compat import IRModule
@@ -85,8 +86,9 @@ class PrecisionProfile:
                 f"formats={formats!r}: give at least two different formats to choose from, such as "
                 "('4/4/4/4', '8/8/-/-')"
             )
-        self._module, self._config, self._base = module, config, base
+        self._config, self._base = config, base
         self._calibration = rereadable(calibration)
+        self._module = module = prepare(module, config, self._calibration)
         self._compare = Comparison(module, data)
         self.sensitivity = measure_sensitivity(
             module, formats, config, base, self._calibration, self._compare, report
@@ -129,7 +131,8 @@ class PrecisionProfile:
         profile = self.sensitivity
         picked = {name: profile.formats[i] for name, i in zip(profile.layers, chosen, strict=True)}
         mixed = _config(self._config, picked)
-        measured = self._compare(quantize(self._module, mixed, mixed.hardware(self._base), self._calibration))
+        hardware = mixed.hardware(self._base)
+        measured = self._compare(quantize_prepared(self._module, mixed, hardware, self._calibration))
         rows = np.arange(len(chosen))
         return MixedPrecision(
             mixed,
@@ -200,9 +203,9 @@ def _energies(
         hardware = uniform.hardware(base)
         only_these = [Rule(layers="*", fp32=True)]
         only_these += [Rule(layers=escape(name), formats=notation) for name in profile.layers]
-        plain = QuantConfig.parse(notation, vector_size=config.vector_size, rules=tuple(only_these))
+        plain = uniform.unfitted().model_copy(update={"rules": tuple(only_these)})
         timing = build_executable(
-            quantize(module, plain, hardware, calibration), hardware, Database()
+            quantize_prepared(module, plain, hardware, calibration), hardware, Database()
         ).timing()
         by_name = {layer.name: layer.energy_pj for layer in timing.layers}
         columns.append([by_name[name] for name in profile.layers])

@@ -27,8 +27,8 @@ class LayerConfig(BaseModel):
 
     Scale bits are None where a side has no per-vector scale: weights then have one scale per output channel,
     activations one per tensor. "fp32" are single-level floating-point vector scales (VS-Quant, section 4.1):
-    no accelerator has them, they bound from above what integer ones can reach, and only
-    `fake_quantize` evaluates them. `weight_order` says what weight elements are rounded against: "integer" is
+    no accelerator has them, they are what integer ones approximate, and only `fake_quantize` evaluates
+    them. `weight_order` says what weight elements are rounded against: "integer" is
     the rounded integer scale, "paper" the floating-point scale before it is rounded.
 
     `weight_calibration` chooses weight scales: "max" those that hold the largest weight, "mse" those with the
@@ -55,9 +55,9 @@ class LayerConfig(BaseModel):
     activation_scale_bits: int | Literal["fp32"] | None
     vector_size: Literal[8, 16, 32, 64] = 16
     weight_order: Literal["integer", "paper"] = "integer"
-    weight_calibration: Literal["max", "mse", "output"] = "max"
-    weight_rounding: Literal["nearest", "gptq"] = "nearest"
-    bias_correction: bool = False
+    weight_calibration: Literal["max", "mse", "output"] = "output"
+    weight_rounding: Literal["nearest", "gptq"] = "gptq"
+    bias_correction: bool = True
     activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
     activation_percentile: float = Field(default=99.99, gt=0, le=100)
     activation_scales: Literal["dynamic", "static"] = "dynamic"
@@ -72,8 +72,8 @@ class LayerConfig(BaseModel):
             method = getattr(self, field)
             if method != plain and self.weight_order == "paper":
                 raise ValueError(
-                    f"{field}='{method}' rounds elements against the integer scale; "
-                    "it has no weight_order='paper'"
+                    f"{field}='{method}' rounds elements against the integer scale, which "
+                    f"weight_order='paper' does not; give {field}='{plain}' with it"
                 )
         if self.activation_scales == "static" and not isinstance(self.activation_scale_bits, int):
             raise ValueError(
@@ -98,6 +98,15 @@ class LayerConfig(BaseModel):
     def has_fp32_scales(self) -> bool:
         """Whether a side has single-level floating-point vector scales."""
         return "fp32" in (self.weight_scale_bits, self.activation_scale_bits)
+
+
+UNFITTED: dict[str, Any] = {
+    "weight_calibration": "max",
+    "weight_rounding": "nearest",
+    "bias_correction": False,
+    "channel_order": "model",
+}
+"""What `QuantConfig.unfitted` sets."""
 
 
 class Rule(BaseModel):
@@ -139,11 +148,14 @@ class QuantConfig(LayerConfig):
     rules: applied in order, later ones win; one that matches no layer is an error. Depthwise convolutions,
         which no accelerator runs yet, stay in fp32 unless a rule matches them; they are then computed in
         fp32 arithmetic on the CPU from quantized operands.
+    channel_order: "magnitude" sorts the channels between layers, where nothing else reads them, so that
+        those that share a vector are of like magnitude (`quantize.reorder`); "model" leaves them alone.
     strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
         last vector with zeros.
     """
 
     rules: tuple[Rule, ...] = ()
+    channel_order: Literal["magnitude", "model"] = "magnitude"
     strict: bool = False
 
     @model_validator(mode="after")
@@ -156,6 +168,22 @@ class QuantConfig(LayerConfig):
                     "evaluate the two apart"
                 )
         return self
+
+    def unfitted(self) -> QuantConfig:
+        """This config with nothing fitted to calibration data but ranges: what the paper does, in seconds.
+
+        For cycles and energy, which no value of a weight changes, and for comparisons.
+        """
+        return self.model_copy(update=UNFITTED)
+
+    @property
+    def reorders_channels(self) -> bool:
+        """Whether the order of channels matters to these formats, and is to be chosen."""
+        layers = [self.base, *(rule.applied_to(self.base) for rule in self.rules if not rule.fp32)]
+        scales = {
+            scale for layer in layers for scale in (layer.weight_scale_bits, layer.activation_scale_bits)
+        }
+        return self.channel_order == "magnitude" and scales != {None}
 
     @property
     def base(self) -> LayerConfig:

@@ -8,9 +8,10 @@ from tvm_vsq.errors import CalibrationError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.quantize.config import QuantConfig
+from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.layer_weights import float_weights
 from tvm_vsq.quantize.plan import make_plan
-from tvm_vsq.quantize.quantizer import quantize
+from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +49,9 @@ def fake_quantize(
     from tvm_vsq.quantize.fake_quantized import FakeQuantized
 
     hardware = config.hardware(hardware)
-    quantized = quantize(module, config, hardware, calibration)
+    data = rereadable(calibration)
+    module = prepare(module, config, data)
+    quantized = quantize_prepared(module, config, hardware, data)
     weights = {
         layer.name: float_weights(module, layer) for layer in make_plan(module, config, hardware).layers
     }

@@ -117,7 +117,8 @@ class MomentSums:
             raise CalibrationError(
                 f"layer '{self.name}' has {self.rows} rows of calibration data, and fitting its weights or "
                 f"bias to them takes {_FEWEST_ROWS}; give more samples, or set weight_calibration='mse', "
-                "weight_rounding='nearest' and bias_correction=False for it"
+                "weight_rounding='nearest' and bias_correction=False for it; where values do not matter, as "
+                "for cycles and energy, give quant=QuantConfig.parse(...).unfitted()"
             )
         second, mean_x, mean_y = (total / self.rows for total in self.sums)
         power = np.diagonal(second, axis1=1, axis2=2)

@@ -175,7 +175,7 @@ def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
     if weight_scale == "fp32" or activation_scale == "fp32":
         raise ConfigError(
             f"quant '{config.notation}': fp32 vector scales have no integer form and run on no accelerator; "
-            "they are an upper bound that tvm_vsq.quantize.fake_quantize evaluates"
+            "tvm_vsq.quantize.fake_quantize evaluates them in floating point"
         )
     weight = VectorFormat(config.weight_bits, weight_scale, config.vector_size, signed=True)
     return LayerFormats.of(weight, config.activation_bits, activation_scale, hardware)

@@ -16,6 +16,7 @@ from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.layer_weights import choose_weights
 from tvm_vsq.quantize.moments import collect_moments
 from tvm_vsq.quantize.plan import Plan, make_plan
+from tvm_vsq.quantize.reorder import reorder_channels
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -30,9 +31,21 @@ def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, ca
     Raises ConfigError for a rule that matches no layer, CalibrationError for bad data, and
     QuantizationError if the model has no layer to quantize.
     """
-    plan = make_plan(module, config, hardware)
-    # Data may be an iterator, and some methods look at them more than once.
     data = rereadable(calibration)
+    return quantize_prepared(prepare(module, config, data), config, hardware, data)
+
+
+def prepare(module: IRModule, config: QuantConfig, data: Any) -> IRModule:
+    """The canonical fp32 module whose layers are quantized: `module` with its channels in the order to be.
+
+    data: calibration data, not an iterator.
+    """
+    return reorder_channels(module, data) if config.reorders_channels else module
+
+
+def quantize_prepared(module: IRModule, config: QuantConfig, hardware: HardwareConfig, data: Any) -> IRModule:
+    """The rest of `quantize`, for a module from `prepare`."""
+    plan = make_plan(module, config, hardware)
     return quantize_calibrated(module, plan, calibrated_ranges(module, plan.points, data), data, hardware)
 
 
