@@ -93,4 +93,4 @@ def in_simulator() -> list[Row]:
 
 def all_rows() -> list[Row]:
     """Every row once."""
-    return list(dict.fromkeys([*grid(), *grid(PLAIN), *vector_sizes(), *settings()]))
+    return list(dict.fromkeys([*grid(PLAIN), *grid(), *vector_sizes(), *settings()]))
