@@ -13,8 +13,8 @@ GRID = {
     "6/6": ("-/-", "4/4"),
     "4/8": ("-/-", "6/10"),
     "4/4": ("-/-", "4/4", "6/6"),
-    "3/8": ("-/-", "6/10"),
-    "3/3": ("-/-", "4/4", "6/6"),
+    "3/8": ("6/10",),
+    "3/3": ("-/-", "4/4"),
 }
 """For bits of weights and activations, bits of their vector scales."""
 
@@ -24,7 +24,7 @@ PLAIN_GRID = {
     "6/6": ("-/-", "4/4"),
     "4/8": ("-/-", "6/10"),
     "4/4": ("-/-", "4/4", "fp/fp"),
-    "3/3": ("-/-", "4/4", "fp/fp"),
+    "3/3": ("-/-", "4/4"),
 }
 """The same with nothing fitted, as in the paper; and fp32 scales, for which there is nothing else."""
 
@@ -79,7 +79,7 @@ def grid(settings: str = "") -> list[Row]:
 
 
 def vector_sizes() -> list[Row]:
-    return [Row(formats, size) for formats in AIMS for size in VECTOR_SIZES]
+    return [Row("4/4/4/4", size) for size in VECTOR_SIZES]
 
 
 def settings() -> list[Row]:
