@@ -21,6 +21,8 @@ from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
 from tvm_vsq.frontend.layers import layer_names, name_of_weight
 from tvm_vsq.frontend.onnx_clip import restore_clips
+from tvm_vsq.frontend.onnx_integers import describe
+from tvm_vsq.frontend.onnx_pad import fold_pads
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, STANDARD, Found, remove_quantization
 from tvm_vsq.graph import replace_main
 from tvm_vsq.tvm_compat import IRModule
@@ -45,14 +47,15 @@ def from_onnx(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: A
     initializers = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in initializers]  # before IR 4 both are
     _fix_shapes(inputs, example_inputs)
-    _check_domains(proto)
+    _check_operators(proto)
     _hoist_constants(graph)
     found = remove_quantization(graph)
+    fold_pads(graph)
     del proto.functions[:]
     weights = _weights_as_inputs(graph, inputs, found)
     module = _through_tvm(proto)
     function = module["main"].with_attr("num_input", len(inputs)).with_attr("params", weights)
-    module = restore_clips(from_relax(replace_main(module, function)))
+    module = from_relax(_only_main(restore_clips(replace_main(module, function))))
     bases = {name: re.sub(r"#\d+$", "", name) for name in layer_names(module).values()}
     taken = {name_of_weight(weight): given for weight, given in found.weights.items()}
     limits = {name_of_weight(weight): limit for weight, limit in found.limits.items()}
@@ -92,7 +95,7 @@ def _read(model: onnx.ModelProto | str | os.PathLike[str]) -> onnx.ModelProto:
 def _with_clip_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Before opset 11, Clip had its bounds as attributes, of which TVM makes a function without a bound."""
     opset = max((entry.version for entry in proto.opset_import if entry.domain in STANDARD), default=0)
-    if opset >= 11 or all(node.op_type != "Clip" for node in proto.graph.node):
+    if opset >= 11 or all(node.op_type not in ("Clip", "QuantizeLinear") for node in proto.graph.node):
         return proto
     try:
         return onnx.version_converter.convert_version(proto, 13)
@@ -146,9 +149,11 @@ def _as_tuple(example_inputs: Any) -> tuple[Any, ...] | None:
     return examples
 
 
-def _check_domains(proto: onnx.ModelProto) -> None:
+def _check_operators(proto: onnx.ModelProto) -> None:
     """TVM looks at an operator's name alone; the same name in another domain is another operator."""
     for node in proto.graph.node:
+        if node.op_type in ("If", "Loop", "Scan"):
+            raise ModelError(f"{describe(node)} branches or loops; the model must be straight-line")
         is_quantization = node.op_type in ("QuantizeLinear", "DequantizeLinear")
         if node.domain not in (*STANDARD, OWN_DOMAIN) and not is_quantization:
             raise ModelError(
@@ -232,6 +237,17 @@ def _through_tvm(proto: onnx.ModelProto) -> IRModule:
             f"TVM's ONNX importer does not take this model (opset {opset}): {_first_line(error)}; replace "
             "the operator it names, or export with another opset"
         ) from error
+
+
+def _only_main(module: IRModule) -> IRModule:
+    names = [variable.name_hint for variable in module.get_global_vars()]
+    others = sorted({name.rstrip("_0123456789") for name in names if name != "main"})
+    if others:
+        raise ModelError(
+            f"TVM's ONNX importer has no Relax operator for {', '.join(others)} (a Pad that no Conv can "
+            "take, Tile, a Clip whose bounds are computed, a Slice backwards); export the model without it"
+        )
+    return module
 
 
 def _first_line(error: Exception) -> str:
