@@ -230,3 +230,41 @@ def test_wrong_usage_is_exit_code_2(run, arguments):
     result = run(*arguments)
     assert result.code == 2
     assert "Traceback" not in result.err
+
+
+def test_report_prints_a_row_for_each_layer(run, files, tmp_path):
+    arguments = ("report", files / "model.pt2", "--calibration", files / "samples.npy", "--quant", "6/6/4/4")
+    text = run(*arguments, "--plot", tmp_path / "r.png")
+    assert text.code == 0, text.err
+    assert "6/6/4/4" in text.out
+    assert (tmp_path / "r.png").is_file()
+    found = json.loads(run(*arguments, "--json").out)
+    assert [layer["formats"] for layer in found["layers"]] == ["6/6/4/4"] * 3
+
+
+def test_mix_writes_a_config_that_report_takes(run, files, tmp_path):
+    config = tmp_path / "mix.json"
+    chosen = run(
+        *("mix", files / "model.pt2", "--calibration", files / "samples.npy"),
+        *("--formats", "4/4/4/4,8/8/-/-", "--max-energy-ratio", "0.85", "-o", config, "--json"),
+    )
+    assert chosen.code == 0, chosen.err
+    formats = json.loads(chosen.out)["formats"]
+    calibration = ("--calibration", files / "samples.npy")
+    report = run("report", files / "model.pt2", *calibration, "--quant", config, "--json")
+    assert report.code == 0, report.err
+    assert {layer["name"]: layer["formats"] for layer in json.loads(report.out)["layers"]} == formats
+
+
+def test_mix_without_an_aim_and_a_config_that_is_none_are_refused(run, files, tmp_path):
+    arguments = ("mix", files / "model.pt2", "--calibration", files / "samples.npy")
+    result = run(*arguments, "--formats", "4/4/4/4,8/8/-/-")
+    assert result.code == 1
+    assert "target_sqnr_db" in result.err
+    (tmp_path / "bad.json").write_text("{}")
+    result = run(*arguments, "--formats", "4/4/4/4,8/8/-/-", "--quant", tmp_path / "bad.json")
+    assert result.code == 1
+    assert "version" in result.err
+    result = run(*arguments, "--formats", "4/4/4/4,8/8/-/-", "--quant", tmp_path / "none.json")
+    assert result.code == 1
+    assert "cannot read the quantization config" in result.err

@@ -6,11 +6,11 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from tvm_vsq.api import choose_formats, compile, quantization_report, quantize_model, tune
+from tvm_vsq.api import choose_formats, compile, profile_formats, quantization_report, quantize_model, tune
 from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError, VsqWarning
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize import QuantConfig, Rule
+from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
 
@@ -29,8 +29,10 @@ __all__ = [
     "compile",
     "export_onnx",
     "export_safetensors",
+    "fake_quantize",
     "load",
     "load_safetensors",
+    "profile_formats",
     "quantization_report",
     "quantize_model",
     "tune",

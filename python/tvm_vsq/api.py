@@ -14,9 +14,8 @@ from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
-from tvm_vsq.precision import MixedPrecision, choose_precision
+from tvm_vsq.precision import MixedPrecision, PrecisionProfile
 from tvm_vsq.quantize import QuantConfig, quantize
-from tvm_vsq.quantize.config import FORMAT_FIELDS
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.measure import measure
 from tvm_vsq.quantize.report import QuantReport
@@ -93,12 +92,13 @@ def quantization_report(
     quant: as in `compile`; formats other than the target's are evaluated as if it were built for them.
     Other arguments and errors are those of `compile`.
     """
-    config, hardware = _evaluated(quant, target)
+    hardware = _resolve_target(target)
+    config = QuantConfig.of(quant, hardware)
     canonical = import_model(model, example_inputs)
     calibration = _required(calibration)
     if data is None:
         calibration = data = rereadable(calibration)
-    return measure(canonical, quantize(canonical, config, hardware, calibration), data)
+    return measure(canonical, quantize(canonical, config, config.hardware(hardware), calibration), data)
 
 
 def choose_formats(
@@ -108,11 +108,7 @@ def choose_formats(
     *,
     target_sqnr_db: float | None = None,
     max_energy_ratio: float | None = None,
-    example_inputs: Any = None,
-    quant: Quant = None,
-    calibration: Any = None,
-    data: Any = None,
-    progress: bool = True,
+    **options: Any,
 ) -> MixedPrecision:
     """Choose one of `formats` (W/A/ws/as) for each layer of `model`, from how sensitive each layer is.
 
@@ -120,27 +116,48 @@ def choose_formats(
         dB; or
     max_energy_ratio: the most accurate mix that takes at most this part of the energy of the most expensive
         of the formats used everywhere.
+    options: as for `profile_formats`, whose `choose` serves several aims with one profile.
+
+    The result prints, and holds the QuantConfig. Raises ConfigError for a bad request, QuantizationError if
+    no mix fulfils it, and the errors of `compile`.
+    """
+    profile = profile_formats(model, formats, target, **options)
+    return profile.choose(target_sqnr_db=target_sqnr_db, max_energy_ratio=max_energy_ratio)
+
+
+def profile_formats(
+    model: Any,
+    formats: Sequence[str],
+    target: Target = "vsq-accel",
+    *,
+    example_inputs: Any = None,
+    quant: Quant = None,
+    calibration: Any = None,
+    data: Any = None,
+    progress: bool = True,
+) -> PrecisionProfile:
+    """Measure how each layer of `model` alone, in each of `formats` (W/A/ws/as), disturbs the results.
+
     quant: a QuantConfig with all other settings; layers that its rules leave in fp32, or give formats, keep
     them. data: inputs to measure on; the calibration data if None. progress: show a bar.
 
-    The result prints, plots (`.sensitivity.plot`) and holds the QuantConfig. Energy is simulated, layer by
-    layer, on accelerators like `target` that are built for each format.
-    Raises ConfigError for a bad request, QuantizationError if no mix fulfils it, and the errors of `compile`.
+    The result prints and plots (`.sensitivity`), and chooses a mix of the formats (`.choose`). Energy is
+    simulated, layer by layer, on accelerators like `target` that are built for each format.
+    Raises ConfigError for bad formats, and the errors of `compile`.
     """
-    config, _ = _evaluated(quant, target)
+    hardware = _resolve_target(target)
+    config = QuantConfig.of(quant, hardware)
     canonical = import_model(model, example_inputs)
     calibration = rereadable(_required(calibration))
     with Progress(disable=not progress) as bar:
         task = bar.add_task("measuring layers", total=None)
-        return choose_precision(
+        return PrecisionProfile(
             canonical,
             formats,
             config,
-            _resolve_target(target),
+            hardware,
             calibration,
             calibration if data is None else data,
-            target_sqnr_db,
-            max_energy_ratio,
             lambda: bar.advance(task),
         )
 
@@ -208,7 +225,7 @@ def _quantize(
     model: Any, hardware: HardwareConfig, example_inputs: Any, quant: Quant, calibration: Any
 ) -> IRModule:
     calibration = _required(calibration)
-    config = _config_of(quant, hardware)
+    config = QuantConfig.of(quant, hardware)
     config.check_hardware(hardware)
     return quantize(import_model(model, example_inputs), config, hardware, calibration)
 
@@ -217,22 +234,6 @@ def _required(calibration: Any) -> Any:
     if calibration is None:
         raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
     return calibration
-
-
-def _config_of(quant: Quant, hardware: HardwareConfig) -> QuantConfig:
-    if quant is None:
-        return QuantConfig.of_hardware(hardware)
-    if isinstance(quant, QuantConfig):
-        return quant
-    return QuantConfig.parse(quant, vector_size=hardware.vector_size)
-
-
-def _evaluated(quant: Quant, target: Target) -> tuple[QuantConfig, HardwareConfig]:
-    """The config, and an accelerator like `target` that is built for its formats."""
-    hardware = _resolve_target(target)
-    config = _config_of(quant, hardware)
-    is_built = all(getattr(config, field) == getattr(hardware, field) for field in FORMAT_FIELDS)
-    return config, hardware if is_built and not config.rules else config.hardware(hardware)
 
 
 def _open_database(

@@ -63,53 +63,83 @@ class MixedPrecision:
         return "\n".join([str(self.sensitivity), *lines])
 
 
-def choose_precision(
-    module: IRModule,
-    formats: Sequence[str],
-    config: QuantConfig,
-    base: HardwareConfig,
-    calibration: Any,
-    data: Any,
-    target_sqnr_db: float | None = None,
-    max_energy_ratio: float | None = None,
-    report: Callable[[], None] = lambda: None,
-) -> MixedPrecision:
-    """See `tvm_vsq.choose_formats`; `module` is canonical (`frontend.import_model`)."""
-    _check_request(formats, target_sqnr_db, max_energy_ratio)
-    calibration = rereadable(calibration)
-    compare = Comparison(module, data)
-    profile = measure_sensitivity(module, formats, config, base, calibration, compare, report)
-    energy = _energies(module, profile, config, base, calibration)
-    noise = np.array(profile.noise)
+class PrecisionProfile:
+    """How sensitive each layer of a network is in each of several formats, and what energy it takes there.
 
-    def mix(chosen: npt.NDArray[np.int64]) -> MixedPrecision:
-        picked = {name: formats[index] for name, index in zip(profile.layers, chosen, strict=True)}
-        mixed = _config(config, picked)
-        measured = compare(quantize(module, mixed, mixed.hardware(base), calibration))
+    `sensitivity` prints and plots; `choose` picks a mix, as often as wanted.
+    """
+
+    def __init__(
+        self,
+        module: IRModule,
+        formats: Sequence[str],
+        config: QuantConfig,
+        base: HardwareConfig,
+        calibration: Any,
+        data: Any,
+        report: Callable[[], None] = lambda: None,
+    ) -> None:
+        """See `tvm_vsq.profile_formats`; `module` is canonical (`frontend.import_model`)."""
+        if isinstance(formats, str) or len(set(formats)) < 2 or len(set(formats)) != len(formats):
+            raise ConfigError(
+                f"formats={formats!r}: give at least two different formats to choose from, such as "
+                "('4/4/4/4', '8/8/-/-')"
+            )
+        self._module, self._config, self._base = module, config, base
+        self._calibration = rereadable(calibration)
+        self._compare = Comparison(module, data)
+        self.sensitivity = measure_sensitivity(
+            module, formats, config, base, self._calibration, self._compare, report
+        )
+        self._noise = np.array(self.sensitivity.noise)
+        self._energy = _energies(module, self.sensitivity, config, base, self._calibration)
+
+    @property
+    def energy_pj(self) -> dict[str, dict[str, float]]:
+        """Energy of one inference by layer and format, simulated with default schedules."""
+        formats = self.sensitivity.formats
+        return {
+            name: dict(zip(formats, map(float, row), strict=True))
+            for name, row in zip(self.sensitivity.layers, self._energy, strict=True)
+        }
+
+    def choose(
+        self, *, target_sqnr_db: float | None = None, max_energy_ratio: float | None = None
+    ) -> MixedPrecision:
+        """The mix for one of the two aims; see `tvm_vsq.choose_formats`."""
+        if (target_sqnr_db is None) == (max_energy_ratio is None):
+            raise ConfigError("give one of target_sqnr_db= and max_energy_ratio=, the aim of the choice")
+        if target_sqnr_db is not None:
+            return _reach(float(target_sqnr_db), self._noise, self._energy, self._mix)
+        ratio = float(max_energy_ratio or 0)
+        if not 0 < ratio <= 1:
+            raise ConfigError(f"max_energy_ratio={max_energy_ratio} is outside 0..1")
+        most = self._energy.sum(axis=0).max()
+        least = self._energy.min(axis=1).sum() / most
+        if least > ratio:
+            raise QuantizationError(
+                f"max_energy_ratio={ratio:g} cannot be met: the cheapest of "
+                f"{', '.join(self.sensitivity.formats)} takes {least:.3f}; allow more, or add a narrower "
+                f"format"
+            )
+        return self._mix(_solve(self._noise, self._energy, ratio * most))
+
+    def _mix(self, chosen: npt.NDArray[np.int64]) -> MixedPrecision:
+        """What the choice of a format for each layer comes to."""
+        profile = self.sensitivity
+        picked = {name: profile.formats[i] for name, i in zip(profile.layers, chosen, strict=True)}
+        mixed = _config(self._config, picked)
+        measured = self._compare(quantize(self._module, mixed, mixed.hardware(self._base), self._calibration))
         rows = np.arange(len(chosen))
         return MixedPrecision(
             mixed,
             picked,
             decibel(measured),
-            decibel(float(noise[rows, chosen].sum())),
-            float(energy[rows, chosen].sum() / energy.sum(axis=0).max()),
-            {
-                name: dict(zip(formats, map(float, row), strict=True))
-                for name, row in zip(profile.layers, energy, strict=True)
-            },
+            decibel(float(self._noise[rows, chosen].sum())),
+            float(self._energy[rows, chosen].sum() / self._energy.sum(axis=0).max()),
+            self.energy_pj,
             profile,
         )
-
-    if max_energy_ratio is not None:
-        budget = max_energy_ratio * energy.sum(axis=0).max()
-        least = energy.min(axis=1).sum() / energy.sum(axis=0).max()
-        if least > max_energy_ratio:
-            raise QuantizationError(
-                f"max_energy_ratio={max_energy_ratio} cannot be met: the cheapest of {', '.join(formats)} "
-                f"takes {least:.3f}; allow more, or add a narrower format"
-            )
-        return mix(_solve(noise, energy, budget))
-    return _reach(float(target_sqnr_db or 0), noise, energy, mix)
 
 
 def _reach(
@@ -189,17 +219,3 @@ def _config(config: QuantConfig, formats: dict[str, str]) -> QuantConfig:
     ]
     mixed = config.with_formats(commonest)
     return mixed.model_copy(update={"rules": (*config.rules, *rules)})
-
-
-def _check_request(
-    formats: Sequence[str], target_sqnr_db: float | None, max_energy_ratio: float | None
-) -> None:
-    if (target_sqnr_db is None) == (max_energy_ratio is None):
-        raise ConfigError("give one of target_sqnr_db= and max_energy_ratio=, the aim of the choice")
-    if isinstance(formats, str) or len(set(formats)) < 2 or len(set(formats)) != len(formats):
-        raise ConfigError(
-            f"formats={formats!r}: give at least two different formats to choose from, such as "
-            "('4/4/4/4', '8/8/-/-')"
-        )
-    if max_energy_ratio is not None and not 0 < max_energy_ratio <= 1:
-        raise ConfigError(f"max_energy_ratio={max_energy_ratio} is outside 0..1")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import tvm_vsq
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.numerics import VectorFormat, quantize_weights
+from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
 from tvm_vsq.quantize.weight_search import search_weights
 
 
@@ -62,6 +62,50 @@ def test_no_candidate_is_better(seed, bits, scale_bits):
                     errors.append(float(np.square(q * scale * gamma - vector).sum()))
                 total += min(errors)
             assert found[channel] <= total * (1 + 1e-6) + 1e-12
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(2, 8),
+    st.one_of(st.none(), st.integers(1, 10)),
+    st.sampled_from([(3, 20), (2, 3, 1, 9)]),
+)
+def test_by_output_the_layers_error_is_never_worse(seed, bits, scale_bits, shape):
+    rng = np.random.default_rng(seed)
+    w, fmt = rng.laplace(size=shape), VectorFormat(bits, scale_bits, 8)
+    x = rng.standard_normal((30, w[0].size)) @ rng.standard_normal((w[0].size, w[0].size))
+
+    def output_errors(vectors, gamma):
+        restored = dequantize(vectors, gamma, w.shape[-1]).astype(float)
+        return np.square(x @ (restored - w).reshape(len(w), -1).T).mean(axis=0)
+
+    vectors, gamma = search_weights(w, fmt, x.T @ x / 30)
+    assert (output_errors(vectors, gamma) <= output_errors(*quantize_weights(w, fmt)) * (1 + 1e-5)).all()
+    assert np.abs(vectors[..., :-1]).max() <= fmt.qmax
+    assert 1 <= vectors[..., -1].min() <= vectors[..., -1].max() <= fmt.smax
+
+
+@pytest.mark.parametrize("shape", [(3, 20), (2, 2, 1, 9)])
+def test_by_output_with_equal_uncorrelated_inputs_is_by_weights(shape):
+    w, fmt = np.random.default_rng(1).laplace(size=shape), VectorFormat(4, 4, 8)
+    for found, expected in zip(
+        search_weights(w, fmt, np.eye(w[0].size)), search_weights(w, fmt), strict=True
+    ):
+        assert np.array_equal(found, expected)
+
+
+def test_an_input_that_matters_more_is_rounded_better():
+    rng = np.random.default_rng(2)
+    w, fmt = rng.laplace(size=(50, 8)), VectorFormat(3, None, 8)
+    power = np.array([100.0, *[1.0] * 7])
+
+    def error(vectors, gamma):
+        return np.square(dequantize(vectors, gamma, 8) - w).mean(axis=0)
+
+    by_weights, by_output = error(*search_weights(w, fmt)), error(*search_weights(w, fmt, np.diag(power)))
+    assert by_output[0] < 0.6 * by_weights[0]
+    assert by_output @ power < by_weights @ power
 
 
 def test_four_bits_gain():

@@ -32,7 +32,10 @@ class LayerConfig(BaseModel):
     the rounded integer scale, "paper" the floating-point scale before it is rounded.
 
     `weight_calibration` chooses weight scales: "max" those that hold the largest weight, "mse" those with the
-    least squared error of the weights (`quantize.weight_search`).
+    least squared error of the weights, "output" of the layer's output on the calibration data
+    (`quantize.weight_search`). `weight_rounding`: "nearest", or "gptq", by which the error of one weight is
+    made up for by others (`quantize.reconstruct`). `bias_correction` adds to each output channel what
+    quantization takes away from its mean on the calibration data (`quantize.layer_weights`).
 
     `activation_calibration` says which magnitude an activation tensor's coarse scale covers: "max" the
     largest on the calibration data, "percentile" that of `activation_percentile` percent of the values,
@@ -52,7 +55,9 @@ class LayerConfig(BaseModel):
     activation_scale_bits: int | Literal["fp32"] | None
     vector_size: Literal[8, 16, 32, 64] = 16
     weight_order: Literal["integer", "paper"] = "integer"
-    weight_calibration: Literal["max", "mse"] = "max"
+    weight_calibration: Literal["max", "mse", "output"] = "max"
+    weight_rounding: Literal["nearest", "gptq"] = "nearest"
+    bias_correction: bool = False
     activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
     activation_percentile: float = Field(default=99.99, gt=0, le=100)
     activation_scales: Literal["dynamic", "static"] = "dynamic"
@@ -63,11 +68,13 @@ class LayerConfig(BaseModel):
             bits = getattr(self, field)
             if isinstance(bits, int) and not 1 <= bits <= 10:
                 raise ValueError(f"{field}={bits} is refused: a vector scale has 1 to 10 bits, or none ('-')")
-        if self.weight_calibration == "mse" and self.weight_order == "paper":
-            raise ValueError(
-                "weight_calibration='mse' rounds elements against the integer scale; "
-                "it has no weight_order='paper'"
-            )
+        for field, plain in (("weight_calibration", "max"), ("weight_rounding", "nearest")):
+            method = getattr(self, field)
+            if method != plain and self.weight_order == "paper":
+                raise ValueError(
+                    f"{field}='{method}' rounds elements against the integer scale; "
+                    "it has no weight_order='paper'"
+                )
         if self.activation_scales == "static" and not isinstance(self.activation_scale_bits, int):
             raise ValueError(
                 "activation_scales='static' needs integer vector scales: set activation_scale_bits to 1..10"
@@ -80,6 +87,12 @@ class LayerConfig(BaseModel):
         return write_notation(
             self.weight_bits, self.activation_bits, self.weight_scale_bits, self.activation_scale_bits
         )
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether weights or bias are fitted to the layer's input on the calibration data."""
+        is_fitted = self.weight_calibration == "output" or self.weight_rounding == "gptq"
+        return is_fitted or self.bias_correction
 
     @property
     def has_fp32_scales(self) -> bool:
@@ -188,20 +201,31 @@ class QuantConfig(LayerConfig):
             raise ConfigError(f"quantization config: {_first(error)}") from None
 
     @classmethod
+    def of(cls, quant: str | QuantConfig | None, hardware: HardwareConfig) -> QuantConfig:
+        """A config from its notation, or as it is, or else what `hardware` is built for."""
+        if quant is None:
+            return cls.of_hardware(hardware)
+        if isinstance(quant, QuantConfig):
+            return quant
+        return cls.parse(quant, vector_size=hardware.vector_size)
+
+    @classmethod
     def of_hardware(cls, hardware: HardwareConfig) -> QuantConfig:
         """The formats `hardware` is built for."""
         return cls.model_validate({field: getattr(hardware, field) for field in FORMAT_FIELDS})
 
     def hardware(self, base: HardwareConfig) -> HardwareConfig:
-        """`base` built for these formats, with an accumulator for those of all rules; to evaluate with.
+        """`base`, or what it would be if it were built for these formats; to evaluate with.
 
-        Raises ConfigError where there is no such accelerator (fp32 scales).
+        Its accumulator is wide enough for the formats of all rules. Raises ConfigError where there is no such
+        accelerator (fp32 scales).
         """
-        notations = [self.notation]
-        notations += [rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32]
-        built = [base.with_formats(notation, vector_size=self.vector_size) for notation in notations]
-        widest = max(hardware.accumulator_bits for hardware in built)
-        return built[0].model_copy(update={"accumulator_bits": widest})
+        is_built = all(getattr(self, field) == getattr(base, field) for field in FORMAT_FIELDS)
+        built = base if is_built else base.with_formats(self.notation, vector_size=self.vector_size)
+        mixed = {rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32}
+        others = [base.with_formats(notation) for notation in mixed - {self.notation}]
+        widest = max(hardware.accumulator_bits for hardware in [built, *others])
+        return built.model_copy(update={"accumulator_bits": widest})
 
     def check_hardware(self, hardware: HardwareConfig) -> None:
         """Raise ConfigError naming the first field in which `hardware` differs, and the remedy."""

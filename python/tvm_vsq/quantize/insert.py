@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,16 @@ from tvm import relax
 
 from tvm_vsq import relax_ops
 from tvm_vsq.frontend.given import without_given
-from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main, static_shape
+from tvm_vsq.graph import (
+    Rebuilder,
+    bindings,
+    constant,
+    constant_array,
+    is_constant,
+    op_name,
+    replace_main,
+    static_shape,
+)
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
 from tvm_vsq.numerics import inverse_step
@@ -69,6 +78,7 @@ class _Insert(Rebuilder):
         }
         self._ranges, self._encodings, self._weights = ranges, encodings, weights
         self._hardware = hardware
+        self._bias_adds = dict(self._find_bias_adds())  # the name of the layer that each is of
         self._quantized: dict[Reading, _Quantized] = {}
         self._steps: dict[Var, Any] = {}  # by anchor: accumulator_steps
 
@@ -79,6 +89,12 @@ class _Insert(Rebuilder):
             layer = self._residual_adds[var]
             operands = list(value.args)
             operands[layer.chain.residual_operand] = self._read(layer.reads[1]).value
+            value = Call(value.op, operands, value.attrs)
+        elif var in self._bias_adds:
+            correction = self._weights[self._bias_adds[var]].bias_correction
+            operands = [
+                constant(constant_array(arg) + correction) if is_constant(arg) else arg for arg in value.args
+            ]
             value = Call(value.op, operands, value.attrs)
         if var not in self._outputs:
             return value
@@ -105,7 +121,23 @@ class _Insert(Rebuilder):
         kernel = self.emit(Call(restored.op, restored.args, {**dict(restored.attrs), **extra}))
         if not is_conv:
             kernel = self.emit(relax.op.permute_dims(kernel))
-        return Call(call.op, [x.value, kernel], call.attrs)
+        result = Call(call.op, [x.value, kernel], call.attrs)
+        if chosen.bias_correction is None or layer.name in self._bias_adds.values():
+            return result
+        return relax.op.add(self.emit(result), constant(chosen.bias_correction))
+
+    def _find_bias_adds(self) -> Iterator[tuple[Var, str]]:
+        """The adds of a constant to the result of a layer whose bias is corrected, and to nothing else."""
+        for binding in bindings(self.old):
+            if op_name(binding.value) == "relax.add" and any(map(is_constant, binding.value.args)):
+                for arg in binding.value.args:
+                    layer = self._layers.get(arg)
+                    if (
+                        layer
+                        and self.uses[arg] == 1
+                        and self._weights[layer.name].bias_correction is not None
+                    ):
+                        yield binding.var, layer.name
 
     def _read(self, reading: Reading) -> _Quantized:
         """The quantized form of a tensor of the old function; made at its first reader."""
@@ -135,6 +167,8 @@ class _Insert(Rebuilder):
     def _gamma_of_output(self, layer: QuantizedLayer) -> np.float32:
         chain = layer.chain
         residual_gamma = 0.0 if chain.residual is None else float(self._read(layer.reads[1]).gamma)
-        finest = smallest_step(self._steps[chain.anchor], residual_gamma, chain.bias, self._hardware)
+        correction = self._weights[layer.name].bias_correction
+        bias = chain.bias if correction is None else chain.bias + correction
+        finest = smallest_step(self._steps[chain.anchor], residual_gamma, bias, self._hardware)
         encoding = self._encodings[layer.result]
         return output_gamma(encoding.limit, encoding.format, finest, self._hardware)

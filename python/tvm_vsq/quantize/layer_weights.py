@@ -1,7 +1,8 @@
-"""The integer weights of each layer, by the method that its settings name."""
+"""The integer weights of each layer, and what is added to its bias, by the methods that its settings name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,41 +11,93 @@ import numpy.typing as npt
 
 from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import constant_array, definitions, op_name
-from tvm_vsq.numerics import quantize_weights
+from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.quantize.given_weights import take_given
+from tvm_vsq.quantize.moments import Moments
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
+from tvm_vsq.quantize.reconstruct import reconstruct
 from tvm_vsq.quantize.weight_search import search_weights
 from tvm_vsq.tvm_compat import IRModule
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """vectors: int16[K, R, S, CV, V+1], or [K, CV, V+1] of a dense layer. gamma: float32[K]."""
+    """vectors: int16[K, R, S, CV, V+1], or [K, CV, V+1] of a dense layer. gamma: float32[K].
+
+    bias_correction: float32[K], to be added to the layer's result; None if its settings ask for none.
+    """
 
     vectors: npt.NDArray[np.int16]
     gamma: npt.NDArray[np.float32]
+    bias_correction: npt.NDArray[np.float32] | None = None
 
 
-def float_weights(module: IRModule, layer: QuantizedLayer) -> npt.NDArray[Any]:
+def float_weights(module: IRModule, layer: QuantizedLayer) -> Array:
     """The weights of a layer of the canonical module, as [K, R, S, C], or [K, C] of a dense layer."""
     call: Any = definitions(module["main"])[layer.chain.anchor]
     weights = constant_array(call.args[1])
     return weights if op_name(call) == "relax.nn.conv2d" else weights.T
 
 
-def choose_weights(module: IRModule, plan: Plan) -> dict[str, LayerWeights]:
-    """The weights of every layer of `plan`, by name; integers that came with the model where they fit."""
+def choose_weights(module: IRModule, plan: Plan, moments: Mapping[str, Moments]) -> dict[str, LayerWeights]:
+    """The weights of every layer of `plan`, by name; integers that came with the model where they fit.
+
+    moments: of the layers whose settings need them.
+    """
     given = given_weights(module)
     chosen = {}
     for layer in plan.layers:
-        weights, integers = float_weights(module, layer), given.get(layer.name)
+        weights, integers, seen = float_weights(module, layer), given.get(layer.name), moments.get(layer.name)
         taken = integers and take_given(integers, weights, layer.formats.weight, layer.name)
-        chosen[layer.name] = LayerWeights(*taken) if taken else _choose(weights, layer)
+        vectors, gamma = taken or _choose(weights, layer, seen)
+        correction = None
+        if layer.config.bias_correction and seen is not None:
+            correction = bias_correction(weights, vectors, gamma, seen)
+        chosen[layer.name] = LayerWeights(vectors, gamma, correction)
     return chosen
 
 
-def _choose(weights: npt.NDArray[Any], layer: QuantizedLayer) -> LayerWeights:
+def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> tuple[Array, Array]:
+    """Vectors and gamma."""
+    if moments is None:
+        return _quantize(weights, layer, None)
+    # Output channels of different groups read different inputs.
+    groups = np.split(weights, len(moments.second))
+    parts = [_quantize(w, layer, second) for w, second in zip(groups, moments.second, strict=True)]
+    vectors, gamma = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return vectors, gamma
+
+
+def _quantize(weights: Array, layer: QuantizedLayer, second: Array | None) -> tuple[Array, Array]:
+    """second: [D, D], only if the layer's settings use it."""
     config, fmt = layer.config, layer.formats.weight
-    if config.weight_calibration == "mse":
-        return LayerWeights(*search_weights(weights, fmt))
-    return LayerWeights(*quantize_weights(weights, fmt, config.weight_order))
+    if config.weight_calibration == "max":
+        vectors, gamma = quantize_weights(weights, fmt, config.weight_order)
+    else:
+        vectors, gamma = search_weights(
+            weights, fmt, second if config.weight_calibration == "output" else None
+        )
+    if second is None or config.weight_rounding == "nearest":
+        return vectors, gamma
+    scales = None if config.weight_calibration == "output" else vectors[..., -1]
+    return reconstruct(weights, second, gamma, scales, fmt), gamma
+
+
+def bias_correction(
+    weights: Array, vectors: Array, gamma: Array, moments: Moments
+) -> npt.NDArray[np.float32]:
+    """float32[K]: what quantization takes away from the mean of each output channel on the calibration data.
+
+    The mean of W x less that of the quantized W times the quantized x (Nagel et al., "Data-Free Quantization
+    Through Weight Equalization and Bias Correction", ICCV 2019, section 4.2, whose correction leaves x as it
+    is).
+    """
+    restored = dequantize(vectors, gamma, weights.shape[-1])
+    groups, columns = moments.mean_x.shape
+    lost = [
+        w.astype(np.float64).reshape(groups, -1, columns) @ mean[..., None]
+        for w, mean in ((weights, moments.mean_x), (-restored, moments.mean_y))
+    ]
+    return np.asarray(sum(lost), np.float32).reshape(-1)

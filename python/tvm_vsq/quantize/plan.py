@@ -123,6 +123,25 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     """
     function = module["main"]
     values = definitions(function)
+    chosen = choose_layers(module, config)
+    anchors = [var for var, (layer, _) in chosen.items() if not layer.is_depthwise]
+    chains = find_chains(function, anchors, lambda _other: True)
+    layers = []
+    for var, (candidate, layer_config) in chosen.items():
+        chain = chains.get(var) or Chain(var, var, np.zeros(static_shape(var)[-1]))
+        formats = _formats(layer_config, hardware)
+        layers.append(QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats))
+        if config.strict:
+            _require_whole_vectors(layers[-1])
+    return Plan(tuple(layers))
+
+
+def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:
+    """The layers that `config` quantizes, with their settings, by the variable each is bound to.
+
+    Raises ConfigError for a rule that matches no layer, QuantizationError if there is none to quantize.
+    """
+    values = definitions(module["main"])
     candidates = {
         var: Candidate(name, is_depthwise=bool(unsupported(values[var])))
         for var, name in layer_names(module).items()
@@ -139,16 +158,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
             "the model has no layer to quantize (a convolution with groups=1, or a linear layer, with "
             "constant weights, that no rule leaves in fp32); compile it with TVM alone"
         )
-    anchors = [var for var, (layer, _) in chosen.items() if not layer.is_depthwise]
-    chains = find_chains(function, anchors, lambda _other: True)
-    layers = []
-    for var, (candidate, layer_config) in chosen.items():
-        chain = chains.get(var) or Chain(var, var, np.zeros(static_shape(var)[-1]))
-        formats = _formats(layer_config, hardware)
-        layers.append(QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats))
-        if config.strict:
-            _require_whole_vectors(layers[-1])
-    return Plan(tuple(layers))
+    return chosen
 
 
 def _is_depthwise(call: Any) -> bool:

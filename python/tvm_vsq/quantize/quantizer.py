@@ -14,6 +14,7 @@ from tvm_vsq.quantize.encodings import choose_encodings
 from tvm_vsq.quantize.formats import tensor_format
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.layer_weights import choose_weights
+from tvm_vsq.quantize.moments import collect_moments
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -52,7 +53,8 @@ def quantize_calibrated(
         reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()
     }
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)
-    weights = choose_weights(module, plan)
+    moments = collect_moments(module, plan, encodings, data, hardware.guard_bits)
+    weights = choose_weights(module, plan, moments)
     return insert_quantization(module, plan, ranges, encodings, weights, hardware)
 
 

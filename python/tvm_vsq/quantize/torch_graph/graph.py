@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from tvm_vsq.quantize.torch_graph.fallback import tvm_operator
 from tvm_vsq.quantize.torch_graph.operators import torch_operator
 from tvm_vsq.tvm_compat import Call, Tuple, Var
 
-Values = dict[Var, Any]
+Values = dict[Any, Any]
 Read = Callable[[Values], Any]
 
 
@@ -31,48 +31,68 @@ class _Step:
 class TorchGraph(nn.Module):
     """Runs a straight-line Relax function (see `tvm_vsq.graph`) in PyTorch, with gradients.
 
-    function: constants become buffers, which no state_dict holds. results: variables of `function` to
-    return, as a tuple, instead of its own result; what none of them needs is not computed.
+    function: constants become buffers, which no state_dict holds.
+    results: variables of `function` to return, as a tuple, instead of its own result; what none of them
+        needs is not computed.
+    inputs: variables and constants of `function` that `forward` takes after its parameters, instead of
+        computing them or holding them as buffers.
+    operands: for the variable of a binding, a function from its call's tensors to those to take instead.
+    straight_through: vsq.quantize and vsq.dequantize with gradients, for training.
 
     An operator that has no torch form here runs through TVM on the CPU, and refuses a backward pass.
     Floating-point results agree with TVM's but for the order of sums.
     """
 
-    def __init__(self, function: relax.Function, results: Sequence[Var] | None = None) -> None:
+    def __init__(
+        self,
+        function: relax.Function,
+        results: Sequence[Var] | None = None,
+        *,
+        inputs: Sequence[Any] = (),
+        operands: Mapping[Var, Callable[..., Sequence[torch.Tensor]]] | None = None,
+        straight_through: bool = False,
+    ) -> None:
         super().__init__()
-        self._params = list(function.params)
+        self._inputs = [*function.params, *inputs]
         self._definitions = definitions(function)
+        self._changes = operands or {}
+        self._straight_through = straight_through
         self._result = self._reader(function.body.body if results is None else Tuple(list(results)))
         needed = set(leaves(function.body.body) if results is None else results)
         steps = []
         for binding in reversed(list(bindings(function))):
-            if binding.var not in needed:
+            if binding.var not in needed or binding.var in self._inputs:
                 continue
-            operands = [leaf for leaf in leaves(binding.value) if isinstance(leaf, Var)]
-            last_uses = tuple(dict.fromkeys(var for var in operands if var not in needed))
-            steps.append(_Step(binding.var, self._runner(binding.value), last_uses))
-            needed.update(operands)
+            reads = [leaf for leaf in leaves(binding.value) if isinstance(leaf, Var)]
+            last_uses = tuple(dict.fromkeys(var for var in reads if var not in needed))
+            steps.append(_Step(binding.var, self._runner(binding), last_uses))
+            needed.update(reads)
         self._steps = steps[::-1]
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """The function's result, a tensor or a tuple of tensors, for inputs of its shapes and dtypes."""
-        values: Values = dict(zip(self._params, inputs, strict=True))
+        values: Values = dict(zip(self._inputs, inputs, strict=True))
         for step in self._steps:
             values[step.var] = step.run(values)
             for var in step.last_uses:
                 del values[var]
         return self._result(values)
 
-    def _runner(self, value: Any) -> Read:
+    def _runner(self, binding: relax.VarBinding) -> Read:
+        value = binding.value
         if not isinstance(value, Call):
             return self._reader(value)
-        operator, arguments = torch_operator(value, self._definitions) or tvm_operator(value)
-        operands = [self._reader(argument) for argument in arguments]
-        return lambda values: operator(*(read(values) for read in operands))
+        found = torch_operator(value, self._definitions, self._straight_through)
+        operator, arguments = found or tvm_operator(value)
+        readers = [self._reader(argument) for argument in arguments]
+        if binding.var in self._changes:
+            change = self._changes[binding.var]
+            return lambda values: operator(*change(*(read(values) for read in readers)))
+        return lambda values: operator(*(read(values) for read in readers))
 
     def _reader(self, expr: Any) -> Read:
         """How to get an operand: a tensor, a tuple of such, a shape, or a number."""
-        if isinstance(expr, Var):
+        if isinstance(expr, Var) or (is_constant(expr) and expr in self._inputs):
             return lambda values: values[expr]
         if is_constant(expr):
             name = f"constant_{len(self._buffers)}"

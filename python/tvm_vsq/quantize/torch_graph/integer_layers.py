@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from tvm_vsq.graph import constant_array, is_constant, op_name
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.torch_graph.dot_products import Geometry, plain_product, rounded_product
-from tvm_vsq.quantize.torch_graph.vectors import dequantize, quantize, requantize, scaled_elements
+from tvm_vsq.quantize.torch_graph.vectors import dequantize, integer_steps, requantize, scaled_elements
 from tvm_vsq.tvm_compat import Call, Var
 
 Operator = Callable[..., Any]
@@ -21,15 +22,26 @@ _INT32_MAX = 2**31 - 1
 
 def quantize_operator(call: Call) -> Operator:
     """vsq.quantize: a function of x."""
-    fmt, attrs = quantize_format(call), call.attrs
-    inv, guard_bits = float(attrs["inv"]), int(attrs["guard_bits"])
-    return lambda x: quantize(x, fmt, inv, guard_bits)
+    form = QuantizedForm.of(call)
+    return lambda x: requantize(integer_steps(x, form.inv), form.format, form.guard_bits, form.scales)
 
 
-def quantize_format(call: Call) -> VectorFormat:
-    """The vectors that a vsq.quantize makes."""
-    bits, scale_bits, size = (int(call.attrs[name]) for name in ("bits", "scale_bits", "vector_size"))
-    return VectorFormat(bits, scale_bits, size, bool(int(call.attrs["signed"])))
+@dataclass(frozen=True)
+class QuantizedForm:
+    """The attributes of a vsq.quantize."""
+
+    format: VectorFormat
+    inv: float
+    guard_bits: int
+    scales: list[int]
+
+    @classmethod
+    def of(cls, call: Call) -> QuantizedForm:
+        """Those of `call`."""
+        attrs = dict(call.attrs)
+        bits, scale_bits, size = (int(attrs[name]) for name in ("bits", "scale_bits", "vector_size"))
+        fmt = VectorFormat(bits, scale_bits, size, bool(int(attrs["signed"])))
+        return cls(fmt, float(attrs["inv"]), int(attrs["guard_bits"]), _integers(attrs.get("scales", ())))
 
 
 def dequantize_operator(call: Call) -> Operator:
@@ -52,7 +64,7 @@ def layer_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, lis
 def _product(call: Call, peak: int) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
     attrs, geometry = call.attrs, None
     if op_name(call) == "vsq.conv2d":
-        geometry = Geometry(*([int(n) for n in attrs[name]] for name in ("strides", "padding", "dilation")))
+        geometry = Geometry(*(_integers(attrs[name]) for name in ("strides", "padding", "dilation")))
     shift, bits = int(attrs["product_shift"]), int(attrs["product_bits"])
     if shift == 0:
         return lambda w: plain_product(w, geometry, peak)
@@ -64,7 +76,7 @@ def _peak(x: Any, values: Mapping[Var, Any]) -> int:
     source: Any = values.get(x) if isinstance(x, Var) else None
     fmt = _LARGEST
     if op_name(source) == "vsq.quantize":
-        fmt = quantize_format(source)
+        fmt = QuantizedForm.of(source).format
     elif op_name(source) in ("vsq.conv2d", "vsq.dense"):
         fmt = _output_format(source, fmt.vector_size)
     return fmt.qmax * fmt.smax
@@ -80,6 +92,7 @@ def _post_processing(call: Call) -> Operator:
     attrs = call.attrs
     relu, wide, guard_bits = bool(int(attrs["relu"])), bool(int(attrs["wide"])), int(attrs["guard_bits"])
     res_mult, res_shift = int(attrs["res_mult"]), int(attrs["res_shift"])
+    scales = _integers(dict(attrs).get("out_scales", ()))
 
     def finish(acc: Tensor, params: Tensor, residual: Tensor | None = None) -> Tensor:
         mult, shift, bias, clip = params.to(torch.int64).unbind(1)
@@ -91,9 +104,13 @@ def _post_processing(call: Call) -> Operator:
         y = total.clamp_(0 if relu else -_INT32_MAX - 1, _INT32_MAX).minimum(clip)
         if wide:
             return y.to(torch.int32)
-        return requantize(y, _output_format(call, int(call.args[0].ty.shape[-1]) - 1), guard_bits)
+        return requantize(y, _output_format(call, int(call.args[0].ty.shape[-1]) - 1), guard_bits, scales)
 
     return finish
+
+
+def _integers(values: Any) -> list[int]:
+    return [int(value) for value in values]
 
 
 def _shift_half_up(n: Tensor, shift: Tensor) -> Tensor:

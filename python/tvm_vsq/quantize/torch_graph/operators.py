@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvm_vsq.graph import dtype_of, op_name
-from tvm_vsq.quantize.torch_graph import spatial
+from tvm_vsq.quantize.torch_graph import spatial, straight_through
 from tvm_vsq.quantize.torch_graph.integer_layers import (
     dequantize_operator,
     layer_operator,
@@ -23,15 +23,19 @@ Builder = Callable[[Call], Operator | None]
 """From a call, the function of its arguments; None if torch has none that does the same."""
 
 
-def torch_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, list[Any]] | None:
+def torch_operator(
+    call: Call, values: Mapping[Var, Any], trains: bool = False
+) -> tuple[Operator, list[Any]] | None:
     """What computes `call`, and those of its arguments of which it is a function; None: torch has no such.
 
     Arguments are tensors, tuples of tensors, shapes as lists, and numbers. values: what the variables of the
-    call's function are bound to.
+    call's function are bound to. trains: with straight-through gradients.
     """
     name = op_name(call).removeprefix("relax.")
     if name in ("vsq.conv2d", "vsq.dense"):
         return layer_operator(call, values)
+    if trains and name in _STRAIGHT_THROUGH:
+        return _STRAIGHT_THROUGH[name](call), list(call.args)
     operator = _DIRECT[name] if name in _DIRECT else _BUILDERS.get(name, lambda _call: None)(call)
     return None if operator is None else (operator, list(call.args))
 
@@ -189,6 +193,11 @@ def _take(call: Call) -> Operator:
 
     return take
 
+
+_STRAIGHT_THROUGH: dict[str, Callable[[Call], Operator]] = {
+    "vsq.dequantize": straight_through.dequantize_operator,
+    "vsq.quantize": straight_through.quantize_operator,
+}
 
 _BUILDERS: dict[str, Builder] = {
     "astype": _astype,

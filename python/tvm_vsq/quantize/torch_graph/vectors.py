@@ -5,6 +5,8 @@ Integers are kept in floating point where that is exact, because torch divides i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,10 +16,10 @@ from tvm_vsq.numerics import VectorFormat
 _STEP_LIMIT = 2.0**30
 
 
-def quantize(x: Tensor, fmt: VectorFormat, inv: float, guard_bits: int) -> Tensor:
-    """float32 `x` [..., C] to vectors int16[..., CV, V+1]; `inv` is float32(2^guard_bits / gamma)."""
+def integer_steps(x: Tensor, inv: float) -> Tensor:
+    """float32 `x` in steps of 1 / `inv`, whole numbers in float32; `inv` is float32(2^guard_bits / gamma)."""
     steps = torch.round((x * inv).clamp(-_STEP_LIMIT, _STEP_LIMIT))  # half to even
-    return requantize(steps.masked_fill(x.isnan(), 0.0), fmt, guard_bits)
+    return steps.masked_fill(x.isnan(), 0.0)
 
 
 def dequantize(vectors: Tensor, gamma: Tensor, channels: int) -> Tensor:
@@ -31,9 +33,10 @@ def scaled_elements(vectors: Tensor, dtype: torch.dtype) -> Tensor:
     return vectors[..., :-1].to(dtype) * vectors[..., -1:].to(dtype)
 
 
-def requantize(y: Tensor, fmt: VectorFormat, guard_bits: int) -> Tensor:
+def requantize(y: Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequence[int] = ()) -> Tensor:
     """Whole numbers `y` [..., C] of any dtype, in units of gamma / 2^guard_bits, to int16[..., CV, V+1].
 
+    scales: static vector scales, one for each vector; empty if each follows from its data.
     Clamping y to the largest value a vector can hold changes no result: beyond it the scale is smax and the
     element qmax or -qmax. Then numerator and denominator of half up, (2 y + d) / (2 d), are integers below
     2^24 for float32 or 2^53 for float64, and the floor of their correctly rounded quotient is exact: the
@@ -44,9 +47,12 @@ def requantize(y: Tensor, fmt: VectorFormat, guard_bits: int) -> Tensor:
     values = y.clamp(-reach, reach).to(dtype)
     missing = -y.shape[-1] % fmt.vector_size
     values = torch.unflatten(F.pad(values, (0, missing)), -1, (-1, fmt.vector_size))
-    divisor = fmt.qmax << guard_bits
-    peak = values.abs().amax(-1, keepdim=True).to(torch.int64)
-    scale = ((peak + (divisor - 1)) // divisor).clamp(1, fmt.smax)
+    if scales:
+        scale = torch.tensor(scales)[:, None].expand(*values.shape[:-1], 1)
+    else:
+        divisor = fmt.qmax << guard_bits
+        peak = values.abs().amax(-1, keepdim=True).to(torch.int64)
+        scale = ((peak + (divisor - 1)) // divisor).clamp(1, fmt.smax)
     step = (scale << guard_bits).to(dtype)
     elements = torch.floor((2 * values + step) / (2 * step)).clamp_(fmt.lo, fmt.qmax)
     return torch.cat([elements.to(torch.int16), scale.to(torch.int16)], dim=-1)

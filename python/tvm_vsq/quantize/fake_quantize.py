@@ -1,0 +1,55 @@
+"""A quantized network as a torch module: evaluation at torch's speed, and quantization-aware training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tvm_vsq.errors import CalibrationError
+from tvm_vsq.frontend import import_model
+from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.quantize.config import QuantConfig
+from tvm_vsq.quantize.layer_weights import float_weights
+from tvm_vsq.quantize.plan import make_plan
+from tvm_vsq.quantize.quantizer import quantize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def fake_quantize(
+    model: Any,
+    quant: str | QuantConfig | None = None,
+    *,
+    target: str | HardwareConfig = "vsq-accel",
+    example_inputs: Any = None,
+    calibration: Any = None,
+) -> nn.Module:
+    """`model`, quantized, as a torch.nn.Module (`FakeQuantized`).
+
+    quant: W/A/ws/as or a QuantConfig, by default what `target` is built for. Any formats and rules are
+        evaluated, those of other accelerators too: then as on `target` with these formats.
+    model, example_inputs, calibration: as for `tvm_vsq.compile`.
+
+    "fp32" scales ("4/4/fp/fp") have no integers and run on no accelerator: the module then evaluates them in
+    floating point (`Fp32Scales`), needs no calibration and has no parameters.
+
+    Raises ConfigError, ModelError, CalibrationError and QuantizationError as compilation does.
+    """
+    hardware = load_hardware(target)
+    config = QuantConfig.of(quant, hardware)
+    module = import_model(model, example_inputs)
+    # torch takes a second to import, which only those pay who call this
+    if config.has_fp32_scales:
+        from tvm_vsq.quantize.fp32_scales import Fp32Scales
+
+        return Fp32Scales(module, config)
+    if calibration is None:
+        raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
+    from tvm_vsq.quantize.fake_quantized import FakeQuantized
+
+    hardware = config.hardware(hardware)
+    quantized = quantize(module, config, hardware, calibration)
+    weights = {
+        layer.name: float_weights(module, layer) for layer in make_plan(module, config, hardware).layers
+    }
+    return FakeQuantized(quantized, hardware, weights)

@@ -1,0 +1,76 @@
+"""Single-level floating-point vector scales (VS-Quant, section 4.1): what integer scales approximate.
+
+There is no integer form of them: this is the upper bound of accuracy, evaluated in floating point only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tvm_vsq.errors import ConfigError
+from tvm_vsq.graph import constant_array, definitions, op_name
+from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.config import LayerConfig, QuantConfig
+from tvm_vsq.quantize.plan import choose_layers
+from tvm_vsq.quantize.signs import Signs
+from tvm_vsq.quantize.torch_graph import TorchGraph
+from tvm_vsq.quantize.torch_graph.batching import run_in_batches
+from tvm_vsq.tvm_compat import IRModule
+
+
+class Fp32Scales(nn.Module):
+    """A canonical network whose quantized layers read elements of N bits times an fp32 scale a vector.
+
+    The scale of V channels is max|x| / qmax, of weights once, of activations from the data (dynamic); biases,
+    residuals and results stay fp32. Activations are unsigned where the graph proves it. For evaluation:
+    there are no parameters.
+    """
+
+    def __init__(self, module: IRModule, config: QuantConfig) -> None:
+        super().__init__()
+        function = module["main"]
+        values: Any = definitions(function)
+        signs = Signs(function)
+        self._inputs = list(function.params)
+        operands = {}
+        for var, (layer, settings) in choose_layers(module, config).items():
+            _require_both(layer.name, settings)
+            call = values[var]
+            signed = not signs.is_nonnegative(call.args[0])
+            fmt = VectorFormat(settings.activation_bits, None, settings.vector_size, signed)
+            is_conv = op_name(call) == "relax.nn.conv2d"
+            weight = torch.from_numpy(constant_array(call.args[1]))
+            rows = VectorFormat(settings.weight_bits, None, settings.vector_size)
+            kernel = quantize_vectors(weight, rows) if is_conv else quantize_vectors(weight.T, rows).T
+            operands[var] = lambda x, _w, fmt=fmt, kernel=kernel: (quantize_vectors(x, fmt), kernel)
+        self._graph = TorchGraph(function, operands=operands)
+
+    def forward(self, *inputs: Any) -> Any:
+        """The network's result for any number of samples, torch tensors or NumPy arrays."""
+        return run_in_batches(self._evaluate, self._inputs, inputs)
+
+    @torch.no_grad()
+    def _evaluate(self, *inputs: Tensor) -> Any:
+        return self._graph(*inputs)
+
+
+def quantize_vectors(x: Tensor, fmt: VectorFormat) -> Tensor:
+    """`x` [..., C] rounded to `fmt.bits` with the scale max|x| / qmax in each vector of channels."""
+    missing = -x.shape[-1] % fmt.vector_size
+    values = torch.unflatten(F.pad(x, (0, missing)), -1, (-1, fmt.vector_size))
+    scale = values.abs().amax(-1, keepdim=True) / fmt.qmax
+    scale = scale.masked_fill(scale == 0, 1.0)
+    rounded = torch.round(values / scale).clamp(fmt.lo, fmt.qmax) * scale
+    return rounded.flatten(-2)[..., : x.shape[-1]]
+
+
+def _require_both(name: str, settings: LayerConfig) -> None:
+    if settings.weight_scale_bits != "fp32" or settings.activation_scale_bits != "fp32":
+        raise ConfigError(
+            f"layer '{name}': quant '{settings.notation}' has fp32 vector scales on one side only; they are "
+            "evaluated on both: write 'fp' twice"
+        )

@@ -1,0 +1,151 @@
+"""Moments of a layer's input, as it is and as it is quantized: what weights and biases are fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.errors import CalibrationError
+from tvm_vsq.graph import definitions, op_name, static_shape
+from tvm_vsq.layers.steps import activation_gamma
+from tvm_vsq.numerics import dequantize, quantize_activations
+from tvm_vsq.quantize.calibration import observe
+from tvm_vsq.quantize.encodings import Encoding
+from tvm_vsq.quantize.plan import Plan, Reading
+from tvm_vsq.tvm_compat import IRModule
+
+Array = npt.NDArray[Any]
+
+_ROWS_PER_IMAGE = 256
+"""Output positions of a convolution that are drawn from each image; neighbours say much the same."""
+
+_FEWEST_ROWS = 16
+"""With fewer, the moments describe the samples and not the data they were drawn from."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What a convolution reads at one output position: kernel [R, S] with its strides, padding, dilation.
+
+    padding: top, left, bottom, right.
+    """
+
+    kernel: tuple[int, int]
+    strides: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+    groups: int
+
+    @classmethod
+    def of(cls, call: Any) -> Windows | None:
+        """Of a convolution NHWC/OHWI; None for a matrix product."""
+        if op_name(call) != "relax.nn.conv2d":
+            return None
+        strides, padding, dilation = (
+            [int(extent) for extent in getattr(call.attrs, name)]
+            for name in ("strides", "padding", "dilation")
+        )
+        _, r, s, _ = static_shape(call.args[1])
+        return cls((r, s), strides, padding, dilation, int(call.attrs.groups))
+
+    def draw(self, x: Array, rng: np.random.Generator) -> Array:
+        """x [N, H, W, C] to [rows, R, S, C], at up to 256 N output positions, each as likely as any other."""
+        top, left, bottom, right = self.padding
+        padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+        span = tuple((extent - 1) * step + 1 for extent, step in zip(self.kernel, self.dilation, strict=True))
+        views = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
+        (down, across), (tall, wide) = self.strides, self.dilation
+        views = views[:, ::down, ::across, :, ::tall, ::wide]
+        count, limit = int(np.prod(views.shape[:3])), _ROWS_PER_IMAGE * len(x)
+        chosen = np.arange(count) if count <= limit else np.sort(rng.choice(count, limit, replace=False))
+        return views[np.unravel_index(chosen, views.shape[:3])].transpose(0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Means over the input rows of a layer: x in fp32, y its quantized form, each of D = R*S*C/G or C values.
+
+    second: float64[G, D, D], of y y^T. mean_x, mean_y: float64[G, D]. G are the groups of a convolution, else
+    1; values are in the order of `weights.reshape(K, -1)`.
+    """
+
+    second: Array
+    mean_x: Array
+    mean_y: Array
+
+
+@dataclass
+class MomentSums:
+    """Adds up the moments of layer `name` batch by batch; its input is quantized as `encoding` says."""
+
+    name: str
+    encoding: Encoding
+    guard_bits: int
+    windows: Windows | None
+    rows: int = 0
+    sums: list[Array] = field(default_factory=list)
+    _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def add(self, x: Array) -> None:
+        """Count a batch float32 [N, H, W, C] or [..., C]."""
+        x = x.reshape(-1, x.shape[-1]) if self.windows is None else self.windows.draw(x, self._rng)
+        gamma = activation_gamma(self.encoding.limit, self.encoding.format)
+        scales = self.encoding.static_scales(float(gamma)) or None
+        vectors = quantize_activations(x, self.encoding.format, gamma, self.guard_bits, scales)
+        fp32, quantized = (self._by_group(side) for side in (x, dequantize(vectors, gamma, x.shape[-1])))
+        sums = [quantized.mT @ quantized, fp32.sum(axis=1), quantized.sum(axis=1)]
+        self.rows += len(x)
+        self.sums = (
+            [total + part for total, part in zip(self.sums, sums, strict=True)]
+            if self.sums
+            else [part.astype(np.float64) for part in sums]
+        )
+
+    def _by_group(self, rows: Array) -> Array:
+        """[rows, ..., C] to [G, rows, D]."""
+        groups = 1 if self.windows is None else self.windows.groups
+        split = rows.reshape(len(rows), -1, groups, rows.shape[-1] // groups)
+        return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(rows), -1)
+
+    def moments(self) -> Moments:
+        """The means. Raises CalibrationError if they say too little: few rows, or rows that are all equal."""
+        if self.rows < _FEWEST_ROWS:
+            raise CalibrationError(
+                f"layer '{self.name}' has {self.rows} rows of calibration data, and fitting its weights or "
+                f"bias to them takes {_FEWEST_ROWS}; give more samples, or set weight_calibration='mse', "
+                "weight_rounding='nearest' and bias_correction=False for it"
+            )
+        second, mean_x, mean_y = (total / self.rows for total in self.sums)
+        power = np.diagonal(second, axis1=1, axis2=2)
+        if not (power - np.square(mean_y) > 1e-6 * power).any():
+            raise CalibrationError(
+                f"the input of layer '{self.name}' is the same in all {self.rows} rows of calibration data, "
+                "so its weights or bias cannot be fitted to it; give data that vary"
+            )
+        return Moments(second, mean_x, mean_y)
+
+
+def collect_moments(
+    module: IRModule, plan: Plan, encodings: Mapping[Reading, Encoding], data: Any, guard_bits: int
+) -> dict[str, Moments]:
+    """The moments of each layer of `plan` whose settings need them, by name.
+
+    Looks at the data (see `tvm_vsq.quantize.data.batches`) once more if there are such layers. x is what the
+    fp32 network computes: errors of the layers before are not part of it.
+    """
+    calls = definitions(module["main"])
+    fitted = [layer for layer in plan.layers if layer.config.needs_moments]
+    if not fitted:
+        return {}
+    sums = [
+        MomentSums(layer.name, encodings[layer.reads[0]], guard_bits, Windows.of(calls[layer.chain.anchor]))
+        for layer in fitted
+    ]
+    for values in observe(module, [layer.x for layer in fitted], data):
+        for total, value in zip(sums, values, strict=True):
+            total.add(value)
+    return {total.name: total.moments() for total in sums}

@@ -1,0 +1,75 @@
+"""Any number of samples through a graph of a fixed batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from tvm_vsq.errors import InputError
+from tvm_vsq.graph import static_shape
+from tvm_vsq.tvm_compat import Var
+
+Outputs = torch.Tensor | tuple[torch.Tensor, ...]
+
+
+def run_in_batches(run: Callable[..., Outputs], params: Sequence[Var], inputs: Sequence[Any]) -> Any:
+    """`run` over inputs of any number of samples; NumPy arrays give NumPy arrays.
+
+    params: say the shapes of the inputs of one run; where their first axes agree, that is the batch. The last
+    batch is filled with copies of its last sample, whose results are dropped.
+    Raises InputError naming the input whose shape or dtype does not fit, or if results have no batch axis.
+    """
+    if len(inputs) != len(params):
+        raise InputError(f"the network takes {len(params)} inputs, got {len(inputs)}")
+    is_numpy = all(isinstance(value, np.ndarray) for value in inputs)
+    tensors = [torch.as_tensor(value) for value in inputs]
+    shapes = [static_shape(param) for param in params]
+    samples = _check(tensors, shapes, [param.name for param in params])
+    size = shapes[0][0] if samples is not None else 0
+    if samples is None or samples == size:
+        return _convert(run(*tensors), is_numpy)
+    runs = []
+    for start in range(0, samples, size):
+        rows = torch.arange(start, start + size).clamp(max=samples - 1)
+        runs.append(run(*(tensor[rows] for tensor in tensors)))
+    if isinstance(runs[0], torch.Tensor):
+        return _convert(_join(runs, size, samples), is_numpy)
+    return _convert(tuple(_join(parts, size, samples) for parts in zip(*runs, strict=True)), is_numpy)
+
+
+def _check(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]], names: list[str]) -> int | None:
+    """The number of samples; None if shapes have no common batch axis, and all are those of one run."""
+    batches = all(shapes) and len({shape[0] for shape in shapes}) == 1
+    for tensor, shape, name in zip(tensors, shapes, names, strict=True):
+        fits = tensor.ndim == len(shape) and tuple(tensor.shape[1:]) == shape[1:] and tensor.numel() > 0
+        if tensor.dtype != torch.float32 or not fits or (not batches and tuple(tensor.shape) != shape):
+            expected = f"[n, {', '.join(map(str, shape[1:]))}]" if batches else str(list(shape))
+            raise InputError(
+                f"input '{name}' must be float32 {expected}, got {str(tensor.dtype).removeprefix('torch.')} "
+                f"{list(tensor.shape)}"
+            )
+        if batches and len(tensor) != len(tensors[0]):
+            raise InputError(
+                f"input '{name}' has {len(tensor)} samples, but the first input has {len(tensors[0])}"
+            )
+    return len(tensors[0]) if batches else None
+
+
+def _join(parts: Any, size: int, samples: int) -> torch.Tensor:
+    if any(part.ndim == 0 or len(part) != size for part in parts):
+        raise InputError(
+            f"the network's results {list(parts[0].shape)} have no batch axis of {size} to join; give inputs "
+            "of just the imported shapes"
+        )
+    return torch.cat(list(parts))[:samples]
+
+
+def _convert(outputs: Outputs, is_numpy: bool) -> Any:
+    if not is_numpy:
+        return outputs
+    if isinstance(outputs, torch.Tensor):
+        return outputs.detach().numpy()
+    return tuple(output.detach().numpy() for output in outputs)

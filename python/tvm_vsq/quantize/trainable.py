@@ -1,0 +1,113 @@
+"""The weights and biases of a quantized module that training changes, and the module with new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import relax
+
+from tvm_vsq.graph import (
+    Rebuilder,
+    bindings,
+    constant,
+    constant_array,
+    count_uses,
+    definitions,
+    is_constant,
+    leaves,
+    op_name,
+    replace_main,
+)
+from tvm_vsq.numerics import VectorFormat, quantize_weights
+from tvm_vsq.tvm_compat import Call, GenericConst, IRModule, Var
+
+_LAYER_OPS = ("relax.nn.conv2d", "relax.matmul")
+
+
+@dataclass(frozen=True)
+class TrainableLayer:
+    """A quantized layer of a module from `quantize.quantize`.
+
+    kernel: the variable that stands for its restored weights, in `format`. bias: the constant that is added
+    to its result, in the binding of `added`; both None if there is none.
+    """
+
+    name: str
+    kernel: Var
+    format: VectorFormat
+    added: Var | None
+    bias: GenericConst | None
+
+
+def trainable_layers(module: IRModule) -> list[TrainableLayer]:
+    """The quantized layers of `module`, depthwise ones included, in program order."""
+    function = module["main"]
+    values, uses = definitions(function), count_uses(function)
+    readers = {leaf: b for b in bindings(function) for leaf in leaves(b.value) if isinstance(leaf, Var)}
+    layers = []
+    for var, value in values.items():
+        if op_name(value) != "vsq.dequantize" or not is_constant(value.args[0]):
+            continue
+        reader = readers[var]
+        while op_name(reader.value) not in _LAYER_OPS:  # a permute_dims, of dense weights
+            reader = readers[reader.var]
+        add = readers.get(reader.var) if uses[reader.var] == 1 else None
+        bias = _bias(add)
+        added = None if add is None or bias is None else add.var
+        attrs = dict(value.attrs)
+        size = int(value.args[0].ty.shape[-1]) - 1
+        fmt = VectorFormat(int(attrs["weight_bits"]), int(attrs["weight_scale_bits"]), size)
+        layers.append(TrainableLayer(str(attrs["layer"]), var, fmt, added, bias))
+    return layers
+
+
+def with_own_biases(module: IRModule) -> IRModule:
+    """`module` with a bias constant for each layer, where layers of the model shared one."""
+    biases = {
+        layer.added: constant_array(layer.bias)
+        for layer in trainable_layers(module)
+        if layer.added is not None
+    }
+    return replace_main(module, _Replace(module["main"], {}, biases).run())
+
+
+def _bias(reader: relax.VarBinding | None) -> GenericConst | None:
+    """The constant in the add that reads a layer's result."""
+    if reader is None or op_name(reader.value) != "relax.add":
+        return None
+    return next((arg for arg in reader.value.args if is_constant(arg)), None)
+
+
+def with_weights(
+    module: IRModule,
+    layers: list[TrainableLayer],
+    weights: Mapping[str, npt.NDArray[np.float32]],
+    biases: Mapping[str, npt.NDArray[np.float32]],
+) -> IRModule:
+    """`module` with other weights float32 [K, ..., C] and biases for each layer, by name; all else is kept.
+
+    Weights are quantized by maximum, elements against the rounded scale (`numerics.quantize_weights`).
+    """
+    kernels = {layer.kernel: quantize_weights(weights[layer.name], layer.format) for layer in layers}
+    added = {layer.added: biases[layer.name] for layer in layers if layer.added is not None}
+    return replace_main(module, _Replace(module["main"], kernels, added).run())
+
+
+class _Replace(Rebuilder):
+    def __init__(
+        self, function: relax.Function, kernels: Mapping[Var, Any], biases: Mapping[Var, Any]
+    ) -> None:
+        super().__init__(function)
+        self._kernels, self._biases = kernels, biases
+
+    def rewrite(self, var: Var, value: Any) -> Any:
+        if var in self._kernels:
+            return Call(value.op, [constant(array) for array in self._kernels[var]], value.attrs)
+        if var in self._biases:
+            bias = constant(self._biases[var])
+            return Call(value.op, [bias if is_constant(arg) else arg for arg in value.args], value.attrs)
+        return value

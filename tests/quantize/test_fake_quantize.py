@@ -1,0 +1,264 @@
+"""The torch module of a quantized network: its integers, its gradients, its parameters."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from tvm_vsq.errors import CalibrationError, ConfigError, InputError
+from tvm_vsq.numerics import VectorFormat, dequantize
+from tvm_vsq.numerics import quantize_weights as numpy_weights
+from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
+from tvm_vsq.quantize.torch_graph.straight_through import weight_vectors
+from tvm_vsq.transform import fuse, legalize_reference
+
+FORMAT = VectorFormat(4, 4, 16)
+NAMES = ["ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet"]
+
+
+def made(networks, name: str, quant="4/4/4/4"):
+    model, x = networks.build(getattr(networks, name))
+    samples = networks.samples(getattr(networks, name))
+    return fake_quantize(model, quant, example_inputs=(x,), calibration=samples), x
+
+
+def tensors(results) -> list[torch.Tensor]:
+    return [r.detach() for r in (results if isinstance(results, tuple) else (results,))]
+
+
+def compiled(networks, module, x) -> list[np.ndarray]:
+    """What the same integer layers give as TIR on the CPU."""
+    return networks.run_tvm(legalize_reference(fuse(module.to_relax(), module.hardware)), x.numpy())
+
+
+def linear(quant="4/4/4/4", *, relu_input: bool = False) -> tuple[nn.Module, nn.Linear]:
+    """A quantized linear layer on [2, 20] whose inputs were calibrated to reach 2; and the float layer."""
+    torch.manual_seed(1)
+    layer = nn.Linear(20, 5)
+    model = nn.Sequential(nn.ReLU(), layer) if relu_input else layer
+    data = np.linspace(-2, 2, 80, dtype=np.float32).reshape(4, 20)
+    return fake_quantize(model, quant, example_inputs=(torch.zeros(2, 20),), calibration=data), layer
+
+
+MIXED = QuantConfig.parse(
+    "4/4/4/4",
+    rules=(
+        Rule(layers=":first", formats="8/8/-/-"),
+        Rule(layers=":last", fp32=True),
+        Rule(layers="layer1.*", settings={"activation_scales": "static", "weight_calibration": "mse"}),
+        Rule(layers="layer2.conv1", formats="3/6/4/6", settings={"vector_size": 8}),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "quant"),
+    [("ClippedNet", "4/4/4/4"), ("PlainNet", "4/4/4/4"), ("PlainNet", "8/8/-/-"), ("PlainNet", "3/6/10/8")],
+)
+def test_results_are_those_of_the_integer_layers(networks, name, quant):
+    module, x = made(networks, name, quant)
+    for a, b in zip(tensors(module.eval()(x)), compiled(networks, module, x), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b)
+
+
+def test_layers_of_several_formats_are_evaluated(networks):
+    module, x = made(networks, "ResNet", MIXED)
+    np.testing.assert_allclose(
+        module.eval()(x).numpy(), compiled(networks, module, x)[0], rtol=1e-5, atol=1e-6
+    )
+    layers = "conv1 layer1.conv1 layer1.conv2 layer2.conv1 layer2.conv2 layer2.downsample.0"
+    trained = {name.rsplit(".", 1)[0] for name, _ in module.layers.named_parameters()}
+    assert trained == set(layers.split())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_computes_nearly_what_evaluation_does(networks, name):
+    module, x = made(networks, name)
+    for a, b in zip(tensors(module.train()(x)), tensors(module.eval()(x)), strict=True):
+        assert networks.sqnr_db(b.numpy(), a.numpy()) > 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_gets_a_gradient_and_training_lowers_the_loss(networks, name):
+    module, x = made(networks, name)
+    goals = [torch.zeros_like(result) for result in tensors(module.train()(x))]
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
+    losses = []
+    for _ in range(8):
+        results = module(x)
+        results = results if isinstance(results, tuple) else (results,)
+        loss = sum((r - goal).square().mean() for r, goal in zip(results, goals, strict=True))
+        optimizer.zero_grad()
+        loss.backward()
+        losses.append(float(loss.detach()))
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+        optimizer.step()
+    assert losses[-1] < losses[0]
+
+
+def test_the_gradient_of_an_input_ends_where_the_coarse_limit_is():
+    module, layer = linear()
+    x = torch.linspace(-3, 3, 40).reshape(2, 20).requires_grad_()  # calibrated to 2
+    upstream = torch.randn(2, 5)
+    module.train()(x).backward(upstream)
+    # y = x^ W^T + b, dx^/dx = 1 inside the limits and 0 outside
+    weights = torch.from_numpy(dequantize(*numpy_weights(layer.weight.detach().numpy(), FORMAT), 20))
+    inside = (x.detach().abs() <= 2).float()
+    torch.testing.assert_close(x.grad, (upstream @ weights) * inside)
+    assert 0 < inside.mean() < 1
+
+
+def test_the_gradient_of_a_weight_is_what_the_quantized_input_makes_it():
+    module, _ = linear("2/2/-/-")
+    # 2-bit elements without vector scales are -2, 0 or 2 here
+    x = torch.tensor([[-2.0, -1.2, -0.8, 0.0, 0.8, 1.2, 2.0, 5.0, 0.4, 1.9] * 2] * 2)
+    quantized = torch.tensor([[-2.0, -2.0, 0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 0.0, 2.0] * 2] * 2)
+    upstream = torch.randn(2, 5)
+    module.train()(x).backward(upstream)
+    weight, bias = module.layers.parameters()
+    torch.testing.assert_close(weight.grad, upstream.T @ quantized)
+    torch.testing.assert_close(bias.grad, upstream.sum(0))
+
+
+def test_an_unsigned_tensor_passes_no_gradient_to_what_was_negative():
+    module, _ = linear(relu_input=True)
+    x = torch.linspace(-2, 2, 40).reshape(2, 20).requires_grad_()
+    module.train()(x).sum().backward()
+    assert (x.grad[x < 0] == 0).all()
+    assert (x.grad[x > 0.1] != 0).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(2, 8), st.integers(0, 10), st.sampled_from([8, 16, 64]), st.integers(0, 2**31), st.booleans()
+)
+def test_weights_are_quantized_as_in_numpy(bits, scale_bits, size, seed, is_conv):
+    rng = np.random.default_rng(seed)
+    w = rng.standard_normal((6, *((3, 2) if is_conv else ()), int(rng.integers(1, 100)))).astype(np.float32)
+    w[0] = 0
+    w[1] *= np.float32(1e-30)
+    fmt = VectorFormat(bits, scale_bits, size)
+    found = weight_vectors(torch.from_numpy(w), fmt)
+    for a, b in zip(found, numpy_weights(w, fmt), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b)
+
+
+def test_evaluation_follows_the_parameters(networks):
+    module, x = made(networks, "PlainNet")
+    first = module.eval()(x)
+    saved = {key: value.clone() for key, value in module.state_dict().items()}
+    with torch.no_grad():
+        module.layers.get_parameter("b.weight").mul_(-0.5)
+        module.layers.get_parameter("c.bias").add_(1.0)
+    changed = module(x)
+    assert (changed != first).any()
+    np.testing.assert_array_equal(changed.numpy(), compiled(networks, module, x)[0])
+    module.load_state_dict(saved)
+    torch.testing.assert_close(module(x), first, rtol=0, atol=0)
+
+
+def test_weights_stay_as_they_were_chosen_until_they_are_trained(networks):
+    searched, x = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4", weight_calibration="mse"))
+    plain, _ = made(networks, "PlainNet")
+    assert (searched.eval()(x) != plain.eval()(x)).any()
+    for module in (searched, plain):
+        with torch.no_grad():
+            module.layers.get_parameter("c.bias").add_(0.0)
+    torch.testing.assert_close(searched(x), plain(x), rtol=0, atol=0)
+
+
+def test_layers_that_shared_parameters_are_trained_apart():
+    shared = nn.Linear(16, 16)
+    x = torch.randn(4, 16)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    module = fake_quantize(model, example_inputs=(x,), calibration=x.numpy())
+    assert len(list(module.parameters())) == 4
+    module.train()(x).square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in module.parameters())
+    first = module.eval()(x)
+    with torch.no_grad():
+        list(module.parameters())[-1].add_(1.0)
+    torch.testing.assert_close(module(x), first + 1.0, rtol=0, atol=1e-3)  # of the last layer only
+
+
+def test_a_copy_is_trained_apart(networks):
+    module, x = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4", weight_calibration="mse"))
+    first = module.eval()(x)
+    twin = copy.deepcopy(module)
+    torch.testing.assert_close(twin(x), first, rtol=0, atol=0)
+    twin.train()(x).sum().backward()
+    with torch.no_grad():
+        twin.layers.get_parameter("c.bias").add_(1.0)
+    assert (twin.eval()(x) != first).any()
+    torch.testing.assert_close(module(x), first, rtol=0, atol=0)
+    assert all(p.grad is None for p in module.parameters())
+
+
+def test_any_number_of_samples_is_computed_in_batches_of_the_imported_size(networks):
+    module, _ = made(networks, "ClippedNet")
+    x = networks.samples(networks.ClippedNet, 5)
+    results = module.eval()(x)
+    assert all(isinstance(result, np.ndarray) and len(result) == 5 for result in results)
+    for whole, one in zip(results, module(torch.from_numpy(x[4:])), strict=True):
+        np.testing.assert_array_equal(whole[4:], one.numpy())
+    module.train()(torch.from_numpy(x))[0].sum().backward()
+    assert module.layers.get_parameter("stem.weight").grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((), "takes 1 inputs, got 0"),
+        ((np.zeros((2, 19), np.float32),), r"must be float32 \[n, 20\], got float32 \[2, 19\]"),
+        ((np.zeros((2, 20)),), r"must be float32 \[n, 20\], got float64"),
+        ((np.zeros((0, 20), np.float32),), r"got float32 \[0, 20\]"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named(inputs, message):
+    module, _ = linear()
+    with pytest.raises(InputError, match=message):
+        module.eval()(*inputs)
+
+
+def test_what_cannot_be_quantized_is_refused():
+    layer, x = nn.Sequential(nn.Linear(20, 5)), torch.zeros(2, 20)
+    with pytest.raises(CalibrationError, match="calibration data are missing"):
+        fake_quantize(layer, example_inputs=(x,))
+    with pytest.raises(ConfigError, match="quant 4 is not understood"):
+        fake_quantize(layer, 4, example_inputs=(x,))
+    with pytest.raises(ConfigError, match=r"layer '0'.*'4/4/fp/4' has fp32 vector scales on one side"):
+        fake_quantize(layer, "4/4/fp/4", example_inputs=(x,))
+
+
+def test_fp32_scales_round_each_vector_against_its_own_largest_value():
+    torch.manual_seed(0)
+    layer, x = nn.Linear(24, 5), torch.randn(3, 24)
+
+    def rounded(values: torch.Tensor) -> torch.Tensor:
+        halves = []
+        for part in (values[:, :16], values[:, 16:]):  # vectors of 16 channels, the last one not full
+            scale = part.abs().max(dim=1, keepdim=True).values / 7
+            halves.append((part / scale).round() * scale)
+        return torch.cat(halves, dim=1)
+
+    module = fake_quantize(layer, "4/4/fp/fp", example_inputs=(x[:1],))
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    torch.testing.assert_close(module(x), rounded(x) @ rounded(weight).T + bias)
+    assert not list(module.parameters())
+
+
+def test_fp32_scales_lose_less_than_integer_scales(networks):
+    model, x = networks.build(networks.PlainNet)
+    samples = networks.samples(networks.PlainNet, 40)
+    expected = networks.run_torch(model, torch.from_numpy(samples))[0]
+    sqnr = []
+    for quant in ("4/4/-/-", "4/4/2/2", "4/4/fp/fp"):
+        module = fake_quantize(model, quant, example_inputs=(x,), calibration=samples)
+        sqnr.append(networks.sqnr_db(expected, module.eval()(samples)))
+    assert sqnr[0] < sqnr[1] < sqnr[2]

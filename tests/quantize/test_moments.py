@@ -1,0 +1,127 @@
+"""Moments of layer inputs: against loops over output positions, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from torch import nn
+
+import tvm_vsq
+from tvm_vsq.errors import CalibrationError
+from tvm_vsq.numerics import VectorFormat, dequantize, quantize_activations
+from tvm_vsq.quantize.encodings import Encoding
+from tvm_vsq.quantize.moments import MomentSums, Windows
+
+ENCODING = Encoding(VectorFormat(4, 3, 8), limit=2.5)
+GUARD_BITS = 4
+
+
+def quantized(x: np.ndarray, encoding: Encoding = ENCODING) -> np.ndarray:
+    gamma = np.float32(encoding.limit / (encoding.format.qmax * encoding.format.smax))
+    scales = encoding.static_scales(float(gamma)) or None
+    return dequantize(quantize_activations(x, encoding.format, gamma, GUARD_BITS, scales), gamma, x.shape[-1])
+
+
+def by_loop(x: np.ndarray, windows: Windows) -> list[np.ndarray]:
+    """For each group the taps [rows, D] of every output position; outside the image they are 0."""
+    (down, across), (tall, wide) = windows.strides, windows.dilation
+    top, left, bottom, right = windows.padding
+    height = (x.shape[1] + top + bottom - (windows.kernel[0] - 1) * tall - 1) // down + 1
+    width = (x.shape[2] + left + right - (windows.kernel[1] - 1) * wide - 1) // across + 1
+    size = x.shape[3] // windows.groups
+    found = []
+    for group in range(windows.groups):
+        rows = []
+        for image in x[..., group * size : (group + 1) * size]:
+            for oh in range(height):
+                for ow in range(width):
+                    row = []
+                    for r in range(windows.kernel[0]):
+                        for s in range(windows.kernel[1]):
+                            h, w = oh * down + r * tall - top, ow * across + s * wide - left
+                            inside = 0 <= h < x.shape[1] and 0 <= w < x.shape[2]
+                            row.extend(image[h, w] if inside else np.zeros(size))
+                    rows.append(row)
+        found.append(np.array(rows))
+    return found
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        Windows((1, 1), [1, 1], [0, 0, 0, 0], [1, 1], 1),
+        Windows((3, 2), [2, 1], [1, 0, 2, 1], [1, 2], 1),
+        Windows((3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 6),
+        Windows((2, 1), [1, 1], [0, 0, 0, 0], [1, 1], 3),
+    ],
+    ids=["1x1", "strides, padding, dilation", "depthwise", "groups"],
+)
+def test_a_convolutions_moments_are_those_of_a_loop_over_its_output(windows):
+    x = np.random.default_rng(0).standard_normal((3, 7, 6, 6)).astype(np.float32)
+    sums = MomentSums("conv", ENCODING, GUARD_BITS, windows)
+    sums.add(x[:1])
+    sums.add(x[1:])
+    moments = sums.moments()
+    for group, (taps, rounded) in enumerate(
+        zip(by_loop(x, windows), by_loop(quantized(x), windows), strict=True)
+    ):
+        np.testing.assert_allclose(moments.second[group], rounded.T @ rounded / len(rounded), atol=1e-5)
+        np.testing.assert_allclose(moments.mean_x[group], taps.mean(axis=0), atol=1e-6)
+        np.testing.assert_allclose(moments.mean_y[group], rounded.mean(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("peaks", [None, np.array([1.0, 2.5])], ids=["dynamic", "static"])
+def test_a_matrix_products_moments(peaks):
+    encoding = Encoding(ENCODING.format, ENCODING.limit, peaks)
+    x = np.random.default_rng(1).standard_normal((4, 5, 11)).astype(np.float32)
+    sums = MomentSums("dense", encoding, GUARD_BITS, None)
+    sums.add(x)
+    moments, rounded = sums.moments(), quantized(x.reshape(20, 11), encoding)
+    np.testing.assert_allclose(moments.second[0], rounded.T @ rounded / 20, atol=1e-5)
+    np.testing.assert_allclose(moments.mean_y[0], rounded.mean(axis=0), atol=1e-6)
+
+
+def test_of_large_images_a_sample_is_drawn():
+    x = np.random.default_rng(2).standard_normal((2, 40, 40, 3)).astype(np.float32)
+    sums = MomentSums("conv", ENCODING, GUARD_BITS, Windows((1, 1), [1, 1], [0] * 4, [1, 1], 1))
+    sums.add(x)
+    rounded = quantized(x.reshape(-1, 3))
+    assert sums.rows == 512
+    np.testing.assert_allclose(sums.moments().second[0], rounded.T @ rounded / len(rounded), atol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones((15, 4)), "layer 'dense' has 15 rows of calibration data, and fitting .* takes 16"),
+        (np.ones((20, 4)), "the input of layer 'dense' is the same in all 20 rows"),
+        (np.zeros((20, 4)), "the input of layer 'dense' is the same in all 20 rows"),
+    ],
+)
+def test_data_that_say_too_little(x, message):
+    sums = MomentSums("dense", ENCODING, GUARD_BITS, None)
+    sums.add(x.astype(np.float32))
+    with pytest.raises(CalibrationError, match=message):
+        sums.moments()
+
+
+def test_too_few_samples_are_refused_by_compile_with_the_layers_name(networks):
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.classify = nn.Linear(4, 5)
+
+        def forward(self, x):
+            return self.classify(self.conv(x).mean((2, 3)))
+
+    networks.INPUTS[Pooled] = (2, 3, 8, 8)
+    model, x = networks.build(Pooled)
+    with pytest.raises(CalibrationError, match="layer 'classify' has 8 rows"):
+        tvm_vsq.compile(
+            model,
+            "vsq-accel",
+            quant=tvm_vsq.QuantConfig.parse("4/4/4/4", weight_rounding="gptq"),
+            calibration=networks.samples(Pooled, 8),
+            example_inputs=(x,),
+        )
