@@ -30,8 +30,8 @@ Array = npt.NDArray[Any]
 
 STANDARD = ("", "ai.onnx")
 OWN_DOMAIN = "tvm_vsq"
-OWN_QUANTIZER = "VectorFakeQuantize"
-"""The function that `export_onnx` writes wherever an activation goes through vectors."""
+OWN_QUANTIZER, OWN_STATIC_QUANTIZER = "VectorFakeQuantize", "VectorFakeQuantizeStatic"
+"""The functions that `export_onnx` writes wherever an activation goes through vectors."""
 
 _LAYERS = {"Conv", "Gemm", "MatMul"}
 _QDQ_DOMAINS = (*STANDARD, "com.microsoft", "trt")
@@ -121,11 +121,10 @@ class _Removal:
 
     def _take(self, node: onnx.NodeProto) -> bool:
         """Whether `node` is quantization, and gone."""
-        if node.domain == OWN_DOMAIN and node.op_type == OWN_QUANTIZER:
+        if node.domain == OWN_DOMAIN and node.op_type in (OWN_QUANTIZER, OWN_STATIC_QUANTIZER):
             a = attributes(node)
-            self._bypass(
-                node.output[0], node.input[0], float(a["gamma"]) * float(a["qmax"]) * float(a["smax"])
-            )
+            limit = float(a["gamma"]) * float(a["qmax"]) * float(a["smax"])
+            self._bypass(node.output[0], node.input[0], limit)
             return True
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.domain not in _QDQ_DOMAINS:
             return False
