@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.layers import layer_names
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
@@ -57,6 +58,7 @@ _STEPS: list[Callable[[IRModule], IRModule]] = [
     unbroadcast,
     fold_scales,
     _tidy,
+    fold_pads,
     sink_reshapes,
     convolutions_to_nhwc,
     sink_permutes,

@@ -32,8 +32,8 @@ _LAYER_OPS = ("relax.nn.conv2d", "relax.matmul")
 class TrainableLayer:
     """A quantized layer of a module from `quantize.quantize`.
 
-    kernel: the variable that stands for its restored weights, in `format`. bias: the constant that is added
-    to its result, in the binding of `added`; both None if there is none.
+    kernel: the variable that stands for its restored weights, in `format`. bias: the first constant that is
+    added to its result, in the binding of `added`; both None if there is none.
     """
 
     name: str

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tvm_vsq.quantize.torch_graph.spatial import padded
 from tvm_vsq.quantize.torch_graph.vectors import scaled_elements
 
 Product = Callable[[Tensor], Tensor]
@@ -71,9 +72,8 @@ def _pieces(folded: Tensor, peak: int) -> list[Tensor]:
 def _apply(x: Tensor, kernel: Tensor, geometry: Geometry | None) -> Tensor:
     if geometry is None:
         return F.linear(x, kernel)
-    top, left, bottom, right = geometry.padding
-    x = F.pad(x, (0, 0, left, right, top, bottom)).movedim(-1, -3)
-    return F.conv2d(x, kernel, None, geometry.strides, 0, geometry.dilation).movedim(-3, -1)
+    x, padding = padded(x.movedim(-1, -3), geometry.padding)
+    return F.conv2d(x, kernel, None, geometry.strides, padding, geometry.dilation).movedim(-3, -1)
 
 
 @contextmanager

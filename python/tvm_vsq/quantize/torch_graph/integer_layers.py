@@ -88,7 +88,7 @@ def _output_format(call: Call, vector_size: int) -> VectorFormat:
 
 
 def _post_processing(call: Call) -> Operator:
-    """From accumulators int64[..., K], params int32[K, 4] and an optional residual to the layer's result."""
+    """From accumulators int64[..., K], which it overwrites, params int32[K, 4] and an optional residual."""
     attrs = call.attrs
     relu, wide, guard_bits = bool(int(attrs["relu"])), bool(int(attrs["wide"])), int(attrs["guard_bits"])
     res_mult, res_shift = int(attrs["res_mult"]), int(attrs["res_shift"])
@@ -97,11 +97,12 @@ def _post_processing(call: Call) -> Operator:
     def finish(acc: Tensor, params: Tensor, residual: Tensor | None = None) -> Tensor:
         mult, shift, bias, clip = params.to(torch.int64).unbind(1)
         # |acc| < 2^45 and mult < 2^16: everything stays within int64
-        total = _shift_half_up(acc * mult, shift).add_(bias)
+        total = _shift_half_up(acc.mul_(mult), shift).add_(bias)
         if residual is not None:
             addend = scaled_elements(residual, torch.float32).flatten(-2)[..., : len(params)].to(torch.int64)
             total += _shift_half_up(addend * res_mult, torch.tensor(res_shift))
-        y = total.clamp_(0 if relu else -_INT32_MAX - 1, _INT32_MAX).minimum(clip)
+        y = total.clamp_(0 if relu else -_INT32_MAX - 1, _INT32_MAX)
+        y = y if bool((clip == _INT32_MAX).all()) else y.minimum(clip)
         if wide:
             return y.to(torch.int32)
         return requantize(y, _output_format(call, int(call.args[0].ty.shape[-1]) - 1), guard_bits, scales)

@@ -5,7 +5,7 @@ Tensors are permuted to NCHW and back, which are views: torch recognises NHWC me
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ def conv2d(call: Call) -> Operator | None:
     padding, groups = _integers(attrs.padding), int(attrs.groups)
 
     def run(x: Tensor, w: Tensor) -> Tensor:
-        x, symmetric = _padded(x.permute(into), padding, 0.0)
+        x, symmetric = padded(x.permute(into), padding)
         y = F.conv2d(x, w.permute(kernel), None, strides, symmetric, dilation, groups)
         return y.permute(back)
 
@@ -60,7 +60,7 @@ def avg_pool2d(call: Call) -> Operator | None:
     size, strides = _integers(attrs.pool_size), _integers(attrs.strides)
 
     def run(x: Tensor) -> Tensor:
-        x, symmetric = _padded(x, padding, 0.0)
+        x, symmetric = padded(x, padding)
         return F.avg_pool2d(x, size, strides, symmetric, count_include_pad=counted)
 
     return _in_nchw(call, run)
@@ -93,14 +93,17 @@ def _in_nchw(call: Call, run: Callable[[Tensor], Tensor]) -> Operator | None:
     return lambda x: run(x.permute(into)).permute(back)
 
 
-def _padded(x: Tensor, padding: list[int], value: float) -> tuple[Tensor, list[int]]:
-    """`x` with the padding that the operator itself cannot do, and the symmetric padding that it can."""
+def padded(x: Tensor, padding: Sequence[int]) -> tuple[Tensor, list[int]]:
+    """NCHW `x` with the zeros that the operator itself cannot add, and the symmetric padding that it can.
+
+    padding: top, left, bottom, right.
+    """
     if padding[:2] == padding[2:]:
-        return x, padding[:2]
-    return F.pad(x, _widths(padding), value=value), [0, 0]
+        return x, list(padding[:2])
+    return F.pad(x, _widths(padding)), [0, 0]
 
 
-def _widths(padding: list[int]) -> list[int]:
+def _widths(padding: Sequence[int]) -> list[int]:
     top, left, bottom, right = padding
     return [left, right, top, bottom]
 

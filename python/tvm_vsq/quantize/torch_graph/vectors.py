@@ -38,15 +38,18 @@ def requantize(y: Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequence[i
 
     scales: static vector scales, one for each vector; empty if each follows from its data.
     Clamping y to the largest value a vector can hold changes no result: beyond it the scale is smax and the
-    element qmax or -qmax. Then numerator and denominator of half up, (2 y + d) / (2 d), are integers below
-    2^24 for float32 or 2^53 for float64, and the floor of their correctly rounded quotient is exact: the
-    quotient stays at least 1 / (2 d) away from the integer above it, more than half of its last place.
+    element qmax or -qmax. Half up is the floor of (2 y + d) / (2 d), here computed as (y + d/2) / d. Since
+    2 y + d and 2 d are integers below 2^24 for float32 or 2^53 for float64, the floor of the correctly
+    rounded quotient is exact: a quotient below an integer stays at least 1 / (2 d) away from it, which is
+    more than half of its last place.
     """
     reach = (fmt.qmax * fmt.smax) << guard_bits
     dtype = torch.float32 if 2 * reach + (fmt.smax << guard_bits) < 2**24 else torch.float64
     values = y.clamp(-reach, reach).to(dtype)
     missing = -y.shape[-1] % fmt.vector_size
-    values = torch.unflatten(F.pad(values, (0, missing)), -1, (-1, fmt.vector_size))
+    if missing:
+        values = F.pad(values, (0, missing))
+    values = torch.unflatten(values, -1, (-1, fmt.vector_size))
     if scales:
         scale = torch.tensor(scales)[:, None].expand(*values.shape[:-1], 1)
     else:
@@ -54,5 +57,5 @@ def requantize(y: Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequence[i
         peak = values.abs().amax(-1, keepdim=True).to(torch.int64)
         scale = ((peak + (divisor - 1)) // divisor).clamp(1, fmt.smax)
     step = (scale << guard_bits).to(dtype)
-    elements = torch.floor((2 * values + step) / (2 * step)).clamp_(fmt.lo, fmt.qmax)
+    elements = values.add_(step / 2).div_(step).floor_().clamp_(fmt.lo, fmt.qmax)
     return torch.cat([elements.to(torch.int16), scale.to(torch.int16)], dim=-1)
