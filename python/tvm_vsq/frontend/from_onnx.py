@@ -20,6 +20,7 @@ from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
 from tvm_vsq.frontend.layers import layer_names, name_of_weight
 from tvm_vsq.frontend.onnx_clip import restore_clips
+from tvm_vsq.frontend.onnx_constants import fold_constants
 from tvm_vsq.frontend.onnx_model import first_line, read_model
 from tvm_vsq.frontend.onnx_pad import fold_pads
 from tvm_vsq.frontend.onnx_quantization import STANDARD, Found, remove_quantization
@@ -42,7 +43,7 @@ def from_onnx(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: A
     """
     proto, inputs = read_model(model, example_inputs)
     graph = proto.graph
-    _hoist_constants(graph)
+    fold_constants(proto)
     found = remove_quantization(graph)
     fold_pads(graph)
     del proto.functions[:]
@@ -58,16 +59,6 @@ def from_onnx(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: A
         {name: taken[base] for name, base in bases.items() if base in taken},
         {name: limits[base] for name, base in bases.items() if base in limits},
     )
-
-
-def _hoist_constants(graph: onnx.GraphProto) -> None:
-    """Turn Constant nodes that hold tensors into initializers."""
-    for node in [node for node in graph.node if node.op_type == "Constant"]:
-        if node.attribute[0].name == "value":
-            tensor = node.attribute[0].t
-            tensor.name = node.output[0]
-            graph.initializer.append(tensor)
-            graph.node.remove(node)
 
 
 def _weights_as_inputs(
