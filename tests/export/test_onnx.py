@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import onnx
+import onnx.inliner
 import onnxruntime
 import pytest
 import tvm
@@ -122,6 +123,15 @@ def test_the_quantizer_function_is_exact(
     else:
         vectors = quantize_activations(x, fmt, gamma, guard_bits)
     np.testing.assert_array_equal(run_onnx(model, x)[0], dequantize(vectors, gamma, channels))
+
+
+def test_tools_without_functions_get_standard_operators(networks):
+    module, x = quantized(networks, "Mlp", "vsq-accel-int8")
+    model = tvm_vsq.export_onnx(module)
+    inlined = onnx.inliner.inline_local_functions(model)
+    assert {node.domain for node in inlined.graph.node} == {""}
+    assert not inlined.functions
+    np.testing.assert_allclose(run_onnx(inlined, x)[0], run_onnx(model, x)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_weights_are_blocked_4_bit_integers_with_integer_scales(networks):
