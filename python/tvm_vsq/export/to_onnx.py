@@ -109,7 +109,7 @@ class _Export:
             return self._writer.constant(constant_array(expr))
         if not isinstance(expr, Var):
             return None  # shapes and numbers, which the operator reads itself
-        if expr in self._layers:
+        if expr in self._layers and expr not in self._names:
             self._names[expr] = self._weights(self._layers[expr], None)
         return self._names[expr]
 
