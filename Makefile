@@ -87,6 +87,10 @@ bench-simulator: setup ## the simulator beside ONNX Runtime, a scalar simulator,
 	@for name in check_scalar speed compare_zigzag compare_scalesim; do \
 		printf '\033[1m==> %s\033[0m\n' "$$name"; $(BIN)/python "benchmarks/simulator/$$name.py" || exit 1; done
 
+.PHONY: bench-accuracy
+bench-accuracy: $(VENV)/accuracy.stamp ## accuracy of real networks by format, into docs/accuracy.md (about 40 minutes)
+	@$(BIN)/python benchmarks/accuracy/run.py
+
 schedules: setup ## tune the databases in schedules/ again (about 10 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py --trials 96
 
@@ -107,6 +111,11 @@ $(VENV)/dependencies.stamp: $(VENV)/venv.stamp pyproject.toml .ci/requirements.p
 	$(call say,'installing the pinned dependencies (a few minutes the first time)')
 	@$(BIN)/python .ci/requirements.py dev models > $(VENV)/requirements.txt
 	@$(PIP_INSTALL) --upgrade-strategy only-if-needed -r $(VENV)/requirements.txt
+	@touch $@
+
+$(VENV)/accuracy.stamp: $(VENV)/package.stamp
+	@$(BIN)/python .ci/requirements.py models accuracy > $(VENV)/accuracy.txt
+	@$(PIP_INSTALL) -q --upgrade-strategy only-if-needed -r $(VENV)/accuracy.txt
 	@touch $@
 
 # A file that was removed leaves no newer file behind, so the list of names is a source too.

@@ -1,5 +1,6 @@
 """Run in an environment with nvidia-modelopt and torchao: trains a small network on MNIST, quantizes its
-weights to 4 bits in blocks of 16 with each of them, and exports ONNX. Argument: the folder to write to.
+weights to 4 bits in blocks of 16 with each of them, and once all of it to 8 bits, and exports ONNX.
+Argument: the folder to write to.
 
 Prints, as JSON, for each file written the versions and the error where an export failed.
 """
@@ -58,13 +59,26 @@ def train(images, labels):
 def modelopt_torch(model, x, path):
     """mtq.quantize with INT4 blocks, and Model-Optimizer's own export."""
     import modelopt.torch.quantization as mtq
-    from modelopt.torch._deploy.utils import get_onnx_bytes_and_metadata
-    from modelopt.torch._deploy.utils.torch_onnx import OnnxBytes
 
     config = copy.deepcopy(mtq.INT4_BLOCKWISE_WEIGHT_ONLY_CFG)
     for entry in config["quant_cfg"]:
         if entry["quantizer_name"] == "*weight_quantizer":
             entry["cfg"]["block_sizes"] = {-1: BLOCK, "type": "static"}
+    return with_config(model, x, path, config)
+
+
+def modelopt_int8(model, x, path):
+    """mtq.quantize with INT8: one scale for each output channel of the weights, one for each activation."""
+    import modelopt.torch.quantization as mtq
+
+    return with_config(model, x, path, mtq.INT8_DEFAULT_CFG)
+
+
+def with_config(model, x, path, config):
+    import modelopt.torch.quantization as mtq
+    from modelopt.torch._deploy.utils import get_onnx_bytes_and_metadata
+    from modelopt.torch._deploy.utils.torch_onnx import OnnxBytes
+
     quantized = mtq.quantize(copy.deepcopy(model), config, lambda m: m(x))
     exported, _ = get_onnx_bytes_and_metadata(
         quantized, (x,), model_name="net", onnx_opset=OPSET, weights_dtype="fp32"
@@ -108,7 +122,7 @@ def main():
         arrays["fp32"] = model(test_images)
         torch.onnx.export(model, (x,), str(folder / "fp32.onnx"), dynamo=False, opset_version=OPSET)
         errors = {}
-        for export in (modelopt_torch, modelopt_onnx, torchao):
+        for export in (modelopt_torch, modelopt_onnx, modelopt_int8, torchao):
             try:
                 quantized = export(model, x, folder / f"{export.__name__}.onnx")
                 if quantized is not None:

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import onnx
+import onnx.inliner
 import onnxruntime
 import pytest
 import tvm
@@ -35,28 +36,33 @@ def run_onnx(model: onnx.ModelProto, *inputs: np.ndarray) -> list[np.ndarray]:
 MODULES = {}
 
 
-def quantized(networks, name, target="vsq-accel"):
-    if (name, target) not in MODULES:
+STATIC = tvm_vsq.QuantConfig(
+    **tvm_vsq.QuantConfig.parse("4/4/4/4").model_dump() | {"activation_scales": "static"}
+)
+
+
+def quantized(networks, name, target="vsq-accel", quant=None):
+    if (name, target, quant) not in MODULES:
         network = getattr(networks, name)
         model, x = networks.build(network)
         data = networks.samples(network)
-        module = tvm_vsq.quantize_model(model, target, example_inputs=(x,), calibration=data)
-        MODULES[name, target] = module, x.numpy()
-    return MODULES[name, target]
+        module = tvm_vsq.quantize_model(model, target, example_inputs=(x,), calibration=data, quant=quant)
+        MODULES[name, target, quant] = module, x.numpy()
+    return MODULES[name, target, quant]
 
 
 @pytest.mark.parametrize(
-    ("name", "target"),
+    ("name", "target", "quant"),
     [
-        ("ResNet", "vsq-accel"),
-        ("ResNet", "vsq-accel-w4a8"),
-        ("ClippedNet", "vsq-accel"),
-        ("DepthwiseNet", "vsq-accel"),
-        ("Mlp", "vsq-accel-int8"),
+        ("ResNet", "vsq-accel", None),
+        ("ResNet", "vsq-accel-w4a8", None),
+        ("ClippedNet", "vsq-accel", STATIC),
+        ("DepthwiseNet", "vsq-accel", None),
+        ("Mlp", "vsq-accel-int8", None),
     ],
 )
-def test_onnxruntime_agrees_with_the_fake_quantized_graph(networks, name, target):
-    module, x = quantized(networks, name, target)
+def test_onnxruntime_agrees_with_the_fake_quantized_graph(networks, name, target, quant):
+    module, x = quantized(networks, name, target, quant)
     for expected, value in zip(
         networks.run_tvm(module, x), run_onnx(tvm_vsq.export_onnx(module), x), strict=True
     ):
@@ -119,6 +125,15 @@ def test_the_quantizer_function_is_exact(
     np.testing.assert_array_equal(run_onnx(model, x)[0], dequantize(vectors, gamma, channels))
 
 
+def test_tools_without_functions_get_standard_operators(networks):
+    module, x = quantized(networks, "Mlp", "vsq-accel-int8")
+    model = tvm_vsq.export_onnx(module)
+    inlined = onnx.inliner.inline_local_functions(model)
+    assert {node.domain for node in inlined.graph.node} == {""}
+    assert not inlined.functions
+    np.testing.assert_allclose(run_onnx(inlined, x)[0], run_onnx(model, x)[0], rtol=1e-5, atol=1e-6)
+
+
 def test_weights_are_blocked_4_bit_integers_with_integer_scales(networks):
     module, _ = quantized(networks, "ResNet")
     model = tvm_vsq.export_onnx(module)
@@ -134,17 +149,22 @@ def test_weights_are_blocked_4_bit_integers_with_integer_scales(networks):
 
 
 @pytest.mark.parametrize(
-    ("name", "target"),
-    [("ResNet", "vsq-accel-w4a8"), ("DepthwiseNet", "vsq-accel"), ("Mlp", "vsq-accel-int8")],
+    ("name", "target", "quant"),
+    [
+        ("ResNet", "vsq-accel-w4a8", None),
+        ("DepthwiseNet", "vsq-accel", None),
+        ("ClippedNet", "vsq-accel", STATIC),
+        ("Mlp", "vsq-accel-int8", None),
+    ],
 )
-def test_what_was_exported_comes_back_as_it_was(networks, tmp_path, name, target):
-    module, x = quantized(networks, name, target)
+def test_what_was_exported_comes_back_as_it_was(networks, tmp_path, name, target, quant):
+    module, x = quantized(networks, name, target, quant)
     tvm_vsq.export_onnx(module, tmp_path / "net.onnx")
     data = networks.samples(getattr(networks, name))
     with warnings.catch_warnings():
         warnings.simplefilter("error", VsqWarning)
         warnings.filterwarnings("ignore", "the model quantizes", VsqWarning)  # what only residuals read
-        again = tvm_vsq.quantize_model(tmp_path / "net.onnx", target, calibration=data)
+        again = tvm_vsq.quantize_model(tmp_path / "net.onnx", target, calibration=data, quant=quant)
     before, after = (list(quantized_layers(m).values()) for m in (module, again))
     assert [layer.name for layer in before] == [layer.name for layer in after]
     for old, new in zip(before, after, strict=True):

@@ -99,6 +99,76 @@ def test_a_dynamic_shape_without_example_inputs(onnx_models):
         import_model(convolutions(onnx_models, ("batch", 3, 8, 8)))
 
 
+@pytest.mark.parametrize("reader", ["Conv", "MaxPool"])
+def test_padding_becomes_part_of_the_convolution_or_is_refused(networks, onnx_models, reader):
+    rng = np.random.default_rng(0)
+    constants = {
+        "pads": np.array([0, 0, 1, 2, 0, 0, 0, 1]),
+        "w": rng.standard_normal((4, 3, 3, 3), np.float32),
+    }
+    window = {"kernel_shape": [3, 3], "pads": [1, 0, 0, 0]}
+    nodes = [
+        onnx_models.node("Pad", ["x", "pads"], "p"),
+        onnx_models.node(reader, ["p", "w"] if reader == "Conv" else ["p"], "y", **window),
+    ]
+    model = onnx_models.model(nodes, constants, [1, 3, 6, 6], rank=4)
+    if reader == "MaxPool":
+        with pytest.raises(ModelError, match=r"no Relax operator for pad \(a Pad that no Conv can take"):
+            import_model(model)
+        return
+    x = rng.standard_normal((1, 3, 6, 6), np.float32)
+    (value,) = networks.run_tvm(import_model(model), x)
+    np.testing.assert_allclose(value, run_onnx(model, x), rtol=1e-4, atol=1e-5)
+
+
+def test_widths_that_are_computed_from_constants(networks, onnx_models):
+    # as torch writes ZeroPad2d
+    rng = np.random.default_rng(0)
+    n = onnx_models.node
+    tensor = onnx.numpy_helper.from_array
+    nodes = [
+        onnx.helper.make_node("Constant", [], ["given"], value=tensor(np.array([2, 1, 0, 1]))),
+        n("ConstantOfShape", ["four"], "none", value=tensor(np.array([0]))),
+        n("Concat", ["given", "none"], "both", axis=0),
+        n("Reshape", ["both", "two_columns"], "columns"),
+        n("Slice", ["columns", "last", "first", "zero", "last"], "reversed"),
+        n("Transpose", ["reversed"], "transposed", perm=[1, 0]),
+        n("Reshape", ["transposed", "last"], "flat"),
+        n("Cast", ["flat"], "pads", to=onnx.TensorProto.INT64),
+        n("Pad", ["x", "pads"], "p"),
+        n("Conv", ["p", "w"], "y", kernel_shape=[3, 3]),
+    ]
+    constants = {
+        "four": np.array([4]),
+        "two_columns": np.array([-1, 2]),
+        "zero": np.array([0]),
+        "last": np.array([-1]),
+        "first": np.array([-(2**62)]),
+        "w": rng.standard_normal((4, 3, 3, 3), np.float32),
+    }
+    model = onnx_models.model(nodes, constants, [1, 3, 6, 6], rank=4)
+    x = rng.standard_normal((1, 3, 6, 6), np.float32)
+    (value,) = networks.run_tvm(import_model(model), x)
+    assert value.shape == (1, 4, 5, 7)
+    np.testing.assert_allclose(value, run_onnx(model, x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_branch_is_refused(onnx_models):
+    bodies = {
+        f"{name}_branch": onnx.helper.make_graph(
+            [onnx.helper.make_node(kind, ["x"], [name])],
+            name,
+            [],
+            [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1])],
+        )
+        for name, kind in (("then", "Relu"), ("else", "Neg"))
+    }
+    constants = {"c": np.array(True)}
+    model = onnx_models.model([onnx_models.node("If", ["c"], "y", **bodies)], constants, [1], rank=1)
+    with pytest.raises(ModelError, match="If 'y_node' branches or loops; the model must be straight-line"):
+        import_model(model)
+
+
 @pytest.mark.parametrize("given", [(2, 3, 8, 9), (2, 3, 8)])
 def test_example_inputs_of_another_shape(onnx_models, given):
     with pytest.raises(ModelError, match=r"example_inputs\[0\] has shape .* input 'x' is \[2, 3, 8, 8\]"):

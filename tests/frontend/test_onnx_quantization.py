@@ -168,11 +168,23 @@ def activations(onnx_models, scale: np.ndarray, zero: np.ndarray, between: str =
     return onnx_models.model(nodes, constants, [3, 20])
 
 
-@pytest.mark.parametrize(("zero", "limit"), [(np.int8(0), 128), (np.uint8(0), 255), (np.uint8(100), 155)])
+@pytest.mark.parametrize(
+    ("zero", "limit"), [(np.int8(0), 127), (np.uint8(100), 155), (np.uint8(0), 255), (np.int8(-128), 255)]
+)
 def test_the_scale_of_a_layers_input_is_its_range(onnx_models, zero, limit):
     module = import_model(activations(onnx_models, np.float32(0.5).reshape(()), zero.reshape(())))
     assert given_limits(module) == {"w": 0.5 * limit}
     assert "quantize" not in module.script()
+
+
+@pytest.mark.parametrize("zero", [np.uint8(0), np.int8(-128)])
+def test_a_range_from_zero_still_clips_at_zero(networks, onnx_models, zero):
+    # onnxruntime's quantizer drops a Relu or Relu6 in front of it
+    model = activations(onnx_models, np.float32(6 / 255).reshape(()), zero.reshape(()))
+    x = np.linspace(-9, 9, 60, dtype=np.float32).reshape(3, 20)
+    (value,) = networks.run_tvm(import_model(model), x)
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0])
+    np.testing.assert_allclose(value, np.clip(x, 0, 6) @ weights, rtol=1e-4, atol=1e-4)
 
 
 def test_scales_of_other_activations_are_reported(onnx_models):
@@ -186,6 +198,24 @@ def test_several_scales_of_an_activation_are_reported(onnx_models):
     model = activations(onnx_models, np.ones(20, np.float32), np.zeros(20, np.int8))
     with pytest.warns(VsqWarning, match="the model quantizes x, but not with one scale"):
         import_model(model)
+
+
+def test_quantization_of_the_result_is_taken_out_and_reported(networks, onnx_models):
+    rng = np.random.default_rng(0)
+    constants = {
+        "w": rng.standard_normal((20, 6), np.float32),
+        "s": np.float32(0.5).reshape(()),
+        "o": np.int8(0).reshape(()),
+    }
+    nodes = [
+        onnx_models.node("MatMul", ["x", "w"], "z"),
+        onnx_models.node("QuantizeLinear", ["z", "s", "o"], "q"),
+        onnx_models.node("DequantizeLinear", ["q", "s", "o"], "y"),
+    ]
+    with pytest.warns(VsqWarning, match="the model quantizes z, but not"):
+        module = import_model(onnx_models.model(nodes, constants, [3, 20]))
+    x = rng.standard_normal((3, 20), np.float32)
+    np.testing.assert_allclose(networks.run_tvm(module, x)[0], x @ constants["w"], rtol=1e-4, atol=1e-5)
 
 
 def refused(onnx_models, nodes, constants, message, x=(3, 20)):

@@ -154,6 +154,14 @@ def _global_pool(writer: Writer, var: Var, call: Any, operands: Operands) -> str
     return writer.node("ReduceMean", operands[0], writer.integers(axes), hint=var.name, keepdims=1)
 
 
+def _pad(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+    if str(call.attrs.pad_mode) != "constant":
+        raise ModelError(f"pad '{var.name}' with mode {call.attrs.pad_mode} has no ONNX form here; use zeros")
+    widths = [int(n) for n in call.attrs.pad_width]
+    pads, value = writer.integers(widths[::2] + widths[1::2]), writer.scalar(float(call.attrs.pad_value))
+    return writer.node("Pad", operands[0], pads, value, hint=var.name)
+
+
 def _leaky_relu(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
     return writer.node("LeakyRelu", operands[0], hint=var.name, alpha=float(call.attrs.alpha))
 
@@ -194,12 +202,22 @@ _WRITERS: dict[str, Any] = {
         "concat": _concat,
         "cos": _plain("Cos"),
         "divide": _plain("Div"),
+        "equal": _plain("Equal"),
         "erf": _plain("Erf"),
         "exp": _plain("Exp"),
         "expand_dims": _reshape,
         "flatten": _reshape,
         "floor": _plain("Floor"),
+        "greater": _plain("Greater"),
+        "greater_equal": _plain("GreaterOrEqual"),
+        "isinf": _plain("IsInf"),
+        "isnan": _plain("IsNaN"),
+        "less": _plain("Less"),
+        "less_equal": _plain("LessOrEqual"),
         "log": _plain("Log"),
+        "logical_and": _plain("And"),
+        "logical_not": _plain("Not"),
+        "logical_or": _plain("Or"),
         "matmul": _plain("MatMul"),
         "max": _reduce("ReduceMax"),
         "maximum": _plain("Max"),
@@ -216,6 +234,7 @@ _WRITERS: dict[str, Any] = {
         "nn.leakyrelu": _leaky_relu,
         "nn.log_softmax": _softmax("LogSoftmax"),
         "nn.max_pool2d": _pool("MaxPool"),
+        "nn.pad": _pad,
         "nn.relu": _plain("Relu"),
         "nn.silu": _silu,
         "nn.softmax": _softmax("Softmax"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx.parser
 
-from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER
+from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER, OWN_STATIC_QUANTIZER
 
 OPSET = 21
 """The first with block_size and 4-bit integers."""
@@ -85,7 +85,7 @@ def quantizer_functions() -> list[onnx.FunctionProto]:
     """
     return [
         _function(OWN_QUANTIZER, "x", _DYNAMIC),
-        _function(f"{OWN_QUANTIZER}Static", "x, scales", "scale = Cast <to = 11> (scales)"),
+        _function(OWN_STATIC_QUANTIZER, "x, scales", "scale = Cast <to = 11> (scales)"),
     ]
 
 

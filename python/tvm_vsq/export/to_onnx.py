@@ -17,7 +17,7 @@ from tvm_vsq.export.layers import IntegerLayer, quantized_layers
 from tvm_vsq.export.onnx_operators import conv2d, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
 from tvm_vsq.export.onnx_writer import Writer
-from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER
+from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER, OWN_STATIC_QUANTIZER
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
@@ -109,7 +109,7 @@ class _Export:
             return self._writer.constant(constant_array(expr))
         if not isinstance(expr, Var):
             return None  # shapes and numbers, which the operator reads itself
-        if expr in self._layers:
+        if expr in self._layers and expr not in self._names:
             self._names[expr] = self._weights(self._layers[expr], None)
         return self._names[expr]
 
@@ -154,7 +154,7 @@ class _Export:
         inputs, kind = [x], OWN_QUANTIZER
         if static:
             scales = np.array(static, np.uint16).reshape(-1, 1)
-            inputs, kind = [x, self._writer.constant(scales, "vector_scales")], f"{OWN_QUANTIZER}Static"
+            inputs, kind = [x, self._writer.constant(scales, "vector_scales")], OWN_STATIC_QUANTIZER
         return self._writer.node(
             kind,
             *inputs,

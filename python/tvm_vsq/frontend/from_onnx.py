@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.version_converter
 import tvm
 from onnx import TensorProto, numpy_helper
 from tvm.relax.frontend.onnx import from_onnx as tvm_from_onnx
@@ -21,7 +20,10 @@ from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
 from tvm_vsq.frontend.layers import layer_names, name_of_weight
 from tvm_vsq.frontend.onnx_clip import restore_clips
-from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, STANDARD, Found, remove_quantization
+from tvm_vsq.frontend.onnx_constants import fold_constants
+from tvm_vsq.frontend.onnx_model import first_line, read_model
+from tvm_vsq.frontend.onnx_pad import fold_pads
+from tvm_vsq.frontend.onnx_quantization import STANDARD, Found, remove_quantization
 from tvm_vsq.graph import replace_main
 from tvm_vsq.tvm_compat import IRModule
 
@@ -39,20 +41,16 @@ def from_onnx(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: A
     the model is taken out and kept (`frontend.given`). Raises ModelError for what is no valid ONNX model, for
     shapes that stay dynamic, and for operators that have no form in TVM.
     """
-    proto = _read(model)
-    proto = _with_clip_inputs(proto)
+    proto, inputs = read_model(model, example_inputs)
     graph = proto.graph
-    initializers = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in initializers]  # before IR 4 both are
-    _fix_shapes(inputs, example_inputs)
-    _check_domains(proto)
-    _hoist_constants(graph)
+    fold_constants(proto)
     found = remove_quantization(graph)
+    fold_pads(graph)
     del proto.functions[:]
     weights = _weights_as_inputs(graph, inputs, found)
     module = _through_tvm(proto)
     function = module["main"].with_attr("num_input", len(inputs)).with_attr("params", weights)
-    module = restore_clips(from_relax(replace_main(module, function)))
+    module = from_relax(_only_main(restore_clips(replace_main(module, function))))
     bases = {name: re.sub(r"#\d+$", "", name) for name in layer_names(module).values()}
     taken = {name_of_weight(weight): given for weight, given in found.weights.items()}
     limits = {name_of_weight(weight): limit for weight, limit in found.limits.items()}
@@ -61,110 +59,6 @@ def from_onnx(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: A
         {name: taken[base] for name, base in bases.items() if base in taken},
         {name: limits[base] for name, base in bases.items() if base in limits},
     )
-
-
-def _read(model: onnx.ModelProto | str | os.PathLike[str]) -> onnx.ModelProto:
-    """A copy of the model, its external data read, checked."""
-    what = "the ONNX model" if isinstance(model, onnx.ModelProto) else f"'{os.fspath(model)}'"
-    if isinstance(model, onnx.ModelProto):
-        proto = onnx.ModelProto()
-        proto.CopyFrom(model)
-    elif not os.path.isfile(model):
-        raise ModelError(f"there is no model file {what}")
-    else:
-        try:
-            proto = onnx.load(model)
-        except Exception as error:
-            raise ModelError(f"{what} is not an ONNX model: {_first_line(error)}; export it again") from error
-    outside = [t.name for t in proto.graph.initializer if t.data_location == TensorProto.EXTERNAL]
-    if outside:
-        raise ModelError(
-            f"the data of '{outside[0]}' are in a file beside the model: give the model's path, or load them "
-            "with onnx.external_data_helper.load_external_data_for_model"
-        )
-    try:
-        onnx.checker.check_model(proto)
-    except Exception as error:
-        raise ModelError(f"{what} is not valid: {_first_line(error)}; export it again") from error
-    return proto
-
-
-def _with_clip_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Before opset 11, Clip had its bounds as attributes, of which TVM makes a function without a bound."""
-    opset = max((entry.version for entry in proto.opset_import if entry.domain in STANDARD), default=0)
-    if opset >= 11 or all(node.op_type != "Clip" for node in proto.graph.node):
-        return proto
-    try:
-        return onnx.version_converter.convert_version(proto, 13)
-    except Exception as error:
-        raise ModelError(
-            f"opset {opset} cannot be raised to 13: {_first_line(error)}; export with opset 13 or later"
-        ) from error
-
-
-def _fix_shapes(inputs: list[onnx.ValueInfoProto], example_inputs: Any) -> None:
-    """Give every dimension of the inputs a number, in place."""
-    examples = _as_tuple(example_inputs)
-    if examples is not None and len(examples) != len(inputs):
-        raise ModelError(
-            f"example_inputs holds {len(examples)} tensors, the model has {len(inputs)} inputs: "
-            f"{', '.join(value.name for value in inputs)}"
-        )
-    for position, value in enumerate(inputs):
-        if not value.type.HasField("tensor_type"):
-            raise ModelError(f"input '{value.name}' is not a tensor; the model may only take tensors")
-        if not value.type.tensor_type.HasField("shape"):
-            raise ModelError(f"input '{value.name}' has no shape; export the model with one")
-        dims = value.type.tensor_type.shape.dim
-        shown = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims]
-        if examples is None:
-            if any(not isinstance(extent, int) for extent in shown):
-                raise ModelError(
-                    f"input '{value.name}' has a dynamic shape [{', '.join(map(str, shown))}]: give "
-                    "example_inputs=(array, ...), one for each input (tvm-vsq: --shape), whose shapes fix it"
-                )
-            continue
-        given = tuple(int(extent) for extent in examples[position].shape)
-        if len(given) != len(dims) or any(
-            isinstance(n, int) and n != g for n, g in zip(shown, given, strict=True)
-        ):
-            raise ModelError(
-                f"example_inputs[{position}] has shape {list(given)}, input '{value.name}' is "
-                f"[{', '.join(map(str, shown))}]"
-            )
-        for dim, extent in zip(dims, given, strict=True):
-            dim.dim_value = extent
-
-
-def _as_tuple(example_inputs: Any) -> tuple[Any, ...] | None:
-    if example_inputs is None:
-        return None
-    examples = tuple(example_inputs) if isinstance(example_inputs, tuple | list) else (example_inputs,)
-    for position, value in enumerate(examples):
-        if not hasattr(value, "shape"):
-            raise ModelError(f"example_inputs[{position}] must be an array, not {type(value).__name__}")
-    return examples
-
-
-def _check_domains(proto: onnx.ModelProto) -> None:
-    """TVM looks at an operator's name alone; the same name in another domain is another operator."""
-    for node in proto.graph.node:
-        is_quantization = node.op_type in ("QuantizeLinear", "DequantizeLinear")
-        if node.domain not in (*STANDARD, OWN_DOMAIN) and not is_quantization:
-            raise ModelError(
-                f"operator {node.domain}.{node.op_type} ('{node.name or node.output[0]}') is none of ONNX's "
-                "own; export with standard operators (local functions: onnx.inliner.inline_local_functions)"
-            )
-
-
-def _hoist_constants(graph: onnx.GraphProto) -> None:
-    """Turn Constant nodes that hold tensors into initializers."""
-    for node in [node for node in graph.node if node.op_type == "Constant"]:
-        if node.attribute[0].name == "value":
-            tensor = node.attribute[0].t
-            tensor.name = node.output[0]
-            graph.initializer.append(tensor)
-            graph.node.remove(node)
 
 
 def _weights_as_inputs(
@@ -229,11 +123,17 @@ def _through_tvm(proto: onnx.ModelProto) -> IRModule:
     except Exception as error:
         opset = next(entry.version for entry in proto.opset_import if entry.domain in STANDARD)
         raise ModelError(
-            f"TVM's ONNX importer does not take this model (opset {opset}): {_first_line(error)}; replace "
+            f"TVM's ONNX importer does not take this model (opset {opset}): {first_line(error)}; replace "
             "the operator it names, or export with another opset"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _only_main(module: IRModule) -> IRModule:
+    names = [variable.name_hint for variable in module.get_global_vars()]
+    others = sorted({name.rstrip("_0123456789") for name in names if name != "main"})
+    if others:
+        raise ModelError(
+            f"TVM's ONNX importer has no Relax operator for {', '.join(others)} (a Pad that no Conv can "
+            "take, Tile, a Clip whose bounds are computed, a Slice backwards); export the model without it"
+        )
+    return module

@@ -63,8 +63,8 @@ def bind_parameters(module: IRModule, qualified: dict[str, str]) -> IRModule:
     if held:
         module = relax.transform.BindParams("main", dict(zip(held, weights, strict=True)))(module)
     function = module["main"].without_attr("params") if "params" in attrs else module["main"]
-    plain = {**dict(module.functions_items()), module.get_global_var("main"): function}
-    return with_layer_names(IRModule(plain), names)
+    plain = IRModule({module.get_global_var("main"): function})
+    return with_layer_names(plain, names)
 
 
 def _names_from_weights(function: relax.Function, weights: dict[Var, str]) -> list[str]:

@@ -41,7 +41,7 @@ def _clip(x: Any, low: float, high: float) -> Any:
 def _bound(value: Any) -> tuple[str, Any, float]:
     """("maximum" or "minimum", tensor, bound) if `value` is a call of such a function, else ("", None, 0)."""
     if op_name(value) == "relax.call_tir":
-        kind = str(value.args[0].name_hint).split("_")[0]
+        kind = str(value.args[0].name_hint).rstrip("_0123456789")
         operands = value.args[1]
         if kind in ("maximum", "minimum") and isinstance(operands, tvm.relax.Tuple) and len(operands) == 2:
             x, bound = operands.fields

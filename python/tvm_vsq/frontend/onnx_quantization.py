@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend.given import GivenWeights
@@ -30,8 +30,8 @@ Array = npt.NDArray[Any]
 
 STANDARD = ("", "ai.onnx")
 OWN_DOMAIN = "tvm_vsq"
-OWN_QUANTIZER = "VectorFakeQuantize"
-"""The function that `export_onnx` writes wherever an activation goes through vectors."""
+OWN_QUANTIZER, OWN_STATIC_QUANTIZER = "VectorFakeQuantize", "VectorFakeQuantizeStatic"
+"""The functions that `export_onnx` writes wherever an activation goes through vectors."""
 
 _LAYERS = {"Conv", "Gemm", "MatMul"}
 _QDQ_DOMAINS = (*STANDARD, "com.microsoft", "trt")
@@ -44,7 +44,17 @@ _INTEGER_OPERATORS = {
     "QLinearConv",
     "QLinearMatMul",
 }
-_KEEP_RANGE = {"Flatten", "Identity", "MaxPool", "Relu", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+_KEEP_RANGE = {
+    "Flatten",
+    "Identity",
+    "MaxPool",
+    "Pad",
+    "Relu",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
 
 
 @dataclass
@@ -74,13 +84,13 @@ class _Removal:
         self._integers: dict[str, Integers] = {}
         self._root: dict[str, str] = {}  # a transposed weight's folded origin
         self._found = Found()
+        self._kept: list[onnx.NodeProto] = []
         self._quantized: dict[str, onnx.NodeProto] = {}  # activations, by the output of QuantizeLinear
         self._renamed: dict[str, str] = {}  # an activation's quantized form to what replaces it
         self._limits: dict[str, tuple[float, str]] = {}  # and the range it had, with the tensor it is from
         self._unused: set[str] = set()
 
     def run(self) -> Found:
-        kept = []
         for node in self._graph.node:
             if node.op_type in _INTEGER_OPERATORS:
                 raise ModelError(f"{describe(node)} computes on integers; {_FP32_HINT}")
@@ -88,16 +98,18 @@ class _Removal:
             if not self._take(node):
                 self._follow(node)
                 self._note_layer(node)
-                kept.append(node)
+                self._kept.append(node)
         for output in self._graph.output:
-            if output.name in self._renamed or output.name in self._quantized:
-                raise ModelError(f"output '{output.name}' is quantized; make it an fp32 output")
-        readers = {name for node in kept for name in node.input}
+            if output.name in self._renamed:
+                self._kept.append(helper.make_node("Identity", [self._renamed[output.name]], [output.name]))
+            if output.name in self._quantized:
+                raise ModelError(f"output '{output.name}' is quantized; end the model with DequantizeLinear")
+        readers = {name for node in self._kept for name in node.input}
         for name, source in self._quantized.items():
             if name in readers:
                 raise ModelError(f"{describe(source)} has a reader that is no DequantizeLinear; {_FP32_HINT}")
         del self._graph.node[:]
-        self._graph.node.extend(kept)
+        self._graph.node.extend(self._kept)
         if self._unused:
             warnings.warn(
                 f"the model quantizes {', '.join(sorted(self._unused))}, but not with one scale in front of "
@@ -109,11 +121,10 @@ class _Removal:
 
     def _take(self, node: onnx.NodeProto) -> bool:
         """Whether `node` is quantization, and gone."""
-        if node.domain == OWN_DOMAIN and node.op_type == OWN_QUANTIZER:
+        if node.domain == OWN_DOMAIN and node.op_type in (OWN_QUANTIZER, OWN_STATIC_QUANTIZER):
             a = attributes(node)
-            self._bypass(
-                node.output[0], node.input[0], float(a["gamma"]) * float(a["qmax"]) * float(a["smax"])
-            )
+            limit = float(a["gamma"]) * float(a["qmax"]) * float(a["smax"])
+            self._bypass(node.output[0], node.input[0], limit)
             return True
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.domain not in _QDQ_DOMAINS:
             return False
@@ -136,7 +147,11 @@ class _Removal:
             raise ModelError(
                 f"{describe(node)} reads '{node.input[0]}', which no QuantizeLinear wrote; {_FP32_HINT}"
             )
-        self._bypass(output, source.input[0], self._limit(source))
+        low, high = self._range(source)
+        if low == 0 < high:
+            self._clip(output, source.input[0], high)
+        else:
+            self._bypass(output, source.input[0], max(-low, high))
         return True
 
     def _fold(self, node: onnx.NodeProto, x: Array, scale: Array, zero: Array | None) -> None:
@@ -196,18 +211,29 @@ class _Removal:
             self._constants[name] = numpy_helper.to_array(self._protos[name])
         return self._constants.get(name)
 
-    def _limit(self, node: onnx.NodeProto) -> float:
-        """The largest magnitude a QuantizeLinear of an activation can hold; 0 if it has several scales."""
+    def _range(self, node: onnx.NodeProto) -> tuple[float, float]:
+        """The smallest and largest value a QuantizeLinear of an activation can hold; 0, 0 if it has several
+        scales. The most negative code of a symmetric type is left out."""
         scale, zero = self._constant(node.input[1]), self._constant([*node.input, ""][2])
         kind = attributes(node).get("output_dtype", 0)
-        dtype = (
-            onnx.helper.tensor_dtype_to_np_dtype(kind or TensorProto.UINT8) if zero is None else zero.dtype
-        )
-        if scale is None or scale.size != 1 or onnx.helper.np_dtype_to_tensor_dtype(dtype) not in INTEGERS:
-            return 0.0
+        dtype = helper.tensor_dtype_to_np_dtype(kind or TensorProto.UINT8) if zero is None else zero.dtype
+        if scale is None or scale.size != 1 or helper.np_dtype_to_tensor_dtype(dtype) not in INTEGERS:
+            return 0.0, 0.0
         offset = 0 if zero is None else int(np.asarray(zero).reshape(-1)[0])
         low, high = bounds(dtype)
-        return float(scale.reshape(-1)[0]) * max(abs(low - offset), abs(high - offset))
+        low = -high if low < 0 and offset == 0 else low
+        step = float(scale.reshape(-1)[0])
+        return (low - offset) * step, (high - offset) * step
+
+    def _clip(self, output: str, source: str, high: float) -> None:
+        """In place of a range from 0: onnxruntime's quantizer drops the Relu or Clip whose work it does."""
+        names = []
+        for part, value in (("zero", 0.0), ("limit", high)):
+            names.append(f"{output}.{part}")
+            self._graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), names[-1]))
+        self._kept.append(helper.make_node("Clip", [source, *names], [output], name=output))
+        self._limits[output] = (high, source)
+        self._unused.add(source)
 
     def _bypass(self, output: str, source: str, limit: float) -> None:
         self._renamed[output] = source
