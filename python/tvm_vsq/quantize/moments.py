@@ -26,11 +26,6 @@ _ROWS_PER_IMAGE = 256
 _FEWEST_ROWS = 16
 """With fewer, the moments describe the samples and not the data they were drawn from."""
 
-_UNFITTED_HELP = (
-    "set weight_calibration='mse', weight_rounding='nearest' and bias_correction=False for it; where values "
-    "do not matter, as for cycles and energy, give quant=QuantConfig.parse(...).unfitted()"
-)
-
 
 @dataclass(frozen=True)
 class Windows:
@@ -117,19 +112,15 @@ class MomentSums:
         return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(rows), -1)
 
     def moments(self) -> Moments:
-        """The means. Raises CalibrationError if they say too little: few rows, or rows that are all equal."""
+        """The means. Raises CalibrationError if there are too few rows for them to say anything."""
         if self.rows < _FEWEST_ROWS:
             raise CalibrationError(
                 f"layer '{self.name}' has {self.rows} rows of calibration data, and fitting its weights or "
-                f"bias to them takes {_FEWEST_ROWS}; give more samples, or {_UNFITTED_HELP}"
+                f"bias to them takes {_FEWEST_ROWS}; give more samples, or set weight_calibration='mse', "
+                "weight_rounding='nearest' and bias_correction=False for it; where values do not matter, as "
+                "for cycles and energy, give quant=QuantConfig.parse(...).unfitted()"
             )
         second, mean_x, mean_y = (total / self.rows for total in self.sums)
-        power = np.diagonal(second, axis1=1, axis2=2)
-        if not (power - np.square(mean_y) > 1e-6 * power).any():
-            raise CalibrationError(
-                f"the input of layer '{self.name}' is the same in all {self.rows} rows of calibration data, "
-                f"so its weights or bias cannot be fitted to it; give data that vary, or {_UNFITTED_HELP}"
-            )
         return Moments(second, mean_x, mean_y)
 
 
