@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from tvm.ir import assert_structural_equal
 
 import tvm_vsq
-from tvm_vsq.errors import ConfigError
+from tvm_vsq.errors import CalibrationError, ConfigError, VsqWarning
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant_array, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
@@ -124,3 +125,18 @@ def test_a_correction_becomes_part_of_the_bias_or_one_of_its_own(networks, has_b
     before = model.fc.bias.detach().numpy() if has_bias else np.zeros(8)
     assert len(adds) == 1
     assert 0 < np.abs(bias - before).max() < 0.2
+
+
+def test_a_layer_with_too_few_rows_is_not_fitted_and_refused_if_strict(networks):
+    model, x = networks.build(networks.Mlp)
+    module = import_model(model, (x,))
+    few = networks.samples(networks.Mlp)[:1]
+    plain = tvm_vsq.QuantConfig.parse("4/4/4/4", weight_calibration="mse", weight_rounding="nearest")
+    plain = plain.model_copy(update={"bias_correction": False})
+    with pytest.warns(VsqWarning, match=r"layer 'up' has \d+ rows .* takes 16; .*'mse' instead"):
+        fitted = quantize(module, tvm_vsq.QuantConfig.parse("4/4/4/4"), HARDWARE, few)
+    assert_structural_equal(fitted, quantize(module, plain, HARDWARE, few))
+    whole = import_model(nn.Linear(16, 4), (torch.zeros(3, 16),))
+    strict = tvm_vsq.QuantConfig.parse("4/4/4/4", strict=True)
+    with pytest.raises(CalibrationError, match=r"layer 'weight' has 3 rows .* QuantConfig.unfitted"):
+        quantize(whole, strict, HARDWARE, np.random.default_rng(0).standard_normal((3, 16), np.float32))
