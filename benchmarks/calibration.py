@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tvm_vsq
+from tvm_vsq.quantize.config import UNFITTED
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples/resnet8_mnist"))
 from data import load_digits
@@ -29,20 +30,21 @@ CALIBRATION_SAMPLES, BATCH = 256, 64
 ACTIVATIONS = {
     method: {"activation_calibration": method} for method in ("max", "percentile", "entropy", "mse")
 }
+OUTPUT, GPTQ, BIAS = (
+    {"weight_calibration": "output"},
+    {"weight_rounding": "gptq"},
+    {"bias_correction": True},
+)
 WEIGHTS: dict[str, dict[str, Any]] = {
     "max": {},
     "mse": {"weight_calibration": "mse"},
-    "output": {"weight_calibration": "output"},
-    "max, bias": {"bias_correction": True},
-    "max, gptq": {"weight_rounding": "gptq"},
-    "output, gptq": {"weight_calibration": "output", "weight_rounding": "gptq"},
-    "output, gptq, bias": {
-        "weight_calibration": "output",
-        "weight_rounding": "gptq",
-        "bias_correction": True,
-    },
+    "output": OUTPUT,
+    "max, bias": BIAS,
+    "max, gptq": GPTQ,
+    "output, gptq": OUTPUT | GPTQ,
+    "output, gptq, bias": OUTPUT | GPTQ | BIAS,
+    "and channel order": OUTPUT | GPTQ | BIAS | {"channel_order": "magnitude"},
 }
-PLAIN = {"weight_calibration": "max", "weight_rounding": "nearest", "bias_correction": False}
 
 
 def main() -> None:
@@ -62,7 +64,7 @@ def main() -> None:
                 start = time.process_time()
                 module = tvm_vsq.fake_quantize(
                     model,
-                    tvm_vsq.QuantConfig.parse(quant, **{**PLAIN, **fields}),
+                    tvm_vsq.QuantConfig.parse(quant, **{**UNFITTED, **fields}),
                     calibration=digits.train_images[:CALIBRATION_SAMPLES],
                     example_inputs=(torch.from_numpy(images[:BATCH]),),
                 ).eval()

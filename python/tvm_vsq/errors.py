@@ -35,4 +35,4 @@ class InputError(VsqError):
 
 
 class VsqWarning(UserWarning):
-    """Something that a model says and that is not used as it is; the message says what is done instead."""
+    """Something that was asked for, or that a model says, and is not done so; the message says what is."""

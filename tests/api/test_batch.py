@@ -45,7 +45,7 @@ def test_a_batch_gives_what_its_samples_give_one_by_one(net, threads):
 def test_inputs_are_cut_by_their_own_batch_size():
     torch.manual_seed(0)
     a, b = torch.randn(2, 16), torch.randn(1, 8)
-    calibration = [(a, b)]
+    calibration = [(torch.randn(2, 16), torch.randn(1, 8)) for _ in range(16)]
     exe = tvm_vsq.compile(Two().eval(), example_inputs=(a, b), calibration=calibration)
     many_a, many_b = torch.randn(6, 16), torch.randn(3, 8)
     together = exe.run_batch(many_a, many_b)
@@ -88,7 +88,7 @@ class Summed(nn.Module):
 
 def test_outputs_that_cannot_be_joined_are_refused():
     x = torch.randn(2, 16)
-    exe = tvm_vsq.compile(Summed().eval(), example_inputs=(x,), calibration=x.numpy())
+    exe = tvm_vsq.compile(Summed().eval(), example_inputs=(x,), calibration=torch.randn(16, 16))
     with pytest.raises(InputError, match=r"output 0 has shape \(8,\), .* the batch of input 'x', 2"):
         exe.run_batch(torch.randn(4, 16))
 

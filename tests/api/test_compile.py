@@ -143,7 +143,7 @@ def test_two_inputs_keep_their_order():
             return self.conv(first) - second
 
     torch.manual_seed(0)
-    a, b = torch.randn(1, 4, 3, 3), torch.randn(1, 4, 3, 3)
+    a, b = torch.randn(1, 4, 4, 4), torch.randn(1, 4, 4, 4)
     exe = tvm_vsq.compile(Two().eval(), example_inputs=(a, b), calibration=(a, b))
     assert [spec.name for spec in exe.metadata.inputs] == ["first", "second"]
     assert _same(exe(a, b), exe.reference(a, b))

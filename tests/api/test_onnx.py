@@ -47,7 +47,7 @@ def two_layers(onnx_models, is_quantized: bool) -> tuple[onnx.ModelProto, np.nda
         n("ReduceMean", ["b", "axes"], "c", keepdims=0),
         n("Gemm", ["c", f"fc.{suffix}"], "y", transB=1),
     ]
-    return onnx_models.model(nodes, constants, [1, 20, 7, 7]), rng.standard_normal((8, 20, 7, 7), np.float32)
+    return onnx_models.model(nodes, constants, [1, 20, 7, 7]), rng.standard_normal((16, 20, 7, 7), np.float32)
 
 
 def test_a_two_level_model_gives_what_quantizing_its_fp32_form_gives(onnx_models):
@@ -55,7 +55,8 @@ def test_a_two_level_model_gives_what_quantizing_its_fp32_form_gives(onnx_models
     two_level, _ = two_layers(onnx_models, is_quantized=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error", VsqWarning)
-        modules = [tvm_vsq.quantize_model(model, calibration=data) for model in (fp32, two_level)]
+        config = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
+        modules = [tvm_vsq.quantize_model(m, quant=config, calibration=data) for m in (fp32, two_level)]
     for ours, theirs in zip(*(quantized_layers(module).values() for module in modules), strict=True):
         np.testing.assert_array_equal(ours.vectors, theirs.vectors)
         np.testing.assert_array_equal(ours.gamma, theirs.gamma)

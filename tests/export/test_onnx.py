@@ -46,7 +46,8 @@ def quantized(networks, name, target="vsq-accel", quant=None):
         network = getattr(networks, name)
         model, x = networks.build(network)
         data = networks.samples(network)
-        module = tvm_vsq.quantize_model(model, target, example_inputs=(x,), calibration=data, quant=quant)
+        config = quant or tvm_vsq.QuantConfig.of_hardware(tvm_vsq.load_hardware(target)).unfitted()
+        module = tvm_vsq.quantize_model(model, target, example_inputs=(x,), calibration=data, quant=config)
         MODULES[name, target, quant] = module, x.numpy()
     return MODULES[name, target, quant]
 

@@ -25,7 +25,8 @@ NAMES = ["ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet"]
 def made(networks, name: str, quant="4/4/4/4"):
     model, x = networks.build(getattr(networks, name))
     samples = networks.samples(getattr(networks, name))
-    return fake_quantize(model, quant, example_inputs=(x,), calibration=samples), x
+    config = QuantConfig.parse(quant).unfitted() if isinstance(quant, str) else quant
+    return fake_quantize(model, config, example_inputs=(x,), calibration=samples), x
 
 
 def tensors(results) -> list[torch.Tensor]:
@@ -43,7 +44,8 @@ def linear(quant="4/4/4/4", *, relu_input: bool = False) -> tuple[nn.Module, nn.
     layer = nn.Linear(20, 5)
     model = nn.Sequential(nn.ReLU(), layer) if relu_input else layer
     data = np.linspace(-2, 2, 80, dtype=np.float32).reshape(4, 20)
-    return fake_quantize(model, quant, example_inputs=(torch.zeros(2, 20),), calibration=data), layer
+    config = QuantConfig.parse(quant).unfitted()
+    return fake_quantize(model, config, example_inputs=(torch.zeros(2, 20),), calibration=data), layer
 
 
 MIXED = QuantConfig.parse(
@@ -164,7 +166,8 @@ def test_evaluation_follows_the_parameters(networks):
 
 
 def test_weights_stay_as_they_were_chosen_until_they_are_trained(networks):
-    searched, x = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4", weight_calibration="mse"))
+    plain_config = QuantConfig.parse("4/4/4/4").unfitted()
+    searched, x = made(networks, "PlainNet", plain_config.model_copy(update={"weight_calibration": "mse"}))
     plain, _ = made(networks, "PlainNet")
     assert (searched.eval()(x) != plain.eval()(x)).any()
     for module in (searched, plain):
@@ -177,7 +180,8 @@ def test_layers_that_shared_parameters_are_trained_apart():
     shared = nn.Linear(16, 16)
     x = torch.randn(4, 16)
     model = nn.Sequential(shared, nn.ReLU(), shared)
-    module = fake_quantize(model, example_inputs=(x,), calibration=x.numpy())
+    config = QuantConfig.parse("4/4/4/4").unfitted()
+    module = fake_quantize(model, config, example_inputs=(x,), calibration=x.numpy())
     assert len(list(module.parameters())) == 4
     module.train()(x).square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in module.parameters())

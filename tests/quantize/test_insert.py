@@ -14,7 +14,7 @@ from tvm_vsq.hardware import load_hardware
 from tvm_vsq.quantize import QuantConfig, quantize
 
 HARDWARE = load_hardware("vsq-accel")
-CONFIG = QuantConfig.of_hardware(HARDWARE)
+CONFIG = QuantConfig.of_hardware(HARDWARE).unfitted()
 
 
 def quantized(networks, network):
@@ -116,7 +116,7 @@ def test_the_papers_order_of_rounding_gives_other_weights(networks):
     model, x = networks.build(networks.Mlp)
     module = import_model(model, (x,))
     data = networks.samples(networks.Mlp)
-    paper = quantize(module, QuantConfig.parse("4/4/4/4", weight_order="paper"), HARDWARE, data)
+    paper = quantize(module, CONFIG.model_copy(update={"weight_order": "paper"}), HARDWARE, data)
     ours = quantize(module, CONFIG, HARDWARE, data)
     assert (networks.run_tvm(paper, x)[0] != networks.run_tvm(ours, x)[0]).any()
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from tvm.ir import assert_structural_equal
 
 import tvm_vsq
-from tvm_vsq.errors import ConfigError
+from tvm_vsq.errors import CalibrationError, ConfigError, VsqWarning
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant_array, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
@@ -20,6 +21,7 @@ from tvm_vsq.quantize.moments import Moments
 from tvm_vsq.quantize.torch_graph import TorchGraph
 
 HARDWARE = load_hardware("vsq-accel")
+PLAIN = {"weight_calibration": "max", "weight_rounding": "nearest"}
 FITTED = {"weight_calibration": "output", "weight_rounding": "gptq", "bias_correction": True}
 
 
@@ -66,7 +68,8 @@ def test_each_setting_does_to_a_layer_what_it_is_for(networks, network):
     expected = np.concatenate([networks.run_torch(model, torch.from_numpy(s[None]))[0] for s in samples])
     errors, offsets = {}, {}
     for field, value in {"vector_size": 16, **FITTED}.items():
-        config = tvm_vsq.QuantConfig.parse("3/8/4/4", rules=(Rule(layers="conv", settings={field: value}),))
+        rule = Rule(layers="conv", settings={field: value})
+        config = tvm_vsq.QuantConfig.parse("3/8/4/4").unfitted().model_copy(update={"rules": (rule,)})
         graph = TorchGraph(quantize(module, config, HARDWARE, samples)["main"])
         found = np.concatenate([graph(torch.from_numpy(s[None])).numpy() for s in samples])
         errors[field] = float(np.square(found - expected).mean())
@@ -94,8 +97,8 @@ def test_a_network_with_fitted_weights_runs_bit_exactly(networks):
     "fields", [{"weight_calibration": "output"}, {"weight_rounding": "gptq"}], ids=["output", "gptq"]
 )
 def test_the_papers_order_has_none_of_these(fields):
-    with pytest.raises(ConfigError, match="it has no weight_order='paper'"):
-        tvm_vsq.QuantConfig.parse("4/4/4/4", weight_order="paper", **fields)
+    with pytest.raises(ConfigError, match="weight_order='paper' does not"):
+        tvm_vsq.QuantConfig.parse("4/4/4/4", weight_order="paper", **(PLAIN | fields))
 
 
 def test_settings_survive_json():
@@ -122,3 +125,18 @@ def test_a_correction_becomes_part_of_the_bias_or_one_of_its_own(networks, has_b
     before = model.fc.bias.detach().numpy() if has_bias else np.zeros(8)
     assert len(adds) == 1
     assert 0 < np.abs(bias - before).max() < 0.2
+
+
+def test_a_layer_with_too_few_rows_is_not_fitted_and_refused_if_strict(networks):
+    model, x = networks.build(networks.Mlp)
+    module = import_model(model, (x,))
+    few = networks.samples(networks.Mlp)[:1]
+    plain = tvm_vsq.QuantConfig.parse("4/4/4/4", weight_calibration="mse", weight_rounding="nearest")
+    plain = plain.model_copy(update={"bias_correction": False})
+    with pytest.warns(VsqWarning, match=r"layer 'up' has \d+ rows .* takes 16; .*'mse' instead"):
+        fitted = quantize(module, tvm_vsq.QuantConfig.parse("4/4/4/4"), HARDWARE, few)
+    assert_structural_equal(fitted, quantize(module, plain, HARDWARE, few))
+    whole = import_model(nn.Linear(16, 4), (torch.zeros(3, 16),))
+    strict = tvm_vsq.QuantConfig.parse("4/4/4/4", strict=True)
+    with pytest.raises(CalibrationError, match=r"layer 'weight' has 3 rows .* QuantConfig.unfitted"):
+        quantize(whole, strict, HARDWARE, np.random.default_rng(0).standard_normal((3, 16), np.float32))

@@ -23,6 +23,7 @@ def report_of(networks, network, config, data=None):
     model, x = networks.build(network)
     module = import_model(model, (x,))
     calibration = networks.samples(network)
+    config = config.unfitted()
     return measure(
         module, quantize(module, config, config.hardware(HARDWARE), calibration), data or calibration
     )
@@ -35,7 +36,7 @@ def test_one_layer_by_hand():
     calibration = rng.normal(size=(32, 40)).astype(np.float32)
     data = 3 * rng.normal(size=(8, 40)).astype(np.float32)
     module = import_model(layer, (torch.zeros(8, 40),))
-    config = QuantConfig.parse("4/3/4/2")
+    config = QuantConfig.parse("4/3/4/2").unfitted()
     (found,) = measure(module, quantize(module, config, config.hardware(HARDWARE), calibration), data).layers
 
     weights = layer.weight.detach().numpy()
@@ -90,7 +91,7 @@ def test_a_depthwise_layer_that_a_rule_quantizes_has_a_row(networks):
 
 def test_wider_formats_have_higher_ratios(networks):
     narrow, wide = (
-        report_of(networks, networks.ResNet, QuantConfig.parse(n)) for n in ("3/3/4/4", "8/8/6/6")
+        report_of(networks, networks.ResNet, QuantConfig.parse(n).unfitted()) for n in ("3/3/4/4", "8/8/6/6")
     )
     assert wide.output_sqnr_db > narrow.output_sqnr_db + 15
     for a, b in zip(narrow.layers, wide.layers, strict=True):

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 import tvm_vsq
-from tvm_vsq.errors import CalibrationError
+from tvm_vsq.errors import CalibrationError, VsqWarning
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_activations
 from tvm_vsq.quantize.encodings import Encoding
 from tvm_vsq.quantize.moments import MomentSums, Windows
@@ -94,8 +94,6 @@ def test_of_large_images_a_sample_is_drawn():
     ("x", "message"),
     [
         (np.ones((15, 4)), "layer 'dense' has 15 rows of calibration data, and fitting .* takes 16"),
-        (np.ones((20, 4)), "the input of layer 'dense' is the same in all 20 rows"),
-        (np.zeros((20, 4)), "the input of layer 'dense' is the same in all 20 rows"),
     ],
 )
 def test_data_that_say_too_little(x, message):
@@ -105,7 +103,7 @@ def test_data_that_say_too_little(x, message):
         sums.moments()
 
 
-def test_too_few_samples_are_refused_by_compile_with_the_layers_name(networks):
+def test_compile_names_the_layer_with_too_few_samples(networks):
     class Pooled(nn.Module):
         def __init__(self):
             super().__init__()
@@ -117,7 +115,7 @@ def test_too_few_samples_are_refused_by_compile_with_the_layers_name(networks):
 
     networks.INPUTS[Pooled] = (2, 3, 8, 8)
     model, x = networks.build(Pooled)
-    with pytest.raises(CalibrationError, match="layer 'classify' has 8 rows"):
+    with pytest.warns(VsqWarning, match="layer 'classify' has 8 rows"):
         tvm_vsq.compile(
             model,
             "vsq-accel",

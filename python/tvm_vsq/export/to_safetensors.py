@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from tvm_vsq.errors import InputError
 from tvm_vsq.export.layers import IntegerLayer, quantized_layers
 from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.reorder import channel_orders
 from tvm_vsq.tvm_compat import IRModule
 
 _VERSION = "1"
@@ -24,10 +25,13 @@ def export_safetensors(module: IRModule, path: str | os.PathLike[str]) -> None:
     For each layer: "<layer>.elements" int8 [K, R, S, C] or [K, C]; "<layer>.scales" uint8 (uint16 for more
     than 8 bits) [..., CV], unless the format has none; "<layer>.gamma" and "<layer>.bias" float32 [K].
     Metadata: "format" is "tvm_vsq", "version" "1", "layers" JSON with each layer's "quant" (W/A/ws/as),
-    "bits", "scale_bits" and "vector_size". Raises ModelError for a module that is not quantized.
+    "bits", "scale_bits" and "vector_size"; and, where `QuantConfig.channel_order` moved channels, "inputs"
+    and "outputs", the channel of the model that each one was. Raises ModelError for a module that is not
+    quantized.
     """
     tensors: dict[str, np.ndarray[Any, Any]] = {}
-    described = {}
+    described: dict[str, dict[str, Any]] = {}
+    orders = channel_orders(module)
     for layer in quantized_layers(module).values():
         fmt = layer.format
         tensors[f"{layer.name}.elements"] = np.ascontiguousarray(layer.elements)
@@ -41,6 +45,7 @@ def export_safetensors(module: IRModule, path: str | os.PathLike[str]) -> None:
             "bits": fmt.bits,
             "scale_bits": fmt.scale_bits,
             "vector_size": fmt.vector_size,
+            **orders.get(layer.name, {}),
         }
     metadata = {"format": "tvm_vsq", "version": _VERSION, "layers": json.dumps(described)}
     save_file(tensors, path, metadata)

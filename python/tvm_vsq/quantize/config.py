@@ -151,7 +151,8 @@ class QuantConfig(LayerConfig):
     channel_order: "magnitude" sorts the channels between layers, where nothing else reads them, so that
         those that share a vector are of like magnitude (`quantize.reorder`); "model" leaves them alone.
     strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
-        last vector with zeros.
+        last vector with zeros; and layers with too few rows of calibration data to fit weights to, instead of
+        quantizing them without, with a VsqWarning.
     """
 
     rules: tuple[Rule, ...] = ()

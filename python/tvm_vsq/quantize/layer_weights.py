@@ -52,8 +52,8 @@ def choose_weights(module: IRModule, plan: Plan, moments: Mapping[str, Moments])
         weights, integers, seen = float_weights(module, layer), given.get(layer.name), moments.get(layer.name)
         taken = integers and take_given(integers, weights, layer.formats.weight, layer.name)
         vectors, gamma = taken or _choose(weights, layer, seen)
-        correction = None
-        if layer.config.bias_correction and seen is not None:
+        correction = None  # a model that brings its integers brings the bias that belongs to them
+        if layer.config.bias_correction and seen is not None and not taken:
             correction = bias_correction(weights, vectors, gamma, seen)
         chosen[layer.name] = LayerWeights(vectors, gamma, correction)
     return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.errors import CalibrationError
+from tvm_vsq.errors import CalibrationError, VsqWarning
 from tvm_vsq.graph import definitions, op_name, static_shape
 from tvm_vsq.layers.steps import activation_gamma
 from tvm_vsq.numerics import dequantize, quantize_activations
@@ -112,31 +113,29 @@ class MomentSums:
         return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(rows), -1)
 
     def moments(self) -> Moments:
-        """The means. Raises CalibrationError if they say too little: few rows, or rows that are all equal."""
+        """The means. Raises CalibrationError if there are too few rows for them to say anything."""
         if self.rows < _FEWEST_ROWS:
             raise CalibrationError(
-                f"layer '{self.name}' has {self.rows} rows of calibration data, and fitting its weights or "
-                f"bias to them takes {_FEWEST_ROWS}; give more samples, or set weight_calibration='mse', "
-                "weight_rounding='nearest' and bias_correction=False for it; where values do not matter, as "
-                "for cycles and energy, give quant=QuantConfig.parse(...).unfitted()"
+                f"layer '{self.name}' has {self.rows} rows of calibration data, and fitting its weights and "
+                f"bias to them takes {_FEWEST_ROWS}; give more samples, or QuantConfig.unfitted()"
             )
         second, mean_x, mean_y = (total / self.rows for total in self.sums)
-        power = np.diagonal(second, axis1=1, axis2=2)
-        if not (power - np.square(mean_y) > 1e-6 * power).any():
-            raise CalibrationError(
-                f"the input of layer '{self.name}' is the same in all {self.rows} rows of calibration data, "
-                "so its weights or bias cannot be fitted to it; give data that vary"
-            )
         return Moments(second, mean_x, mean_y)
 
 
 def collect_moments(
-    module: IRModule, plan: Plan, encodings: Mapping[Reading, Encoding], data: Any, guard_bits: int
+    module: IRModule,
+    plan: Plan,
+    encodings: Mapping[Reading, Encoding],
+    data: Any,
+    guard_bits: int,
+    strict: bool = False,
 ) -> dict[str, Moments]:
     """The moments of each layer of `plan` whose settings need them, by name.
 
     Looks at the data (see `tvm_vsq.quantize.data.batches`) once more if there are such layers. x is what the
-    fp32 network computes: errors of the layers before are not part of it.
+    fp32 network computes: errors of the layers before are not part of it. A layer with too few rows is left
+    out with a VsqWarning, or refused with a CalibrationError if `strict`.
     """
     calls = definitions(module["main"])
     fitted = [layer for layer in plan.layers if layer.config.needs_moments]
@@ -149,4 +148,13 @@ def collect_moments(
     for values in observe(module, [layer.x for layer in fitted], data):
         for total, value in zip(sums, values, strict=True):
             total.add(value)
-    return {total.name: total.moments() for total in sums}
+    moments = {}
+    for total in sums:
+        try:
+            moments[total.name] = total.moments()
+        except CalibrationError as error:
+            if strict:
+                raise
+            unfitted = "its bias stays, and its weights are chosen by weight_calibration='mse' instead"
+            warnings.warn(f"{error}; {unfitted}", VsqWarning, stacklevel=2)
+    return moments

@@ -85,9 +85,10 @@ class QuantizedLayer:
 
 @dataclass(frozen=True)
 class Plan:
-    """The layers in program order."""
+    """The layers in program order. strict: as in `QuantConfig`."""
 
     layers: tuple[QuantizedLayer, ...]
+    strict: bool = False
 
     @property
     def readings(self) -> dict[Reading, LayerFormats]:
@@ -133,7 +134,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         layers.append(QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats))
         if config.strict:
             _require_whole_vectors(layers[-1])
-    return Plan(tuple(layers))
+    return Plan(tuple(layers), config.strict)
 
 
 def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:

@@ -66,7 +66,7 @@ def quantize_calibrated(
         reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()
     }
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)
-    moments = collect_moments(module, plan, encodings, data, hardware.guard_bits)
+    moments = collect_moments(module, plan, encodings, data, hardware.guard_bits, plan.strict)
     weights = choose_weights(module, plan, moments)
     return insert_quantization(module, plan, ranges, encodings, weights, hardware)
 

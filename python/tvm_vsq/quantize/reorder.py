@@ -38,6 +38,7 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 Order = npt.NDArray[np.int64]
 
+_ATTRIBUTE = "vsq_channel_orders"
 _POOLS = frozenset(f"relax.nn.{name}_pool2d" for name in ("avg", "max", "adaptive_avg"))
 _MOVES = frozenset(f"relax.{name}" for name in ("reshape", "flatten", "squeeze", "expand_dims"))
 
@@ -72,7 +73,24 @@ def reorder_channels(module: IRModule, data: Any) -> IRModule:
     produced = {group.producer: order for group, order in zip(groups, orders, strict=True)}
     members = {var: order for group, order in zip(groups, orders, strict=True) for var in group.members}
     consumed = {var: order for group, order in zip(groups, orders, strict=True) for var in group.consumers}
-    return replace_main(module, _Permute(function, produced, members, consumed).run())
+    orders_by_layer = {
+        names[var]: {
+            side: [int(channel) for channel in of_side[var]]
+            for side, of_side in (("inputs", consumed), ("outputs", produced))
+            if var in of_side
+        }
+        for var in {**produced, **consumed}
+    }
+    permuted = replace_main(module, _Permute(function, produced, members, consumed).run())
+    return permuted.with_attr(_ATTRIBUTE, orders_by_layer)
+
+
+def channel_orders(module: IRModule) -> dict[str, dict[str, list[int]]]:
+    """By layer, for "inputs" and "outputs" that were moved: the channel of the model that each one was."""
+    return {
+        str(name): {str(side): [int(channel) for channel in order] for side, order in sides.items()}
+        for name, sides in (module.attrs or {}).get(_ATTRIBUTE, {}).items()
+    }
 
 
 def _groups(function: relax.Function) -> list[_Group]:
