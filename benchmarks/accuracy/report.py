@@ -12,6 +12,9 @@ from metrics import Metric, sqnr_db
 from network import Network
 from rows import AIMS, PLAIN, Row, grid, in_simulator, settings, vector_sizes
 
+_SCALES = {"-/-": "per channel", "4/4": "4/4", "6/6": "6/6", "6/10": "6/10", "fp/fp": "fp32"}
+"""Scale widths in the order of their columns, and what they are called."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -73,23 +76,15 @@ def grids(measured: Measured) -> str:
 
 
 def _grid(name: str, cell: Callable[[Row], str], results: Mapping[Row, Result]) -> str:
-    cells = {
-        (_elements(row), f"{row.settings} {_scales(row)}".strip()): cell(row) if row in results else ""
-        for row in (*grid(PLAIN), *grid())
-    }
-    columns = list(dict.fromkeys(scales for _, scales in cells))
-    elements = list(dict.fromkeys(elements for elements, _ in cells))
-    body = [[e, *(cells.get((e, scales), "") for scales in columns)] for e in elements]
-    return _table([f"{name}: W/A", *columns], body)
-
-
-def _elements(row: Row) -> str:
-    return "/".join(row.formats.split("/")[:2])
-
-
-def _scales(row: Row) -> str:
-    scales = "/".join(row.formats.split("/")[2:])
-    return {"-/-": "per channel", "fp/fp": "fp32"}.get(scales, scales)
+    rows = {(row.elements, row.settings, row.scales): row for row in (*grid(PLAIN), *grid())}
+    columns = sorted({key[1:] for key in rows}, key=lambda c: (c[0] != PLAIN, list(_SCALES).index(c[1])))
+    elements = sorted({key[0] for key in rows}, reverse=True)
+    body = []
+    for bits in elements:
+        measured = [rows.get((bits, *column)) for column in columns]
+        body.append([bits, *(cell(row) if row in results else "" for row in measured)])
+    titles = [f"{settings or 'defaults'}: {_SCALES[scales]}" for settings, scales in columns]
+    return _table([f"{name}, by W/A", *titles], body)
 
 
 def list_rows(measured: Measured, rows: Iterable[Row], what: str) -> str:

@@ -13,8 +13,8 @@ GRID = {
     "6/6": ("-/-", "4/4"),
     "4/8": ("-/-", "6/10"),
     "4/4": ("-/-", "4/4", "6/6"),
-    "3/8": ("6/10",),
-    "3/3": ("-/-", "4/4"),
+    "3/8": ("-/-", "6/10"),
+    "3/3": ("-/-", "4/4", "6/6"),
 }
 """For bits of weights and activations, bits of their vector scales."""
 
@@ -59,6 +59,16 @@ class Row:
     settings: str = ""
 
     @property
+    def elements(self) -> str:
+        """W/A."""
+        return self.formats[:3]
+
+    @property
+    def scales(self) -> str:
+        """ws/as."""
+        return self.formats[4:]
+
+    @property
     def config(self) -> QuantConfig:
         plain = QuantConfig.parse(self.formats, vector_size=self.vector_size)
         return QuantConfig.model_validate({**plain.model_dump(), **SETTINGS[self.settings]})
@@ -79,7 +89,7 @@ def grid(settings: str = "") -> list[Row]:
 
 
 def vector_sizes() -> list[Row]:
-    return [Row("4/4/4/4", size) for size in VECTOR_SIZES]
+    return [Row(formats, size) for formats in AIMS for size in VECTOR_SIZES]
 
 
 def settings() -> list[Row]:
