@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from metrics import sqnr_db
 from network import Network
 from rows import Row
 
@@ -73,14 +74,12 @@ class Evaluator:
         count = min(self._simulated_samples, len(raw))
         exe = tvm_vsq.compile(self._module, **arguments)
         outputs = np.asarray(exe.run_batch(*(array[:count] for array in self._network.inputs)))
-        pairs = [(a.reshape(-1), b.reshape(-1)) for a, b in zip(outputs, raw[:count], strict=True)]
-        noise = sum(float(np.square(a - b, dtype=np.float64).sum()) for a, b in pairs)
-        power = sum(float(np.square(b, dtype=np.float64).sum()) for _, b in pairs)
+        pairs = list(zip(outputs, raw[:count], strict=True))
         return Simulated(
             samples=count,
             equal=sum(np.array_equal(a, b) for a, b in pairs),
             same_decision=sum(int(a.argmax() == b.argmax()) for a, b in pairs),
-            sqnr_db=10 * float(np.log10(power / noise)) if noise else float("inf"),
+            sqnr_db=sqnr_db(outputs, raw[:count]),
         )
 
     def _kept(self, name: str, measure: Callable[[], Result]) -> Result:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tvm_vsq import HardwareConfig, QuantConfig
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.quantize.config import UNFITTED
 
 GRID = {
     "8/8": ("-/-",),
@@ -33,17 +34,11 @@ AIMS = {"4/8/6/10": 0.3, "4/4/4/4": 1.0}
 
 VECTOR_SIZES = (16, 32, 64)
 
-_NOTHING: dict[str, Any] = {
-    "weight_calibration": "max",
-    "weight_rounding": "nearest",
-    "bias_correction": False,
-    "channel_order": "model",
-}
 SETTINGS: dict[str, dict[str, Any]] = {
-    PLAIN: _NOTHING,
-    "plain, GPTQ rounding": {**_NOTHING, "weight_rounding": "gptq"},
-    "plain, bias correction": {**_NOTHING, "bias_correction": True},
-    "plain, channels in order of magnitude": {**_NOTHING, "channel_order": "magnitude"},
+    PLAIN: UNFITTED,
+    "plain, GPTQ rounding": {**UNFITTED, "weight_rounding": "gptq"},
+    "plain, bias correction": {**UNFITTED, "bias_correction": True},
+    "plain, channels in order of magnitude": {**UNFITTED, "channel_order": "magnitude"},
     "": {},
     "defaults, activation limits by squared error": {"activation_calibration": "mse"},
 }
