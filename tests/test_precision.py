@@ -96,7 +96,7 @@ def test_depthwise_layers_take_no_part(networks):
     found = tvm_vsq.choose_formats(
         model,
         FORMATS[1:],
-        max_energy_ratio=0.9,
+        max_energy_ratio=0.95,
         quant=tvm_vsq.QuantConfig.parse("4/4/4/4", rules=(rule,)),
         example_inputs=(x,),
         calibration=networks.samples(networks.DepthwiseNet),
