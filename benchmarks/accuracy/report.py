@@ -10,7 +10,7 @@ from evaluate import Result
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from metrics import Metric, sqnr_db
 from network import Network
-from rows import AIMS, GRID, Row, in_simulator, switches, vector_sizes
+from rows import AIMS, PLAIN, Row, grid, in_simulator, settings, vector_sizes
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def write(measured: Sequence[Measured], path: Path) -> None:
         autoescape=False,  # Markdown
     )
     environment.globals.update(grids=grids, list_rows=list_rows, aims=aims, proof=proof, fp32=fp32)
-    environment.globals.update(vector_sizes=vector_sizes, switches=switches)
+    environment.globals.update(vector_sizes=vector_sizes, settings=settings)
     path.write_text(environment.get_template("accuracy.md.j2").render(measured=measured))
 
 
@@ -73,14 +73,23 @@ def grids(measured: Measured) -> str:
 
 
 def _grid(name: str, cell: Callable[[Row], str], results: Mapping[Row, Result]) -> str:
-    titles = {"-/-": "per channel", "fp/fp": "fp32 scales"}
-    columns = list(dict.fromkeys(scales for of_elements in GRID.values() for scales in of_elements))
-    header = [f"{name}: W/A", *(titles.get(scales, f"ws/as {scales}") for scales in columns)]
-    body = []
-    for elements in GRID:
-        rows = [Row(f"{elements}/{scales}") for scales in columns]
-        body.append([elements, *(cell(row) if row in results else "" for row in rows)])
-    return _table(header, body)
+    cells = {
+        (_elements(row), f"{row.settings} {_scales(row)}".strip()): cell(row) if row in results else ""
+        for row in (*grid(PLAIN), *grid())
+    }
+    columns = list(dict.fromkeys(scales for _, scales in cells))
+    elements = list(dict.fromkeys(elements for elements, _ in cells))
+    body = [[e, *(cells.get((e, scales), "") for scales in columns)] for e in elements]
+    return _table([f"{name}: W/A", *columns], body)
+
+
+def _elements(row: Row) -> str:
+    return "/".join(row.formats.split("/")[:2])
+
+
+def _scales(row: Row) -> str:
+    scales = "/".join(row.formats.split("/")[2:])
+    return {"-/-": "per channel", "fp/fp": "fp32"}.get(scales, scales)
 
 
 def list_rows(measured: Measured, rows: Iterable[Row], what: str) -> str:
@@ -90,7 +99,7 @@ def list_rows(measured: Measured, rows: Iterable[Row], what: str) -> str:
     body = [
         [
             row.formats,
-            str(row.vector_size) if what == "V" else row.switch or "defaults",
+            str(row.vector_size) if what == "V" else row.settings or "defaults",
             *(measured.change(metric, row) for metric in metrics),
             measured.agreement(row),
             measured.sqnr(row),
@@ -102,24 +111,15 @@ def list_rows(measured: Measured, rows: Iterable[Row], what: str) -> str:
 
 
 def aims(measured: Sequence[Measured]) -> str:
-    """What was aimed at and what was reached, by defaults and by the switch that is best by SQNR."""
-    header = ["network", "figure", "W/A/ws/as", "aim", "defaults", "", "best SQNR", "with", ""]
+    """What was aimed at and what was reached, without fitting and by defaults."""
+    header = ["network", "figure", "W/A/ws/as", "aim", "plain", "", "defaults", ""]
     body = []
     for one in measured:
         for formats, aim in AIMS.items():
-            rows = [row for row in one.results if row.formats == formats and row.vector_size == 16]
-            if not rows:
-                continue
-            best = max(rows, key=lambda row: sqnr_db(one.results[row].outputs, one.fp32.outputs))
-            for metric in one.network.metrics:
-                names = [one.network.name, metric.name, formats, f"-{aim}"]
-                plain = [one.change(metric, Row(formats)), _verdict(one, metric, Row(formats), aim)]
-                switched = [
-                    one.change(metric, best),
-                    best.switch or "defaults",
-                    _verdict(one, metric, best, aim),
-                ]
-                body.append([*names, *plain, *switched])
+            rows = [Row(formats, settings=PLAIN), Row(formats)]
+            for metric in one.network.metrics if one.results.keys() >= set(rows) else ():
+                reached = [(one.change(metric, row), _verdict(one, metric, row, aim)) for row in rows]
+                body.append([one.network.name, metric.name, formats, f"-{aim}", *reached[0], *reached[1]])
     return _table(header, body)
 
 
@@ -146,7 +146,7 @@ def proof(measured: Sequence[Measured]) -> str:
             simulated = one.results[row].simulated if row in one.results else None
             if simulated is not None:
                 counts = [simulated.samples, simulated.equal, simulated.same_decision]
-                names = [one.network.name, row.formats, str(row.vector_size), row.switch or "defaults"]
+                names = [one.network.name, row.formats, str(row.vector_size), row.settings or "defaults"]
                 body.append([*names, *map(str, counts), f"{simulated.sqnr_db:.0f}".replace("inf", "-")])
     return _table(header, body)
 

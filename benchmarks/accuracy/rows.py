@@ -12,34 +12,42 @@ GRID = {
     "8/8": ("-/-",),
     "6/6": ("-/-", "4/4"),
     "4/8": ("-/-", "6/10"),
-    "4/4": ("-/-", "4/4", "6/6", "fp/fp"),
-    "3/8": ("-/-", "6/10"),
-    "3/3": ("-/-", "4/4", "6/6", "fp/fp"),
+    "4/4": ("-/-", "4/4", "6/6"),
+    "3/8": ("6/10",),
+    "3/3": ("-/-", "4/4"),
 }
-"""For bits of weights and activations, bits of their vector scales: none, integers, fp32."""
+"""For bits of weights and activations, bits of their vector scales."""
+
+PLAIN = "plain"
+PLAIN_GRID = {
+    "8/8": ("-/-",),
+    "6/6": ("-/-", "4/4"),
+    "4/8": ("-/-", "6/10"),
+    "4/4": ("-/-", "4/4", "fp/fp"),
+    "3/3": ("-/-", "4/4"),
+}
+"""The same with nothing fitted, as in the paper; and fp32 scales, for which there is nothing else."""
 
 AIMS = {"4/8/6/10": 0.3, "4/4/4/4": 1.0}
 """Points that may be lost against fp32."""
 
 VECTOR_SIZES = (16, 32, 64)
 
-FITTED = "all three"
-SWITCHES: dict[str, dict[str, Any]] = {
-    "activation limits by squared error": {"activation_calibration": "mse"},
-    "weight scales by the output's error": {"weight_calibration": "output"},
-    "GPTQ rounding": {"weight_rounding": "gptq"},
-    "bias correction": {"bias_correction": True},
-    FITTED: {"weight_calibration": "output", "weight_rounding": "gptq", "bias_correction": True},
+_NOTHING: dict[str, Any] = {
+    "weight_calibration": "max",
+    "weight_rounding": "nearest",
+    "bias_correction": False,
+    "channel_order": "model",
 }
-"""Fields of QuantConfig; FITTED are the three before it together."""
-
-SWITCHED: dict[str, tuple[str, ...]] = {
-    "4/8/6/10": ("GPTQ rounding", FITTED),
-    "4/4/4/4": tuple(SWITCHES),
-    "3/8/6/10": (FITTED,),
-    "4/8/-/-": (FITTED,),  # so that per-vector scales are compared with the best there is without
-    "4/4/-/-": (FITTED,),
+SETTINGS: dict[str, dict[str, Any]] = {
+    PLAIN: _NOTHING,
+    "plain, GPTQ rounding": {**_NOTHING, "weight_rounding": "gptq"},
+    "plain, bias correction": {**_NOTHING, "bias_correction": True},
+    "plain, channels in order of magnitude": {**_NOTHING, "channel_order": "magnitude"},
+    "": {},
+    "defaults, activation limits by squared error": {"activation_calibration": "mse"},
 }
+"""Fields of QuantConfig; by their names in the tables, "" for the defaults."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,12 @@ class Row:
 
     formats: str  # W/A/ws/as
     vector_size: int = 16
-    switch: str = ""
+    settings: str = ""
 
     @property
     def config(self) -> QuantConfig:
         plain = QuantConfig.parse(self.formats, vector_size=self.vector_size)
-        return QuantConfig.model_validate({**plain.model_dump(), **SWITCHES.get(self.switch, {})})
+        return QuantConfig.model_validate({**plain.model_dump(), **SETTINGS[self.settings]})
 
     @property
     def hardware(self) -> HardwareConfig:
@@ -64,24 +72,25 @@ class Row:
         return shipped.with_formats(self.formats, vector_size=self.vector_size)
 
 
-def grid() -> list[Row]:
+def grid(settings: str = "") -> list[Row]:
     """Element widths against scale widths."""
-    return [Row(f"{elements}/{scales}") for elements, of_elements in GRID.items() for scales in of_elements]
+    formats = PLAIN_GRID if settings == PLAIN else GRID
+    return [Row(f"{e}/{s}", settings=settings) for e, of_elements in formats.items() for s in of_elements]
 
 
 def vector_sizes() -> list[Row]:
-    return [Row(formats, size) for formats in AIMS for size in VECTOR_SIZES]
+    return [Row("4/4/4/4", size) for size in VECTOR_SIZES]
 
 
-def switches() -> list[Row]:
-    return [Row(formats, switch=switch) for formats, names in SWITCHED.items() for switch in ("", *names)]
+def settings() -> list[Row]:
+    return [Row("4/4/4/4", settings=settings) for settings in SETTINGS]
 
 
 def in_simulator() -> list[Row]:
     """Rows of which a sample goes through the simulator."""
-    return [Row("8/8/-/-"), *(Row(formats) for formats in AIMS), Row("4/4/4/4", switch=FITTED)]
+    return [Row("8/8/-/-", settings=PLAIN), Row("4/4/4/4")]
 
 
 def all_rows() -> list[Row]:
-    """Every row once, in the order of the tables."""
-    return list(dict.fromkeys([*grid(), *vector_sizes(), *switches()]))
+    """Every row once."""
+    return list(dict.fromkeys([*grid(PLAIN), *grid(), *vector_sizes(), *settings()]))

@@ -52,7 +52,7 @@ def measure(name: str, arguments: argparse.Namespace) -> Measured:
         begin = time.perf_counter()
         results[row] = evaluator.quantized(row, row in in_simulator())
         value = network.metrics[0].estimate(results[row].outputs).value
-        what = f"{row.formats} V={row.vector_size} {row.switch}"
+        what = f"{row.formats} V={row.vector_size} {row.settings}"
         seconds = time.perf_counter() - begin
         print(f"{network.name} {index}/{len(rows)}  {what:50}  {value:5.1f}  {seconds:4.0f} s", flush=True)
     return Measured(network, fp32, results)

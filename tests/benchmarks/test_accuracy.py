@@ -39,9 +39,9 @@ def test_a_row_is_measured_simulated_and_written_and_not_measured_twice(tmp_path
     pytest.importorskip("mlxtend")
     _, document = run(tmp_path)
     assert "(n = 20)" in document
-    assert "same decision as fp32, %: W/A | per channel |" in document
+    assert "| same decision as fp32, %: W/A | plain per channel |" in document
     assert "| 8/8 | 100.0 |" in document
-    assert "| ResNet-8 | 8/8/-/- | 16 | defaults | 3 | 3 | 3 | - |" in document, "the simulator differs"
+    assert "| ResNet-8 | 8/8/-/- | 16 | plain | 3 | 3 | 3 | - |" in document, "the simulator differs"
 
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "ResNet-8").iterdir()}
     assert len(kept) == 2  # fp32 and the row
