@@ -60,8 +60,9 @@ def test_a_budget_of_energy_is_kept_and_used(choose):
     assert tight.energy_ratio == pytest.approx(total / widest)
 
 
-def test_the_config_gives_each_layer_its_format(choose, networks):
-    found = choose(max_energy_ratio=0.8)
+@pytest.mark.parametrize("base", ["4/4/4/4", "8/8/-/-"])
+def test_the_config_gives_each_layer_its_format(choose, networks, base):
+    found = choose(max_energy_ratio=0.8, quant=base)
     model, x = networks.build(networks.Mlp)
     data = networks.samples(networks.Mlp)
     report = tvm_vsq.quantization_report(model, quant=found.config, example_inputs=(x,), calibration=data)
@@ -89,6 +90,21 @@ def test_rules_hold_for_the_layers_that_they_name(choose):
     assert found.config.rules[0] == config.rules[0]
 
 
+def test_depthwise_layers_take_no_part(networks):
+    model, x = networks.build(networks.DepthwiseNet)
+    rule = tvm_vsq.Rule(layers=":depthwise", settings={"activation_calibration": "mse"})
+    found = tvm_vsq.choose_formats(
+        model,
+        FORMATS[1:],
+        max_energy_ratio=0.95,
+        quant=tvm_vsq.QuantConfig.parse("4/4/4/4", rules=(rule,)),
+        example_inputs=(x,),
+        calibration=networks.samples(networks.DepthwiseNet),
+        progress=False,
+    )
+    assert set(found.formats) == {"expand", "project"}
+
+
 @pytest.mark.parametrize(
     ("formats", "aim", "error", "message"),
     [
@@ -97,6 +113,10 @@ def test_rules_hold_for_the_layers_that_they_name(choose):
         (FORMATS[:1], {"target_sqnr_db": 20}, ConfigError, "at least two different formats"),
         ("4/4/4/4", {"target_sqnr_db": 20}, ConfigError, "at least two different formats"),
         (FORMATS, {"max_energy_ratio": 1.5}, ConfigError, r"outside 0\.\.1"),
+        (FORMATS, {"max_energy_ratio": "a"}, ConfigError, "'a'; give a number"),
+        (FORMATS, {"target_sqnr_db": float("nan")}, ConfigError, "nan; give a number"),
+        (None, {"target_sqnr_db": 20}, ConfigError, "at least two different formats"),
+        (("4/4/4/4", "04/4/4/4"), {"target_sqnr_db": 20}, ConfigError, "at least two different formats"),
         (("4/4/4/4", "4/4"), {"target_sqnr_db": 20}, ConfigError, "not understood"),
         (FORMATS, {"max_energy_ratio": 0.1}, QuantizationError, "max_energy_ratio=0.1 cannot be met"),
         (FORMATS, {"target_sqnr_db": 90}, QuantizationError, "target_sqnr_db=90 cannot be met"),

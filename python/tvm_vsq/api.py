@@ -14,7 +14,7 @@ from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
-from tvm_vsq.precision import MixedPrecision, PrecisionProfile
+from tvm_vsq.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.measure import measure
@@ -122,6 +122,8 @@ def choose_formats(
     The result prints, and holds the QuantConfig. Raises ConfigError for a bad request, QuantizationError if
     no mix fulfils it, and the errors of `compile`.
     """
+    check_formats(formats)
+    check_aim(target_sqnr_db, max_energy_ratio)
     profile = profile_formats(model, formats, target, **options)
     return profile.choose(target_sqnr_db=target_sqnr_db, max_energy_ratio=max_energy_ratio)
 

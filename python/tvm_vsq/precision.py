@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from tvm_vsq.build import build_executable
 from tvm_vsq.errors import ConfigError, QuantizationError
-from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware import HardwareConfig, parse_notation
 from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
@@ -81,11 +82,7 @@ class PrecisionProfile:
         report: Callable[[], None] = lambda: None,
     ) -> None:
         """See `tvm_vsq.profile_formats`; `module` is canonical (`frontend.import_model`)."""
-        if isinstance(formats, str) or len(set(formats)) < 2 or len(set(formats)) != len(formats):
-            raise ConfigError(
-                f"formats={formats!r}: give at least two different formats to choose from, such as "
-                "('4/4/4/4', '8/8/-/-')"
-            )
+        check_formats(formats)
         self._config, self._base = config, base
         self._calibration = rereadable(calibration)
         self._module = module = prepare(module, config, self._calibration)
@@ -109,13 +106,10 @@ class PrecisionProfile:
         self, *, target_sqnr_db: float | None = None, max_energy_ratio: float | None = None
     ) -> MixedPrecision:
         """The mix for one of the two aims; see `tvm_vsq.choose_formats`."""
-        if (target_sqnr_db is None) == (max_energy_ratio is None):
-            raise ConfigError("give one of target_sqnr_db= and max_energy_ratio=, the aim of the choice")
+        check_aim(target_sqnr_db, max_energy_ratio)
         if target_sqnr_db is not None:
             return _reach(float(target_sqnr_db), self._noise, self._energy, self._mix)
         ratio = float(max_energy_ratio or 0)
-        if not 0 < ratio <= 1:
-            raise ConfigError(f"max_energy_ratio={max_energy_ratio} is outside 0..1")
         most = self._energy.sum(axis=0).max()
         least = self._energy.min(axis=1).sum() / most
         if least > ratio:
@@ -143,6 +137,28 @@ class PrecisionProfile:
             self.energy_pj,
             profile,
         )
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise ConfigError unless these are at least two different formats, in their notation."""
+    is_list = isinstance(formats, Sequence) and not isinstance(formats, str)
+    distinct = {tuple(parse_notation(notation).values()) for notation in formats} if is_list else set()
+    if not is_list or len(distinct) < 2 or len(distinct) != len(formats):
+        raise ConfigError(
+            f"formats={formats!r}: give at least two different formats to choose from, such as "
+            "('4/4/4/4', '8/8/-/-')"
+        )
+
+
+def check_aim(target_sqnr_db: Any, max_energy_ratio: Any) -> None:
+    """Raise ConfigError unless just one of the two is given, and in its range."""
+    if (target_sqnr_db is None) == (max_energy_ratio is None):
+        raise ConfigError("give one of target_sqnr_db= and max_energy_ratio=, the aim of the choice")
+    aim = max_energy_ratio if target_sqnr_db is None else target_sqnr_db
+    if not isinstance(aim, int | float) or not math.isfinite(aim):
+        raise ConfigError(f"target_sqnr_db or max_energy_ratio is {aim!r}; give a number")
+    if target_sqnr_db is None and not 0 < aim <= 1:
+        raise ConfigError(f"max_energy_ratio={max_energy_ratio} is outside 0..1")
 
 
 def _reach(

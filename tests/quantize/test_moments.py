@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from torch import nn
@@ -123,3 +125,16 @@ def test_compile_names_the_layer_with_too_few_samples(networks):
             calibration=networks.samples(Pooled, 8),
             example_inputs=(x,),
         )
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e20])
+def test_values_whose_squares_leave_float32_still_count(scale):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((64, 4)).astype(np.float32)
+    moments = []
+    for factor in (1.0, scale):
+        encoding = dataclasses.replace(ENCODING, limit=ENCODING.limit * factor)
+        sums = MomentSums("dense", encoding, GUARD_BITS, None)
+        sums.add(x * np.float32(factor))
+        moments.append(sums.moments().second[0] / factor**2)
+    np.testing.assert_allclose(moments[1], moments[0], rtol=0.02, atol=0.01)

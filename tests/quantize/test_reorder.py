@@ -12,7 +12,7 @@ from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.quantize.calibration import observe
-from tvm_vsq.quantize.reorder import reorder_channels
+from tvm_vsq.quantize.reorder import channel_orders, reorder_channels
 
 HARDWARE = load_hardware("vsq-accel")
 
@@ -109,7 +109,29 @@ def test_it_helps_vectors_whose_channels_differ(networks):
     assert ratios["magnitude"] > ratios["model"] + 3
 
 
-def test_formats_without_vector_scales_have_no_use_for_it():
-    assert not QuantConfig.parse("8/8/-/-").reorders_channels
-    assert QuantConfig.parse("8/8/-/4").reorders_channels
+def test_a_channel_that_is_broadcast_to_several_is_not_moved(networks):
+    class Broadcast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 1), nn.Linear(5, 4)
+            self.w = nn.Parameter(torch.arange(5.0))
+
+        def forward(self, x):
+            return self.b(torch.relu(self.a(x) + self.w))
+
+    networks.INPUTS[Broadcast] = (4, 6)
+    module, other, _ = reordered(networks, Broadcast)
+    assert np.array_equal(weights(module)["b"], weights(other)["b"])
+
+
+def test_the_orders_of_all_layers_are_known(networks):
+    module, other, _ = reordered(networks, networks.DepthwiseNet)
+    orders = channel_orders(other)
+    assert orders["expand"]["outputs"] == orders["depthwise"]["outputs"] == orders["project"]["inputs"]
+    old, new = weights(module), weights(other)
+    assert np.array_equal(old["depthwise"][orders["depthwise"]["outputs"]], new["depthwise"])
+    assert np.array_equal(old["project"][..., orders["project"]["inputs"]], new["project"])
+
+
+def test_the_order_is_that_of_the_model_if_the_config_says_so():
     assert not QuantConfig.parse("4/4/4/4", channel_order="model").reorders_channels

@@ -47,6 +47,10 @@ def quantized_layers(module: IRModule) -> dict[Var, IntegerLayer]:
 
     Raises ModelError if there is none: the module must come from `quantize_model`.
     """
+    if not isinstance(module, IRModule):
+        raise ModelError(
+            f"the model is a {type(module).__name__}; export what tvm_vsq.quantize_model returns"
+        )
     function = module["main"]
     values: dict[Any, Any] = dict(definitions(function))
     anchors = {}

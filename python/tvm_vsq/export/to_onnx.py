@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 from tvm import relax
 
-from tvm_vsq.errors import ModelError
+from tvm_vsq.errors import InputError, ModelError
 from tvm_vsq.export.layers import IntegerLayer, quantized_layers
 from tvm_vsq.export.onnx_operators import conv2d, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
@@ -36,7 +36,10 @@ def export_onnx(module: IRModule, path: str | os.PathLike[str] | None = None) ->
     model = _Export(module).run()
     onnx.checker.check_model(model, full_check=True)
     if path is not None:
-        onnx.save(model, path)
+        try:
+            onnx.save(model, path)
+        except OSError as error:
+            raise InputError(f"cannot write '{os.fspath(path)}': {error}") from None
     return model
 
 

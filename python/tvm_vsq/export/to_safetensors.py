@@ -48,7 +48,10 @@ def export_safetensors(module: IRModule, path: str | os.PathLike[str]) -> None:
             **orders.get(layer.name, {}),
         }
     metadata = {"format": "tvm_vsq", "version": _VERSION, "layers": json.dumps(described)}
-    save_file(tensors, path, metadata)
+    try:
+        save_file(tensors, path, metadata)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"cannot write '{os.fspath(path)}': {error}") from None
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, IntegerLayer]:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
@@ -116,7 +125,7 @@ class Rule(BaseModel):
         ":first" and ":last" (in program order) and ":depthwise" (convolutions with groups).
     fp32: leave them as they are.
     formats: W/A/ws/as for them, as short for the four fields.
-    settings: other fields of LayerConfig with their values.
+    settings: other fields of LayerConfig with their values, as a mapping.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -124,7 +133,17 @@ class Rule(BaseModel):
     layers: str = Field(min_length=1)
     fp32: bool = False
     formats: str | None = None
-    settings: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    settings: tuple[tuple[str, bool | int | float | str | None], ...] = ()
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _as_pairs(cls, value: Any) -> Any:
+        """A mapping, which could be changed later, as pairs."""
+        return tuple(value.items()) if isinstance(value, Mapping) else value
+
+    @field_serializer("settings")
+    def _as_mapping(self, value: Any) -> dict[str, Any]:
+        return dict(value)
 
     @model_validator(mode="after")
     def _check_one_purpose(self) -> Self:
@@ -135,7 +154,7 @@ class Rule(BaseModel):
     def applied_to(self, layer: LayerConfig) -> LayerConfig:
         """`layer` with the fields of this rule. Raises ConfigError that names the rule and the field."""
         formats = parse_notation(self.formats) if self.formats is not None else {}
-        fields = {**layer.model_dump(), **formats, **self.settings}
+        fields = {**layer.model_dump(), **formats, **dict(self.settings)}
         try:
             return LayerConfig.model_validate(fields)
         except ValidationError as error:
@@ -143,7 +162,9 @@ class Rule(BaseModel):
 
 
 class QuantConfig(LayerConfig):
-    """How a network is quantized: the settings of every layer, and rules for layers that differ.
+    """How a network is quantized: settings of every layer (`LayerConfig`), and rules for those that differ.
+
+    `parse` and `from_json` raise ConfigError for what they refuse, constructors pydantic's ValidationError.
 
     rules: applied in order, later ones win; one that matches no layer is an error. Depthwise convolutions,
         which no accelerator runs yet, stay in fp32 unless a rule matches them; they are then computed in
@@ -158,6 +179,11 @@ class QuantConfig(LayerConfig):
     rules: tuple[Rule, ...] = ()
     channel_order: Literal["magnitude", "model"] = "magnitude"
     strict: bool = False
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -179,12 +205,8 @@ class QuantConfig(LayerConfig):
 
     @property
     def reorders_channels(self) -> bool:
-        """Whether the order of channels matters to these formats, and is to be chosen."""
-        layers = [self.base, *(rule.applied_to(self.base) for rule in self.rules if not rule.fp32)]
-        scales = {
-            scale for layer in layers for scale in (layer.weight_scale_bits, layer.activation_scale_bits)
-        }
-        return self.channel_order == "magnitude" and scales != {None}
+        """Whether the order of channels is to be chosen; the same for all formats, so that they compare."""
+        return self.channel_order == "magnitude"
 
     @property
     def base(self) -> LayerConfig:
@@ -204,9 +226,12 @@ class QuantConfig(LayerConfig):
             raise ConfigError(f"quant {notation!r}: {_first(error)}; {NOTATION_HELP}") from None
 
     def with_formats(self, notation: str) -> QuantConfig:
-        """This config with other widths; rules stay as they are."""
+        """This config with other widths; rules stay as they are. ConfigError if they do not fit."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return QuantConfig.model_validate({**fields, **parse_notation(notation)})
+        try:
+            return QuantConfig.model_validate({**fields, **parse_notation(notation)})
+        except ValidationError as error:
+            raise ConfigError(f"formats {notation!r}: {_first(error)}") from None
 
     def to_json(self) -> str:
         """All fields and the version of the format, as JSON that `from_json` reads."""

@@ -98,7 +98,10 @@ class MomentSums:
         scales = self.encoding.static_scales(float(gamma)) or None
         vectors = quantize_activations(x, self.encoding.format, gamma, self.guard_bits, scales)
         fp32, quantized = (self._by_group(side) for side in (x, dequantize(vectors, gamma, x.shape[-1])))
-        sums = [quantized.mT @ quantized, fp32.sum(axis=1), quantized.sum(axis=1)]
+        unit = quantized / np.float32(
+            self.encoding.limit or 1.0
+        )  # squares of anything else may leave float32
+        sums = [unit.mT @ unit, *(side.sum(axis=1, dtype=np.float64) for side in (fp32, quantized))]
         self.rows += len(x)
         self.sums = (
             [total + part for total, part in zip(self.sums, sums, strict=True)]
@@ -120,7 +123,7 @@ class MomentSums:
                 f"bias to them takes {_FEWEST_ROWS}; give more samples, or QuantConfig.unfitted()"
             )
         second, mean_x, mean_y = (total / self.rows for total in self.sums)
-        return Moments(second, mean_x, mean_y)
+        return Moments(second * float(self.encoding.limit or 1.0) ** 2, mean_x, mean_y)
 
 
 def collect_moments(
@@ -149,12 +152,14 @@ def collect_moments(
         for total, value in zip(sums, values, strict=True):
             total.add(value)
     moments = {}
-    for total in sums:
+    for layer, total in zip(fitted, sums, strict=True):
         try:
             moments[total.name] = total.moments()
         except CalibrationError as error:
             if strict:
                 raise
-            unfitted = "its bias stays, and its weights are chosen by weight_calibration='mse' instead"
+            method = layer.config.weight_calibration
+            method = "mse" if method == "output" else method
+            unfitted = f"its bias stays, weights are rounded to nearest by weight_calibration='{method}'"
             warnings.warn(f"{error}; {unfitted}", VsqWarning, stacklevel=2)
     return moments

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve_triangular
 
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.numerics.layout import join, split_channels
@@ -29,6 +30,16 @@ def damped(second: Array) -> Array:
     return np.asarray(second + np.eye(len(second)) * (_DAMPING * mean or 1.0))
 
 
+def _inverse_factor(second: Array) -> Array:
+    """The upper triangular U with U^T U = second^-1.
+
+    second = R R^T with R upper triangular is a Cholesky factorization in reverse order, and U is R^-1: no
+    inverse of the whole matrix is needed.
+    """
+    reverse = np.linalg.cholesky(second[::-1, ::-1])[::-1, ::-1]
+    return np.asarray(solve_triangular(reverse, np.eye(len(second))))
+
+
 def reconstruct(
     w: Array, second: Array, gamma: Array, scales: Array | None, fmt: VectorFormat
 ) -> npt.NDArray[np.int16]:
@@ -39,7 +50,7 @@ def reconstruct(
     that adds least to the error of the output.
     """
     free = w.reshape(len(w), -1).astype(np.float64)
-    factor = np.linalg.cholesky(np.linalg.inv(damped(second))).T
+    factor = _inverse_factor(damped(second))
     step = gamma.astype(np.float64)
     elements, chosen = np.zeros_like(free), []
     for index, columns in enumerate(_vectors(w.shape, fmt.vector_size)):

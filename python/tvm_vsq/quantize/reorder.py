@@ -76,10 +76,11 @@ def reorder_channels(module: IRModule, data: Any) -> IRModule:
     orders_by_layer = {
         names[var]: {
             side: [int(channel) for channel in of_side[var]]
-            for side, of_side in (("inputs", consumed), ("outputs", produced))
+            for side, of_side in (("inputs", consumed), ("outputs", {**members, **produced}))
             if var in of_side
         }
-        for var in {**produced, **consumed}
+        for var in names
+        if var in produced or var in consumed or var in members
     }
     permuted = replace_main(module, _Permute(function, produced, members, consumed).run())
     return permuted.with_attr(_ATTRIBUTE, orders_by_layer)
@@ -123,6 +124,9 @@ def _grow(
             elif reader not in members:
                 members.append(reader)
                 pending.append(reader)
+    channels = static_shape(producer)[-1]
+    if any(static_shape(var)[-1] != channels for var in members):
+        return None  # broadcast to more channels than there were
     operands = {leaf for var in members[1:] for leaf in leaves(values[var]) if isinstance(leaf, Var)}
     if not consumers or not operands <= set(members):
         return None

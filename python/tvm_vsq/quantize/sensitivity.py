@@ -15,7 +15,9 @@ import numpy.typing as npt
 import torch
 
 from tvm_vsq.errors import InputError
+from tvm_vsq.graph import definitions
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.supported import unsupported
 from tvm_vsq.quantize.config import FORMAT_FIELDS, QuantConfig, Rule
 from tvm_vsq.quantize.data import batches, rereadable
 from tvm_vsq.quantize.measure import Ratio
@@ -97,7 +99,7 @@ def measure_sensitivity(
     profiled. calibration: see `tvm_vsq.quantize.data.batches`. report: called after each of the
     (layers + 1) * formats measurements.
     """
-    calibration = rereadable(calibration)
+    calibration, values = rereadable(calibration), definitions(module["main"])
     configs = [config.with_formats(notation) for notation in formats]
     hardware = [candidate.hardware(base) for candidate in configs]
     plans = [[make_plan(module, *pair) for pair in zip(configs, hardware, strict=True)]]
@@ -106,6 +108,7 @@ def measure_sensitivity(
         same[0]
         for same in versions
         if all(layer.config.notation == notation for layer, notation in zip(same, formats, strict=True))
+        and not unsupported(values[same[0].chain.anchor])  # a depthwise layer costs no accelerator anything
     ]
     for layer in layers:
         alone = [_only(candidate, layer) for candidate in configs]
@@ -124,8 +127,8 @@ def measure_sensitivity(
 
 def _only(config: QuantConfig, layer: QuantizedLayer) -> QuantConfig:
     """All layers in fp32 but this one."""
-    settings = layer.config.model_dump(exclude={*FORMAT_FIELDS})
-    this = Rule(layers=escape(layer.name), formats=config.notation, settings=settings)
+    settings = layer.config.model_dump(exclude={*FORMAT_FIELDS} - {"vector_size"})
+    this = Rule(layers=escape(layer.name), formats=config.notation, settings=tuple(settings.items()))
     return config.model_copy(update={"rules": (Rule(layers="*", fp32=True), this)})
 
 
