@@ -335,3 +335,29 @@ def test_fp32_scales_lose_less_than_integer_scales(networks):
         module = fake_quantize(model, quant, example_inputs=(x,), calibration=samples)
         sqnr.append(networks.sqnr_db(expected, module.eval()(samples)))
     assert sqnr[0] < sqnr[1] < sqnr[2]
+
+
+def test_fp32_scales_follow_the_order_of_channels():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 4)).requires_grad_(False)
+    samples = torch.randn(64, 8)
+    order = model[1](model[0](samples)).square().sum(0).argsort(descending=True)
+    sorted_model = copy.deepcopy(model)  # the same function
+    sorted_model[0].weight[:], sorted_model[0].bias[:] = model[0].weight[order], model[0].bias[order]
+    sorted_model[2].weight[:] = model[2].weight[:, order]
+
+    def result(network: nn.Module, order: str, calibration: torch.Tensor | None) -> torch.Tensor:
+        config = QuantConfig.parse("3/3/fp/fp", channel_order=order)
+        return fake_quantize(network, config, example_inputs=(samples,), calibration=calibration)(samples)
+
+    as_in_model = result(model, "model", samples)
+    sorted_by_data = result(model, "magnitude", samples)
+    assert (sorted_by_data - as_in_model).abs().max() > 0.01
+    torch.testing.assert_close(sorted_by_data, result(sorted_model, "model", None))
+    torch.testing.assert_close(result(model, "magnitude", None), as_in_model, rtol=0, atol=0)
+
+
+def test_fp32_scales_honour_strict():
+    config = QuantConfig.parse("4/4/fp/fp", strict=True)
+    with pytest.raises(QuantizationError, match=r"layer '0': 20 input channels are no multiple .*=16"):
+        fake_quantize(nn.Sequential(nn.Linear(20, 5)), config, example_inputs=(torch.zeros(2, 20),))
