@@ -111,6 +111,14 @@ def test_a_target_that_is_built_differently_is_refused_with_the_remedy(text, siz
         QuantConfig.parse(text, vector_size=size).check_hardware(load_hardware("vsq-accel"))
 
 
+@pytest.mark.parametrize("method", ["hardware", "check_hardware"])
+def test_no_hardware_is_suggested_for_fp32_scales(method):
+    with pytest.raises(
+        ConfigError, match=r"quant '4/4/fp/fp': fp32 .* run on no accelerator; .*fake_quantize"
+    ):
+        getattr(QuantConfig.parse("4/4/fp/fp"), method)(load_hardware("vsq-accel"))
+
+
 @pytest.mark.parametrize("name", ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"])
 def test_the_config_of_a_target_fits_it(name):
     hardware = load_hardware(name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+import pickle
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tvm_vsq.errors import CalibrationError, ConfigError, InputError
+from tvm_vsq.errors import CalibrationError, ConfigError, InputError, ModelError, QuantizationError
+from tvm_vsq.graph import constant_array, definitions, is_constant, op_name
 from tvm_vsq.numerics import VectorFormat, dequantize
 from tvm_vsq.numerics import quantize_weights as numpy_weights
 from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
+from tvm_vsq.quantize.reorder import channel_orders
 from tvm_vsq.quantize.torch_graph.straight_through import weight_vectors
 from tvm_vsq.transform import fuse, legalize_reference
 
@@ -22,9 +26,9 @@ FORMAT = VectorFormat(4, 4, 16)
 NAMES = ["ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet"]
 
 
-def made(networks, name: str, quant="4/4/4/4"):
+def made(networks, name: str, quant="4/4/4/4", samples=None):
     model, x = networks.build(getattr(networks, name))
-    samples = networks.samples(getattr(networks, name))
+    samples = networks.samples(getattr(networks, name)) if samples is None else samples
     config = QuantConfig.parse(quant).unfitted() if isinstance(quant, str) else quant
     return fake_quantize(model, config, example_inputs=(x,), calibration=samples), x
 
@@ -48,6 +52,13 @@ def linear(quant="4/4/4/4", *, relu_input: bool = False) -> tuple[nn.Module, nn.
     return fake_quantize(model, config, example_inputs=(torch.zeros(2, 20),), calibration=data), layer
 
 
+def integers(module) -> dict[str, np.ndarray]:
+    """The weights' vectors that the module compiles to, by layer."""
+    values = definitions(module.to_relax()["main"]).values()
+    weights = [v for v in values if op_name(v) == "vsq.dequantize" and is_constant(v.args[0])]
+    return {str(v.attrs["layer"]): constant_array(v.args[0]) for v in weights}
+
+
 MIXED = QuantConfig.parse(
     "4/4/4/4",
     rules=(
@@ -59,12 +70,13 @@ MIXED = QuantConfig.parse(
 )
 
 
+@pytest.mark.parametrize("is_fitted", [False, True])
 @pytest.mark.parametrize(
     ("name", "quant"),
     [("ClippedNet", "4/4/4/4"), ("PlainNet", "4/4/4/4"), ("PlainNet", "8/8/-/-"), ("PlainNet", "3/6/10/8")],
 )
-def test_results_are_those_of_the_integer_layers(networks, name, quant):
-    module, x = made(networks, name, quant)
+def test_results_are_those_of_the_integer_layers(networks, name, quant, is_fitted):
+    module, x = made(networks, name, QuantConfig.parse(quant) if is_fitted else quant)
     for a, b in zip(tensors(module.eval()(x)), compiled(networks, module, x), strict=True):
         np.testing.assert_array_equal(a.numpy(), b)
 
@@ -165,15 +177,70 @@ def test_evaluation_follows_the_parameters(networks):
     torch.testing.assert_close(module(x), first, rtol=0, atol=0)
 
 
-def test_weights_stay_as_they_were_chosen_until_they_are_trained(networks):
-    plain_config = QuantConfig.parse("4/4/4/4").unfitted()
-    searched, x = made(networks, "PlainNet", plain_config.model_copy(update={"weight_calibration": "mse"}))
-    plain, _ = made(networks, "PlainNet")
-    assert (searched.eval()(x) != plain.eval()(x)).any()
-    for module in (searched, plain):
-        with torch.no_grad():
-            module.layers.get_parameter("c.bias").add_(0.0)
-    torch.testing.assert_close(searched(x), plain(x), rtol=0, atol=0)
+def test_a_layer_keeps_its_integers_until_its_own_values_change(networks):
+    module, _ = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4"))
+    first = integers(module)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
+    module.train()(torch.from_numpy(networks.samples(networks.PlainNet))).sum().backward()
+    optimizer.step()
+    module.load_state_dict({key: value.clone() for key, value in module.state_dict().items()})
+    assert all(np.array_equal(a, b) for a, b in zip(integers(module).values(), first.values(), strict=True))
+    weight = module.layers.get_parameter("b.weight")
+    with torch.no_grad():
+        weight.mul_(1.01)
+        module.layers.get_parameter("c.bias").add_(1.0)
+    by_maximum = numpy_weights(weight.detach().numpy(), FORMAT)[0]
+    assert not np.array_equal(first["b"], by_maximum)  # GPTQ chose others
+    for name, vectors in integers(module).items():
+        np.testing.assert_array_equal(vectors, by_maximum if name == "b" else first[name])
+
+
+@pytest.mark.parametrize("name", ["Mlp", "DepthwiseNet"])
+def test_a_state_dict_restores_the_module_whatever_the_calibration_data_were(networks, name):
+    config = QuantConfig.parse("4/4/4/4")
+    samples = networks.samples(getattr(networks, name), 64)
+    module, x = made(networks, name, config, samples)
+    skewed = samples * np.linspace(0.1, 3, samples[0].size, dtype=np.float32).reshape(samples[0].shape)
+    other, _ = made(networks, name, config, skewed)
+    assert channel_orders(module.to_relax()) != channel_orders(other.to_relax())
+    trained, chosen = next(iter(module.parameters())), integers(module)
+    first_weight = trained.detach().clone()
+    with torch.no_grad():
+        trained.mul_(1.5)
+    expected = tensors(module.eval()(x))
+    assert any((a != b).any() for a, b in zip(tensors(other.eval()(x)), expected, strict=True))
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    other.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    assert channel_orders(module.to_relax()) == channel_orders(other.to_relax())
+    for found, result in zip(tensors(other(x)), expected, strict=True):
+        torch.testing.assert_close(found, result, rtol=0, atol=0)
+    for found, result in zip(tensors(other.train()(x)), tensors(module.train()(x)), strict=True):
+        torch.testing.assert_close(found, result, rtol=0, atol=0)
+    with torch.no_grad():  # initial values came with it
+        next(iter(other.parameters())).copy_(first_weight)
+    assert all(np.array_equal(vectors, chosen[layer]) for layer, vectors in integers(other).items())
+
+
+def test_a_state_of_something_else_is_refused(networks):
+    module, _ = made(networks, "PlainNet")
+    before = integers(module)
+    for name, quant, message in (
+        ("ClippedNet", "4/4/4/4", r"another network.*has \[input "),
+        ("PlainNet", "4/8/4/4", r"bits=8 .* where this module has \[vsq.quantize bits=4"),
+    ):
+        other, _ = made(networks, name, quant)
+        with pytest.raises(ModelError, match=message):
+            module.load_state_dict(other.state_dict())
+    twin = copy.deepcopy(module)
+    twin._hardware = module.hardware.model_copy(update={"multiplier_bits": 12})
+    with pytest.raises(ConfigError, match=r"multiplier_bits=12, but this module's, 'vsq-accel', has .*=16"):
+        module.load_state_dict(twin.state_dict())
+    with pytest.raises(ModelError, match="must be the uint8 tensor"):
+        module.set_extra_state(None)
+    with pytest.raises(RuntimeError, match="_extra_state"):
+        module.load_state_dict(dict(module.named_parameters()))
+    assert all(np.array_equal(vectors, before[layer]) for layer, vectors in integers(module).items())
 
 
 def test_layers_that_shared_parameters_are_trained_apart():
@@ -191,10 +258,12 @@ def test_layers_that_shared_parameters_are_trained_apart():
     torch.testing.assert_close(module(x), first + 1.0, rtol=0, atol=1e-3)  # of the last layer only
 
 
-def test_a_copy_is_trained_apart(networks):
-    module, x = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4", weight_calibration="mse"))
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_is_trained_apart(networks, copied):
+    module, x = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4"))
+    module.train()(x)  # so that there is more than parameters to copy
     first = module.eval()(x)
-    twin = copy.deepcopy(module)
+    twin = copied(module)
     torch.testing.assert_close(twin(x), first, rtol=0, atol=0)
     twin.train()(x).sum().backward()
     with torch.no_grad():
@@ -266,3 +335,29 @@ def test_fp32_scales_lose_less_than_integer_scales(networks):
         module = fake_quantize(model, quant, example_inputs=(x,), calibration=samples)
         sqnr.append(networks.sqnr_db(expected, module.eval()(samples)))
     assert sqnr[0] < sqnr[1] < sqnr[2]
+
+
+def test_fp32_scales_follow_the_order_of_channels():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 4)).requires_grad_(False)
+    samples = torch.randn(64, 8)
+    order = model[1](model[0](samples)).square().sum(0).argsort(descending=True)
+    sorted_model = copy.deepcopy(model)  # the same function
+    sorted_model[0].weight[:], sorted_model[0].bias[:] = model[0].weight[order], model[0].bias[order]
+    sorted_model[2].weight[:] = model[2].weight[:, order]
+
+    def result(network: nn.Module, order: str, calibration: torch.Tensor | None) -> torch.Tensor:
+        config = QuantConfig.parse("3/3/fp/fp", channel_order=order)
+        return fake_quantize(network, config, example_inputs=(samples,), calibration=calibration)(samples)
+
+    as_in_model = result(model, "model", samples)
+    sorted_by_data = result(model, "magnitude", samples)
+    assert (sorted_by_data - as_in_model).abs().max() > 0.01
+    torch.testing.assert_close(sorted_by_data, result(sorted_model, "model", None))
+    torch.testing.assert_close(result(model, "magnitude", None), as_in_model, rtol=0, atol=0)
+
+
+def test_fp32_scales_honour_strict():
+    config = QuantConfig.parse("4/4/fp/fp", strict=True)
+    with pytest.raises(QuantizationError, match=r"layer '0': 20 input channels are no multiple .*=16"):
+        fake_quantize(nn.Sequential(nn.Linear(20, 5)), config, example_inputs=(torch.zeros(2, 20),))

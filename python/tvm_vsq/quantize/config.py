@@ -274,6 +274,11 @@ class QuantConfig(LayerConfig):
         Its accumulator is wide enough for the formats of all rules. Raises ConfigError where there is no such
         accelerator (fp32 scales).
         """
+        if self.has_fp32_scales:
+            raise ConfigError(
+                f"quant '{self.notation}': fp32 vector scales have no integer form and run on no "
+                "accelerator; tvm_vsq.quantize.fake_quantize evaluates them in floating point"
+            )
         is_built = all(getattr(self, field) == getattr(base, field) for field in FORMAT_FIELDS)
         built = base if is_built else base.with_formats(self.notation, vector_size=self.vector_size)
         mixed = {rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32}
@@ -282,7 +287,12 @@ class QuantConfig(LayerConfig):
         return built.model_copy(update={"accumulator_bits": widest})
 
     def check_hardware(self, hardware: HardwareConfig) -> None:
-        """Raise ConfigError naming the first field in which `hardware` differs, and the remedy."""
+        """Raise ConfigError naming the first field in which `hardware` differs, and the remedy.
+
+        fp32 scales are refused, as in `hardware`.
+        """
+        if self.has_fp32_scales:
+            self.hardware(hardware)  # raises: there is none
         for field in FORMAT_FIELDS:
             wanted, built = getattr(self, field), getattr(hardware, field)
             if wanted != built:

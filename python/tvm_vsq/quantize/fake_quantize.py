@@ -32,7 +32,9 @@ def fake_quantize(
     model, example_inputs, calibration: as for `tvm_vsq.compile`.
 
     "fp32" scales ("4/4/fp/fp") have no integers and run on no accelerator: the module then evaluates them in
-    floating point (`Fp32Scales`), needs no calibration and has no parameters.
+    floating point (`Fp32Scales`), with weights rounded to nearest by their maximum (GPTQ and bias correction
+    do not apply), and has no parameters. Calibration data only choose the order of channels
+    (`QuantConfig.channel_order`); without, it is the model's.
 
     Raises ConfigError, ModelError, CalibrationError and QuantizationError as compilation does.
     """
@@ -43,6 +45,8 @@ def fake_quantize(
     if config.has_fp32_scales:
         from tvm_vsq.quantize.fp32_scales import Fp32Scales
 
+        if calibration is not None:
+            module = prepare(module, config, rereadable(calibration))
         return Fp32Scales(module, config)
     if calibration is None:
         raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from typing_extensions import Self
 
 from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize.module_state import pack, unpack
 from tvm_vsq.quantize.torch_graph import TorchGraph
 from tvm_vsq.quantize.torch_graph.batching import run_in_batches
 from tvm_vsq.quantize.torch_graph.straight_through import quantize_weights
-from tvm_vsq.quantize.trainable import trainable_layers, with_own_biases, with_weights
+from tvm_vsq.quantize.trainable import trainable_layers, with_own_biases, with_parameters
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.tvm_compat import IRModule
 
@@ -32,9 +31,16 @@ class FakeQuantized(nn.Module):
     In train mode it computes in floating point on quantized operands, weights quantized anew in each call,
     with straight-through gradients. Formats and coarse scales of activations stay those of calibration.
 
-    Weights are quantized as `quantize` chose to until a parameter changes; then all of them are quantized
-    by maximum, as in training. Layers left in fp32, and normalizations, are not trained. Layers that share
-    parameters in the model have their own here.
+    A layer whose weights have the values they had at first keeps the integers that `quantize` chose; other
+    weights are quantized by maximum, as in training. So it is with biases, each by itself: the bias of a
+    trained layer still holds what was added to make up for the integers chosen at first, unless training
+    starts from `QuantConfig.unfitted`. Layers left in fp32, and normalizations, are not trained. Layers that
+    share parameters in the model have their own here.
+
+    A state dict holds all that calibration chose besides the parameters: integers, ranges, the order of
+    channels (`quantize.reorder`), in which parameters are stored. It is to be loaded as a whole, into what
+    `fake_quantize` made of the same network with the same settings, from any calibration data; ModelError and
+    ConfigError name what else differs. Copies and pickles are trained apart.
 
     Parameters are `layers.<name>.weight`, [K, R, S, C] or [K, C], and `layers.<name>.bias`. Inputs and
     results are those of the imported network, torch tensors or NumPy arrays, with any number of samples: they
@@ -48,21 +54,25 @@ class FakeQuantized(nn.Module):
         weights: Mapping[str, npt.NDArray[np.float32]],
     ) -> None:
         super().__init__()
-        self._quantized, self._hardware = with_own_biases(quantized), hardware
-        self._inputs = list(self._quantized["main"].params)
-        self._trained = trainable_layers(self._quantized)
+        self._hardware = hardware
+        self._start_from(with_own_biases(quantized), weights)
         self.layers = nn.Module()
-        self._holders: dict[str, nn.Module] = {}
+        for name, array in self._initial.items():
+            layer, kind = name.rsplit(".", 1)
+            _nested(self.layers, layer).register_parameter(kind, nn.Parameter(torch.tensor(array)))
+
+    def _start_from(self, quantized: IRModule, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        self._quantized = quantized
+        self._weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+        self._inputs = list(quantized["main"].params)
+        self._trained = trainable_layers(quantized)
+        self._initial: dict[str, npt.NDArray[np.float32]] = {}  # by the parameter's name
         for layer in self._trained:
-            holder = _nested(self.layers, layer.name)
-            holder.register_parameter("weight", _parameter(weights[layer.name]))
-            bias = None if layer.bias is None else _parameter(constant_array(layer.bias))
-            holder.register_parameter("bias", bias)
-            self._holders[layer.name] = holder
-        self._initial = self._versions()
-        self._float_graph: TorchGraph | None = None
-        self._integer_graph: TorchGraph | None = None
-        self._integers_of: Any = None
+            self._initial[f"{layer.name}.weight"] = self._weights[layer.name]
+            if layer.bias is not None:
+                self._initial[f"{layer.name}.bias"] = constant_array(layer.bias)
+        self._float_graph: list[TorchGraph] = []  # in lists, as they are no submodules: made when needed
+        self._integer_graph: list[tuple[dict[str, Any], TorchGraph]] = []  # of these changed parameters
 
     @property
     def hardware(self) -> HardwareConfig:
@@ -73,67 +83,65 @@ class FakeQuantized(nn.Module):
         """The network's result for any number of samples."""
         return run_in_batches(self._train_step if self.training else self._evaluate, self._inputs, inputs)
 
-    def train(self, mode: bool = True) -> Self:
-        """Between the two modes; see the class."""
-        self._integers_of = None
-        return super().train(mode)
-
     def to_relax(self) -> IRModule:
-        """The quantized module with the parameters' present values.
+        """The quantized module with the parameters' present values; see the class for its integers.
 
         It compiles as one from `tvm_vsq.quantize_model` does, with equal results; see `hardware`.
         """
-        if self._versions() == self._initial:
-            return self._quantized
-        arrays = {
-            name: {key: p.detach().numpy().copy() for key, p in holder.named_parameters(recurse=False)}
-            for name, holder in self._holders.items()
+        return self._to_relax(self._changed())
+
+    def get_extra_state(self) -> torch.Tensor:
+        """For `state_dict`: all that calibration chose, as uint8[n]."""
+        return pack(self._quantized, self._hardware, self._weights)
+
+    def set_extra_state(self, state: Any) -> None:
+        """For `load_state_dict`. Raises ModelError or ConfigError naming what is not as in this module."""
+        self._start_from(*unpack(state, self._quantized, self._hardware))
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = ("_inputs", "_trained", "_initial", "_float_graph", "_integer_graph")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._start_from(self._quantized, self._weights)
+
+    def _changed(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The parameters whose values are not those they had at first, by name."""
+        named = self.layers.named_parameters(remove_duplicate=False)
+        values = {name: parameter.detach().numpy() for name, parameter in named}
+        return {
+            name: value.copy()
+            for name, value in values.items()
+            if not np.array_equal(value, self._initial[name])
         }
-        weights = {name: of_layer["weight"] for name, of_layer in arrays.items()}
-        biases = {name: of_layer["bias"] for name, of_layer in arrays.items() if "bias" in of_layer}
-        return with_weights(self._quantized, self._trained, weights, biases)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A module with parameters of its own; what never changes is shared."""
-        shared = (self._quantized, self._inputs, self._trained, self._float_graph, self._integer_graph)
-        memo.update({id(value): value for value in shared})
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
-        twin._initial = twin._versions() if self._versions() == self._initial else []
-        return twin
-
-    def _versions(self) -> list[tuple[int, int]]:
-        """Something that differs once a parameter was written to or replaced."""
-        return [(p.data_ptr(), p._version) for p in self.parameters()]
+    def _to_relax(self, changed: Mapping[str, npt.NDArray[np.float32]]) -> IRModule:
+        return with_parameters(self._quantized, self._trained, changed) if changed else self._quantized
 
     def _train_step(self, *inputs: torch.Tensor) -> Any:
-        graph = self._float_graph
-        if graph is None:
-            biases = [layer.bias for layer in self._trained if layer.bias is not None]
-            kernels = [layer.kernel for layer in self._trained]
-            function = self._quantized["main"]
-            graph = TorchGraph(function, inputs=[*kernels, *biases], straight_through=True)
-            self._float_graph = graph
-        holders: list[Any] = [self._holders[layer.name] for layer in self._trained]
-        weights = [
-            quantize_weights(holder.weight, layer.format)
-            for holder, layer in zip(holders, self._trained, strict=True)
-        ]
-        return graph(*inputs, *weights, *(h.bias for h in holders if h.bias is not None))
+        trained = self._trained
+        if not self._float_graph:
+            biases = [layer.bias for layer in trained if layer.bias is not None]
+            operands = [*(layer.kernel for layer in trained), *biases]
+            graph = TorchGraph(self._quantized["main"], inputs=operands, straight_through=True)
+            self._float_graph.append(graph)
+        parameter = self.layers.get_parameter
+        weights = [quantize_weights(parameter(f"{layer.name}.weight"), layer.format) for layer in trained]
+        biases = [parameter(f"{layer.name}.bias") for layer in trained if layer.bias is not None]
+        return self._float_graph[0](*inputs, *weights, *biases)
 
     @torch.no_grad()
     def _evaluate(self, *inputs: torch.Tensor) -> Any:
-        present = self._versions()
-        graph = self._integer_graph
-        if graph is None or self._integers_of != present:
-            graph = TorchGraph(fuse(self.to_relax(), self._hardware)["main"])
-            self._integer_graph, self._integers_of = graph, present
-        return graph(*inputs)
+        changed = self._changed()
+        if not self._integer_graph or not _are_equal(changed, self._integer_graph[0][0]):
+            graph = TorchGraph(fuse(self._to_relax(changed), self._hardware)["main"])
+            self._integer_graph = [(changed, graph)]
+        return self._integer_graph[0][1](*inputs)
 
 
-def _parameter(array: npt.NDArray[np.float32]) -> nn.Parameter:
-    return nn.Parameter(torch.from_numpy(np.array(array, order="C")))
+def _are_equal(some: Mapping[str, npt.NDArray[Any]], others: Mapping[str, npt.NDArray[Any]]) -> bool:
+    return some.keys() == others.keys() and all(np.array_equal(some[name], others[name]) for name in some)
 
 
 def _nested(root: nn.Module, name: str) -> nn.Module:

@@ -15,7 +15,7 @@ from tvm_vsq.errors import ConfigError
 from tvm_vsq.graph import constant_array, definitions, op_name
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
-from tvm_vsq.quantize.plan import choose_layers
+from tvm_vsq.quantize.plan import choose_layers, require_whole_vectors
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.quantize.torch_graph import TorchGraph
 from tvm_vsq.quantize.torch_graph.batching import run_in_batches
@@ -26,8 +26,12 @@ class Fp32Scales(nn.Module):
     """A canonical network whose quantized layers read elements of N bits times an fp32 scale a vector.
 
     The scale of V channels is max|x| / qmax, of weights once, of activations from the data (dynamic); biases,
-    residuals and results stay fp32. Activations are unsigned where the graph proves it. For evaluation:
-    there are no parameters.
+    residuals and results stay fp32. Activations are unsigned where the graph proves it. Weights are rounded
+    to nearest: nothing is fitted to data (no GPTQ, no bias correction). For evaluation: there are no
+    parameters.
+
+    module: with its channels in the order to be (`quantizer.prepare`).
+    Raises ConfigError for a layer with such scales on one side only, and QuantizationError as `make_plan`.
     """
 
     def __init__(self, module: IRModule, config: QuantConfig) -> None:
@@ -40,6 +44,8 @@ class Fp32Scales(nn.Module):
         for var, (layer, settings) in choose_layers(module, config).items():
             _require_both(layer.name, settings)
             call = values[var]
+            if config.strict:
+                require_whole_vectors(layer.name, call.args[0], settings.vector_size)
             signed = not signs.is_nonnegative(call.args[0])
             fmt = VectorFormat(settings.activation_bits, None, settings.vector_size, signed)
             is_conv = op_name(call) == "relax.nn.conv2d"

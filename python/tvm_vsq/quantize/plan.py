@@ -133,7 +133,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         formats = _formats(layer_config, hardware)
         layers.append(QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats))
         if config.strict:
-            _require_whole_vectors(layers[-1])
+            require_whole_vectors(candidate.name, layers[-1].x, layer_config.vector_size)
     return Plan(tuple(layers), config.strict)
 
 
@@ -182,11 +182,12 @@ def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
     return LayerFormats.of(weight, config.activation_bits, activation_scale, hardware)
 
 
-def _require_whole_vectors(layer: QuantizedLayer) -> None:
-    channels, size = static_shape(layer.x)[-1], layer.config.vector_size
+def require_whole_vectors(name: str, x: Var, size: int) -> None:
+    """Raise QuantizationError if the channels of `x`, which the layer `name` reads, fill no whole vectors."""
+    channels = static_shape(x)[-1]
     if channels % size:
         raise QuantizationError(
-            f"layer '{layer.name}': {channels} input channels are no multiple of vector_size={size}, and "
+            f"layer '{name}': {channels} input channels are no multiple of vector_size={size}, and "
             f"strict=True allows no padding; choose another vector_size, leave the layer in fp32 by a rule, "
             f"or drop strict"
         )

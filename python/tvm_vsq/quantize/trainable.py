@@ -82,19 +82,24 @@ def _bias(reader: relax.VarBinding | None) -> GenericConst | None:
     return next((arg for arg in reader.value.args if is_constant(arg)), None)
 
 
-def with_weights(
-    module: IRModule,
-    layers: list[TrainableLayer],
-    weights: Mapping[str, npt.NDArray[np.float32]],
-    biases: Mapping[str, npt.NDArray[np.float32]],
+def with_parameters(
+    module: IRModule, layers: list[TrainableLayer], values: Mapping[str, npt.NDArray[np.float32]]
 ) -> IRModule:
-    """`module` with other weights float32 [K, ..., C] and biases for each layer, by name; all else is kept.
+    """`module` with other `<layer>.weight`, float32 [K, ..., C], and `<layer>.bias`; all else is kept.
 
     Weights are quantized by maximum, elements against the rounded scale (`numerics.quantize_weights`).
     """
-    kernels = {layer.kernel: quantize_weights(weights[layer.name], layer.format) for layer in layers}
-    added = {layer.added: biases[layer.name] for layer in layers if layer.added is not None}
-    return replace_main(module, _Replace(module["main"], kernels, added).run())
+    kernels = {
+        layer.kernel: quantize_weights(values[f"{layer.name}.weight"], layer.format)
+        for layer in layers
+        if f"{layer.name}.weight" in values
+    }
+    biases = {
+        layer.added: values[f"{layer.name}.bias"]
+        for layer in layers
+        if layer.added is not None and f"{layer.name}.bias" in values
+    }
+    return replace_main(module, _Replace(module["main"], kernels, biases).run())
 
 
 class _Replace(Rebuilder):

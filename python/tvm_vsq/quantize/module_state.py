@@ -1,0 +1,79 @@
+"""What a state dict of `FakeQuantized` holds besides its parameters: all that calibration chose."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import tvm
+
+from tvm_vsq.errors import ConfigError, ModelError
+from tvm_vsq.graph import bindings, op_name
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize.config import FORMAT_FIELDS
+from tvm_vsq.tvm_compat import IRModule
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+_FIELDS = (*FORMAT_FIELDS, "scale_product_bits", "accumulator_bits", "guard_bits", "multiplier_bits")
+"""The fields of the hardware on which results depend."""
+
+
+def pack(
+    quantized: IRModule, hardware: HardwareConfig, weights: Mapping[str, npt.NDArray[np.float32]]
+) -> torch.Tensor:
+    """All of it as uint8[n], so that a state dict is of tensors alone."""
+    buffer = io.BytesIO()
+    state = {
+        "quantized": str(tvm.ir.save_json(quantized)),
+        "hardware": {field: getattr(hardware, field) for field in _FIELDS},
+        "weights": {str(name): torch.from_numpy(array) for name, array in weights.items()},
+    }
+    torch.save(state, buffer)
+    return torch.frombuffer(bytearray(buffer.getbuffer()), dtype=torch.uint8)
+
+
+def unpack(packed: Any, quantized: IRModule, hardware: HardwareConfig) -> tuple[IRModule, Weights]:
+    """The quantized module and initial weights in what `pack` made, for a module that now has the others.
+
+    Raises ModelError if they are of another network, or of other formats, and ConfigError for other hardware.
+    """
+    if not isinstance(packed, torch.Tensor) or packed.dtype != torch.uint8:
+        raise ModelError("the extra state must be the uint8 tensor that state_dict() of such a module holds")
+    state = torch.load(io.BytesIO(packed.numpy().tobytes()), weights_only=True)
+    found = tvm.ir.load_json(state["quantized"])
+    for ours, theirs in zip_longest(_outline(quantized), _outline(found), fillvalue="nothing more"):
+        if ours != theirs:
+            raise ModelError(
+                f"the state is of another network or of other settings: it has [{theirs}] where this module "
+                f"has [{ours}]; load it into what fake_quantize makes of the same model with the same quant "
+                "and example_inputs"
+            )
+    for field, value in state["hardware"].items():
+        if value != getattr(hardware, field):
+            raise ConfigError(
+                f"the state is of an accelerator with {field}={value}, but this module's, '{hardware.name}', "
+                f"has {field}={getattr(hardware, field)}; give fake_quantize the same target and quant"
+            )
+    return found, {name: weights.numpy() for name, weights in state["weights"].items()}
+
+
+def _outline(module: IRModule) -> list[str]:
+    """Inputs, operators, shapes and formats, which no value of a weight or of calibration data changes."""
+    function = module["main"]
+    inputs = [f"input {param.name} {param.ty}" for param in function.params]
+    return [*inputs, *(_line(binding.value, binding.var.ty) for binding in bindings(function))]
+
+
+def _line(value: Any, kind: Any) -> str:
+    name = op_name(value)
+    if not name.startswith("vsq."):
+        return f"{name} {kind}"
+    attrs = dict(value.attrs)
+    fields = ("layer", "weight_bits", "weight_scale_bits", "bits", "scale_bits", "vector_size", "signed")
+    return " ".join([name, *(f"{field}={attrs[field]}" for field in fields if field in attrs), str(kind)])
