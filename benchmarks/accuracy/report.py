@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,14 @@ def write(measured: Sequence[Measured], path: Path) -> None:
     )
     environment.globals.update(grids=grids, list_rows=list_rows, aims=aims, proof=proof, fp32=fp32)
     environment.globals.update(vector_sizes=vector_sizes, settings=settings)
+    environment.globals["revision"] = _revision()
     path.write_text(environment.get_template("accuracy.md.j2").render(measured=measured))
+
+
+def _revision() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
 
 
 def fp32(measured: Measured) -> str:
