@@ -25,7 +25,7 @@ def fake_quantize(
     example_inputs: Any = None,
     calibration: Any = None,
 ) -> nn.Module:
-    """`model`, quantized, as a torch.nn.Module (`FakeQuantized`).
+    """`model`, quantized, as a torch.nn.Module (`FakeQuantized`) in eval mode.
 
     quant: W/A/ws/as or a QuantConfig, by default what `target` is built for. Any formats and rules are
         evaluated, those of other accelerators too: then as on `target` with these formats.
@@ -59,4 +59,4 @@ def fake_quantize(
     weights = {
         layer.name: float_weights(module, layer) for layer in make_plan(module, config, hardware).layers
     }
-    return FakeQuantized(quantized, hardware, weights)
+    return FakeQuantized(quantized, hardware, weights).eval()
