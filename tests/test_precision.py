@@ -7,9 +7,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import tvm_vsq
-from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.errors import CalibrationError, ConfigError, QuantizationError
 from tvm_vsq.precision import _solve
 
 FORMATS = ("3/4/4/4", "4/4/4/4", "8/8/-/-")
@@ -125,3 +126,24 @@ def test_depthwise_layers_take_no_part(networks):
 def test_requests_that_cannot_be_met_are_refused(choose, formats, aim, error, message):
     with pytest.raises(error, match=message):
         choose(formats, **aim)
+
+
+def test_a_profile_without_a_layer_to_choose_for_is_refused(choose):
+    rule = tvm_vsq.Rule(layers="*", formats="8/8/6/6")
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=(rule,))
+    with pytest.raises(ConfigError, match="no layer for which a format could be chosen"):
+        choose(max_energy_ratio=0.9, quant=config)
+
+
+def test_results_of_zeros_are_nothing_to_compare_with(networks):
+    class Nothing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = torch.nn.Linear(16, 4)
+
+        def forward(self, x):
+            return torch.relu(self.fc(x) - 1e6)
+
+    model, x = Nothing().eval(), torch.randn(16, 16)
+    with pytest.raises(CalibrationError, match="results are 0 on all data"):
+        tvm_vsq.profile_formats(model, FORMATS, example_inputs=(x,), calibration=x.numpy(), progress=False)

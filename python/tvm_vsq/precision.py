@@ -196,7 +196,7 @@ def _solve(cost: Matrix, used: Matrix, budget: float) -> npt.NDArray[np.int64]:
     one_each = np.kron(np.eye(layers), np.ones(choices))
     scale = budget or 1.0
     result = milp(
-        cost.ravel() / cost.max(),
+        cost.ravel() / (cost.max() or 1.0),
         integrality=np.ones(cost.size),
         bounds=Bounds(0, 1),
         constraints=[

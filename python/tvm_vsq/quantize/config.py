@@ -108,6 +108,14 @@ class LayerConfig(BaseModel):
         """Whether a side has single-level floating-point vector scales."""
         return "fp32" in (self.weight_scale_bits, self.activation_scale_bits)
 
+    def require_integer_scales(self) -> None:
+        """Raise ConfigError for fp32 scales, which only `fake_quantize` evaluates."""
+        if self.has_fp32_scales:
+            raise ConfigError(
+                f"quant '{self.notation}': fp32 vector scales have no integer form and run on no "
+                "accelerator; tvm_vsq.quantize.fake_quantize evaluates them in floating point"
+            )
+
 
 UNFITTED: dict[str, Any] = {
     "weight_calibration": "max",
@@ -274,11 +282,7 @@ class QuantConfig(LayerConfig):
         Its accumulator is wide enough for the formats of all rules. Raises ConfigError where there is no such
         accelerator (fp32 scales).
         """
-        if self.has_fp32_scales:
-            raise ConfigError(
-                f"quant '{self.notation}': fp32 vector scales have no integer form and run on no "
-                "accelerator; tvm_vsq.quantize.fake_quantize evaluates them in floating point"
-            )
+        self.require_integer_scales()
         is_built = all(getattr(self, field) == getattr(base, field) for field in FORMAT_FIELDS)
         built = base if is_built else base.with_formats(self.notation, vector_size=self.vector_size)
         mixed = {rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32}
@@ -291,8 +295,7 @@ class QuantConfig(LayerConfig):
 
         fp32 scales are refused, as in `hardware`.
         """
-        if self.has_fp32_scales:
-            self.hardware(hardware)  # raises: there is none
+        self.require_integer_scales()
         for field in FORMAT_FIELDS:
             wanted, built = getattr(self, field), getattr(hardware, field)
             if wanted != built:

@@ -1,6 +1,6 @@
 """Single-level floating-point vector scales (VS-Quant, section 4.1): what integer scales approximate.
 
-There is no integer form of them: they are what integer scales approximate, evaluated in floating point only.
+They have no integer form, and are evaluated in floating point only.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.graph import definitions, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
@@ -172,12 +172,11 @@ def _is_depthwise(call: Any) -> bool:
 
 
 def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
-    weight_scale, activation_scale = config.weight_scale_bits, config.activation_scale_bits
-    if weight_scale == "fp32" or activation_scale == "fp32":
-        raise ConfigError(
-            f"quant '{config.notation}': fp32 vector scales have no integer form and run on no accelerator; "
-            "tvm_vsq.quantize.fake_quantize evaluates them in floating point"
-        )
+    config.require_integer_scales()
+    weight_scale, activation_scale = (
+        bits if isinstance(bits, int) else None
+        for bits in (config.weight_scale_bits, config.activation_scale_bits)
+    )
     weight = VectorFormat(config.weight_bits, weight_scale, config.vector_size, signed=True)
     return LayerFormats.of(weight, config.activation_bits, activation_scale, hardware)
 

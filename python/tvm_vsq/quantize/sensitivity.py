@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tvm_vsq.errors import InputError
+from tvm_vsq.errors import CalibrationError, ConfigError, InputError
 from tvm_vsq.graph import definitions
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.supported import unsupported
@@ -97,7 +97,7 @@ def measure_sensitivity(
 
     config: all other settings; layers that its rules leave in fp32, or give formats of their own, are not
     profiled. calibration: see `tvm_vsq.quantize.data.batches`. report: called after each of the
-    (layers + 1) * formats measurements.
+    (layers + 1) * formats measurements. Raises ConfigError if there is no layer to profile.
     """
     calibration, values = rereadable(calibration), definitions(module["main"])
     configs = [config.with_formats(notation) for notation in formats]
@@ -110,6 +110,8 @@ def measure_sensitivity(
         if all(layer.config.notation == notation for layer, notation in zip(same, formats, strict=True))
         and not unsupported(values[same[0].chain.anchor])  # a depthwise layer costs no accelerator anything
     ]
+    if not layers:
+        raise ConfigError("the rules leave no layer for which a format could be chosen; drop some of them")
     for layer in layers:
         alone = [_only(candidate, layer) for candidate in configs]
         plans.append([make_plan(module, *pair) for pair in zip(alone, hardware, strict=True)])
@@ -133,7 +135,10 @@ def _only(config: QuantConfig, layer: QuantizedLayer) -> QuantConfig:
 
 
 class Comparison:
-    """Compares quantized networks with the fp32 one on the same data; its results are computed once."""
+    """Compares quantized networks with the fp32 one on the same data; its results are computed once.
+
+    Raises CalibrationError if they are all 0.
+    """
 
     def __init__(self, module: IRModule, data: Any) -> None:
         self._inputs = [
@@ -141,13 +146,18 @@ class Comparison:
             for arrays in batches(list(module["main"].params), data)
         ]
         self._expected = self._results(module)
+        if not any(expected.any() for expected in self._expected):
+            raise CalibrationError(
+                "the fp32 network's results are 0 on all data, so no error can be set against them; give "
+                "data on which they are not"
+            )
 
     def __call__(self, quantized: IRModule) -> float:
         """Error over signal of all results of the network together, as energies."""
         ratio = Ratio()
         for expected, found in zip(self._expected, self._results(quantized), strict=True):
             ratio.add(expected, found)
-        return ratio.error / ratio.signal if ratio.signal else 0.0
+        return ratio.error / ratio.signal
 
     def _results(self, module: IRModule) -> list[npt.NDArray[np.float32]]:
         graph = TorchGraph(module["main"])
