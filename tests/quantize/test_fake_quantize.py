@@ -238,6 +238,8 @@ def test_a_state_of_something_else_is_refused(networks):
         module.load_state_dict(twin.state_dict())
     with pytest.raises(ModelError, match="must be the uint8 tensor"):
         module.set_extra_state(None)
+    with pytest.raises(ModelError, match="the extra state is damaged"):
+        module.set_extra_state(torch.zeros(40, dtype=torch.uint8))
     with pytest.raises(RuntimeError, match="_extra_state"):
         module.load_state_dict(dict(module.named_parameters()))
     assert all(np.array_equal(vectors, before[layer]) for layer, vectors in integers(module).items())

@@ -45,8 +45,11 @@ def unpack(packed: Any, quantized: IRModule, hardware: HardwareConfig) -> tuple[
     """
     if not isinstance(packed, torch.Tensor) or packed.dtype != torch.uint8:
         raise ModelError("the extra state must be the uint8 tensor that state_dict() of such a module holds")
-    state = torch.load(io.BytesIO(packed.numpy().tobytes()), weights_only=True)
-    found = tvm.ir.load_json(state["quantized"])
+    try:
+        state = torch.load(io.BytesIO(packed.cpu().numpy().tobytes()), weights_only=True)
+        found = tvm.ir.load_json(state["quantized"])
+    except Exception as error:  # of many kinds: a damaged archive, a pickle, TVM's JSON
+        raise ModelError(f"the extra state is damaged ({type(error).__name__}); save it again") from None
     for ours, theirs in zip_longest(_outline(quantized), _outline(found), fillvalue="nothing more"):
         if ours != theirs:
             raise ModelError(
