@@ -19,7 +19,7 @@ from tvm_vsq.numerics import VectorFormat, dequantize
 from tvm_vsq.numerics import quantize_weights as numpy_weights
 from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
 from tvm_vsq.quantize.reorder import channel_orders
-from tvm_vsq.quantize.torch_graph.straight_through import weight_vectors
+from tvm_vsq.torch_graph.straight_through import weight_vectors
 from tvm_vsq.transform import fuse, legalize_reference
 
 FORMAT = VectorFormat(4, 4, 16)

@@ -18,7 +18,7 @@ from tvm_vsq.quantize import quantize
 from tvm_vsq.quantize.config import Rule
 from tvm_vsq.quantize.layer_weights import bias_correction
 from tvm_vsq.quantize.moments import Moments
-from tvm_vsq.quantize.torch_graph import TorchGraph
+from tvm_vsq.torch_graph import TorchGraph
 
 HARDWARE = load_hardware("vsq-accel")
 PLAIN = {"weight_calibration": "max", "weight_rounding": "nearest"}

@@ -11,7 +11,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, IRModule
 
-from tvm_vsq.quantize.torch_graph import TorchGraph
+from tvm_vsq.torch_graph import TorchGraph
 
 
 def _module(build: Callable[..., Call], *arrays: np.ndarray) -> IRModule:

@@ -56,7 +56,7 @@ def observe(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[list
 def _run(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[tuple[Any, ...]]:
     import torch  # takes a second, which only those pay who calibrate
 
-    from tvm_vsq.quantize.torch_graph import TorchGraph
+    from tvm_vsq.torch_graph import TorchGraph
 
     function = module["main"]
     graph = TorchGraph(function, points)

@@ -13,10 +13,10 @@ from torch import nn
 from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.module_state import pack, unpack
-from tvm_vsq.quantize.torch_graph import TorchGraph
-from tvm_vsq.quantize.torch_graph.batching import run_in_batches
-from tvm_vsq.quantize.torch_graph.straight_through import quantize_weights
 from tvm_vsq.quantize.trainable import trainable_layers, with_own_biases, with_parameters
+from tvm_vsq.torch_graph import TorchGraph
+from tvm_vsq.torch_graph.batching import run_in_batches
+from tvm_vsq.torch_graph.straight_through import quantize_weights
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.tvm_compat import IRModule
 

@@ -17,8 +17,8 @@ from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.plan import choose_layers, require_whole_vectors
 from tvm_vsq.quantize.signs import Signs
-from tvm_vsq.quantize.torch_graph import TorchGraph
-from tvm_vsq.quantize.torch_graph.batching import run_in_batches
+from tvm_vsq.torch_graph import TorchGraph
+from tvm_vsq.torch_graph.batching import run_in_batches
 from tvm_vsq.tvm_compat import IRModule
 
 

@@ -28,7 +28,7 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
     """
     import torch
 
-    from tvm_vsq.quantize.torch_graph import TorchGraph
+    from tvm_vsq.torch_graph import TorchGraph
 
     pairs = _pairs(canonical, quantized)
     fp32_points = [var for pair in pairs for var in (pair.fp32_x, pair.fp32_output)]

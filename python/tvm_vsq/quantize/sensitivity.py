@@ -23,7 +23,7 @@ from tvm_vsq.quantize.data import batches, rereadable
 from tvm_vsq.quantize.measure import Ratio
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, make_plan
 from tvm_vsq.quantize.quantizer import calibrated_ranges, quantize_calibrated
-from tvm_vsq.quantize.torch_graph import TorchGraph
+from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.tvm_compat import IRModule
 
 

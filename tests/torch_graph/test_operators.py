@@ -15,8 +15,8 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant
-from tvm_vsq.quantize.torch_graph import TorchGraph
-from tvm_vsq.quantize.torch_graph.operators import torch_operator
+from tvm_vsq.torch_graph import TorchGraph
+from tvm_vsq.torch_graph.operators import torch_operator
 from tvm_vsq.tvm_compat import Call, IRModule
 
 op = relax.op

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvm_vsq.quantize.torch_graph.spatial import padded
-from tvm_vsq.quantize.torch_graph.vectors import scaled_elements
+from tvm_vsq.torch_graph.spatial import padded
+from tvm_vsq.torch_graph.vectors import scaled_elements
 
 Product = Callable[[Tensor], Tensor]
 """From vectors int16[..., CV, V+1] to accumulators int64[..., K]."""

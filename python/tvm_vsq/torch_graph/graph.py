@@ -11,8 +11,8 @@ from torch import nn
 from tvm import relax
 
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, leaves
-from tvm_vsq.quantize.torch_graph.fallback import tvm_operator
-from tvm_vsq.quantize.torch_graph.operators import torch_operator
+from tvm_vsq.torch_graph.fallback import tvm_operator
+from tvm_vsq.torch_graph.operators import torch_operator
 from tvm_vsq.tvm_compat import Call, Tuple, Var
 
 Values = dict[Any, Any]

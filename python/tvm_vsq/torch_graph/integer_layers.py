@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tvm_vsq.graph import constant_array, is_constant, op_name
 from tvm_vsq.numerics import VectorFormat
-from tvm_vsq.quantize.torch_graph.dot_products import Geometry, plain_product, rounded_product
-from tvm_vsq.quantize.torch_graph.vectors import dequantize, integer_steps, requantize, scaled_elements
+from tvm_vsq.torch_graph.dot_products import Geometry, plain_product, rounded_product
+from tvm_vsq.torch_graph.vectors import dequantize, integer_steps, requantize, scaled_elements
 from tvm_vsq.tvm_compat import Call, Var
 
 Operator = Callable[..., Any]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tvm_vsq.numerics import VectorFormat
-from tvm_vsq.quantize.torch_graph.integer_layers import QuantizedForm
-from tvm_vsq.quantize.torch_graph.vectors import dequantize, integer_steps, requantize
+from tvm_vsq.torch_graph.integer_layers import QuantizedForm
+from tvm_vsq.torch_graph.vectors import dequantize, integer_steps, requantize
 from tvm_vsq.tvm_compat import Call
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvm_vsq.graph import dtype_of, op_name
-from tvm_vsq.quantize.torch_graph import spatial, straight_through
-from tvm_vsq.quantize.torch_graph.integer_layers import (
+from tvm_vsq.torch_graph import spatial, straight_through
+from tvm_vsq.torch_graph.integer_layers import (
     dequantize_operator,
     layer_operator,
     quantize_operator,

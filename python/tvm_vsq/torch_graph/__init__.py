@@ -1,5 +1,5 @@
 """Relax functions in PyTorch: calibration, evaluation and training at torch's speed."""
 
-from tvm_vsq.quantize.torch_graph.graph import TorchGraph
+from tvm_vsq.torch_graph.graph import TorchGraph
 
 __all__ = ["TorchGraph"]

@@ -23,8 +23,8 @@ from tvm_vsq.numerics import (
     post_process,
     quantize_activations,
 )
-from tvm_vsq.quantize.torch_graph import TorchGraph
-from tvm_vsq.quantize.torch_graph.dot_products import Geometry, _pieces, plain_product
+from tvm_vsq.torch_graph import TorchGraph
+from tvm_vsq.torch_graph.dot_products import Geometry, _pieces, plain_product
 
 GAMMA = np.float32(2.0**-10)
 
