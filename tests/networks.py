@@ -143,9 +143,9 @@ def run_torch(model: nn.Module, *inputs: torch.Tensor) -> list[np.ndarray]:
     return [tensor.numpy() for tensor in (results if isinstance(results, tuple) else (results,))]
 
 
-def run_tvm(module: Any, *inputs: Any) -> list[np.ndarray]:
-    """Compile a module for "llvm" and run it; its results as arrays."""
-    machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
+def run_tvm(module: Any, *inputs: Any, target: Any = "llvm") -> list[np.ndarray]:
+    """Compile a module and run it; its results as arrays."""
+    machine = relax.VirtualMachine(relax.build(module, target), tvm.cpu())
     results = machine["main"](*(tvm.runtime.tensor(np.asarray(array)) for array in inputs))
     return [results.numpy()] if hasattr(results, "numpy") else [result.numpy() for result in results]
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from onnx import TensorProto
-
 from tvm_vsq.errors import ModelError
-from tvm_vsq.export.onnx_writer import Writer
+from tvm_vsq.export.onnx_writer import Writer, element_type
 from tvm_vsq.graph import dtype_of, op_name, static_shape
 from tvm_vsq.tvm_compat import Var
 
@@ -24,7 +22,7 @@ def write_operator(writer: Writer, var: Var, call: Any, operands: Operands) -> A
     Raises ModelError naming an operator, or an attribute of it, that has no form here.
     """
     name = op_name(call)
-    write = _WRITERS.get(name)
+    write = WRITERS.get(name)
     if write is None:
         raise ModelError(f"operator {name or type(call).__name__} ('{var.name}') has no ONNX form here yet")
     return write(writer, var, call, operands)
@@ -47,7 +45,7 @@ def _plain(kind: str, **attributes: Any) -> Any:
 
 
 def _clip(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
-    low, high = (writer.scalar(float(call.args[i].value)) for i in (1, 2))
+    low, high = (writer.scalar(call.args[i].value, dtype_of(var)) for i in (1, 2))
     return writer.node("Clip", operands[0], low, high, hint=var.name)
 
 
@@ -118,14 +116,20 @@ def _slice(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
 
 
 def _gather(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
-    if call.attrs.axis is None:
-        raise ModelError(f"take '{var.name}' from the flattened tensor has no ONNX form here")
-    return writer.node("Gather", *operands[:2], hint=var.name, axis=int(call.attrs.axis))
+    x, places = operands[:2]
+    axis, mode = 0 if call.attrs.axis is None else int(call.attrs.axis), str(call.attrs.mode)
+    extent, dtype = static_shape(call.args[0])[axis], dtype_of(call.args[1])
+    if mode == "clip":
+        places = writer.node("Clip", places, writer.scalar(0, dtype), writer.scalar(extent - 1, dtype))
+    elif mode == "wrap":
+        places = writer.node("Mod", places, writer.scalar(extent, dtype))
+    elif mode != "fast":
+        raise ModelError(f"take '{var.name}' with mode {mode} has no ONNX form here; use clip or wrap")
+    return writer.node("Gather", x, places, hint=var.name, axis=axis)
 
 
-def _cast(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
-    to = TensorProto.DataType.Value(dtype_of(var).upper().replace("FLOAT32", "FLOAT"))
-    return writer.node("Cast", operands[0], hint=var.name, to=to)
+def _cast(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
+    return writer.node("Cast", operands[0], hint=var.name, to=element_type(dtype_of(var)))
 
 
 def _pool(kind: str) -> Any:
@@ -140,14 +144,14 @@ def _pool(kind: str) -> Any:
         }
         if kind == "AveragePool":
             window["count_include_pad"] = int(bool(attrs.count_include_pad))
-        layout = str(attrs.layout)
+        layout = _layout(var, attrs.layout, attrs.out_layout)
         return in_nchw(writer, operands[0], layout, lambda x: writer.node(kind, x, hint=var.name, **window))
 
     return write
 
 
 def _global_pool(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
-    layout, shape = str(call.attrs.layout), static_shape(var)
+    layout, shape = _layout(var, call.attrs.layout, call.attrs.out_layout), static_shape(var)
     axes = [layout.index("H"), layout.index("W")]
     if any(shape[axis] != 1 for axis in axes):
         raise ModelError(f"adaptive pooling '{var.name}' to {list(shape)} has no ONNX form; pool to 1 x 1")
@@ -158,7 +162,8 @@ def _pad(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
     if str(call.attrs.pad_mode) != "constant":
         raise ModelError(f"pad '{var.name}' with mode {call.attrs.pad_mode} has no ONNX form here; use zeros")
     widths = [int(n) for n in call.attrs.pad_width]
-    pads, value = writer.integers(widths[::2] + widths[1::2]), writer.scalar(float(call.attrs.pad_value))
+    pads = writer.integers(widths[::2] + widths[1::2])
+    value = writer.scalar(float(call.attrs.pad_value), dtype_of(var))
     return writer.node("Pad", operands[0], pads, value, hint=var.name)
 
 
@@ -179,18 +184,17 @@ def conv2d(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
         "dilations": [int(n) for n in attrs.dilation],
         "group": int(attrs.groups),
     }
-    layouts = str(attrs.data_layout), str(attrs.out_layout)
-    if layouts[0] != layouts[1]:
-        raise ModelError(f"convolution '{var.name}' from {layouts[0]} to {layouts[1]} has no ONNX form here")
-    return in_nchw(
-        writer,
-        operands[0],
-        layouts[0],
-        lambda x: writer.node("Conv", x, operands[1], hint=var.name, **window),
-    )
+    layout, (x, kernel) = _layout(var, attrs.data_layout, attrs.out_layout), operands
+    return in_nchw(writer, x, layout, lambda x: writer.node("Conv", x, kernel, hint=var.name, **window))
 
 
-_WRITERS: dict[str, Any] = {
+def _layout(var: Var, layout: Any, out_layout: Any) -> str:
+    if str(layout) != str(out_layout):
+        raise ModelError(f"'{var.name}' from {layout} to {out_layout} has no ONNX form here; keep the layout")
+    return str(layout)
+
+
+WRITERS: dict[str, Any] = {
     "relax." + name: write
     for name, write in {
         "abs": _plain("Abs"),
@@ -257,3 +261,4 @@ _WRITERS: dict[str, Any] = {
         "where": _plain("Where"),
     }.items()
 }
+"""Every operator that has an ONNX form here, but convolutions, whose kernel may be a layer's weights."""

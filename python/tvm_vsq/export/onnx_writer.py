@@ -10,6 +10,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 
+def element_type(dtype: str) -> int:
+    """ONNX's number for a dtype such as float32 or bool."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
 class Writer:
     """Nodes in order, initializers, and the next free name for each."""
 
@@ -41,9 +46,9 @@ class Writer:
         """The name of an int64 vector, as operators take axes and shapes."""
         return self.constant(np.array(list(values), np.int64), "integers")
 
-    def scalar(self, value: float) -> str:
-        """The name of a float32 scalar."""
-        return self.constant(np.array(value, np.float32), "scalar")
+    def scalar(self, value: float, dtype: str) -> str:
+        """The name of a scalar."""
+        return self.constant(np.array(value, dtype), "scalar")
 
     def node(self, kind: str, *inputs: str, hint: str = "", **attributes: Any) -> str:
         """Append a node with one output, and return its name."""

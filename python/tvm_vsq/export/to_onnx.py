@@ -9,20 +9,18 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 from tvm import relax
 
 from tvm_vsq.errors import InputError, ModelError
 from tvm_vsq.export.layers import IntegerLayer, quantized_layers
 from tvm_vsq.export.onnx_operators import conv2d, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
-from tvm_vsq.export.onnx_writer import Writer
+from tvm_vsq.export.onnx_writer import Writer, element_type
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER, OWN_STATIC_QUANTIZER
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
-
-_OIHW = [0, 3, 1, 2]
 
 
 def export_onnx(module: IRModule, path: str | os.PathLike[str] | None = None) -> onnx.ModelProto:
@@ -118,13 +116,12 @@ class _Export:
 
     def _kernel(self, call: Any) -> str:
         kernel = call.args[1]
-        if str(call.attrs.kernel_layout) != "OHWI":
-            return str(self._operand(kernel))
+        perm = [str(call.attrs.kernel_layout).index(axis) for axis in "OIHW"]
         if is_constant(kernel):
-            return self._writer.constant(constant_array(kernel).transpose(_OIHW), "kernel")
+            return self._writer.constant(constant_array(kernel).transpose(perm), "kernel")
         if kernel in self._layers:
-            return self._weights(self._layers[kernel], _OIHW)
-        return self._writer.node("Transpose", self._operand(kernel), perm=_OIHW)
+            return self._weights(self._layers[kernel], perm)
+        return self._writer.node("Transpose", self._operand(kernel), perm=perm)
 
     def _weights(self, layer: IntegerLayer, perm: list[int] | None) -> str:
         """The name of a layer's fp32 weights, behind its integers; axes [K, ..., C], or permuted."""
@@ -174,4 +171,5 @@ class _Export:
 
 
 def _value_info(name: str, kind: Any) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [int(extent) for extent in kind.shape])
+    shape = [int(extent) for extent in kind.shape]
+    return helper.make_tensor_value_info(name, element_type(str(kind.dtype)), shape)
