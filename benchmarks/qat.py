@@ -21,7 +21,6 @@ from rich.table import Table
 from torch import nn
 
 import tvm_vsq
-from tvm_vsq.build import build_executable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples/resnet8_mnist"))
 from data import Digits, load_digits
@@ -56,7 +55,7 @@ def fine_tune(module: nn.Module, digits: Digits, epochs: int) -> None:
 
 def simulate(module: nn.Module, images: np.ndarray) -> int:
     """How many of `images` the compiled network gives the results of `module` for, bit for bit."""
-    exe = build_executable(module.to_relax(), module.hardware, tvm_vsq.Database())
+    exe = tvm_vsq.compile(module, module.hardware)
     return int((exe.run_batch(images) == module.eval()(images)).all(axis=1).sum())
 
 

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from tvm_vsq.build import build_executable, program_cycles, regions_of
 from tvm_vsq.codegen import region_workloads
 from tvm_vsq.errors import CalibrationError, ConfigError
-from tvm_vsq.frontend import import_model
+from tvm_vsq.frontend import as_quantized, import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
 from tvm_vsq.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
@@ -43,7 +43,9 @@ def compile(
 
     model: torch.nn.Module (with example_inputs), torch.export.ExportedProgram, an ONNX model or the path of
     one (with example_inputs if it has dynamic axes), or a Relax IRModule; in fp32, ONNX also with
-    QuantizeLinear and DequantizeLinear (docs/onnx.md).
+    QuantizeLinear and DequantizeLinear (docs/onnx.md). What is quantized already (the result of
+    `quantize_model`, of `fake_quantize` or of its `to_relax`) is taken as it is, without the arguments that
+    say how to quantize.
     target: name of a shipped accelerator, path of a YAML file, or a HardwareConfig.
     quant: the paper's W/A/ws/as notation, for example "4/4/4/4", or a QuantConfig. Default: the target's
     own widths.
@@ -58,7 +60,9 @@ def compile(
     """
     hardware = _resolve_target(target)
     database = resolve_database(schedules, hardware)
-    quantized = _quantize(model, hardware, example_inputs, quant, calibration)
+    quantized = as_quantized(model, example_inputs=example_inputs, quant=quant, calibration=calibration)
+    if quantized is None:
+        quantized = _quantize(model, hardware, example_inputs, quant, calibration)
     return build_executable(quantized, hardware, database, verify)
 
 
@@ -72,8 +76,9 @@ def quantize_model(
 ) -> IRModule:
     """The first half of `compile`: a Relax module with vsq.quantize / vsq.dequantize around its layers.
 
-    It can be read, run on the CPU as fake-quant, or given to `tvm.compile(module, target="vsq-accel")`.
-    Arguments and errors are those of `compile`.
+    It can be read, run on the CPU as fake-quant, and given to `compile`, or to TVM's own
+    `tvm.compile(module, target=hardware.tvm_target())`.
+    Arguments and errors are those of `compile`; a model that is quantized already is refused.
     """
     return _quantize(model, _resolve_target(target), example_inputs, quant, calibration)
 
@@ -178,6 +183,7 @@ def tune(
     """Search the schedules of every distinct layer of `model` for the fewest simulated cycles of the whole
     model.
 
+    model, example_inputs: as for `compile`.
     trials: schedules measured for each layer; candidates that do not fit are never among them.
     database: where to start from. A path is extended if it exists, and written at the end.
     Schedules depend on shapes alone, so no calibration data are needed.
@@ -190,9 +196,11 @@ def tune(
         )
     hardware = _resolve_target(target)
     start, save = _open_database(database)
-    canonical = import_model(model, example_inputs)
-    config = QuantConfig.of_hardware(hardware).unfitted()
-    quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
+    quantized = as_quantized(model, example_inputs=example_inputs)
+    if quantized is None:
+        canonical = import_model(model, example_inputs)
+        config = QuantConfig.of_hardware(hardware).unfitted()
+        quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
     regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload.key for _, workload in layers})

@@ -14,8 +14,8 @@ from tvm import relax
 from tvm_vsq import errors
 from tvm_vsq.codegen import Program, lower_region
 from tvm_vsq.errors import ConfigError, ModelError, VsqError
-from tvm_vsq.graph import bindings, op_name
-from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.frontend import is_quantized
+from tvm_vsq.hardware import HardwareConfig, hardware_of, list_targets, load_hardware, target_options
 from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
 from tvm_vsq.schedule import Database, shipped_database
 from tvm_vsq.transform import check_target, explain, legalize_reference, quantized_phases, run_phases
@@ -46,7 +46,10 @@ def accelerator_pipeline(hardware: HardwareConfig, database: Database) -> tvm.tr
     own passes."""
 
     def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
-        _require_quantized(module)
+        if not is_quantized(module):
+            raise ModelError(
+                "the module is not quantized: use tvm_vsq.quantize_model first, or tvm_vsq.compile for both"
+            )
         check_target(module, hardware)
         partitioned = run_phases(module, quantized_phases(hardware))
         generated = _generate(partitioned, hardware, database)
@@ -137,41 +140,40 @@ def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program
     )
 
 
-def _require_quantized(module: IRModule) -> None:
-    if not any(op_name(binding.value) == "vsq.quantize" for binding in bindings(module["main"])):
-        raise ModelError(
-            "the module is not quantized: use tvm_vsq.quantize_model first, or tvm_vsq.compile for both"
-        )
-
-
 def register_with_tvm() -> None:
-    """Let `tvm.compile(quantized_module, target="vsq-accel")` work, for every shipped accelerator.
+    """Let `tvm.compile(quantized_module, target=hardware.tvm_target())` work, for every accelerator.
 
-    The targets become TVM target tags. TVM's "default" pipeline asks the target for one of its own only if
-    it is a GPU, so
-    it is wrapped: for our targets it is ours, for all others what it was. "vsq_accel" names ours explicitly.
+    The shipped ones are TVM target tags too: target="vsq-accel". TVM's "default" pipeline asks the target for
+    one of its own only if it is a GPU, so it is wrapped: for our targets it is ours, for all others what it
+    was. "vsq_accel" names ours explicitly.
     """
     # Passes and code generation run below C++ frames, which rebuild an exception from its registered name.
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, VsqError):
             tvm_ffi.register_error(kind)
     for name in list_targets():
-        # A target does not remember its tag, so its name is among its keys.
-        tvm.target.register_tag(name, {"kind": _HOST, "keys": [CODEGEN, name, "cpu"]}, True)
+        tvm.target.register_tag(name, target_options(load_hardware(name), _HOST), True)
     pipelines = relax.pipeline.PIPELINE_MAP
     if CODEGEN in pipelines:
         return
     stock = pipelines["default"]
 
     def ours() -> tvm.transform.Pass:
-        return tvm.transform.module_pass(
-            lambda module, _: _pipeline_of(_current_target())(module), opt_level=0, name=CODEGEN
-        )
+        def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
+            hardware = _current_accelerator()
+            if hardware is None:
+                raise ConfigError(
+                    f"the pipeline '{CODEGEN}' needs an accelerator as target: {', '.join(list_targets())}, "
+                    f"or HardwareConfig.tvm_target()"
+                )
+            return _pipeline_of(hardware)(module)
+
+        return tvm.transform.module_pass(run, opt_level=0, name=CODEGEN)
 
     def default() -> tvm.transform.Pass:
         def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
-            target = _current_target()
-            return (stock() if target is None else _pipeline_of(target))(module)
+            hardware = _current_accelerator()
+            return (stock() if hardware is None else _pipeline_of(hardware))(module)
 
         return tvm.transform.module_pass(run, opt_level=0, name="default")
 
@@ -179,17 +181,10 @@ def register_with_tvm() -> None:
     pipelines["default"] = default
 
 
-def _current_target() -> str | None:
-    """Name of the accelerator that TVM's current target stands for, if it is one of ours."""
-    target = tvm.target.Target.current(allow_none=True)
-    names = [] if target is None or CODEGEN not in target.keys else [str(key) for key in target.keys]
-    return next((name for name in names if name in list_targets()), None)
+def _current_accelerator() -> HardwareConfig | None:
+    """What TVM's current target stands for, if it is one of ours."""
+    return hardware_of(tvm.target.Target.current(allow_none=True))
 
 
-def _pipeline_of(target: str | None) -> tvm.transform.Pass:
-    if target is None:
-        raise ConfigError(
-            f"the pipeline '{CODEGEN}' needs an accelerator as target: {', '.join(list_targets())}"
-        )
-    hardware = load_hardware(target)
+def _pipeline_of(hardware: HardwareConfig) -> tvm.transform.Pass:
     return accelerator_pipeline(hardware, shipped_database(hardware))

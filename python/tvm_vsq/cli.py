@@ -129,17 +129,21 @@ def _load(path: Path) -> Executable:
 @app.command("compile")
 def compile_command(
     model: ModelPath,
-    calibration: Annotated[
-        Path, typer.Option(help="Sample inputs, samples along axis 0: .npy, or .npz with one array an input.")
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .so file to write.")],
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Sample inputs, samples along axis 0: .npy, or .npz with one array an input. Not for a "
+            "model that is quantized already."
+        ),
+    ] = None,
     target: Target = "vsq-accel",
     quant: Quant = None,
     schedules: Schedules = "auto",
     shape: Shapes = None,
     as_json: Json = False,
 ) -> None:
-    """Quantize MODEL and compile it for an accelerator."""
+    """Quantize MODEL, unless it is quantized already, and compile it for an accelerator."""
     from tvm_vsq import compile as compile_model
 
     _check_folder(output)
@@ -148,7 +152,7 @@ def compile_command(
         target,
         example_inputs=_example_inputs(shape),
         quant=_quant(quant),
-        calibration=_calibration(calibration),
+        calibration=None if calibration is None else _calibration(calibration),
         schedules=schedules,
     )
     exe.save(output)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend import as_quantized
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
 from tvm_vsq.layers.chains import find_chains
 from tvm_vsq.numerics import VectorFormat, dequantize
@@ -42,15 +43,22 @@ class IntegerLayer:
         return dequantize(self.vectors, self.gamma, self.elements.shape[-1])
 
 
+def exported_module(model: Any) -> IRModule:
+    """The fake-quantized module that `model` is or holds; ModelError for one that is not quantized."""
+    module = as_quantized(model)
+    if module is None:
+        raise ModelError(
+            f"the {type(model).__name__} holds no quantized layer; make it with tvm_vsq.quantize_model or "
+            f"tvm_vsq.fake_quantize"
+        )
+    return module
+
+
 def quantized_layers(module: IRModule) -> dict[Var, IntegerLayer]:
     """Every quantized layer, by the variable of its weights' vsq.dequantize, in program order.
 
     Raises ModelError if there is none: the module must come from `quantize_model`.
     """
-    if not isinstance(module, IRModule):
-        raise ModelError(
-            f"the model is a {type(module).__name__}; export what tvm_vsq.quantize_model returns"
-        )
     function = module["main"]
     values: dict[Any, Any] = dict(definitions(function))
     anchors = {}

@@ -13,7 +13,7 @@ from onnx import helper
 from tvm import relax
 
 from tvm_vsq.errors import InputError, ModelError
-from tvm_vsq.export.layers import IntegerLayer, quantized_layers
+from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
 from tvm_vsq.export.onnx_operators import conv2d, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
 from tvm_vsq.export.onnx_writer import Writer, element_type
@@ -23,22 +23,22 @@ from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 
-def export_onnx(module: IRModule, path: str | os.PathLike[str] | None = None) -> onnx.ModelProto:
-    """Write what `quantize_model` returned as an ONNX model, to `path` if it is given, and return it.
+def export_onnx(module: Any, path: str | os.PathLike[str] | None = None) -> onnx.ModelProto:
+    """What `quantize_model` or `fake_quantize` returned as an ONNX model, also written to `path` if given.
 
     Weights are integers behind a DequantizeLinear with a block_size of V, whose scales come out of a
     DequantizeLinear of the integer vector scales (docs/onnx.md). Activations go through vectors in a local
     function of standard operators. `import_model` reads all of it back.
     Raises ModelError for a module that is not fake-quantized, and naming an operator that has no form.
     """
-    model = _Export(module).run()
-    onnx.checker.check_model(model, full_check=True)
+    exported = _Export(exported_module(module)).run()
+    onnx.checker.check_model(exported, full_check=True)
     if path is not None:
         try:
-            onnx.save(model, path)
+            onnx.save(exported, path)
         except OSError as error:
             raise InputError(f"cannot write '{os.fspath(path)}': {error}") from None
-    return model
+    return exported
 
 
 class _Export:

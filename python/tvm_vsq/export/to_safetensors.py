@@ -11,16 +11,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from tvm_vsq.errors import InputError
-from tvm_vsq.export.layers import IntegerLayer, quantized_layers
+from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.reorder import channel_orders
-from tvm_vsq.tvm_compat import IRModule
 
 _VERSION = "1"
 
 
-def export_safetensors(module: IRModule, path: str | os.PathLike[str]) -> None:
-    """Write the integer weights of what `quantize_model` returned.
+def export_safetensors(module: Any, path: str | os.PathLike[str]) -> None:
+    """Write the integer weights of what `quantize_model` or `fake_quantize` returned.
 
     For each layer: "<layer>.elements" int8 [K, R, S, C] or [K, C]; "<layer>.scales" uint8 (uint16 for more
     than 8 bits) [..., CV], unless the format has none; "<layer>.gamma" and "<layer>.bias" float32 [K].
@@ -31,8 +30,9 @@ def export_safetensors(module: IRModule, path: str | os.PathLike[str]) -> None:
     """
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     described: dict[str, dict[str, Any]] = {}
-    orders = channel_orders(module)
-    for layer in quantized_layers(module).values():
+    quantized = exported_module(module)
+    orders = channel_orders(quantized)
+    for layer in quantized_layers(quantized).values():
         fmt = layer.format
         tensors[f"{layer.name}.elements"] = np.ascontiguousarray(layer.elements)
         tensors[f"{layer.name}.gamma"] = layer.gamma

@@ -27,7 +27,12 @@ def from_relax(module: IRModule) -> IRModule:
             f"the IRModule must hold only 'main', it also has {', '.join(others)}; inline or remove them"
         )
     module = relax.transform.Normalize()(module)
-    function = module["main"]
+    check_straight_line(module["main"])
+    return bind_parameters(module, {})
+
+
+def check_straight_line(function: relax.Function) -> None:
+    """Raise ModelError for a function that is not a sequence of bindings without branches."""
     if not isinstance(function.body, relax.SeqExpr):
         raise ModelError(
             "'main' is not a sequence of bindings; build it with relax.BlockBuilder or TVMScript"
@@ -42,4 +47,3 @@ def from_relax(module: IRModule) -> IRModule:
                 raise ModelError(
                     f"'{binding.var.name}' is a branch or nested function; 'main' must be straight-line"
                 )
-    return bind_parameters(module, {})

@@ -11,6 +11,7 @@ from typing import Any
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.canonical import canonicalize
 from tvm_vsq.frontend.from_relax import from_relax
+from tvm_vsq.frontend.quantized import refuse_quantized
 from tvm_vsq.tvm_compat import IRModule
 
 
@@ -28,8 +29,9 @@ def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) 
     are constants, batch norm is folded, convolutions are NHWC with OHWI weights, and the result is a tensor
     or a tuple of tensors in the user's own layout. `layer_names` reads the names of its layers.
 
-    Raises ModelError naming the parameter, input or layer at fault.
+    Raises ModelError naming the parameter, input or layer at fault, or for a model that is quantized already.
     """
+    refuse_quantized(model)
     if isinstance(model, IRModule):
         return canonicalize(from_relax(model))
     torch_importer = _torch_importer(model)

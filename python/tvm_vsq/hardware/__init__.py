@@ -14,6 +14,7 @@ from tvm_vsq.hardware.energy import event_energy_pj, layer_energy
 from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
 from tvm_vsq.hardware.notation import NOTATION_HELP, ScaleBits, parse_notation, write_notation
 from tvm_vsq.hardware.technology import Technology, list_technologies, load_technology
+from tvm_vsq.hardware.tvm_target import hardware_of, target_options
 
 __all__ = [
     "EVENTS",
@@ -26,6 +27,7 @@ __all__ = [
     "Technology",
     "Timing",
     "event_energy_pj",
+    "hardware_of",
     "index_width",
     "layer_energy",
     "list_targets",
@@ -34,5 +36,6 @@ __all__ = [
     "load_technology",
     "parse_hardware",
     "parse_notation",
+    "target_options",
     "write_notation",
 ]

@@ -207,6 +207,14 @@ class HardwareConfig(Frozen):
         packed = {pad: -(-bits // 8) for pad, bits in self.entry_bits.items()}
         return {**packed, "acc": 4 * self.output_lanes}
 
+    def tvm_target(self) -> Any:
+        """This accelerator as a tvm.target.Target, for `tvm.compile(quantized_module, target=...)`."""
+        import tvm  # takes a second, and descriptions are read without it
+
+        from tvm_vsq.hardware.tvm_target import target_options
+
+        return tvm.target.Target(target_options(self))
+
     def sim_params(self) -> dict[str, int]:
         """Everything the simulator needs, as plain integers (an absent scale unit is 0 bits)."""
         return {

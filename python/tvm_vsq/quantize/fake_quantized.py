@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.module_state import pack, unpack
@@ -21,7 +22,7 @@ from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.tvm_compat import IRModule
 
 
-class FakeQuantized(nn.Module):
+class FakeQuantized(QuantizedModel, nn.Module):
     """A quantized network in torch, with the float weights and biases of its quantized layers as parameters.
 
     In eval mode it computes the integer layers of the compiled network: each layer gives, from the same
@@ -86,7 +87,7 @@ class FakeQuantized(nn.Module):
     def to_relax(self) -> IRModule:
         """The quantized module with the parameters' present values; see the class for its integers.
 
-        It compiles as one from `tvm_vsq.quantize_model` does, with equal results; see `hardware`.
+        `tvm_vsq.compile(module, module.hardware)` does this by itself; the results have the same bits.
         """
         return self._to_relax(self._changed())
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array, definitions, op_name
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
@@ -22,7 +23,7 @@ from tvm_vsq.torch_graph.batching import run_in_batches
 from tvm_vsq.tvm_compat import IRModule
 
 
-class Fp32Scales(nn.Module):
+class Fp32Scales(QuantizedModel, nn.Module):
     """A canonical network whose quantized layers read elements of N bits times an fp32 scale a vector.
 
     The scale of V channels is max|x| / qmax, of weights once, of activations from the data (dynamic); biases,
@@ -58,6 +59,13 @@ class Fp32Scales(nn.Module):
     def forward(self, *inputs: Any) -> Any:
         """The network's result for any number of samples, torch tensors or NumPy arrays."""
         return run_in_batches(self._evaluate, self._inputs, inputs)
+
+    def to_relax(self) -> IRModule:
+        """Raises ConfigError: there is no integer form."""
+        raise ConfigError(
+            "fp32 vector scales have no integer form and run on no accelerator; quantize with integer ones, "
+            "such as 4/4/4/4"
+        )
 
     @torch.no_grad()
     def _evaluate(self, *inputs: Tensor) -> Any:

@@ -22,6 +22,7 @@ from tvm_vsq.graph import (
     static_shape,
 )
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.arithmetic import with_arithmetic
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.calibration import Range
@@ -45,10 +46,11 @@ def insert_quantization(
     layer's name, the calibrated range of its result ("layer", "output_absmax") and the widths of its formats
     ("weight_bits", "weight_scale_bits"). Constants must not be folded afterwards. A tensor is quantized once
     for all layers that read it in the same form. Where that is the form in which the layer before it can
-    store its result, everything reads that; other tensors stay fp32 for those that are not layers.
+    store its result, everything reads that; other tensors stay fp32 for those that are not layers. The module
+    records what else of `hardware` its results depend on (`layers.arithmetic`).
     """
     function = _Insert(module["main"], plan, ranges, encodings, weights, hardware).run()
-    return replace_main(without_given(module), function)
+    return with_arithmetic(replace_main(without_given(module), function), hardware)
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,17 @@ class Explanation(tuple[Any, ...]):
 
 
 class Executable:
-    """A model compiled for one accelerator. Made by `tvm_vsq.compile` or `tvm_vsq.load`."""
+    """A model compiled for one accelerator. Made by `tvm_vsq.compile` or `tvm_vsq.load`.
+
+    `Executable(built)` makes one of what TVM's own `tvm.compile` returns for a target of ours; it has no
+    `reference`.
+    """
 
     def __init__(self, module: Any, reference: Callable[[], Any] | None = None) -> None:
-        """Wrap a Relax executable (or a loaded library); `reference` builds the CPU twin on demand."""
+        """Wrap a Relax executable (or a loaded library); `reference` builds the CPU twin on demand.
+
+        Raises ProgramError for anything that holds no accelerator programs.
+        """
         self._module = module
         self._accelerator = _find_accelerator(module)
         self.metadata = Metadata.parse(str(self._accelerator["get_metadata"]()))
@@ -124,7 +131,10 @@ class Executable:
         the module.
         """
         if self._build_reference is None:
-            raise ProgramError("a loaded artifact has no CPU reference; compile the model to get one")
+            raise ProgramError(
+                "an artifact that was loaded, or built by tvm.compile, has no CPU reference; "
+                "tvm_vsq.compile gives one"
+            )
         with self._lock:
             if self._reference_vm is None:
                 self._reference_vm = relax.VirtualMachine(self._build_reference(), tvm.cpu())
@@ -199,10 +209,15 @@ def _find_accelerator(module: Any) -> Any:
     pending = [getattr(module, "mod", module)]
     while pending:
         candidate = pending.pop()
+        if not isinstance(candidate, tvm.runtime.Module):
+            raise ProgramError(f"a {type(module).__name__} is nothing that TVM compiled")
         if candidate.kind == MODULE_KIND:
             return candidate
         pending.extend(candidate.imports)
-    raise ProgramError("the library holds no accelerator programs; it was not written by Executable.save")
+    raise ProgramError(
+        "it holds no accelerator programs: it comes neither from Executable.save nor from "
+        "tvm.compile(quantized, target=hardware.tvm_target())"
+    )
 
 
 def _as_path(path: Any) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.arithmetic import arithmetic_of
 from tvm_vsq.layers.formats import LayerFormats
 from tvm_vsq.transform.fusable import FusableLayer, find_layers
 from tvm_vsq.tvm_compat import IRModule
@@ -13,11 +14,31 @@ def check_target(module: IRModule, hardware: HardwareConfig) -> None:
     """Raise ConfigError naming the layer and the field in which `hardware` is not built for `module`.
 
     Activations and the rounding of scale products must be just those of `hardware`; weights may be narrower,
-    since narrower integers are among those that it holds.
+    since narrower integers are among those that it holds. So must be the width of the multiplier, where the
+    module says what it was quantized for.
     """
-    built = LayerFormats.of_hardware(hardware)
+    built, wanted = LayerFormats.of_hardware(hardware), arithmetic_of(module)
     for layer in find_layers(module, hardware):
         _check_layer(layer, built, hardware)
+        _check_arithmetic(layer, wanted, hardware)
+
+
+def _check_arithmetic(layer: FusableLayer, wanted: dict[str, int | None], hardware: HardwareConfig) -> None:
+    has = layer.formats
+    full = has.product_shift + has.product_bits
+    kept = min(full, wanted.get("scale_product_bits") or full)
+    multiplier = wanted.get("multiplier_bits") or hardware.multiplier_bits
+    fields = [
+        ("scale_product_bits", kept, has.product_bits),
+        ("multiplier_bits", multiplier, hardware.multiplier_bits),
+    ]
+    for field, found, built in fields:
+        if found != built:
+            raise ConfigError(
+                f"layer '{layer.name}' is quantized for {field}={found}, but target '{hardware.name}' is "
+                f"built with {field}={built}; quantize the model for this target, or compile for the one "
+                f"that it is quantized for"
+            )
 
 
 def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareConfig) -> None:
@@ -38,12 +59,12 @@ def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareCon
             raise ConfigError(
                 f"layer '{layer.name}' is quantized with {field}={found}, but target '{hardware.name}' is "
                 f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
-                f"a rule, or take a target that has them (HardwareConfig.with_formats); "
-                f"tvm_vsq.quantize.fake_quantize evaluates any mix"
+                f"a rule, or take a target that has them (HardwareConfig.with_formats, or `.hardware` of "
+                f"what tvm_vsq.fake_quantize returns, which evaluates any mix)"
             )
     if layer.x.scales or (layer.output is not None and layer.output.scales):
         raise ConfigError(
             f"layer '{layer.name}' has activation_scales='static', but target '{hardware.name}' takes each "
             f"vector scale from the vector's own content; use activation_scales='dynamic', or evaluate it "
-            f"with tvm_vsq.quantize.fake_quantize"
+            f"with tvm_vsq.fake_quantize"
         )
