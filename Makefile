@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Progress bars are for terminals; a log gets lines.
 PIP_INSTALL := $(PIP) install --progress-bar off
 PYTEST_ARGS ?=
+MUTATE_ARGS ?=
 FUZZ_CXX ?= clang++
 FUZZ_RUNS ?= 2000000
 FUZZ_TARGETS := fuzz_program fuzz_artifact fuzz_tensor
@@ -42,6 +43,11 @@ test-cpp: setup
 test-python: setup
 	$(call say,'Python tests')
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: mutate
+mutate: setup ## break a copy of the code, a patch at a time, and see tests fail (tests/mutations; about 10 minutes)
+	$(call say,'mutations')
+	@$(BIN)/python tests/mutations/run.py $(MUTATE_ARGS)
 
 test-sanitize: setup ## the C++ tests, fuzzing for seconds included, under the address and undefined-behaviour sanitizers
 	$(call say,'C++ tests under sanitizers')

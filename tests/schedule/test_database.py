@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tvm_vsq.errors import ScheduleError
-from tvm_vsq.hardware import load_hardware
+from tvm_vsq.hardware import list_targets, load_hardware
 from tvm_vsq.schedule import Database, Knobs, Record, Workload, default_knobs, fingerprint, resolve_database
 
 HARDWARE = load_hardware("vsq-accel")
@@ -66,6 +66,16 @@ def test_what_does_not_change_cycles_does_not_make_a_record_stale() -> None:
 
 def test_a_record_whose_schedule_is_not_legal_is_ignored() -> None:
     assert Database(records=(record(knobs=Knobs(3, 8, 1, 2)),)).lookup(WORKLOAD, HARDWARE) is None
+
+
+@pytest.mark.parametrize("target", list_targets())
+def test_auto_is_the_database_that_ships(target: str) -> None:
+    hardware = load_hardware(target)
+    shipped = Path(__file__).resolve().parents[2] / "schedules" / f"{target}.json"
+    database = resolve_database("auto", hardware)
+    assert database == Database.load(shipped)
+    assert any(record.hardware == fingerprint(hardware) for record in database.records)
+    assert resolve_database("default", hardware) == Database()
 
 
 def test_a_new_record_takes_the_place_of_the_old_one() -> None:
