@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Progress bars are for terminals; a log gets lines.
 PIP_INSTALL := $(PIP) install --progress-bar off
 PYTEST_ARGS ?=
+# A process a core. Each takes tests as they stand, so that fixtures of a module are made once, and steals at the end.
+PYTEST_PARALLEL ?= --numprocesses=logical --maxprocesses=8 --dist=worksteal
 MUTATE_ARGS ?=
 FUZZ_CXX ?= clang++
 FUZZ_RUNS ?= 2000000
@@ -42,7 +44,7 @@ test-cpp: setup
 
 test-python: setup
 	$(call say,'Python tests')
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: mutate
 mutate: setup ## break a copy of the code, a patch at a time, and see tests fail (tests/mutations; about 10 minutes)

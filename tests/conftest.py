@@ -1,13 +1,24 @@
-"""Fixtures for all rooms."""
+"""Fixtures and settings for all rooms."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
+
+# Tests run side by side, a process a core (Makefile): threads of torch and TVM that wait for one another on
+# busy cores cost ten times what they save. Read when torch and TVM are imported, also by subprocesses.
+for _variable in ("OMP_NUM_THREADS", "TVM_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("tvm_vsq", deadline=None)
+hypothesis.settings.load_profile("tvm_vsq")
 
 
 @pytest.fixture(scope="session")

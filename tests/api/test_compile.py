@@ -116,6 +116,21 @@ def test_tvm_compile_with_a_target_of_its_own_runs_the_layers_on_the_cpu(network
     assert networks.run_tvm(quantized, x)[0].shape == made("PlainNet")[0](x).shape
 
 
+def test_schedules_that_ship_are_used_unless_others_are_asked_for():
+    """The first layer is one of ResNet-8's, for which every target ships a schedule."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(32, 32, 3, padding=1), torch.nn.Conv2d(32, 8, 1)).eval()
+    x = torch.randn(1, 32, 14, 14)
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
+    options = {"example_inputs": (x,), "quant": config, "calibration": [x]}
+    quantized = tvm_vsq.quantize_model(model, **options)
+    with_tvm = tvm_vsq.Executable(tvm.compile(quantized, target="vsq-accel"))
+    by_default, as_asked = (tvm_vsq.compile(model, **options, **more) for more in ({}, {"schedules": "auto"}))
+    assert [exe.metadata.layers[0].tuned for exe in (by_default, as_asked, with_tvm)] == [True] * 3
+    without = tvm_vsq.compile(model, **options, schedules="default")
+    assert not any(layer.tuned for layer in without.metadata.layers)
+
+
 def test_a_layer_used_twice_runs_twice(networks):
     class Shared(torch.nn.Module):
         def __init__(self) -> None:

@@ -7,15 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tvm
 
 import tvm_vsq
+from tvm_vsq.codegen import build as codegen_build
+from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.errors import InputError, ProgramError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.runtime import executable, native, seal
+
+UNFITTED = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
 
 # What another process finds out about an artifact, without torch models or the compiler at hand.
 READER = """
@@ -231,3 +236,25 @@ def test_what_tvm_compile_made_can_be_saved(networks, tmp_path):
     exe = tvm_vsq.Executable(tvm.compile(quantized, target="vsq-accel"))
     exe.save(tmp_path / "model.so")
     assert np.array_equal(tvm_vsq.load(tmp_path / "model.so")(x), exe(x))
+
+
+def test_a_racy_artifact_is_loaded_only_if_nobody_verifies_it(networks, tmp_path, monkeypatch):
+    def without_first_token(steps, depth):
+        """No load makes the first computation wait."""
+        steps = order_steps(steps, depth)
+        for bit, engine in (("push_next", "load"), ("pop_prev", "compute")):
+            index = next(i for i, s in enumerate(steps) if s.engine == engine and bit in s.insn.tokens)
+            insn = replace(steps[index].insn, tokens=steps[index].insn.tokens - {bit})
+            steps[index] = replace(steps[index], insn=insn)
+        return steps
+
+    monkeypatch.setattr(codegen_build, "order_steps", without_first_token)
+    model, x = networks.build(networks.PlainNet)
+    options = {"example_inputs": (x,), "calibration": [x], "quant": UNFITTED}
+    with pytest.raises(ProgramError, match="race: reads entry 0"):
+        tvm_vsq.compile(model, **options)
+    exe = tvm_vsq.compile(model, **options, verify=False)
+    exe.save(tmp_path / "racy.so")
+    with pytest.raises(ProgramError, match=r"cannot load .*race: reads entry 0"):
+        tvm_vsq.load(tmp_path / "racy.so")
+    assert tvm_vsq.load(tmp_path / "racy.so", verify=False).timing() == exe.timing()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tvm_vsq.errors import ScheduleError
-from tvm_vsq.hardware import list_targets, load_hardware
+from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.schedule import Database, Knobs, Record, Workload, default_knobs, fingerprint, resolve_database
+from tvm_vsq.schedule.footprint import misfits
 
 HARDWARE = load_hardware("vsq-accel")
 WORKLOAD = Workload(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1))
@@ -45,27 +48,41 @@ def test_a_record_of_another_workload_is_not_used(other: Workload) -> None:
     assert Database(records=(record(),)).lookup(other, HARDWARE) is None
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"guard_bits": 3},
-        {"dram": HARDWARE.dram.model_copy(update={"latency_cycles": 101})},
-        {"timing": HARDWARE.timing.model_copy(update={"gemm_pipeline_cycles": 9})},
-        {"scratchpads": HARDWARE.scratchpads.model_copy(update={"inp_kib": 33})},
-    ],
-)
-def test_a_record_of_another_hardware_is_stale(change: dict[str, object]) -> None:
-    changed = HARDWARE.model_copy(update=change)
-    assert Database(records=(record(),)).lookup(WORKLOAD, changed) is None
+def leaves(fields: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of all numbers and names in a dumped configuration."""
+    for key, value in fields.items():
+        yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
 
 
-def test_what_does_not_change_cycles_does_not_make_a_record_stale() -> None:
-    renamed = HARDWARE.model_copy(update={"name": "mine", "clock_mhz": 1000})
-    assert Database(records=(record(),)).lookup(WORKLOAD, renamed) == KNOBS
+def changed(hardware: HardwareConfig, path: tuple[str, ...]) -> HardwareConfig:
+    """With another value there, legal or not: this is about identity."""
+    key, *rest = path
+    value = getattr(hardware, key)
+    other = (
+        changed(value, tuple(rest)) if rest else f"{value}1" if isinstance(value, str) else (value or 0) + 1
+    )
+    return hardware.model_copy(update={key: other})
 
 
-def test_a_record_whose_schedule_is_not_legal_is_ignored() -> None:
+FREE = {("name",), ("clock_mhz",), ("technology",)}  # what cycles do not depend on
+
+
+@pytest.mark.parametrize("path", list(leaves(HARDWARE.model_dump())), ids=".".join)
+def test_a_record_is_stale_on_other_hardware_and_knows_it_by_all_that_cycles_depend_on(
+    path: tuple[str, ...],
+) -> None:
+    found = Database(records=(record(),)).lookup(WORKLOAD, changed(HARDWARE, path))
+    assert found == (KNOBS if path in FREE else None)
+
+
+def test_a_record_whose_tiles_do_not_divide_the_layer_is_ignored() -> None:
     assert Database(records=(record(knobs=Knobs(3, 8, 1, 2)),)).lookup(WORKLOAD, HARDWARE) is None
+
+
+def test_a_record_that_does_not_fit_the_scratchpads_is_ignored() -> None:
+    large, whole = Workload(1, 64, 64, 4, 16, 3, 3, padding=(1, 1, 1, 1)), Knobs(64, 64, 16, 4)
+    assert misfits(large, whole, HARDWARE)
+    assert Database(records=(record(large, whole),)).lookup(large, HARDWARE) is None
 
 
 @pytest.mark.parametrize("target", list_targets())
@@ -82,6 +99,14 @@ def test_a_new_record_takes_the_place_of_the_old_one() -> None:
     old, new = record(cycles=100), record(cycles=90, knobs=Knobs(8, 8, 1, 2))
     other = record(Workload(2, 8, 8, 2, 2))
     assert Database().updated(old).updated(other).updated(new).records == (other, new)
+
+
+def test_records_of_two_machines_live_side_by_side() -> None:
+    other = load_hardware("vsq-accel-int8")
+    theirs = record(knobs=Knobs(8, 8, 1, 2), hardware=fingerprint(other))
+    database = Database().updated(record()).updated(theirs)
+    assert database.lookup(WORKLOAD, HARDWARE) == KNOBS
+    assert database.lookup(WORKLOAD, other) == Knobs(8, 8, 1, 2)
 
 
 def test_save_and_load_round_trip(tmp_path: Path) -> None:

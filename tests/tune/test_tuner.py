@@ -9,7 +9,7 @@ import pytest
 
 import tvm_vsq
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.schedule import Database, Knobs
+from tvm_vsq.schedule import Database, Knobs, Workload, default_knobs
 from tvm_vsq.schedule.database import fingerprint
 from tvm_vsq.schedule.footprint import fits
 from tvm_vsq.tune import measure, tuner
@@ -80,7 +80,31 @@ def test_what_is_recorded_was_measured(tuned):
         }
         assert len(cycles) == record.trials
         assert record.cycles == cycles[Knobs.from_dict(record.knobs)]
-        assert record.default_cycles in cycles.values()
+        default = next(default_knobs(w, hw, "") for w, _, hw in measured if w.key == record.workload)
+        assert record.default_cycles == cycles[default]
+
+
+@pytest.mark.parametrize(
+    ("others", "is_taken"), [(1.2, False), (1.0, False), (0.9995, False), (0.9985, True)]
+)
+def test_a_schedule_is_taken_if_the_model_gets_faster_by_a_thousandth(others, is_taken):
+    """However fast it is by itself: `total` is the model's, 1 with the default and `others` without."""
+    hardware, workload = load_hardware("vsq-accel"), Workload(1, 8, 8, 2, 4, 3, 3)
+    default = default_knobs(workload, hardware, "conv")
+
+    def total(database: Database) -> int:
+        return 100_000 if database.lookup(workload, hardware) == default else round(100_000 * others)
+
+    tuned = tuner.tune_workloads(
+        [("conv", workload)],
+        hardware,
+        Database(),
+        total=total,
+        trials=8,
+        seed=0,
+        report=lambda *_: None,
+    )
+    assert (tuned.lookup(workload, hardware) != default) == is_taken
 
 
 @pytest.mark.parametrize("network", ["PlainNet", "ResNet"])
