@@ -33,6 +33,12 @@ def onnx_models() -> ModuleType:
     return _helper("onnx_models")
 
 
+@pytest.fixture(scope="session")
+def relax_functions() -> ModuleType:
+    """tests/relax_functions.py."""
+    return _helper("relax_functions")
+
+
 def _helper(file: str) -> ModuleType:
     name = f"tvm_vsq_test_{file}"
     if name not in sys.modules:

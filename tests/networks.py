@@ -108,6 +108,9 @@ class PlainNet(nn.Module):
         return self.c(torch.relu(y + self.b(y)))
 
 
+QUICK = tvm.target.Target({"kind": "llvm", "opt-level": 0})
+"""For `run_tvm`: without LLVM's optimizer a build takes half as long."""
+
 INPUTS: dict[Callable[[], nn.Module], tuple[int, ...]] = {
     ResNet: (2, 3, 12, 12),
     ClippedNet: (2, 3, 13, 11),

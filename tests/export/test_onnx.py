@@ -9,9 +9,11 @@ import onnx
 import onnx.inliner
 import onnxruntime
 import pytest
+import torch
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import tvm_vsq
 from tvm_vsq.build import build_reference
@@ -175,6 +177,21 @@ def test_what_was_exported_comes_back_as_it_was(networks, tmp_path, name, target
         np.testing.assert_allclose(new, old, rtol=1e-4, atol=1e-4 * np.abs(old).max())
 
 
+@pytest.mark.parametrize("scale_bits", [9, 10])
+def test_scales_beyond_a_byte_go_out_and_come_back(tmp_path, scale_bits):
+    x = torch.randn(16, 40, generator=torch.Generator().manual_seed(0))
+    hardware = load_hardware("vsq-accel").with_formats(f"4/8/{scale_bits}/10")
+    config = tvm_vsq.QuantConfig.of_hardware(hardware).unfitted()
+    network = nn.Sequential(nn.Linear(40, 6, bias=False))
+    module = tvm_vsq.quantize_model(network, hardware, example_inputs=(x,), calibration=x, quant=config)
+    tvm_vsq.export_onnx(module, tmp_path / "net.onnx")
+    again = tvm_vsq.quantize_model(tmp_path / "net.onnx", hardware, calibration=x, quant=config)
+    (old,), (new,) = (quantized_layers(m).values() for m in (module, again))
+    assert old.scales.max() == 2**scale_bits - 1
+    for part in ("elements", "scales", "gamma"):
+        np.testing.assert_array_equal(getattr(new, part), getattr(old, part))
+
+
 def test_a_module_that_is_not_quantized_is_refused(networks):
     model, x = networks.build(networks.Mlp)
     with pytest.raises(ModelError, match=r"holds no quantized layer; make it with tvm_vsq\.quantize_model"):
@@ -182,9 +199,6 @@ def test_a_module_that_is_not_quantized_is_refused(networks):
 
 
 def test_an_operator_without_a_form_is_named(networks):
-    import torch
-    from torch import nn
-
     class Unusual(nn.Module):
         def __init__(self):
             super().__init__()

@@ -1,0 +1,132 @@
+"""Layout changes move past operators where, and only where, the result stays the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tvm import relax
+
+from tvm_vsq.frontend.sink_permutes import sink_permutes
+from tvm_vsq.graph import constant
+
+op, nn = relax.op, relax.op.nn
+A, B = (2, 3, 4, 5), (2, 4, 3, 5)
+
+
+def nchw(emit: Any, x: Any) -> Any:
+    return emit(op.permute_dims(x, [0, 3, 1, 2]))
+
+
+def other(emit: Any, x: Any) -> Any:
+    return emit(op.permute_dims(x, [0, 3, 2, 1]))
+
+
+def ramp(*shape: int) -> Any:
+    return constant(np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(shape))
+
+
+MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
+    "unary": (lambda emit, x: op.clip(nchw(emit, x), -1, 1), [A], ["clip"]),
+    "concat of alike permuted": (
+        lambda emit, x, y: op.concat([nchw(emit, x), nchw(emit, y)], 1),
+        [A, (2, 3, 4, 7)],
+        ["concat"],
+    ),
+    "binary of alike permuted": (
+        lambda emit, x, y: op.subtract(nchw(emit, x), nchw(emit, y)),
+        [A, A],
+        ["subtract"],
+    ),
+    "binary with a constant": (lambda emit, x: op.divide(ramp(5, 1, 1), nchw(emit, x)), [A], ["divide"]),
+    "binary with a scalar": (
+        lambda emit, x: op.subtract(nchw(emit, x), relax.const(2.0)),
+        [A],
+        ["subtract"],
+    ),
+    "binary with what broadcasts": (
+        lambda emit, x, y: op.multiply(nchw(emit, x), y),
+        [A, (2, 5, 1, 1)],
+        ["permute_dims", "multiply"],
+    ),
+    "pool": (
+        lambda emit, x: nn.avg_pool2d(
+            nchw(emit, x), (3, 2), (1, 2), (0, 1, 2, 1), ceil_mode=True, count_include_pad=True
+        ),
+        [A],
+        ["nn.avg_pool2d"],
+    ),
+    "dilated pool": (
+        lambda emit, x: nn.max_pool2d(nchw(emit, x), (2, 2), (2, 1), dilation=(1, 3)),
+        [A],
+        ["nn.max_pool2d"],
+    ),
+    "adaptive pool": (
+        lambda emit, x: nn.adaptive_avg_pool2d(nchw(emit, x), (1, 2)),
+        [A],
+        ["nn.adaptive_avg_pool2d"],
+    ),
+    "reduction that keeps axes": (
+        lambda emit, x: op.mean(nchw(emit, x), [1, -1], keepdims=True),
+        [A],
+        ["mean"],
+    ),
+    "reduction": (lambda emit, x: op.max(nchw(emit, x), [2]), [A], ["max"]),
+    "permute after permute": (lambda emit, x: op.permute_dims(other(emit, x), [2, 0, 1, 3]), [A], []),
+}
+STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
+    "concat of differently permuted": (
+        lambda emit, x, y: op.concat([nchw(emit, x), other(emit, y)], 1),
+        [A, B],
+    ),
+    "concat with one not permuted": (
+        lambda emit, x, y: op.concat([nchw(emit, x), y], 1),
+        [A, (2, 1, 3, 4)],
+    ),
+    "binary of differently permuted": (
+        lambda emit, x, y: op.add(nchw(emit, x), other(emit, y)),
+        [A, B],
+    ),
+    "binary with more axes": (
+        lambda emit, x, y: op.add(emit(op.permute_dims(x, [1, 0])), y),
+        [(4, 3), (2, 3, 4)],
+    ),
+    "flatten": (lambda emit, x: op.reshape(nchw(emit, x), (2, 60)), [A]),
+    "softmax": (lambda emit, x: nn.softmax(nchw(emit, x), 1), [A]),
+    "cumulative sum": (lambda emit, x: op.cumsum(nchw(emit, x), 1), [A]),
+    "pool of other axes": (
+        lambda emit, x: nn.max_pool2d(other(emit, x), (2, 2)),
+        [A],
+    ),
+}
+
+
+def check(networks: Any, functions: Any, body: Any, shapes: list[tuple[int, ...]]) -> list[str]:
+    """The operators after the pass, which must not change what they compute."""
+    module = functions.function(body, *shapes)
+    sunk, inputs = sink_permutes(module), functions.inputs_of(module)
+    (before,), (after,) = (networks.run_tvm(m, *inputs, target=networks.QUICK) for m in (module, sunk))
+    np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-6)
+    return functions.operators(sunk)
+
+
+@pytest.mark.parametrize("case", MOVES)
+def test_a_permute_moves_behind(networks, relax_functions, case):
+    body, shapes, operators = MOVES[case]
+    assert check(networks, relax_functions, body, shapes) == [*operators, "permute_dims"]
+
+
+@pytest.mark.parametrize("case", STAYS)
+def test_a_permute_stays_in_front_of(networks, relax_functions, case):
+    body, shapes = STAYS[case]
+    module = relax_functions.function(body, *shapes)
+    assert check(networks, relax_functions, body, shapes) == relax_functions.operators(module)
+
+
+def test_a_reshape_takes_the_permute_away_only_if_it_moves_axes_of_extent_1(networks, relax_functions):
+    def body(emit, x):
+        return op.reshape(nchw(emit, x), (2, 15))
+
+    assert check(networks, relax_functions, body, [(2, 1, 1, 15)]) == ["reshape"]
+    assert check(networks, relax_functions, body, [(2, 3, 1, 5)]) == ["permute_dims", "reshape"]
