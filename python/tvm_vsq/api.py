@@ -205,7 +205,7 @@ def tune(
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload.key for _, workload in layers})
     with Progress(disable=not progress) as bar:
-        task = bar.add_task(f"tuning {distinct} layers for {hardware.name}", total=2 * distinct)
+        task = bar.add_task(f"tuning {distinct} layers for {hardware.label}", total=2 * distinct)
 
         def report(text: str, is_decision: bool) -> None:
             bar.advance(task)

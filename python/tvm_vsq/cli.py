@@ -159,12 +159,12 @@ def compile_command(
     layers = exe.metadata.layers
     data = {
         "output": str(output),
-        "target": exe.hardware.name,
+        "target": exe.hardware.label,
         "quant": exe.hardware.notation,
         "layers": len(layers),
     }
     _print(
-        data, f"wrote {output}: {len(layers)} layers on {exe.hardware.name} {exe.hardware.notation}", as_json
+        data, f"wrote {output}: {len(layers)} layers on {exe.hardware.label} {exe.hardware.notation}", as_json
     )
 
 

@@ -34,5 +34,10 @@ class InputError(VsqError):
     """An argument of an inference: wrong count, shape, dtype or content."""
 
 
+def not_finite(name: str) -> InputError:
+    """What is said wherever an inference gets NaN or infinity as the input `name`."""
+    return InputError(f"input '{name}' contains NaN or infinity; integers cannot represent them")
+
+
 class VsqWarning(UserWarning):
     """Something that was asked for, or that a model says, and is not done so; the message says what is."""

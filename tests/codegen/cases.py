@@ -23,7 +23,7 @@ BASE: dict[str, Any] = {
     "accumulator_bits": 32,
     "guard_bits": 2,
     "clock_mhz": 500,
-    "technology": "none",
+    "technology": "horowitz-45nm",
     "scratchpads": {
         "uop_kib": 1,
         "inp_kib": 1,

@@ -162,6 +162,41 @@ def test_a_target_is_a_name_a_path_or_a_config(tmp_path: Path) -> None:
     assert load_hardware(SHIPPED) is SHIPPED
 
 
+def test_a_shipped_name_is_reported_only_with_the_shipped_sizes(tmp_path: Path) -> None:
+    assert [load_hardware(name).label for name in list_targets()] == list_targets()
+    data = copy.deepcopy(SHIPPED.model_dump())
+    data["dram"]["latency_cycles"] = 10
+    path = tmp_path / "vsq-accel.yaml"
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    modified = load_hardware(path)
+    assert (modified.name, modified.label) == ("vsq-accel", "vsq-accel (modified: dram.latency_cycles=10)")
+    assert modified.with_formats("3/3/4/4").label == "vsq-accel-modified_3.3.4.4_V16"
+    assert SHIPPED.with_formats("3/3/4/4").label == "vsq-accel_3.3.4.4_V16"
+    assert modified.model_copy(update={"name": "mine"}).label == "mine"
+
+
+def test_many_differences_are_counted() -> None:
+    timing = dict.fromkeys(type(SHIPPED.timing).model_fields, 7)
+    other = HardwareConfig.model_validate(SHIPPED.model_dump() | {"timing": timing, "clock_mhz": 1})
+    assert other.label == (
+        "vsq-accel (modified: clock_mhz=1, timing.fetch_cycles=7, timing.fetch_buffer_bursts=7, "
+        "timing.dma_setup_cycles=7, 4 more)"
+    )
+
+
+def test_an_unknown_technology_is_refused_before_any_work(tmp_path: Path) -> None:
+    message = "technology: unknown technology '5nm'; known are .*horowitz-45nm.*, or give the path"
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(SHIPPED.model_dump() | {"technology": "5nm"}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"^{path}: {message}"):
+        load_hardware(path)
+    with pytest.raises(ConfigError, match=f"^target 'vsq-accel .*': {message}"):
+        load_hardware(SHIPPED.model_copy(update={"technology": "5nm"}))
+    path.with_name("tech.yaml").write_text("name: bad", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"technology: .*tech\.yaml: key 'process_nm' is missing"):
+        load_hardware(SHIPPED.model_copy(update={"technology": str(path.with_name("tech.yaml"))}))
+
+
 def test_an_unknown_target_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"unknown target 'vsq-acel'; known are vsq-accel, vsq-accel-int8"):
         load_hardware("vsq-acel")

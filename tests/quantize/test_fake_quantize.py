@@ -293,12 +293,44 @@ def test_any_number_of_samples_is_computed_in_batches_of_the_imported_size(netwo
         ((np.zeros((2, 19), np.float32),), r"must be float32 \[n, 20\], got float32 \[2, 19\]"),
         ((np.zeros((2, 20)),), r"must be float32 \[n, 20\], got float64"),
         ((np.zeros((0, 20), np.float32),), r"got float32 \[0, 20\]"),
+        ((np.zeros((2, 20), ">f4"),), r"'input' must be float32, got >f4"),
+        (([[0.0] * 20] * 2,), "'input' must be a torch.Tensor or numpy.ndarray, not list"),
+        ((torch.zeros(2, 20, device="meta"),), "'input' must be a dense tensor with data"),
+        ((torch.zeros(2, 20).to_sparse(),), "'input' must be a dense tensor with data"),
     ],
 )
 def test_inputs_that_do_not_fit_are_named(inputs, message):
     module, _ = linear()
     with pytest.raises(InputError, match=message):
         module.eval()(*inputs)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("quant", ["4/4/4/4", "8/8/-/-", "4/4/fp/fp"])
+def test_an_input_that_no_integer_stands_for_is_refused_as_by_an_executable(value, mode, quant):
+    module, _ = linear(quant)
+    x = np.zeros((5, 20), np.float32)  # more than a batch
+    x[4, 3] = value
+    for kind in (x, torch.from_numpy(x)):
+        with pytest.raises(InputError, match="input 'input' contains NaN or infinity; integers cannot"):
+            getattr(module, mode)()(kind)
+
+
+def test_negative_strides_are_read():
+    module, _ = linear()
+    x = np.random.default_rng(0).standard_normal((2, 20)).astype(np.float32)
+    np.testing.assert_array_equal(module(x[::-1]), module(x[::-1].copy()))
+
+
+@pytest.mark.parametrize("kind", ["weight", "bias"])
+def test_parameters_that_diverged_are_not_made_integers(kind):
+    module, _ = linear()
+    with torch.no_grad():
+        next(p for name, p in module.named_parameters() if name.endswith(kind)).view(-1)[0] = float("nan")
+    for use in (lambda: module(np.zeros((2, 20), np.float32)), module.to_relax):
+        with pytest.raises(ModelError, match=rf"parameter 'layers\..*\.{kind}' holds NaN or infinite values"):
+            use()
 
 
 def test_what_cannot_be_quantized_is_refused():

@@ -28,7 +28,7 @@ BASE: dict[str, Any] = {
     "guard_bits": 2,
     "multiplier_bits": 16,
     "clock_mhz": 500,
-    "technology": "none",
+    "technology": "horowitz-45nm",
     "scratchpads": {
         "uop_kib": 2,
         "inp_kib": 4,

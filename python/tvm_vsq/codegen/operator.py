@@ -88,7 +88,7 @@ def _check_formats(
     """Formats are baked into the hardware; a call made for another one would compute something else."""
     if out_scales:
         raise ProgramError(
-            f"layer '{layer}': its result has static vector scales, but accelerator '{hardware.name}' takes "
+            f"layer '{layer}': its result has static vector scales, but accelerator '{hardware.label}' takes "
             f"each from the vector's own content; use activation_scales='dynamic'"
         )
     expected = {"product_shift": hardware.product_shift}
@@ -103,6 +103,6 @@ def _check_formats(
     for name, value in expected.items():
         if found[name] != value:
             raise ProgramError(
-                f"layer '{layer}': {name}={found[name]}, but accelerator '{hardware.name}' has {value}; "
+                f"layer '{layer}': {name}={found[name]}, but accelerator '{hardware.label}' has {value}; "
                 f"quantize the model for this accelerator"
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +13,13 @@ from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware.notation import parse_notation, write_notation
-from tvm_vsq.hardware.reading import Frozen, read_mapping, validate
+from tvm_vsq.hardware.reading import Frozen, read_mapping, targets_directory, validate
+from tvm_vsq.hardware.technology import load_technology
 
 _MAX_INSTRUCTION_INDEX_BITS = 20
 _ACCUMULATOR_LIMIT = 46
 _REDUCTION_BITS = 13
+_SHOWN_DIFFERENCES = 4
 
 
 class Banks(Frozen):
@@ -115,6 +119,16 @@ class HardwareConfig(Frozen):
         return self
 
     @property
+    def label(self) -> str:
+        """What reports call it: the name, and if that is a shipped accelerator's, what differs from it."""
+        differences = _differences(self)
+        if not differences:
+            return self.name
+        shown = [f"{field}={value}" for field, value in differences.items()]
+        rest = [f"{len(shown) - _SHOWN_DIFFERENCES} more"] if len(shown) > _SHOWN_DIFFERENCES else []
+        return f"{self.name} (modified: {', '.join([*shown[:_SHOWN_DIFFERENCES], *rest])})"
+
+    @property
     def notation(self) -> str:
         """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
         return write_notation(
@@ -132,10 +146,11 @@ class HardwareConfig(Frozen):
         """
         size = self.vector_size if vector_size is None else vector_size
         formats = parse_notation(notation)
+        modified = "-modified" if _differences(self) else ""
         fields = {
             **self.model_dump(),
             **formats,
-            "name": f"{self.name}_{notation.strip().replace('/', '.')}_V{size}",
+            "name": f"{self.name}{modified}_{notation.strip().replace('/', '.')}_V{size}",
             "vector_size": size,
             "scale_product_bits": scale_product_bits,
         }
@@ -248,15 +263,20 @@ def index_width(entries: int) -> int:
 
 
 def parse_hardware(data: Any, source: str) -> HardwareConfig:
-    """Validate a mapping read from `source`; ConfigError lists each offending key and the remedy."""
-    return validate(HardwareConfig, data, source, "target_configs/vsq-accel.yaml")
+    """Validate a mapping read from `source`; ConfigError lists each offending key and the remedy.
+
+    So for a technology that is not known or cannot be read.
+    """
+    hardware = validate(HardwareConfig, data, source, "target_configs/vsq-accel.yaml")
+    return _with_known_technology(hardware, source)
 
 
-def targets_directory() -> Path:
-    """The directory of the shipped accelerator descriptions (in a source tree, the repository's own)."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "target_configs"
-    return installed if installed.is_dir() else package.parents[1] / "target_configs"
+def _with_known_technology(hardware: HardwareConfig, source: str) -> HardwareConfig:
+    try:
+        load_technology(hardware.technology)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: technology: {error}") from None
+    return hardware
 
 
 def list_targets() -> list[str]:
@@ -264,13 +284,34 @@ def list_targets() -> list[str]:
     return sorted(path.stem for path in targets_directory().glob("*.yaml"))
 
 
+@lru_cache(maxsize=64)
+def _shipped_fields(name: str) -> dict[str, Any]:
+    """The fields of the shipped accelerator `name`, nested ones by dotted path; none if there is none."""
+    return _flat(load_hardware(name).model_dump()) if name in list_targets() else {}
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _differences(hardware: HardwareConfig) -> dict[str, Any]:
+    """The fields in which `hardware` differs from the shipped accelerator of its name."""
+    shipped = _shipped_fields(hardware.name)
+    own = _flat(hardware.model_dump()) if shipped else {}
+    return {field: value for field, value in own.items() if shipped[field] != value}
+
+
 def load_hardware(target: str | os.PathLike[str] | HardwareConfig) -> HardwareConfig:
     """Resolve `target`: a HardwareConfig, the name of a shipped accelerator, or the path of a YAML file.
 
-    Raises ConfigError if the name is unknown, the file cannot be read, or its content is refused.
+    Raises ConfigError if the name is unknown, the file cannot be read, or its content is refused; also for a
+    HardwareConfig whose technology is not known.
     """
     if isinstance(target, HardwareConfig):
-        return target
+        return _with_known_technology(target, f"target '{target.label}'")
     if not isinstance(target, str | os.PathLike):
         raise ConfigError(f"target must be a name, a path or a HardwareConfig, not {type(target).__name__}")
     text = os.fspath(target)

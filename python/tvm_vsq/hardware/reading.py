@@ -19,6 +19,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def targets_directory() -> Path:
+    """The directory of the shipped accelerator descriptions (in a source tree, the repository's own)."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "target_configs"
+    return installed if installed.is_dir() else package.parents[1] / "target_configs"
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError if the file cannot be read or holds something else."""
     try:

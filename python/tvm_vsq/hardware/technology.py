@@ -12,8 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.hardware.config import targets_directory
-from tvm_vsq.hardware.reading import Frozen, read_mapping, validate
+from tvm_vsq.hardware.reading import Frozen, read_mapping, targets_directory, validate
 
 Picojoules = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Source = Annotated[str, Field(min_length=1, description="where the numbers are printed")]

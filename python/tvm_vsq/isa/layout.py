@@ -66,7 +66,7 @@ def layout_of(hardware: HardwareConfig) -> Layout:
             derived = sorted({f.width for f in instruction.fields if isinstance(f.width, str)})
             sizes = ", ".join(f"{name}={named[name]}" for name in derived)
             raise ConfigError(
-                f"{hardware.name}: {instruction.name} needs {used} bits of {INSTRUCTION_BITS} (index "
+                f"{hardware.label}: {instruction.name} needs {used} bits of {INSTRUCTION_BITS} (index "
                 f"widths {sizes}); "
                 f"shrink a scratchpad or dram.capacity_mib"
             )

@@ -301,7 +301,7 @@ class QuantConfig(LayerConfig):
             if wanted != built:
                 raise ConfigError(
                     f"quant '{self.notation}' (vector_size={self.vector_size}) has {field}={wanted}, but "
-                    f"target '{hardware.name}' is built with {field}={built}; use "
+                    f"target '{hardware.label}' is built with {field}={built}; use "
                     f"quant='{hardware.notation}' with vector_size={hardware.vector_size}, or a target whose "
                     f"{field} is {wanted} (HardwareConfig.with_formats makes one)"
                 )

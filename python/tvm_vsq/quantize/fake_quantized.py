@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
@@ -81,7 +82,11 @@ class FakeQuantized(QuantizedModel, nn.Module):
         return self._hardware
 
     def forward(self, *inputs: Any) -> Any:
-        """The network's result for any number of samples."""
+        """The network's result for any number of samples.
+
+        Raises InputError for inputs that do not fit or hold NaN or infinity; ModelError, in eval mode, for
+        such parameters.
+        """
         return run_in_batches(self._train_step if self.training else self._evaluate, self._inputs, inputs)
 
     def to_relax(self) -> IRModule:
@@ -108,9 +113,15 @@ class FakeQuantized(QuantizedModel, nn.Module):
         self._start_from(self._quantized, self._weights)
 
     def _changed(self) -> dict[str, npt.NDArray[np.float32]]:
-        """The parameters whose values are not those they had at first, by name."""
+        """The parameters whose values are not those they had at first, by name; ModelError for NaN."""
         named = self.layers.named_parameters(remove_duplicate=False)
         values = {name: parameter.detach().numpy() for name, parameter in named}
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise ModelError(
+                    f"parameter 'layers.{name}' holds NaN or infinite values, which integers cannot "
+                    f"represent; where training diverged, lower the learning rate"
+                )
         return {
             name: value.copy()
             for name, value in values.items()

@@ -60,8 +60,9 @@ def unpack(packed: Any, quantized: IRModule, hardware: HardwareConfig) -> tuple[
     for field, value in state["hardware"].items():
         if value != getattr(hardware, field):
             raise ConfigError(
-                f"the state is of an accelerator with {field}={value}, but this module's, '{hardware.name}', "
-                f"has {field}={getattr(hardware, field)}; give fake_quantize the same target and quant"
+                f"the state is of an accelerator with {field}={value}, but this module's, "
+                f"'{hardware.label}', has {field}={getattr(hardware, field)}; give fake_quantize the same "
+                f"target and quant"
             )
     return found, {name: weights.numpy() for name, weights in state["weights"].items()}
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tvm_vsq.errors import InputError
+from tvm_vsq.errors import InputError, not_finite
 from tvm_vsq.runtime.metadata import TensorSpec
 
 
@@ -89,7 +89,7 @@ def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
             f"shapes are fixed when the model is compiled"
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"input '{spec.name}' contains NaN or infinity; integers cannot represent them")
+        raise not_finite(spec.name)
     return np.ascontiguousarray(array)
 
 

@@ -262,7 +262,7 @@ def build_profile(
                 _layer_profile(info, run, number, cycles, stalls.get(number, ()), hardware, technology)
             )
     return Profile(
-        hardware.name,
+        hardware.label,
         hardware.notation,
         hardware.clock_mhz,
         outputs,

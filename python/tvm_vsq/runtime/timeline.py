@@ -89,7 +89,7 @@ def trace_json(
             "ph": "M",
             "pid": 0,
             "name": "process_name",
-            "args": {"name": f"{hardware.name} {hardware.notation}"},
+            "args": {"name": f"{hardware.label} {hardware.notation}"},
         }
     ]
     for track, name in enumerate((*_ENGINES, "critical path")):

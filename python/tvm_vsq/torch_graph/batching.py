@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tvm_vsq.errors import InputError
+from tvm_vsq.errors import InputError, not_finite
 from tvm_vsq.graph import static_shape
 from tvm_vsq.tvm_compat import Var
 
@@ -20,13 +20,14 @@ def run_in_batches(run: Callable[..., Outputs], params: Sequence[Var], inputs: S
 
     params: say the shapes of the inputs of one run; where their first axes agree, that is the batch. The last
     batch is filled with copies of its last sample, whose results are dropped.
-    Raises InputError naming the input whose shape or dtype does not fit, or if results have no batch axis.
+    Raises InputError naming the input whose type, shape or dtype does not fit, or that holds NaN or infinity;
+    and if results have no batch axis.
     """
     if len(inputs) != len(params):
         raise InputError(f"the network takes {len(params)} inputs, got {len(inputs)}")
     is_numpy = all(isinstance(value, np.ndarray) for value in inputs)
-    tensors = [torch.as_tensor(value) for value in inputs]
     shapes = [static_shape(param) for param in params]
+    tensors = [_tensor(value, param.name) for value, param in zip(inputs, params, strict=True)]
     samples = _check(tensors, shapes, [param.name for param in params])
     size = shapes[0][0] if samples is not None else 0
     if samples is None or samples == size:
@@ -40,6 +41,21 @@ def run_in_batches(run: Callable[..., Outputs], params: Sequence[Var], inputs: S
     return _convert(tuple(_join(parts, size, samples) for parts in zip(*runs, strict=True)), is_numpy)
 
 
+def _tensor(value: Any, name: str) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor | np.ndarray):
+        raise InputError(
+            f"input '{name}' must be a torch.Tensor or numpy.ndarray, not {type(value).__name__}"
+        )
+    if isinstance(value, torch.Tensor):
+        if value.device.type != "cpu" or value.layout != torch.strided:
+            raise InputError(f"input '{name}' must be a dense tensor with data, on the CPU")
+        return value
+    try:
+        return torch.from_numpy(np.ascontiguousarray(value))  # torch has no negative strides
+    except (TypeError, ValueError):  # nor all of NumPy's dtypes
+        raise InputError(f"input '{name}' must be float32, got {value.dtype}; convert it") from None
+
+
 def _check(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]], names: list[str]) -> int | None:
     """The number of samples; None if shapes have no common batch axis, and all are those of one run."""
     batches = all(shapes) and len({shape[0] for shape in shapes}) == 1
@@ -51,6 +67,8 @@ def _check(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]], names: li
                 f"input '{name}' must be float32 {expected}, got {str(tensor.dtype).removeprefix('torch.')} "
                 f"{list(tensor.shape)}"
             )
+        if not tensor.isfinite().all():
+            raise not_finite(name)
         if batches and len(tensor) != len(tensors[0]):
             raise InputError(
                 f"input '{name}' has {len(tensor)} samples, but the first input has {len(tensors[0])}"

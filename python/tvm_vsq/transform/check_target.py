@@ -35,7 +35,7 @@ def _check_arithmetic(layer: FusableLayer, wanted: dict[str, int | None], hardwa
     for field, found, built in fields:
         if found != built:
             raise ConfigError(
-                f"layer '{layer.name}' is quantized for {field}={found}, but target '{hardware.name}' is "
+                f"layer '{layer.name}' is quantized for {field}={found}, but target '{hardware.label}' is "
                 f"built with {field}={built}; quantize the model for this target, or compile for the one "
                 f"that it is quantized for"
             )
@@ -57,14 +57,14 @@ def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareCon
     for field, found, wanted, is_narrower in fields:
         if found != wanted and not is_narrower:
             raise ConfigError(
-                f"layer '{layer.name}' is quantized with {field}={found}, but target '{hardware.name}' is "
+                f"layer '{layer.name}' is quantized with {field}={found}, but target '{hardware.label}' is "
                 f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
                 f"a rule, or take a target that has them (HardwareConfig.with_formats, or `.hardware` of "
                 f"what tvm_vsq.fake_quantize returns, which evaluates any mix)"
             )
     if layer.x.scales or (layer.output is not None and layer.output.scales):
         raise ConfigError(
-            f"layer '{layer.name}' has activation_scales='static', but target '{hardware.name}' takes each "
+            f"layer '{layer.name}' has activation_scales='static', but target '{hardware.label}' takes each "
             f"vector scale from the vector's own content; use activation_scales='dynamic', or evaluate it "
             f"with tvm_vsq.fake_quantize"
         )

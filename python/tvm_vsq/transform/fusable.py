@@ -112,7 +112,7 @@ class _Reader:
         if int(source.attrs["guard_bits"]) != self._hardware.guard_bits:
             raise ConfigError(
                 f"'{call.args[0].name}' is quantized with guard_bits={int(source.attrs['guard_bits'])}, but "
-                f"target '{self._hardware.name}' is built with guard_bits={self._hardware.guard_bits}; "
+                f"target '{self._hardware.label}' is built with guard_bits={self._hardware.guard_bits}; "
                 f"quantize the model for this target"
             )
         scales = [int(scale) for scale in dict(source.attrs).get("scales", ())]
