@@ -15,12 +15,13 @@ from tvm_vsq import errors
 from tvm_vsq.codegen import Program, lower_region
 from tvm_vsq.errors import ConfigError, ModelError, VsqError
 from tvm_vsq.frontend import is_quantized
+from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import HardwareConfig, hardware_of, list_targets, load_hardware, target_options
 from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
 from tvm_vsq.schedule import Database, shipped_database
 from tvm_vsq.transform import check_target, explain, legalize_reference, quantized_phases, run_phases
 from tvm_vsq.transform.partition import CODEGEN
-from tvm_vsq.tvm_compat import IRModule
+from tvm_vsq.tvm_compat import Call, IRModule
 
 _HOST = "llvm"
 
@@ -67,12 +68,7 @@ def regions_of(quantized: IRModule, hardware: HardwareConfig) -> list[relax.Func
     """The accelerator regions of a fake-quantized module, as `codegen.lower_region` takes them."""
     check_target(quantized, hardware)
     partitioned = run_phases(quantized, quantized_phases(hardware))
-    functions = [function for _, function in partitioned.functions_items()]
-    return [
-        f
-        for f in functions
-        if isinstance(f, relax.Function) and f.attrs and f.attrs.get("Codegen") == CODEGEN
-    ]
+    return [function for _, function in partitioned.functions_items() if _is_region(function)]
 
 
 def program_cycles(regions: list[relax.Function], hardware: HardwareConfig, database: Database) -> int:
@@ -92,7 +88,8 @@ def _generate(module: IRModule, hardware: HardwareConfig, database: Database) ->
     compiled: list[Any] = []
 
     def generate(functions: Any, _options: Any, _constants: Any) -> list[Any]:
-        programs.extend(lower_region(function, hardware, database) for function in functions)
+        regions = {str(function.attrs["global_symbol"]): function for function in functions}
+        programs.extend(lower_region(regions[f"region{n}"], hardware, database) for n in range(len(regions)))
         metadata = _metadata(module, hardware, programs)
         native_programs = [program.to_native() for program in programs]
         compiled.append(
@@ -101,9 +98,23 @@ def _generate(module: IRModule, hardware: HardwareConfig, database: Database) ->
         return compiled
 
     with _hook(generate):
-        module = relax.transform.RunCodegen()(module)
+        module = relax.transform.RunCodegen()(_numbered(module))
     # The weights live in the runtime module; TVM would export them a second time.
     return module.without_attr("const_name_to_constant")
+
+
+def _numbered(module: IRModule) -> IRModule:
+    """Regions called "region0", "region1", ... in the order of their calls. TVM joins the names of all layers
+    of a region to its symbol, which may so have any length."""
+    calls = [binding.value for binding in bindings(module["main"]) if isinstance(binding.value, Call)]
+    functions = dict(module.functions_items())
+    for number, call in enumerate(call for call in calls if _is_region(functions.get(call.op))):
+        functions[call.op] = functions[call.op].with_attr("global_symbol", f"region{number}")
+    return IRModule(functions, attrs=module.attrs)
+
+
+def _is_region(function: Any) -> bool:
+    return isinstance(function, relax.Function) and (function.attrs or {}).get("Codegen") == CODEGEN
 
 
 class _hook:

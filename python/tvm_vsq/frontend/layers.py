@@ -15,6 +15,8 @@ LAYER_OPS = {"relax.nn.conv2d": "conv2d", "relax.matmul": "dense"}
 """Operators that count as layers, and the word their default name starts with."""
 
 _ATTRIBUTE = "vsq_layer_names"
+_NAME_END = 60
+"""Characters, of up to four bytes each."""
 
 
 def layer_names(module: IRModule) -> dict[Var, str]:
@@ -27,7 +29,7 @@ def layer_names(module: IRModule) -> dict[Var, str]:
     names: dict[Var, str] = {}
     for index, (variable, name) in enumerate(zip(layers, recorded, strict=True)):
         default = f"{LAYER_OPS[op_name(values[variable])]}_{index}"
-        names[variable] = _unused(name or default, set(names.values()))
+        names[variable] = _unused(_short(name) or default, set(names.values()))
     return names
 
 
@@ -69,15 +71,20 @@ def bind_parameters(module: IRModule, qualified: dict[str, str]) -> IRModule:
 
 def _names_from_weights(function: relax.Function, weights: dict[Var, str]) -> list[str]:
     values = definitions(function)
+    constants = set(weights)
+
+    def needs_input(value: Any) -> bool:
+        return any(isinstance(leaf, Var) and leaf not in constants for leaf in leaves(value))
+
+    constants.update(variable for variable, value in values.items() if not needs_input(value))
     names = []
     for variable in layer_variables(function):
-        if all(source in weights for source in _sources(values[variable].args[0], values)):
+        x, weight = values[variable].args[:2]
+        if not needs_input(x):
             continue  # computed from constants alone, so it will be folded away
-        sources = _sources(values[variable].args[1], values)
-        known = [weights[source] for source in sources if source in weights]
         # an operand that depends on an input is an activation, whatever weights it also depends on
-        source = known[0] if known and len(known) == len(sources) else ""
-        names.append(name_of_weight(source))
+        sources = [] if needs_input(weight) else _sources(weight, values)
+        names.append(name_of_weight(weights[sources[0]] if sources else ""))
     return names
 
 
@@ -100,6 +107,13 @@ def _sources(expr: Any, values: dict[Var, Any]) -> list[Var]:
         else:
             sources.append(leaf)
     return sources
+
+
+def _short(name: str) -> str:
+    """Both ends of a name that is too long to read; programs take names of at most 1 KiB."""
+    if len(name) <= 2 * _NAME_END:
+        return name
+    return f"{name[:_NAME_END]}...{name[-_NAME_END:]}"
 
 
 def _unused(name: str, taken: set[str]) -> str:
