@@ -16,6 +16,7 @@ namespace {
 using testing::Finish;
 using testing::Load;
 using testing::MakeGemm;
+using testing::MakePpu;
 using testing::MakeProgram;
 using testing::Store;
 using testing::Sync;
@@ -48,6 +49,23 @@ void TestWrittenBytes() {
   CHECK_EQ(first(35, 3), -1);
   CHECK_EQ(first(35, 4), 50);
   CHECK_EQ(first(60, 9), -1);
+}
+
+// 100 to 199, in which 110 to 114 and an input lie, and behind them 200 to 204.
+void TestWrittenBytesWithinOthers() {
+  const sim::Program program =
+      MakeProgram({Store(sim::Pad::kOut, 0, 110, 1), Store(sim::Pad::kOut, 0, 100, 20),
+                   Store(sim::Pad::kOut, 0, 200, 1), Finish()});
+  const sim::Params params = testing::Small();
+  const sim::WrittenBytes written(params, program, {{120, 130}, {100, 101}});
+  CHECK_EQ(written.ranges().size(), 1u);
+  CHECK_EQ(written.ranges()[0].begin, 100u);
+  CHECK_EQ(written.ranges()[0].end, 205u);
+  const auto first = [&](uint64_t address) {
+    return written.FirstReadBy(std::get<sim::Dma>(Load(sim::Pad::kInp, 0, address, 1).body));
+  };
+  CHECK_EQ(first(140), 140);
+  CHECK_EQ(first(195), 195);
 }
 
 // 64 records that do not touch, by each of 16385 STOREs behind each other.
@@ -125,6 +143,32 @@ void TestVerification() {
   const std::vector<sim::Instruction> race = {Load(sim::Pad::kUop, 0, 0, 1), MakeGemm(true, 1, 1), Finish()};
   CHECK_ERROR(Prepare(race, "", {}, true), "race: reads entry 0 of scratchpad uop");
   Prepare(race, "", {}, false);
+}
+
+// A PPU over two blocks reads two entries of par: each must be there, and must stay until it is done.
+void TestEveryParameterEntryIsOrdered() {
+  sim::Instruction gemm = MakeGemm(true, 1, 2, "p");
+  std::get<sim::Gemm>(gemm.body).acc_out = 1;
+  sim::Instruction ppu = MakePpu(1, "pP");
+  std::get<sim::Ppu>(ppu.body).blocks = 2;
+  std::get<sim::Ppu>(ppu.body).wide = true;
+  const auto prepare = [&](const char* first, const char* second, uint32_t entry, const char* overwrite) {
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "N"), Load(sim::Pad::kPar, 0, 0, 1, first),
+             Load(sim::Pad::kPar, entry, 88, 1, second), gemm, ppu, Load(sim::Pad::kPar, 1, 88, 1, overwrite),
+             Finish()},
+            "", {}, true);
+  };
+  prepare("", "N", 1, "n");
+  CHECK_ERROR(
+      prepare("N", "", 1, "n"),
+      "instruction 4 (PPU): race: reads entry 1 of scratchpad par, but no token orders it behind layer "
+      "'conv1', instruction 2 (LOAD)");
+  CHECK_ERROR(prepare("", "N", 2, "n"),
+              "instruction 4 (PPU): reads entry 1 of scratchpad par, which nothing has written");
+  CHECK_ERROR(
+      prepare("", "N", 1, ""),
+      "instruction 5 (LOAD): race: overwrites entry 1 of scratchpad par, but no token orders it behind "
+      "layer 'conv1', instruction 4 (PPU)");
 }
 
 // The search for the lowest code finds it in every place, and nothing else.
@@ -209,12 +253,14 @@ void TestEqualInstructionsShareAPlan() {
 
 int main() {
   tvm_vsq::TestWrittenBytes();
+  tvm_vsq::TestWrittenBytesWithinOthers();
   tvm_vsq::TestTooManyWrittenRanges();
   tvm_vsq::TestTooManyPlans();
   tvm_vsq::TestDroppedTilesTakeNoMemory();
   tvm_vsq::TestMicroOps();
   tvm_vsq::TestMicroOpsAreConstants();
   tvm_vsq::TestVerification();
+  tvm_vsq::TestEveryParameterEntryIsOrdered();
   tvm_vsq::TestWeightRange();
   tvm_vsq::TestSafety();
   tvm_vsq::TestEqualInstructionsShareAPlan();

@@ -84,6 +84,21 @@ void TestTokenBackPressure() {
   CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromStore, Cause::kDramLatency), 100);
 }
 
+// SYNCs push at 107 and 108; the third is done at 109 and pushes at 137, when the first STORE has left and
+// the second, taken then, pops. Until then the fourth is not taken, for which LOAD waits: through compute and
+// the queue that is full for what STORE does, then for the SYNC itself.
+void TestCauseBehindAFullTokenQueue() {
+  const sim::Timing timing =
+      Time({Store(sim::Pad::kOut, 0, 0, 1), Sync("N"), Sync("N"), Sync("N"), Sync("P"),
+            Load(sim::Pad::kInp, 0, 0, 1, "n"), Store(sim::Pad::kOut, 1, 64, 1, "p"),
+            Store(sim::Pad::kOut, 2, 128, 1, "p"), Store(sim::Pad::kOut, 3, 192, 1, "p"), Finish()});
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kDmaSetup), 113 - 110);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kDramRow), 20);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kDramBandwidth), 4);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kCompute), 1);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kFetch), 0);
+}
+
 void TestCommandQueueBackPressure() {
   std::vector<sim::Instruction> instructions(7, MakeGemm(true, 10, 10));
   instructions.push_back(Finish());
@@ -122,13 +137,19 @@ void TestBanks() {
   CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kBanks), 64 - 20);
 }
 
-// 32 lanes make 4 vectors of 8 per block: two banks of out need two cycles for each, one bank four.
-void TestPpuBankConflicts() {
+// 32 lanes: 4 vectors of 8 per block.
+std::map<std::string, int64_t> WideParams() {
   std::map<std::string, int64_t> values = testing::SmallParams();
   values["output_lanes"] = 32;
   values["wgt_record_bytes"] = 144;
   values["acc_record_bytes"] = 128;
   values["par_record_bytes"] = 352;
+  return values;
+}
+
+// Two banks of out need two cycles for the vectors of a block, one bank four.
+void TestPpuBankConflicts() {
+  std::map<std::string, int64_t> values = WideParams();
   for (const int64_t banks : {4, 2, 1}) {
     values["out_banks"] = banks;
     const sim::Timing timing = Time({MakePpu(6), Finish()}, sim::ParseParams(values));
@@ -136,6 +157,35 @@ void TestPpuBankConflicts() {
     CHECK_EQ(Cycles(timing, kCompute, Stall::kBanks, Cause::kBanks), 6 * (4 / banks - 1));
     CHECK_EQ(Busy(timing, kCompute), 10 + 6 + 1);
   }
+}
+
+// A residual reads as many vectors of inp; reading and writing go on side by side.
+void TestPpuWithAResidual() {
+  std::map<std::string, int64_t> values = WideParams();
+  const auto check = [&](bool residual, bool wide, int64_t inp_banks, int64_t out_banks,
+                         int64_t cycles_per_block) {
+    sim::Instruction instruction = MakePpu(6);
+    auto& ppu = std::get<sim::Ppu>(instruction.body);
+    ppu.residual = residual;
+    ppu.wide = wide;
+    values["inp_banks"] = inp_banks;
+    values["out_banks"] = out_banks;
+    const sim::Timing timing = Time({instruction, Finish()}, sim::ParseParams(values));
+    CHECK_EQ(timing.cycles, 105 + 10 + 6 * cycles_per_block + 1);
+    CHECK_EQ(Cycles(timing, kCompute, Stall::kBanks, Cause::kBanks), 6 * (cycles_per_block - 1));
+    const auto bits = [&](isa::Event event) { return timing.layers[0].events[static_cast<size_t>(event)]; };
+    CHECK_EQ(bits(isa::Event::kInpReadBits), residual ? 6 * 4 * 36 : 0);
+    CHECK_EQ(bits(isa::Event::kOutWriteBits), wide ? 0 : 6 * 4 * 36);
+    CHECK_EQ(bits(isa::Event::kAccReadBits), 6 * 32 * 24);
+    CHECK_EQ(bits(isa::Event::kAccWriteBits), wide ? 6 * 32 * 24 : 0);
+  };
+  check(true, false, 4, 4, 1);
+  check(true, false, 2, 4, 2);
+  check(true, false, 1, 2, 4);
+  check(true, false, 4, 2, 2);
+  check(false, false, 1, 4, 1);
+  check(true, true, 2, 1, 2);
+  check(false, true, 1, 1, 1);
 }
 
 // Rows of 4096 bytes: four pieces of 5 bytes, 8195 bytes apart, each open a row of their own; 4095 apart,
@@ -196,10 +246,12 @@ void TestTimesOfInstructions() {
 int main() {
   tvm_vsq::TestSerialChain();
   tvm_vsq::TestTokenBackPressure();
+  tvm_vsq::TestCauseBehindAFullTokenQueue();
   tvm_vsq::TestCommandQueueBackPressure();
   tvm_vsq::TestChannelTakesTurns();
   tvm_vsq::TestBanks();
   tvm_vsq::TestPpuBankConflicts();
+  tvm_vsq::TestPpuWithAResidual();
   tvm_vsq::TestRows();
   tvm_vsq::TestDeadlocks();
   tvm_vsq::TestLeftOverTokensAndEndlessPrograms();

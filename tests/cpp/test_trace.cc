@@ -1,4 +1,8 @@
 // Critical paths worked out by hand, and events on the time axis.
+#include <map>
+#include <string>
+#include <vector>
+
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/trace.h"
@@ -10,6 +14,7 @@ using sim::Step;
 using testing::Finish;
 using testing::Load;
 using testing::MakeGemm;
+using testing::MakePpu;
 using testing::MakeProgram;
 using testing::Store;
 using testing::Sync;
@@ -63,6 +68,62 @@ void TestThroughAFullTokenQueue() {
              {7, Step::kCompute, 1118}});
 }
 
+// GEMMs of 58 cycles: the sixth gets into the queue of 4 when the second is taken, and LOAD comes behind it.
+// Its 64 pieces lie in a burst each.
+void TestThroughAFullCommandQueue() {
+  std::vector<sim::Instruction> instructions(6, MakeGemm(true, 10, 5));
+  instructions.push_back(Load(sim::Pad::kInp, 0, 0, 1, "N"));
+  auto& dma = std::get<sim::Dma>(instructions.back().body);
+  dma.y_size = dma.y_stride = 64;
+  instructions.push_back(Finish("p"));
+  CheckPath(instructions, {{0, Step::kFetch, 105},
+                           {0, Step::kCompute, 163},
+                           {6, Step::kFetch, 164},
+                           {6, Step::kSetup, 164 + 8 + 20},
+                           {6, Step::kTransfer, 192 + 64 * 4},
+                           {6, Step::kLatency, 548},
+                           {7, Step::kCompute, 549}});
+}
+
+// At 24 bytes a cycle, a burst of 64 bytes takes 3 cycles, and is 64 bytes.
+void TestTracedBytesAreWholeBursts() {
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  for (const int64_t bytes_per_cycle : {16, 24, 64, 100}) {
+    values["dram_bytes_per_cycle"] = bytes_per_cycle;
+    const sim::Program program = MakeProgram(
+        {Load(sim::Pad::kInp, 0, 0, 60, "N"), Store(sim::Pad::kOut, 0, 4096, 13, "P"), Finish("pn")});
+    for (const int64_t bins : {1, 7, 1000}) {
+      const sim::Trace trace = sim::TraceProgram(sim::ParseParams(values), program, bins);
+      int64_t sum = 0;
+      for (const int64_t bytes : trace.dram_bytes) sum += bytes;
+      CHECK_EQ(sum, (1 + 5 + 2) * 64);  // instructions, 300 and 65 bytes
+    }
+  }
+}
+
+// A block of 32 lanes and its residual are 4 vectors: the PPU holds entries 1 to 12 of the 14, and fills 12
+// of out, which nothing reads.
+void TestOccupancyOfAResidual() {
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values["output_lanes"] = 32;
+  values["wgt_record_bytes"] = 144;
+  values["acc_record_bytes"] = 128;
+  values["par_record_bytes"] = 352;
+  const sim::Params params = sim::ParseParams(values);
+  sim::Instruction instruction = MakePpu(3, "p");
+  auto& ppu = std::get<sim::Ppu>(instruction.body);
+  ppu.residual = true;
+  ppu.res_base = 1;
+  const sim::Program program = MakeProgram({Load(sim::Pad::kInp, 0, 0, 14, "N"), instruction, Finish()});
+  uint64_t bytes = 0;
+  const sim::PreparedProgram prepared = sim::Prepare(params, program, "", {}, false, &bytes);
+  const sim::Trace trace = sim::TraceProgram(params, program, 1, &prepared);
+  const sim::InstructionTimes &load = trace.times[0], &compute = trace.times[1];
+  const auto alive = [&](sim::Pad pad) { return trace.alive[0][static_cast<size_t>(pad)]; };
+  CHECK_EQ(alive(sim::Pad::kInp), 12 * (compute.end - load.transfer) + 2 * (load.end - load.transfer));
+  CHECK_EQ(alive(sim::Pad::kOut), 12 * (compute.end - compute.start));
+}
+
 void TestBinsAddUp() {
   const sim::Program program =
       MakeProgram({Load(sim::Pad::kInp, 0, 0, 60, "N"), MakeGemm(false, 50, 20, "p"), Finish()});
@@ -85,6 +146,9 @@ int main() {
   tvm_vsq::TestThroughTokens();
   tvm_vsq::TestThroughTheEngineItself();
   tvm_vsq::TestThroughAFullTokenQueue();
+  tvm_vsq::TestThroughAFullCommandQueue();
+  tvm_vsq::TestTracedBytesAreWholeBursts();
+  tvm_vsq::TestOccupancyOfAResidual();
   tvm_vsq::TestBinsAddUp();
   return tvm_vsq::testing::Result();
 }
