@@ -1,5 +1,7 @@
 """The errors users meet. Each names the layer, field, file or byte at fault and says what to do about it."""
 
+import reprlib
+
 
 class VsqError(Exception):
     """Base of every error raised on purpose by tvm_vsq."""
@@ -41,3 +43,25 @@ def not_finite(name: str) -> InputError:
 
 class VsqWarning(UserWarning):
     """Something that was asked for, or that a model says, and is not done so; the message says what is."""
+
+
+def shown(value: object) -> str:
+    """`value` for an error message: one line of bounded length, whatever it is."""
+    return _SHORT.repr(value).replace("\n", " ")
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = self.maxother = 200
+
+    def repr_int(self, value: int, _level: int) -> str:
+        # Python refuses to write integers of thousands of digits
+        return repr(value) if value.bit_length() <= 256 else f"an integer of {value.bit_length()} bits"
+
+    def repr_str(self, value: str, _level: int) -> str:
+        return repr(value) if len(value) <= self.maxstring else f"{value[: self.maxstring]!r}..."
+
+
+_SHORT = _Short()

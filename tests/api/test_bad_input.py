@@ -147,9 +147,11 @@ def test_quant_that_is_not_the_notation(compiled, quant):
         compiled(quant=quant)
 
 
-@pytest.mark.parametrize(("quant", "field"), [("9/4/4/4", "weight_bits=9"), ("4/4/4/0", "activation_scale_")])
+@pytest.mark.parametrize(
+    ("quant", "field"), [("9/4/4/4", r"weight_bits: .* \(got 9\)"), ("4/4/4/0", "activation_scale_")]
+)
 def test_quant_out_of_range(compiled, quant, field):
-    with pytest.raises(ConfigError, match=f"quant '{quant}': {field}.* refused"):
+    with pytest.raises(ConfigError, match=f"quant '{quant}': {field}"):
         compiled(quant=quant)
 
 

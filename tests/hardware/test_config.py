@@ -213,7 +213,7 @@ def test_a_file_that_is_no_mapping_is_refused(text: str, message: str, tmp_path:
 
 
 def test_a_config_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(ConfigError, match="weight_bits cannot be changed"):
         SHIPPED.weight_bits = 8
 
 

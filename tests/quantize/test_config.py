@@ -7,7 +7,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import load_hardware
@@ -48,9 +47,9 @@ def test_json_gives_back_the_config(bits, scale_bits, method):
     [
         (lambda fields: fields.update(version=2), "with version 1"),
         (lambda fields: fields.pop("version"), "with version 1"),
-        (lambda fields: fields.update(bits=4), "bits=4 is refused: Extra inputs are not permitted"),
-        (lambda fields: fields.pop("weight_bits"), "weight_bits is missing"),
-        (lambda fields: fields.update(vector_size=12), "vector_size=12 is refused"),
+        (lambda fields: fields.update(bits=4), "unknown key 'bits'; remove it"),
+        (lambda fields: fields.pop("weight_bits"), "key 'weight_bits' is missing"),
+        (lambda fields: fields.update(vector_size=12), r"vector_size: .* \(got 12\)"),
     ],
 )
 def test_json_that_is_no_config_is_refused_with_its_field(edit, message):
@@ -82,17 +81,17 @@ def test_a_string_that_is_not_the_notation_is_answered_with_one_that_is(text):
     ("text", "field"), [("9/4/4/4", "weight_bits"), ("4/4/4/11", "activation_scale_bits")]
 )
 def test_a_width_out_of_range_names_the_field(text, field):
-    with pytest.raises(ConfigError, match=f"{field}="):
+    with pytest.raises(ConfigError, match=f"{field}[:=]"):
         QuantConfig.parse(text)
 
 
 def test_a_vector_size_that_does_not_exist_is_refused():
-    with pytest.raises(ConfigError, match="vector_size=12"):
+    with pytest.raises(ConfigError, match=r"vector_size: .* \(got 12\)"):
         QuantConfig.parse("4/4/4/4", vector_size=12)
 
 
 def test_a_config_cannot_be_changed():
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigError, match="weight_bits cannot be changed"):
         QuantConfig.parse("4/4/4/4").weight_bits = 8
 
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 import tvm_vsq
-from tvm_vsq.errors import QuantizationError
+from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
 from tvm_vsq.quantize.weight_search import search_weights
@@ -128,7 +127,7 @@ def test_zeros_and_values_that_are_not_finite():
 
 def test_the_papers_order_has_no_search():
     fields = tvm_vsq.QuantConfig.parse("4/4/4/4").model_dump()
-    with pytest.raises(ValidationError, match="weight_order='paper' does not"):
+    with pytest.raises(ConfigError, match="weight_order='paper' does not"):
         tvm_vsq.QuantConfig.model_validate(fields | {"weight_calibration": "mse", "weight_order": "paper"})
 
 

@@ -12,11 +12,12 @@ import onnx
 from onnx import helper
 from tvm import relax
 
-from tvm_vsq.errors import InputError, ModelError
+from tvm_vsq.errors import ModelError
 from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
 from tvm_vsq.export.onnx_operators import conv2d, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
 from tvm_vsq.export.onnx_writer import Writer, element_type
+from tvm_vsq.files import check_output, replacing
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER, OWN_STATIC_QUANTIZER
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
 from tvm_vsq.numerics import VectorFormat
@@ -29,15 +30,16 @@ def export_onnx(module: Any, path: str | os.PathLike[str] | None = None) -> onnx
     Weights are integers behind a DequantizeLinear with a block_size of V, whose scales come out of a
     DequantizeLinear of the integer vector scales (docs/onnx.md). Activations go through vectors in a local
     function of standard operators. `import_model` reads all of it back.
-    Raises ModelError for a module that is not fake-quantized, and naming an operator that has no form.
+    Raises ModelError for a module that is not fake-quantized, and naming an operator that has no form, and
+    InputError where no file can be written.
     """
+    if path is not None:
+        check_output(path)
     exported = _Export(exported_module(module)).run()
     onnx.checker.check_model(exported, full_check=True)
     if path is not None:
-        try:
-            onnx.save(exported, path)
-        except OSError as error:
-            raise InputError(f"cannot write '{os.fspath(path)}': {error}") from None
+        with replacing(path) as draft:
+            onnx.save(exported, draft)
     return exported
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from tvm_vsq.errors import InputError
 from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
+from tvm_vsq.files import replacing
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.reorder import channel_orders
 
@@ -48,10 +49,11 @@ def export_safetensors(module: Any, path: str | os.PathLike[str]) -> None:
             **orders.get(layer.name, {}),
         }
     metadata = {"format": "tvm_vsq", "version": _VERSION, "layers": json.dumps(described)}
-    try:
-        save_file(tensors, path, metadata)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"cannot write '{os.fspath(path)}': {error}") from None
+    with replacing(path) as draft:
+        try:
+            save_file(tensors, draft, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, IntegerLayer]:

@@ -12,8 +12,9 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware.notation import parse_notation, write_notation
-from tvm_vsq.hardware.reading import Frozen, read_mapping, targets_directory, validate
+from tvm_vsq.hardware.reading import read_mapping, targets_directory
 from tvm_vsq.hardware.technology import load_technology
 
 _MAX_INSTRUCTION_INDEX_BITS = 20
@@ -74,6 +75,8 @@ class HardwareConfig(Frozen):
     `weight_scale_bits` / `activation_scale_bits` are None where the scale unit is absent
     (written `null` in YAML, `-` in the paper's W/A/ws/as notation).
     """
+
+    example = "target_configs/vsq-accel.yaml"
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     vector_size: Literal[8, 16, 32, 64]
@@ -157,7 +160,7 @@ class HardwareConfig(Frozen):
         widths = [*formats.values(), _REDUCTION_BITS]
         needed = sum(width for width in widths if isinstance(width, int))
         fields["accumulator_bits"] = min(max(self.accumulator_bits, needed), _ACCUMULATOR_LIMIT)
-        return validate(HardwareConfig, fields, f"formats '{notation}'", "target_configs/vsq-accel.yaml")
+        return HardwareConfig.checked(fields, f"formats '{notation}'")
 
     @property
     def full_product_bits(self) -> int:
@@ -267,8 +270,7 @@ def parse_hardware(data: Any, source: str) -> HardwareConfig:
 
     So for a technology that is not known or cannot be read.
     """
-    hardware = validate(HardwareConfig, data, source, "target_configs/vsq-accel.yaml")
-    return _with_known_technology(hardware, source)
+    return _with_known_technology(HardwareConfig.checked(data, source), source)
 
 
 def _with_known_technology(hardware: HardwareConfig, source: str) -> HardwareConfig:

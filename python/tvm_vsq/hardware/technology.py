@@ -12,7 +12,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.hardware.reading import Frozen, read_mapping, targets_directory, validate
+from tvm_vsq.frozen import Frozen
+from tvm_vsq.hardware.reading import read_mapping, targets_directory
 
 Picojoules = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Source = Annotated[str, Field(min_length=1, description="where the numbers are printed")]
@@ -79,6 +80,8 @@ class DramAccess(Frozen):
 class Technology(Frozen):
     """A process technology: energies in pJ per operation or access."""
 
+    example = "target_configs/technology/horowitz-45nm.yaml"
+
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     process_nm: int = Field(ge=1, le=1000)
     supply_v: float = Field(gt=0, le=10, allow_inf_nan=False)
@@ -118,7 +121,7 @@ def load_technology(technology: str | os.PathLike[str] | Technology) -> Technolo
     if not path.is_file():
         known = ", ".join(list_technologies())
         raise ConfigError(f"unknown technology '{text}'; known are {known}, or give the path of a YAML file")
-    return validate(Technology, read_mapping(path), str(path), "target_configs/technology/horowitz-45nm.yaml")
+    return Technology.checked(read_mapping(path), str(path))
 
 
 def _directory() -> Path:

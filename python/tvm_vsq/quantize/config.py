@@ -6,19 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_serializer, field_validator, model_validator
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.hardware import NOTATION_HELP, HardwareConfig, parse_notation, write_notation
+from tvm_vsq.files import parse_json
+from tvm_vsq.frozen import Frozen
+from tvm_vsq.hardware import HardwareConfig, parse_notation, write_notation
 
 _VERSION = 1
 FORMAT_FIELDS = (
@@ -31,7 +25,7 @@ FORMAT_FIELDS = (
 """The fields that an accelerator is built for."""
 
 
-class LayerConfig(BaseModel):
+class LayerConfig(Frozen):
     """Number formats of a layer (VS-Quant, section 4), and how its scales are chosen.
 
     Scale bits are None where a side has no per-vector scale: weights then have one scale per output channel,
@@ -55,8 +49,6 @@ class LayerConfig(BaseModel):
     time; "static" ones from the largest magnitude of their channels on the calibration data. The accelerator
     has the unit for dynamic ones; static ones run on the reference path only.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     weight_bits: int = Field(ge=2, le=8)
     activation_bits: int = Field(ge=2, le=8)
@@ -126,7 +118,7 @@ UNFITTED: dict[str, Any] = {
 """What `QuantConfig.unfitted` sets."""
 
 
-class Rule(BaseModel):
+class Rule(Frozen):
     """What is different for some layers.
 
     layers: a pattern of layer names, in which * stands for anything, as in "encoder.*.output", or one of
@@ -135,8 +127,6 @@ class Rule(BaseModel):
     formats: W/A/ws/as for them, as short for the four fields.
     settings: other fields of LayerConfig with their values, as a mapping.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     layers: str = Field(min_length=1)
     fp32: bool = False
@@ -163,16 +153,13 @@ class Rule(BaseModel):
         """`layer` with the fields of this rule. Raises ConfigError that names the rule and the field."""
         formats = parse_notation(self.formats) if self.formats is not None else {}
         fields = {**layer.model_dump(), **formats, **dict(self.settings)}
-        try:
-            return LayerConfig.model_validate(fields)
-        except ValidationError as error:
-            raise ConfigError(f"rule for '{self.layers}': {_first(error)}") from None
+        return LayerConfig.checked(fields, f"rule for '{self.layers}'")
 
 
 class QuantConfig(LayerConfig):
     """How a network is quantized: settings of every layer (`LayerConfig`), and rules for those that differ.
 
-    `parse` and `from_json` raise ConfigError for what they refuse, constructors pydantic's ValidationError.
+    Whatever makes one raises ConfigError naming the field that is refused.
 
     rules: applied in order, later ones win; one that matches no layer is an error. Depthwise convolutions,
         which no accelerator runs yet, stay in fp32 unless a rule matches them; they are then computed in
@@ -228,18 +215,12 @@ class QuantConfig(LayerConfig):
         Raises ConfigError that shows how it is written, or names the field that is refused.
         """
         fields = {**parse_notation(notation), **settings}
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise ConfigError(f"quant {notation!r}: {_first(error)}; {NOTATION_HELP}") from None
+        return cls.checked(fields, f"quant {notation!r}")
 
     def with_formats(self, notation: str) -> QuantConfig:
         """This config with other widths; rules stay as they are. ConfigError if they do not fit."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        try:
-            return QuantConfig.model_validate({**fields, **parse_notation(notation)})
-        except ValidationError as error:
-            raise ConfigError(f"formats {notation!r}: {_first(error)}") from None
+        return QuantConfig.checked({**fields, **parse_notation(notation)}, f"formats {notation!r}")
 
     def to_json(self) -> str:
         """All fields and the version of the format, as JSON that `from_json` reads."""
@@ -248,19 +229,14 @@ class QuantConfig(LayerConfig):
     @classmethod
     def from_json(cls, text: str) -> QuantConfig:
         """Read what `to_json` wrote; ConfigError names the field that is missing, unknown or refused."""
-        try:
-            fields = json.loads(text)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"a quantization config must be JSON: {error}") from None
-        if not isinstance(fields, dict) or fields.pop("version", None) != _VERSION:
+        fields = parse_json(text, "a quantization config", ConfigError)
+        version = fields.pop("version", None) if isinstance(fields, dict) else None
+        if version != _VERSION or type(version) is not int:
             raise ConfigError(
                 f"a quantization config must be a JSON object with version {_VERSION}; "
                 f"write it with QuantConfig.to_json of this version"
             )
-        try:
-            return cls.model_validate_json(json.dumps(fields))  # in JSON, a list may stand for a tuple
-        except ValidationError as error:
-            raise ConfigError(f"quantization config: {_first(error)}") from None
+        return cls.checked_json(json.dumps(fields), "quantization config")
 
     @classmethod
     def of(cls, quant: str | QuantConfig | None, hardware: HardwareConfig) -> QuantConfig:
@@ -305,13 +281,3 @@ class QuantConfig(LayerConfig):
                     f"quant='{hardware.notation}' with vector_size={hardware.vector_size}, or a target whose "
                     f"{field} is {wanted} (HardwareConfig.with_formats makes one)"
                 )
-
-
-def _first(error: ValidationError) -> str:
-    """The first complaint: field, message, value."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"{where} is missing"
-    return f"{where}={first['input']!r} is refused: {message}" if where else message

@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tvm_vsq.errors import InputError
+from tvm_vsq.files import PLOTS, replacing
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,8 @@ class QuantReport:
                 range(layer.weights.lowest_code, layer.weights.lowest_code + len(used)), used, alpha=0.5
             )
         codes.set(xlabel="weight code, a line for each layer", ylabel="share")
-        try:
-            figure.savefig(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot write the plot '{os.fspath(path)}': {error}") from None
+        with replacing(path, *PLOTS) as draft:
+            figure.savefig(draft)
 
 
 def _finite(value: Any) -> Any:

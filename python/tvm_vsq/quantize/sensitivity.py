@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tvm_vsq.errors import CalibrationError, ConfigError, InputError
+from tvm_vsq.errors import CalibrationError, ConfigError
+from tvm_vsq.files import PLOTS, replacing
 from tvm_vsq.graph import definitions
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.supported import unsupported
@@ -73,10 +74,8 @@ class Sensitivity:
         axes.set(ylabel="SQNR of the results (dB), this layer quantized", xticks=range(len(self.layers)))
         axes.set_xticklabels(self.layers, rotation=90, fontsize=7)
         axes.legend()
-        try:
-            figure.savefig(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot write the plot '{os.fspath(path)}': {error}") from None
+        with replacing(path, *PLOTS) as draft:
+            figure.savefig(draft)
 
 
 def decibel(noise: float) -> float:

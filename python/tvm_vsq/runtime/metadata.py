@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict
 
 from tvm_vsq.errors import ProgramError
+from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware import HardwareConfig
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Frozen(Frozen):
+    model_config = ConfigDict(strict=False)
+    refusal = ProgramError
 
 
 class TensorSpec(_Frozen):
@@ -55,11 +57,4 @@ class Metadata(_Frozen):
     @classmethod
     def parse(cls, text: str) -> Metadata:
         """Read the JSON of an artifact; ProgramError if it is of another version or damaged."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ProgramError(
-                f"artifact metadata: {where}: {first['msg']}; compile the model again"
-            ) from None
+        return cls.checked_json(text, "artifact metadata, compile the model again")

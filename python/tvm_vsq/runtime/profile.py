@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tvm_vsq.errors import InputError
+from tvm_vsq.files import write_text
 from tvm_vsq.hardware import HardwareConfig, Technology, layer_energy
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime.bottlenecks import (
@@ -174,7 +174,7 @@ class Profile:
             if type(value) is not int or not 1 <= value <= 1_000_000:
                 raise InputError(f"{name}={value!r}: give an integer from 1 to 1000000")
         text = trace_json(self._traces(max_bins), self.hardware, self.technology, max_slices)
-        _write(path, text)
+        write_text(path, text)
 
     def to_html(self, path: str | Path) -> None:
         """Write the table of `print(profile)` as a page."""
@@ -182,7 +182,7 @@ class Profile:
 
         console = Console(record=True, width=140, file=io.StringIO())
         console.print(self._table())
-        _write(path, console.export_html(inline_styles=True))
+        write_text(path, console.export_html(inline_styles=True))
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -221,17 +221,6 @@ class Profile:
                 "tuned" if layer.tuned else "default",
             )
         return table
-
-
-def _write(path: str | os.PathLike[str], text: str) -> None:
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"a file name must be a str or a Path, not {type(path).__name__}")
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"cannot write '{path}': {error.strerror}; give a file in a folder that exists"
-        ) from None
 
 
 def _no_traces(_max_bins: int) -> list[ProgramTrace]:
