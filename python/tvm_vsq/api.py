@@ -10,7 +10,8 @@ from rich.progress import Progress
 
 from tvm_vsq.build import build_executable, program_cycles, regions_of
 from tvm_vsq.codegen import region_workloads
-from tvm_vsq.errors import CalibrationError, ConfigError
+from tvm_vsq.errors import CalibrationError, ConfigError, ScheduleError, shown
+from tvm_vsq.files import check_output
 from tvm_vsq.frontend import as_quantized, import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import layout_of
@@ -22,6 +23,7 @@ from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.quantize.report import QuantReport
 from tvm_vsq.runtime import Executable
 from tvm_vsq.schedule import Database, resolve_database
+from tvm_vsq.threads import compiling
 from tvm_vsq.tune import random_calibration, tune_workloads
 from tvm_vsq.tvm_compat import IRModule
 
@@ -29,6 +31,7 @@ Target = str | os.PathLike[str] | HardwareConfig
 Quant = str | QuantConfig | None
 
 
+@compiling
 def compile(
     model: Any,
     target: Target = "vsq-accel",
@@ -66,6 +69,7 @@ def compile(
     return build_executable(quantized, hardware, database, verify)
 
 
+@compiling
 def quantize_model(
     model: Any,
     target: Target = "vsq-accel",
@@ -83,6 +87,7 @@ def quantize_model(
     return _quantize(model, _resolve_target(target), example_inputs, quant, calibration)
 
 
+@compiling
 def quantization_report(
     model: Any,
     target: Target = "vsq-accel",
@@ -107,6 +112,7 @@ def quantization_report(
     return measure(prepared, quantized, calibration if data is None else data)
 
 
+@compiling
 def choose_formats(
     model: Any,
     formats: Sequence[str],
@@ -133,6 +139,7 @@ def choose_formats(
     return profile.choose(target_sqnr_db=target_sqnr_db, max_energy_ratio=max_energy_ratio)
 
 
+@compiling
 def profile_formats(
     model: Any,
     formats: Sequence[str],
@@ -185,31 +192,37 @@ def tune(
 
     model, example_inputs: as for `compile`.
     trials: schedules measured for each layer; candidates that do not fit are never among them.
-    database: where to start from. A path is extended if it exists, and written at the end.
+    database: where to start from. A path is extended if it exists, and written after each layer: what an
+    interrupted search has found stays, and the next one goes on from there, as layers that have a record of
+    as many trials are not searched again. Any number of processes may tune into one file (`Database.save`).
+    seed: of the search, 0 or more.
     Schedules depend on shapes alone, so no calibration data are needed.
 
     Returns the database, to be given to `compile(schedules=...)`. Raises the errors of `compile`.
     """
-    if not isinstance(trials, int) or trials < 1:
+    if type(trials) is not int or trials < 1:
         raise ConfigError(
-            f"trials={trials!r}: give an integer of at least 1, the schedules measured for each layer"
+            f"trials={shown(trials)}: give an integer of at least 1, the schedules measured for each layer"
         )
+    if type(seed) is not int or not 0 <= seed < 1 << 31:
+        raise ConfigError(f"seed={shown(seed)}: give an integer of at least 0 and below 2^31")
     hardware = _resolve_target(target)
-    start, save = _open_database(database)
-    quantized = as_quantized(model, example_inputs=example_inputs)
-    if quantized is None:
-        canonical = import_model(model, example_inputs)
-        config = QuantConfig.of_hardware(hardware).unfitted()
-        quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
-    regions = regions_of(quantized, hardware)
+    start, keep = _open_database(database)
+    with compiling:
+        quantized = as_quantized(model, example_inputs=example_inputs)
+        if quantized is None:
+            canonical = import_model(model, example_inputs)
+            config = QuantConfig.of_hardware(hardware).unfitted()
+            quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
+        regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
-    distinct = len({workload.key for _, workload in layers})
+    distinct = len({workload for _, workload in layers})
     with Progress(disable=not progress) as bar:
-        task = bar.add_task(f"tuning {distinct} layers for {hardware.label}", total=2 * distinct)
+        task = bar.add_task(f"tuning {distinct} layers for {hardware.label}", total=distinct)
 
-        def report(text: str, is_decision: bool) -> None:
+        def report(text: str) -> None:
             bar.advance(task)
-            if progress and is_decision:
+            if progress:
                 bar.log(text)
 
         tuned = tune_workloads(
@@ -220,8 +233,9 @@ def tune(
             trials=trials,
             seed=seed,
             report=report,
+            keep=keep,
         )
-    save(tuned)
+    keep(tuned)
     return tuned
 
 
@@ -253,5 +267,12 @@ def _open_database(
         return database or Database(), lambda _: None
     if not isinstance(database, str | os.PathLike):
         raise ConfigError(f"database must be a Database or a path, not {type(database).__name__}")
-    start = Database.load(database) if os.path.exists(database) else Database()
-    return start, lambda current: current.save(database)
+    path = check_output(database, error=ScheduleError)
+    start = saved = Database.load(path) if path.exists() else Database()
+
+    def keep(current: Database) -> None:
+        nonlocal saved
+        current.save(path, since=saved)
+        saved = current
+
+    return start, keep

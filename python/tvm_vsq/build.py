@@ -19,6 +19,7 @@ from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import HardwareConfig, hardware_of, list_targets, load_hardware, target_options
 from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
 from tvm_vsq.schedule import Database, shipped_database
+from tvm_vsq.threads import compiling
 from tvm_vsq.transform import check_target, explain, legalize_reference, quantized_phases, run_phases
 from tvm_vsq.transform.partition import CODEGEN
 from tvm_vsq.tvm_compat import Call, IRModule
@@ -26,6 +27,7 @@ from tvm_vsq.tvm_compat import Call, IRModule
 _HOST = "llvm"
 
 
+@compiling
 def build_executable(
     quantized: IRModule, hardware: HardwareConfig, database: Database, verify: bool = True
 ) -> Executable:
@@ -36,6 +38,7 @@ def build_executable(
     return Executable(built, reference=lambda: build_reference(quantized, hardware))
 
 
+@compiling
 def build_reference(quantized: IRModule, hardware: HardwareConfig) -> Any:
     """The same integer layers as plain TensorIR on the CPU; a Relax executable."""
     fused = run_phases(quantized, quantized_phases(hardware)[:1])
@@ -46,6 +49,7 @@ def accelerator_pipeline(hardware: HardwareConfig, database: Database) -> tvm.tr
     """Everything from the quantized module to what the Relax VM runs: phases, code generation, TVM's
     own passes."""
 
+    @compiling  # TVM's own compile comes here by itself
     def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
         if not is_quantized(module):
             raise ModelError(
@@ -75,7 +79,8 @@ def program_cycles(regions: list[relax.Function], hardware: HardwareConfig, data
     """Simulated cycles of all regions together under the schedules of `database`."""
     params, cycles = hardware.sim_params(), 0
     for region in regions:
-        program = lower_region(region, hardware, database)
+        with compiling:
+            program = lower_region(region, hardware, database)
         ids = np.array(program.layer_ids, dtype="<u4").tobytes()
         run = native.simulate_timing(params, program.instructions, ids, len(program.layer_names))
         cycles += int(run["cycles"])
@@ -118,7 +123,8 @@ def _is_region(function: Any) -> bool:
 
 
 class _hook:
-    """RunCodegen finds its code generator by a global name; it is ours only for the length of a `with`."""
+    """RunCodegen finds its code generator by a name that is one for the process; it is ours only for the
+    length of a `with`, in which the thread holds the lock `compiling`."""
 
     def __init__(self, generate: Callable[..., list[Any]]) -> None:
         self._generate = generate

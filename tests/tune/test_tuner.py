@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tvm_vsq
+from tvm_vsq.errors import ConfigError, ScheduleError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import Database, Knobs, Workload, default_knobs
 from tvm_vsq.schedule.database import fingerprint
@@ -93,7 +94,7 @@ def test_a_schedule_is_taken_if_the_model_gets_faster_by_a_thousandth(others, is
     default = default_knobs(workload, hardware, "conv")
 
     def total(database: Database) -> int:
-        return 100_000 if database.lookup(workload, hardware) == default else round(100_000 * others)
+        return 100_000 if database.lookup(workload, hardware) in (None, default) else round(100_000 * others)
 
     tuned = tuner.tune_workloads(
         [("conv", workload)],
@@ -103,6 +104,7 @@ def test_a_schedule_is_taken_if_the_model_gets_faster_by_a_thousandth(others, is
         trials=8,
         seed=0,
         report=lambda *_: None,
+        keep=lambda *_: None,
     )
     assert (tuned.lookup(workload, hardware) != default) == is_taken
 
@@ -170,3 +172,49 @@ def test_the_name_of_the_hardware_does_not_matter(compiled, networks, tuned):
     _, x = networks.build(networks.PlainNet)
     renamed = load_hardware("vsq-accel").model_copy(update={"name": "mine"})
     assert all(layer.tuned for layer in compiled(tuned[0], renamed).profile(x).layers)
+
+
+def test_an_interrupted_search_keeps_what_it_found_and_the_next_goes_on(
+    networks, tuned, tmp_path, monkeypatch
+):
+    model, x = networks.build(networks.PlainNet)
+    file = tmp_path / "plain.json"
+    seen: list[str] = []
+
+    def interrupted(workload: Any, knobs: Knobs, hardware: Any) -> int:
+        if workload.key not in seen:
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            seen.append(workload.key)
+        return measure(workload, knobs, hardware)
+
+    def go_on() -> Database:
+        return tvm_vsq.tune(model, trials=TRIALS, example_inputs=(x,), database=file, progress=False)
+
+    monkeypatch.setattr(tuner, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
+    assert {record.workload for record in Database.load(file).records} == set(seen)
+    searched: list[str] = []
+
+    def spy(workload: Any, knobs: Knobs, hardware: Any) -> int:
+        searched.append(workload.key)
+        return measure(workload, knobs, hardware)
+
+    monkeypatch.setattr(tuner, "measure", spy)
+    assert go_on() == tuned[0]
+    assert len(set(searched)) == 1
+    assert not set(searched) & set(seen)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_search(networks, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuner, "measure", lambda *_: pytest.fail("searched"))
+    for file, message in ((tmp_path / "nope" / "d.json", "folder .* does not exist"), (tmp_path, "a folder")):
+        with pytest.raises(ScheduleError, match=message):
+            tvm_vsq.tune(None, database=file)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, 1 << 31, None, True])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(ConfigError, match="seed="):
+        tvm_vsq.tune(None, seed=seed)

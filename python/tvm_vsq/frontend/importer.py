@@ -12,9 +12,11 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.canonical import canonicalize
 from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.quantized import refuse_quantized
+from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
 
 
+@compiling
 def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> IRModule:
     """The canonical fp32 inference graph of `model`.
 

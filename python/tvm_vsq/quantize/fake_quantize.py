@@ -12,11 +12,13 @@ from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.layer_weights import float_weights
 from tvm_vsq.quantize.plan import make_plan
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
+from tvm_vsq.threads import compiling
 
 if TYPE_CHECKING:
     from torch import nn
 
 
+@compiling
 def fake_quantize(
     model: Any,
     quant: str | QuantConfig | None = None,

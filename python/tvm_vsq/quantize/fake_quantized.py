@@ -16,6 +16,7 @@ from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.module_state import pack, unpack
 from tvm_vsq.quantize.trainable import trainable_layers, with_own_biases, with_parameters
+from tvm_vsq.threads import compiling
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.batching import run_in_batches
 from tvm_vsq.torch_graph.straight_through import quantize_weights
@@ -94,7 +95,8 @@ class FakeQuantized(QuantizedModel, nn.Module):
 
         `tvm_vsq.compile(module, module.hardware)` does this by itself; the results have the same bits.
         """
-        return self._to_relax(self._changed())
+        with compiling:
+            return self._to_relax(self._changed())
 
     def get_extra_state(self) -> torch.Tensor:
         """For `state_dict`: all that calibration chose, as uint8[n]."""
@@ -133,11 +135,12 @@ class FakeQuantized(QuantizedModel, nn.Module):
 
     def _train_step(self, *inputs: torch.Tensor) -> Any:
         trained = self._trained
-        if not self._float_graph:
-            biases = [layer.bias for layer in trained if layer.bias is not None]
-            operands = [*(layer.kernel for layer in trained), *biases]
-            graph = TorchGraph(self._quantized["main"], inputs=operands, straight_through=True)
-            self._float_graph.append(graph)
+        with compiling:
+            if not self._float_graph:
+                biases = [layer.bias for layer in trained if layer.bias is not None]
+                operands = [*(layer.kernel for layer in trained), *biases]
+                graph = TorchGraph(self._quantized["main"], inputs=operands, straight_through=True)
+                self._float_graph.append(graph)
         parameter = self.layers.get_parameter
         weights = [quantize_weights(parameter(f"{layer.name}.weight"), layer.format) for layer in trained]
         biases = [parameter(f"{layer.name}.bias") for layer in trained if layer.bias is not None]
@@ -146,10 +149,12 @@ class FakeQuantized(QuantizedModel, nn.Module):
     @torch.no_grad()
     def _evaluate(self, *inputs: torch.Tensor) -> Any:
         changed = self._changed()
-        if not self._integer_graph or not _are_equal(changed, self._integer_graph[0][0]):
-            graph = TorchGraph(fuse(self._to_relax(changed), self._hardware)["main"])
-            self._integer_graph = [(changed, graph)]
-        return self._integer_graph[0][1](*inputs)
+        with compiling:
+            if not self._integer_graph or not _are_equal(changed, self._integer_graph[0][0]):
+                graph = TorchGraph(fuse(self._to_relax(changed), self._hardware)["main"])
+                self._integer_graph = [(changed, graph)]
+            graph = self._integer_graph[0][1]
+        return graph(*inputs)
 
 
 def _are_equal(some: Mapping[str, npt.NDArray[Any]], others: Mapping[str, npt.NDArray[Any]]) -> bool:

@@ -6,15 +6,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from tvm_vsq.errors import ScheduleError
+from tvm_vsq.errors import ScheduleError, shown
+from tvm_vsq.files import check_output, locked, parse_json, read_text, write_text
+from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.footprint import fits
-from tvm_vsq.schedule.knobs import Knobs, divisors
+from tvm_vsq.schedule.knobs import Knobs
 from tvm_vsq.schedule.workload import Workload
 
 # Raised whenever lowering changes what a schedule means or costs: older records are then stale.
@@ -28,11 +31,11 @@ def fingerprint(hardware: HardwareConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class Record(BaseModel):
+class Record(Frozen):
     """The best schedule found for one workload on one hardware: `cycles` of the layer alone, after
     `trials`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    refusal = ScheduleError
 
     workload: str
     hardware: str
@@ -51,60 +54,93 @@ class Record(BaseModel):
         return value
 
 
-class Database(BaseModel):
+class Database(Frozen):
     """Tuned schedules. `records` hold at most one entry for a pair of workload and hardware."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    refusal = ScheduleError
 
     version: Literal[1] = 1
-    records: tuple[Record, ...] = ()
+    records: tuple[Record, ...] = Field(default=(), strict=False)
 
-    def lookup(self, workload: Workload, hardware: HardwareConfig) -> Knobs | None:
-        """The schedule tuned for exactly this workload and hardware, or None."""
+    def find(self, workload: Workload, hardware: HardwareConfig) -> Record | None:
+        """The record of exactly this workload and hardware, if its schedule is legal there."""
         mark = fingerprint(hardware)
         for record in self.records:
             if record.workload == workload.key and record.hardware == mark:
-                knobs = Knobs.from_dict(record.knobs)
-                return knobs if _is_legal(workload, knobs, hardware) else None
+                return record if _is_legal(workload, Knobs.from_dict(record.knobs), hardware) else None
         return None
+
+    def lookup(self, workload: Workload, hardware: HardwareConfig) -> Knobs | None:
+        """The schedule tuned for exactly this workload and hardware, or None."""
+        record = self.find(workload, hardware)
+        return None if record is None else Knobs.from_dict(record.knobs)
 
     def updated(self, record: Record) -> Database:
         """With `record` in place of the entry for the same workload and hardware, if there is one."""
-        place = (record.workload, record.hardware)
-        rest = tuple(old for old in self.records if (old.workload, old.hardware) != place)
+        rest = tuple(old for old in self.records if _place(old) != _place(record))
         return Database(records=(*rest, record))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write JSON; the file is replaced whole, never left half written."""
-        target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        try:
-            partial.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            partial.replace(target)
-        except OSError as error:
-            raise ScheduleError(f"cannot write schedules to '{target}': {error.strerror}") from None
+    def without(self, workloads: Iterable[Workload], hardware: HardwareConfig) -> Database:
+        """Without the records of these workloads on this hardware."""
+        dropped = {(workload.key, fingerprint(hardware)) for workload in workloads}
+        return Database(records=tuple(record for record in self.records if _place(record) not in dropped))
+
+    def save(self, path: str | os.PathLike[str], *, since: Database | None = None) -> Database:
+        """Write JSON, and return what the file then holds; the file is replaced whole, under a lock.
+
+        Any number of processes and threads may save to one file: what others saved stays. since: what was
+        loaded from `path`, or saved there last; what changed from then on takes effect, deletions too. A
+        record that others changed as well stays as the one with fewer cycles; so do, without `since`, all.
+        Raises ScheduleError if the file cannot be written, or is there and is no database.
+        """
+        target = check_output(path, error=ScheduleError)
+        if target.exists() and not target.is_file():
+            raise ScheduleError(f"cannot write '{target}': it is no file that could be read again")
+        with locked(target, error=ScheduleError):
+            there = Database.load(target) if target.exists() else Database()
+            merged = self._merged(there, since or Database())
+            write_text(target, merged.model_dump_json(indent=1) + "\n", error=ScheduleError)
+        return merged
+
+    def _merged(self, there: Database, since: Database) -> Database:
+        theirs, ours, before = (
+            {_place(record): record for record in database.records} for database in (there, self, since)
+        )
+        places = [*(place for place in theirs if place not in ours), *ours]
+        winners = (_winner(ours.get(at), theirs.get(at), before.get(at)) for at in places)
+        return Database(records=tuple(record for record in winners if record is not None))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Database:
         """Read what `save` wrote; ScheduleError names the file and the key that is wrong."""
-        try:
-            return Database.model_validate_json(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ScheduleError(f"cannot read schedules from '{path}': {error}") from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ScheduleError(f"schedules in '{path}': {where}: {first['msg']}; tune again") from None
+        source = f"schedules in {shown(os.fspath(path))}, tune again"
+        data = parse_json(read_text(path, ScheduleError), source, ScheduleError)
+        if not isinstance(data, dict) or type(data.get("version")) is not int or "records" not in data:
+            raise ScheduleError(f"{source}: must be a JSON object with version and records")
+        return Database.checked_json(json.dumps(data), source)
+
+
+def _place(record: Record) -> tuple[str, str]:
+    return record.workload, record.hardware
+
+
+def _winner(ours: Record | None, theirs: Record | None, before: Record | None) -> Record | None:
+    """Of a record that two may have changed or removed since both had `before`."""
+    if ours == before:
+        return theirs
+    if theirs == before:
+        return ours
+    if ours is None or theirs is None:
+        return ours or theirs
+    return ours if ours.cycles <= theirs.cycles else theirs
 
 
 def _is_legal(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> bool:
-    tiles = (
-        (workload.oh, knobs.tile_h),
-        (workload.ow, knobs.tile_w),
-        (workload.kb, knobs.tile_k),
-        (workload.cv, knobs.tile_c),
-    )
-    return all(tile in divisors(extent) for extent, tile in tiles) and fits(workload, knobs, hardware)
+    try:
+        knobs.check(workload, hardware, "")
+    except ScheduleError:
+        return False
+    return fits(workload, knobs, hardware)
 
 
 def shipped_database(hardware: HardwareConfig) -> Database:
@@ -127,8 +163,9 @@ def resolve_database(schedules: str | os.PathLike[str] | Database, hardware: Har
         raise ScheduleError(
             f'schedules must be "auto", "default", a path or a Database, not {type(schedules).__name__}'
         )
-    if not Path(schedules).is_file():
+    if not os.path.isfile(schedules):
         raise ScheduleError(
-            f'there is no schedule database \'{schedules}\'; tune one, or use "auto" or "default"'
+            f"there is no schedule database {shown(os.fspath(schedules))}; tune one, or use "
+            '"auto" or "default"'
         )
     return Database.load(schedules)

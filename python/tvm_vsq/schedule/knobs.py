@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
-from tvm_vsq.errors import ScheduleError
+from tvm_vsq.errors import ScheduleError, shown
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.workload import Workload
 
@@ -47,11 +47,15 @@ class Knobs:
         }
         if set(data) != set(types):
             raise ScheduleError(
-                f"schedule: expected the keys {', '.join(types)}, got {', '.join(map(str, data))}"
+                f"schedule: expected the keys {', '.join(types)}, got {shown(', '.join(map(str, data)))}"
             )
         for name, kind in types.items():
             if type(data[name]) is not kind:
-                raise ScheduleError(f"schedule: '{name}' must be {kind.__name__}, got {data[name]!r}")
+                raise ScheduleError(f"schedule: '{name}' must be {kind.__name__}, got {shown(data[name])}")
+        if data["order"] not in ORDERS:
+            raise ScheduleError(
+                f"schedule: unknown loop order {shown(data['order'])}; known are {', '.join(ORDERS)}"
+            )
         return Knobs(**data)
 
     def check(self, workload: Workload, hardware: HardwareConfig, layer: str) -> None:

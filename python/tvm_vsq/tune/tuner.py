@@ -14,6 +14,7 @@ from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Knobs, Workload, candidates, default_knobs
 from tvm_vsq.schedule.cost import estimate_cycles
 from tvm_vsq.schedule.database import Database, Record, fingerprint
+from tvm_vsq.threads import compiling
 from tvm_vsq.tune.search import search
 
 _ESTIMATE_MARGIN = 1.5
@@ -23,7 +24,8 @@ _LEAST_GAIN = 1e-3
 
 def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> int:
     """Simulated cycles of the layer alone under one schedule."""
-    layer = emit_layer(workload, knobs, hardware)
+    with compiling:
+        layer = emit_layer(workload, knobs, hardware)
     return int(
         native.simulate_timing(hardware.sim_params(), layer.instructions, layer.layer_ids, 1)["cycles"]
     )
@@ -82,7 +84,7 @@ def search_workload(
             knobs=legal[index].to_dict(),
             cycles=cycles[index],
             default_cycles=cycles[first],
-            trials=len(cycles),
+            trials=trials,
         )
         for index in (first, *others[:_FINALISTS])
     ]
@@ -96,34 +98,45 @@ def tune_workloads(
     total: Callable[[Database], int],
     trials: int,
     seed: int,
-    report: Callable[[str, bool], None],
+    report: Callable[[str], None],
+    keep: Callable[[Database], None],
 ) -> Database:
     """Tune each distinct (layer name, workload) once, so that `total`, the cycles of the whole model, falls.
 
     Measured by itself, a layer pays for its first loads, which the layer before it hides in a program. So
-    the search
-    only nominates; what enters the database is what makes the whole model faster by at least 0.1 %. The
-    result is
-    never slower than the default schedules or than `database`. `report(text, layer is finished)` shows
-    progress.
+    the search only nominates; what enters the database is what makes the whole model faster by at least
+    0.1 %. The result is never slower than the default schedules or than `database`.
+
+    Layers that take longest come first. After each, `report(text)` shows progress, and `keep(database)` may
+    save it: a layer whose record has as many trials is not searched again.
     """
-    found: dict[str, list[Record]] = {}
-    names: dict[str, str] = {}
+    names: dict[Workload, str] = {}
     for layer, workload in workloads:
-        if workload.key in found:
-            continue
-        names[workload.key] = layer
-        found[workload.key] = search_workload(workload, hardware, layer=layer, trials=trials, seed=seed)
-        if database.lookup(workload, hardware) is None:
-            database = database.updated(found[workload.key][0])
-        report(f"{layer}: {found[workload.key][0].trials} schedules measured", False)
+        names.setdefault(workload, layer)
+    plain = database.without(names, hardware)
     cycles = total(database)
-    for key, (_, *finalists) in sorted(found.items(), key=lambda item: -item[1][0].default_cycles):
-        before = cycles
-        for record in finalists:
-            trial = database.updated(record)
-            trial_cycles = total(trial)
-            if trial_cycles < cycles * (1 - _LEAST_GAIN):
-                database, cycles = trial, trial_cycles
-        report(f"{names[key]}: the model takes {before:,} -> {cycles:,} cycles", True)
+    if plain != database and (plain_cycles := total(plain)) < cycles:
+        database, cycles = plain, plain_cycles  # tuned for another model, and slower in this one
+    for workload in sorted(names, key=lambda each: -_estimate(each, hardware, names[each])):
+        known, before = database.find(workload, hardware), cycles
+        if known is None or known.trials < trials:
+            default, *finalists = search_workload(
+                workload, hardware, layer=names[workload], trials=trials, seed=seed
+            )
+            database = database.updated(default if known is None else _tried(known, trials))
+            for record in finalists:
+                trial = database.updated(record)
+                trial_cycles = total(trial)
+                if trial_cycles < cycles * (1 - _LEAST_GAIN):
+                    database, cycles = trial, trial_cycles
+            keep(database)
+        report(f"{names[workload]}: the model takes {before:,} -> {cycles:,} cycles")
     return database
+
+
+def _estimate(workload: Workload, hardware: HardwareConfig, layer: str) -> float:
+    return estimate_cycles(workload, default_knobs(workload, hardware, layer), hardware)
+
+
+def _tried(record: Record, trials: int) -> Record:
+    return record.model_copy(update={"trials": trials})
