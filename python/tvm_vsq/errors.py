@@ -1,6 +1,10 @@
 """The errors users meet. Each names the layer, field, file or byte at fault and says what to do about it."""
 
+from __future__ import annotations
+
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class VsqError(Exception):
@@ -65,3 +69,27 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
+
+
+@contextmanager
+def phase(doing: str, kind: type[VsqError]) -> Iterator[None]:
+    """The boundary to other libraries: what they raise inside becomes a `kind` that says what was going on.
+
+    doing: the phase and its object, "importing the torch module Net", "lowering layer 'conv1'". Phases nest; the
+    innermost one speaks.
+    """
+    try:
+        yield
+    except VsqError:
+        raise
+    except Exception as error:
+        raise kind(
+            f"{doing} failed with an error that is not expected there: {first_line(error)}; the cause is attached. "
+            "Change what it names, or report it"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of another library says, without its backtrace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -36,7 +36,8 @@ def canonicalize(module: IRModule) -> IRModule:
     Raises ModelError for inputs that are not static float32 tensors and weights that are not finite.
     """
     _check_inputs(module)
-    for step in _STEPS:
+    _check_extents(module)
+    for step in STEPS:
         module = step(module)
     _check_weights(module)
     return module
@@ -51,7 +52,7 @@ def _tidy(module: IRModule) -> IRModule:
     return tvm.transform.Sequential(passes)(module)
 
 
-_STEPS: list[Callable[[IRModule], IRModule]] = [
+STEPS: list[Callable[[IRModule], IRModule]] = [
     _one_block,
     wrap_indices,
     relax.transform.FoldConstant(),
@@ -85,6 +86,20 @@ def _check_inputs(module: IRModule) -> None:
     fields = body.ty.fields if isinstance(body.ty, relax.TupleType) else [body.ty]
     if not all(isinstance(field, relax.TensorType) for field in fields):
         raise ModelError("'main' must return a tensor or a tuple of tensors")
+
+
+def _check_extents(module: IRModule) -> None:
+    """TVM hangs over tensors without elements, and nothing can be calibrated on them."""
+    function = module["main"]
+    for var in [*function.params, *(binding.var for binding in bindings(function))]:
+        shape = var.ty.shape if isinstance(var.ty, relax.TensorType) else None
+        if isinstance(shape, relax.ShapeExpr) and any(
+            isinstance(extent, tvm.tirx.IntImm) and int(extent) < 1 for extent in shape
+        ):
+            kind = "input" if var in set(function.params) else "tensor"
+            raise ModelError(
+                f"{kind} '{var.name}' has shape {[int(n) for n in shape]}; every extent must be at least 1"
+            )
 
 
 def _check_weights(module: IRModule) -> None:

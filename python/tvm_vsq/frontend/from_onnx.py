@@ -15,13 +15,13 @@ import tvm
 from onnx import TensorProto, numpy_helper
 from tvm.relax.frontend.onnx import from_onnx as tvm_from_onnx
 
-from tvm_vsq.errors import ModelError
+from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
 from tvm_vsq.frontend.layers import layer_names, name_of_weight
 from tvm_vsq.frontend.onnx_clip import restore_clips
 from tvm_vsq.frontend.onnx_constants import fold_constants
-from tvm_vsq.frontend.onnx_model import first_line, read_model
+from tvm_vsq.frontend.onnx_model import read_model
 from tvm_vsq.frontend.onnx_pad import fold_pads
 from tvm_vsq.frontend.onnx_quantization import STANDARD, Found, remove_quantization
 from tvm_vsq.graph import replace_main

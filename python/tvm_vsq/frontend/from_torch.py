@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-import re
+import traceback
 from typing import Any
 
+import numpy as np
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves
 from tvm.relax.frontend.torch import from_exported_program as tvm_from_exported_program
 
-from tvm_vsq.errors import ModelError
+from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.layers import bind_parameters
+from tvm_vsq.frontend.torch_decompositions import decomposed
+from tvm_vsq.frontend.torch_source import TorchSource, described, fresh_copy
 from tvm_vsq.tvm_compat import IRModule
 
 
@@ -27,24 +30,38 @@ def is_exported_program(model: Any) -> bool:
     return isinstance(model, ExportedProgram)
 
 
-def from_module(model: torch.nn.Module, example_inputs: Any) -> IRModule:
+def from_module(model: torch.nn.Module, example_inputs: Any) -> tuple[IRModule, TorchSource]:
     """Export an eval-mode copy of `model` at the shapes of `example_inputs` and import it."""
+    title = f"torch module {type(model).__name__}"
     inputs = _as_tuple(example_inputs, type(model).__name__)
     frozen = copy.deepcopy(model).eval()
     _check_tensors(dict(frozen.named_parameters()), dict(frozen.named_buffers()))
+    to_run = fresh_copy(frozen)  # export leaves its own tensors in a module that writes attributes
     try:
         with torch.no_grad():
             program = torch.export.export(frozen, inputs)
     except Exception as error:
         raise ModelError(
-            f"torch.export cannot export {type(model).__name__}: {_first_line(error)}; check that the model "
+            f"torch.export cannot export {type(model).__name__}: {first_line(error)}; check that the model "
             f"runs on example_inputs and has no data-dependent control flow"
         ) from error
-    return from_exported_program(program)
+    examples = tuple(np.array(tensor.detach().numpy()) for tensor in inputs)
+    return _to_relax(program), TorchSource(title, to_run, program, examples, _to_relax)
 
 
-def from_exported_program(program: ExportedProgram) -> IRModule:
-    """Import `program`; layers are named after the parameter that holds their weights."""
+def from_exported_program(
+    program: ExportedProgram, example_inputs: Any = None
+) -> tuple[IRModule, TorchSource]:
+    """Import `program`; layers are named after the parameter that holds their weights.
+
+    example_inputs: must have the shapes that the program was exported for.
+    """
+    examples = program.example_inputs[0] if example_inputs is None and program.example_inputs else None
+    arrays = None if examples is None else tuple(np.array(tensor.detach().numpy()) for tensor in examples)
+    return _to_relax(program), TorchSource("exported program", None, program, arrays, _to_relax)
+
+
+def _to_relax(program: ExportedProgram) -> IRModule:
     signature = program.graph_signature
     _check_eval_mode(program)
     parameters = {name: program.state_dict[name] for name in signature.parameters}
@@ -52,19 +69,53 @@ def from_exported_program(program: ExportedProgram) -> IRModule:
     _check_tensors(parameters, buffers)
     _check_inputs(program)
     _check_outputs(program)
-    try:
-        module = tvm_from_exported_program(
-            program, keep_params_as_input=True, unwrap_unit_return_tuple=program.call_spec.out_spec.is_leaf()
-        )
-    except Exception as error:
-        raise ModelError(
-            f"TVM's PyTorch importer does not take this model: {_first_line(error)}; replace the operator "
-            "it names"
-        ) from error
     qualified = {
         spec.arg.name: str(spec.target) for spec in signature.input_specs if spec.kind is InputKind.PARAMETER
     }
-    return bind_parameters(module, qualified)
+    return bind_parameters(_through_tvm(program), qualified)
+
+
+def _through_tvm(program: ExportedProgram) -> IRModule:
+    program = decomposed(program)
+    _check_state(program)
+    try:
+        return tvm_from_exported_program(
+            program,
+            keep_params_as_input=True,
+            unwrap_unit_return_tuple=program.call_spec.out_spec.is_leaf(),
+            run_ep_decomposition=False,
+        )
+    except Exception as error:
+        raise ModelError(
+            f"TVM's PyTorch importer does not take {_culprit(program, error)}: {first_line(error)}; replace "
+            "this operator by others"
+        ) from error
+
+
+def _culprit(program: ExportedProgram, error: Exception) -> str:
+    """The node at which TVM's importer gave up: it says which kinds it does not know, else it was at one."""
+    for node in program.graph.nodes:
+        if node.op == "call_function" and f"'{getattr(node.target, '__name__', '')}'" in str(error):
+            return described(node)
+    for frame, _line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        node = frame.f_locals.get("node")
+        if isinstance(node, torch.fx.Node):
+            return described(node)
+    return "this model"
+
+
+def _check_state(program: ExportedProgram) -> None:
+    signature = program.graph_signature
+    if written := [*signature.buffers_to_mutate.values(), *signature.parameters_to_mutate.values()]:
+        raise ModelError(
+            f"the model's forward writes {', '.join(repr(name) for name in written)}, and a compiled network "
+            "keeps no state between calls; pass the state in as an input and return it"
+        )
+    if written := list(signature.user_inputs_to_mutate.values()):
+        raise ModelError(
+            f"the model's forward writes its input {', '.join(repr(name) for name in written)} in place; "
+            "let it write a clone"
+        )
 
 
 def _as_tuple(example_inputs: Any, model: str) -> tuple[torch.Tensor, ...]:
@@ -125,6 +176,8 @@ def _check_inputs(program: ExportedProgram) -> None:
             raise ModelError(
                 f"input '{name}' has a dynamic shape {tuple(value.shape)}; export without dynamic_shapes"
             )
+        if min(value.shape, default=1) < 1:
+            raise ModelError(f"input '{name}' has shape {list(value.shape)}; every extent must be at least 1")
         if value.dtype != torch.float32:
             dtype = str(value.dtype).removeprefix("torch.")
             raise ModelError(f"input '{name}' is {dtype}; inputs must be float32")
@@ -139,8 +192,3 @@ def _check_outputs(program: ExportedProgram) -> None:
         raise ModelError(
             "the model must return a tensor or a tuple of tensors; wrap it in a module that does"
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in re.split(r"[\r\n]+", str(error)) if line.strip()]
-    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

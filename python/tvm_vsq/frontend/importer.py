@@ -12,13 +12,14 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.canonical import canonicalize
 from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.quantized import refuse_quantized
+from tvm_vsq.frontend.source import Source
 from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
 
 
 @compiling
 def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> IRModule:
-    """The canonical fp32 inference graph of `model`.
+    """The canonical fp32 inference graph of `model`, unchecked (`importing.import_checked` is what users get).
 
     model: a torch.nn.Module (with example_inputs; it is copied and put into eval mode, never changed), a
         torch.export.ExportedProgram, an onnx.ModelProto or the path of an .onnx file, or a Relax IRModule
@@ -33,20 +34,24 @@ def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) 
 
     Raises ModelError naming the parameter, input or layer at fault, or for a model that is quantized already.
     """
+    return canonicalize(convert(model, example_inputs)[0])
+
+
+def convert(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> tuple[IRModule, Source | None]:
+    """`model` in Relax, before the canonical form, and what to check it against (None for Relax itself)."""
     refuse_quantized(model)
     if isinstance(model, IRModule):
-        return canonicalize(from_relax(model))
+        return from_relax(model), None
     torch_importer = _torch_importer(model)
     if torch_importer is not None:
         with warnings.catch_warnings():
             # torch warns about its own internals, which no user of ours can change
             warnings.simplefilter("ignore", FutureWarning)
-            module = torch_importer(model, example_inputs)
-        return canonicalize(module)
+            return torch_importer(model, example_inputs)  # type: ignore[no-any-return]
     if _is_onnx(model):
         from tvm_vsq.frontend.from_onnx import from_onnx
 
-        return canonicalize(from_onnx(model, example_inputs))
+        return from_onnx(model, example_inputs), None
     raise ModelError(
         f"cannot import a {type(model).__module__}.{type(model).__qualname__}; give a torch.nn.Module with "
         f"example_inputs, a torch.export.ExportedProgram, an ONNX model or the path of one (.onnx), or a "
@@ -62,7 +67,7 @@ def _torch_importer(model: Any) -> Any:
 
     if is_module(model):
         return from_module
-    return (lambda program, _inputs: from_exported_program(program)) if is_exported_program(model) else None
+    return from_exported_program if is_exported_program(model) else None
 
 
 def _is_onnx(model: Any) -> bool:

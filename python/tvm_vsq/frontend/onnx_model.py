@@ -9,7 +9,7 @@ import onnx
 import onnx.version_converter
 from onnx import TensorProto
 
-from tvm_vsq.errors import ModelError
+from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.onnx_integers import describe
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, STANDARD
 
@@ -124,9 +124,3 @@ def _check_operators(proto: onnx.ModelProto) -> None:
                 f"operator {node.domain}.{node.op_type} ('{node.name or node.output[0]}') is none of ONNX's "
                 "own; export with standard operators (local functions: onnx.inliner.inline_local_functions)"
             )
-
-
-def first_line(error: Exception) -> str:
-    """What an exception of another library says, without its backtrace."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

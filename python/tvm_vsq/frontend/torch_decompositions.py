@@ -1,0 +1,132 @@
+"""Operators of torch that are rewritten before TVM's importer sees them, as torch's own decompositions.
+
+TVM drops or misreads these; what torch decomposes them into, it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+aten = torch.ops.aten
+
+
+def decomposed(program: ExportedProgram) -> ExportedProgram:
+    """`program` in the operators that TVM's importer takes; no operator of it writes in place."""
+    return program.run_decompositions(torch.export.default_decompositions() | _OURS)
+
+
+# A decomposition that returns NotImplemented leaves the operator as it is.
+
+
+def _add(x: Tensor, y: Any, *, alpha: float = 1) -> Any:
+    return NotImplemented if alpha == 1 else x + y * alpha
+
+
+def _sub(x: Tensor, y: Any, *, alpha: float = 1) -> Any:
+    return NotImplemented if alpha == 1 else x - y * alpha
+
+
+def _rsub(x: Tensor, y: Any, alpha: float = 1) -> Any:
+    return NotImplemented if alpha == 1 else x * -alpha + y
+
+
+def _group_norm(
+    x: Tensor,
+    groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    _cudnn: bool = True,
+) -> Tensor:
+    mean_of = x.reshape(x.shape[0], groups, -1)
+    centred = mean_of - mean_of.mean(-1, keepdim=True)
+    y = (centred * torch.rsqrt((centred * centred).mean(-1, keepdim=True) + eps)).reshape(x.shape)
+    channels = [1, -1, *[1] * (x.dim() - 2)]
+    y = y if weight is None else y * weight.reshape(channels)
+    return y if bias is None else y + bias.reshape(channels)
+
+
+def _index(x: Tensor, indices: Sequence[Tensor | None]) -> Any:
+    """Index tensors on several axes, as one on the axes joined."""
+    axes = [axis for axis, index in enumerate(indices) if index is not None]
+    used = [index for index in indices if index is not None]
+    if len(used) < 2 or any(index.dtype == torch.bool for index in used):
+        return NotImplemented
+    rest = [axis for axis in range(x.dim()) if axis not in axes]
+    first = axes[0] if axes == list(range(axes[0], axes[-1] + 1)) else 0  # apart, the new axes come first
+    x = x.permute([*rest[:first], *axes, *rest[first:]])
+    joined = torch.zeros_like(used[0])
+    for axis, index in enumerate(used, first):
+        joined = joined * x.shape[axis] + torch.where(index < 0, index + x.shape[axis], index)
+    rows = x.flatten(first, first + len(used) - 1).index_select(first, joined.flatten())
+    return rows.reshape([*x.shape[:first], *joined.shape, *x.shape[first + len(used) :]])
+
+
+def _unsafe_view(x: Tensor, shape: Sequence[int]) -> Tensor:
+    return x.view(shape)
+
+
+# Where elements come from is computed in fp32, as torch does, from an arange, which TVM folds.
+
+
+def _upsample_nearest(
+    x: Tensor, size: Sequence[int] | None, factors: Sequence[float] | None, exact: bool = False
+) -> Tensor:
+    for axis, (extent, step) in enumerate(_steps(x, size, factors), 2):
+        places = torch.arange(extent, dtype=torch.float32)
+        places = torch.floor((places + 0.5 if exact else places) * step)
+        x = x.index_select(axis, places.clamp(0, x.shape[axis] - 1).long())
+    return x
+
+
+def _upsample_linear(
+    x: Tensor, size: Sequence[int] | None, align_corners: bool, factors: Sequence[float] | None
+) -> Tensor:
+    for axis, (extent, step) in enumerate(_steps(x, size, factors), 2):
+        last, places = x.shape[axis] - 1, torch.arange(extent, dtype=torch.float32)
+        if align_corners:
+            places = places * (last / (extent - 1) if extent > 1 else 0.0)
+        else:
+            places = (places + 0.5) * step - 0.5
+        places = places.clamp(0, last)
+        low = torch.floor(places)
+        below = x.index_select(axis, low.long())
+        above = x.index_select(axis, (low + 1).clamp(0, last).long())
+        x = below + (above - below) * (places - low).reshape([-1, *[1] * (x.dim() - 1 - axis)])
+    return x
+
+
+def _steps(x: Tensor, size: Sequence[int] | None, factors: Sequence[float] | None) -> list[tuple[int, float]]:
+    """For each axis of the image its new extent, and how far apart new elements are in the old one."""
+    old = x.shape[2:]
+    if size is not None:
+        return [(new, extent / new) for new, extent in zip(size, old, strict=True)]
+    return [(int(extent * f), 1 / f) for f, extent in zip(factors or (), old, strict=True)]
+
+
+_nearest_exact = partial(_upsample_nearest, exact=True)
+
+_OURS: dict[Any, Callable[..., Any]] = {
+    aten._unsafe_view.default: _unsafe_view,
+    aten._upsample_nearest_exact1d.vec: _nearest_exact,
+    aten._upsample_nearest_exact2d.vec: _nearest_exact,
+    aten._upsample_nearest_exact3d.vec: _nearest_exact,
+    aten.add.Tensor: _add,
+    aten.group_norm.default: _group_norm,
+    aten.index.Tensor: _index,
+    aten.rsub.Scalar: _rsub,
+    aten.rsub.Tensor: _rsub,
+    aten.sub.Tensor: _sub,
+    aten.upsample_bilinear2d.vec: _upsample_linear,
+    aten.upsample_linear1d.vec: _upsample_linear,
+    aten.upsample_nearest1d.vec: _upsample_nearest,
+    aten.upsample_nearest2d.vec: _upsample_nearest,
+    aten.upsample_nearest3d.vec: _upsample_nearest,
+    aten.upsample_trilinear3d.vec: _upsample_linear,
+}

@@ -1,0 +1,77 @@
+"""Finds the first operator whose import computes something else than the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.canonical import STEPS
+from tvm_vsq.frontend.source import Array, Opened, Source
+from tvm_vsq.importing.compare import TOLERANCE, described, difference
+from tvm_vsq.importing.run import recomputed, results_of
+from tvm_vsq.tvm_compat import IRModule, Var
+
+_ADVICE = (
+    "replace the operator by others, or export the model without it; check_import=False imports it as it is"
+)
+
+
+def locate(source: Source, raw: IRModule, inputs: Sequence[Array], expected: Sequence[Array]) -> None:
+    """Raise a ModelError that names the operator of the model, or the pass of ours, that changes the results.
+
+    raw: the import before the canonical form. Returns if each operator by itself, given what the model gives
+    it, computes what the model does: then only rounding adds up.
+    """
+    opened = source.opened()
+    if opened is not None:
+        _check_operators(source, opened, inputs)
+    _check_passes(source.title, raw, inputs, expected)
+
+
+def _check_operators(source: Source, opened: Opened, inputs: Sequence[Array]) -> None:
+    """Raise for the first operator that differs by itself, from the operands that the model gives it."""
+    main = opened.module["main"]
+    variables = _results(opened.module)
+    known = dict(zip((value.name for value in opened.values), variables, strict=True))
+    truth = dict(zip(known, source.inside(inputs), strict=True))
+    computed = results_of(opened.module, inputs)
+    params = dict(zip(main.params, inputs, strict=True))
+    for value, variable, got in zip(opened.values, variables, computed, strict=True):
+        want = truth[value.name]
+        if difference(want, got) <= TOLERANCE:
+            continue
+        operands = {known[name]: truth[name] for name in value.operands if isinstance(known.get(name), Var)}
+        if isinstance(variable, Var) and variable not in operands and want.shape == got.shape:
+            got = recomputed(opened.module, variable, params | operands)
+        error = difference(want, got)
+        if error > TOLERANCE:
+            raise ModelError(
+                f"{value.what} of the {source.title} is imported wrongly: its result "
+                f"{described(want, got, 'here')} (relative difference {error:.2g}, 2-norm); {_ADVICE}"
+            )
+
+
+def _results(module: IRModule) -> list[Any]:
+    body: Any = module["main"].body.body
+    values = {b.var: b.value for block in module["main"].body.blocks for b in block.bindings}
+    return list(values.get(body, body).fields)
+
+
+def _check_passes(title: str, module: IRModule, inputs: Sequence[Array], expected: Sequence[Array]) -> None:
+    """Raise for the first pass to the canonical form that changes the results."""
+    for name, step in (("TVM's importer", None), *((step_name(step), step) for step in STEPS)):
+        module = module if step is None else step(module)
+        for position, (want, got) in enumerate(zip(expected, results_of(module, inputs), strict=True)):
+            error = difference(want, got)
+            if error > TOLERANCE:
+                raise ModelError(
+                    f"result {position} of the {title} {described(want, got, 'after ' + name)} (relative "
+                    f"difference {error:.2g}, 2-norm), though every operator by itself is right; this is a "
+                    "fault of the compiler, please report it. check_import=False imports the model as it is"
+                )
+
+
+def step_name(step: Any) -> str:
+    """A pass, in words."""
+    return f"the pass '{getattr(step, '__name__', None) or step.info.name}'"

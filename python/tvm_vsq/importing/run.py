@@ -1,0 +1,41 @@
+"""Runs Relax graphs: through torch, and through TVM what torch cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import tvm
+from tvm import relax
+
+from tvm_vsq.frontend.source import Array
+from tvm_vsq.graph import bindings, replace_main
+from tvm_vsq.torch_graph import TorchGraph
+from tvm_vsq.tvm_compat import IRModule, Var
+
+
+def results_of(module: IRModule, inputs: Sequence[Array]) -> list[Array]:
+    """What "main" returns for `inputs`, one array for each parameter, as a flat list."""
+    try:
+        with torch.no_grad():
+            results = TorchGraph(module["main"])(*(torch.from_numpy(array) for array in inputs))
+    except Exception:  # torch has no form of an operator, or of a TIR function
+        return _through_tvm(module, inputs)
+    return [tensor.numpy() for tensor in (results if isinstance(results, tuple) else (results,))]
+
+
+def recomputed(module: IRModule, result: Var, operands: dict[Var, Array]) -> Array:
+    """`result`, a variable of "main", from the values of others."""
+    with torch.no_grad():
+        (value,) = TorchGraph(module["main"], [result], inputs=list(operands))(
+            *(None for _ in module["main"].params), *(torch.from_numpy(array) for array in operands.values())
+        )
+    return np.asarray(value.numpy())
+
+
+def _through_tvm(module: IRModule, inputs: Sequence[Array]) -> list[Array]:
+    machine = relax.VirtualMachine(tvm.compile(module, target="llvm"), tvm.cpu())
+    results = machine["main"](*(tvm.runtime.tensor(np.array(array, order="C")) for array in inputs))
+    return [np.asarray(result.numpy()) for result in ([results] if hasattr(results, "numpy") else results)]
