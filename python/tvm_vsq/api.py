@@ -10,10 +10,19 @@ from rich.progress import Progress
 
 from tvm_vsq.build import build_executable, program_cycles, regions_of
 from tvm_vsq.codegen import region_workloads
-from tvm_vsq.errors import CalibrationError, ConfigError, ScheduleError, shown
+from tvm_vsq.errors import (
+    CalibrationError,
+    ConfigError,
+    ModelError,
+    QuantizationError,
+    ScheduleError,
+    phase,
+    shown,
+)
 from tvm_vsq.files import check_output
-from tvm_vsq.frontend import as_quantized, import_model
+from tvm_vsq.frontend import as_quantized
 from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.importing import import_checked
 from tvm_vsq.isa import layout_of
 from tvm_vsq.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.quantize import QuantConfig, quantize
@@ -41,6 +50,7 @@ def compile(
     calibration: Any = None,
     schedules: str | os.PathLike[str] | Database = "auto",
     verify: bool = True,
+    check_import: bool = True,
 ) -> Executable:
     """Quantize a trained network and compile it for an accelerator.
 
@@ -57,6 +67,9 @@ def compile(
     schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its
     path.
     verify: prove that the programs are free of races (docs/simulator.md, section 5); costs milliseconds.
+    check_import: run the imported fp32 graph once beside the model, on example_inputs or random ones, and
+    refuse it if results differ by more than 1e-3 (relative, 2-norm of each tensor). False leaves this out;
+    `explain()` says which.
 
     Raises a VsqError that names what is wrong: ConfigError (target, quant), ModelError, CalibrationError,
     QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad).
@@ -65,8 +78,9 @@ def compile(
     database = resolve_database(schedules, hardware)
     quantized = as_quantized(model, example_inputs=example_inputs, quant=quant, calibration=calibration)
     if quantized is None:
-        quantized = _quantize(model, hardware, example_inputs, quant, calibration)
-    return build_executable(quantized, hardware, database, verify)
+        quantized = _quantize(model, hardware, example_inputs, quant, calibration, check_import)
+    with phase(f"compiling the model for {hardware.name}", ModelError):
+        return build_executable(quantized, hardware, database, verify)
 
 
 @compiling
@@ -77,6 +91,7 @@ def quantize_model(
     example_inputs: Any = None,
     quant: Quant = None,
     calibration: Any = None,
+    check_import: bool = True,
 ) -> IRModule:
     """The first half of `compile`: a Relax module with vsq.quantize / vsq.dequantize around its layers.
 
@@ -84,7 +99,7 @@ def quantize_model(
     `tvm.compile(module, target=hardware.tvm_target())`.
     Arguments and errors are those of `compile`; a model that is quantized already is refused.
     """
-    return _quantize(model, _resolve_target(target), example_inputs, quant, calibration)
+    return _quantize(model, _resolve_target(target), example_inputs, quant, calibration, check_import)
 
 
 @compiling
@@ -96,6 +111,7 @@ def quantization_report(
     quant: Quant = None,
     calibration: Any = None,
     data: Any = None,
+    check_import: bool = True,
 ) -> QuantReport:
     """What quantization does to each layer of `model`: SQNR, bits per element, clipping, use of codes.
 
@@ -105,11 +121,12 @@ def quantization_report(
     """
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
-    canonical = import_model(model, example_inputs)
+    canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
-    prepared = prepare(canonical, config, calibration)
-    quantized = quantize_prepared(prepared, config, config.hardware(hardware), calibration)
-    return measure(prepared, quantized, calibration if data is None else data)
+    with phase("measuring the quantized model", QuantizationError):
+        prepared = prepare(canonical, config, calibration)
+        quantized = quantize_prepared(prepared, config, config.hardware(hardware), calibration)
+        return measure(prepared, quantized, calibration if data is None else data)
 
 
 @compiling
@@ -150,6 +167,7 @@ def profile_formats(
     calibration: Any = None,
     data: Any = None,
     progress: bool = True,
+    check_import: bool = True,
 ) -> PrecisionProfile:
     """Measure how each layer of `model` alone, in each of `formats` (W/A/ws/as), disturbs the results.
 
@@ -162,7 +180,7 @@ def profile_formats(
     """
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
-    canonical = import_model(model, example_inputs)
+    canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
     with Progress(disable=not progress) as bar:
         task = bar.add_task("measuring layers", total=None)
@@ -186,6 +204,7 @@ def tune(
     database: str | os.PathLike[str] | Database | None = None,
     seed: int = 0,
     progress: bool = True,
+    check_import: bool = True,
 ) -> Database:
     """Search the schedules of every distinct layer of `model` for the fewest simulated cycles of the whole
     model.
@@ -211,9 +230,10 @@ def tune(
     with compiling:
         quantized = as_quantized(model, example_inputs=example_inputs)
         if quantized is None:
-            canonical = import_model(model, example_inputs)
-            config = QuantConfig.of_hardware(hardware).unfitted()
-            quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
+            canonical = import_checked(model, example_inputs, check_import)
+            with phase("quantizing the model", QuantizationError):
+                config = QuantConfig.of_hardware(hardware).unfitted()
+                quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
         regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload for _, workload in layers})
@@ -246,12 +266,19 @@ def _resolve_target(target: Target) -> HardwareConfig:
 
 
 def _quantize(
-    model: Any, hardware: HardwareConfig, example_inputs: Any, quant: Quant, calibration: Any
+    model: Any,
+    hardware: HardwareConfig,
+    example_inputs: Any,
+    quant: Quant,
+    calibration: Any,
+    check_import: bool,
 ) -> IRModule:
     calibration = _required(calibration)
     config = QuantConfig.of(quant, hardware)
     config.check_hardware(hardware)
-    return quantize(import_model(model, example_inputs), config, hardware, calibration)
+    canonical = import_checked(model, example_inputs, check_import)
+    with phase("quantizing the model", QuantizationError):
+        return quantize(canonical, config, hardware, calibration)
 
 
 def _required(calibration: Any) -> Any:

@@ -17,6 +17,7 @@ from tvm_vsq.errors import ConfigError, ModelError, VsqError
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import HardwareConfig, hardware_of, list_targets, load_hardware, target_options
+from tvm_vsq.importing import import_note
 from tvm_vsq.runtime import Executable, LayerInfo, Metadata, Placement, TensorSpec, native
 from tvm_vsq.schedule import Database, shipped_database
 from tvm_vsq.threads import compiling
@@ -151,6 +152,7 @@ def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program
     ]
     return Metadata(
         hardware=hardware,
+        import_note=import_note(module),
         inputs=tuple(inputs),
         placements=tuple(Placement(**asdict(row)) for row in explain(module)),
         layers=tuple(LayerInfo(**asdict(layer)) for program in programs for layer in program.layers),

@@ -75,7 +75,7 @@ _SHORT = _Short()
 def phase(doing: str, kind: type[VsqError]) -> Iterator[None]:
     """The boundary to other libraries: what they raise inside becomes a `kind` that says what was going on.
 
-    doing: the phase and its object, "importing the torch module Net", "lowering layer 'conv1'". Phases nest; the
+    doing: the phase and its object, "importing the model", "lowering layer 'conv1'". Phases nest; the
     innermost one speaks.
     """
     try:
@@ -84,8 +84,8 @@ def phase(doing: str, kind: type[VsqError]) -> Iterator[None]:
         raise
     except Exception as error:
         raise kind(
-            f"{doing} failed with an error that is not expected there: {first_line(error)}; the cause is attached. "
-            "Change what it names, or report it"
+            f"{doing} failed with an error that is not expected there: {first_line(error)}; change what it "
+            "names, or report it (the cause is attached)"
         ) from error
 
 

@@ -19,7 +19,7 @@ from tvm_vsq.tvm_compat import IRModule
 
 @compiling
 def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> IRModule:
-    """The canonical fp32 inference graph of `model`, unchecked (`importing.import_checked` is what users get).
+    """The canonical fp32 inference graph of `model`, unchecked (`importing.import_checked` checks it).
 
     model: a torch.nn.Module (with example_inputs; it is copied and put into eval mode, never changed), a
         torch.export.ExportedProgram, an onnx.ModelProto or the path of an .onnx file, or a Relax IRModule

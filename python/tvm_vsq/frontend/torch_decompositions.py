@@ -18,7 +18,9 @@ aten = torch.ops.aten
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:
     """`program` in the operators that TVM's importer takes; no operator of it writes in place."""
-    return program.run_decompositions(torch.export.default_decompositions() | _OURS)
+    table: Any = torch.export.default_decompositions()
+    table.update(_OURS)
+    return program.run_decompositions(table)  # type: ignore[no-any-return]
 
 
 # A decomposition that returns NotImplemented leaves the operator as it is.

@@ -20,8 +20,8 @@ from tvm_vsq.tvm_compat import IRModule
 class TorchSource:
     """See `source.Source`.
 
-    model: a module in eval mode that nobody else runs, or None for `program` itself. convert: from an exported
-    program to Relax.
+    model: a module in eval mode that nobody else runs, or None for `program` itself. convert: from an
+    exported program to Relax.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class TorchSource:
         output.args = (tuple(nodes),)
         module.graph._codegen = torch.fx.graph.CodeGen()  # the program's own knows its former results
         module.recompile()
-        return module
+        return module  # type: ignore[no-any-return]
 
     @property
     def _nodes(self) -> list[torch.fx.Node]:

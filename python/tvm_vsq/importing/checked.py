@@ -1,105 +1,43 @@
-"""Imports a model, and runs the result once beside it."""
+"""Imports a model, and has the result checked."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from tvm_vsq.errors import ModelError, VsqWarning
+from tvm_vsq.errors import ModelError, phase
 from tvm_vsq.frontend import convert
 from tvm_vsq.frontend.canonical import canonicalize
-from tvm_vsq.frontend.source import Array, Source, with_both_signs
-from tvm_vsq.graph import static_shape
-from tvm_vsq.importing.compare import TOLERANCE, difference
-from tvm_vsq.importing.locate import locate
-from tvm_vsq.importing.relax_source import RelaxSource
-from tvm_vsq.importing.run import results_of
+from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
 
 _NOTE = "vsq_import"
 _UNCHECKED = "not checked: check_import=False was given"
 
 
+@compiling
 def import_checked(model: Any, example_inputs: Any = None, check_import: bool = True) -> IRModule:
     """The canonical fp32 graph of `model` (`frontend.import_model`), whose results are those of the model.
 
-    Both run once, on the example inputs, or, where there are none or they are all one number, on a sample from
-    the standard normal distribution. Results must agree in number, shapes and dtypes, floating-point ones
-    within `TOLERANCE` of relative error in the 2-norm, others exactly. check_import: False skips this.
+    Both run once, on the example inputs, or, where there are none or they are all one number, on a sample
+    from the standard normal distribution. Results must agree in number, shapes and dtypes, floating-point
+    ones within `compare.TOLERANCE` of relative error in the 2-norm, others exactly. check_import: False skips
+    this.
 
-    Raises ModelError, as `import_model` does; for another result it names the first operator that differs, with
-    a value on both sides.
+    Raises ModelError, as `import_model` does; for another result it names the first operator that differs,
+    with a value on both sides.
     """
-    raw, source = convert(model, example_inputs)
-    module = canonicalize(raw)
+    with phase("importing the model", ModelError):
+        raw, source = convert(model, example_inputs)
+        module = canonicalize(raw)
     if not check_import:
         return module.with_attr(_NOTE, _UNCHECKED)
-    if source is None:
-        source = RelaxSource(raw)
-    inputs, kind = _inputs(example_inputs, source, module)
-    expected = source.run(inputs)
-    got = results_of(module, inputs)
-    worst = _compare_results(source.title, expected, got)
-    if worst > TOLERANCE:
-        locate(source, raw, inputs, expected)
-        warnings.warn(
-            f"the import of {source.title} differs by {worst:.1e} (relative, 2-norm), though no operator differs "
-            "by itself: rounding adds up in this model",
-            VsqWarning,
-            stacklevel=3,
-        )
-    return module.with_attr(
-        _NOTE, f"checked beside the {source.title} on {kind}: relative difference {worst:.1e} (2-norm)"
-    )
+    # torch takes a second to import, which only those pay who call this
+    from tvm_vsq.importing.check import check
+
+    with phase("checking the import", ModelError):
+        return module.with_attr(_NOTE, check(source, raw, module, example_inputs))
 
 
 def import_note(module: IRModule) -> str:
     """What is known of the import of `module`, in words; empty if it was never checked."""
     return str((module.attrs or {}).get(_NOTE, ""))
-
-
-def _inputs(example_inputs: Any, source: Source, module: IRModule) -> tuple[list[Array], str]:
-    params = module["main"].params
-    examples = source.examples if example_inputs is None else _arrays(example_inputs)
-    if examples is not None:
-        _check_examples(examples, [(param.name, static_shape(param)) for param in params])
-        if all(_tells_something(array) for array in examples):
-            return list(examples), "its example inputs"
-    return [with_both_signs(static_shape(param), seed) for seed, param in enumerate(params)], "random inputs"
-
-
-def _arrays(example_inputs: Any) -> tuple[Array, ...]:
-    values = example_inputs if isinstance(example_inputs, tuple | list) else (example_inputs,)
-    return tuple(
-        np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value, "float32", order="C")
-        for value in values
-    )
-
-
-def _check_examples(examples: Sequence[Array], params: Sequence[tuple[str, tuple[int, ...]]]) -> None:
-    """Shapes that came with the model itself are not changed by other examples."""
-    if len(examples) != len(params):
-        raise ModelError(f"example_inputs holds {len(examples)} tensors, the model has {len(params)} inputs")
-    for position, (array, (name, shape)) in enumerate(zip(examples, params, strict=True)):
-        if array.shape != shape:
-            raise ModelError(
-                f"example_inputs[{position}] has shape {list(array.shape)}, but the model was made for "
-                f"{list(shape)} as input '{name}'; give inputs of this shape, or none"
-            )
-
-
-def _tells_something(array: Array) -> bool:
-    return bool(np.isfinite(array).all()) and (array.size == 1 or bool(np.ptp(array) > 0))
-
-
-def _compare_results(title: str, expected: Sequence[Array], got: Sequence[Array]) -> float:
-    """The largest relative difference; infinite where shapes or dtypes differ."""
-    if len(expected) != len(got):
-        raise ModelError(
-            f"the {title} returns {len(expected)} tensors, its import {len(got)}; return each tensor once, and "
-            "nothing else"
-        )
-    return max((difference(a, b) for a, b in zip(expected, got, strict=True)), default=0.0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from tvm_vsq.frontend.source import Array
 
 TOLERANCE = 1e-3
-"""The largest relative error in the 2-norm, |got - expected| / |expected| over a tensor, that counts as equal:
+"""The largest relative error in the 2-norm, |got - expected| / |expected| over a tensor, that is none;
 sums in another order, in fp32, stay orders of magnitude below it."""
 
 
@@ -27,7 +26,7 @@ def difference(expected: Array, got: Array) -> float:
         return np.inf
     want, have = expected[finite].astype(np.float64), got[finite].astype(np.float64)
     error = float(np.linalg.norm(want - have))
-    return error / max(float(np.linalg.norm(want)), np.finfo(np.float32).tiny) if error else 0.0
+    return error / max(float(np.linalg.norm(want)), float(np.finfo(np.float32).tiny)) if error else 0.0
 
 
 def described(expected: Array, got: Array, here: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import tvm
+
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.canonical import STEPS
 from tvm_vsq.frontend.source import Array, Opened, Source
@@ -12,6 +14,7 @@ from tvm_vsq.importing.compare import TOLERANCE, described, difference
 from tvm_vsq.importing.run import recomputed, results_of
 from tvm_vsq.tvm_compat import IRModule, Var
 
+_REPORT = "this is a fault of the compiler, please report it; check_import=False imports the model as it is"
 _ADVICE = (
     "replace the operator by others, or export the model without it; check_import=False imports it as it is"
 )
@@ -24,23 +27,38 @@ def locate(source: Source, raw: IRModule, inputs: Sequence[Array], expected: Seq
     it, computes what the model does: then only rounding adds up.
     """
     opened = source.opened()
-    if opened is not None:
-        _check_operators(source, opened, inputs)
-    _check_passes(source.title, raw, inputs, expected)
+    rounds = opened is not None and _check_operators(source, opened, inputs)
+    _check_passes(source.title, raw, inputs)
+    if not rounds:
+        got = results_of(raw, inputs)
+        raise ModelError(
+            f"the import of the {source.title} returns other results, though every operator is right: "
+            + "; ".join(
+                f"result {position} {described(a, b, 'here')}"
+                for position, (a, b) in enumerate(zip(expected, got, strict=True))
+                if difference(a, b) > TOLERANCE
+            )
+            + f"; {_REPORT}"
+        )
 
 
-def _check_operators(source: Source, opened: Opened, inputs: Sequence[Array]) -> None:
-    """Raise for the first operator that differs by itself, from the operands that the model gives it."""
+def _check_operators(source: Source, opened: Opened, inputs: Sequence[Array]) -> bool:
+    """Raise for the first operator that differs by itself, from the operands that the model gives it.
+
+    Returns whether there are tensors that differ though no operator does.
+    """
     main = opened.module["main"]
     variables = _results(opened.module)
     known = dict(zip((value.name for value in opened.values), variables, strict=True))
     truth = dict(zip(known, source.inside(inputs), strict=True))
     computed = results_of(opened.module, inputs)
     params = dict(zip(main.params, inputs, strict=True))
+    differs = False
     for value, variable, got in zip(opened.values, variables, computed, strict=True):
         want = truth[value.name]
         if difference(want, got) <= TOLERANCE:
             continue
+        differs = True
         operands = {known[name]: truth[name] for name in value.operands if isinstance(known.get(name), Var)}
         if isinstance(variable, Var) and variable not in operands and want.shape == got.shape:
             got = recomputed(opened.module, variable, params | operands)
@@ -50,6 +68,7 @@ def _check_operators(source: Source, opened: Opened, inputs: Sequence[Array]) ->
                 f"{value.what} of the {source.title} is imported wrongly: its result "
                 f"{described(want, got, 'here')} (relative difference {error:.2g}, 2-norm); {_ADVICE}"
             )
+    return differs
 
 
 def _results(module: IRModule) -> list[Any]:
@@ -58,20 +77,16 @@ def _results(module: IRModule) -> list[Any]:
     return list(values.get(body, body).fields)
 
 
-def _check_passes(title: str, module: IRModule, inputs: Sequence[Array], expected: Sequence[Array]) -> None:
+def _check_passes(title: str, module: IRModule, inputs: Sequence[Array]) -> None:
     """Raise for the first pass to the canonical form that changes the results."""
-    for name, step in (("TVM's importer", None), *((step_name(step), step) for step in STEPS)):
-        module = module if step is None else step(module)
+    expected = results_of(module, inputs)
+    for step in STEPS:
+        module = step(module)
         for position, (want, got) in enumerate(zip(expected, results_of(module, inputs), strict=True)):
             error = difference(want, got)
             if error > TOLERANCE:
+                name = step.info.name if isinstance(step, tvm.transform.Pass) else step.__name__
                 raise ModelError(
-                    f"result {position} of the {title} {described(want, got, 'after ' + name)} (relative "
-                    f"difference {error:.2g}, 2-norm), though every operator by itself is right; this is a "
-                    "fault of the compiler, please report it. check_import=False imports the model as it is"
+                    f"result {position} of the {title} {described(want, got, f'after the pass {name!r}')} "
+                    f"(relative difference {error:.2g}, 2-norm); {_REPORT}"
                 )
-
-
-def step_name(step: Any) -> str:
-    """A pass, in words."""
-    return f"the pass '{getattr(step, '__name__', None) or step.info.name}'"

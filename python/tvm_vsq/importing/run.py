@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ import tvm
 from tvm import relax
 
 from tvm_vsq.frontend.source import Array
-from tvm_vsq.graph import bindings, replace_main
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.tvm_compat import IRModule, Var
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tvm_vsq.errors import CalibrationError
-from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.importing import import_checked
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.layer_weights import float_weights
@@ -26,12 +26,13 @@ def fake_quantize(
     target: str | HardwareConfig = "vsq-accel",
     example_inputs: Any = None,
     calibration: Any = None,
+    check_import: bool = True,
 ) -> nn.Module:
     """`model`, quantized, as a torch.nn.Module (`FakeQuantized`) in eval mode.
 
     quant: W/A/ws/as or a QuantConfig, by default what `target` is built for. Any formats and rules are
         evaluated, those of other accelerators too: then as on `target` with these formats.
-    model, example_inputs, calibration: as for `tvm_vsq.compile`.
+    model, example_inputs, calibration, check_import: as for `tvm_vsq.compile`.
 
     "fp32" scales ("4/4/fp/fp") have no integers and run on no accelerator: the module then evaluates them in
     floating point (`Fp32Scales`), with weights rounded to nearest by their maximum (GPTQ and bias correction
@@ -42,7 +43,7 @@ def fake_quantize(
     """
     hardware = load_hardware(target)
     config = QuantConfig.of(quant, hardware)
-    module = import_model(model, example_inputs)
+    module = import_checked(model, example_inputs, check_import)
     # torch takes a second to import, which only those pay who call this
     if config.has_fp32_scales:
         from tvm_vsq.quantize.fp32_scales import Fp32Scales

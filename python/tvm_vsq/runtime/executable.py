@@ -30,7 +30,12 @@ MODULE_KIND = "vsq_accel"
 
 
 class Explanation(tuple[Any, ...]):
-    """Rows of `Executable.explain()`: one per operator, printed as a table."""
+    """Rows of `Executable.explain()`: one per operator, printed as a table.
+
+    import_note: how the import was checked, in words; empty for a module that came quantized.
+    """
+
+    import_note: str = ""
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -43,6 +48,8 @@ class Explanation(tuple[Any, ...]):
             table.add_row(row.op, row.layer, row.where, row.why)
         console = Console(width=128, file=io.StringIO())
         console.print(table)
+        if self.import_note:
+            console.print(f"Import {self.import_note}.", highlight=False)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
 
@@ -142,7 +149,9 @@ class Executable:
 
     def explain(self) -> Explanation:
         """Every operator of the compiled model, where it runs and why. Prints as a table."""
-        return Explanation(self.metadata.placements)
+        explanation = Explanation(self.metadata.placements)
+        explanation.import_note = self.metadata.import_note
+        return explanation
 
     def disassemble(self) -> str:
         """Every instruction of every accelerator program, with its index and the layer it came from."""

@@ -53,6 +53,7 @@ class Metadata(_Frozen):
     inputs: tuple[TensorSpec, ...]
     placements: tuple[Placement, ...]
     layers: tuple[LayerInfo, ...] = ()
+    import_note: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Metadata:
