@@ -104,6 +104,31 @@ def test_counters_add_up_to_the_totals(profile, tmp_path):
     assert sums["power, mW"] * 1e3 == pytest.approx(profile.energy_pj, rel=1e-3)  # mW us = nJ
 
 
+def test_a_timeline_says_how_long_each_instruction_waited_for_its_tokens(profile, tmp_path):
+    profile.to_trace(tmp_path / "t.json")
+    slices, _ = read(tmp_path / "t.json")
+    waited = [e["args"]["waited"] for track in range(3) for e in slices if e["tid"] == track]
+    queued, taken, start, _, _, complete = np.concatenate([t.times for t in profile._traces(1)]).T
+    assert sorted(waited) == sorted(start - taken)
+    assert (queued <= taken).all()
+    assert (start < complete).all()
+    stalls = [s for layer in profile.layers for s in layer.stalls if s.waits_for.startswith("token from")]
+    assert sum(waited) == sum(stall.cycles for stall in stalls) > 0
+
+
+def test_a_timeline_says_what_part_of_each_scratchpad_is_in_use(profile, tmp_path):
+    profile.to_trace(tmp_path / "t.json", max_bins=50)
+    _, counters = read(tmp_path / "t.json")
+    (trace, *_) = profile._traces(50)
+    depths = profile.hardware.depths
+    for column, pad in enumerate(("uop", "inp", "wgt", "acc", "par", "out")):
+        shares = [e["args"]["value"] for e in counters if e["name"] == f"{pad} in use, %"]
+        assert 0 < max(shares) <= 100
+        cycles = [min(trace.bin_cycles, trace.cycles - i * trace.bin_cycles) for i in range(len(trace.alive))]
+        entries = [alive / n for alive, n in zip(trace.alive[:, column], cycles, strict=True) if n > 0]
+        assert shares[: len(entries)] == pytest.approx([100 * n / depths[pad] for n in entries], abs=1e-3)
+
+
 def test_a_long_program_is_aggregated(profile, tmp_path):
     profile.to_trace(tmp_path / "all.json")
     profile.to_trace(tmp_path / "few.json", max_slices=5, max_bins=4)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, op_name
-from tvm_vsq.transform import OpPlacement, explain, partition
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.transform import OpPlacement, explain, fuse, partition
 
 
-def rows(stages, network):
-    return explain(partition(stages(network).fused))
+def rows(stages, network, notation="4/4/4/4"):
+    return explain(partition(stages(network, notation).fused))
 
 
 def test_layers_run_on_the_accelerator_under_their_names(networks, stages):
@@ -24,6 +27,35 @@ def test_layers_run_on_the_accelerator_under_their_names(networks, stages):
         ]
     )
     assert {row.op for row in on_chip} == {"vsq.conv2d", "vsq.dense"}
+
+
+def test_a_layer_says_what_is_part_of_it(networks, stages):
+    found = {row.layer: row.why.split(", ") for row in rows(stages, networks.ResNet)}
+    weights, narrow = "constant integer weights", "requantizes to 4-bit elements and 4-bit scales"
+    assert found["conv1"] == [weights, "clamps at 0", narrow]
+    assert found["layer1.conv2"] == [weights, "adds a residual", "clamps at 0", narrow]
+    assert found["layer2.conv2"] == [weights, narrow]  # the other branch adds it
+    assert found["fc"] == [weights, "int32 result for the CPU"]
+    bytewise = {row.layer: row.why for row in rows(stages, networks.PlainNet, "8/8/-/-")}
+    assert bytewise["a"] == f"{weights}, clamps at 0, requantizes to 8-bit elements"
+
+
+def test_a_layer_that_a_rule_left_in_fp32_says_so(networks):
+    hardware = load_hardware("vsq-accel")
+    model, x = networks.build(networks.Mlp)
+    config = QuantConfig.parse("4/4/4/4", rules=(Rule(layers="up", fp32=True),)).unfitted()
+    quantized = quantize(import_model(model, (x,)), config, hardware, networks.samples(networks.Mlp))
+    found = {row.layer: row for row in explain(partition(fuse(quantized, hardware)))}
+    assert (found["up"].op, found["up"].where) == ("relax.matmul", "cpu")
+    assert found["up"].why == "left in fp32 by a rule"
+    assert found["down"].where == "accelerator"
+
+
+def test_layers_of_a_module_that_is_not_quantized_say_so(networks):
+    model, x = networks.build(networks.Mlp)
+    found = [row for row in explain(import_model(model, (x,))) if row.op == "relax.matmul"]
+    assert [row.layer for row in found] == ["up", "down", "head"]
+    assert {row.why for row in found} == {"its operands are fp32; quantize the module first"}
 
 
 def test_every_operator_on_the_cpu_has_a_reason(networks, stages):

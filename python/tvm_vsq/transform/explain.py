@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tvm import relax
 
+from tvm_vsq.frontend import is_quantized
 from tvm_vsq.frontend.layers import LAYER_OPS, layer_names
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
 from tvm_vsq.layers.supported import unsupported
@@ -41,6 +42,11 @@ class _Explainer:
         self._main: relax.Function = module["main"]
         self._values = definitions(self._main)
         self._names = layer_names(module)
+        self._why_fp32 = (
+            "left in fp32 by a rule"
+            if is_quantized(module)
+            else "its operands are fp32; quantize the module first"
+        )
 
     def rows(self) -> Iterator[OpPlacement]:
         for binding in bindings(self._main):
@@ -64,7 +70,7 @@ class _Explainer:
         if name == "vsq.dequantize":
             return "an operator on the CPU, or the caller, reads this tensor as fp32"
         if name in LAYER_OPS:
-            return unsupported(call) or "its operands are fp32; quantize the module first"
+            return unsupported(call) or self._why_fp32
         wide = self._wide_layer(call)
         if wide is not None:
             return f"the int32 result{wide} leaves the accelerator and becomes fp32"

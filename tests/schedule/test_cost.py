@@ -1,0 +1,65 @@
+"""The estimate that chooses a default schedule, against hand computations."""
+
+from __future__ import annotations
+
+import pytest
+
+from tvm_vsq.hardware import load_hardware
+from tvm_vsq.schedule import Knobs, Workload
+from tvm_vsq.schedule.cost import estimate_cycles
+
+SHIPPED = load_hardware("vsq-accel")
+DRAM = {
+    "bytes_per_cycle": 16,
+    "latency_cycles": 100,
+    "burst_bytes": 64,
+    "row_miss_cycles": 20,
+}
+TIMING = {"dma_setup_cycles": 8, "gemm_pipeline_cycles": 8, "ppu_pipeline_cycles": 10}
+# 4/4/4/4, V = BO = 16: records of 9 bytes in inp and out, of 16 * 68 bits = 136 bytes in wgt, of 176 in par.
+HARDWARE = SHIPPED.model_copy(
+    update={
+        "dram": SHIPPED.dram.model_copy(update=DRAM),
+        "timing": SHIPPED.timing.model_copy(update=TIMING),
+    }
+)
+
+
+@pytest.mark.parametrize("double_buffer", [True, False])
+def test_a_pointwise_layer_in_two_tiles_of_rows_and_two_of_channels(double_buffer):
+    work = Workload(n=1, h=4, w=4, cv=2, kb=2)
+    knobs = Knobs(2, 4, 2, 1, "k_outer", double_buffer)
+    # 64 micro-ops and 32 results, which are cleared and post-processed; 4 steps and 2 tiles start the array,
+    # tiles the PPU.
+    compute = 64 + 2 * 32 + (4 + 2) * 8 + 2 * 10
+    # Four fills of 8 entries of inp and 2 of wgt, no two of them neighbours; par at once; twice 16 vectors of
+    # out.
+    moved = 4 * 8 * (9 - 1 + 64) + 4 * 2 * (136 - 1 + 64) + (2 * 176 - 1 + 64) + 2 * (16 * 9 - 1 + 64)
+    moving = moved / 16 + (4 + 4 + 1 + 2) * (8 + 20)
+    expected = moving + compute / 4 + 2 * 100 if double_buffer else compute + moving + 2 * 4 * 100
+    assert moving > compute
+    assert estimate_cycles(work, knobs, HARDWARE) == expected
+
+
+@pytest.mark.parametrize("double_buffer", [True, False])
+def test_a_3x3_layer_with_a_residual_in_two_tiles_of_columns_and_two_of_blocks(double_buffer):
+    work = Workload(n=1, h=3, w=4, cv=2, kb=2, r=3, s=3, padding=(1, 1, 1, 1), has_residual=True)
+    knobs = Knobs(3, 2, 1, 2, "hw_outer", double_buffer)
+    compute = 12 * 2 * 2 * 9 + 2 * 24 + (4 + 4) * 8 + 4 * 10
+    # 5 x 4 pixels of 2 vectors, halo included, for each tile of columns, and weights for each tile: all
+    # neighbours. Of a block's 6 vectors of residual and result, none are.
+    moved = 2 * (40 * 9 - 1 + 64) + 4 * (18 * 136 - 1 + 64) + (2 * 176 - 1 + 64) + 2 * 4 * 6 * (9 - 1 + 64)
+    moving = moved / 16 + (2 + 4 + 1 + 4 + 4) * (8 + 20)
+    expected = moving + compute / 4 + 2 * 100 if double_buffer else compute + moving + 2 * 4 * 100
+    assert estimate_cycles(work, knobs, HARDWARE) == expected
+
+
+def test_what_the_array_does_hides_what_dram_does_where_it_takes_longer():
+    work = Workload(n=1, h=8, w=8, cv=4, kb=1, r=3, s=3, padding=(1, 1, 1, 1))
+    knobs = Knobs(4, 8, 1, 4)
+    compute = 64 * 4 * 9 + 2 * 64 + (2 + 2) * 8 + 2 * 10
+    # 6 x 10 pixels for each half, halo included.
+    moved = 2 * (240 * 9 - 1 + 64) + (36 * 136 - 1 + 64) + (176 - 1 + 64) + 2 * (32 * 9 - 1 + 64)
+    moving = moved / 16 + (2 + 1 + 1 + 2) * (8 + 20)
+    assert moving < compute
+    assert estimate_cycles(work, knobs, HARDWARE) == compute + moving / 2 + 2 * 100
