@@ -15,6 +15,7 @@ import torch
 
 import tvm_vsq
 from tvm_vsq import cli
+from tvm_vsq.schedule import Database
 
 
 class Result(NamedTuple):
@@ -240,6 +241,36 @@ def test_report_prints_a_row_for_each_layer(run, files, tmp_path):
     assert (tmp_path / "r.png").is_file()
     found = json.loads(run(*arguments, "--json").out)
     assert [layer["formats"] for layer in found["layers"]] == ["6/6/4/4"] * 3
+
+
+def test_report_compares_on_the_data_that_it_is_given(run, files, tmp_path):
+    config = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
+    (tmp_path / "quick.json").write_text(config.to_json(), encoding="utf-8")
+    calibration = np.load(files / "samples.npy")
+    other = (3 * calibration[:2]).astype(np.float32)
+    np.save(tmp_path / "other.npy", other)
+    words = ("report", files / "model.pt2", "--calibration", files / "samples.npy", "--quant")
+    words = (*words, tmp_path / "quick.json", "--json")
+    program = torch.export.load(files / "model.pt2")
+    for arguments, data in (((), calibration), (("--data", tmp_path / "other.npy"), other)):
+        expected = tvm_vsq.quantization_report(program, quant=config, calibration=calibration, data=data)
+        assert json.loads(run(*words, *arguments).out) == json.loads(expected.to_json())
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_tune_searches_with_the_seed_and_trials_that_it_is_given(run, files, tmp_path, monkeypatch, seed):
+    given: dict[str, Any] = {}
+
+    def tune(_model: Any, target: Any, **arguments: Any) -> Database:
+        given.update(arguments, target=target)
+        return Database()
+
+    monkeypatch.setattr(tvm_vsq, "tune", tune)
+    words = ("tune", files / "model.pt2", "-o", tmp_path / "d.json", "--target", "vsq-accel-int8")
+    result = run(*words, "--trials", "5", *(("--seed", seed) if seed else ()))
+    assert result.code == 0, result.err
+    expected = {"seed": seed, "trials": 5, "target": "vsq-accel-int8", "database": tmp_path / "d.json"}
+    assert {name: given[name] for name in expected} == expected
 
 
 def test_mix_writes_a_config_that_report_takes(run, files, tmp_path):
