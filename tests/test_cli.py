@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,6 +188,31 @@ def _compile(**wrong: str) -> list[str]:
     return ["compile", options.pop("model"), *(text for pair in options.items() for text in pair)]
 
 
+def _write_junk() -> None:
+    """Files that are not what their names say, into the present folder."""
+    for name in ("empty.pt2", "empty.onnx", "empty.npy"):
+        Path(name).touch()
+    for name in ("folder.pt2", "folder.onnx", "folder.npy"):
+        Path(name).mkdir(exist_ok=True)
+    torch.save({"weight": torch.zeros(2)}, "checkpoint.pt2")
+    with zipfile.ZipFile("model.pt2") as good, zipfile.ZipFile("broken.pt2", "w") as broken:
+        for name in good.namelist():
+            broken.writestr(name, b"{}" if name.endswith(".json") else good.read(name))
+    with zipfile.ZipFile("text.npz", "w") as archive:
+        archive.writestr("a.txt", "text")
+    np.savez("empty.npz")
+    np.save("objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (999_999, 999_999, 99)}
+    with Path("huge.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+    Path("junk.onnx").write_text("junk", encoding="utf-8")
+    Path("deep.json").write_text("[" * 100_000, encoding="utf-8")
+    Path("list.json").write_text("[]", encoding="utf-8")
+    Path("object.json").write_text("{}", encoding="utf-8")
+    circle = {"root_index": 0, "nodes": [{"type": "ir.IRModule", "data": {"functions": 0}}]}
+    Path("circle.json").write_text(json.dumps(circle), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -210,6 +236,33 @@ def _compile(**wrong: str) -> list[str]:
         (["tune", "none.pt2", "-o", "tuned.json"], "there is no model file 'none.pt2'"),
         (["tune", "model.pt2", "-o", "junk.json"], "schedules in 'junk.json'"),
         (["target", "show", "[/tpu]"], "unknown target '[/tpu]'"),
+        (["target", "show", "n" * 300], "unknown target 'nnn"),
+        (["target", "show", "\udcff"], "unknown target '\\udcff'"),
+        (_compile(model="n" * 300 + ".pt2"), "there is no model file 'nnn"),
+        (_compile(model="empty.pt2"), "not a torch.export archive; write it with torch.export.save (BadZip"),
+        (_compile(model="checkpoint.pt2"), "an archive of something else, as torch.save writes"),
+        (_compile(model="broken.pt2"), "'broken.pt2' is not a torch.export archive"),
+        (_compile(model="folder.pt2"), "cannot read 'folder.pt2': it is a folder"),
+        (_compile(model="folder.onnx"), "cannot read 'folder.onnx': it is a folder"),
+        (_compile(model="junk.onnx"), "'junk.onnx' is not an ONNX model"),
+        (_compile(model="empty.onnx"), "empty.onnx"),
+        (_compile(model="deep.json"), "'deep.json' is not a TVM module in JSON"),
+        (_compile(model="circle.json"), "'circle.json' is not a TVM module in JSON"),
+        (_compile(model="list.json"), "'list.json' is not a TVM module in JSON"),
+        (_compile(**{"--calibration": "empty.npy"}), "'empty.npy' is not a .npy or .npz file"),
+        (_compile(**{"--calibration": "objects.npy"}), "'objects.npy' is not a .npy or .npz file"),
+        (_compile(**{"--calibration": "huge.npy"}), "'huge.npy' is not a .npy or .npz file"),
+        (_compile(**{"--calibration": "text.npz"}), "'text.npz' is not a .npy or .npz file"),
+        (_compile(**{"--calibration": "empty.npz"}), "'empty.npz' is not a .npy or .npz file"),
+        (_compile(**{"--calibration": "folder.npy"}), "cannot read 'folder.npy': it is a folder"),
+        (_compile(**{"--shape": "999999x999999x99"}), "at most 16 axes and 268,435,456 elements"),
+        (_compile(**{"--shape": "9" * 5000}), "is not understood: write 1x3x32x32"),
+        (_compile(**{"--shape": "0x3"}), "--shape '0x3': each extent must be at least 1"),
+        (_compile(**{"--quant": "4/4/4/" + "9" * 5000}), "is not understood: write W/A/ws/as"),
+        (_compile(**{"--quant": "n" * 300 + ".json"}), "cannot read the quantization config 'nnn"),
+        (_compile(**{"--schedules": "deep.json"}), "schedules in 'deep.json', tune again: nested too deeply"),
+        (_compile(**{"--schedules": "object.json"}), "must be a JSON object with version and records"),
+        (["tune", "model.pt2", "-o", "tuned.json", "--seed", "-1"], "seed=-1: give an integer"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -218,12 +271,40 @@ def test_errors_are_one_message_and_exit_code_1(run, files, monkeypatch, argumen
     for name in ("junk.pt2", "junk.json", "junk.so"):
         Path(name).write_text("junk", encoding="utf-8")
     np.save("wide.npy", np.zeros((1, 32, 6, 6), np.float32))
+    _write_junk()
     result = run(*arguments)
     assert result.code == 1
     assert result.out == ""
-    assert result.err.startswith("error: ") or "\nerror: " in result.err
+    (line,) = result.err.splitlines()  # torch and TVM say nothing of their own
+    assert line.startswith("error: ")
+    assert message in line
+    assert len(line) < 700
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compile", "m.pt2", "--calibration", "c", "-o", "x.txt"], "the file name must end in .so"),
+        (["compile", "m.pt2", "--calibration", "c", "-o", "folder.so"], "it is a folder"),
+        (["compile", "m.pt2", "--calibration", "c", "-o", "nope/x.so"], "folder 'nope' does not exist"),
+        (["tune", "m.pt2", "-o", "nope/d.json"], "folder 'nope' does not exist"),
+        (["tune", "m.pt2", "-o", "folder.so"], "it is a folder"),
+        (["report", "m.pt2", "--calibration", "c", "--plot", "p.txt"], "must end in .png or .svg or .pdf"),
+        (["report", "m.pt2", "--calibration", "c", "--plot", "nope/p.png"], "folder 'nope' does not exist"),
+        (["mix", "m.pt2", "--calibration", "c", "--formats", "4/4/4/4", "-o", "folder.so"], "it is a folder"),
+        (["mix", "m.pt2", "--calibration", "c", "--formats", "4/4/4/4", "--plot", "p"], "must end in .png"),
+        (["profile", "m.so", "--html", "folder.so"], "it is a folder"),
+        (["profile", "m.so", "--trace", "nope/t.json"], "folder 'nope' does not exist"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_output_is_refused_before_anything_is_read(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("folder.so").mkdir()
+    result = run(*arguments)  # there is no model
+    assert result.code == 1
+    assert result.err.startswith("error: cannot write ")
     assert message in result.err
-    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize("arguments", [["compile"], ["tune", "m.pt2", "-o", "d", "--trials", "0"], ["fly"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -11,7 +12,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tvm_vsq.errors import InputError, VsqError
+from tvm_vsq.cli_inputs import (
+    check_outputs,
+    example_inputs_of,
+    read_arrays,
+    read_model,
+    read_quant,
+    read_samples,
+)
+from tvm_vsq.errors import VsqError
+from tvm_vsq.files import PLOTS, check_output, write_text
 
 if TYPE_CHECKING:
     from tvm_vsq.runtime import Executable
@@ -49,77 +59,6 @@ def _print(data: Any, text: str, as_json: bool) -> None:
     print(json.dumps(data, indent=2) if as_json else text)
 
 
-def _read_model(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"there is no model file '{path}'")
-    if path.suffix == ".onnx":
-        return path
-    if path.suffix == ".pt2":
-        import torch
-
-        try:
-            return torch.export.load(path)
-        except Exception as error:
-            raise InputError(f"'{path}' is not a torch.export archive: {error}") from None
-    if path.suffix == ".json":
-        import tvm
-
-        try:
-            return tvm.ir.load_json(path.read_text(encoding="utf-8"))
-        except Exception as error:
-            raise InputError(f"'{path}' is not a TVM module in JSON: {error}") from None
-    raise InputError(
-        f"cannot read '{path}': the suffix must be .pt2 (torch.export.save), .onnx, or .json "
-        "(tvm.ir.save_json)"
-    )
-
-
-def _example_inputs(shapes: list[str] | None) -> Any:
-    import numpy as np
-
-    if not shapes:
-        return None
-    for text in shapes:
-        if not all(part.isdecimal() for part in text.split("x")):
-            raise InputError(f"--shape {text!r} is not understood: write 1x3x32x32")
-    return tuple(np.zeros([int(part) for part in text.split("x")], np.float32) for text in shapes)
-
-
-def _read_arrays(path: Path) -> list[Any]:
-    import numpy as np
-
-    if not path.is_file():
-        raise InputError(f"there is no array file '{path}'")
-    try:
-        data = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' is not a .npy or .npz file: {error}") from None
-    return [data] if isinstance(data, np.ndarray) else [data[name] for name in data.files]
-
-
-def _calibration(path: Path) -> Any:
-    arrays = _read_arrays(path)
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
-
-
-def _quant(text: str | None) -> Any:
-    """The notation as it is, or the config in a JSON file."""
-    if text is None or not text.endswith(".json"):
-        return text
-    from tvm_vsq import QuantConfig
-
-    try:
-        return QuantConfig.from_json(Path(text).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the quantization config '{text}': {error}") from None
-
-
-def _check_folder(output: Path | None) -> None:
-    """Before the work whose result could not be written."""
-    if output is not None and not output.parent.is_dir():
-        raise InputError(f"cannot write '{output}': folder '{output.parent}' does not exist")
-
-
 def _load(path: Path) -> Executable:
     from tvm_vsq import load
 
@@ -146,13 +85,13 @@ def compile_command(
     """Quantize MODEL, unless it is quantized already, and compile it for an accelerator."""
     from tvm_vsq import compile as compile_model
 
-    _check_folder(output)
+    check_output(output, ".so")
     exe = compile_model(
-        _read_model(model),
+        read_model(model),
         target,
-        example_inputs=_example_inputs(shape),
-        quant=_quant(quant),
-        calibration=None if calibration is None else _calibration(calibration),
+        example_inputs=example_inputs_of(shape),
+        quant=read_quant(quant),
+        calibration=None if calibration is None else read_samples(calibration),
         schedules=schedules,
     )
     exe.save(output)
@@ -183,13 +122,13 @@ def report(
     """Report what quantization does to each layer of MODEL: SQNR, bits per element, clipping, codes."""
     from tvm_vsq import quantization_report
 
-    _check_folder(plot)
+    check_outputs((plot, PLOTS))
     result = quantization_report(
-        _read_model(model),
+        read_model(model),
         target,
-        quant=_quant(quant),
-        calibration=_calibration(calibration),
-        data=None if data is None else _calibration(data),
+        quant=read_quant(quant),
+        calibration=read_samples(calibration),
+        data=None if data is None else read_samples(data),
     )
     if plot is not None:
         result.plot(plot)
@@ -220,20 +159,19 @@ def mix(
     """Choose a number format for each layer of MODEL, under an aim for accuracy or energy."""
     from tvm_vsq import choose_formats
 
-    _check_folder(output)
-    _check_folder(plot)
+    check_outputs((output, ()), (plot, PLOTS))
     result = choose_formats(
-        _read_model(model),
+        read_model(model),
         formats.split(","),
         target,
         target_sqnr_db=target_sqnr_db,
         max_energy_ratio=max_energy_ratio,
-        quant=_quant(quant),
-        calibration=_calibration(calibration),
+        quant=read_quant(quant),
+        calibration=read_samples(calibration),
         progress=not as_json,
     )
     if output is not None:
-        output.write_text(result.config.to_json(), encoding="utf-8")
+        write_text(output, result.config.to_json())
     if plot is not None:
         result.sensitivity.plot(plot)
     print(result.to_json() if as_json else result)
@@ -258,11 +196,10 @@ def profile(
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
     import numpy as np
 
-    _check_folder(html)
-    _check_folder(trace)
+    check_outputs((html, ()), (trace, ()))
     exe = _load(artifact)
     zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
-    result = exe.profile(*(zeros if input_file is None else _read_arrays(input_file)))
+    result = exe.profile(*(zeros if input_file is None else read_arrays(input_file)))
     if html is not None:
         result.to_html(html)
     if trace is not None:
@@ -303,11 +240,12 @@ def tune(
     """Search the schedules of MODEL's layers for the fewest simulated cycles."""
     from tvm_vsq import tune as tune_model
 
+    check_output(output)
     database = tune_model(
-        _read_model(model),
+        read_model(model),
         target,
         trials=trials,
-        example_inputs=_example_inputs(shape),
+        example_inputs=example_inputs_of(shape),
         seed=seed,
         database=output,
         progress=not as_json,
@@ -357,6 +295,8 @@ def target_show(
 def main() -> None:
     """Entry point: errors of the product become one message and exit code 1."""
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # for names that are not Unicode
         app()
     except (VsqError, OSError) as error:
         # Messages hold shapes such as [n, 16], which are no markup.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from tvm_vsq.errors import ConfigError
+from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware.notation import parse_notation, write_notation
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
@@ -322,8 +322,7 @@ def load_hardware(target: str | os.PathLike[str] | HardwareConfig) -> HardwareCo
         if text.endswith((".yaml", ".yml")) or os.sep in text
         else targets_directory() / f"{text}.yaml"
     )
-    if not path.is_file():
-        raise ConfigError(
-            f"unknown target '{text}'; known are {', '.join(list_targets())}, or give the path of a YAML file"
-        )
+    if not os.path.isfile(path):
+        known = ", ".join(list_targets())
+        raise ConfigError(f"unknown target {shown(text)}; known are {known}, or give the path of a YAML file")
     return parse_hardware(read_mapping(path), str(path))

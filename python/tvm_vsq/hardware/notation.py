@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from tvm_vsq.errors import ConfigError
+from tvm_vsq.errors import ConfigError, shown
 
 ScaleBits = int | Literal["fp32"] | None
 """Width of integer vector scales, None without vector scales, "fp32" for floating-point ones."""
 
-_NOTATION = re.compile(r"(\d+)/(\d+)/(\d+|-|fp)/(\d+|-|fp)")
+_NOTATION = re.compile(r"([0-9]{1,3})/([0-9]{1,3})/([0-9]{1,3}|-|fp)/([0-9]{1,3}|-|fp)")
 NOTATION_HELP = (
     "write W/A/ws/as: weight bits, activation bits, weight scale bits, activation scale bits, '-' for no "
     "vector scale; for example '4/4/4/4', '4/8/6/10' or '8/8/-/-'"
@@ -24,7 +24,7 @@ def parse_notation(text: str) -> dict[str, ScaleBits]:
     """
     match = _NOTATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ConfigError(f"quant {text!r} is not understood: {NOTATION_HELP}")
+        raise ConfigError(f"quant {shown(text)} is not understood: {NOTATION_HELP}")
     words: dict[str, ScaleBits] = {"-": None, "fp": "fp32"}
     values = [words[part] if part in words else int(part) for part in match.groups()]
     names = ("weight_bits", "activation_bits", "weight_scale_bits", "activation_scale_bits")

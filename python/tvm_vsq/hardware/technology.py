@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tvm_vsq.errors import ConfigError
+from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
 
@@ -116,11 +116,17 @@ def load_technology(technology: str | os.PathLike[str] | Technology) -> Technolo
     """
     if isinstance(technology, Technology):
         return technology
+    if not isinstance(technology, str | os.PathLike):
+        raise ConfigError(
+            f"technology must be a name, a path or a Technology, not {type(technology).__name__}"
+        )
     text = os.fspath(technology)
     path = Path(text) if text.endswith((".yaml", ".yml")) or os.sep in text else _directory() / f"{text}.yaml"
-    if not path.is_file():
+    if not os.path.isfile(path):
         known = ", ".join(list_technologies())
-        raise ConfigError(f"unknown technology '{text}'; known are {known}, or give the path of a YAML file")
+        raise ConfigError(
+            f"unknown technology {shown(text)}; known are {known}, or give the path of a YAML file"
+        )
     return Technology.checked(read_mapping(path), str(path))
 
 

@@ -56,10 +56,10 @@ def observe(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[list
 def _run(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[tuple[Any, ...]]:
     import torch  # takes a second, which only those pay who calibrate
 
-    from tvm_vsq.torch_graph import TorchGraph
+    from tvm_vsq.torch_graph import TorchGraph, tensor_of
 
     function = module["main"]
     graph = TorchGraph(function, points)
     for arrays in batches(list(function.params), data):
         with torch.inference_mode():
-            yield graph(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+            yield graph(*(tensor_of(array) for array in arrays))

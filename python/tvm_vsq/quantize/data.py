@@ -115,9 +115,9 @@ def _checked(values: list[Any], params: list[Var], position: int) -> list[Array]
 
 
 def _to_numpy(value: Any, where: str) -> npt.NDArray[Any]:
-    if hasattr(value, "detach"):  # torch: parameters and tensors that want gradients refuse DLPack
-        value = value.detach().cpu()
     try:
+        if hasattr(value, "detach"):  # torch: parameters and tensors that want gradients refuse DLPack
+            value = value.detach().cpu()
         return value if isinstance(value, np.ndarray) else np.from_dlpack(value)
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
         raise CalibrationError(

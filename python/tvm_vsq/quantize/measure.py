@@ -28,7 +28,7 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
     """
     import torch
 
-    from tvm_vsq.torch_graph import TorchGraph
+    from tvm_vsq.torch_graph import TorchGraph, tensor_of
 
     pairs = _pairs(canonical, quantized)
     fp32_points = [var for pair in pairs for var in (pair.fp32_x, pair.fp32_output)]
@@ -39,7 +39,7 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
     result, samples = Ratio(), 0
     for arrays in batches(list(canonical["main"].params), data):
         with torch.inference_mode():
-            tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+            tensors = [tensor_of(array) for array in arrays]
             *expected, expected_result = fp32(*tensors)
             *found, found_result = network(*tensors)
         for index, tally in enumerate(tallies):

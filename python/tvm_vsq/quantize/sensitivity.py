@@ -24,7 +24,7 @@ from tvm_vsq.quantize.data import batches, rereadable
 from tvm_vsq.quantize.measure import Ratio
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, make_plan
 from tvm_vsq.quantize.quantizer import calibrated_ranges, quantize_calibrated
-from tvm_vsq.torch_graph import TorchGraph
+from tvm_vsq.torch_graph import TorchGraph, tensor_of
 from tvm_vsq.tvm_compat import IRModule
 
 
@@ -141,8 +141,7 @@ class Comparison:
 
     def __init__(self, module: IRModule, data: Any) -> None:
         self._inputs = [
-            [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-            for arrays in batches(list(module["main"].params), data)
+            [tensor_of(array) for array in arrays] for arrays in batches(list(module["main"].params), data)
         ]
         self._expected = self._results(module)
         if not any(expected.any() for expected in self._expected):

@@ -36,12 +36,9 @@ def split_batch(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[tuple[
             f"the model takes {len(specs)} input(s), {[s.name for s in specs]}, but got {len(args)}"
         )
     counts = {}
-    for arg, spec in zip(args, specs, strict=True):
-        if not isinstance(arg, torch.Tensor | np.ndarray):
-            raise InputError(
-                f"input '{spec.name}' must be a torch.Tensor or numpy.ndarray, not {type(arg).__name__}"
-            )
-        shape = tuple(arg.shape)
+    arrays = [_as_array(arg, spec) for arg, spec in zip(args, specs, strict=True)]
+    for array, spec in zip(arrays, specs, strict=True):
+        shape = array.shape
         if not spec.shape or not shape or shape[0] == 0 or shape[0] % spec.shape[0]:
             raise InputError(
                 f"input '{spec.name}' has shape {shape}; the first axis of a batch must be a multiple of "
@@ -53,7 +50,7 @@ def split_batch(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[tuple[
     (count,) = set(counts.values())
     sizes = [spec.shape[0] for spec in specs]
     return [
-        tuple(arg[i * size : (i + 1) * size] for arg, size in zip(args, sizes, strict=True))
+        tuple(array[i * size : (i + 1) * size] for array, size in zip(arrays, sizes, strict=True))
         for i in range(count)
     ]
 
@@ -72,15 +69,16 @@ def join_batch(results: Sequence[list[npt.NDArray[Any]]], spec: TensorSpec) -> l
     return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
 
 
-def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
+def _as_array(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
     if isinstance(arg, torch.Tensor):
-        array = _from_torch(arg, spec)
-    elif isinstance(arg, np.ndarray):
-        array = arg
-    else:
-        raise InputError(
-            f"input '{spec.name}' must be a torch.Tensor or numpy.ndarray, not {type(arg).__name__}"
-        )
+        return _from_torch(arg, spec)
+    if isinstance(arg, np.ndarray):
+        return arg
+    raise InputError(f"input '{spec.name}' must be a torch.Tensor or numpy.ndarray, not {type(arg).__name__}")
+
+
+def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
+    array = _as_array(arg, spec)
     if str(array.dtype) != spec.dtype:
         raise InputError(f"input '{spec.name}' must be {spec.dtype}, got {array.dtype}; convert it")
     if array.shape != spec.shape:

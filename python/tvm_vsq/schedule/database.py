@@ -148,7 +148,7 @@ def shipped_database(hardware: HardwareConfig) -> Database:
     package = Path(__file__).resolve().parents[1]
     folder = package / "schedules" if (package / "schedules").is_dir() else package.parents[1] / "schedules"
     path = folder / f"{hardware.name}.json"
-    return Database.load(path) if path.is_file() else Database()
+    return Database.load(path) if os.path.isfile(path) else Database()
 
 
 def resolve_database(schedules: str | os.PathLike[str] | Database, hardware: HardwareConfig) -> Database:

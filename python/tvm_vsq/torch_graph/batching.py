@@ -41,6 +41,11 @@ def run_in_batches(run: Callable[..., Outputs], params: Sequence[Var], inputs: S
     return _convert(tuple(_join(parts, size, samples) for parts in zip(*runs, strict=True)), is_numpy)
 
 
+def tensor_of(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """A tensor of an array, whose memory it shares where torch can: not read-only, strides not negative."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
 def _tensor(value: Any, name: str) -> torch.Tensor:
     if not isinstance(value, torch.Tensor | np.ndarray):
         raise InputError(
@@ -51,7 +56,7 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
             raise InputError(f"input '{name}' must be a dense tensor with data, on the CPU")
         return value
     try:
-        return torch.from_numpy(np.ascontiguousarray(value))  # torch has no negative strides
+        return tensor_of(value)
     except (TypeError, ValueError):  # nor all of NumPy's dtypes
         raise InputError(f"input '{name}' must be float32, got {value.dtype}; convert it") from None
 
