@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from tvm_vsq.errors import InputError, VsqError, shown
+from tvm_vsq.errors import InputError, VsqError, first_line, shown
 from tvm_vsq.files import check_output, parse_json, read_text
 
 _LARGEST_INPUT = 1 << 28
@@ -143,11 +143,6 @@ def _refusing(path: Path, what: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
-        raise InputError(f"{shown(str(path))} {what} ({_reason(error)})") from None
+        raise InputError(f"{shown(str(path))} {what} ({first_line(error)})") from None
     finally:
         logging.disable(before)
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
