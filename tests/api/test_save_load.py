@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tvm
+from tvm import relax
 
 import tvm_vsq
 from tvm_vsq.codegen import build as codegen_build
@@ -72,7 +75,7 @@ def test_saving_over_an_artifact_replaces_it(saved, tmp_path):
 def test_a_loaded_artifact_has_no_reference_and_cannot_be_saved(saved, tmp_path):
     _, x, path = saved
     loaded = tvm_vsq.load(path)
-    with pytest.raises(ProgramError, match="no CPU reference; compile the model"):
+    with pytest.raises(ProgramError, match="has no CPU reference"):
         loaded.reference(x)
     with pytest.raises(ProgramError, match="was loaded; copy its file"):
         loaded.save(tmp_path / "copy.so")
@@ -82,7 +85,7 @@ def test_a_loaded_artifact_has_no_reference_and_cannot_be_saved(saved, tmp_path)
 
 @pytest.mark.parametrize("name", ["model", "model.dll", "model.so.bak"])
 def test_save_wants_the_suffix(saved, tmp_path, name):
-    with pytest.raises(InputError, match=rf"cannot save to '.*{name}': the file name must end in \.so"):
+    with pytest.raises(InputError, match=rf"cannot write '.*{name}': the file name must end in \.so"):
         saved[0].save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
@@ -165,7 +168,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(saved, tmp_path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(executable, "append_seal", full)
-    with pytest.raises(InputError, match=r"cannot save to '.*model\.so': .*No space left"):
+    with pytest.raises(InputError, match=r"cannot write '.*model\.so': No space left"):
         exe.save(path)
     assert list(tmp_path.iterdir()) == [path]
     assert np.array_equal(tvm_vsq.load(path)(x)[0], exe(x)[0])
@@ -228,6 +231,182 @@ def test_a_sealed_file_that_is_no_library_is_refused(tmp_path):
     seal.append_seal(tmp_path / "model.so")
     with pytest.raises(ProgramError, match=r"cannot load '.*model\.so': .*"):
         tvm_vsq.load(tmp_path / "model.so")
+
+
+def _run(code, *arguments, **environment):
+    """A process of its own, for what may end it."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+# Saves over an artifact where files may have few bytes only, as on a disk that is full.
+FULL_DISK = """
+import os, resource, signal, sys
+from pathlib import Path
+import numpy as np
+import tvm, tvm_vsq
+from tests.api.test_save_load import small
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+exe = small()
+exe.save(path)
+before, size = path.read_bytes(), path.stat().st_size
+for limit in (0, 100, size // 8, size // 2, size - 52, size - 1):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        exe.save(path)
+        print("saved in", limit)
+    except tvm_vsq.errors.InputError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        print(error)
+    assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
+exe.save(path)
+"""
+
+
+def small():
+    """One layer, made without torch."""
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType([2, 8], "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            output = builder.emit_output(relax.op.matmul(x, relax.const(np.eye(8, dtype=np.float32))))
+        builder.emit_func_output(output)
+    quant = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
+    samples = [np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)]
+    return tvm_vsq.compile(builder.get(), quant=quant, calibration=samples)
+
+
+def test_a_full_disk_ends_neither_the_process_nor_the_old_file(tmp_path):
+    run = _run(FULL_DISK, tmp_path / "model.so")
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert len(lines) >= 6
+    assert not [line for line in lines if line.startswith("saved in")]
+    assert [line for line in lines if "File too large" in line]
+
+
+def test_the_folder_for_temporary_files_is_not_needed_to_save(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    small().save(tmp_path / "model.so")
+    assert os.listdir(tmp_path) == ["model.so"]
+    with pytest.raises(InputError, match=r"cannot load '.*': it cannot be copied to '.*missing' .*TMPDIR"):
+        tvm_vsq.load(tmp_path / "model.so")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "message"),
+    [
+        (None, "a C.. compiler is needed, and none is installed; install g.., or name another one in CXX"),
+        ("no-such-compiler", "'no-such-compiler' cannot be run; install"),
+        ("false", "'false' failed: exit status 1"),
+    ],
+)
+def test_a_compiler_that_is_missing_or_fails_is_named(tmp_path, monkeypatch, compiler, message):
+    exe = small()
+    if compiler is None:
+        monkeypatch.delenv("CXX", raising=False)
+        monkeypatch.delenv("CC", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        monkeypatch.setenv("CXX", compiler)
+    with pytest.raises(InputError, match=rf"cannot write '.*model\.so': .*{message}"):
+        exe.save(tmp_path / "model.so")
+    assert not os.listdir(tmp_path)
+
+
+# Is killed while the compiler runs, which it finds in CXX: this script kills its parent.
+KILLED = """
+import sys
+from tests.api.test_save_load import small
+small().save(sys.argv[1])
+"""
+
+
+def test_what_a_killed_save_left_goes_with_the_next(tmp_path):
+    killer = tmp_path / "killer"
+    killer.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    killer.chmod(0o755)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    run = _run(KILLED, folder / "model.so", CXX=str(killer))
+    assert run.returncode == -9, run.stderr
+    assert len(os.listdir(folder)) == 1  # its draft
+    small().save(folder / "model.so")
+    assert os.listdir(folder) == ["model.so"]
+
+
+def test_a_link_stays_and_a_read_only_file_and_a_device_are_refused(saved, tmp_path):
+    exe, x, _ = saved
+    (tmp_path / "link.so").symlink_to("real.so")
+    exe.save(tmp_path / "link.so")
+    assert (tmp_path / "link.so").is_symlink()
+    assert np.array_equal(tvm_vsq.load(tmp_path / "real.so")(x)[0], exe(x)[0])
+    (tmp_path / "real.so").chmod(0o444)
+    with pytest.raises(InputError, match="it is read-only"):
+        exe.save(tmp_path / "real.so")
+    (tmp_path / "device.so").symlink_to("/dev/null")
+    with pytest.raises(InputError, match="it is no file, but a device or a pipe"):
+        exe.save(tmp_path / "device.so")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "loop", "long"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+    path, message = tmp_path / f"{kind}.so", "it is no file, but a device or a pipe"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "loop":
+        path.symlink_to(path)
+        message = "Too many levels of symbolic links"
+    else:
+        path, message = tmp_path / f"{'n' * 300}.so", "File name too long"
+    with pytest.raises(InputError, match=rf"cannot load '.*\.so': {message}"):
+        tvm_vsq.load(path)
+
+
+def test_a_huge_file_is_refused_by_its_end_without_being_read(saved, tmp_path, monkeypatch):
+    path = tmp_path / "model.so"
+    shutil.copy(saved[2], path)
+    monkeypatch.setattr(seal, "_CHUNK_BYTES", None)  # reading the file fails
+    os.truncate(path, 3 << 30)
+    with pytest.raises(ProgramError, match=r"cannot load '.*': it has 3221225472 bytes, and artifacts have"):
+        tvm_vsq.load(path)
+    os.truncate(path, 1 << 30)
+    with pytest.raises(ProgramError, match="it is damaged, cut short, or not written by"):
+        tvm_vsq.load(path)
+    with path.open("ab") as stream:
+        stream.write(saved[2].read_bytes()[-52:])
+    with pytest.raises(ProgramError, match=r"it is damaged, its library had \d+ bytes when it was saved"):
+        tvm_vsq.load(path)
+
+
+def _mapped_models():
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        return sum("model.so" in line for line in maps)
+
+
+def test_a_model_that_is_dropped_is_unmapped_and_its_results_stay(saved):
+    exe, x, path = saved
+    gc.collect()
+    before = _mapped_models()
+    for _ in range(3):
+        loaded = tvm_vsq.load(path)
+        assert _mapped_models() > before
+        results = loaded(x)
+        loaded.profile(x)
+        del loaded
+        gc.collect()
+        assert _mapped_models() == before
+        assert np.array_equal(results[0], exe(x)[0])
 
 
 def test_what_tvm_compile_made_can_be_saved(networks, tmp_path):

@@ -2,7 +2,7 @@
 
 from tvm_vsq.files.paths import PLOTS, as_path, check_output
 from tvm_vsq.files.reading import parse_json, parse_yaml, read_text
-from tvm_vsq.files.writing import locked, replacing, write_text
+from tvm_vsq.files.writing import locked, private_folder, replacing, write_text
 
 __all__ = [
     "PLOTS",
@@ -11,6 +11,7 @@ __all__ = [
     "locked",
     "parse_json",
     "parse_yaml",
+    "private_folder",
     "read_text",
     "replacing",
     "write_text",

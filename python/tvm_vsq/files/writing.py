@@ -37,7 +37,7 @@ def replacing(path: Any, *suffixes: str, error: type[VsqError] = InputError) -> 
         if real.exists() and not real.is_file():
             yield real
             return
-        with _private_folder(real.parent) as folder:
+        with private_folder(real.parent) as folder:
             draft = folder / real.name
             yield draft
             _publish(draft, real)
@@ -93,7 +93,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _private_folder(parent: Path) -> Iterator[Path]:
+def private_folder(parent: Path) -> Iterator[Path]:
     """A folder in `parent` for the length of the block, locked so that others see that its owner lives."""
     _sweep(parent)
     folder, held = _new_folder(parent)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import os
 import queue
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import tvm
@@ -18,12 +16,14 @@ from tvm import relax
 
 from tvm_vsq import isa
 from tvm_vsq.errors import InputError, ProgramError
+from tvm_vsq.files import as_path, replacing
 from tvm_vsq.hardware import Technology, load_technology
 from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, join_batch, like_inputs, split_batch
+from tvm_vsq.runtime.library import load_library, modules_of, write_library
 from tvm_vsq.runtime.metadata import Metadata
 from tvm_vsq.runtime.profile import Profile, build_profile
-from tvm_vsq.runtime.seal import append_seal, read_sealed
+from tvm_vsq.runtime.seal import append_seal
 from tvm_vsq.runtime.timeline import ProgramTrace
 
 MODULE_KIND = "vsq_accel"
@@ -167,28 +167,18 @@ class Executable:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a shared library that `tvm_vsq.load` reads in any process on the same kind of machine.
 
-        The file is replaced as a whole, and sealed with a checksum.
-        Raises InputError if `path` does not end in `.so`, is a folder, or its folder does not exist or cannot
-        be written; ProgramError on a loaded artifact.
+        The file is replaced as a whole, and sealed with a checksum; a save that fails leaves the old one.
+        Needs a C++ compiler: the one in CXX, else g++ or another one that is installed.
+        Raises InputError if `path` cannot be written (another suffix than `.so`, a folder, a read-only file,
+        a full disk, ...) or there is no compiler; ProgramError on a loaded artifact.
         """
-        target = _as_path(path)
         if isinstance(self._module, tvm.runtime.Module):
-            raise ProgramError(f"cannot save to '{target}': the model was loaded; copy its file instead")
-        if target.suffix != ".so":
-            raise InputError(f"cannot save to '{target}': the file name must end in .so")
-        if not target.parent.is_dir():
-            raise InputError(f"cannot save to '{target}': folder '{target.parent}' does not exist")
-        if target.is_dir():
-            raise InputError(f"cannot save to '{target}': it is a folder; give the name of a file")
-        try:
-            # The file appears whole or not at all, and its last writer wins.
-            with tempfile.TemporaryDirectory(prefix=".saving-", dir=target.parent) as folder:
-                library = Path(folder) / "model.so"
-                self._module.export_library(str(library))
-                append_seal(library)
-                library.replace(target)
-        except OSError as error:
-            raise InputError(f"cannot save to '{target}': {error}") from None
+            raise ProgramError(f"cannot write '{as_path(path)}': the model was loaded; copy its file instead")
+        with replacing(path, ".so") as draft:
+            if draft.exists():
+                raise InputError(f"cannot write '{path}': it is no file, but a device or a pipe")
+            write_library(self._module, draft)
+            append_seal(draft)
 
     def _run_sample(self, number: int, args: tuple[Any, ...]) -> list[Any]:
         try:
@@ -215,59 +205,33 @@ class Executable:
 
 
 def _find_accelerator(module: Any) -> Any:
-    pending = [getattr(module, "mod", module)]
-    while pending:
-        candidate = pending.pop()
+    for candidate in modules_of(module):
         if not isinstance(candidate, tvm.runtime.Module):
             raise ProgramError(f"a {type(module).__name__} is nothing that TVM compiled")
         if candidate.kind == MODULE_KIND:
             return candidate
-        pending.extend(candidate.imports)
     raise ProgramError(
         "it holds no accelerator programs: it comes neither from Executable.save nor from "
         "tvm.compile(quantized, target=hardware.tvm_target())"
     )
 
 
-def _as_path(path: Any) -> Path:
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"a file name must be a str or a Path, not {type(path).__name__}")
-    return Path(path)
-
-
-def _load_copy(library: bytes) -> Any:
-    """Load from a private file: what was checked is what is loaded, and stays so while it is mapped."""
-    with tempfile.TemporaryDirectory(prefix="tvm_vsq-") as folder:
-        copy = Path(folder) / "model.so"
-        copy.write_bytes(library)
-        return tvm.runtime.load_module(str(copy))
-
-
 def load(path: str | os.PathLike[str], *, verify: bool = True) -> Executable:
     """Load what `Executable.save` wrote.
 
     verify: prove again that the programs are free of races (docs/simulator.md, section 5), in milliseconds.
-    An artifact holds machine code: load only what you trust. The checksum finds damage, not malice.
+    An artifact holds machine code: load only what you trust. The checksum finds damage, not malice. What it
+    takes in memory is given back with the last reference to the Executable.
     Raises InputError if there is no such file or it cannot be read, ProgramError if it is not an artifact of
     this version or differs in any byte from what was saved.
     """
     native.library()
-    file = _as_path(path)
-    if not file.is_file():
-        what = "it is a folder" if file.is_dir() else "there is no such file"
-        raise InputError(f"cannot load '{file}': {what}")
-    if file.suffix != ".so":
-        raise InputError(f"cannot load '{file}': the file name must end in .so, as Executable.save writes it")
+    file = as_path(path)
     try:
         with native.verification(verify):
-            module = _load_copy(read_sealed(file))
-    except OSError as error:
-        raise InputError(f"cannot load '{file}': {error}") from None
-    except ProgramError:
-        raise
-    except Exception as error:
-        raise ProgramError(f"cannot load '{file}': {error}") from None
-    try:
+            module = load_library(file)
         return Executable(module)
-    except ProgramError as error:
+    except (InputError, ProgramError) as error:
+        raise type(error)(f"cannot load '{file}': {error}") from None
+    except Exception as error:
         raise ProgramError(f"cannot load '{file}': {error}") from None
