@@ -32,8 +32,8 @@ def test_fine_tuning_at_3_bits_leads_to_cycles_energy_and_a_file(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     exec(python_of("qat.md"), names)
     module, exe = names["module"], names["exe"]
+    assert exe.metadata.inputs[0].shape == (1, 3, 6, 6)
     assert (exe.hardware, exe.hardware.notation) == (module.hardware, "3/3/4/4")
     assert names["profile"].cycles == exe.timing().cycles > 0
     assert not torch.equal(module.layers.get_parameter("0.weight"), model[0].weight)
-    for computed in (exe.run_batch(images[:64]), names["scores"][:64]):
-        np.testing.assert_array_equal(computed, module(images[:64]).detach())
+    np.testing.assert_array_equal(names["scores"], module(images[:128]))

@@ -222,6 +222,47 @@ def test_a_state_dict_restores_the_module_whatever_the_calibration_data_were(net
     assert all(np.array_equal(vectors, chosen[layer]) for layer, vectors in integers(other).items())
 
 
+@pytest.mark.parametrize("name", ["ResNet", "ClippedNet", "Mlp"])
+def test_a_state_is_loaded_into_a_module_of_another_batch_size(networks, name):
+    """Trained in batches, measured by the sample."""
+    network = getattr(networks, name)
+    config = QuantConfig.parse("4/4/4/4").unfitted()
+    config = config.model_copy(update={"channel_order": "magnitude"})
+    module, x = made(networks, name, config)
+    with torch.no_grad():
+        next(module.parameters()).mul_(1.5)
+    model, _ = networks.build(network)
+    samples = networks.samples(network, 4)
+    one = fake_quantize(model, config, example_inputs=(x[:1],), calibration=samples)
+    one.load_state_dict(module.state_dict())
+    for found, expected in zip(tensors(one(x)), tensors(module(x)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert int(one.to_relax()["main"].params[0].ty.shape[0]) == 1
+    assert channel_orders(one.to_relax()) == channel_orders(module.to_relax())
+
+
+def test_a_constant_for_each_sample_ties_a_state_to_their_number():
+    class Shifted(nn.Module):
+        def __init__(self, samples):
+            super().__init__()
+            self.linear, self.shift = nn.Linear(4, 4), torch.arange(samples).float()[:, None] + 0.5
+
+        def forward(self, x):
+            return self.linear(torch.tanh(x) * self.shift)
+
+    two, one = (
+        fake_quantize(
+            Shifted(n),
+            QuantConfig.parse("4/4/4/4").unfitted(),
+            example_inputs=(torch.randn(n, 4),),
+            calibration=torch.randn(8, 4),
+        )
+        for n in (2, 1)
+    )
+    with pytest.raises(ModelError, match=r"reads a constant of \[1, 1\], but of \[2, 1\] in the state"):
+        one.load_state_dict(two.state_dict())
+
+
 def test_a_state_of_something_else_is_refused(networks):
     module, _ = made(networks, "PlainNet")
     before = integers(module)

@@ -42,8 +42,9 @@ class FakeQuantized(QuantizedModel, nn.Module):
 
     A state dict holds all that calibration chose besides the parameters: integers, ranges, the order of
     channels (`quantize.reorder`), in which parameters are stored. It is to be loaded as a whole, into what
-    `fake_quantize` made of the same network with the same settings, from any calibration data; ModelError and
-    ConfigError name what else differs. Copies and pickles are trained apart.
+    `fake_quantize` made of the same network with the same settings, from any calibration data and for any
+    number of samples in a run; ModelError and ConfigError name what else differs. Copies and pickles are
+    trained apart.
 
     Parameters are `layers.<name>.weight`, [K, R, S, C] or [K, C], and `layers.<name>.bias`. Inputs and
     results are those of the imported network, torch tensors or NumPy arrays, with any number of samples: they

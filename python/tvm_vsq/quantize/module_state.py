@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ import torch
 import tvm
 
 from tvm_vsq.errors import ConfigError, ModelError
-from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.config import FORMAT_FIELDS
+from tvm_vsq.quantize.same_network import with_values_of
 from tvm_vsq.tvm_compat import IRModule
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -41,6 +40,7 @@ def pack(
 def unpack(packed: Any, quantized: IRModule, hardware: HardwareConfig) -> tuple[IRModule, Weights]:
     """The quantized module and initial weights in what `pack` made, for a module that now has the others.
 
+    The number of samples in a run stays that of `quantized`.
     Raises ModelError if they are of another network, or of other formats, and ConfigError for other hardware.
     """
     if not isinstance(packed, torch.Tensor) or packed.dtype != torch.uint8:
@@ -50,13 +50,7 @@ def unpack(packed: Any, quantized: IRModule, hardware: HardwareConfig) -> tuple[
         found = tvm.ir.load_json(state["quantized"])
     except Exception as error:  # of many kinds: a damaged archive, a pickle, TVM's JSON
         raise ModelError(f"the extra state is damaged ({type(error).__name__}); save it again") from None
-    for ours, theirs in zip_longest(_outline(quantized), _outline(found), fillvalue="nothing more"):
-        if ours != theirs:
-            raise ModelError(
-                f"the state is of another network or of other settings: it has [{theirs}] where this module "
-                f"has [{ours}]; load it into what fake_quantize makes of the same model with the same quant "
-                "and example_inputs"
-            )
+    adopted = with_values_of(quantized, found)
     for field, value in state["hardware"].items():
         if value != getattr(hardware, field):
             raise ConfigError(
@@ -64,20 +58,4 @@ def unpack(packed: Any, quantized: IRModule, hardware: HardwareConfig) -> tuple[
                 f"'{hardware.label}', has {field}={getattr(hardware, field)}; give fake_quantize the same "
                 f"target and quant"
             )
-    return found, {name: weights.numpy() for name, weights in state["weights"].items()}
-
-
-def _outline(module: IRModule) -> list[str]:
-    """Inputs, operators, shapes and formats, which no value of a weight or of calibration data changes."""
-    function = module["main"]
-    inputs = [f"input {param.name} {param.ty}" for param in function.params]
-    return [*inputs, *(_line(binding.value, binding.var.ty) for binding in bindings(function))]
-
-
-def _line(value: Any, kind: Any) -> str:
-    name = op_name(value)
-    if not name.startswith("vsq."):
-        return f"{name} {kind}"
-    attrs = dict(value.attrs)
-    fields = ("layer", "weight_bits", "weight_scale_bits", "bits", "scale_bits", "vector_size", "signed")
-    return " ".join([name, *(f"{field}={attrs[field]}" for field in fields if field in attrs), str(kind)])
+    return adopted, {name: weights.numpy() for name, weights in state["weights"].items()}
