@@ -111,7 +111,10 @@ def main() -> None:
             f"{compiled - start:.1f}",
             f"{simulated - compiled:.1f}",
         )
-    Console(width=132).print(table)
+    console = Console(width=132)
+    console.print(table)
+    for note in profile.notes:  # of the last target; the work on the CPU is the same on all
+        console.print(note, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

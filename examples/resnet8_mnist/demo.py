@@ -37,6 +37,8 @@ def main() -> None:
     fp32 = fp32_accuracy(model, images, labels)
     results = [run(model, digits, images, labels, target, quant, console) for target, quant in RUNS]
     console.print(summary(fp32, results, len(labels)))
+    for note in results[-1].tuned.notes:  # the work on the CPU is the same in all formats
+        console.print(note, markup=False, highlight=False)
     console.print("\nOne inference of 4/4/4/4, tuned, layer by layer:")
     print(results[-1].tuned)
     print(results[-1].tuned.why())

@@ -21,6 +21,7 @@ from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.quantize.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
+from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.schedule import Database
 from tvm_vsq.tvm_compat import IRModule
 
@@ -38,7 +39,8 @@ class MixedPrecision:
         layers together. expected_sqnr_db: from the sum of the layers' own errors.
     energy_pj[layer][format] of one inference: each layer's share in the network compiled for an accelerator
         of that format. energy_ratio: of the mix to the most expensive of the formats for all layers. What
-        results cost that leave an accelerator because the next layer has another format is not counted.
+        results cost that leave an accelerator because the next layer has another format is not counted, nor
+        what runs on the CPU in any format: `not_counted`.
     """
 
     config: QuantConfig
@@ -47,12 +49,14 @@ class MixedPrecision:
     expected_sqnr_db: float
     energy_ratio: float
     energy_pj: dict[str, dict[str, float]]
+    not_counted: NotCounted
     sensitivity: Sensitivity
 
     def to_json(self) -> str:
         """All fields."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         fields["config"] = json.loads(self.config.to_json())
+        fields["not_counted"] = self.not_counted.to_dict()
         fields["sensitivity"] = json.loads(self.sensitivity.to_json())
         return json.dumps(fields, indent=2)
 
@@ -62,13 +66,14 @@ class MixedPrecision:
             f"SQNR {self.sqnr_db:.1f} dB (expected {self.expected_sqnr_db:.1f}), energy "
             f"{self.energy_ratio:.2f} of the most expensive format everywhere"
         )
-        return "\n".join([str(self.sensitivity), *lines])
+        return "\n".join([str(self.sensitivity), *lines, str(self.not_counted)])
 
 
 class PrecisionProfile:
     """How sensitive each layer of a network is in each of several formats, and what energy it takes there.
 
-    `sensitivity` prints and plots; `choose` picks a mix, as often as wanted.
+    `sensitivity` prints and plots; `choose` picks a mix, as often as wanted. `not_counted` is what runs on
+    the CPU, and is in no energy.
     """
 
     def __init__(
@@ -91,7 +96,7 @@ class PrecisionProfile:
             module, formats, config, base, self._calibration, self._compare, report
         )
         self._noise = np.array(self.sensitivity.noise)
-        self._energy = _energies(module, self.sensitivity, config, base, self._calibration)
+        self._energy, self.not_counted = _energies(module, self.sensitivity, config, base, self._calibration)
 
     @property
     def energy_pj(self) -> dict[str, dict[str, float]]:
@@ -135,6 +140,7 @@ class PrecisionProfile:
             decibel(float(self._noise[rows, chosen].sum())),
             float(self._energy[rows, chosen].sum() / self._energy.sum(axis=0).max()),
             self.energy_pj,
+            self.not_counted,
             profile,
         )
 
@@ -211,8 +217,11 @@ def _solve(cost: Matrix, used: Matrix, budget: float) -> npt.NDArray[np.int64]:
 
 def _energies(
     module: IRModule, profile: Sensitivity, config: QuantConfig, base: HardwareConfig, calibration: Any
-) -> Matrix:
-    """float64[layer, format]: energy in pJ, simulated with default schedules."""
+) -> tuple[Matrix, NotCounted]:
+    """float64[layer, format]: energy in pJ, simulated with default schedules; and what that leaves out.
+
+    The latter is of the last format; it is the same in all, as far as the network is.
+    """
     columns = []
     for notation in profile.formats:
         uniform = config.with_formats(notation)
@@ -225,7 +234,7 @@ def _energies(
         ).timing()
         by_name = {layer.name: layer.energy_pj for layer in timing.layers}
         columns.append([by_name[name] for name in profile.layers])
-    return np.array(columns).T
+    return np.array(columns).T, timing.not_counted
 
 
 def _config(config: QuantConfig, formats: dict[str, str]) -> QuantConfig:

@@ -157,7 +157,19 @@ class Network:
             channels if wide else None,
         )
         self.layers.append(
-            Layer(name, "conv2d", work, knobs, post, weights, params, source, result, residual)
+            Layer(
+                name,
+                "conv2d",
+                work,
+                knobs,
+                post,
+                cv * hw.vector_size,
+                weights,
+                params,
+                source,
+                result,
+                residual,
+            )
         )
         acc = numerics.conv2d_accumulate(
             x, weights, work.strides, work.padding, work.dilation, hw.product_shift, hw.product_bits

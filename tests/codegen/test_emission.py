@@ -93,7 +93,8 @@ def test_only_channels_that_exist_count_as_useful(cases):
     network.conv("x", 3, (3, 3), output=True)
     (record,) = network.program().layers
     assert record.macs == 3 * 3 * 8 * 3 * 3 * 3
-    assert record.shape == "5x5x8 > 3x3x3 3x3"
+    assert record.shape == "5x5x8 > 3x3x3(8) 3x3"
+    assert (record.channels, record.padded_channels) == ((8, 3), (8, 8))
 
 
 def test_a_full_dram_names_layer_and_sizes(cases):

@@ -7,6 +7,7 @@ from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.quantize import QuantConfig, Rule, quantize
 from tvm_vsq.transform import OpPlacement, explain, fuse, partition
+from tvm_vsq.transform.work import Work
 
 
 def rows(stages, network, notation="4/4/4/4"):
@@ -79,7 +80,11 @@ def test_reasons_name_what_stands_in_the_way(networks, stages):
 def test_the_result_of_the_last_layer_is_scaled_on_the_cpu(networks, stages):
     last = rows(stages, networks.ResNet)[-1]
     assert last == OpPlacement(
-        "relax.multiply", "", "cpu", "the int32 result of layer 'fc' leaves the accelerator and becomes fp32"
+        "relax.multiply",
+        "",
+        "cpu",
+        "the int32 result of layer 'fc' leaves the accelerator and becomes fp32",
+        Work(macs=0, operations=2 * 5, bytes=4 * (10 + 1 + 10)),
     )
 
 

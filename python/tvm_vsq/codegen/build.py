@@ -116,6 +116,21 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
 def _record(program: str, layer: Layer, hardware: HardwareConfig) -> LayerRecord:
     work = layer.workload
     batch = f"{work.n}x" if work.n > 1 else ""
-    before = f"{batch}{work.h}x{work.w}x{work.cv * hardware.vector_size}"
-    shape = f"{before} > {batch}{work.oh}x{work.ow}x{len(layer.weights)} {work.r}x{work.s}"
-    return LayerRecord(program, layer.name, layer.op, shape, layer.macs, layer.knobs.to_dict(), layer.tuned)
+    real = (layer.channels, len(layer.weights))
+    padded = (work.cv * hardware.vector_size, work.kb * hardware.output_lanes)
+    given, taken = (
+        f"{count}" if count == filled else f"{count}({filled})"
+        for count, filled in zip(real, padded, strict=True)
+    )
+    shape = f"{batch}{work.h}x{work.w}x{given} > {batch}{work.oh}x{work.ow}x{taken} {work.r}x{work.s}"
+    return LayerRecord(
+        program=program,
+        name=layer.name,
+        op=layer.op,
+        shape=shape,
+        channels=real,
+        padded_channels=padded,
+        macs=layer.macs,
+        knobs=layer.knobs.to_dict(),
+        tuned=layer.tuned,
+    )

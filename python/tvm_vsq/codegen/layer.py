@@ -41,8 +41,9 @@ class DramTensor:
 class Layer:
     """A convolution or dense layer with its data.
 
-    `weights` int16 [K, R, S, CV, V+1] and `params` int32 [K, 4] (mult, shift, bias, clip). `source`,
-    `residual` and `result` name the tensors it reads and writes.
+    `channels` are those of its input that are not padding. `weights` int16 [K, R, S, CV, V+1] and `params`
+    int32 [K, 4] (mult, shift, bias, clip). `source`, `residual` and `result` name the tensors it reads and
+    writes.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Layer:
     workload: Workload
     knobs: Knobs
     post: PostOp
+    channels: int
     weights: npt.NDArray[np.int16]
     params: npt.NDArray[np.int32]
     source: str
@@ -60,10 +62,8 @@ class Layer:
     @property
     def macs(self) -> int:
         """Useful multiply-accumulates: padded channels, which only hold zeros, do not count."""
-        work, channels = self.workload, len(self.weights)
-        lanes = np.flatnonzero(self.weights[..., :-1].any(axis=(0, 1, 2)).reshape(-1))
-        used = int(lanes[-1]) + 1 if len(lanes) else 1
-        return work.n * work.oh * work.ow * channels * used * work.r * work.s
+        work = self.workload
+        return work.n * work.oh * work.ow * len(self.weights) * self.channels * work.r * work.s
 
 
 def weight_image(layer: Layer, hardware: HardwareConfig) -> bytes:

@@ -34,11 +34,15 @@ _NUMBERS = (
 
 @dataclass(frozen=True)
 class Operator:
-    """A layer as its call describes it; `weights` int16 [K, R, S, CV, V+1] (dense: R = S = 1)."""
+    """A layer as its call describes it; `weights` int16 [K, R, S, CV, V+1] (dense: R = S = 1).
+
+    `channels` are those of the input, without those that fill up its last vector.
+    """
 
     layer: str
     op: str
     workload: Workload
+    channels: int
     post: PostOp
     weights: npt.NDArray[np.int16]
 
@@ -79,7 +83,8 @@ def read_operator(
         res_unsigned=has_residual and not values["res_signed"],
         out_unsigned=not work.wide and not values["out_signed"],
     )
-    return Operator(layer, op, work, post, weights)
+    channels = int(attrs.get("channels", 0)) or work.cv * hardware.vector_size
+    return Operator(layer, op, work, channels, post, weights)
 
 
 def _check_formats(

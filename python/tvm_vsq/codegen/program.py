@@ -16,14 +16,19 @@ Descriptor = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """What reports say about a layer; `macs` are useful multiply-accumulates per run, `knobs` the
-    schedule.
+    """What reports say about a layer.
+
+    `channels` of its input and output, and `padded_channels` with those that fill up vectors, blocks and
+    groups of blocks, which the array computes too. `macs` are useful multiply-accumulates per run, `knobs`
+    the schedule.
     """
 
     program: str
     name: str
     op: str
     shape: str
+    channels: tuple[int, int]
+    padded_channels: tuple[int, int]
     macs: int
     knobs: dict[str, Any]
     tuned: bool

@@ -83,6 +83,7 @@ class _Region:
             workload=work,
             knobs=tuned or default_knobs(work, self.hardware, operator.layer),
             post=operator.post,
+            channels=operator.channels,
             weights=operator.weights,
             params=node.params,
             source=node.source,

@@ -34,6 +34,7 @@ def conv2d(
     strides: Sequence[int] = (1, 1),
     padding: Sequence[int] = (0, 0, 0, 0),
     dilation: Sequence[int] = (1, 1),
+    channels: int = 0,
     layer: str,
     **epilogue: Any,
 ) -> Call:
@@ -41,8 +42,10 @@ def conv2d(
 
     `params` int32[K, 4] holds (mult, shift, bias, clip) of each output channel; `residual`
     int16[N, OH, OW, ceil(K/V), V+1] is added before ReLU. `padding` is top, left, bottom, right; `epilogue`
-    takes the fields of `Epilogue`. The result is int16[N, OH, OW, ceil(K/V), V+1], or int32[N, OH, OW, K]
-    with wide=1. Raises OperatorError naming the layer and the argument or attribute at fault.
+    takes the fields of `Epilogue`. `channels` of x are real, the rest of its last vector is padding (0: there
+    is none); it counts for reports only.
+    The result is int16[N, OH, OW, ceil(K/V), V+1], or int32[N, OH, OW, K] with wide=1.
+    Raises OperatorError naming the layer and the argument or attribute at fault.
     """
     where = f"layer '{layer}'"
     geometry = {
@@ -51,7 +54,9 @@ def conv2d(
         "dilation": integers(where, "dilation", dilation, 2, 1),
     }
     arguments = [x, w, params] if residual is None else [x, w, params, residual]
-    return Call(_OP, arguments, {**geometry, **Epilogue.build(layer, epilogue).attributes()})
+    return Call(
+        _OP, arguments, {**geometry, "channels": channels, **Epilogue.build(layer, epilogue).attributes()}
+    )
 
 
 def _geometry(call: Call) -> tuple[list[int], list[int], list[int]]:

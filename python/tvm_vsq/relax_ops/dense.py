@@ -18,17 +18,25 @@ _NAME = "vsq.dense"
 
 
 def dense(
-    x: Expr, w: Expr, params: Expr, residual: Expr | None = None, *, layer: str, **epilogue: Any
+    x: Expr,
+    w: Expr,
+    params: Expr,
+    residual: Expr | None = None,
+    *,
+    channels: int = 0,
+    layer: str,
+    **epilogue: Any,
 ) -> Call:
     """Multiply `x` int16[..., CV, V+1] by `w` int16[K, CV, V+1] transposed, all in integers.
 
     `params` int32[K, 4] holds (mult, shift, bias, clip) of each output channel; `residual`
-    int16[..., ceil(K/V), V+1] is added before ReLU; `epilogue` takes the fields of `Epilogue`. The result is
+    int16[..., ceil(K/V), V+1] is added before ReLU; `epilogue` takes the fields of `Epilogue`;
+    `channels` as for vsq.conv2d. The result is
     int16[..., ceil(K/V), V+1], or int32[..., K] with wide=1. Raises OperatorError naming the layer and the
     argument or attribute at fault.
     """
     arguments = [x, w, params] if residual is None else [x, w, params, residual]
-    return Call(_OP, arguments, Epilogue.build(layer, epilogue).attributes())
+    return Call(_OP, arguments, {"channels": channels, **Epilogue.build(layer, epilogue).attributes()})
 
 
 def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:

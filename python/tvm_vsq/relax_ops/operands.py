@@ -6,7 +6,16 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.relax_ops.checks import OperatorError, scale_count, spell, static, tensor_shape, vector_axes
+from tvm_vsq.relax_ops.checks import (
+    OperatorError,
+    integer,
+    read_attributes,
+    scale_count,
+    spell,
+    static,
+    tensor_shape,
+    vector_axes,
+)
 from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.tvm_compat import Analyzer, Call
 
@@ -14,7 +23,7 @@ from tvm_vsq.tvm_compat import Analyzer, Call
 def check_vectors(
     where: str, call: Call, x_form: str, x_low: int, x_high: int, w_form: str, w_rank: int
 ) -> tuple[list[Any], list[Any], int]:
-    """Dimensions of x and w, and V; their vectors must agree in number and size."""
+    """Dimensions of x and w, and V; their vectors must agree in number and size, and hold the channels."""
     x = tensor_shape(where, "x", call.args[0], "int16", x_form, x_low, x_high)
     w = tensor_shape(where, "w", call.args[1], "int16", w_form, w_rank, w_rank)
     x_axes, w_axes = vector_axes(where, "x", x), vector_axes(where, "w", w)
@@ -23,7 +32,11 @@ def check_vectors(
             f"{where}: x has {x_axes[0]} vectors of {x_axes[1]}, w has {w_axes[0]} vectors of {w_axes[1]}; "
             "quantize both with the same vector size and input channels"
         )
-    return x, w, x_axes[1]
+    vectors, size = x_axes
+    channels = integer(where, "channels", read_attributes(call).get("channels", 0), 0, 1 << 24)
+    if channels and not (vectors - 1) * size < channels <= vectors * size:
+        raise OperatorError(f"{where}: channels={channels} do not fill {vectors} vectors of {size}")
+    return x, w, size
 
 
 def check_epilogue_operands(

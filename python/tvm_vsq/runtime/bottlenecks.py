@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from typing_extensions import Self
 
 from tvm_vsq.runtime import native
 
@@ -57,12 +59,14 @@ def stalls_by_layer(run: Mapping[str, Any]) -> dict[int, tuple[Stall, ...]]:
 class Bottleneck:
     """One layer: shares of a unit's time, and cycles of the critical path by kind of step.
 
+    `padding` is the part of the array's work that multiplies zeros which fill up channels.
     `stalls` are by what the unit waits for and what goes on meanwhile: "token from load, DRAM latency".
     """
 
     layer: str
     cycles: int
     roofline: Roofline
+    padding: float
     unit: str
     busy: float
     stalls: dict[str, float]
@@ -70,13 +74,23 @@ class Bottleneck:
 
 
 class Bottlenecks(tuple[Bottleneck, ...]):
-    """`Profile.why()`: one row a layer. Prints as a table."""
+    """`Profile.why()`: one row a layer. Prints as a table, with `notes` below."""
+
+    notes: tuple[str, ...]
+
+    def __new__(cls, rows: Iterable[Bottleneck], notes: tuple[str, ...] = ()) -> Self:
+        """Rows in program order, and what `Profile.notes` says."""
+        made = super().__new__(cls, rows)
+        made.notes = notes
+        return made
 
     def __str__(self) -> str:
         from rich.console import Console
 
         console = Console(width=150, file=io.StringIO())
         console.print(self._table())
+        for note in self.notes:
+            console.print(note, markup=False, highlight=False)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -88,7 +102,7 @@ class Bottlenecks(tuple[Bottleneck, ...]):
 
         table = Table(title="Why it is slow", title_justify="left")
         table.add_column("layer", overflow="fold")
-        for heading in ("cycles", "MACs/DRAM B", "roof", "of roof", "bound"):
+        for heading in ("cycles", "padding", "MACs/DRAM B", "roof", "of roof", "bound"):
             table.add_column(heading, justify="right", no_wrap=True)
         unit = self[0].unit if self else "compute"
         table.add_column(f"{unit}: busy; waits for ..., while ...", overflow="fold")
@@ -100,6 +114,7 @@ class Bottlenecks(tuple[Bottleneck, ...]):
             table.add_row(
                 row.layer,
                 f"{row.cycles:,}",
+                f"{row.padding:.1%}",
                 f"{roof.intensity:.1f}",
                 f"{roof.attainable:.0f}",
                 f"{roof.attained / roof.attainable:.1%}" if roof.attainable else "-",

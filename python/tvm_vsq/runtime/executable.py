@@ -44,9 +44,12 @@ class Explanation(tuple[Any, ...]):
         table = Table(title="Where each operator runs", title_justify="left")
         for heading in ("operator", "layer", "runs on", "why"):
             table.add_column(heading, overflow="fold")
+        for heading in ("CPU MACs", "CPU bytes"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for row in self:
-            table.add_row(row.op, row.layer, row.where, row.why)
-        console = Console(width=128, file=io.StringIO())
+            work = ("", "") if row.work is None else (f"{row.work.macs:,}", f"{row.work.bytes:,}")
+            table.add_row(row.op, row.layer, row.where, row.why, *work)
+        console = Console(width=150, file=io.StringIO())
         console.print(table)
         if self.import_note:
             console.print(f"Import {self.import_note}.", highlight=False)
@@ -123,9 +126,7 @@ class Executable:
     def _profile_of(self, outputs: Any) -> Profile:
         # An inference runs every program once, in this order.
         runs = self._accelerator["get_timing"]()
-        return build_profile(
-            runs, self.metadata.layers, self.hardware, self._technology, outputs, self._traces
-        )
+        return build_profile(runs, self.metadata, self._technology, outputs, self._traces)
 
     def _traces(self, max_bins: int) -> list[ProgramTrace]:
         programs = self._accelerator["get_programs"]()

@@ -24,22 +24,39 @@ class TensorSpec(_Frozen):
     dtype: str
 
 
+class CpuWork(_Frozen):
+    """What an operator on the CPU does in one inference: multiply-accumulates, other operations, bytes moved.
+
+    `transform.work` says what counts as which.
+    """
+
+    macs: int
+    operations: int
+    bytes: int
+
+
 class Placement(_Frozen):
-    """Where one operator of the compiled module runs, and why."""
+    """Where one operator of the compiled module runs, and why; on the CPU with its work."""
 
     op: str
     layer: str
     where: Literal["accelerator", "cpu"]
     why: str
+    work: CpuWork | None = None
 
 
 class LayerInfo(_Frozen):
-    """One accelerator layer: its operator, useful multiply-accumulates of one inference and its schedule."""
+    """One accelerator layer: its operator, useful multiply-accumulates of one inference and its schedule.
+
+    Channels are those of input and output; padded ones fill up vectors, blocks and groups of blocks.
+    """
 
     program: str
     name: str
     op: str
     shape: str
+    channels: tuple[int, int]
+    padded_channels: tuple[int, int]
     macs: int
     knobs: dict[str, Any]
     tuned: bool
@@ -48,7 +65,7 @@ class LayerInfo(_Frozen):
 class Metadata(_Frozen):
     """Everything besides code and weights that an Executable needs after it has been loaded."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     hardware: HardwareConfig
     inputs: tuple[TensorSpec, ...]
     placements: tuple[Placement, ...]

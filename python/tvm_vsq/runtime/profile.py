@@ -21,7 +21,9 @@ from tvm_vsq.runtime.bottlenecks import (
     shares_of,
     stalls_by_layer,
 )
-from tvm_vsq.runtime.metadata import LayerInfo
+from tvm_vsq.runtime.metadata import LayerInfo, Metadata
+from tvm_vsq.runtime.not_counted import NotCounted
+from tvm_vsq.runtime.padding import padding_note, padding_of
 from tvm_vsq.runtime.timeline import ProgramTrace, trace_json
 
 ENGINES = ("fetch", "load", "compute", "store")
@@ -34,10 +36,11 @@ class LayerProfile:
     `cycles` is the time from the completion of the layer before it to its own, so that layers add up to
     the total.
     `macs` are useful multiply-accumulates; `padded_macs` what the array did, with channels padded to whole
-    vectors
-    and blocks. `utilization` is macs / (cycles * multipliers). `energy_pj` sums `energy`, which is by kind
-    of event. `busy` are cycles of work of each unit, `stalls` the cycles that it did not work, each with its
-    cause; both count for the layer of the instruction in hand, or else of the unit's next one.
+    vectors, blocks and groups of blocks (`channels` and `padded_channels` of input and output); `padding` is
+    the part of its work that this is, 0..1. `utilization` is macs / (cycles * multipliers).
+    `energy_pj` sums `energy`, which is by kind of event. `busy` are cycles of work of each unit, `stalls` the
+    cycles that it did not work, each with its cause; both count for the layer of the instruction in hand, or
+    else of the unit's next one.
     """
 
     name: str
@@ -45,6 +48,9 @@ class LayerProfile:
     shape: str
     macs: int
     padded_macs: int
+    channels: tuple[int, int]
+    padded_channels: tuple[int, int]
+    padding: float
     cycles: int
     utilization: float
     energy_pj: float
@@ -59,13 +65,17 @@ class LayerProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """What one inference did on the accelerator. CPU operators take no part in cycles and energy."""
+    """What one inference did on the accelerator.
+
+    CPU operators take no part in cycles, energy and traffic; `not_counted` says how much they do.
+    """
 
     target: str
     notation: str
     clock_mhz: int
     outputs: Any = field(compare=False)
     layers: tuple[LayerProfile, ...]
+    not_counted: NotCounted
     hardware: HardwareConfig
     technology: Technology
     _traces: Callable[[int], list[ProgramTrace]] = field(repr=False, compare=False)
@@ -93,6 +103,21 @@ class Profile:
     def macs(self) -> int:
         """Useful multiply-accumulates."""
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def padded_macs(self) -> int:
+        """Multiply-accumulates of the array, padding included."""
+        return sum(layer.padded_macs for layer in self.layers)
+
+    @property
+    def padding(self) -> float:
+        """Part of the array's work that is padding, 0..1."""
+        return padding_of(self.macs, self.padded_macs)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be said beside the totals: the work that they leave out, and that on padding."""
+        return str(self.not_counted), padding_note(self.layers, self.hardware.macs_per_cycle)
 
     @property
     def engine_busy(self) -> dict[str, int]:
@@ -132,10 +157,13 @@ class Profile:
             "milliseconds": self.milliseconds,
             "energy_pj": self.energy_pj,
             "macs": self.macs,
+            "padded_macs": self.padded_macs,
+            "padding": self.padding,
             "utilization": self.utilization,
             "dram_bytes": self.dram_bytes,
             "engine_busy_cycles": self.engine_busy,
             "engine_stalled_cycles": self.engine_stalled,
+            "not_counted": self.not_counted.to_dict(),
             "layers": [asdict(layer) for layer in self.layers],
         }
 
@@ -156,8 +184,12 @@ class Profile:
         rows = []
         for layer, critical in zip(self.layers, paths, strict=True):
             busy, waits = shares_of(unit, layer.busy, layer.stalls)
-            rows.append(Bottleneck(layer.name, layer.cycles, layer.roofline, unit, busy, waits, critical))
-        return Bottlenecks(rows)
+            rows.append(
+                Bottleneck(
+                    layer.name, layer.cycles, layer.roofline, layer.padding, unit, busy, waits, critical
+                )
+            )
+        return Bottlenecks(rows, self.notes)
 
     def to_trace(self, path: str | Path, *, max_slices: int = 100_000, max_bins: int = 2_000) -> None:
         """Write a timeline (Chrome trace JSON) that ui.perfetto.dev opens.
@@ -177,19 +209,24 @@ class Profile:
         write_text(path, text)
 
     def to_html(self, path: str | Path) -> None:
-        """Write the table of `print(profile)` as a page."""
+        """Write what `print(profile)` prints as a page."""
         from rich.console import Console
 
-        console = Console(record=True, width=140, file=io.StringIO())
-        console.print(self._table())
+        console = Console(record=True, width=150, file=io.StringIO())
+        self._print(console)
         write_text(path, console.export_html(inline_styles=True))
 
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=128, file=io.StringIO())
-        console.print(self._table())
+        console = Console(width=150, file=io.StringIO())
+        self._print(console)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+
+    def _print(self, console: Any) -> None:
+        console.print(self._table())
+        for note in self.notes:
+            console.print(note, markup=False, highlight=False)
 
     def _table(self) -> Any:
         from rich.table import Table
@@ -203,8 +240,18 @@ class Profile:
         table = Table(title=title, title_justify="left")
         table.add_column("layer", overflow="fold")
         table.add_column("op")
-        table.add_column("input > output, kernel", overflow="fold")
-        for heading in ("MACs", "cycles", "share", "util.", "energy nJ", "DRAM B", "instr.", "knobs"):
+        table.add_column("input > output (padded), kernel", overflow="fold")
+        for heading in (
+            "MACs",
+            "cycles",
+            "share",
+            "util.",
+            "padding",
+            "energy nJ",
+            "DRAM B",
+            "instr.",
+            "knobs",
+        ):
             table.add_column(heading, justify="right", no_wrap=True)
         for layer in self.layers:
             table.add_row(
@@ -215,6 +262,7 @@ class Profile:
                 f"{layer.cycles:,}",
                 f"{layer.cycles / max(1, self.cycles):.1%}",
                 f"{layer.utilization:.1%}",
+                f"{layer.padding:.1%}",
                 f"{layer.energy_pj / 1e3:,.1f}",
                 f"{layer.dram_bytes:,}",
                 f"{layer.instructions:,}",
@@ -229,8 +277,7 @@ def _no_traces(_max_bins: int) -> list[ProgramTrace]:
 
 def build_profile(
     runs: Sequence[Mapping[str, Any]],
-    layers: Sequence[LayerInfo],
-    hardware: HardwareConfig,
+    metadata: Metadata,
     technology: Technology,
     outputs: Any,
     traces: Callable[[int], list[ProgramTrace]],
@@ -239,9 +286,9 @@ def build_profile(
 
     `traces` makes the time axes of the runs, with at most so many bins each.
     """
-    rows = []
+    rows, hardware = [], metadata.hardware
     for run in runs:
-        infos = [layer for layer in layers if layer.program == str(run["name"])]
+        infos = [layer for layer in metadata.layers if layer.program == str(run["name"])]
         stalls, previous = stalls_by_layer(run), 0
         for number, (info, end) in enumerate(zip(infos, run["layer_end"], strict=True)):
             # Engines overlap layers: one that ends before its predecessor took no time of its own.
@@ -256,6 +303,7 @@ def build_profile(
         hardware.clock_mhz,
         outputs,
         tuple(rows),
+        NotCounted.of(metadata.placements, sum(row.macs for row in rows)),
         hardware,
         technology,
         traces,
@@ -281,6 +329,9 @@ def _layer_profile(
         shape=info.shape,
         macs=info.macs,
         padded_macs=events["macs"],
+        channels=info.channels,
+        padded_channels=info.padded_channels,
+        padding=padding_of(info.macs, events["macs"]),
         cycles=cycles,
         utilization=info.macs / (cycles * peak) if cycles else 0.0,
         energy_pj=sum(energy.values()),

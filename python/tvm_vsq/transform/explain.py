@@ -12,23 +12,24 @@ from tvm_vsq.frontend import is_quantized
 from tvm_vsq.frontend.layers import LAYER_OPS, layer_names
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
 from tvm_vsq.layers.supported import unsupported
+from tvm_vsq.transform.work import COPIES, VIEWS, Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
-_MOVES = frozenset(
-    "relax." + name
-    for name in ["reshape", "flatten", "squeeze", "expand_dims", "concat", "split", "strided_slice"]
-)
 _LAYERS = ("vsq.conv2d", "vsq.dense")
 
 
 @dataclass(frozen=True)
 class OpPlacement:
-    """One operator of the final module: name, layer ("" if it has none), where it runs, and why there."""
+    """One operator of the final module: name, layer ("" if it has none), where it runs, and why there.
+
+    work: of an operator on the CPU, which no simulation counts.
+    """
 
     op: str
     layer: str
     where: Literal["accelerator", "cpu"]
     why: str
+    work: Work | None = None
 
 
 def explain(module: IRModule) -> list[OpPlacement]:
@@ -55,7 +56,13 @@ class _Explainer:
                 for call in _layers(self._module[value.op]):
                     yield OpPlacement(op_name(call), str(call.attrs["layer"]), "accelerator", _epilogue(call))
             elif op_name(value):
-                yield OpPlacement(op_name(value), self._layer(binding.var, value), "cpu", self._reason(value))
+                yield OpPlacement(
+                    op_name(value),
+                    self._layer(binding.var, value),
+                    "cpu",
+                    self._reason(value),
+                    work_of(value, binding.var),
+                )
 
     def _layer(self, var: Var, call: Call) -> str:
         attrs = dict(call.attrs) if op_name(call).startswith("vsq.") else {}
@@ -76,7 +83,7 @@ class _Explainer:
             return f"the int32 result{wide} leaves the accelerator and becomes fp32"
         if name == "relax.permute_dims":
             return "moves data between the caller's layout and the accelerator's, channels last"
-        if name in _MOVES:
+        if name in VIEWS | COPIES:
             return "moves fp32 data, no accelerator form yet"
         return "no accelerator form yet"
 

@@ -37,14 +37,16 @@ class Vectors:
 class FusableLayer:
     """A layer whose operands are vectors.
 
-    weights: int16[K, ..., CV, V+1] with gamma_w float32[K]. output: the vectors its result is requantized
-    to, which have the form of those it reads, or None if the result leaves wide. result: the variable that
-    the fused operator replaces. output_absmax: calibrated, or None if the module does not say.
+    channels: of its input, C. weights: int16[K, ..., CV, V+1] with gamma_w float32[K]. output: the vectors
+    its result is requantized to, which have the form of those it reads, or None if the result leaves wide.
+    result: the variable that the fused operator replaces. output_absmax: calibrated, or None if the module
+    does not say.
     """
 
     name: str
     chain: Chain
     x: Vectors
+    channels: int
     weights: npt.NDArray[np.int16]
     gamma_w: npt.NDArray[np.float32]
     residual: Vectors | None
@@ -154,6 +156,7 @@ class _Reader:
             name=name,
             chain=chain,
             x=x,
+            channels=int(attrs["channels"]),
             weights=weights,
             gamma_w=constant_array(kernel.args[1]),
             residual=None if chain.residual is None else self.vectors(chain.residual),

@@ -65,6 +65,7 @@ class _Fuse(Rebuilder):
         residual = None if layer.residual is None else self.new(layer.residual.vectors)
         attributes: dict[str, Any] = {
             "layer": layer.name,
+            "channels": layer.channels,
             "product_shift": formats.product_shift,
             "product_bits": formats.product_bits,
             "relu": int(layer.chain.relu),
