@@ -30,7 +30,7 @@ def hardware_of(target: Any) -> HardwareConfig | None:
     text = str(target.attrs.get("model", ""))
     try:
         return HardwareConfig.model_validate_json(text)
-    except ValueError:  # pydantic's ValidationError is one
+    except ConfigError:
         raise ConfigError(
             f"the target's model is no accelerator description: {text[:80]!r}; "
             f"make the target with HardwareConfig.tvm_target()"
