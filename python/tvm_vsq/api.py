@@ -103,6 +103,7 @@ def quantize_model(
 
 
 @compiling
+@phase("measuring the quantized model", QuantizationError)
 def quantization_report(
     model: Any,
     target: Target = "vsq-accel",
@@ -123,13 +124,13 @@ def quantization_report(
     config = QuantConfig.of(quant, hardware)
     canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
-    with phase("measuring the quantized model", QuantizationError):
-        prepared = prepare(canonical, config, calibration)
-        quantized = quantize_prepared(prepared, config, config.hardware(hardware), calibration)
-        return measure(prepared, quantized, calibration if data is None else data)
+    prepared = prepare(canonical, config, calibration)
+    quantized = quantize_prepared(prepared, config, config.hardware(hardware), calibration)
+    return measure(prepared, quantized, calibration if data is None else data)
 
 
 @compiling
+@phase("choosing formats", QuantizationError)
 def choose_formats(
     model: Any,
     formats: Sequence[str],
@@ -157,6 +158,7 @@ def choose_formats(
 
 
 @compiling
+@phase("measuring formats", QuantizationError)
 def profile_formats(
     model: Any,
     formats: Sequence[str],
@@ -195,6 +197,7 @@ def profile_formats(
         )
 
 
+@phase("tuning", ScheduleError)
 def tune(
     model: Any,
     target: Target = "vsq-accel",
@@ -231,9 +234,8 @@ def tune(
         quantized = as_quantized(model, example_inputs=example_inputs)
         if quantized is None:
             canonical = import_checked(model, example_inputs, check_import)
-            with phase("quantizing the model", QuantizationError):
-                config = QuantConfig.of_hardware(hardware).unfitted()
-                quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
+            config = QuantConfig.of_hardware(hardware).unfitted()
+            quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
         regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload for _, workload in layers})

@@ -13,7 +13,7 @@ from tvm import relax
 
 from tvm_vsq import errors
 from tvm_vsq.codegen import Program, lower_region
-from tvm_vsq.errors import ConfigError, ModelError, VsqError
+from tvm_vsq.errors import ConfigError, ModelError, VsqError, phase
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import HardwareConfig, hardware_of, list_targets, load_hardware, target_options
@@ -51,6 +51,7 @@ def accelerator_pipeline(hardware: HardwareConfig, database: Database) -> tvm.tr
     own passes."""
 
     @compiling  # TVM's own compile comes here by itself
+    @phase(f"compiling the model for {hardware.name}", ModelError)
     def run(module: IRModule, _context: tvm.transform.PassContext) -> IRModule:
         if not is_quantized(module):
             raise ModelError(

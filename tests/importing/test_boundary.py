@@ -56,3 +56,17 @@ def test_tensors_without_elements_inside_a_model() -> None:
 
     with pytest.raises(ModelError, match=r"shape \[32, 0\]; every extent must be at least 1"):
         import_checked(Empty(), X)
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        ("tvm_vsq.codegen.build.lower_layer", "^lowering layer 'weight' failed"),
+        ("tvm_vsq.codegen.region.default_knobs", "^scheduling layer 'weight' failed"),
+        ("tvm_vsq.quantize.layer_weights._choose", "^choosing the integer weights of layer 'weight' failed"),
+    ],
+)
+def test_what_fails_in_a_layer_names_it(monkeypatch: pytest.MonkeyPatch, inside: str, words: str) -> None:
+    monkeypatch.setattr(inside, _raises)
+    with pytest.raises(tvm_vsq.VsqError, match=words):
+        tvm_vsq.compile(nn.Linear(16, 4), example_inputs=X, calibration=X)

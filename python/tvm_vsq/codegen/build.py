@@ -13,6 +13,7 @@ from tvm_vsq.codegen.step import Step
 from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
 from tvm_vsq.codegen.views import layer_views
+from tvm_vsq.errors import ProgramError, phase
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import encode_all
 from tvm_vsq.schedule import Knobs, Workload, place, require_fit
@@ -44,14 +45,15 @@ def build_program(
         dram.place(regions[0], weight_image(layer, hardware), layer.name)
         dram.place(regions[1], param_image(layer, hardware), layer.name)
         residual = tensors[layer.residual] if layer.residual is not None else None
-        steps += layer_steps(
-            layer.workload,
-            layer.knobs,
-            layer.post,
-            (regions, tensors[layer.source], tensors[layer.result], residual),
-            (index, layer.name),
-            uops,
-        )
+        with phase(f"lowering layer '{layer.name}'", ProgramError):
+            steps += layer_steps(
+                layer.workload,
+                layer.knobs,
+                layer.post,
+                (regions, tensors[layer.source], tensors[layer.result], residual),
+                (index, layer.name),
+                uops,
+            )
     last = layers[-1].name
     dram.place(REGION, bytes(uops.image), last)
     for tensor in tensors.values():

@@ -14,7 +14,7 @@ from tvm_vsq.codegen.build import build_program
 from tvm_vsq.codegen.layer import DramTensor, Layer
 from tvm_vsq.codegen.operator import Operator, read_operator
 from tvm_vsq.codegen.program import Program
-from tvm_vsq.errors import ProgramError
+from tvm_vsq.errors import ProgramError, ScheduleError, phase
 from tvm_vsq.graph import bindings, constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Database, Workload, default_knobs
@@ -76,12 +76,14 @@ class _Region:
     def finish(self, node: _Node, database: Database) -> Layer:
         """The layer with its schedule."""
         operator, work = node.operator, node.operator.workload
-        tuned = database.lookup(work, self.hardware)
+        with phase(f"scheduling layer '{operator.layer}'", ScheduleError):
+            tuned = database.lookup(work, self.hardware)
+            knobs = tuned or default_knobs(work, self.hardware, operator.layer)
         return Layer(
             name=operator.layer,
             op=operator.op,
             workload=work,
-            knobs=tuned or default_knobs(work, self.hardware, operator.layer),
+            knobs=knobs,
             post=operator.post,
             channels=operator.channels,
             weights=operator.weights,

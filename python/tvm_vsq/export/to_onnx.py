@@ -12,7 +12,7 @@ import onnx
 from onnx import helper
 from tvm import relax
 
-from tvm_vsq.errors import ModelError
+from tvm_vsq.errors import ModelError, phase
 from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
 from tvm_vsq.export.onnx_operators import conv2d, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
@@ -24,6 +24,7 @@ from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 
+@phase("exporting to ONNX", ModelError)
 def export_onnx(module: Any, path: str | os.PathLike[str] | None = None) -> onnx.ModelProto:
     """What `quantize_model` or `fake_quantize` returned as an ONNX model, also written to `path` if given.
 

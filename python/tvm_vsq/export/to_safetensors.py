@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tvm_vsq.errors import InputError
+from tvm_vsq.errors import InputError, ModelError, phase
 from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
 from tvm_vsq.files import replacing
 from tvm_vsq.numerics import VectorFormat
@@ -19,6 +19,7 @@ from tvm_vsq.quantize.reorder import channel_orders
 _VERSION = "1"
 
 
+@phase("exporting to safetensors", ModelError)
 def export_safetensors(module: Any, path: str | os.PathLike[str]) -> None:
     """Write the integer weights of what `quantize_model` or `fake_quantize` returned.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tvm_vsq.errors import CalibrationError
+from tvm_vsq.errors import CalibrationError, QuantizationError, phase
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.importing import import_checked
 from tvm_vsq.quantize.config import QuantConfig
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @compiling
+@phase("quantizing the model", QuantizationError)
 def fake_quantize(
     model: Any,
     quant: str | QuantConfig | None = None,

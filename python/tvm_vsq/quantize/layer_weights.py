@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.errors import QuantizationError, phase
 from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import constant_array, definitions, op_name
 from tvm_vsq.numerics import dequantize, quantize_weights
@@ -50,11 +51,12 @@ def choose_weights(module: IRModule, plan: Plan, moments: Mapping[str, Moments])
     chosen = {}
     for layer in plan.layers:
         weights, integers, seen = float_weights(module, layer), given.get(layer.name), moments.get(layer.name)
-        taken = integers and take_given(integers, weights, layer.formats.weight, layer.name)
-        vectors, gamma = taken or _choose(weights, layer, seen)
         correction = None  # a model that brings its integers brings the bias that belongs to them
-        if layer.config.bias_correction and seen is not None and not taken:
-            correction = bias_correction(weights, vectors, gamma, seen)
+        with phase(f"choosing the integer weights of layer '{layer.name}'", QuantizationError):
+            taken = integers and take_given(integers, weights, layer.formats.weight, layer.name)
+            vectors, gamma = taken or _choose(weights, layer, seen)
+            if layer.config.bias_correction and seen is not None and not taken:
+                correction = bias_correction(weights, vectors, gamma, seen)
         chosen[layer.name] = LayerWeights(vectors, gamma, correction)
     return chosen
 
