@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
 import tvm_vsq
 from tvm_vsq.errors import InputError, ModelError
@@ -30,6 +32,20 @@ def test_layers_survive(networks, tmp_path, target):
         np.testing.assert_array_equal(layer.vectors, expected[name].vectors)
         np.testing.assert_array_equal(layer.gamma, expected[name].gamma)
         np.testing.assert_array_equal(layer.bias, expected[name].bias)
+
+
+def test_scales_beyond_a_byte_survive(tmp_path):
+    x = torch.randn(16, 40, generator=torch.Generator().manual_seed(0))
+    hardware = tvm_vsq.load_hardware("vsq-accel").with_formats("4/8/9/10")
+    config = tvm_vsq.QuantConfig.of_hardware(hardware).unfitted()
+    network = nn.Sequential(nn.Linear(40, 6))
+    module = tvm_vsq.quantize_model(network, hardware, example_inputs=(x,), calibration=x, quant=config)
+    tvm_vsq.export_safetensors(module, tmp_path / "net.safetensors")
+    (layer,) = quantized_layers(module).values()
+    loaded = tvm_vsq.load_safetensors(tmp_path / "net.safetensors")["0"]
+    assert layer.scales.max() == 2**9 - 1
+    np.testing.assert_array_equal(loaded.scales, layer.scales)
+    np.testing.assert_array_equal(loaded.restored(), layer.restored())
 
 
 def test_the_file_alone_is_enough_to_restore_the_weights(networks, tmp_path):

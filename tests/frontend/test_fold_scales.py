@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
+from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.graph import constant
 
@@ -23,9 +24,10 @@ def conv(x: Any) -> Any:
     return nn.conv2d(x, values(5, 4, 2, 2))
 
 
-def norm(emit: Any, x: Any) -> Any:
-    tensors = [values(5) for _ in range(4)]
-    return relax.TupleGetItem(emit(nn.batch_norm(x, *tensors, axis=1, epsilon=0.1, training=False)), 0)
+def norm(emit: Any, x: Any, axis: int = 1, field: int = 0, size: int = 5, **attributes: Any) -> Any:
+    tensors = [values(size) for _ in range(4)]
+    attributes = {"epsilon": 0.1, "training": False, **attributes}
+    return relax.TupleGetItem(emit(nn.batch_norm(x, *tensors, axis=axis, **attributes)), field)
 
 
 IMAGE = (2, 4, 3, 3)
@@ -44,6 +46,23 @@ FOLDED: dict[str, tuple[Any, tuple[int, ...], list[str]]] = {
         lambda emit, x: op.multiply(emit(op.matmul(x, values(4, 6))), relax.const(0.25)),
         (3, 4),
         ["matmul"],
+    ),
+    "a factor with the channels last": (
+        lambda emit, x: op.multiply(
+            emit(nn.conv2d(x, values(2, 3, 4, 5), data_layout="NHWC", kernel_layout="HWIO")), values(5)
+        ),
+        (2, 3, 3, 4),
+        ["nn.conv2d"],
+    ),
+    "a batch norm without a scale": (
+        lambda emit, x: norm(emit, emit(conv(x)), scale=False),
+        IMAGE,
+        ["nn.conv2d", "add"],
+    ),
+    "a batch norm without an offset": (
+        lambda emit, x: norm(emit, emit(conv(x)), center=False),
+        IMAGE,
+        ["nn.conv2d", "add"],
     ),
     "a batch norm": (lambda emit, x: norm(emit, emit(conv(x))), IMAGE, ["nn.conv2d", "add"]),
 }
@@ -93,6 +112,16 @@ KEPT: dict[str, tuple[Any, tuple[int, ...], list[str]]] = {
         IMAGE,
         ["nn.conv2d", "multiply", "add", "subtract"],
     ),
+    "a batch norm along the width": (
+        lambda emit, x: norm(emit, emit(conv(x)), axis=3, size=2),
+        IMAGE,
+        ["nn.conv2d", "multiply", "add"],
+    ),
+    "the mean that a batch norm returns": (
+        lambda emit, x: norm(emit, emit(conv(x)), field=1),
+        IMAGE,
+        ["nn.conv2d", "nn.batch_norm"],
+    ),
     "the factor varies along the width": (
         lambda emit, x: op.multiply(emit(conv(x)), values(2)),
         IMAGE,
@@ -114,3 +143,19 @@ def test_the_result_stays_and_only_a_layer_that_nothing_else_reads_is_scaled(net
     (before,), (after,) = (networks.run_tvm(m, *inputs, target=networks.QUICK) for m in (module, folded))
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)
     assert relax_functions.operators(folded) == operators
+
+
+def test_a_batch_norm_without_sound_statistics_is_refused(relax_functions):
+    def body(**attributes: Any) -> Any:
+        return lambda emit, x: emit(norm(emit, emit(conv(x)), **attributes))
+
+    with pytest.raises(ModelError, match="at run time; export the model in eval mode"):
+        fold_scales(relax_functions.function(body(training=True), IMAGE))
+    negative = constant(np.array([1, 1, -0.5, 1, 1], np.float32))
+
+    def broken(emit: Any, x: Any) -> Any:
+        tensors = [values(5), values(5), values(5), negative]
+        return relax.TupleGetItem(emit(nn.batch_norm(x, *tensors, axis=1, training=False)), 0)
+
+    with pytest.raises(ModelError, match="negative running variance; load sound weights"):
+        fold_scales(relax_functions.function(lambda emit, x: broken(emit, emit(conv(x))), IMAGE))
