@@ -171,6 +171,56 @@ void TestEveryParameterEntryIsOrdered() {
       "layer 'conv1', instruction 4 (PPU)");
 }
 
+// The same for the two vectors of a residual, and for the two of a result that a STORE has yet to take.
+void TestEveryVectorOfAPpuIsOrdered() {
+  sim::Instruction gemm = MakeGemm(true, 1, 2, "p");
+  std::get<sim::Gemm>(gemm.body).acc_out = 1;
+  sim::Instruction ppu = MakePpu(2, "pN");
+  std::get<sim::Ppu>(ppu.body).residual = true;
+  const auto residual = [&](const char* first, const char* second) {
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "N"), Load(sim::Pad::kPar, 0, 0, 1),
+             Load(sim::Pad::kInp, 0, 0, 1, first), Load(sim::Pad::kInp, 1, 5, 1, second), gemm, ppu,
+             Store(sim::Pad::kOut, 0, 64, 2, "pP"), Finish("n")},
+            "", {}, true);
+  };
+  residual("", "N");
+  CHECK_ERROR(residual("N", ""), "instruction 5 (PPU): race: reads entry 1 of scratchpad inp");
+  const auto result = [&](bool ordered, uint32_t entry) {
+    sim::Instruction again = MakePpu(2, ordered ? "nN" : "N");
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 0, 1, "N"), gemm, MakePpu(2, "N"),
+             Store(sim::Pad::kOut, entry, 64, 1, "pP"), again, Store(sim::Pad::kOut, 1, 128, 1, "pP"),
+             Sync("n"), Sync(ordered ? "" : "n"), Finish()},
+            "", {}, true);
+  };
+  result(true, 1);
+  CHECK_ERROR(
+      result(false, 1),
+      "instruction 5 (PPU): race: overwrites entry 1 of scratchpad out, but no token orders it behind "
+      "layer 'conv1', instruction 4 (STORE)");
+}
+
+// A GEMM that accumulates reads what it adds to, and its weights and vectors; a PPU all that it takes.
+void TestEverythingReadWasWritten() {
+  const auto prepare = [](uint32_t cleared, uint32_t vectors, uint32_t weights, uint32_t pixels,
+                          uint32_t uops) {
+    sim::Instruction reset = MakeGemm(true, 1, cleared, "p"), gemm = MakeGemm(false, 2, 2);
+    std::get<sim::Gemm>(reset.body).acc_out = 1;
+    auto& loop = std::get<sim::Gemm>(gemm.body);
+    loop.acc_out = loop.inp_out = loop.wgt_out = 1;
+    sim::Instruction ppu = MakePpu(pixels, "N");
+    Prepare({Load(sim::Pad::kUop, 0, 0, uops), Load(sim::Pad::kPar, 0, 0, 1),
+             Load(sim::Pad::kInp, 0, 0, vectors), Load(sim::Pad::kWgt, 0, 0, weights, "N"), reset, gemm, ppu,
+             Store(sim::Pad::kOut, 0, 64, 1, "pP"), Finish("n")},
+            "", {}, true);
+  };
+  prepare(2, 2, 2, 2, 2);
+  CHECK_ERROR(prepare(1, 2, 2, 1, 2), "instruction 5 (GEMM): reads entry 1 of scratchpad acc, which nothing");
+  CHECK_ERROR(prepare(2, 1, 2, 2, 2), "instruction 5 (GEMM): reads entry 1 of scratchpad inp, which nothing");
+  CHECK_ERROR(prepare(2, 2, 1, 2, 2), "instruction 5 (GEMM): reads entry 1 of scratchpad wgt, which nothing");
+  CHECK_ERROR(prepare(2, 2, 2, 3, 2), "instruction 6 (PPU): reads entry 2 of scratchpad acc, which nothing");
+  CHECK_ERROR(prepare(2, 2, 2, 2, 1), "instruction 5 (GEMM): reads entry 1 of scratchpad uop, which nothing");
+}
+
 // The search for the lowest code finds it in every place, and nothing else.
 void TestWeightRange() {
   std::mt19937 random(1);
@@ -261,6 +311,8 @@ int main() {
   tvm_vsq::TestMicroOpsAreConstants();
   tvm_vsq::TestVerification();
   tvm_vsq::TestEveryParameterEntryIsOrdered();
+  tvm_vsq::TestEveryVectorOfAPpuIsOrdered();
+  tvm_vsq::TestEverythingReadWasWritten();
   tvm_vsq::TestWeightRange();
   tvm_vsq::TestSafety();
   tvm_vsq::TestEqualInstructionsShareAPlan();

@@ -75,6 +75,31 @@ void TestCompute() {
   CHECK_ERROR(Check(ppu), "par_base 0 + 9 entries exceeds the 8");
 }
 
+// Two lanes' blocks of 4 make a vector of 8, in out and in the residual.
+void TestPostProcessing() {
+  const auto check = [](bool wide, bool residual, uint32_t blocks, uint32_t res_base, uint32_t res_shift) {
+    std::map<std::string, int64_t> values = testing::SmallParams();
+    values["output_lanes"] = 4;
+    values["wgt_record_bytes"] = 18;
+    values["acc_record_bytes"] = 16;
+    values["par_record_bytes"] = 44;
+    sim::Instruction instruction = MakePpu(4);
+    auto& ppu = std::get<sim::Ppu>(instruction.body);
+    ppu.wide = wide;
+    ppu.residual = residual;
+    ppu.blocks = blocks;
+    ppu.res_base = res_base;
+    ppu.res_shift = res_shift;
+    sim::CheckProgram(sim::ParseParams(values), MakeProgram({instruction, Finish()}));
+  };
+  check(false, true, 2, 60, 62);
+  check(true, false, 1, 99, 63);
+  CHECK_ERROR(check(false, true, 2, 61, 62), "res_base 61 + 4 entries exceeds the 64");
+  CHECK_ERROR(check(false, true, 2, 60, 63), "res_shift is 63, must be at most 62");
+  CHECK_ERROR(check(false, false, 1, 0, 0), "1 blocks of 4 lanes are not whole vectors of 8");
+  CHECK_ERROR(check(true, true, 1, 0, 0), "1 blocks of 4 lanes are not whole vectors of 8");
+}
+
 void TestFinish() {
   CHECK_ERROR(sim::CheckProgram(testing::Small(), MakeProgram({})), "has no FINISH");
   CHECK_ERROR(sim::CheckProgram(testing::Small(), MakeProgram({Sync()})), "has no FINISH");
@@ -89,6 +114,7 @@ int main() {
   tvm_vsq::TestParams();
   tvm_vsq::TestTransfers();
   tvm_vsq::TestCompute();
+  tvm_vsq::TestPostProcessing();
   tvm_vsq::TestFinish();
   return tvm_vsq::testing::Result();
 }

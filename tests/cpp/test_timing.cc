@@ -188,6 +188,83 @@ void TestPpuWithAResidual() {
   check(false, true, 1, 1, 1);
 }
 
+// What a program of every kind of instruction counts. Entries have 18 bits in uop, 36 in inp and out, 288 in
+// wgt, 192 in acc, 704 in par; the three entries of the LOAD are one of border and two of 5 bytes in DRAM.
+void TestEvents() {
+  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+  auto& dma = std::get<sim::Dma>(load.body);
+  dma.x_size = 2;
+  dma.x_stride = dma.x_pad_left = 1;
+  sim::Instruction ppu = MakePpu(2, "N");
+  std::get<sim::Ppu>(ppu.body).blocks = 3;
+  const sim::Timing timing = Time({load, MakeGemm(true, 2, 3, "p"), MakeGemm(false, 5, 2), ppu,
+                                   Store(sim::Pad::kOut, 0, 0, 2, "pP"), Finish("n")});
+  const int64_t expected[isa::kEventCount] = {
+      6,            // instructions
+      10 * 64,      // macs
+      10 * 8,       // scale_products
+      10 * 8,       // scale_macs
+      6 * 8,        // ppu_lane_ops
+      6 * 8,        // quantize_lane_ops
+      6 * 16 + 64,  // dram_read_bytes
+      64,           // dram_write_bytes
+      (6 + 10) * 18,
+      0,  // uop: read, write bits
+      10 * 36,
+      3 * 36,  // inp
+      10 * 288,
+      0,  // wgt
+      (10 + 6) * 192,
+      (6 + 10) * 192,  // acc
+      6 * 704,
+      0,  // par
+      2 * 36,
+      6 * 36,  // out
+  };
+  for (size_t event = 0; event < isa::kEventCount; ++event)
+    CHECK_EQ(timing.layers[0].events[event], expected[event]);
+}
+
+// With scales on one side there is no product of two, without any nothing is scaled.
+void TestEventsOfScaleUnits() {
+  const auto check = [](int64_t weight_scale_bits, int64_t activation_scale_bits, int64_t products,
+                        int64_t macs) {
+    std::map<std::string, int64_t> values = testing::SmallParams();
+    values["weight_scale_bits"] = weight_scale_bits;
+    values["activation_scale_bits"] = activation_scale_bits;
+    values["wgt_record_bytes"] = 32 + weight_scale_bits;
+    values["inp_record_bytes"] = values["out_record_bytes"] = activation_scale_bits == 0 ? 4 : 5;
+    values["product_bits"] = weight_scale_bits + activation_scale_bits;
+    const sim::Timing timing = Time({MakeGemm(false, 5, 2), Finish()}, sim::ParseParams(values));
+    const sim::EventCounts& events = timing.layers[0].events;
+    CHECK_EQ(events[static_cast<size_t>(isa::Event::kScaleProducts)], products);
+    CHECK_EQ(events[static_cast<size_t>(isa::Event::kScaleMacs)], macs);
+  };
+  check(4, 4, 80, 80);
+  check(4, 0, 0, 80);
+  check(0, 4, 0, 80);
+  check(0, 0, 0, 0);
+}
+
+// Pieces at bytes 0, 4095, 5 and 4100: the second ends in the next row, the third goes back.
+void TestRowsBehind() {
+  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+  auto& dma = std::get<sim::Dma>(load.body);
+  dma.x_size = dma.y_size = 2;
+  dma.x_stride = 819;
+  dma.y_stride = 1;
+  CHECK_EQ(Cycles(Time({load, Finish("p")}), kLoad, Stall::kDramRow, Cause::kDramRow), 2 * 20);
+}
+
+// 63 entries of border and one of DRAM go through one bank.
+void TestBanksOfABorder() {
+  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+  std::get<sim::Dma>(load.body).x_pad_left = 63;
+  const sim::Timing timing = Time({load, Finish("p")}, With("inp_banks", 1));
+  CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 4);
+}
+
 // Rows of 4096 bytes: four pieces of 5 bytes, 8195 bytes apart, each open a row of their own; 4095 apart,
 // each is in the next row or the same.
 void TestRows() {
@@ -252,7 +329,11 @@ int main() {
   tvm_vsq::TestBanks();
   tvm_vsq::TestPpuBankConflicts();
   tvm_vsq::TestPpuWithAResidual();
+  tvm_vsq::TestEvents();
+  tvm_vsq::TestEventsOfScaleUnits();
   tvm_vsq::TestRows();
+  tvm_vsq::TestRowsBehind();
+  tvm_vsq::TestBanksOfABorder();
   tvm_vsq::TestDeadlocks();
   tvm_vsq::TestLeftOverTokensAndEndlessPrograms();
   tvm_vsq::TestTimesOfInstructions();

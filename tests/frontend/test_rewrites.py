@@ -111,6 +111,12 @@ CASES: dict[str, tuple[Any, Any, list[tuple[int, ...]], list[str]]] = {
         [IMAGE],
         ["nn.pad", "nn.conv2d"],
     ),
+    "what is cut off stays cut off": (
+        fold_pads,
+        lambda emit, x: padded(emit, x, (0, 0, 0, 0, -1, 0, 2, 1), padding=(1, 1, 1, 1)),
+        [IMAGE],
+        ["nn.pad", "nn.conv2d"],
+    ),
     "a convolution in NCHW keeps its attributes": (
         convolutions_to_nhwc,
         lambda emit, x: conv(x, **OTHER),

@@ -46,6 +46,10 @@ STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
         lambda emit, x, y: op.add(flat(emit, x), emit(op.reshape(y, (6, 4)))),
         [A, (3, 2, 4)],
     ),
+    "a residual that repeats": (
+        lambda emit, x, y: op.add(emit(op.reshape(x, (6, 1, 4))), emit(op.reshape(y, (1, 6, 4)))),
+        [A, A],
+    ),
     "a product of activations": (lambda emit, x, y: op.matmul(flat(emit, x), y), [A, (4, 5)]),
     "weights for each sample": (
         lambda emit, x: op.matmul(emit(op.reshape(x, (2, 3, 4))), values(2, 4, 5)),
