@@ -361,7 +361,19 @@ def test_mix_writes_a_config_that_report_takes(run, files, tmp_path):
         *("--formats", "4/4/4/4,8/8/-/-", "--max-energy-ratio", "0.85", "-o", config, "--json"),
     )
     assert chosen.code == 0, chosen.err
-    formats = json.loads(chosen.out)["formats"]
+    found = json.loads(chosen.out)
+    formats = found["formats"]
+    expected = tvm_vsq.choose_formats(
+        torch.export.load(files / "model.pt2"),
+        ("4/4/4/4", "8/8/-/-"),
+        calibration=np.load(files / "samples.npy"),
+        max_energy_ratio=0.85,
+        progress=False,
+    )
+    assert (formats, found["energy_ratio"]) == (expected.formats, expected.energy_ratio)
+    assert expected.energy_ratio <= 0.85
+    assert len(set(formats.values())) == 2
+    assert tvm_vsq.QuantConfig.from_json(config.read_text()) == expected.config
     calibration = ("--calibration", files / "samples.npy")
     report = run("report", files / "model.pt2", *calibration, "--quant", config, "--json")
     assert report.code == 0, report.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import torch
 
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, ConfigError, QuantizationError
-from tvm_vsq.precision import _solve
+from tvm_vsq.precision import _reach, _solve
+from tvm_vsq.quantize.sensitivity import decibel
 
 FORMATS = ("3/4/4/4", "4/4/4/4", "8/8/-/-")
 
@@ -59,6 +61,40 @@ def test_a_budget_of_energy_is_kept_and_used(choose):
     total = sum(tight.energy_pj[name][notation] for name, notation in tight.formats.items())
     widest = max(sum(row[notation] for row in tight.energy_pj.values()) for notation in FORMATS)
     assert tight.energy_ratio == pytest.approx(total / widest)
+
+
+def test_an_aim_that_the_first_mix_misses_is_reached_by_a_tighter_bound_before_the_best_formats_are_taken():
+    """Layers together are 1 dB worse than the sum of their errors says."""
+    noise = np.array([[1e-2, 1e-3, 1e-4, 1e-6]] * 3)
+    energy = np.array([[1.0, 2.0, 3.0, 10.0]] * 3)
+    mixes = []
+
+    def mix(chosen):
+        mixes.append(list(chosen))
+        return SimpleNamespace(sqnr_db=decibel(float(noise[range(3), chosen].sum())) - 1, chosen=list(chosen))
+
+    target = decibel(3e-3)  # by the sum, all layers in the second format reach it
+    found = _reach(target, noise, energy, mix)
+    assert mixes[0] == [1, 1, 1]
+    assert found.sqnr_db >= target
+    assert energy[range(3), found.chosen].sum() == 7  # two layers in the second format, one in the third
+    with pytest.raises(QuantizationError, match="cannot be met"):
+        _reach(decibel(3e-6), noise, energy, mix)
+
+
+def test_a_rules_setting_changes_the_noise_of_its_layer_and_of_no_other(networks):
+    model, x = networks.build(networks.Mlp)
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
+    setting = {"activation_calibration": "percentile", "activation_percentile": 70.0}
+    rule = tvm_vsq.Rule(layers="down", settings=setting)
+    options = {"example_inputs": (x,), "calibration": networks.samples(networks.Mlp), "progress": False}
+    plain, ruled = (
+        tvm_vsq.profile_formats(model, FORMATS[1:], quant=quant, **options).sensitivity
+        for quant in (config, config.model_copy(update={"rules": (rule,)}))
+    )
+    assert plain.layers == ruled.layers
+    for name, before, after in zip(plain.layers, plain.noise, ruled.noise, strict=True):
+        assert (before != after) == (name == "down")
 
 
 @pytest.mark.parametrize("base", ["4/4/4/4", "8/8/-/-"])

@@ -6,24 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tests.accelerators import accelerator
 
 from tvm_vsq import numerics
 from tvm_vsq.codegen import DramTensor, Layer, PostOp, Program, build_program
-from tvm_vsq.hardware import HardwareConfig, parse_hardware
+from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Knobs, Workload, default_knobs
 
-BASE: dict[str, Any] = {
+SMALL: dict[str, Any] = {
     "name": "small",
-    "vector_size": 8,
-    "output_lanes": 8,
-    "weight_bits": 4,
-    "activation_bits": 4,
-    "weight_scale_bits": 4,
-    "activation_scale_bits": 4,
-    "accumulator_bits": 32,
-    "guard_bits": 2,
-    "clock_mhz": 500,
-    "technology": "horowitz-45nm",
     "scratchpads": {
         "uop_kib": 1,
         "inp_kib": 1,
@@ -33,32 +24,15 @@ BASE: dict[str, Any] = {
         "out_kib": 1,
         "banks": {"uop": 2, "inp": 2, "wgt": 1, "acc": 1, "par": 1, "out": 2},
     },
-    "dram": {
-        "capacity_mib": 4,
-        "bytes_per_cycle": 16,
-        "latency_cycles": 100,
-        "burst_bytes": 64,
-        "row_bytes": 1024,
-        "row_miss_cycles": 20,
-    },
-    "timing": {
-        "fetch_cycles": 1,
-        "fetch_buffer_bursts": 4,
-        "dma_setup_cycles": 8,
-        "gemm_pipeline_cycles": 8,
-        "ppu_pipeline_cycles": 10,
-        "command_queue_depth": 8,
-        "token_queue_depth": 4,
-    },
+    "dram": {"capacity_mib": 4, "row_bytes": 1024},
+    "timing": {"fetch_buffer_bursts": 4, "command_queue_depth": 8, "token_queue_depth": 4},
 }
+"""Scratchpads so small that tiny layers are cut into tiles."""
 
 
 def hardware(**changes: Any) -> HardwareConfig:
-    """The base accelerator with some keys replaced; nested groups are merged."""
-    data = {**BASE}
-    for key, value in changes.items():
-        data[key] = {**data[key], **value} if isinstance(value, dict) else value
-    return parse_hardware(data, "test")
+    """A small accelerator with some keys replaced; nested groups are merged."""
+    return accelerator(SMALL, changes)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tvm
+from tests.accelerators import random_formats
 from tvm import relax
 
 from tvm_vsq import numerics, relax_ops
@@ -18,38 +19,9 @@ ENTRIES = {"inp": 420, "wgt": 60, "acc": 500, "par": 40, "out": 200, "uop": 200}
 PRIMES = (1, 2, 3, 5, 7)
 
 
-def kib(entries: int, bits: int) -> int:
-    return entries * bits // 8192 + 1
-
-
 def random_hardware(cases, rng: np.random.Generator):
-    vector, lanes = int(rng.choice([8, 16, 32, 64])), int(rng.choice([4, 8, 16, 32, 64]))
-    bits = [int(b) for b in rng.integers(2, 9, 2)]
-    scales = [int(b) if b else None for b in rng.integers(0, 11, 2) * (rng.random(2) < 0.8)]
-    full = sum(scale or 0 for scale in scales)
-    record = vector * bits[1] + (scales[1] or 0)
-    blocks = max(vector, lanes) // lanes
-    sizes = {
-        "inp": record,
-        "out": record,
-        "wgt": blocks * lanes * (vector * bits[0] + (scales[0] or 0)),
-        "acc": lanes * 46,
-        "par": lanes * 88,
-        "uop": 32,
-    }
-    return cases.hardware(
-        vector_size=vector,
-        output_lanes=lanes,
-        weight_bits=bits[0],
-        activation_bits=bits[1],
-        weight_scale_bits=scales[0],
-        activation_scale_bits=scales[1],
-        scale_product_bits=int(rng.integers(1, full + 1)) if full and rng.integers(2) else None,
-        accumulator_bits=46,
-        guard_bits=int(rng.integers(0, 5)),
-        scratchpads={f"{pad}_kib": kib(ENTRIES[pad], size) for pad, size in sizes.items()},
-        timing={"token_queue_depth": int(rng.integers(1, 5))},
-    )
+    depth = int(rng.integers(1, 5))
+    return cases.hardware(**random_formats(rng, ENTRIES), timing={"token_queue_depth": depth})
 
 
 def random_layer(cases, seed: int):

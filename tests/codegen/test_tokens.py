@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
 from tvm_vsq.codegen.step import Step
@@ -101,61 +98,3 @@ def test_open_tokens_never_exceed_the_queue(depth):
         most = max(most, open_now)
     assert most == depth
     assert open_now == 0
-
-
-def test_every_token_is_needed(cases, machine):
-    """Without any one edge of this program, some interleaving reads what another instruction wrote."""
-    network = tiled_network(cases)
-    program = network.program()
-    insns = machine.Machine(program, network.hw).insns
-    expected = cases.check(machine, network, program, machine.run_in_order)
-    edges = list(token_edges(machine, insns))
-    assert len(edges) > 20
-    for producer, push, consumer, pop in edges:
-        broken = list(insns)
-        broken[producer] = replace(broken[producer], tokens=broken[producer].tokens - {push})
-        broken[consumer] = replace(broken[consumer], tokens=broken[consumer].tokens - {pop})
-        if broken[consumer].name == "FINISH":
-            continue  # what follows FINISH is the host, which the interpreter does not race with
-        early, late = machine.ENGINE[insns[consumer].name], machine.ENGINE[insns[producer].name]
-        others = [engine for engine in machine.CHAIN if engine not in (early, late)]
-        orders = [(early, *others, late), (*others, early, late), (early, late)]
-        assert any(differs(cases, machine, network, program, broken, order, expected) for order in orders), (
-            f"{insns[producer].name} {producer} -> {insns[consumer].name} {consumer} is not needed"
-        )
-
-
-def tiled_network(cases):
-    """Two layers in small tiles, so that every kind of dependency occurs."""
-    from tvm_vsq.schedule import Knobs
-
-    network = cases.Network(cases.hardware(), np.random.default_rng(5))
-    network.input("x", (1, 4, 4, 8))
-    inner = network.conv("x", 16, (3, 3), padding=(1, 1, 1, 1), knobs=Knobs(2, 4, 1, 1))
-    network.conv(inner, 8, residual="x", knobs=Knobs(2, 4, 1, 2), output=True)
-    return network
-
-
-def token_edges(machine, insns):
-    """(producer, push bit, consumer, pop bit) of every token, matched first in, first out."""
-    pending = {}
-    for index, insn in enumerate(insns):
-        place = machine.CHAIN.index(machine.ENGINE[insn.name])
-        for side, other in (("prev", place - 1), ("next", place + 1)):
-            if f"pop_{side}" in insn.tokens:
-                producer, push = pending[other, place].pop(0)
-                yield producer, push, index, f"pop_{side}"
-        for side, other in (("prev", place - 1), ("next", place + 1)):
-            if f"push_{side}" in insn.tokens:
-                pending.setdefault((place, other), []).append((index, f"push_{side}"))
-    assert not any(pending.values())
-
-
-def differs(cases, machine, network, program, insns, prefer, expected):
-    def run(device):
-        machine.run_interleaved(device, 0, insns, prefer)
-
-    try:
-        return cases.check(machine, network, program, run) != expected
-    except (AssertionError, IndexError):
-        return True

@@ -37,6 +37,18 @@ def test_a_bound_fits_when_it_is_below_the_sign_bit():
     assert check_accumulator("c", 10, weight, activation, 0, 0, 23) == bound
 
 
+@pytest.mark.parametrize("bits", [16, 17, 24, 46])
+def test_a_bound_of_a_power_of_two_needs_the_bit_above_it(bits):
+    weight = activation = VectorFormat(2, None, 16)  # magnitudes of 1: a vector adds 16 to the bound
+    vectors = 2 ** (bits - 5)
+    with pytest.raises(
+        QuantizationError, match=rf"reach {2 ** (bits - 1)}, .*accumulator_bits >= {bits + 1}"
+    ):
+        check_accumulator("c", vectors, weight, activation, 0, 0, bits)
+    assert check_accumulator("c", vectors, weight, activation, 0, 0, bits + 1) == 2 ** (bits - 1)
+    assert check_accumulator("c", vectors - 1, weight, activation, 0, 0, bits) < 2 ** (bits - 1)
+
+
 def test_a_bound_too_large_is_refused_with_layer_numbers_and_remedy():
     weight = activation = VectorFormat(8, None, 16)
     with pytest.raises(QuantizationError, match=r"layer 'conv1'.*2580640.*22-bit.*2097152.*>= 23"):

@@ -10,7 +10,9 @@ from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize.encodings import Encoding
 from tvm_vsq.transform import check_target, fuse
 
 HARDWARE = load_hardware("vsq-accel")
@@ -37,6 +39,14 @@ def test_static_scales_hold_the_largest_magnitude_of_their_channels(networks):
     padded = np.pad(peaks, (0, -channels % 16)).reshape(-1, 16).max(axis=1)
     expected = np.clip(np.ceil(padded / (7 * float(gamma)) - 1e-6), 1, 15)
     assert [int(scale) for scale in first.attrs["scales"]] == expected.tolist()
+
+
+def test_static_scales_clip_no_value_of_the_calibration_data():
+    """Peaks of 3.2, 3, 0.2 and 99 times what scale 1 holds get the next whole scale that there is."""
+    fmt, gamma = VectorFormat(4, 4, 16), 0.01
+    encoding = Encoding(fmt, 1.0, np.array([3.2, 2.9999, 0.2, 99.0]) * fmt.qmax * gamma)
+    assert encoding.static_scales(gamma) == [4, 3, 1, fmt.smax]
+    assert Encoding(fmt, 1.0).static_scales(gamma) == []
 
 
 @pytest.mark.parametrize("name", ["Mlp", "ResNet"])

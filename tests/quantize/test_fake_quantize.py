@@ -177,6 +177,31 @@ def test_evaluation_follows_the_parameters(networks):
     torch.testing.assert_close(module(x), first, rtol=0, atol=0)
 
 
+def test_evaluation_follows_the_same_parameter_changed_again_and_again(networks):
+    module, x = made(networks, "PlainNet")
+    weight, seen = module.layers.get_parameter("b.weight"), []
+    for factor in (-0.5, 3.0, 0.25):
+        with torch.no_grad():
+            weight.mul_(factor)
+        seen.append(module.eval()(x))
+        np.testing.assert_array_equal(seen[-1].numpy(), compiled(networks, module, x)[0])
+    assert (seen[0] != seen[1]).any()
+    assert (seen[1] != seen[2]).any()
+
+
+def test_a_result_has_nine_bits_of_headroom_beyond_calibration():
+    """Inputs in their calibrated range, whose sum is 2^8.6 and more times what it was on calibration data."""
+    layer = nn.Linear(600, 1, bias=False)
+    nn.init.ones_(layer.weight)
+    config = QuantConfig.parse("8/8/-/-", channel_order="model").unfitted()
+    data = torch.eye(600)
+    module = fake_quantize(layer, config, example_inputs=(data[:1],), calibration=data).eval()
+    below, beyond = torch.zeros(1, 600), torch.ones(1, 600)
+    below[:, :400] = 1
+    torch.testing.assert_close(module(below), torch.tensor([[400.0]]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(module(beyond), torch.tensor([[512.0]]), rtol=1e-3, atol=0)  # saturates
+
+
 def test_a_layer_keeps_its_integers_until_its_own_values_change(networks):
     module, _ = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4"))
     first = integers(module)

@@ -59,7 +59,7 @@ class Case:
             output,
             product_shift=full - kept,
             product_bits=kept,
-            guard_bits=int(rng.integers(0, 5)),
+            guard_bits=int(rng.integers(0, 9)),
             relu=int(rng.integers(2)),
             wide=int(rng.integers(4) == 0),
             residual=bool(rng.integers(2)),
@@ -160,3 +160,20 @@ def test_a_random_matrix_product_equals_the_reference(run, seed):
     expected = case.expected(acc, params, residual, res_mult, res_shift)
     assert result.dtype == expected.dtype
     assert np.array_equal(result, expected), case
+
+
+@pytest.mark.parametrize("guard_bits", [0, 5, 6, 7, 8])
+def test_requantization_rounds_right_next_to_every_half(run, guard_bits):
+    """Results that are all bias, one off the middle between two elements: 25 bits at 8 guard bits."""
+    fmt = VectorFormat(8, 10, 16)
+    rows = []
+    for scale in (1023, 1021, 517, 3):
+        step = scale << guard_bits
+        middles = [(2 * n + 1) * step // 2 + off for n in (126, 125, 100, 77, 3) for off in (-1, 0, 1)]
+        rows += [fmt.qmax * step, *middles]
+    params = np.array([[0, 0, y, INT32_MAX] for y in rows], np.int32)
+    x, w = np.zeros((1, 1, 17), np.int16), np.zeros((len(rows), 1, 17), np.int16)
+    form = {"out_bits": 8, "out_scale_bits": 10, "out_signed": 1, "guard_bits": guard_bits}
+    result = run(lambda *tensors: vsq.dense(*tensors, layer="fc", **form), x, w, params)
+    assert result[0, :, -1].tolist() == [1023, 1021, 517, 3]
+    assert np.array_equal(result, requantize(np.array([rows]), fmt, guard_bits))

@@ -34,7 +34,7 @@ def test_quantize_equals_the_reference(run, seed):
         int(rng.choice([8, 16, 32, 64])),
         bool(rng.integers(2)),
     )
-    guard = int(rng.integers(0, 6))
+    guard = int(rng.integers(0, 9))
     gamma = np.float32(2.0 ** rng.uniform(-12, 0) if seed % 2 else 2.0**-7)
     shape = [*rng.integers(1, 5, int(rng.integers(0, 4))).tolist(), int(rng.integers(1, 140))]
     x = awkward_values(rng, shape, gamma, guard)

@@ -10,60 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tvm_ffi
+from tests.accelerators import accelerator
 
 from tvm_vsq import isa, numerics
-from tvm_vsq.hardware import HardwareConfig, parse_hardware
+from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.runtime import native
-
-BASE: dict[str, Any] = {
-    "name": "test",
-    "vector_size": 8,
-    "output_lanes": 8,
-    "weight_bits": 4,
-    "activation_bits": 4,
-    "weight_scale_bits": 4,
-    "activation_scale_bits": 4,
-    "scale_product_bits": None,
-    "accumulator_bits": 32,
-    "guard_bits": 2,
-    "multiplier_bits": 16,
-    "clock_mhz": 500,
-    "technology": "horowitz-45nm",
-    "scratchpads": {
-        "uop_kib": 2,
-        "inp_kib": 4,
-        "wgt_kib": 32,
-        "acc_kib": 16,
-        "par_kib": 8,
-        "out_kib": 4,
-        "banks": {"uop": 4, "inp": 4, "wgt": 1, "acc": 1, "par": 1, "out": 4},
-    },
-    "dram": {
-        "capacity_mib": 1,
-        "bytes_per_cycle": 16,
-        "latency_cycles": 100,
-        "burst_bytes": 64,
-        "row_bytes": 4096,
-        "row_miss_cycles": 20,
-    },
-    "timing": {
-        "fetch_cycles": 1,
-        "fetch_buffer_bursts": 2,
-        "dma_setup_cycles": 8,
-        "gemm_pipeline_cycles": 8,
-        "ppu_pipeline_cycles": 10,
-        "command_queue_depth": 4,
-        "token_queue_depth": 2,
-    },
-}
 
 
 def hardware(**changes: Any) -> HardwareConfig:
     """The base accelerator with some keys replaced; nested groups are merged."""
-    data = {**BASE}
-    for key, value in changes.items():
-        data[key] = {**data[key], **value} if isinstance(value, dict) else value
-    return parse_hardware(data, "test")
+    return accelerator(changes)
 
 
 def insn(name: str, tokens: str = "", **fields: int) -> isa.Insn:

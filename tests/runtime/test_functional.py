@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.accelerators import random_formats
 from tests.runtime.conftest import Conv, hardware
 
 from tvm_vsq.hardware import HardwareConfig
@@ -36,33 +37,13 @@ def random_params(rng: np.random.Generator, channels: int, relu: bool) -> npt.ND
     return np.stack([mult, shift, bias, clip], axis=1).astype(np.int32)
 
 
-@st.composite
-def formats(draw: st.DrawFn) -> HardwareConfig:
-    size, lanes = draw(st.sampled_from([8, 16, 32, 64])), draw(st.sampled_from([4, 8, 16, 32, 64]))
-    bits = [draw(st.integers(2, 8)) for _ in range(2)]
-    scales = [draw(st.none() | st.integers(1, 10)) for _ in range(2)]
-    full = sum(scale or 0 for scale in scales)
-    weight, activation = (size * n + (scale or 0) for n, scale in zip(bits, scales, strict=True))
-    depths_and_bits = {
-        "uop": (1024, 33),
-        "inp": (2048, activation),
-        "wgt": (1024, lanes * weight),
-        "acc": (4096, lanes * 46),
-        "par": (64, lanes * 88),
-        "out": (2048, activation),
-    }
-    return hardware(
-        vector_size=size,
-        output_lanes=lanes,
-        weight_bits=bits[0],
-        activation_bits=bits[1],
-        weight_scale_bits=scales[0],
-        activation_scale_bits=scales[1],
-        scale_product_bits=draw(st.none() | st.integers(1, full)) if full else None,
-        accumulator_bits=46,
-        guard_bits=draw(st.integers(0, 8)),
-        scratchpads={f"{pad}_kib": max(1, depth * n // 8192) for pad, (depth, n) in depths_and_bits.items()},
-    )
+ENTRIES = {"uop": 1024, "inp": 2048, "wgt": 170, "acc": 4096, "par": 64, "out": 2048}
+
+
+def formats() -> st.SearchStrategy[HardwareConfig]:
+    """Accelerators of any number formats."""
+    seeds = st.integers(0, 2**32 - 1)
+    return seeds.map(lambda seed: hardware(**random_formats(np.random.default_rng(seed), ENTRIES)))
 
 
 @settings(max_examples=150, deadline=None)

@@ -38,9 +38,18 @@ def vectors(rng: np.random.Generator, fmt: VectorFormat, *leading: int) -> np.nd
     return np.concatenate(pair, axis=-1).astype(np.int16)
 
 
-def layer(x: np.ndarray, w: np.ndarray, fmt: VectorFormat, padding: int) -> tuple[TorchGraph, np.ndarray]:
-    """quantize and a wide layer whose results are its accumulators over 2^16; the params that say so."""
-    params = np.tile(np.array([1, 16, 0, 2**31 - 1], np.int32), (len(w), 1))
+def layer(
+    x: np.ndarray,
+    w: np.ndarray,
+    fmt: VectorFormat,
+    padding: int,
+    *,
+    params: np.ndarray | None = None,
+    relu: int = 0,
+) -> tuple[TorchGraph, np.ndarray]:
+    """quantize and a wide layer, and its params; by default its results are its accumulators over 2^16."""
+    if params is None:
+        params = np.tile(np.array([1, 16, 0, 2**31 - 1], np.int32), (len(w), 1))
     var, builder = relax.Var("x", relax.TensorType(x.shape, "float32")), relax.BlockBuilder()
     with builder.function("main", [var]):
         with builder.dataflow():
@@ -57,9 +66,9 @@ def layer(x: np.ndarray, w: np.ndarray, fmt: VectorFormat, padding: int) -> tupl
             )
             operands = (quantized, constant(w), constant(params))
             call = (
-                relax_ops.conv2d(*operands, padding=[padding] * 4, layer="a", wide=1)
+                relax_ops.conv2d(*operands, padding=[padding] * 4, layer="a", wide=1, relu=relu)
                 if w.ndim == 5
-                else relax_ops.dense(*operands, layer="a", wide=1)
+                else relax_ops.dense(*operands, layer="a", wide=1, relu=relu)
             )
             result = builder.emit_output(builder.emit(call))
         builder.emit_func_output(result)
@@ -103,6 +112,22 @@ def test_operands_at_their_limits_are_exact(bits, batch):
     product = plain_product(torch.from_numpy(w), Geometry(padding=(1, 1, 1, 1)), fmt.qmax)
     expected = conv2d_accumulate(x, w, (1, 1), (1, 1, 1, 1), (1, 1), 0, 0)
     np.testing.assert_array_equal(product(torch.from_numpy(x)).numpy(), expected)
+
+
+@pytest.mark.parametrize("relu", [0, 1])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_results_saturate_at_both_ends_of_int32(sign, relu):
+    fmt = VectorFormat(8, 10, 16)
+    x = np.full((1, 16), fmt.qmax * fmt.smax * float(GAMMA), np.float32)
+    w = np.full((2, 1, 17), sign * fmt.qmax, np.int16)
+    w[..., -1] = fmt.smax
+    params = np.array([[2**16 - 1, 0, 0, 2**31 - 1], [1, 62, sign * (2**31 - 1), 2**31 - 1]], np.int32)
+    graph = layer(x, w, fmt, 0, params=params, relu=relu)[0]
+    expected = post_process(
+        dense_accumulate(quantize_activations(x, fmt, GAMMA, 2), w, 0, 0), params, bool(relu)
+    )
+    assert expected[0, 0] == (2**31 - 1 if sign > 0 else 0 if relu else -(2**31))
+    np.testing.assert_array_equal(graph(torch.from_numpy(x)).numpy(), expected)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,26 @@ from torch import nn
 from tvm.ir import load_json, save_json
 
 from tvm_vsq import numerics
-from tvm_vsq.frontend import layer_names
+from tvm_vsq.frontend import import_model, layer_names
 from tvm_vsq.graph import bindings, constant_array, definitions, dtype_of, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.layers.formats import activation_format
-from tvm_vsq.transform import legalize_reference
+from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.transform import fuse, legalize_reference
 
 NETWORKS = ("ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet")
 
 
 def ops(module):
     return [op_name(binding.value) for binding in bindings(module["main"])]
+
+
+def is_quantize(binding):
+    return op_name(binding.value) == "vsq.quantize"
+
+
+def is_multiply(binding):
+    return op_name(binding.value) == "relax.multiply"
 
 
 def layers(module):
@@ -73,6 +82,23 @@ def test_relu6_becomes_a_bound_in_units_of_the_result(networks, stages):
     stem = next(call for call in layers(module) if int(call.attrs["relu"]) == 1 and int(call.attrs["wide"]))
     step = float(constant_array(scales[0]))
     assert set(constant_array(stem.args[2])[:, 3]) == {round(6 / step)}
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.7, 3.1, 8.0])
+def test_relu6_is_the_nearest_step_to_6_whatever_a_step_is_worth(scale):
+    """Requantized to vectors, where a step is that of the next layer's input, and wide."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(16, 16), nn.ReLU6(), nn.Linear(16, 16), nn.ReLU6())
+    data = scale * torch.randn(64, 16)
+    hardware, config = load_hardware("vsq-accel"), QuantConfig.parse("4/4/4/4").unfitted()
+    quantized = quantize(import_model(model, (data[:4],)), config, hardware, data)
+    fused = fuse(quantized, hardware)
+    inner = next(
+        float(b.value.attrs["inv"]) for b in reversed(list(bindings(quantized["main"]))) if is_quantize(b)
+    )
+    (step,) = (constant_array(b.value.args[1]) for b in bindings(fused["main"]) if is_multiply(b))
+    clips = [set(constant_array(call.args[2])[:, 3].tolist()) for call in layers(fused)]
+    assert clips == [{round(6 * inner)}, {round(6 / float(step))}]
 
 
 def test_a_result_for_a_layer_and_for_the_caller_is_requantized_and_restored(networks, stages):

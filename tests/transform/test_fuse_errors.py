@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from tvm.ir import Call
 
+from tvm_vsq.build import build_executable
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.transform import check_target, fuse
+from tvm_vsq.schedule import Database
+from tvm_vsq.transform import check_target, fuse, legalize_reference
 
 HARDWARE = load_hardware("vsq-accel")
 
@@ -34,8 +37,15 @@ def test_a_module_quantized_for_another_target(networks, stages, change, message
         check_target(stages(networks.Mlp).quantized, HARDWARE.model_copy(update=change))
 
 
-def test_narrower_weights_run_on_a_wider_target(networks, stages):
-    check_target(stages(networks.Mlp).quantized, HARDWARE.model_copy(update={"weight_bits": 8}))
+def test_narrower_weights_run_on_a_wider_target_and_give_the_same(networks, stages):
+    stage = stages(networks.PlainNet)
+    own = HARDWARE.model_copy(update={"accumulator_bits": 44})
+    results = [
+        build_executable(stage.quantized, hardware, Database())(stage.x.numpy())
+        for hardware in (own, own.model_copy(update={"weight_bits": 8}))
+    ]
+    assert np.array_equal(*results)
+    assert np.array_equal(results[0], networks.run_tvm(legalize_reference(stage.fused), stage.x)[0])
 
 
 class _EditWeights(Rebuilder):

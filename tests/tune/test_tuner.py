@@ -47,12 +47,6 @@ def compiled(networks):
     return make
 
 
-def _other_hardware(name: str) -> Any:
-    hardware = load_hardware("vsq-accel")
-    dram = hardware.dram.model_copy(update={"latency_cycles": hardware.dram.latency_cycles + 1})
-    return hardware.model_copy(update={"name": name, "dram": dram})
-
-
 def test_there_is_one_record_a_layer(tuned):
     database, _, _ = tuned
     assert len(database.records) == 3
@@ -160,18 +154,6 @@ def test_a_tuned_layer_takes_the_recorded_cycles_when_it_is_the_whole_program():
     (layer,) = exe.profile(x).layers
     assert layer.tuned
     assert layer.cycles == database.records[0].cycles
-
-
-def test_records_of_other_hardware_are_not_used(compiled, networks, tuned):
-    _, x = networks.build(networks.PlainNet)
-    exe = compiled(tuned[0], _other_hardware("slower-dram"))
-    assert not any(layer.tuned for layer in exe.profile(x).layers)
-
-
-def test_the_name_of_the_hardware_does_not_matter(compiled, networks, tuned):
-    _, x = networks.build(networks.PlainNet)
-    renamed = load_hardware("vsq-accel").model_copy(update={"name": "mine"})
-    assert all(layer.tuned for layer in compiled(tuned[0], renamed).profile(x).layers)
 
 
 def test_an_interrupted_search_keeps_what_it_found_and_the_next_goes_on(
