@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Progress bars are for terminals; a log gets lines.
 PIP_INSTALL := $(PIP) install --progress-bar off
 PYTEST_ARGS ?=
+# Threads of torch that wait sleep: spinning, they wait longest for a core that another process has (benchmarks/threads.py).
+export OMP_WAIT_POLICY ?= passive
 # A process a core. Each takes tests as they stand, so that fixtures of a module are made once, and steals at the end.
 PYTEST_PARALLEL ?= --numprocesses=logical --maxprocesses=8 --dist=worksteal
 MUTATE_ARGS ?=

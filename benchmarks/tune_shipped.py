@@ -53,6 +53,8 @@ def main() -> None:
                 for s in ("default", path)
             )
             table.add_row(target, name, f"{default:,}", f"{tuned:,}", f"{tuned / default:.3f}")
+        database = tvm_vsq.Database.load(path)
+        database.current(hardware).save(path, since=database)
     Console(width=110).print(table)
 
 

@@ -392,3 +392,21 @@ def test_mix_without_an_aim_and_a_config_that_is_none_are_refused(run, files, tm
     result = run(*arguments, "--formats", "4/4/4/4,8/8/-/-", "--quant", tmp_path / "none.json")
     assert result.code == 1
     assert "cannot read the quantization config" in result.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_limited"),
+    [({}, True), ({"OMP_NUM_THREADS": "2"}, False), ({"OMP_WAIT_POLICY": "passive"}, False)],
+)
+def test_torch_has_one_thread_unless_the_environment_says_more(run, monkeypatch, setting, is_limited):
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert run("target", "list").code == 0
+        assert (torch.get_num_threads() == 1) == is_limited
+    finally:
+        torch.set_num_threads(before)

@@ -22,6 +22,7 @@ from tvm_vsq.cli_inputs import (
 )
 from tvm_vsq.errors import VsqError
 from tvm_vsq.files import PLOTS, check_output, write_text
+from tvm_vsq.threads import limit_torch_threads
 
 if TYPE_CHECKING:
     from tvm_vsq.runtime import Executable
@@ -297,6 +298,7 @@ def main() -> None:
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # for names that are not Unicode
+        limit_torch_threads()
         app()
     except (VsqError, OSError) as error:
         # Messages hold shapes such as [n, 16], which are no markup.

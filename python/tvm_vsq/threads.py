@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from contextlib import ContextDecorator
 from typing import Any
@@ -26,3 +28,14 @@ compiling = _Compiling()
 TVM's block builders and code generators are one for the whole process, and so are Python's warning filters
 and stdout, which importers redirect.
 """
+
+
+def limit_torch_threads() -> None:
+    """For a process of ours: one thread of torch, unless the environment says how many or how they wait.
+
+    OpenMP's threads spin until the last of them is done with an operator. Where another process has its
+    core, that takes longer than the work (benchmarks/threads.py); to sleep instead, OMP_WAIT_POLICY=passive
+    has to be set before torch is imported.
+    """
+    if not {"OMP_NUM_THREADS", "OMP_WAIT_POLICY"} & os.environ.keys() and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

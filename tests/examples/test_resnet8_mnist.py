@@ -12,6 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+import tvm_vsq
+from tvm_vsq.build import regions_of
+from tvm_vsq.codegen import region_workloads
+from tvm_vsq.frontend import import_model
+from tvm_vsq.hardware import list_targets, load_hardware
+from tvm_vsq.quantize import QuantConfig
+from tvm_vsq.schedule import Database, shipped_database
+
 EXAMPLE = Path(__file__).parents[2] / "examples/resnet8_mnist"
 
 
@@ -67,3 +75,26 @@ def test_the_checkpoint_is_small_float32_and_of_the_stated_size() -> None:
     assert {parameter.dtype for parameter in parameters} == {torch.float32}
     assert sum(parameter.numel() for parameter in parameters) == 77_658
     assert (EXAMPLE / "resnet8_mnist.pt").stat().st_size < 1 << 20
+
+
+def test_every_record_that_ships_is_of_a_layer_of_the_network_on_the_hardware_of_now() -> None:
+    x = torch.rand(1, 1, 28, 28)
+    network = import_model(fresh("model").load_trained(), (x,))
+    for target in list_targets():
+        hardware = load_hardware(target)
+        quant = QuantConfig.of_hardware(hardware).unfitted()
+        module = tvm_vsq.quantize_model(network, hardware, quant=quant, calibration=x)
+        regions = regions_of(module, hardware)
+        workloads = [workload for region in regions for _, workload in region_workloads(region, hardware)]
+        shipped = shipped_database(hardware)
+        used = {workload.key: shipped.find(workload, hardware) for workload in workloads}
+        assert None not in used.values()
+        assert sorted(used) == sorted(record.workload for record in shipped.records)
+
+
+def test_stale_records_are_dropped() -> None:
+    hardware, other = load_hardware("vsq-accel"), load_hardware("vsq-accel-int8")
+    ours, theirs = shipped_database(hardware), shipped_database(other)
+    both = Database(records=(*ours.records, *theirs.records))
+    assert both.current(hardware) == ours
+    assert both.current(other) == theirs

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# Whoever ignores Ctrl-C, as nohup and shell scripts in the background do, hands that on to what it starts.
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 # 200 times 2^28 micro-ops on 8 x 8 lanes, all on one accumulator: minutes without an interrupt.
 LONG_RUN = """
 import numpy as np, tvm_ffi
@@ -50,9 +53,15 @@ while True:
 def _interrupted(code: str) -> tuple[int, str]:
     """Exit code and stderr of `code`, which is interrupted once it has printed a line."""
     root = Path(__file__).resolve().parents[2]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup does
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", HEARS_CTRL_C + code],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
+        signal.signal(signal.SIGINT, before)
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n", process.communicate()[1]

@@ -85,6 +85,11 @@ class Database(Frozen):
         dropped = {(workload.key, fingerprint(hardware)) for workload in workloads}
         return Database(records=tuple(record for record in self.records if _place(record) not in dropped))
 
+    def current(self, hardware: HardwareConfig) -> Database:
+        """Without what is stale on `hardware`, or of another: for a file of one accelerator."""
+        mark = fingerprint(hardware)
+        return Database(records=tuple(record for record in self.records if record.hardware == mark))
+
     def save(self, path: str | os.PathLike[str], *, since: Database | None = None) -> Database:
         """Write JSON, and return what the file then holds; the file is replaced whole, under a lock.
 
