@@ -54,6 +54,33 @@ def _group_norm(
     return y if bias is None else y + bias.reshape(channels)
 
 
+def _amax(x: Tensor, axes: Sequence[int] = (), keepdim: bool = False) -> Tensor:
+    for axis in sorted((axis % x.dim() for axis in axes or range(x.dim())), reverse=True):
+        x = torch.max(x, axis, keepdim=keepdim).values
+    return x
+
+
+def _amin(x: Tensor, axes: Sequence[int] = (), keepdim: bool = False) -> Tensor:
+    return -_amax(-x, axes, keepdim)
+
+
+def _adaptive_max_pool2d(x: Tensor, size: Sequence[int]) -> Any:
+    window = [extent // new for extent, new in zip(x.shape[-2:], size, strict=True)]
+    if any(extent % new for extent, new in zip(x.shape[-2:], size, strict=True)):
+        return NotImplemented  # windows of several sizes
+    return aten.max_pool2d_with_indices(x, window, window)
+
+
+def _selu(x: Tensor) -> Tensor:
+    alpha, scale = 1.6732632423543772, 1.0507009873554805  # torch/nn/modules/activation.py
+    return scale * (torch.relu(x) + alpha * (torch.exp(x.clamp(max=0.0)) - 1.0))
+
+
+def _var_mean(x: Tensor, axes: Any = None, *, correction: Any = None, keepdim: bool = False) -> Any:
+    mean = torch.mean(x, axes, keepdim=keepdim)
+    return torch.var(x, axes, correction=1 if correction is None else correction, keepdim=keepdim), mean
+
+
 def _index(x: Tensor, indices: Sequence[Tensor | None]) -> Any:
     """Index tensors on several axes, as one on the axes joined."""
     axes = [axis for axis, index in enumerate(indices) if index is not None]
@@ -119,11 +146,15 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten._upsample_nearest_exact1d.vec: _nearest_exact,
     aten._upsample_nearest_exact2d.vec: _nearest_exact,
     aten._upsample_nearest_exact3d.vec: _nearest_exact,
+    aten.adaptive_max_pool2d.default: _adaptive_max_pool2d,
     aten.add.Tensor: _add,
+    aten.amax.default: _amax,
+    aten.amin.default: _amin,
     aten.group_norm.default: _group_norm,
     aten.index.Tensor: _index,
     aten.rsub.Scalar: _rsub,
     aten.rsub.Tensor: _rsub,
+    aten.selu.default: _selu,
     aten.sub.Tensor: _sub,
     aten.upsample_bilinear2d.vec: _upsample_linear,
     aten.upsample_linear1d.vec: _upsample_linear,
@@ -131,4 +162,5 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten.upsample_nearest2d.vec: _upsample_nearest,
     aten.upsample_nearest3d.vec: _upsample_nearest,
     aten.upsample_trilinear3d.vec: _upsample_linear,
+    aten.var_mean.correction: _var_mean,
 }
