@@ -23,6 +23,7 @@ from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.quantize.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.schedule import Database
+from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
 
 Matrix = npt.NDArray[np.float64]
@@ -107,6 +108,7 @@ class PrecisionProfile:
             for name, row in zip(self.sensitivity.layers, self._energy, strict=True)
         }
 
+    @compiling
     def choose(
         self, *, target_sqnr_db: float | None = None, max_energy_ratio: float | None = None
     ) -> MixedPrecision:

@@ -87,3 +87,24 @@ def test_other_files_are_refused(tmp_path):
     save_file({"a": np.zeros(1)}, path, {"format": "tvm_vsq", "version": "2"})
     with pytest.raises(InputError, match=r"holds no integer weights of version 1; write it with"):
         tvm_vsq.load_safetensors(path)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "[",
+        "[" * 100_000,
+        "[]",
+        '{"a": 1}',
+        '{"a": {}}',
+        '{"a": {"bits": 4, "scale_bits": 4, "vector_size": 16, "quant": "4/4/4/4"}}',
+        '{"a": {"bits": "x", "scale_bits": 4, "vector_size": 0, "quant": "x"}}',
+    ],
+    ids=lambda text: text[:20],
+)
+def test_junk_in_metadata_is_refused_in_one_line(tmp_path, layers):
+    path = tmp_path / "x.safetensors"
+    save_file({"b": np.zeros(1)}, path, {"format": "tvm_vsq", "version": "1", "layers": layers})
+    with pytest.raises(InputError, match=r"x\.safetensors'") as caught:
+        tvm_vsq.load_safetensors(path)
+    assert len(str(caught.value).splitlines()) == 1

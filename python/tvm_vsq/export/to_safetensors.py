@@ -10,9 +10,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tvm_vsq.errors import InputError, ModelError, phase
+from tvm_vsq.errors import InputError, ModelError, first_line, phase, shown
 from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
-from tvm_vsq.files import replacing
+from tvm_vsq.files import as_path, parse_json, replacing
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.reorder import channel_orders
 
@@ -62,19 +62,22 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, IntegerLayer]:
 
     Raises InputError naming the file if it is no such file, or of another version.
     """
+    file_name = as_path(path)
+    name = shown(str(file_name))
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(file_name, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != "tvm_vsq" or metadata.get("version") != _VERSION:
                 raise InputError(
-                    f"'{path}' holds no integer weights of version {_VERSION}; write it with "
+                    f"{name} holds no integer weights of version {_VERSION}; write it with "
                     "tvm_vsq.export_safetensors of this version"
                 )
-            return {
-                name: _layer(name, fields, file) for name, fields in json.loads(metadata["layers"]).items()
-            }
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"'{path}' is no file of export_safetensors: {error}") from error
+            layers = parse_json(metadata["layers"], name)
+            return {layer: _layer(layer, fields, file) for layer, fields in layers.items()}
+    except InputError:
+        raise
+    except Exception as error:  # of safetensors, or of metadata that others wrote
+        raise InputError(f"{name} is no file of export_safetensors: {first_line(error)}") from error
 
 
 def _layer(name: str, fields: dict[str, Any], file: Any) -> IntegerLayer:
