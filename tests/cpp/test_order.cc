@@ -67,6 +67,8 @@ void TestStridedNeighboursDoNotRace() {
 void TestEnds() {
   CHECK_ERROR(Check({Sync("p"), Load(sim::Pad::kInp, 0, 0, 1, "N"), Finish()}),
               "instruction 0 (SYNC): pops a token from load that no earlier instruction pushes");
+  CHECK_ERROR(Check({Load(sim::Pad::kInp, 0, 0, 1), Finish()}),
+              "no token makes FINISH wait for layer 'conv1', instruction 0 (LOAD)");
   CHECK_ERROR(Check({Store(sim::Pad::kOut, 0, 0, 1), Finish()}),
               "no token makes FINISH wait for layer 'conv1', "
               "instruction 0 (STORE)");

@@ -130,6 +130,21 @@ void TestMicroOps() {
       "has 64 entries");
 }
 
+// A GEMM that resets uses accumulators only: where inp would lie does not matter.
+void TestResetsUseAccumulatorsOnly() {
+  const std::string image("\xc0\x0f\x00", 3);  // inp 63
+  for (const bool reset : {true, false}) {
+    sim::Instruction gemm = MakeGemm(reset, 1, 2);
+    std::get<sim::Gemm>(gemm.body).inp_out = 1;
+    const std::vector<sim::Instruction> program{Load(sim::Pad::kUop, 0, 0, 1), gemm, Finish()};
+    if (reset) {
+      Prepare(program, image);
+    } else {
+      CHECK_ERROR(Prepare(program, image), "micro-op 0: inp index 63 reaches 64 in the last iteration");
+    }
+  }
+}
+
 void TestMicroOpsAreConstants() {
   const std::vector<sim::Instruction> loads = {Load(sim::Pad::kUop, 0, 30, 2), Finish()};
   Prepare(loads, "", {{0, 30}, {36, 40}});
@@ -197,6 +212,20 @@ void TestEveryVectorOfAPpuIsOrdered() {
       result(false, 1),
       "instruction 5 (PPU): race: overwrites entry 1 of scratchpad out, but no token orders it behind "
       "layer 'conv1', instruction 4 (STORE)");
+}
+
+// A wide PPU leaves its results in acc: a token of what comes before it orders no STORE behind it.
+void TestAWideResultIsOrdered() {
+  sim::Instruction ppu = MakePpu(1);
+  std::get<sim::Ppu>(ppu.body).wide = true;
+  const auto prepare = [&](bool ordered) {
+    const sim::Instruction sync = Sync("N");
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 0, 1, "N"), MakeGemm(true, 1, 1, "p"),
+             ordered ? ppu : sync, ordered ? sync : ppu, Store(sim::Pad::kAcc, 0, 64, 1, "pP"), Finish("n")},
+            "", {}, true);
+  };
+  prepare(true);
+  CHECK_ERROR(prepare(false), "instruction 5 (STORE): race: reads entry 0 of scratchpad acc");
 }
 
 // A GEMM that accumulates reads what it adds to, and its weights and vectors; a PPU all that it takes.
@@ -288,6 +317,44 @@ void TestSafety() {
   CHECK_EQ(safe(45, '\x77'), false);
 }
 
+// Without scales a step adds up to 8 * 8 * 8 = 2^9: 64 of them are 2^15, one more than 16 bits hold.
+void TestSafetyAtTheLimit() {
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values["weight_scale_bits"] = values["activation_scale_bits"] = values["product_bits"] = 0;
+  values["inp_record_bytes"] = values["out_record_bytes"] = 4;
+  values["wgt_record_bytes"] = 32;
+  values["accumulator_bits"] = 16;
+  const auto safe = [&](uint32_t iterations) {
+    const sim::Program program = MakeProgram(
+        {Load(sim::Pad::kWgt, 0, 0, 1), MakeGemm(true, 1, 1), MakeGemm(false, 1, iterations), Finish()});
+    uint64_t bytes = 0;
+    return sim::Prepare(sim::ParseParams(values), program, std::string(32, '\x88'), {}, false, &bytes)
+        .gemms[2]
+        .safe;
+  };
+  CHECK_EQ(safe(63), true);
+  CHECK_EQ(safe(64), false);
+}
+
+// What a GEMM without tiles leaves in the accumulators is not known.
+void TestNothingIsSafeAfterAGemmWithoutTiles() {
+  sim::Instruction scattered = MakeGemm(false, 1, 1000);
+  auto& gemm = std::get<sim::Gemm>(scattered.body);
+  gemm.iter_in = 1000;
+  gemm.acc_in = gemm.acc_out = gemm.wgt_in = gemm.wgt_out = 1;
+  std::map<std::string, int64_t> values = testing::SmallParams();
+  values["acc_depth"] = values["wgt_depth"] = 4096;
+  values["uop_record_bytes"] = 4;
+  const sim::Params params = sim::ParseParams(values);
+  const auto safe = [&](const sim::Instruction& first) {
+    const sim::Program program = MakeProgram({MakeGemm(true, 1, 1), first, MakeGemm(false, 1, 1), Finish()});
+    uint64_t bytes = 0;
+    return sim::Prepare(params, program, "", {}, false, &bytes).gemms[2].safe;
+  };
+  CHECK_EQ(safe(MakeGemm(false, 1, 1)), true);
+  CHECK_EQ(safe(scattered), false);
+}
+
 void TestEqualInstructionsShareAPlan() {
   const sim::PreparedProgram prepared =
       Prepare({Load(sim::Pad::kUop, 0, 0, 2), MakeGemm(true, 2, 1), MakeGemm(true, 2, 1),
@@ -308,13 +375,17 @@ int main() {
   tvm_vsq::TestTooManyPlans();
   tvm_vsq::TestDroppedTilesTakeNoMemory();
   tvm_vsq::TestMicroOps();
+  tvm_vsq::TestResetsUseAccumulatorsOnly();
   tvm_vsq::TestMicroOpsAreConstants();
   tvm_vsq::TestVerification();
   tvm_vsq::TestEveryParameterEntryIsOrdered();
   tvm_vsq::TestEveryVectorOfAPpuIsOrdered();
+  tvm_vsq::TestAWideResultIsOrdered();
   tvm_vsq::TestEverythingReadWasWritten();
   tvm_vsq::TestWeightRange();
   tvm_vsq::TestSafety();
+  tvm_vsq::TestSafetyAtTheLimit();
+  tvm_vsq::TestNothingIsSafeAfterAGemmWithoutTiles();
   tvm_vsq::TestEqualInstructionsShareAPlan();
   return tvm_vsq::testing::Result();
 }

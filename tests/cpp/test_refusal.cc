@@ -43,6 +43,7 @@ void TestTransfers() {
               "sram_base 1 + 64 entries exceeds the 64 entries of scratchpad inp");
   Check(Load(sim::Pad::kInp, 0, 65531, 1));
   CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 65532, 1)), "ends at byte 65537 of 65536");
+  CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 65527, 2)), "ends at byte 65537 of 65536");
   CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 0)), "z_size is 0");
   CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 1, "p")), "pop_prev is set, but no engine precedes load");
   CHECK_ERROR(Check(Store(sim::Pad::kOut, 0, 0, 1, "N")), "push_next is set, but no engine follows store");

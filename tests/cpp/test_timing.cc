@@ -279,6 +279,38 @@ void TestRows() {
   CHECK_EQ(Cycles(strided(819), kLoad, Stall::kDramRow, Cause::kDramRow), 20);
 }
 
+// Fetch, load and store take turns, also after a look at the channel amid a round; each has five bursts of 4
+// cycles.
+void TestTurnsGoOn() {
+  sim::Channel channel(4);
+  std::vector<sim::Channel::Interval> busy;
+  channel.RecordTo(&busy);
+  for (const sim::Port port : {sim::Port::kFetch, sim::Port::kLoad, sim::Port::kStore})
+    channel.Request(port, 0, 5);
+  CHECK_EQ(channel.Done(sim::Port::kFetch, 5), false);
+  CHECK_EQ(channel.NextEvent(5), 13 * 4);
+  CHECK_EQ(channel.Done(sim::Port::kFetch, 52), true);
+  CHECK_EQ(channel.NextEvent(52), 14 * 4);
+  CHECK_EQ(channel.NextEvent(56), 15 * 4);
+  channel.Request(sim::Port::kLoad, 100, 2);
+  CHECK_EQ(channel.Done(sim::Port::kLoad, 108), true);
+  CHECK_EQ(busy.size(), 2u);  // [0, 60) and [100, 108)
+  CHECK_EQ(busy[0].end, 60);
+  CHECK_EQ(busy[1].begin, 100);
+}
+
+// The buffer holds two bursts of four instructions: the third is asked for when the first four are handed
+// out, at 108. A burst of 8 bytes is half an instruction.
+void TestFetchBuffer() {
+  std::vector<sim::Instruction> instructions(9, Sync());
+  instructions.push_back(Finish());
+  sim::TimingRecord record;
+  sim::SimulateTiming(testing::Small(), MakeProgram(instructions), &record);
+  CHECK_EQ(record.times[7].queued, 112);
+  CHECK_EQ(record.times[8].queued, 108 + 4 + 100 + 1);
+  CHECK_EQ(Time({Finish()}, With("dram_burst_bytes", 8)).cycles, 2 + 100 + 1 + 1);
+}
+
 void TestDeadlocks() {
   CHECK_ERROR(Time({Sync("p"), Finish()}),
               "deadlock: compute waits for a token from load at layer 'conv1', instruction 0 (SYNC)");
@@ -334,6 +366,8 @@ int main() {
   tvm_vsq::TestRows();
   tvm_vsq::TestRowsBehind();
   tvm_vsq::TestBanksOfABorder();
+  tvm_vsq::TestTurnsGoOn();
+  tvm_vsq::TestFetchBuffer();
   tvm_vsq::TestDeadlocks();
   tvm_vsq::TestLeftOverTokensAndEndlessPrograms();
   tvm_vsq::TestTimesOfInstructions();

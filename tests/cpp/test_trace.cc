@@ -68,6 +68,34 @@ void TestThroughAFullTokenQueue() {
              {7, Step::kCompute, 1118}});
 }
 
+// LOADs of 32 cycles, one behind the other from 106 on: the third's token has no room from 302 on. The eighth
+// is taken when the GEMM of 245 cycles is done and the next one pops a token: the fourth is complete then,
+// behind the third, and the seventh, which runs before the eighth, is not.
+void TestThroughAResultThatIsHeldBack() {
+  std::vector<sim::Instruction> instructions{MakeGemm(true, 1, 237)};
+  for (uint64_t i = 0; i < 8; ++i)
+    instructions.push_back(Load(sim::Pad::kInp, 0, 8192 * i, 1, i < 3 || i == 7 ? "N" : ""));
+  instructions.insert(instructions.end(), 4, MakeGemm(true, 1, 1, "p"));
+  instructions.push_back(Finish());
+  CheckPath(instructions, {{0, Step::kFetch, 105},
+                           {0, Step::kCompute, 350},
+                           {8, Step::kSetup, 378},
+                           {8, Step::kTransfer, 382},
+                           {8, Step::kLatency, 482},
+                           {12, Step::kCompute, 491},
+                           {13, Step::kCompute, 492}});
+}
+
+// An instruction's events happen while it transfers: 36 bits in the four cycles from 133 on.
+void TestEventsLieWhereTheWorkIs() {
+  const sim::Program program = MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, "N"), Finish("p")});
+  const sim::Trace trace = sim::TraceProgram(testing::Small(), program, 1000);
+  CHECK_EQ(trace.bin_cycles, 1);
+  for (size_t bin = 0; bin < trace.bins.size(); ++bin)
+    CHECK_EQ(trace.bins[bin][static_cast<size_t>(isa::Event::kInpWriteBits)],
+             bin >= 133 && bin < 137 ? 9 : 0);
+}
+
 // GEMMs of 58 cycles: the sixth gets into the queue of 4 when the second is taken, and LOAD comes behind it.
 // Its 64 pieces lie in a burst each.
 void TestThroughAFullCommandQueue() {
@@ -102,7 +130,7 @@ void TestTracedBytesAreWholeBursts() {
 }
 
 // A block of 32 lanes and its residual are 4 vectors: the PPU holds entries 1 to 12 of the 14, and fills 12
-// of out, which nothing reads.
+// of out, which nothing reads; a wide one fills none.
 void TestOccupancyOfAResidual() {
   std::map<std::string, int64_t> values = testing::SmallParams();
   values["output_lanes"] = 32;
@@ -110,18 +138,31 @@ void TestOccupancyOfAResidual() {
   values["acc_record_bytes"] = 128;
   values["par_record_bytes"] = 352;
   const sim::Params params = sim::ParseParams(values);
-  sim::Instruction instruction = MakePpu(3, "p");
-  auto& ppu = std::get<sim::Ppu>(instruction.body);
-  ppu.residual = true;
-  ppu.res_base = 1;
-  const sim::Program program = MakeProgram({Load(sim::Pad::kInp, 0, 0, 14, "N"), instruction, Finish()});
+  for (const bool wide : {false, true}) {
+    sim::Instruction instruction = MakePpu(3, "p");
+    auto& ppu = std::get<sim::Ppu>(instruction.body);
+    ppu.wide = wide;
+    ppu.residual = true;
+    ppu.res_base = 1;
+    const sim::Program program = MakeProgram({Load(sim::Pad::kInp, 0, 0, 14, "N"), instruction, Finish()});
+    uint64_t bytes = 0;
+    const sim::PreparedProgram prepared = sim::Prepare(params, program, "", {}, false, &bytes);
+    const sim::Trace trace = sim::TraceProgram(params, program, 1, &prepared);
+    const sim::InstructionTimes &load = trace.times[0], &compute = trace.times[1];
+    const auto alive = [&](sim::Pad pad) { return trace.alive[0][static_cast<size_t>(pad)]; };
+    CHECK_EQ(alive(sim::Pad::kInp), 12 * (compute.end - load.transfer) + 2 * (load.end - load.transfer));
+    CHECK_EQ(alive(sim::Pad::kOut), wide ? 0 : 12 * (compute.end - compute.start));
+  }
+}
+
+// What is filled again ends a life and begins another: entries 0 to 3, then 2 to 5.
+void TestOccupancyOfEntriesFilledAgain() {
+  const sim::Program program =
+      MakeProgram({Load(sim::Pad::kInp, 0, 0, 4), Load(sim::Pad::kInp, 2, 0, 4, "N"), Finish("p")});
   uint64_t bytes = 0;
-  const sim::PreparedProgram prepared = sim::Prepare(params, program, "", {}, false, &bytes);
-  const sim::Trace trace = sim::TraceProgram(params, program, 1, &prepared);
-  const sim::InstructionTimes &load = trace.times[0], &compute = trace.times[1];
-  const auto alive = [&](sim::Pad pad) { return trace.alive[0][static_cast<size_t>(pad)]; };
-  CHECK_EQ(alive(sim::Pad::kInp), 12 * (compute.end - load.transfer) + 2 * (load.end - load.transfer));
-  CHECK_EQ(alive(sim::Pad::kOut), 12 * (compute.end - compute.start));
+  const sim::PreparedProgram prepared = sim::Prepare(testing::Small(), program, "", {}, false, &bytes);
+  const sim::Trace trace = sim::TraceProgram(testing::Small(), program, 1, &prepared);
+  CHECK_EQ(trace.alive[0][static_cast<size_t>(sim::Pad::kInp)], 4 * 4 + 4 * 4);  // a burst of 4 cycles each
 }
 
 void TestBinsAddUp() {
@@ -146,9 +187,12 @@ int main() {
   tvm_vsq::TestThroughTokens();
   tvm_vsq::TestThroughTheEngineItself();
   tvm_vsq::TestThroughAFullTokenQueue();
+  tvm_vsq::TestThroughAResultThatIsHeldBack();
+  tvm_vsq::TestEventsLieWhereTheWorkIs();
   tvm_vsq::TestThroughAFullCommandQueue();
   tvm_vsq::TestTracedBytesAreWholeBursts();
   tvm_vsq::TestOccupancyOfAResidual();
+  tvm_vsq::TestOccupancyOfEntriesFilledAgain();
   tvm_vsq::TestBinsAddUp();
   return tvm_vsq::testing::Result();
 }

@@ -130,3 +130,10 @@ def test_a_reshape_takes_the_permute_away_only_if_it_moves_axes_of_extent_1(netw
 
     assert check(networks, relax_functions, body, [(2, 1, 1, 15)]) == ["reshape"]
     assert check(networks, relax_functions, body, [(2, 3, 1, 5)]) == ["permute_dims", "reshape"]
+
+
+def test_axes_of_extent_2_are_no_units(networks, relax_functions):
+    def body(emit, x):
+        return op.reshape(nchw(emit, x), (2, 4))
+
+    assert check(networks, relax_functions, body, [(2, 2, 1, 2)]) == ["permute_dims", "reshape"]
