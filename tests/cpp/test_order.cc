@@ -47,6 +47,13 @@ void TestDramRaces() {
   Check({Load(sim::Pad::kInp, 0, 0, 4, "N"), Sync("pN"), Store(sim::Pad::kOut, 0, 15, 1, "pP"), Finish("n")});
 }
 
+// Bytes 0 to 199 and 130 to 229.
+void TestRacesFarInsideATransfer() {
+  CHECK_ERROR(Check({Store(sim::Pad::kOut, 0, 0, 40, "P"), Sync("n"), Load(sim::Pad::kInp, 0, 130, 20, "N"),
+                     Finish("p")}),
+              "race on DRAM byte 130");
+}
+
 // Interleaved rows share every granule and no byte.
 void TestStridedNeighboursDoNotRace() {
   const auto strided = [](sim::Instruction instruction) {
@@ -80,6 +87,7 @@ void TestEnds() {
 int main() {
   tvm_vsq::TestTokensAreTransitive();
   tvm_vsq::TestDramRaces();
+  tvm_vsq::TestRacesFarInsideATransfer();
   tvm_vsq::TestStridedNeighboursDoNotRace();
   tvm_vsq::TestEnds();
   return tvm_vsq::testing::Result();
