@@ -59,7 +59,7 @@ def main() -> None:
         table.add_row(notation, *row, "all")
     print(profile.sensitivity)
     Console(width=120).print(table)
-    print(f"energy: {profile.not_counted}")
+    print(f"energy, {profile.not_counted}")
     if arguments.plot:
         profile.sensitivity.plot(arguments.plot)
 

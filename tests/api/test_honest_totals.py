@@ -144,6 +144,8 @@ def test_padding_is_shown_by_layer_and_side(by_vector_size):
     ]
     assert [layer.padding for layer in (first, second, third)] == [63 / 64, 3 / 4, 1 / 2]
     assert (second.channels, second.padded_channels) == ((16, 16), (32, 32))
+    cycles = [p.layers[1].padded_macs / p.hardware.macs_per_cycle for p in by_vector_size.values()]
+    assert cycles[1] == 2 * cycles[0]  # of the array, twice as wide: a block of zeros for each of results
     for profile in by_vector_size.values():
         for layer in profile.layers:
             inputs, outputs = layer.padded_channels

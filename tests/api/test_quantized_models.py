@@ -161,6 +161,19 @@ def test_an_accelerator_that_would_give_other_bits_is_refused_by_the_field(
             compile_it()
 
 
+def test_scale_products_that_were_rounded_are_not_kept_whole(plain, tmp_path):
+    hardware = from_file(tmp_path, scale_product_bits=6)
+    config = tvm_vsq.QuantConfig.of_hardware(hardware).unfitted()
+    module = tvm_vsq.fake_quantize(plain[0], target=hardware, **plain[2] | {"quant": config}).to_relax()
+    with pytest.raises(ConfigError, match=r"layer 'a' .* scale_product_bits=6, .* scale_product_bits=8"):
+        tvm_vsq.compile(module, "vsq-accel")
+    from_elsewhere = module.without_attr("vsq_arithmetic")
+    assert tvm_vsq.compile(from_elsewhere, "vsq-accel").hardware.notation == "4/4/4/4"
+    assert same(
+        tvm_vsq.compile(from_elsewhere, hardware)(plain[1]), tvm_vsq.compile(module, hardware)(plain[1])
+    )
+
+
 def test_sizes_that_change_no_result_may_differ(plain, quantized, tmp_path):
     hardware = from_file(tmp_path, output_lanes=32, accumulator_bits=40, clock_mhz=100)
     assert same(tvm_vsq.compile(quantized, hardware)(plain[1]), quantized(plain[1]))

@@ -24,6 +24,8 @@ def check_target(module: IRModule, hardware: HardwareConfig) -> None:
 
 
 def _check_arithmetic(layer: FusableLayer, wanted: dict[str, int | None], hardware: HardwareConfig) -> None:
+    if not wanted:
+        return  # from elsewhere: it is what `hardware` makes of it
     has = layer.formats
     full = has.product_shift + has.product_bits
     kept = min(full, wanted.get("scale_product_bits") or full)
