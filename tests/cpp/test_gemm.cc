@@ -147,15 +147,14 @@ bool CheckKernels(const sim::Params& params, const sim::Gemm& gemm, const std::v
   sim::Instruction instruction;
   instruction.body = gemm;
   sim::Scratchpads checked = pads;
-  sim::Poll poll;
-  unit.ExecuteChecked(testing::MakeProgram({instruction}), 0, plan, &poll, &checked);
+  unit.ExecuteChecked(testing::MakeProgram({instruction}), 0, plan, &checked);
   CheckEqual(checked.acc32, expected);
   if (plan.tiles.empty()) return false;
   for (const std::string& kernel : sim::GemmKernelNames()) {
     sim::UseGemmKernel(kernel);
     for (const int threads : {1, 3}) {
       sim::Scratchpads result = pads;
-      unit.ExecuteSafe(gemm, plan, threads, &poll, &result);
+      unit.ExecuteSafe(gemm, plan, threads, &result);
       CheckEqual(result.acc32, expected);
     }
   }
@@ -231,9 +230,8 @@ void TestOverflow() {
           std::get<sim::Gemm>(instruction.body).iter_out = iterations;
           const sim::Program program = testing::MakeProgram({instruction});
           const sim::Uop uop;
-          sim::Poll poll;
           const sim::GemmPlan plan = sim::MakeGemmPlan(params, std::get<sim::Gemm>(instruction.body), &uop);
-          sim::GemmUnit(params).ExecuteChecked(program, 0, plan, &poll, &pads);
+          sim::GemmUnit(params).ExecuteChecked(program, 0, plan, &pads);
         };
         run(2);
         CHECK_EQ(acc(), limit);

@@ -4,6 +4,7 @@
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/machine.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq {
 namespace {

@@ -39,6 +39,22 @@ print("ready", flush=True)
 program.module()
 """
 
+# 80,000 GEMMs on 32,761 accumulators each, which are followed when the program is loaded.
+LONG_BOUNDS = """
+from tests.runtime.conftest import Program, hardware, insn, load
+from tvm_vsq.runtime import native
+
+hw = hardware(scratchpads={"acc_kib": 1024, "inp_kib": 128, "wgt_kib": 8})
+work = insn("GEMM", uop_count=1, iter_out=181, iter_in=181, acc_out=181, acc_in=1)
+start = [load("uop", 0, 0, 1, "push_next"), insn("SYNC", "pop_prev")]
+data = Program(hw, [*start, work, insn("FINISH")]).data()
+code = data["instructions"]
+data["instructions"] = code[:32] + code[32:48] * 80_000 + code[48:]
+data["layer_ids"] = bytes(len(data["instructions"]) // 4)
+print("ready", flush=True)
+native.create_module(hw.sim_params(), [data], "", verify=False)
+"""
+
 TUNING = """
 import torch, tvm_vsq
 from torch import nn
@@ -73,7 +89,9 @@ def _interrupted(code: str) -> tuple[int, str]:
             process.kill()
 
 
-@pytest.mark.parametrize("code", [LONG_RUN, LONG_LOAD, TUNING], ids=["run", "load", "tune"])
+@pytest.mark.parametrize(
+    "code", [LONG_RUN, LONG_LOAD, LONG_BOUNDS, TUNING], ids=["run", "load", "bounds", "tune"]
+)
 def test_ctrl_c_ends_long_work(code: str) -> None:
     status, errors = _interrupted(code)
     assert errors.rstrip().endswith("KeyboardInterrupt")

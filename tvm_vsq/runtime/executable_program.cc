@@ -4,6 +4,7 @@
 #include "tvm_vsq/sim/decode.h"
 #include "tvm_vsq/sim/error.h"
 #include "tvm_vsq/sim/order.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::runtime {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 void CheckArguments(const sim::Params& params, const ProgramData& data,
                     const std::vector<Descriptor>& descriptors, bool input) {
   for (size_t i = 0; i < descriptors.size(); ++i) {
+    sim::CountWork(16);
     try {
       CheckDescriptor(params, descriptors[i], data.dram_bytes, input);
     } catch (const sim::Error& error) {

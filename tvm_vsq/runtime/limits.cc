@@ -5,6 +5,7 @@
 
 #include "tvm_vsq/sim/error.h"
 #include "tvm_vsq/sim/limits.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::runtime {
 namespace {
@@ -15,6 +16,7 @@ void CheckName(const char* what, const std::string& name) {
 }
 
 void CheckProgram(const ProgramData& program) {
+  sim::CountWork(8 * (1 + program.layer_names.size()));
   CheckName("program", program.name);
   for (const std::string& layer : program.layer_names) CheckName("layer", layer);
   if (program.dram_bytes < 0) sim::Fail("program '", program.name, "': dram_bytes is ", program.dram_bytes);
@@ -54,6 +56,7 @@ void CheckLimits(const Artifact& artifact) {
 
 bool IsUtf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
+    sim::CountWork(1);
     const auto lead = static_cast<uint8_t>(text[i++]);
     if (lead < 0x80) continue;
     if (lead < 0xc2 || lead > 0xf4) return false;

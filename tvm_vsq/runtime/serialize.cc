@@ -5,6 +5,7 @@
 #include "tvm_vsq/runtime/limits.h"
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/error.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::runtime {
 namespace {
@@ -114,7 +115,10 @@ ProgramData ReadProgram(Reader* reader) {
   program.name = reader->Text();
   program.instructions = reader->String();
   program.layer_ids = reader->String();
-  for (uint64_t left = reader->Count(8); left > 0; --left) program.layer_names.push_back(reader->Text());
+  for (uint64_t left = reader->Count(8); left > 0; --left) {
+    sim::CountWork(16);
+    program.layer_names.push_back(reader->Text());
+  }
   program.image = reader->String();
   program.dram_bytes = static_cast<int64_t>(reader->Integer());
   program.inputs = reader->Descriptors();
@@ -125,8 +129,14 @@ ProgramData ReadProgram(Reader* reader) {
 }  // namespace
 
 uint64_t Checksum(std::string_view bytes) {
+  constexpr size_t kChunk = size_t{1} << 16;
   uint64_t hash = 0xcbf29ce484222325u;
-  for (const char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
+  while (!bytes.empty()) {
+    const std::string_view chunk = bytes.substr(0, kChunk);
+    bytes.remove_prefix(chunk.size());
+    sim::CountWork(chunk.size());
+    for (const char byte : chunk) hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
+  }
   return hash;
 }
 

@@ -5,6 +5,7 @@
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/error.h"
 #include "tvm_vsq/sim/packing.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::runtime {
 namespace {
@@ -94,6 +95,7 @@ void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t*
   Chunk chunk;
   for (int64_t row = 0; row < d.rows; row += kChunk) {
     const int64_t count = std::min(kChunk, d.rows - row);
+    sim::CountWork(static_cast<uint64_t>(count * size));
     for (int64_t n = 0; n < count; ++n, tensor += size + 1) {
       if (!Inside(limits, tensor, size)) FailOutside(packing, limits, is_signed, row + n, tensor);
       for (int64_t i = 0; i < size; ++i) chunk.codes[n * size + i] = static_cast<uint8_t>(tensor[i] & mask);
@@ -115,6 +117,7 @@ void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vect
   const uint8_t* codes = d.is_signed != 0 ? chunk.biased : chunk.codes;
   for (int64_t row = 0; row < d.rows; row += kChunk) {
     const int64_t count = std::min(kChunk, d.rows - row);
+    sim::CountWork(static_cast<uint64_t>(count * size));
     decoder->Decode(records, static_cast<size_t>(count), chunk.codes, chunk.biased, chunk.scales);
     for (int64_t n = 0; n < count; ++n, tensor += size + 1) {
       for (int64_t i = 0; i < size; ++i) tensor[i] = static_cast<int16_t>(codes[n * size + i] - bias);
@@ -129,6 +132,7 @@ void ReadWide(const sim::Params& params, const Descriptor& d, const std::vector<
   const int64_t row_bytes = RowBytes(params, d);
   const uint8_t* row = dram.data() + d.dram_offset;
   for (int64_t pixel = 0; pixel < d.rows; ++pixel, row += row_bytes) {
+    sim::CountWork(static_cast<uint64_t>(d.lanes));
     for (int64_t k = 0; k < d.lanes; ++k) *tensor++ = sim::ReadInt32(row + 4 * k);
   }
 }

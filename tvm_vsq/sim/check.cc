@@ -1,5 +1,7 @@
 #include "tvm_vsq/sim/check.h"
 
+#include "tvm_vsq/sim/poll.h"
+
 namespace tvm_vsq::sim {
 namespace {
 
@@ -104,6 +106,7 @@ void CheckProgram(const Params& params, const Program& program) {
     const bool finish = program.instructions[i].opcode == isa::Opcode::kFinish;
     if (finish && i + 1 != count)
       program.FailAt(i, "FINISH must be the last of the ", count, " instructions");
+    CountWork(8);
     checker.Check(i);
   }
   if (count == 0 || program.instructions.back().opcode != isa::Opcode::kFinish) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/tokens.h"
 
 namespace tvm_vsq::sim {
@@ -13,6 +14,7 @@ class Walk {
   Walk(const Params& params, const Program& program, const std::vector<InstructionTimes>& times)
       : params_(params), program_(program), times_(times), rank_(times.size()) {
     for (size_t i = 0; i < times.size(); ++i) {
+      CountWork(16);
       std::vector<size_t>& own = EngineOf(i);
       rank_[i] = own.size();
       own.push_back(i);
@@ -32,6 +34,7 @@ class Walk {
     };
     index_ = static_cast<size_t>(std::max_element(times_.begin(), times_.end(), later) - times_.begin());
     for (stage_ = Stage::kComplete; stage_ != Stage::kBegin;) {
+      CountWork(32);
       switch (stage_) {
         case Stage::kComplete:
           Complete();
@@ -112,10 +115,11 @@ class Walk {
     if (t.queued == t.taken) return Go(Stage::kQueued, index_);
     const std::vector<size_t>& own = EngineOf(index_);
     if (times_[own[rank_[index_] - 1]].end == t.taken) return Go(Stage::kEnd, own[rank_[index_] - 1]);
-    // The engine was free, but an earlier result could not be delivered.
-    size_t rank = rank_[index_] - 1;
-    while (rank > 0 && times_[own[rank]].complete != t.taken) --rank;
-    Go(Stage::kComplete, own[rank]);
+    // The engine was free, but an earlier result could not be delivered: the last one that was before then.
+    const auto last = std::upper_bound(
+        own.begin() + 1, own.begin() + static_cast<std::ptrdiff_t>(rank_[index_]), t.taken,
+        [this](int64_t now, size_t instruction) { return now < times_[instruction].complete; });
+    Go(Stage::kComplete, *(last - 1));
   }
 
   void Queued() {

@@ -5,6 +5,7 @@
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/check.h"
 #include "tvm_vsq/sim/limits.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -152,6 +153,7 @@ Program DecodeProgram(const Params& params, std::string_view instructions, std::
   const auto* words = reinterpret_cast<const uint8_t*>(instructions.data());
   const auto* layers = reinterpret_cast<const uint8_t*>(layer_ids.data());
   for (size_t i = 0; i < count; ++i) {
+    CountWork(16);
     const uint64_t layer = ReadLittleEndian(layers + 4 * i, 4);
     if (layer >= program.layer_names.size()) {
       Fail("instruction ", i, ": layer id ", layer, " of ", program.layer_names.size(), " layers");

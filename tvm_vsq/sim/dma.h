@@ -7,6 +7,7 @@
 
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/record.h"
 #include "tvm_vsq/sim/scratchpads.h"
 
@@ -27,6 +28,7 @@ void ForEachPiece(const Params& params, const Dma& dma, Visit visit) {
     piece *= rows;
     rows = 1;
   }
+  CountWork(rows * columns);
   for (uint64_t y = 0; y < rows; ++y) {
     for (uint64_t x = 0; x < columns; ++x) {
       visit(dma.dram_base + (y * dma.y_stride + x * dma.x_stride) * record, piece * record);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tvm_vsq/sim/dma.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -46,6 +47,7 @@ void DramOrder::Visit(const Order& order, size_t index) {
   const size_t known = order.CompleteBefore(store ? Engine::kLoad : Engine::kStore);
   bool suspicious = false;
   ForEachPiece(params_, std::get<Dma>(instruction.body), [&](uint64_t begin, uint64_t bytes) {
+    CountWork(bytes / kGranuleBytes);
     for (uint64_t g = begin / kGranuleBytes; g <= (begin + bytes - 1) / kGranuleBytes; ++g) {
       suspicious |= others[g] > known;
       own[g] = static_cast<uint32_t>(index + 1);
@@ -64,7 +66,7 @@ void DramOrder::CompareExactly(const Order& order, size_t index) {
   for (auto other = others.rbegin(); other != others.rend() && *other >= known; ++other) {
     const Dma& dma = std::get<Dma>(program_.instructions[*other].body);
     const std::vector<Piece> theirs = SortedPieces(params_, dma);
-    poll_.Add(16 * (pieces.size() + theirs.size()));
+    CountWork(16 * (1 + pieces.size() + theirs.size()));
     const int64_t byte = FirstCommonByte(pieces, theirs);
     if (byte < 0) continue;
     program_.FailAt(index, "race on DRAM byte ", byte, ": no token orders it behind ",

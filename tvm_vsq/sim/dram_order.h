@@ -8,7 +8,6 @@
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/params.h"
-#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 
@@ -28,7 +27,6 @@ class DramOrder {
   const Program& program_;
   std::vector<uint32_t> last_load_, last_store_;  // [granule]: instruction index + 1
   std::vector<size_t> loads_, stores_;            // instruction indices so far
-  Poll poll_;
 };
 
 }  // namespace tvm_vsq::sim

@@ -133,14 +133,10 @@ void TimedEngine::Finish(int64_t now) {
   if (machine_.times != nullptr) (*machine_.times)[current_].end = now;
   const int64_t latency = id_ == Engine::kCompute ? 0 : machine_.params.dram_latency_cycles;
   completions_.push_back({now + latency, current_});
-  Complete(now);
-}
-
-bool TimedEngine::InFlight(int queue, int64_t now) const {
-  for (const Completion& completion : completions_) {
-    if (completion.time > now && (PushesOf(machine_.At(completion.index)) & Bit(queue)) != 0) return true;
+  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
+    if ((PushesOf(Current()) & Bit(queue)) != 0) last_push_[static_cast<size_t>(queue)] = now + latency;
   }
-  return false;
+  Complete(now);
 }
 
 uint32_t TimedEngine::Layer() const {

@@ -73,7 +73,7 @@ class TimedEngine {
     return First(PushesOf(machine_.At(completions_.front().index)) & machine_.full);
   }
   // Whether an executed instruction will push a token into `queue` once its data have arrived.
-  bool InFlight(int queue, int64_t now) const;
+  bool InFlight(int queue, int64_t now) const { return last_push_[static_cast<size_t>(queue)] > now; }
   bool HasInstruction() const { return phase_ != Phase::kIdle || queued_ > taken_; }
   bool Finished() const { return phase_ == Phase::kIdle && taken_ == instructions_.size(); }
   // Layer of the instruction in hand, else of the next, else of the last.
@@ -114,6 +114,8 @@ class TimedEngine {
   std::vector<uint32_t> instructions_;  // those of this engine
   size_t queued_ = 0, taken_ = 0;       // how many of them were put into the queue and taken out
   std::deque<Completion> completions_;  // executed, result not yet visible
+  // When the data of the last executed instruction that pushes into this queue have arrived.
+  std::array<int64_t, kTokenQueueCount> last_push_{};
   Phase phase_ = Phase::kIdle;
   size_t current_ = 0;
   TokenQueues pops_ = 0;    // of the current instruction

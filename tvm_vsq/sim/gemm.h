@@ -6,7 +6,6 @@
 #include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
-#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/scratchpads.h"
 
 namespace tvm_vsq::sim {
@@ -20,16 +19,16 @@ class GemmUnit {
 
   // For instructions whose accumulators cannot overflow; the plan has tiles and accumulators have at most 32
   // bits. Uses up to `threads` threads, which changes no result.
-  void ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, Poll* poll, Scratchpads* pads) const;
+  void ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, Scratchpads* pads) const;
 
   // For all others. Throws Error for an accumulator overflow.
-  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Poll* poll,
-                      Scratchpads* pads) const;
+  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Scratchpads* pads) const;
 
  private:
+  uint64_t MacsOfUop() const { return static_cast<uint64_t>(params_.vector_size * params_.output_lanes); }
   GemmOperands Operands(const Gemm& gemm, Scratchpads* pads) const;
   template <typename Acc>
-  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Poll* poll, Acc* acc,
+  void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Acc* acc,
                       Scratchpads* pads) const;
 
   const Params params_;

@@ -1,5 +1,7 @@
 #include "tvm_vsq/sim/gemm_plan.h"
 
+#include "tvm_vsq/sim/poll.h"
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -22,10 +24,14 @@ struct Group {
 
 std::vector<Group> GroupUops(const Uop* uops, size_t count) {
   std::map<uint32_t, std::vector<GemmPlan::Step>> outputs;  // by accumulator
-  for (size_t u = 0; u < count; ++u) outputs[uops[u].acc].push_back({uops[u].inp, uops[u].wgt});
+  for (size_t u = 0; u < count; ++u) {
+    CountWork(64);
+    outputs[uops[u].acc].push_back({uops[u].inp, uops[u].wgt});
+  }
   std::map<std::vector<GemmPlan::Step>, size_t> index;
   std::vector<Group> groups;
   for (auto& [acc, steps] : outputs) {
+    CountWork(32 * steps.size());
     const uint32_t base = std::min_element(steps.begin(), steps.end())->inp;
     for (GemmPlan::Step& step : steps) step.inp -= base;
     const auto [found, is_new] = index.emplace(steps, groups.size());
@@ -39,6 +45,7 @@ std::vector<Group> GroupUops(const Uop* uops, size_t count) {
 template <typename Item, typename Move>
 void Repeat(std::vector<Item>* items, size_t first, uint32_t count, Move move) {
   const size_t end = items->size();
+  CountWork((end - first) * count);
   for (uint32_t k = 1; k < count; ++k) {
     for (size_t i = first; i < end; ++i) items->push_back(move((*items)[i], k));
   }
@@ -85,6 +92,7 @@ void AddTiles(const Group& group, const Loop (&loops)[2], GemmPlan* plan) {
 bool AccumulatorsDiffer(const GemmPlan& plan, size_t acc_depth) {
   std::vector<bool> used(acc_depth);
   for (const GemmPlan::Tile& tile : plan.tiles) {
+    CountWork(tile.pixels);
     for (size_t p = tile.first_pixel; p < tile.first_pixel + tile.pixels; ++p) {
       auto entry = used[tile.acc + plan.pixels[p].acc];
       if (entry) return false;
@@ -104,6 +112,7 @@ void DropTiles(GemmPlan* plan) {
 // Adds to a set of entries what `count` - 1 moves by `step` make of it.
 void Spread(uint64_t step, uint64_t count, std::vector<bool>* entries) {
   for (uint64_t done = 1; step > 0 && done < count; done *= 2) {
+    CountWork(entries->size());
     const uint64_t move = std::min(done, count - done) * step;
     for (size_t entry = entries->size(); entry-- > move;) {
       if ((*entries)[entry - move]) (*entries)[entry] = true;
@@ -113,6 +122,7 @@ void Spread(uint64_t step, uint64_t count, std::vector<bool>* entries) {
 
 GemmPlan::Ranges TouchedEntries(const std::vector<Uop>& uops, uint32_t Uop::* index, const Loop (&loops)[2],
                                 uint32_t Loop::* step, int64_t depth) {
+  CountWork(static_cast<uint64_t>(depth));
   std::vector<bool> touched(static_cast<size_t>(depth));
   for (const Uop& uop : uops) touched[uop.*index] = true;
   for (const Loop& loop : loops) Spread(loop.*step, loop.count, &touched);

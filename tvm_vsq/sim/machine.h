@@ -8,7 +8,6 @@
 #include "tvm_vsq/sim/gemm.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
-#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/record.h"
 #include "tvm_vsq/sim/scratchpads.h"
@@ -36,7 +35,6 @@ class Machine {
   const RecordCodec codec_;
   const GemmUnit gemm_;
   Scratchpads pads_;
-  Poll poll_;
 };
 
 }  // namespace tvm_vsq::sim

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tvm_vsq/sim/bytes.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -50,6 +51,7 @@ void MicroOps::Load(size_t index) {
   const auto record = static_cast<uint64_t>(params_.uop_record_bytes);
   auto entry = uops_.begin() + dma.sram_base;
   for (uint64_t row = 0; row < dma.Rows(); ++row) {
+    CountWork(4 * dma.Columns() * dma.z_size);
     for (uint64_t column = 0; column < dma.Columns(); ++column) {
       const uint64_t y = row - dma.y_pad_top, x = column - dma.x_pad_left;  // huge before the first
       for (uint64_t z = 0; z < dma.z_size; ++z, ++entry) {

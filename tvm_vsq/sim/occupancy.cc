@@ -1,5 +1,7 @@
 #include "tvm_vsq/sim/occupancy.h"
 
+#include "tvm_vsq/sim/poll.h"
+
 #include <algorithm>
 
 namespace tvm_vsq::sim {
@@ -39,6 +41,7 @@ class Occupancy {
 
   std::vector<PadCounts> Finish() {
     for (size_t pad = 0; pad < kPadCount; ++pad) {
+      CountWork(4 * (entries_[pad].size() + alive_.size()));
       for (const Entry& entry : entries_[pad]) Close(pad, entry);
       int64_t whole = 0;
       for (size_t bin = 0; bin < alive_.size(); ++bin) {
@@ -55,6 +58,7 @@ class Occupancy {
   };
 
   void Fill(size_t index, Pad pad, uint64_t begin, uint64_t count) {
+    CountWork(4 * count);
     const InstructionTimes& t = times_[index];
     for (uint64_t i = begin; i < begin + count; ++i) {
       Entry& entry = entries_[static_cast<size_t>(pad)][i];
@@ -64,6 +68,7 @@ class Occupancy {
   }
 
   void Use(size_t index, Pad pad, uint64_t begin, uint64_t count) {
+    CountWork(count);
     for (uint64_t i = begin; i < begin + count; ++i) {
       Entry& entry = entries_[static_cast<size_t>(pad)][i];
       entry.end = std::max(entry.end, times_[index].end);
@@ -102,6 +107,7 @@ std::vector<PadCounts> AliveCycles(const Params& params, const Program& program,
                                    size_t bins) {
   Occupancy occupancy(params, times, bin_cycles, bins);
   for (size_t i = 0; i < program.instructions.size(); ++i) {
+    CountWork(8);
     occupancy.Visit(i, program.instructions[i], prepared.gemms[i].plan);
   }
   return occupancy.Finish();

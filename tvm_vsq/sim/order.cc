@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tvm_vsq/sim/dram_order.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 
@@ -37,6 +38,7 @@ void CheckOrder(const Params& params, const Program& program) {
   size_t last[kEngineCount] = {};  // index + 1
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
+    CountWork(8);
     order.Begin(i);
     if (std::holds_alternative<Dma>(instruction.body)) dram.Visit(order, i);
     if (instruction.opcode == isa::Opcode::kFinish) {

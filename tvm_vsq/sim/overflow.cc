@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/rounding.h"
 
 namespace tvm_vsq::sim {
@@ -32,12 +33,15 @@ AccumulatorBounds::AccumulatorBounds(const Params& params, int64_t max_weight)
 
 bool AccumulatorBounds::Visit(const Gemm& gemm, const GemmPlan& plan) {
   if (gemm.reset) {
-    for (const GemmPlan::Range& range : plan.acc)
+    for (const GemmPlan::Range& range : plan.acc) {
+      CountWork(range.entries);
       std::fill_n(bounds_.begin() + range.begin, range.entries, uint64_t{0});
+    }
     return true;
   }
   bool safe = !plan.tiles.empty();
   for (const GemmPlan::Tile& tile : plan.tiles) {
+    CountWork(tile.pixels);
     const uint64_t sum = tile.steps * addend_[gemm.act_unsigned ? 1 : 0];
     for (size_t p = tile.first_pixel; p < tile.first_pixel + tile.pixels; ++p) {
       uint64_t& bound = bounds_[tile.acc + plan.pixels[p].acc];
@@ -46,12 +50,17 @@ bool AccumulatorBounds::Visit(const Gemm& gemm, const GemmPlan& plan) {
     }
   }
   // Checked at run time; what it leaves, and all else in the scratchpad, is an accumulator or an int32.
-  if (!safe) std::fill(bounds_.begin(), bounds_.end(), std::max(limit_, uint64_t{1} << 31));
+  if (!safe) {
+    CountWork(bounds_.size());
+    std::fill(bounds_.begin(), bounds_.end(), std::max(limit_, uint64_t{1} << 31));
+  }
   return safe;
 }
 
 void AccumulatorBounds::Visit(const Ppu& ppu) {
-  if (ppu.wide) std::fill_n(bounds_.begin() + ppu.acc_base, ppu.AccEntries(), uint64_t{1} << 31);
+  if (!ppu.wide) return;
+  CountWork(ppu.AccEntries());
+  std::fill_n(bounds_.begin() + ppu.acc_base, ppu.AccEntries(), uint64_t{1} << 31);
 }
 
 }  // namespace tvm_vsq::sim

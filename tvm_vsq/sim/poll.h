@@ -11,20 +11,20 @@ namespace tvm_vsq::sim {
 // asks.
 inline std::atomic<void (*)()> poll_hook{nullptr};
 
-// Counts work, in steps of some nanoseconds each, until it is time to call the hook.
-class Poll {
- public:
-  void Add(uint64_t work) {
-    work_ += work;
-    if (work_ < kInterval) return;
-    work_ = 0;
-    if (void (*hook)() = poll_hook.load(std::memory_order_relaxed)) hook();
-  }
+inline constexpr uint64_t kPollInterval = uint64_t{1} << 18;
 
- private:
-  static constexpr uint64_t kInterval = uint64_t{1} << 18;
-  uint64_t work_ = 0;
-};
+// Work of this thread since it called the hook: of all passes together, so that many short ones count as well
+// as a long one.
+inline thread_local uint64_t work_since_poll = 0;
+
+// To be called in every loop whose length a program decides, with what it does there in steps of some
+// nanoseconds; before or behind the work. No more than tens of milliseconds may lie between two calls.
+inline void CountWork(uint64_t work) {
+  work_since_poll += work;
+  if (work_since_poll < kPollInterval) return;
+  work_since_poll = 0;
+  if (void (*hook)() = poll_hook.load(std::memory_order_relaxed)) hook();
+}
 
 }  // namespace tvm_vsq::sim
 

@@ -23,6 +23,7 @@ class Planner {
 
   const GemmPlan* Plan(size_t index, const Uop* uops, std::vector<std::unique_ptr<const GemmPlan>>* plans) {
     const auto& gemm = std::get<Gemm>(program_.instructions[index].body);
+    CountWork(uint64_t{8} * gemm.uop_count);
     std::vector<uint32_t> key = {gemm.reset,   gemm.iter_out, gemm.iter_in, gemm.acc_out, gemm.acc_in,
                                  gemm.inp_out, gemm.inp_in,   gemm.wgt_out, gemm.wgt_in};
     for (const Uop* uop = uops; uop != uops + gemm.uop_count; ++uop)
@@ -52,6 +53,7 @@ bool MarkSafe(const Params& params, const Program& program, int64_t max_weight, 
   AccumulatorBounds bounds(params, max_weight);
   bool all = true;
   for (size_t i = 0; i < program.instructions.size(); ++i) {
+    CountWork(1);
     if (const auto* gemm = std::get_if<Gemm>(&program.instructions[i].body)) {
       PreparedProgram::PlannedGemm& planned = prepared->gemms[i];
       planned.safe = bounds.Visit(*gemm, *planned.plan);
@@ -79,23 +81,19 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
   *bytes += written.ranges().size() * sizeof(ByteRange);
   PreparedProgram prepared;
   prepared.gemms.resize(program.instructions.size());
-  Poll poll;
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
     if (verify) order->Begin(i);
-    poll.Add(16);
+    CountWork(16);
     if (const auto* dma = std::get_if<Dma>(&instruction.body)) {
       if (verify) shadow->VisitDma(*order, i);
-      poll.Add(dma->SramEntries());
       if (instruction.opcode == isa::Opcode::kLoad && dma->pad == Pad::kUop) micro_ops.Load(i);
     } else if (const auto* gemm = std::get_if<Gemm>(&instruction.body)) {
       if (verify) shadow->Read(*order, i, Pad::kUop, gemm->uop_begin, gemm->uop_count);
       micro_ops.CheckIndices(i);
       const Uop* uops = &micro_ops.uops()[gemm->uop_begin];
-      poll.Add(static_cast<uint64_t>(params.acc_depth + params.inp_depth + params.wgt_depth) / 8);
       prepared.gemms[i].plan = planner.Plan(i, uops, &prepared.plans);
       if (verify) shadow->VisitGemm(*order, i, *prepared.gemms[i].plan);
-      poll.Add(gemm->MicroOps());
     } else if (std::holds_alternative<Ppu>(instruction.body) && verify) {
       shadow->VisitPpu(*order, i, params);
     }

@@ -1,5 +1,7 @@
 #include "tvm_vsq/sim/shadow.h"
 
+#include "tvm_vsq/sim/poll.h"
+
 namespace tvm_vsq::sim {
 namespace {
 
@@ -38,10 +40,12 @@ void Shadow::Race(size_t index, Pad pad, uint64_t entry, const char* verb, uint3
 }
 
 void Shadow::Read(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count) {
+  CountWork(count);
   for (uint64_t entry = begin; entry < begin + count; ++entry) ReadEntry(order, index, pad, entry);
 }
 
 void Shadow::Write(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count) {
+  CountWork(count);
   for (uint64_t entry = begin; entry < begin + count; ++entry) WriteEntry(order, index, pad, entry);
 }
 

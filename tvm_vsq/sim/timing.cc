@@ -48,7 +48,7 @@ class Simulation {
       for (const Engine engine : {Engine::kLoad, Engine::kCompute, Engine::kStore})
         Account(engine, now, next - now);
       now = next;
-      poll_.Add(32);
+      CountWork(32);
     }
     CheckEnd();
     return std::move(machine_.timing);
@@ -156,7 +156,6 @@ class Simulation {
       store_{&machine_, Engine::kStore};
   std::array<TimedEngine*, kEngineCount> engines_{&load_, &compute_, &store_};
   FetchUnit fetch_{&machine_, engines_};
-  Poll poll_;
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "tvm_vsq/sim/trace.h"
 
+#include "tvm_vsq/sim/poll.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -17,6 +19,7 @@ void Spread(const EventCounts& counts, int64_t begin, int64_t end, Trace* trace)
   end = std::max(end, begin + 1);
   EventCounts done{};
   for (int64_t bin = begin / trace->bin_cycles; done != counts; ++bin) {
+    CountWork(32);
     const int64_t edge = (bin + 1) * trace->bin_cycles;
     for (size_t event = 0; event < counts.size(); ++event) {
       const int64_t until = Before(counts[event], begin, end, edge);
@@ -33,8 +36,10 @@ void CountDramBytes(const Params& params, const std::vector<Channel::Interval>& 
   const Channel channel = MakeChannel(params);
   for (const Channel::Interval& interval : busy) {
     const int64_t bytes = (interval.end - interval.begin) / channel.burst_cycles() * params.dram_burst_bytes;
+    CountWork(4);
     int64_t done = 0;
     for (int64_t bin = interval.begin / trace->bin_cycles; done < bytes; ++bin) {
+      CountWork(4);
       const int64_t until = Before(bytes, interval.begin, interval.end, (bin + 1) * trace->bin_cycles);
       trace->dram_bytes[static_cast<size_t>(bin)] += until - done;
       done = until;
@@ -56,6 +61,7 @@ Trace TraceProgram(const Params& params, const Program& program, int64_t max_bin
   const CostModel cost(params);
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
+    CountWork(16);
     const auto* dma = std::get_if<Dma>(&instruction.body);
     EventCounts counts{};
     cost.AddEvents(instruction, dma == nullptr ? 0 : cost.CostOf(*dma).bursts, &counts);

@@ -6,6 +6,7 @@
 
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/dma.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -66,6 +67,7 @@ bool WeightsAreSymmetric(const Params& params, const Program& program, std::stri
     if (written.FirstReadBy(*dma) >= 0) return false;
     ForEachPiece(params, *dma, [&](uint64_t begin, uint64_t size) {
       if (begin >= image.size()) return;  // zeros
+      CountWork(size);
       symmetric = symmetric && begin + size <= image.size();
       for (uint64_t at = begin; symmetric && at < begin + size; at += bytes) symmetric = !occurs(at);
     });

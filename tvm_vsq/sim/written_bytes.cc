@@ -4,18 +4,15 @@
 
 #include "tvm_vsq/sim/dma.h"
 #include "tvm_vsq/sim/limits.h"
-#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 
 WrittenBytes::WrittenBytes(const Params& params, const Program& program, const std::vector<ByteRange>& inputs)
     : params_(params), ranges_(inputs) {
-  Poll poll;
   for (const Instruction& instruction : program.instructions) {
     if (instruction.opcode != isa::Opcode::kStore) continue;
     ForEachPiece(params, std::get<Dma>(instruction.body), [&](uint64_t begin, uint64_t bytes) {
       ranges_.push_back({begin, begin + bytes});
-      poll.Add(16);
       if (ranges_.size() > 2 * kMaxWrittenRanges) Join();
     });
   }

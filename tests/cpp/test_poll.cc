@@ -1,0 +1,281 @@
+// Whatever a program's size lets run long asks the host on the way whether to go on.
+#include "tvm_vsq/sim/poll.h"
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/cpp/programs.h"
+#include "tests/cpp/testing.h"
+#include "tvm_vsq/runtime/limits.h"
+#include "tvm_vsq/runtime/serialize.h"
+#include "tvm_vsq/runtime/tensor_codec.h"
+#include "tvm_vsq/sim/cost.h"
+#include "tvm_vsq/sim/critical_path.h"
+#include "tvm_vsq/sim/decode.h"
+#include "tvm_vsq/sim/dram_order.h"
+#include "tvm_vsq/sim/machine.h"
+#include "tvm_vsq/sim/occupancy.h"
+#include "tvm_vsq/sim/order.h"
+#include "tvm_vsq/sim/overflow.h"
+#include "tvm_vsq/sim/prepare.h"
+#include "tvm_vsq/sim/shadow.h"
+#include "tvm_vsq/sim/trace.h"
+#include "tvm_vsq/sim/weight_range.h"
+
+namespace tvm_vsq {
+namespace {
+
+using testing::Finish;
+using testing::Load;
+using testing::MakeGemm;
+using testing::MakePpu;
+using testing::Store;
+using testing::Sync;
+
+struct Interrupted : std::runtime_error {
+  Interrupted() : std::runtime_error("interrupted") {}
+};
+
+int polls = 0;
+
+// The work must ask at least so often, and what the hook throws must end it.
+template <typename Work>
+void CheckPolls(const char* file, int line, const char* text, int at_least, Work work) {
+  sim::work_since_poll = 0;
+  polls = 0;
+  sim::poll_hook = [] { ++polls; };
+  work();
+  if (polls < at_least)
+    testing::Report(file, line, sim::Concat(text, " polls ", polls, " times, not ", at_least));
+  sim::poll_hook = [] { throw Interrupted(); };
+  bool ended = false;
+  try {
+    work();
+  } catch (const Interrupted&) {
+    ended = true;
+  }
+  if (!ended) testing::Report(file, line, sim::Concat(text, " goes on"));
+  sim::poll_hook = nullptr;
+}
+
+#define CHECK_POLLS(at_least, statement) \
+  CheckPolls(__FILE__, __LINE__, #statement, (at_least), [&] { statement; })
+
+constexpr uint32_t kEntries = 1 << 14, kCount = 256;
+constexpr uint64_t kDramBytes = uint64_t{1} << 23;
+
+// The small accelerator with large scratchpads.
+sim::Params Large() {
+  std::map<std::string, int64_t> params = testing::SmallParams();
+  for (const char* depth : {"uop_depth", "inp_depth", "acc_depth", "out_depth"}) params[depth] = kEntries;
+  params["wgt_depth"] = 1 << 9;
+  params["par_depth"] = 1 << 10;
+  params["uop_record_bytes"] = 5;
+  params["dram_bytes"] = kDramBytes;
+  params["command_queue_depth"] = params["token_queue_depth"] = 1 << 20;
+  params["max_cycles"] = int64_t{1} << 44;
+  return sim::ParseParams(params);
+}
+
+const sim::Params kParams = Large();
+
+// The instructions of `body` kCount times.
+sim::Program Repeated(const std::vector<sim::Instruction>& body, uint32_t count = kCount) {
+  sim::Program program;
+  program.layer_names = {"layer"};
+  program.dram_bytes = kDramBytes;
+  for (uint32_t i = 0; i < count; ++i)
+    program.instructions.insert(program.instructions.end(), body.begin(), body.end());
+  program.instructions.push_back(Finish());
+  return program;
+}
+
+// A transfer of kEntries entries, none beside another in DRAM.
+sim::Instruction Scattered(sim::Instruction instruction) {
+  auto& dma = std::get<sim::Dma>(instruction.body);
+  dma.x_size = kEntries;
+  dma.x_stride = 2;
+  return instruction;
+}
+
+// One micro-op on kEntries accumulators, one after the other.
+sim::Instruction OnAll(bool reset) {
+  sim::Instruction instruction = MakeGemm(reset, 1, 128);
+  auto& gemm = std::get<sim::Gemm>(instruction.body);
+  gemm.iter_in = 128;
+  gemm.acc_in = 1;
+  gemm.acc_out = 128;
+  return instruction;
+}
+
+sim::PreparedProgram Prepare(const sim::Program& program, bool verify, const std::string& image = "") {
+  uint64_t bytes = 0;
+  return sim::Prepare(kParams, program, image, {}, verify, &bytes);
+}
+
+void TestTransfers() {
+  const sim::Program loads = Repeated({Scattered(Load(sim::Pad::kInp, 0, 0, 1))});
+  const sim::Program stores = Repeated({Scattered(Store(sim::Pad::kOut, 0, 0, 1))});
+  const sim::Program whole = Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)}, 4096);
+  const auto& load = std::get<sim::Dma>(loads.instructions[0].body);
+  const sim::CostModel cost(kParams);
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) cost.CostOf(load));
+  CHECK_POLLS(16, sim::SimulateTiming(kParams, loads));
+  sim::DramOrder scattered(kParams, loads), contiguous(kParams, whole);
+  CHECK_POLLS(16, for (size_t i = 0; i < kCount; ++i) scattered.Visit(sim::Order(loads), i));
+  CHECK_POLLS(16, for (size_t i = 0; i < 4096; ++i) contiguous.Visit(sim::Order(whole), i));
+  CHECK_POLLS(16, sim::WrittenBytes(kParams, stores, {}));
+  const sim::WrittenBytes written(kParams, stores, {});
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) written.FirstReadBy(load));
+  CHECK_POLLS(15, written.WriterOf(stores, kDramBytes));
+}
+
+void TestMicroOpsAndWeights() {
+  CHECK_POLLS(64, Prepare(Repeated({Load(sim::Pad::kUop, 0, 0, kEntries)}), false));
+  // Plans that differ in a field.
+  std::vector<sim::Instruction> gemms;
+  for (uint32_t i = 1; i <= 64; ++i) {
+    gemms.push_back(MakeGemm(true, 1 << 12, 2));
+    std::get<sim::Gemm>(gemms.back().body).acc_out = i;
+  }
+  CHECK_POLLS(8, Prepare(Repeated(gemms, 1), false));
+  const std::string image(size_t{36} << 9, '\0');
+  const sim::Program weights = Repeated({Load(sim::Pad::kWgt, 0, 0, 1 << 9)});
+  const sim::WrittenBytes written(kParams, weights, {});
+  CHECK_POLLS(16, sim::WeightsAreSymmetric(kParams, weights, image, written));
+}
+
+void TestBounds() {
+  const sim::Uop uop{};
+  for (const bool reset : {false, true}) {
+    const auto gemm = std::get<sim::Gemm>(OnAll(reset).body);
+    const sim::GemmPlan plan = sim::MakeGemmPlan(kParams, gemm, &uop);
+    sim::AccumulatorBounds bounds(kParams, 0);
+    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) bounds.Visit(gemm, plan));
+    sim::AccumulatorBounds unsafe(kParams, int64_t{1} << 30);
+    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) unsafe.Visit(gemm, plan));
+    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) sim::MakeGemmPlan(kParams, gemm, &uop));
+  }
+  sim::Ppu ppu;
+  ppu.wide = true;
+  ppu.pixels = kEntries;
+  ppu.blocks = 1;
+  sim::AccumulatorBounds bounds(kParams, 1);
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) bounds.Visit(ppu));
+}
+
+void TestRaces() {
+  const sim::Program program = Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)});
+  sim::Shadow shadow(kParams, program);
+  const sim::Order order(program);
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.VisitDma(order, 0));
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.Read(order, 0, sim::Pad::kInp, 0, kEntries));
+}
+
+void TestInstructions() {
+  std::string words(size_t{16} << 15, '\0');
+  const isa::Layout layout(kParams.Sizes());
+  const auto set = [&](size_t index, isa::Opcode opcode) { words[16 * index] = static_cast<char>(opcode); };
+  const size_t count = words.size() / 16;
+  for (size_t i = 0; i < count; ++i) set(i, isa::Opcode::kSync);
+  set(count - 1, isa::Opcode::kFinish);
+  const std::string layers(4 * count, '\0');
+  CHECK_POLLS(3, sim::DecodeProgram(kParams, words, layers, {"layer"}, 0));
+  const sim::Program syncs = Repeated({Sync()}, 1 << 15);
+  CHECK_POLLS(4, sim::SimulateTiming(kParams, syncs));
+  CHECK_POLLS(1, sim::CheckOrder(kParams, syncs));
+  CHECK_POLLS(2, Prepare(syncs, true));
+}
+
+void TestTimeAxis() {
+  const sim::Program syncs = Repeated({Sync()}, 1 << 15);
+  sim::TimingRecord record;
+  sim::SimulateTiming(kParams, syncs, &record);
+  CHECK_POLLS(4, sim::CriticalPath(kParams, syncs, record.times));
+  const sim::Program loads = Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)});
+  const sim::PreparedProgram prepared = Prepare(loads, false);
+  const std::vector<sim::InstructionTimes> times(loads.instructions.size());
+  CHECK_POLLS(64, sim::AliveCycles(kParams, loads, prepared, times, 1, 1));
+  const sim::Program stores = Repeated({Store(sim::Pad::kOut, 0, 0, kEntries)});
+  const sim::PreparedProgram stored = Prepare(stores, false);
+  CHECK_POLLS(16, sim::AliveCycles(kParams, stores, stored, times, 1, 1));
+  // 2^16 bins for the events of one instruction.
+  sim::Instruction once = OnAll(true);
+  std::get<sim::Gemm>(once.body).acc_out = 0;
+  std::get<sim::Gemm>(once.body).iter_out = 1023;
+  CHECK_POLLS(7, sim::TraceProgram(kParams, Repeated({once}, 1), 1 << 17));
+}
+
+void TestRuns() {
+  std::vector<uint8_t> dram(kDramBytes);
+  sim::Machine machine(kParams);
+  const auto run = [&](const sim::Program& program, const sim::PreparedProgram& prepared) {
+    machine.Run(program, prepared, 1, &dram);
+  };
+  const auto check = [&](int at_least, const sim::Program& program, bool unsafe = false) {
+    sim::PreparedProgram prepared = Prepare(program, false);
+    for (auto& planned : prepared.gemms) planned.safe = planned.safe && !unsafe;
+    CHECK_POLLS(at_least, run(program, prepared));
+  };
+  check(7, Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)}));
+  check(7, Repeated({Store(sim::Pad::kOut, 0, 0, kEntries)}));
+  check(7, Repeated({OnAll(true)}));
+  check(1, Repeated({OnAll(false)}));
+  check(64, Repeated({OnAll(false)}), true);
+  sim::Instruction ppu = MakePpu(kEntries);
+  check(30, Repeated({ppu}));
+  // Very many micro-ops in one iteration.
+  check(16, Repeated({MakeGemm(false, kEntries, 1)}, 4), true);
+}
+
+void TestFiles() {
+  const std::string text(size_t{1} << 22, 'x');
+  CHECK_POLLS(16, runtime::Checksum(text));
+  CHECK_POLLS(16, runtime::IsUtf8(text));
+  runtime::Descriptor vectors;
+  vectors.rows = kEntries * 64;
+  vectors.lanes = 9;
+  std::vector<int16_t> tensor(static_cast<size_t>(vectors.rows * vectors.lanes));
+  std::vector<uint8_t> dram(kDramBytes);
+  CHECK_POLLS(16, runtime::WriteVectors(kParams, vectors, tensor.data(), &dram));
+  CHECK_POLLS(16, runtime::ReadVectors(kParams, vectors, dram, tensor.data()));
+  runtime::Descriptor wide;
+  wide.kind = runtime::Descriptor::kWide;
+  wide.rows = 1 << 17;
+  wide.lanes = 8;
+  std::vector<int32_t> results(static_cast<size_t>(wide.rows * wide.lanes));
+  CHECK_POLLS(4, runtime::ReadWide(kParams, wide, dram, results.data()));
+}
+
+// Compute waits for the last of 2^20 LOADs, all of which are under way at once. With time that grows with the
+// square of their number, this would run for longer than tests may.
+void TestManyTransfersUnderWay() {
+  sim::Program program = Repeated({Load(sim::Pad::kInp, 0, 0, 1)}, 1 << 20);
+  sim::Params params = kParams;
+  params.dram_latency_cycles = 1 << 30;
+  params.fetch_buffer_bursts = 1 << 20;
+  program.instructions.back() = Load(sim::Pad::kInp, 0, 0, 1, "N");
+  program.instructions.push_back(Sync("p"));
+  program.instructions.push_back(Finish());
+  const sim::Timing timing = sim::SimulateTiming(params, program);
+  const auto& stalls = timing.layers[0].units[2].stalls[static_cast<size_t>(sim::Stall::kTokenFromLoad)];
+  if (stalls[static_cast<size_t>(sim::Cause::kDramLatency)] < 1 << 29)
+    testing::Report(__FILE__, __LINE__, "compute does not wait for DRAM");
+}
+
+}  // namespace
+}  // namespace tvm_vsq
+
+int main() {
+  tvm_vsq::TestTransfers();
+  tvm_vsq::TestMicroOpsAndWeights();
+  tvm_vsq::TestBounds();
+  tvm_vsq::TestRaces();
+  tvm_vsq::TestInstructions();
+  tvm_vsq::TestTimeAxis();
+  tvm_vsq::TestRuns();
+  tvm_vsq::TestFiles();
+  tvm_vsq::TestManyTransfersUnderWay();
+  return tvm_vsq::testing::Result();
+}
