@@ -15,6 +15,8 @@ from tvm.ir import (
     register_op_attr,
 )
 from tvm.relax.dpl import is_const, is_op, wildcard
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
+from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map as onnx_operators
 from tvm.s_tir import Schedule, TensorIntrin  # once tvm.tir
 from tvm.sym import Analyzer, detect_linear_equation  # once tvm.arith
 from tvm.tirx import IntImm  # once tvm.tir
@@ -27,6 +29,7 @@ __all__ = [
     "GlobalVar",
     "IRModule",
     "IntImm",
+    "ONNXGraphImporter",
     "Op",
     "Schedule",
     "TensorIntrin",
@@ -35,6 +38,7 @@ __all__ = [
     "detect_linear_equation",
     "is_const",
     "is_op",
+    "onnx_operators",
     "register_op_attr",
     "wildcard",
 ]

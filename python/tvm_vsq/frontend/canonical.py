@@ -26,8 +26,9 @@ from tvm_vsq.graph import (
     is_constant,
     op_name,
     replace_main,
+    static_shape,
 )
-from tvm_vsq.tvm_compat import IRModule
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def canonicalize(module: IRModule) -> IRModule:
@@ -105,16 +106,22 @@ def _check_extents(module: IRModule) -> None:
 def _check_weights(module: IRModule) -> None:
     names = layer_names(module)
     values = definitions(module["main"])
-    for variable, name in names.items():
-        weight = values[variable].args[1]
-        if is_constant(weight):
-            _check_constant(weight, f"the weights of layer '{name}'")
+    with_weights = {variable for variable in names if is_constant(values[variable].args[1])}
+    for variable in names:
+        if variable in with_weights:
+            _check_constant(values[variable].args[1], f"the weights of layer '{names[variable]}'")
     for binding in bindings(module["main"]):
         if op_name(binding.value) == "relax.add":
             for position, operand in enumerate(binding.value.args):
                 other = binding.value.args[1 - position]
-                if is_constant(operand) and other in names:
+                if is_constant(operand) and other in with_weights and _is_bias(operand, other):
                     _check_constant(operand, f"the bias of layer '{names[other]}'")
+
+
+def _is_bias(operand: relax.Expr, result: Var) -> bool:
+    """Whether a constant varies along the last axis only; others, such as masks, may hold infinity."""
+    shape = static_shape(operand)
+    return int(np.prod(shape)) in (1, static_shape(result)[-1]) and (not shape or shape[-1] > 1)
 
 
 def _check_constant(expr: relax.Expr, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ Array = npt.NDArray[Any]
 
 _WEIGHTS = "vsq_given_weights"
 _LIMITS = "vsq_given_limits"
+_CLIPS = "vsq_given_clips"
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,23 @@ class GivenWeights:
         return np.asarray(self.elements * spread[..., : self.elements.shape[-1]] * gamma)
 
 
-def with_given(module: IRModule, weights: dict[str, GivenWeights], limits: dict[str, float]) -> IRModule:
-    """`module` with the integer weights and the input ranges of its layers, by layer name."""
+@dataclass(frozen=True)
+class GivenClip:
+    """The bounds of a clip that stands for an activation's quantization in the model, and its step."""
+
+    low: float
+    high: float
+    step: float
+
+
+def with_given(
+    module: IRModule,
+    weights: dict[str, GivenWeights],
+    limits: dict[str, float],
+    clips: Collection[GivenClip] = (),
+) -> IRModule:
+    """`module` with the integer weights and the input ranges of its layers, by layer name, and with the
+    bounds by which clips that stand for quantization are known."""
     packed = {
         name: [
             *(tvm.runtime.tensor(array) for array in (given.elements, given.scales, given.gamma)),
@@ -52,7 +69,8 @@ def with_given(module: IRModule, weights: dict[str, GivenWeights], limits: dict[
         ]
         for name, given in weights.items()
     }
-    return module.with_attr(_WEIGHTS, packed).with_attr(_LIMITS, limits)
+    bounds = [[clip.low, clip.high, clip.step] for clip in clips]
+    return module.with_attr(_WEIGHTS, packed).with_attr(_LIMITS, limits).with_attr(_CLIPS, bounds)
 
 
 def given_weights(module: IRModule) -> dict[str, GivenWeights]:
@@ -71,6 +89,12 @@ def given_limits(module: IRModule) -> dict[str, float]:
     return {str(name): float(limit) for name, limit in (module.attrs or {}).get(_LIMITS, {}).items()}
 
 
+def given_clips(module: IRModule) -> dict[tuple[float, float], GivenClip]:
+    """The clips that stand for quantization, by their bounds."""
+    found = (GivenClip(*map(float, fields)) for fields in (module.attrs or {}).get(_CLIPS, []))
+    return {(clip.low, clip.high): clip for clip in found}
+
+
 def without_given(module: IRModule) -> IRModule:
     """`module` without what `with_given` attached."""
-    return module.without_attr(_WEIGHTS).without_attr(_LIMITS)
+    return module.without_attr(_WEIGHTS).without_attr(_LIMITS).without_attr(_CLIPS)

@@ -51,7 +51,7 @@ def convert(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> tu
     if _is_onnx(model):
         from tvm_vsq.frontend.from_onnx import from_onnx
 
-        return from_onnx(model, example_inputs), None
+        return from_onnx(model, example_inputs)
     raise ModelError(
         f"cannot import a {type(model).__module__}.{type(model).__qualname__}; give a torch.nn.Module with "
         f"example_inputs, a torch.export.ExportedProgram, an ONNX model or the path of one (.onnx), or a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from tvm import relax
@@ -29,7 +30,7 @@ def layer_names(module: IRModule) -> dict[Var, str]:
     names: dict[Var, str] = {}
     for index, (variable, name) in enumerate(zip(layers, recorded, strict=True)):
         default = f"{LAYER_OPS[op_name(values[variable])]}_{index}"
-        names[variable] = _unused(_short(name) or default, set(names.values()))
+        names[variable] = unused(name or default, set(names.values()))
     return names
 
 
@@ -71,21 +72,33 @@ def bind_parameters(module: IRModule, qualified: dict[str, str]) -> IRModule:
 
 def _names_from_weights(function: relax.Function, weights: dict[Var, str]) -> list[str]:
     values = definitions(function)
-    constants = set(weights)
-
-    def needs_input(value: Any) -> bool:
-        return any(isinstance(leaf, Var) and leaf not in constants for leaf in leaves(value))
-
-    constants.update(variable for variable, value in values.items() if not needs_input(value))
+    constants = _without_input(function, weights)
     names = []
-    for variable in layer_variables(function):
-        x, weight = values[variable].args[:2]
-        if not needs_input(x):
-            continue  # computed from constants alone, so it will be folded away
+    for variable in live_layers(function, weights):
+        weight = values[variable].args[1]
         # an operand that depends on an input is an activation, whatever weights it also depends on
-        sources = [] if needs_input(weight) else _sources(weight, values)
+        sources = _sources(weight, values) if _is_without_input(weight, constants) else []
         names.append(name_of_weight(weights[sources[0]] if sources else ""))
     return names
+
+
+def live_layers(function: relax.Function, weights: Collection[Var] = ()) -> list[Var]:
+    """The `layer_variables` that will not be folded away, as what `weights` and constants determine is."""
+    constants = _without_input(function, weights)
+    return [variable for variable in layer_variables(function) if variable not in constants]
+
+
+def _without_input(function: relax.Function, weights: Collection[Var]) -> set[Var]:
+    """`weights`, and the variables that no other parameter has a part in."""
+    constants = set(weights)
+    for binding in bindings(function):
+        if _is_without_input(binding.value, constants):
+            constants.add(binding.var)
+    return constants
+
+
+def _is_without_input(value: Any, constants: set[Var]) -> bool:
+    return all(leaf in constants for leaf in leaves(value) if isinstance(leaf, Var))
 
 
 def name_of_weight(weight: str) -> str:
@@ -116,7 +129,9 @@ def _short(name: str) -> str:
     return f"{name[:_NAME_END]}...{name[-_NAME_END:]}"
 
 
-def _unused(name: str, taken: set[str]) -> str:
+def unused(name: str, taken: set[str]) -> str:
+    """`name`, shortened, and with a number if `taken` has it already."""
+    name = _short(name)
     candidate, copy = name, 1
     while candidate in taken:
         copy += 1

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend.given import GivenWeights
+from tvm_vsq.frontend.onnx_nodes import attributes, describe
 
 Array = npt.NDArray[Any]
 
@@ -91,11 +92,6 @@ def spread(array: Array, shape: tuple[int, ...], axis: int | None, block_size: i
     return np.asarray(np.broadcast_to(array, shape))
 
 
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """A node's attributes by name."""
-    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-
-
 def dequantize(
     node: onnx.NodeProto, x: Array, scale: Array, zero: Array | None, levels: Integers | None
 ) -> Integers:
@@ -114,6 +110,13 @@ def dequantize(
     if (levels.elements < 0).any():
         return Integers(wide, whole, axis, block_size)
     return Integers(wide, whole, axis, block_size, levels.elements, levels.scale)
+
+
+def along(node: onnx.NodeProto, array: Array, shape: tuple[int, ...]) -> Array:
+    """What belongs to the scales of a quantized tensor of `shape`, in a form that broadcasts with it."""
+    axis, block_size = _granularity(node, shape, array.shape)
+    aligned = _aligned(node, array, shape, axis, block_size)
+    return aligned if block_size == 1 else spread(aligned, shape, axis, block_size)
 
 
 def quantize(node: onnx.NodeProto, x: Array, scale: Array, zero: Array | None) -> Array:
@@ -137,11 +140,6 @@ def bounds(dtype: np.dtype[Any]) -> tuple[int, int]:
     """Smallest and largest value of an integer type, int4 and the like included."""
     limits: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
     return int(limits.min), int(limits.max)
-
-
-def describe(node: onnx.NodeProto) -> str:
-    """How messages name a node."""
-    return f"{node.op_type} '{node.name or node.output[0]}'"
 
 
 def _granularity(node: onnx.NodeProto, x: tuple[int, ...], scale: tuple[int, ...]) -> tuple[int | None, int]:

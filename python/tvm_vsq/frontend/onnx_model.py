@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
-import onnx.version_converter
+import onnx.shape_inference
 from onnx import TensorProto
 
 from tvm_vsq.errors import ModelError, first_line
-from tvm_vsq.frontend.onnx_integers import describe
-from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, STANDARD
+from tvm_vsq.frontend.onnx_nodes import STANDARD, attributes, describe
+from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN
 
 
-def read_model(
-    model: onnx.ModelProto | str | os.PathLike[str], example_inputs: Any
-) -> tuple[onnx.ModelProto, list[onnx.ValueInfoProto]]:
-    """A copy of `model`, or of the file it names, and those of its inputs that are no initializers.
+def read_model(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: Any) -> onnx.ModelProto:
+    """A checked copy of `model`, or of the file it names: inputs have static shapes, initializers are none.
 
-    Opset 11 or later where Clip needs it. Raises ModelError: see `from_onnx`.
+    Raises ModelError: see `from_onnx`.
     """
-    proto = _with_clip_inputs(_read(model))
+    what = "the ONNX model" if isinstance(model, onnx.ModelProto) else f"'{os.fspath(model)}'"
+    proto = _read(model, what)
     initializers = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in initializers]  # before IR 4 both are
-    _fix_shapes(inputs, example_inputs)
+    del proto.graph.input[:]
+    proto.graph.input.extend(inputs)
+    _fix_shapes(proto.graph.input, example_inputs)
     _check_operators(proto)
-    return proto, inputs
+    return _inferred(proto, what)
 
 
-def _read(model: onnx.ModelProto | str | os.PathLike[str]) -> onnx.ModelProto:
-    """A copy of the model, its external data read, checked."""
-    what = "the ONNX model" if isinstance(model, onnx.ModelProto) else f"'{os.fspath(model)}'"
+def _read(model: onnx.ModelProto | str | os.PathLike[str], what: str) -> onnx.ModelProto:
+    """A copy of the model, its external data read."""
     if isinstance(model, onnx.ModelProto):
         proto = onnx.ModelProto()
         proto.CopyFrom(model)
@@ -48,28 +49,54 @@ def _read(model: onnx.ModelProto | str | os.PathLike[str]) -> onnx.ModelProto:
             f"the data of '{outside[0]}' are in a file beside the model: give the model's path, or load them "
             "with onnx.external_data_helper.load_external_data_for_model"
         )
-    try:
-        onnx.checker.check_model(proto)
-    except Exception as error:
-        raise ModelError(f"{what} is not valid: {first_line(error)}; export it again") from error
     return proto
 
 
-def _with_clip_inputs(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Before opset 11 Clip has its bounds as attributes, which TVM hides in a function. Removing a
-    QuantizeLinear may leave a Clip."""
-    opset = max((entry.version for entry in proto.opset_import if entry.domain in STANDARD), default=0)
-    if opset >= 11 or all(node.op_type not in ("Clip", "QuantizeLinear") for node in proto.graph.node):
-        return proto
+def _inferred(proto: onnx.ModelProto, what: str) -> onnx.ModelProto:
+    """The model with the shapes that follow from its inputs', in place of those it declares, checked."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    bare.ir_version = max(bare.ir_version, 4)  # initializers are no inputs
+    del bare.graph.value_info[:]
+    for value in bare.graph.output:
+        value.ClearField("type")
     try:
-        return onnx.version_converter.convert_version(proto, 13)
+        inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+        for value, declared in zip(inferred.graph.output, proto.graph.output, strict=True):
+            if not value.type.tensor_type.HasField("shape"):
+                value.CopyFrom(declared)
+        _check_outputs(inferred.graph)
+        unshaped = [
+            v.type.tensor_type for v in inferred.graph.output if not v.type.tensor_type.HasField("shape")
+        ]
+        for kind in unshaped:  # the checker wants one
+            kind.shape.SetInParent()
+        onnx.checker.check_model(inferred)
+        for kind in unshaped:
+            kind.ClearField("shape")
+    except ModelError:
+        raise
     except Exception as error:
-        raise ModelError(
-            f"opset {opset} cannot be raised to 13: {first_line(error)}; export with opset 13 or later"
-        ) from error
+        raise ModelError(f"{what} is not valid: {first_line(error)}; export it again") from error
+    return inferred
 
 
-def _fix_shapes(inputs: list[onnx.ValueInfoProto], example_inputs: Any) -> None:
+def _check_outputs(graph: onnx.GraphProto) -> None:
+    makers = {name: describe(node) for node in graph.node for name in node.output}
+    for value in graph.output:
+        if value.HasField("type") and not value.type.HasField("tensor_type"):
+            raise ModelError(
+                f"output '{value.name}' of {makers.get(value.name, 'the model')} is not a tensor; the "
+                "model may only return tensors"
+            )
+        if any(dim.HasField("dim_value") and dim.dim_value < 1 for dim in value.type.tensor_type.shape.dim):
+            raise ModelError(
+                f"output '{value.name}' of {makers.get(value.name, 'the model')} has no elements; export the "
+                "model without it"
+            )
+
+
+def _fix_shapes(inputs: Sequence[onnx.ValueInfoProto], example_inputs: Any) -> None:
     """Give every dimension of the inputs a number, in place."""
     examples = _as_tuple(example_inputs)
     if examples is not None and len(examples) != len(inputs):
@@ -80,27 +107,43 @@ def _fix_shapes(inputs: list[onnx.ValueInfoProto], example_inputs: Any) -> None:
     for position, value in enumerate(inputs):
         if not value.type.HasField("tensor_type"):
             raise ModelError(f"input '{value.name}' is not a tensor; the model may only take tensors")
-        if not value.type.tensor_type.HasField("shape"):
-            raise ModelError(f"input '{value.name}' has no shape; export the model with one")
-        dims = value.type.tensor_type.shape.dim
-        shown = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims]
+        kind = value.type.tensor_type
         if examples is None:
+            if not kind.HasField("shape"):
+                raise ModelError(f"input '{value.name}' has no shape: {_ADVICE}")
+            shown = [_extent(dim) for dim in kind.shape.dim]
             if any(not isinstance(extent, int) for extent in shown):
                 raise ModelError(
-                    f"input '{value.name}' has a dynamic shape [{', '.join(map(str, shown))}]: give "
-                    "example_inputs=(array, ...), one for each input (tvm-vsq: --shape), whose shapes fix it"
+                    f"input '{value.name}' has a dynamic shape [{', '.join(map(str, shown))}]: {_ADVICE}"
                 )
             continue
-        given = tuple(int(extent) for extent in examples[position].shape)
-        if len(given) != len(dims) or any(
-            isinstance(n, int) and n != g for n, g in zip(shown, given, strict=True)
-        ):
+        given = [int(extent) for extent in examples[position].shape]
+        if kind.HasField("shape"):
+            shown = [_extent(dim) for dim in kind.shape.dim]
+            if len(given) != len(shown) or any(
+                isinstance(n, int) and n != g for n, g in zip(shown, given, strict=True)
+            ):
+                raise ModelError(
+                    f"example_inputs[{position}] has shape {given}, input '{value.name}' is "
+                    f"[{', '.join(map(str, shown))}]"
+                )
+        if any(extent < 1 for extent in given):
             raise ModelError(
-                f"example_inputs[{position}] has shape {list(given)}, input '{value.name}' is "
-                f"[{', '.join(map(str, shown))}]"
+                f"example_inputs[{position}] has shape {given}, and no element; extents of input "
+                f"'{value.name}' are at least 1"
             )
-        for dim, extent in zip(dims, given, strict=True):
-            dim.dim_value = extent
+        del kind.shape.dim[:]
+        kind.shape.dim.extend(onnx.TensorShapeProto.Dimension(dim_value=extent) for extent in given)
+
+
+_ADVICE = "give example_inputs=(array, ...), one for each input (tvm-vsq: --shape), whose shapes fix it"
+
+
+def _extent(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    """A number, or the name of a dynamic axis; some exporters write those as -1 or 0."""
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value) if dim.dim_value > 0 else str(dim.dim_value)
+    return dim.dim_param or "?"
 
 
 def _as_tuple(example_inputs: Any) -> tuple[Any, ...] | None:
@@ -115,12 +158,19 @@ def _as_tuple(example_inputs: Any) -> tuple[Any, ...] | None:
 
 def _check_operators(proto: onnx.ModelProto) -> None:
     """TVM looks at an operator's name alone; the same name in another domain is another operator."""
+    functions = {(function.domain, function.name) for function in proto.functions}
     for node in proto.graph.node:
         if node.op_type in ("If", "Loop", "Scan"):
             raise ModelError(f"{describe(node)} branches or loops; the model must be straight-line")
+        if node.op_type == "BatchNormalization" and attributes(node).get("training_mode", 0):
+            raise ModelError(
+                f"{describe(node)} is in training mode: it computes its statistics at run time; export "
+                "the model in eval mode"
+            )
         is_quantization = node.op_type in ("QuantizeLinear", "DequantizeLinear")
-        if node.domain not in (*STANDARD, OWN_DOMAIN) and not is_quantization:
+        is_function = (node.domain, node.op_type) in functions
+        if node.domain not in (*STANDARD, OWN_DOMAIN) and not is_quantization and not is_function:
             raise ModelError(
                 f"operator {node.domain}.{node.op_type} ('{node.name or node.output[0]}') is none of ONNX's "
-                "own; export with standard operators (local functions: onnx.inliner.inline_local_functions)"
+                "own; export with standard operators"
             )

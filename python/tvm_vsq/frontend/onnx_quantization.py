@@ -15,25 +15,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tvm_vsq.errors import ModelError, VsqWarning
-from tvm_vsq.frontend.given import GivenWeights
-from tvm_vsq.frontend.onnx_integers import (
-    INTEGERS,
-    Integers,
-    attributes,
-    bounds,
-    dequantize,
-    describe,
-    quantize,
-)
+from tvm_vsq.frontend.given import GivenClip, GivenWeights
+from tvm_vsq.frontend.onnx_integers import INTEGERS, Integers, along, bounds, dequantize, quantize
+from tvm_vsq.frontend.onnx_names import LAYERS
+from tvm_vsq.frontend.onnx_nodes import STANDARD, attributes, describe, shapes_of
 
 Array = npt.NDArray[Any]
 
-STANDARD = ("", "ai.onnx")
 OWN_DOMAIN = "tvm_vsq"
 OWN_QUANTIZER, OWN_STATIC_QUANTIZER = "VectorFakeQuantize", "VectorFakeQuantizeStatic"
 """The functions that `export_onnx` writes wherever an activation goes through vectors."""
 
-_LAYERS = {"Conv", "Gemm", "MatMul"}
 _QDQ_DOMAINS = (*STANDARD, "com.microsoft", "trt")
 _FP32_HINT = "export the model in QDQ form (QuantizeLinear and DequantizeLinear around fp32 operators)"
 _INTEGER_OPERATORS = {
@@ -55,16 +47,39 @@ _KEEP_RANGE = {
     "Transpose",
     "Unsqueeze",
 }
+"""Operators whose results are elements of their first operand, or 0."""
+
+_POSITIVE = {"Abs", "Exp", "HardSigmoid", "Relu", "Sigmoid", "Softmax", "Sqrt"}
+_KEEP_SIGN = (_KEEP_RANGE - {"Pad"}) | {
+    "Add",
+    "AveragePool",
+    "Concat",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Mul",
+}
+"""Operators whose results are never below 0, and those for which this follows from their operands."""
+
+
+OWN_FUNCTIONS = [(OWN_DOMAIN, OWN_QUANTIZER), (OWN_DOMAIN, OWN_STATIC_QUANTIZER)]
 
 
 @dataclass
 class Found:
-    """By the name of the weight in the graph: its integers, the range its layer's input is given, and the
-    name of the initializer that it was computed from."""
+    """What the model says of its layers, by the output of each one's node: integer weights, and the range
+    that its input is given. clips: those in the graph that stand for quantization alone. origins: for a
+    constant made here, the initializer that it was made from."""
 
     weights: dict[str, GivenWeights] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
+    clips: set[GivenClip] = field(default_factory=set)
     origins: dict[str, str] = field(default_factory=dict)
+
+
+def has_quantization(graph: onnx.GraphProto) -> bool:
+    """Whether there is anything for `remove_quantization` to take out."""
+    kinds = {"QuantizeLinear", "DequantizeLinear", OWN_QUANTIZER, OWN_STATIC_QUANTIZER}
+    return any(node.op_type in kinds for node in graph.node)
 
 
 def remove_quantization(graph: onnx.GraphProto) -> Found:
@@ -80,36 +95,44 @@ class _Removal:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph
         self._constants: dict[str, Array] = {}
+        self._shapes = shapes_of(graph)
         self._protos = {tensor.name: tensor for tensor in graph.initializer}
         self._integers: dict[str, Integers] = {}
-        self._root: dict[str, str] = {}  # a transposed weight's folded origin
         self._found = Found()
         self._kept: list[onnx.NodeProto] = []
         self._quantized: dict[str, onnx.NodeProto] = {}  # activations, by the output of QuantizeLinear
-        self._renamed: dict[str, str] = {}  # an activation's quantized form to what replaces it
-        self._limits: dict[str, tuple[float, str]] = {}  # and the range it had, with the tensor it is from
+        self._pairs: dict[tuple[Any, ...], str] = {}  # what replaces a tensor quantized in one way
+        self._limits: dict[
+            str, tuple[float, str]
+        ] = {}  # the range of such a tensor, and what it was made from
+        self._positive: set[str] = set()  # tensors that hold nothing below 0
         self._unused: set[str] = set()
+        self._fixed: set[tuple[float, float]] = set()  # bounds of clips that mean more than quantization
 
     def run(self) -> Found:
         for node in self._graph.node:
             if node.op_type in _INTEGER_OPERATORS:
                 raise ModelError(f"{describe(node)} computes on integers; {_FP32_HINT}")
-            node.input[:] = [self._renamed.get(name, name) for name in node.input]
             if not self._take(node):
                 self._follow(node)
                 self._note_layer(node)
                 self._kept.append(node)
         for output in self._graph.output:
-            if output.name in self._renamed:
-                self._kept.append(helper.make_node("Identity", [self._renamed[output.name]], [output.name]))
             if output.name in self._quantized:
-                raise ModelError(f"output '{output.name}' is quantized; end the model with DequantizeLinear")
+                last = describe(self._quantized[output.name])
+                raise ModelError(
+                    f"output '{output.name}' is quantized by {last}; end the model with DequantizeLinear"
+                )
         readers = {name for node in self._kept for name in node.input}
         for name, source in self._quantized.items():
             if name in readers:
                 raise ModelError(f"{describe(source)} has a reader that is no DequantizeLinear; {_FP32_HINT}")
         del self._graph.node[:]
         self._graph.node.extend(self._kept)
+        readers |= {output.name for output in self._graph.output}
+        read = [tensor for tensor in self._graph.initializer if tensor.name in readers]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(read)
         if self._unused:
             warnings.warn(
                 f"the model quantizes {', '.join(sorted(self._unused))}, but not with one scale in front of "
@@ -117,14 +140,16 @@ class _Removal:
                 VsqWarning,
                 stacklevel=2,
             )
+        self._found.clips = {clip for clip in self._found.clips if (clip.low, clip.high) not in self._fixed}
         return self._found
 
     def _take(self, node: onnx.NodeProto) -> bool:
         """Whether `node` is quantization, and gone."""
         if node.domain == OWN_DOMAIN and node.op_type in (OWN_QUANTIZER, OWN_STATIC_QUANTIZER):
             a = attributes(node)
-            limit = float(a["gamma"]) * float(a["qmax"]) * float(a["smax"])
-            self._bypass(node.output[0], node.input[0], limit)
+            step = float(a["gamma"]) * float(a["smax"])
+            low, high = (np.array(step * float(a[bound])) for bound in ("lo", "qmax"))
+            self._replace(node, node.input[0], low, high, step)
             return True
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.domain not in _QDQ_DOMAINS:
             return False
@@ -147,11 +172,7 @@ class _Removal:
             raise ModelError(
                 f"{describe(node)} reads '{node.input[0]}', which no QuantizeLinear wrote; {_FP32_HINT}"
             )
-        low, high = self._range(source)
-        if low == 0 < high:
-            self._clip(output, source.input[0], high)
-        else:
-            self._bypass(output, source.input[0], max(-low, high))
+        self._replace(node, source.input[0], *self._range(source))
         return True
 
     def _fold(self, node: onnx.NodeProto, x: Array, scale: Array, zero: Array | None) -> None:
@@ -159,33 +180,37 @@ class _Removal:
         if node.input[0] in self._protos and self._protos[node.input[0]].data_type not in INTEGERS:
             raise ModelError(f"{describe(node)} reads {x.dtype} elements; only integers have a form here")
         made = dequantize(node, x, scale, zero, self._integers.get(node.input[1]))
-        self._integers[name], self._root[name] = made, name
+        self._integers[name] = made
         self._constants[name] = made.value()
         self._found.origins[name] = self._found.origins.get(node.input[0], node.input[0])
         self._graph.initializer.append(numpy_helper.from_array(self._constants[name], name))
 
     def _follow(self, node: onnx.NodeProto) -> None:
         """Let what is known of a tensor pass through operators that only move its elements."""
+        if node.op_type == "Clip":
+            low, high = (self._constant(name) for name in [*node.input, "", ""][1:3])
+            if low is not None and high is not None:
+                self._fixed.add((float(low.reshape(())), float(high.reshape(()))))
         source = node.input[0] if node.input else ""
         if source in self._limits and node.op_type in _KEEP_RANGE:
             self._limits[node.output[0]] = self._limits[source]
+        if self._is_positive(node):
+            self._positive.add(node.output[0])
         if source not in self._integers or node.op_type not in ("Identity", "Transpose"):
             return
         integers = self._integers[source]
         if node.op_type == "Transpose":
             reverse = list(range(integers.elements.ndim))[::-1]
             integers = integers.transposed(list(attributes(node).get("perm", reverse)))
-        self._integers[node.output[0]], self._root[node.output[0]] = integers, self._root[source]
+        self._integers[node.output[0]] = integers
 
     def _note_layer(self, node: onnx.NodeProto) -> None:
-        if node.op_type not in _LAYERS or node.domain not in STANDARD or len(node.input) < 2:
+        if node.op_type not in LAYERS or node.domain not in STANDARD or len(node.input) < 2:
             return
         data, weight = node.input[:2]
         a = attributes(node)
-        root = self._root.get(weight, weight)
-        if data in self._limits and a.get("alpha", 1.0) == 1.0 and self._is_constant(root):
-            limit, origin = self._limits[data]
-            self._found.limits[root] = max(limit, self._found.limits.get(root, 0.0))
+        if data in self._limits and a.get("alpha", 1.0) == 1.0 and self._is_constant(weight):
+            self._found.limits[node.output[0]], origin = self._limits[data]
             self._unused.discard(origin)
         integers = self._integers.get(weight)
         if integers is None or integers.elements.ndim not in (2, 4):
@@ -195,48 +220,80 @@ class _Removal:
         given = integers.transposed(to_rows).given()
         if given is None:
             warnings.warn(
-                f"{describe(node)}: the blocks of '{root}' do not run along the input channels; the weights "
-                "they stand for are quantized anew",
+                f"{describe(node)}: the blocks of '{weight}' do not run along the input channels; the "
+                "weights they stand for are quantized anew",
                 VsqWarning,
                 stacklevel=2,
             )
         else:
-            self._found.weights[root] = given
+            self._found.weights[node.output[0]] = given
 
     def _is_constant(self, name: str) -> bool:
-        return name in self._constants or name in self._protos
+        return name in self._constants or name in self._protos or name in self._integers
+
+    def _is_positive(self, node: onnx.NodeProto) -> bool:
+        if node.op_type == "Clip":
+            low = self._constant([*node.input, ""][1])
+            return low is not None and bool((low >= 0).all())
+        data = node.input[:1] if node.op_type in _KEEP_RANGE else node.input  # the rest are shapes
+        follows = node.op_type in _KEEP_SIGN and all(name in self._positive for name in data)
+        return node.op_type in _POSITIVE or follows
 
     def _constant(self, name: str) -> Array | None:
         if name not in self._constants and name in self._protos:
             self._constants[name] = numpy_helper.to_array(self._protos[name])
         return self._constants.get(name)
 
-    def _range(self, node: onnx.NodeProto) -> tuple[float, float]:
-        """The smallest and largest value a QuantizeLinear of an activation can hold; 0, 0 if it has several
-        scales. The most negative code of a symmetric type is left out."""
-        scale, zero = self._constant(node.input[1]), self._constant([*node.input, ""][2])
+    def _range(self, node: onnx.NodeProto) -> tuple[Array, Array, float]:
+        """The smallest and largest value that a QuantizeLinear holds, in the rank of its tensor if there are
+        several, and its largest step."""
+        _, scale, zero = (self._constant(name) for name in [*node.input, ""][:3])
         kind = attributes(node).get("output_dtype", 0)
         dtype = helper.tensor_dtype_to_np_dtype(kind or TensorProto.UINT8) if zero is None else zero.dtype
-        if scale is None or scale.size != 1 or helper.np_dtype_to_tensor_dtype(dtype) not in INTEGERS:
-            return 0.0, 0.0
-        offset = 0 if zero is None else int(np.asarray(zero).reshape(-1)[0])
-        low, high = bounds(dtype)
-        low = -high if low < 0 and offset == 0 else low
-        step = float(scale.reshape(-1)[0])
-        return (low - offset) * step, (high - offset) * step
+        if scale is None or helper.np_dtype_to_tensor_dtype(dtype) not in INTEGERS:
+            raise ModelError(f"{describe(node)} quantizes to {dtype}; only integers have a form here")
+        offset = np.zeros_like(scale) if zero is None else zero
+        low, high = ((bound - offset.astype(np.float64)) * scale for bound in bounds(dtype))
+        if low.size == 1:
+            return low.reshape(()), high.reshape(()), float(scale.max())
+        shape = self._shapes.get(node.input[0])
+        if shape is None:
+            raise ModelError(
+                f"{describe(node)} has several scales, and the shape of its tensor is not known; {_FP32_HINT}"
+            )
+        return along(node, low, shape), along(node, high, shape), float(scale.max())
 
-    def _clip(self, output: str, source: str, high: float) -> None:
-        """In place of a range from 0: onnxruntime's quantizer drops the Relu or Clip whose work it does."""
-        names = []
-        for part, value in (("zero", 0.0), ("limit", high)):
-            names.append(f"{output}.{part}")
-            self._graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), names[-1]))
-        self._kept.append(helper.make_node("Clip", [source, *names], [output], name=output))
-        self._limits[output] = (high, source)
-        self._unused.add(source)
+    def _replace(self, node: onnx.NodeProto, source: str, low: Array, high: Array, step: float) -> None:
+        """Let a Clip stand for an activation's quantization, of which the output of `node` is the result.
 
-    def _bypass(self, output: str, source: str, limit: float) -> None:
-        self._renamed[output] = source
+        It has a name of its own: what else reads `source` is not clipped, and has no such range.
+        """
+        output = node.output[0]
+        first = self._pairs.setdefault((source, low.tobytes(), high.tobytes(), step), output)
+        if first != output:
+            self._kept.append(helper.make_node("Identity", [first], [output]))
+            self._follow(self._kept[-1])
+            return
         self._unused.add(source)
+        is_symmetric = low.size == 1 and low + high == -step  # the most negative code has no counterpart
+        limit = float(high if is_symmetric else np.maximum(-low, high)) if low.size == 1 else 0.0
+        is_positive = source in self._positive
+        low, high = (np.maximum(low, 0) if is_positive else low).astype(np.float32), high.astype(np.float32)
+        self._clip(output, source, low, high)
+        if low.ndim == 0 and (low < 0 or is_positive):
+            self._found.clips.add(GivenClip(float(low), float(high), step))
+        elif low.ndim == 0:  # onnxruntime's quantizer drops the Relu or Clip whose work a range from 0 does
+            self._fixed.add((float(low), float(high)))
+        if (low >= 0).all():
+            self._positive.add(output)
         if limit > 0:
-            self._limits[source] = (limit, source)
+            self._limits[output] = (limit, source)
+
+    def _clip(self, output: str, source: str, low: Array, high: Array) -> None:
+        names = [f"{output}.low", f"{output}.high"]
+        self._graph.initializer.extend(map(numpy_helper.from_array, (low, high), names))
+        if low.ndim == 0:
+            self._kept.append(helper.make_node("Clip", [source, *names], [output], name=output))
+            return
+        self._kept.append(helper.make_node("Max", [source, names[0]], [f"{output}.above"], name=output))
+        self._kept.append(helper.make_node("Min", [f"{output}.above", names[1]], [output], name=output))

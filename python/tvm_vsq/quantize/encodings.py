@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
-from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.calibration import Range, observe
 from tvm_vsq.quantize.limits import Observation, choose_limit
@@ -73,8 +72,6 @@ def choose_encodings(
             by_tensor = dict(zip(tensors, values, strict=True))
             for reading, observation in seen.items():
                 observation.add(by_tensor[reading.tensor])
-    limits = given_limits(module)
-    given = {layer.reads[0]: limits[layer.name] for layer in plan.layers if layer.name in limits}
     encodings = {}
     for reading in readings:
         limit, peaks = ranges[reading.tensor].absmax, None
@@ -88,5 +85,5 @@ def choose_encodings(
                 reading.tensor.name,
             )
             peaks = seen[reading].vector_peaks if reading.settings.scales == "static" else None
-        encodings[reading] = Encoding(formats[reading], given.get(reading, limit), peaks)
+        encodings[reading] = Encoding(formats[reading], reading.limit or limit, peaks)
     return encodings

@@ -74,9 +74,9 @@ class _Insert(Rebuilder):
         super().__init__(function)
         self._layers = {layer.chain.anchor: layer for layer in plan.layers}
         self._residual_adds = {layer.chain.residual_add: layer for layer in plan.layers}
-        requantized = plan.requantized
+        self._requantized = plan.requantized
         self._outputs = {
-            layer.chain.output: layer for layer in plan.layers if layer.chain.output in requantized
+            layer.chain.output: layer for layer in plan.layers if layer.chain.output in self._requantized
         }
         self._ranges, self._encodings, self._weights = ranges, encodings, weights
         self._hardware = hardware
@@ -101,8 +101,9 @@ class _Insert(Rebuilder):
         if var not in self._outputs:
             return value
         layer = self._outputs[var]
-        quantized = self._quantize(layer.result, self.emit(value), self._gamma_of_output(layer))
-        self._quantized[layer.result] = quantized
+        reading = self._requantized[var]
+        quantized = self._quantize(reading, self.emit(value), self._gamma_of_output(layer))
+        self._quantized[reading] = quantized
         return quantized.value
 
     def _quantize_layer(self, layer: QuantizedLayer, call: Call) -> Call:
@@ -172,5 +173,5 @@ class _Insert(Rebuilder):
         correction = self._weights[layer.name].bias_correction
         bias = chain.bias if correction is None else chain.bias + correction
         finest = smallest_step(self._steps[chain.anchor], residual_gamma, bias, self._hardware)
-        encoding = self._encodings[layer.result]
+        encoding = self._encodings[self._requantized[chain.output]]
         return output_gamma(encoding.limit, encoding.format, finest, self._hardware)

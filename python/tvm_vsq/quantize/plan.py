@@ -9,6 +9,7 @@ import numpy as np
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import layer_names
+from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.graph import definitions, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, find_chains
@@ -39,17 +40,22 @@ class ActivationSettings:
 
 @dataclass(frozen=True)
 class Reading:
-    """A tensor stored as vectors, in one of the forms in which it is read."""
+    """A tensor stored as vectors, in one of the forms in which it is read.
+
+    limit: what a reader's own model says that the coarse scale covers; None where calibration decides.
+    """
 
     tensor: Var
     settings: ActivationSettings
+    limit: float | None = None
 
 
 @dataclass(frozen=True)
 class QuantizedLayer:
     """A layer with its epilogue, its name, the variable that it reads, and what it is quantized to.
 
-    A depthwise layer has no epilogue: it is computed on the CPU, from quantized operands.
+    A depthwise layer has no epilogue: it is computed on the CPU, from quantized operands. limits: of what it
+    reads, see `Reading`.
     """
 
     name: str
@@ -57,6 +63,7 @@ class QuantizedLayer:
     chain: Chain
     config: LayerConfig
     formats: LayerFormats
+    limits: tuple[float | None, float | None] = (None, None)
 
     @property
     def settings(self) -> ActivationSettings:
@@ -75,12 +82,9 @@ class QuantizedLayer:
     def reads(self) -> list[Reading]:
         """What it reads as vectors."""
         tensors = [self.x] if self.chain.residual is None else [self.x, self.chain.residual]
-        return [Reading(tensor, self.settings) for tensor in tensors]
-
-    @property
-    def result(self) -> Reading:
-        """Its result in the form that it can itself requantize it to."""
-        return Reading(self.chain.output, self.settings)
+        return [
+            Reading(tensor, self.settings, limit) for tensor, limit in zip(tensors, self.limits, strict=False)
+        ]
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,17 @@ class Plan:
         return {reading: layer.formats for layer in self.layers for reading in layer.reads}
 
     @property
-    def requantized(self) -> frozenset[Var]:
-        """The results that their layers requantize: those that are read as vectors of just that form."""
+    def requantized(self) -> dict[Var, Reading]:
+        """The results that their layers requantize: those that are read in one form, the layer's own."""
         forms: dict[Var, set[Reading]] = {}
         for reading in self.readings:
             forms.setdefault(reading.tensor, set()).add(reading)
-        return frozenset(
-            layer.chain.output for layer in self.layers if forms.get(layer.chain.output) == {layer.result}
-        )
+        found = {}
+        for layer in self.layers:
+            readings = forms.get(layer.chain.output, set())
+            if [reading.settings for reading in readings] == [layer.settings]:
+                (found[layer.chain.output],) = readings
+        return found
 
     @property
     def points(self) -> list[Var]:
@@ -127,11 +134,15 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     chosen = choose_layers(module, config)
     anchors = [var for var, (layer, _) in chosen.items() if not layer.is_depthwise]
     chains = find_chains(function, anchors, lambda _other: True)
+    given = given_limits(module)
     layers = []
     for var, (candidate, layer_config) in chosen.items():
         chain = chains.get(var) or Chain(var, var, np.zeros(static_shape(var)[-1]))
         formats = _formats(layer_config, hardware)
-        layers.append(QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats))
+        limits = (given.get(candidate.name), None)
+        layers.append(
+            QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats, limits)
+        )
         if config.strict:
             require_whole_vectors(candidate.name, layers[-1].x, layer_config.vector_size)
     return Plan(tuple(layers), config.strict)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize.absorb_clips import absorb_clips
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.data import rereadable
@@ -17,6 +18,7 @@ from tvm_vsq.quantize.layer_weights import choose_weights
 from tvm_vsq.quantize.moments import collect_moments
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
+from tvm_vsq.quantize.share_limits import share_limits
 from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -36,10 +38,12 @@ def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, ca
 
 
 def prepare(module: IRModule, config: QuantConfig, data: Any) -> IRModule:
-    """The canonical fp32 module whose layers are quantized: `module` with its channels in the order to be.
+    """The canonical fp32 module whose layers are quantized: `module` with its channels in the order to be,
+    and without clips that quantization makes unnecessary.
 
     data: calibration data, not an iterator.
     """
+    module = absorb_clips(module, config, data)
     return reorder_channels(module, data) if config.reorders_channels else module
 
 
@@ -61,6 +65,7 @@ def quantize_calibrated(
     module: IRModule, plan: Plan, ranges: Mapping[Var, Range], data: Any, hardware: HardwareConfig
 ) -> IRModule:
     """The rest of `quantize`, once the layers are chosen and the ranges of `plan.points` known."""
+    plan = share_limits(plan, ranges)
     signs = Signs(module["main"])
     formats = {
         reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()

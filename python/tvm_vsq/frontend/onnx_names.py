@@ -1,0 +1,54 @@
+"""Names of the layers of an ONNX graph: from the initializer of their weights, else from their node."""
+
+from __future__ import annotations
+
+import re
+
+import onnx
+
+from tvm_vsq.frontend.layers import name_of_weight, unused
+
+LAYERS = ("Conv", "Gemm", "MatMul")
+"""Operators that become a layer if their second operand is constant."""
+
+_GENERATED = re.compile(r"(onnx::.*|trt::.*|val_\d+|_v_\d+|\d+)")
+"""Names that exporters make up for a weight they changed."""
+
+_INTEGER_SUFFIX = re.compile(r"_(i4|i8|int4|int8|quantized)$")
+"""What quantizers append to the name of a weight."""
+
+
+def layers_of(graph: onnx.GraphProto, origins: dict[str, str]) -> dict[str, str]:
+    """A name of its own for each node with constant weights, by the node's output.
+
+    origins: for an initializer that was computed from another one, that one's name.
+    """
+    makers = {output: node for node in graph.node for output in node.output}
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    names: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type not in LAYERS or len(node.input) < 2:
+            continue
+        weight = _weight(node.input[1], makers, tensors)
+        if weight is None:
+            continue
+        name = _INTEGER_SUFFIX.sub("", origins.get(weight, weight))
+        if _GENERATED.fullmatch(name):
+            scope = (node.name or node.output[0]).strip("/").split("/")  # torch: /layer1/conv1/Conv
+            name = ".".join(scope[:-1] if len(scope) > 1 and scope[-1].startswith(node.op_type) else scope)
+        names[node.output[0]] = unused(name_of_weight(name), set(names.values()))
+    return names
+
+
+def _weight(name: str, makers: dict[str, onnx.NodeProto], tensors: dict[str, onnx.TensorProto]) -> str | None:
+    """The first matrix or kernel `name` is computed from; None if that takes more than initializers."""
+    pending, found = [name], None
+    while pending:
+        source = pending.pop()
+        if source in tensors:
+            found = source if found is None and len(tensors[source].dims) > 1 else found
+        elif source in makers:
+            pending.extend(other for other in reversed(makers[source].input) if other)
+        else:
+            return None
+    return found

@@ -1,0 +1,37 @@
+"""Lets uses of one tensor share one quantized form where the model gives a range to one of them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tvm_vsq.quantize.calibration import Range
+from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
+
+_LOOSE = 2.0
+"""How much larger than what occurs a shared range may be: it costs a bit of what calibration would give."""
+
+
+def share_limits(plan: Plan, ranges: Mapping[Any, Range]) -> Plan:
+    """`plan`, where uses of a tensor without a range of their own take over that of another use.
+
+    They do if there is one such range, it holds all values on the calibration data, and is no more than twice
+    what these need. Otherwise each use is quantized by itself: a range of one use does no harm to another.
+    """
+    given: dict[Reading, set[float]] = {}
+    for reading in plan.readings:
+        if reading.limit is not None:
+            given.setdefault(replace(reading, limit=None), set()).add(reading.limit)
+
+    def limit_of(reading: Reading) -> float | None:
+        found = given.get(reading, set())
+        needed = ranges[reading.tensor].absmax
+        (only,) = found if len(found) == 1 else (None,)
+        return only if only is not None and needed <= only <= _LOOSE * needed else reading.limit
+
+    def shared(layer: QuantizedLayer) -> QuantizedLayer:
+        limits = [limit_of(reading) for reading in layer.reads] + [None]
+        return replace(layer, limits=(limits[0], limits[1]))
+
+    return replace(plan, layers=tuple(map(shared, plan.layers)))
