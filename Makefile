@@ -49,7 +49,7 @@ test-python: setup
 	@$(BIN)/python -m pytest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: mutate
-mutate: setup ## break a copy of the code, a patch at a time, and see tests fail (tests/mutations; about 10 minutes)
+mutate: setup ## break a copy of the code, a patch at a time, and see tests fail (tests/mutations)
 	$(call say,'mutations')
 	@$(BIN)/python tests/mutations/run.py $(MUTATE_ARGS)
 

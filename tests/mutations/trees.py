@@ -17,7 +17,8 @@ from patches import ROOT, MutationError
 
 NATIVE = ROOT / "build" / "mutate"  # the copy of the C++ sources in src/, and their build in build/
 CXX_SOURCES = ("CMakeLists.txt", "tvm_vsq", "tests/cpp")
-TIMEOUT_S = 300  # for one command; where tests hang with a mutation, they have noticed it
+TIMEOUT_S = 300  # for a test; where tests hang with a mutation, they have noticed it
+_MANY = 16  # tests that are worth more than one process
 
 
 @contextmanager
@@ -91,8 +92,11 @@ def _pytest(tests: Sequence[str], packages: Path, library: Path | None) -> set[s
             environment["TVM_VSQ_LIBRARY"] = str(library)
         _require_origin(packages, environment)
         options = ["-q", "--tb=no", "-rfE", "--color=no", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+        if len(tests) > _MANY:
+            options += ["--numprocesses=logical", "--maxprocesses=8", "--dist=worksteal"]
         try:
-            result = _run([sys.executable, "-m", "pytest", *options, *tests], environment)
+            command = [sys.executable, "-m", "pytest", *options, *tests]
+            result = _run(command, environment, timeout_s=TIMEOUT_S + 60 * (len(tests) - 1))
         except subprocess.TimeoutExpired:
             return set(tests)
     if result.returncode not in (0, 1):
@@ -119,15 +123,15 @@ def _ctest(tests: Sequence[str]) -> set[str]:
 
 
 def _run(
-    command: Sequence[str], environment: Mapping[str, str] | None = None
+    command: Sequence[str], environment: Mapping[str, str] | None = None, timeout_s: float = TIMEOUT_S
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s
     )
 
 
 def _checked(command: Sequence[str]) -> None:
-    result = _run(command)
+    result = _run(command, timeout_s=6 * TIMEOUT_S)
     if result.returncode:
         raise MutationError(f"{' '.join(command)} failed: {_tail(result)}")
 

@@ -42,7 +42,8 @@ def stages(networks: Any) -> Callable[..., Stages]:
         hardware = target(notation)
         model, x = networks.build(network)
         fp32 = import_model(model, (x,))
-        quantized = quantize(fp32, QuantConfig.parse(notation), hardware, networks.samples(network))
+        config = QuantConfig.parse(notation).unfitted()  # fitting has tests of its own
+        quantized = quantize(fp32, config, hardware, networks.samples(network))
         return Stages(fp32, quantized, fuse(quantized, hardware), x)
 
     return make
