@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import onnx
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import tvm_vsq
 from tvm_vsq.errors import ModelError, VsqError
 from tvm_vsq.frontend.given import given_limits
+from tvm_vsq.graph import definitions, op_name
 from tvm_vsq.importing import import_checked
 
 RNG = np.random.default_rng(0)
@@ -32,6 +35,21 @@ def test_automatic_padding(onnx_models, kind, mode):
     constants = {"Conv": {"w": KERNEL}, "ConvTranspose": {"w": KERNEL[:3]}}.get(kind, {})
     window = {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": mode}
     checked(one(onnx_models, kind, constants, **window), IMAGE)
+
+
+@pytest.mark.parametrize("operands", [["a"], ["a", "x"], ["x", "a", "b"]])
+def test_a_sum_is_a_chain_of_additions(onnx_models, operands):
+    """So that a layer takes it as its residual."""
+    nodes = [
+        onnx_models.node("Conv", ["x", "w"], "a", pads=[1, 1, 1, 1]),
+        onnx_models.node("Sum", operands, "y"),
+    ]
+    constants = {"w": KERNEL[:3], "b": RNG.standard_normal((3, 1, 1), np.float32)}
+    model = onnx_models.model(nodes, constants, list(IMAGE.shape), rank=4, opset=9)
+    module = checked(model, IMAGE)
+    counts = Counter(op_name(value) for value in definitions(module["main"]).values())
+    assert counts["relax.add"] == len(operands) - 1
+    assert not {"relax.stack", "relax.sum"} & set(counts)
 
 
 @pytest.mark.parametrize("shape", [[14, 16], [13, 15], [15, 17], [16, 18]])

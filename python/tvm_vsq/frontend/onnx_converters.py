@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,14 @@ def _is_inf(inputs: list[Any], attributes: dict[str, Any]) -> Any:
     return found[0] if len(found) == 1 else relax.op.logical_or(*found)
 
 
+def _sum(inputs: list[Any], _attributes: dict[str, Any]) -> Any:
+    """A chain of additions, which layers take as their residual; TVM would stack the operands."""
+    operands = [x for x in inputs if x is not None]
+    if not all(isinstance(getattr(x, "ty", None), relax.TensorType) for x in operands):
+        return NotImplemented
+    return functools.reduce(relax.op.add, operands)
+
+
 CONVERTERS: dict[str, Callable[[list[Any], dict[str, Any]], Any]] = {
     "Clip": _clip,
     "Dropout": _dropout,
@@ -89,6 +98,7 @@ CONVERTERS: dict[str, Callable[[list[Any], dict[str, Any]], Any]] = {
     "Gather": _gather,
     "IsInf": _is_inf,
     "Pad": _pad,
+    "Sum": _sum,
     "Tile": _tile,
 }
 """(inputs, then None for each one that is left out; attributes) to an expression, or to NotImplemented where
