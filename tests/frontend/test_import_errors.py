@@ -16,12 +16,13 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import constant
 
 
-def relax_module(shape, dtype="float32", weight=None) -> IRModule:
+def relax_module(shape, dtype="float32", weight=None, added=None) -> IRModule:
     x = relax.Var("x", relax.TensorType(shape, dtype))
     builder = relax.BlockBuilder()
     with builder.function("main", [x]):
         with builder.dataflow():
             value = relax.op.nn.relu(x) if weight is None else relax.op.matmul(x, constant(weight))
+            value = value if added is None else relax.op.add(builder.emit(value), constant(added))
             result = builder.emit_output(value)
         builder.emit_func_output(result)
     return builder.get()
@@ -120,6 +121,25 @@ def test_relax_weights_that_are_not_finite_name_the_layer():
     weight = np.full((3, 2), np.nan, np.float32)
     with pytest.raises(ModelError, match="weights of layer 'dense_0' hold NaN"):
         import_model(relax_module((1, 3), weight=weight))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_relax_biases_that_are_not_finite_name_the_layer(value, channels):
+    weight, bias = np.ones((3, channels), np.float32), np.zeros(channels, np.float32)
+    bias[-1] = value
+    with pytest.raises(ModelError, match="the bias of layer 'dense_0' hold NaN or infinite"):
+        import_model(relax_module((4, 3), weight=weight, added=bias))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_mask_may_hold_infinity_but_not_nan(channels):
+    weight, mask = np.ones((3, channels), np.float32), np.zeros((4, channels), np.float32)
+    mask[1] = -np.inf
+    import_model(relax_module((4, 3), weight=weight, added=mask))
+    mask[2] = np.nan
+    with pytest.raises(ModelError, match="what is added to layer 'dense_0' holds NaN"):
+        import_model(relax_module((4, 3), weight=weight, added=mask))
 
 
 def test_a_relax_module_without_main():

@@ -120,6 +120,18 @@ def test_shapes_are_computed_before_the_import(onnx_models):
     assert "shape_of" not in module.script()
 
 
+def test_a_row_that_is_masked_throughout_has_infinity_as_its_maximum(onnx_models):
+    n = onnx_models.node
+    nodes = [
+        n("ReduceMax", ["mask", "last"], "peak"),
+        n("Equal", ["peak", "lowest"], "empty"),
+        n("Where", ["empty", "zero", "x"], "y"),
+    ]
+    mask = np.array([[0, -np.inf, 1], [-np.inf] * 3], np.float32)
+    constants = {"mask": mask, "last": np.array([1]), "lowest": np.float32(-np.inf), "zero": np.float32(0)}
+    checked(onnx_models.model(nodes, constants, [2, 3]), IMAGE[0, 0, :2, :3])
+
+
 @pytest.mark.parametrize("extent", [-1, 0, None])
 def test_an_axis_without_a_number_is_dynamic(onnx_models, extent):
     model = one(onnx_models, "Relu", {})
@@ -161,6 +173,29 @@ def test_a_refusal_names_its_node(onnx_models, kind, opset, message):
     model = one(onnx_models, kind, constants, np.zeros((2, 3, 3), np.float32), opset)
     with pytest.raises(VsqError, match=message):
         import_checked(model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "constants"),
+    [
+        ("Conv", {"w": KERNEL, "b": np.zeros(4, np.float32)}),
+        ("Conv", {"w": KERNEL[:1], "b": np.zeros(1, np.float32)}),
+        ("Mul", {"w": np.ones((1, 3, 1, 1), np.float32)}),
+        ("InstanceNormalization", {"s": np.ones(3, np.float32), "b": np.zeros(3, np.float32)}),
+    ],
+)
+def test_constants_that_are_nan_name_their_node(onnx_models, kind, constants):
+    *_, name = constants
+    constants = constants | {name: constants[name] * np.float32(np.nan)}
+    with pytest.raises(ModelError, match=f"'{name}' of {kind} 'y_node' holds NaN"):
+        import_checked(one(onnx_models, kind, constants))
+
+
+def test_what_is_chosen_or_compared_may_be_nan(onnx_models):
+    n = onnx_models.node
+    nodes = [n("Greater", ["x", "zero"], "c"), n("Where", ["c", "x", "none"], "y")]
+    constants = {"zero": np.float32(0), "none": np.float32(np.nan)}
+    checked(onnx_models.model(nodes, constants, [2, 3]), IMAGE[0, 0, :2, :3])
 
 
 def test_what_tvm_computes_otherwise_is_refused_by_node(onnx_models):

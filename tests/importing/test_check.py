@@ -122,7 +122,9 @@ def test_a_pass_of_ours_that_changes_results_is_named(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(canonical, "STEPS", [*canonical.STEPS, drops_relu])
     monkeypatch.setattr("tvm_vsq.importing.locate.STEPS", canonical.STEPS)
-    with pytest.raises(ModelError, match=r"after the pass 'drops_relu'.*fault of the compiler"):
+    with pytest.raises(
+        ModelError, match=r"after the pass 'drops_relu'.*, first in .*'relu'.*fault of the compiler"
+    ):
         import_checked(Net(lambda net, y: torch.relu(y)).eval(), IMAGE)
 
 

@@ -111,17 +111,21 @@ def _check_weights(module: IRModule) -> None:
         if variable in with_weights:
             _check_constant(values[variable].args[1], f"the weights of layer '{names[variable]}'")
     for binding in bindings(module["main"]):
-        if op_name(binding.value) == "relax.add":
+        if op_name(binding.value) in ("relax.add", "relax.subtract"):
             for position, operand in enumerate(binding.value.args):
                 other = binding.value.args[1 - position]
-                if is_constant(operand) and other in with_weights and _is_bias(operand, other):
-                    _check_constant(operand, f"the bias of layer '{names[other]}'")
+                if is_constant(operand) and other in with_weights:
+                    _check_added(operand, other, f"layer '{names[other]}'")
 
 
-def _is_bias(operand: relax.Expr, result: Var) -> bool:
-    """Whether a constant varies along the last axis only; others, such as masks, may hold infinity."""
-    shape = static_shape(operand)
-    return int(np.prod(shape)) in (1, static_shape(result)[-1]) and (not shape or shape[-1] > 1)
+def _check_added(operand: relax.Expr, result: Var, layer: str) -> None:
+    """operand: a constant that is added to a layer's result. A mask may hold infinity, a bias may not."""
+    shape, channels = static_shape(operand), static_shape(result)[-1]
+    count = int(np.prod(shape))
+    if count == 1 or (count == channels and shape[-1] == channels):
+        _check_constant(operand, f"the bias of {layer}")
+    elif np.isnan(constant_array(operand)).any():
+        raise ModelError(f"what is added to {layer} holds NaN; load finite weights")
 
 
 def _check_constant(expr: relax.Expr, what: str) -> None:

@@ -12,7 +12,7 @@ from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
 from tvm_vsq.frontend.layers import live_layers, with_layer_names
 from tvm_vsq.frontend.onnx_importer import import_graph
-from tvm_vsq.frontend.onnx_model import read_model
+from tvm_vsq.frontend.onnx_model import check_weights, read_model
 from tvm_vsq.frontend.onnx_names import layers_of
 from tvm_vsq.frontend.onnx_nodes import opset_of
 from tvm_vsq.frontend.onnx_normal import modernize, write_out
@@ -28,13 +28,15 @@ def from_onnx(
 
     Weights in external files are read. Axes without a number take it from `example_inputs`. Quantization in
     the model is taken out and kept (`frontend.given`). Raises ModelError for what is no valid ONNX model, for
-    shapes that stay dynamic, and, with the node's name, for operators that have no form in TVM.
+    shapes that stay dynamic, and, with the node's name, for operators that have no form in TVM and weights that
+    are NaN.
 
     Also returns what the import is checked against: the model, or, if it is quantized, what is left of it
     when quantization is taken out.
     """
     original = read_model(model, example_inputs)
     proto = modernize(original, OWN_FUNCTIONS)
+    check_weights(proto.graph)
     is_quantized = has_quantization(proto.graph)
     found = remove_quantization(proto.graph)
     names = layers_of(proto.graph, found.origins)

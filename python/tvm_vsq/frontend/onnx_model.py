@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx.shape_inference
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.onnx_nodes import STANDARD, attributes, describe
@@ -174,3 +175,34 @@ def _check_operators(proto: onnx.ModelProto) -> None:
                 f"operator {node.domain}.{node.op_type} ('{node.name or node.output[0]}') is none of ONNX's "
                 "own; export with standard operators"
             )
+
+
+_FLOATS = (TensorProto.DOUBLE, TensorProto.FLOAT, TensorProto.FLOAT16)
+
+_ARITHMETIC = {
+    "Add",
+    "BatchNormalization",
+    "Conv",
+    "ConvTranspose",
+    "Div",
+    "Gemm",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "MatMul",
+    "Mul",
+    "PRelu",
+    "RMSNormalization",
+    "Sub",
+}
+"""Operators whose result is NaN wherever an operand is. Where, Equal or Max may be given NaN on purpose."""
+
+
+def check_weights(graph: onnx.GraphProto) -> None:
+    """Raise ModelError, naming the node, for NaN in a weight, a bias, or another constant that is computed with."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type in _FLOATS}
+    has_nan = {name for name, tensor in tensors.items() if np.isnan(numpy_helper.to_array(tensor)).any()}
+    for node in graph.node:
+        found = next((name for name in node.input if name in has_nan), None)
+        if found is not None and node.op_type in _ARITHMETIC and node.domain in STANDARD:
+            raise ModelError(f"'{found}' of {describe(node)} holds NaN; load finite weights")

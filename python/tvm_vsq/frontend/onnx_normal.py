@@ -26,6 +26,9 @@ _FOLDED = 1 << 16
 _NESTED = 4
 """How deep functions lie in functions."""
 
+_EXTREMES = ("ReduceMax", "ReduceMin")
+"""TVM's start from the largest finite number, and so miss that all of a row is infinite (masks)."""
+
 _QUANTIZATION = ("DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear")
 
 
@@ -80,6 +83,8 @@ def _should_fold(node: onnx_ir.Node) -> bool | None:
     tensors = [
         value.const_value for value in node.inputs if value is not None and value.const_value is not None
     ]
+    if node.op_type in _EXTREMES:
+        return True
     if node.op_type in _QUANTIZATION or any(
         t.dtype.is_floating_point() and len(t.shape) > 1 for t in tensors
     ):

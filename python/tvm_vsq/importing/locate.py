@@ -28,7 +28,7 @@ def locate(source: Source, raw: IRModule, inputs: Sequence[Array], expected: Seq
     """
     opened = source.opened()
     rounds = opened is not None and _check_operators(source, opened, inputs)
-    _check_passes(source.title, raw, inputs)
+    _check_passes(source.title, raw, opened, inputs)
     if not rounds:
         got = results_of(raw, inputs)
         raise ModelError(
@@ -78,16 +78,31 @@ def _results(module: IRModule) -> list[Any]:
     return list(values.get(body, body).fields)
 
 
-def _check_passes(title: str, module: IRModule, inputs: Sequence[Array]) -> None:
+def _check_passes(title: str, module: IRModule, opened: Opened | None, inputs: Sequence[Array]) -> None:
     """Raise for the first pass to the canonical form that changes the results."""
     expected = results_of(module, inputs)
-    for step in STEPS:
+    for count, step in enumerate(STEPS, 1):
         module = step(module)
         for position, (want, got) in enumerate(zip(expected, results_of(module, inputs), strict=True)):
             error = difference(want, got)
             if error > TOLERANCE:
                 name = step.info.name if isinstance(step, tvm.transform.Pass) else step.__name__
                 raise ModelError(
-                    f"result {position} of the {title} {described(want, got, f'after the pass {name!r}')} "
+                    f"result {position} of the {title} {described(want, got, f'after the pass {name!r}')}"
+                    f"{'' if opened is None else _first_changed(opened, count, inputs)} "
                     f"(relative difference {error:.2g}, 2-norm); {_REPORT}"
                 )
+
+
+def _first_changed(opened: Opened, count: int, inputs: Sequence[Array]) -> str:
+    """Whose result it is that the first `count` passes change first, in words; empty if they do so only where
+    the other results are not asked for."""
+    module = opened.module
+    expected = results_of(module, inputs)
+    for step in STEPS[:count]:
+        module = step(module)
+    got = results_of(module, inputs)
+    for value, want, have in zip(opened.values, expected, got, strict=True):
+        if difference(want, have) > TOLERANCE:
+            return f", first in the result of {value.what}"
+    return ""
