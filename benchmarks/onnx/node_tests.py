@@ -12,6 +12,7 @@ are refused without the name of the operator at fault.
 from __future__ import annotations
 
 import argparse
+import importlib
 import multiprocessing
 import os
 import re
@@ -49,17 +50,23 @@ class Outcome:
     layers: bool = False
 
 
-def cases() -> dict[str, Any]:
-    """The node tests with a float32 input, by name."""
+def cases(*operators: str) -> dict[str, Any]:
+    """The node tests with a float32 input, by name; all, or those of some files in onnx.backend.test.case.node."""
     from onnx import TensorProto
-    from onnx.backend.test.loader import load_model_tests
+    from onnx.backend.test.case import node
+    from onnx.backend.test.case.utils import import_recursive
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = load_model_tests(kind="node")
+        # a file's tests are computed when it is imported
+        if operators:
+            for operator in operators:
+                importlib.import_module(f"{node.__name__}.{operator}")
+        else:
+            import_recursive(node)
     return {
         case.name.removeprefix("test_"): case
-        for case in found
+        for case in node._NodeTestCases
         if "_expanded" not in case.name
         and any(value.type.tensor_type.elem_type == TensorProto.FLOAT for value in case.model.graph.input)
     }
