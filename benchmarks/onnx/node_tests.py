@@ -51,7 +51,7 @@ class Outcome:
 
 
 def cases(*operators: str) -> dict[str, Any]:
-    """The node tests with a float32 input, by name; all, or those of some files in onnx.backend.test.case.node."""
+    """The node tests with a float32 input, by name: all, or those of files in onnx.backend.test.case.node."""
     from onnx import TensorProto
     from onnx.backend.test.case import node
     from onnx.backend.test.case.utils import import_recursive

@@ -28,8 +28,8 @@ def from_onnx(
 
     Weights in external files are read. Axes without a number take it from `example_inputs`. Quantization in
     the model is taken out and kept (`frontend.given`). Raises ModelError for what is no valid ONNX model, for
-    shapes that stay dynamic, and, with the node's name, for operators that have no form in TVM and weights that
-    are NaN.
+    shapes that stay dynamic, and, with the node's name, for weights that are NaN and for operators without a
+    form in TVM.
 
     Also returns what the import is checked against: the model, or, if it is quantized, what is left of it
     when quantization is taken out.

@@ -199,7 +199,7 @@ _ARITHMETIC = {
 
 
 def check_weights(graph: onnx.GraphProto) -> None:
-    """Raise ModelError, naming the node, for NaN in a weight, a bias, or another constant that is computed with."""
+    """Raise ModelError, naming the node, for NaN in a weight or another constant that is computed with."""
     tensors = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type in _FLOATS}
     has_nan = {name for name, tensor in tensors.items() if np.isnan(numpy_helper.to_array(tensor)).any()}
     for node in graph.node:
