@@ -1,7 +1,7 @@
 """The topologies that come with the onnx package as its "light" models, with random weights: imported,
 checked beside onnxruntime, quantized to 8 bits, compiled and run.
 
-    python benchmarks/onnx/light.py                          # all nine, some minutes; up to 6 GB of memory
+    python benchmarks/onnx/light.py                          # all nine, some minutes; up to 7 GB of memory
     python benchmarks/onnx/light.py squeezenet shufflenet    # those with a word in their name
 
 They are networks of the ONNX model zoo (opset 9, IR version 3) whose weights were taken out: for each stands
