@@ -150,6 +150,7 @@ def measure(
             rows.append((target, f"load, verify={verify}", "chip", timed(make, repeat), None))
         accelerator["set_functional"](False)
         rows.append((target, "timing, loaded module", "chip", timed(run, repeat), None))
+        rows.append((target, "exe.timing(), a Profile", "whole", timed(executable.timing, repeat), None))
         memory.append(_memory_row(name, target, executable))
     for part, times in base.items():
         report.add(name, "fp32", f"ONNX Runtime, {THREADS} threads", part, times, base, macs)
