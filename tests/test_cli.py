@@ -359,6 +359,27 @@ def test_tune_searches_with_the_seed_and_trials_that_it_is_given(run, files, tmp
     assert {name: given[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize("name", ["compile", "quantization_report", "choose_formats", "tune"])
+@pytest.mark.parametrize("checks", [True, False])
+def test_commands_that_import_say_whether_to_check(run, files, tmp_path, monkeypatch, name, checks):
+    given: dict[str, Any] = {}
+
+    def stop(*_arguments: Any, **options: Any) -> None:
+        given.update(options)
+        raise tvm_vsq.VsqError("far enough")
+
+    monkeypatch.setattr(tvm_vsq, name, stop)
+    command = {"quantization_report": "report", "choose_formats": "mix"}.get(name, name)
+    words = [command, files / "model.pt2", *(() if checks else ("--no-check-import",))]
+    words += [] if command == "tune" else ["--calibration", files / "samples.npy"]
+    words += ["--formats", "4/4/4/4"] if command == "mix" else []
+    words += (
+        ["-o", tmp_path / f"out{'.so' if command == 'compile' else '.json'}"] if command != "report" else []
+    )
+    assert "far enough" in run(*words).err
+    assert given["check_import"] is checks
+
+
 def test_mix_writes_a_config_that_report_takes(run, files, tmp_path):
     config = tmp_path / "mix.json"
     chosen = run(

@@ -53,6 +53,9 @@ Quant = Annotated[
 Schedules = Annotated[
     str, typer.Option(help="auto (shipped and matching), default (none), or a database file.")
 ]
+CheckImport = Annotated[
+    bool, typer.Option(help="Run the imported graph once beside the model, and refuse it where they differ.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -81,6 +84,7 @@ def compile_command(
     quant: Quant = None,
     schedules: Schedules = "auto",
     shape: Shapes = None,
+    check_import: CheckImport = True,
     as_json: Json = False,
 ) -> None:
     """Quantize MODEL, unless it is quantized already, and compile it for an accelerator."""
@@ -94,6 +98,7 @@ def compile_command(
         quant=read_quant(quant),
         calibration=None if calibration is None else read_samples(calibration),
         schedules=schedules,
+        check_import=check_import,
     )
     exe.save(output)
     layers = exe.metadata.layers
@@ -118,6 +123,7 @@ def report(
         Path | None, typer.Option(help="Inputs to compare with fp32 on. Default: the calibration data.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also write a plot (.png, .svg, .pdf).")] = None,
+    check_import: CheckImport = True,
     as_json: Json = False,
 ) -> None:
     """Report what quantization does to each layer of MODEL: SQNR, bits per element, clipping, codes."""
@@ -130,6 +136,7 @@ def report(
         quant=read_quant(quant),
         calibration=read_samples(calibration),
         data=None if data is None else read_samples(data),
+        check_import=check_import,
     )
     if plot is not None:
         result.plot(plot)
@@ -155,6 +162,7 @@ def mix(
         Path | None, typer.Option("--output", "-o", help="Write the config as JSON, for --quant.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also plot how sensitive each layer is.")] = None,
+    check_import: CheckImport = True,
     as_json: Json = False,
 ) -> None:
     """Choose a number format for each layer of MODEL, under an aim for accuracy or energy."""
@@ -170,6 +178,7 @@ def mix(
         quant=read_quant(quant),
         calibration=read_samples(calibration),
         progress=not as_json,
+        check_import=check_import,
     )
     if output is not None:
         write_text(output, result.config.to_json())
@@ -236,6 +245,7 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="Schedules measured for each distinct layer.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     shape: Shapes = None,
+    check_import: CheckImport = True,
     as_json: Json = False,
 ) -> None:
     """Search the schedules of MODEL's layers for the fewest simulated cycles."""
@@ -250,6 +260,7 @@ def tune(
         seed=seed,
         database=output,
         progress=not as_json,
+        check_import=check_import,
     )
     rows = [record.model_dump() for record in database.records]
     lines = [f"{record.cycles:>10,} cycles  {record.workload}" for record in database.records]
