@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress
 
 from tvm_vsq.build import build_executable, program_cycles, regions_of
@@ -184,7 +185,7 @@ def profile_formats(
     config = QuantConfig.of(quant, hardware)
     canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
-    with Progress(disable=not progress) as bar:
+    with _progress(progress) as bar:
         task = bar.add_task("measuring layers", total=None)
         return PrecisionProfile(
             canonical,
@@ -239,13 +240,13 @@ def tune(
         regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload for _, workload in layers})
-    with Progress(disable=not progress) as bar:
+    with _progress(progress) as bar:
         task = bar.add_task(f"tuning {distinct} layers for {hardware.label}", total=distinct)
 
         def report(text: str) -> None:
             bar.advance(task)
             if progress:
-                bar.log(text)
+                bar.console.print(text, highlight=False)
 
         tuned = tune_workloads(
             layers,
@@ -259,6 +260,11 @@ def tune(
         )
     keep(tuned)
     return tuned
+
+
+def _progress(wanted: bool) -> Progress:
+    """A bar on stderr: stdout is the caller's."""
+    return Progress(console=Console(stderr=True), disable=not wanted)
 
 
 def _resolve_target(target: Target) -> HardwareConfig:
@@ -285,7 +291,9 @@ def _quantize(
 
 def _required(calibration: Any) -> Any:
     if calibration is None:
-        raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
+        raise CalibrationError(
+            "calibration data are missing: give calibration= (tvm-vsq: --calibration), some tens of samples"
+        )
     return calibration
 
 

@@ -74,8 +74,11 @@ def locked(path: Any, error: type[VsqError] = InputError) -> Iterator[None]:
 
 
 def _publish(draft: Path, real: Path) -> None:
-    if real.exists():
-        draft.chmod(stat.S_IMODE(real.stat().st_mode))
+    # some libraries make private files, whatever the user's umask
+    model = real if real.exists() else draft.with_name(".mode")
+    if model is not real:
+        model.touch()
+    draft.chmod(stat.S_IMODE(model.stat().st_mode))
     _sync(draft)
     draft.replace(real)
     _sync(real.parent)

@@ -53,7 +53,9 @@ def fake_quantize(
             module = prepare(module, config, rereadable(calibration))
         return Fp32Scales(module, config)
     if calibration is None:
-        raise CalibrationError("calibration data are missing: give calibration=, some tens of sample inputs")
+        raise CalibrationError(
+            "calibration data are missing: give calibration= (tvm-vsq: --calibration), some tens of samples"
+        )
     from tvm_vsq.quantize.fake_quantized import FakeQuantized
 
     hardware = config.hardware(hardware)

@@ -61,8 +61,8 @@ def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareCon
             raise ConfigError(
                 f"layer '{layer.name}' is quantized with {field}={found}, but target '{hardware.label}' is "
                 f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
-                f"a rule, or take a target that has them (HardwareConfig.with_formats, or `.hardware` of "
-                f"what tvm_vsq.fake_quantize returns, which evaluates any mix)"
+                f"a rule, or take a target that has them (HardwareConfig.with_formats). A target has one set "
+                f"of formats: a mix is evaluated by tvm_vsq.fake_quantize alone"
             )
     if layer.x.scales or (layer.output is not None and layer.output.scales):
         raise ConfigError(
