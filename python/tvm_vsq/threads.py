@@ -5,21 +5,38 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import ContextDecorator
+from contextlib import AbstractContextManager, ContextDecorator
 from typing import Any
+
+from tvm_vsq.interrupts import answered
 
 
 class _Compiling(ContextDecorator):
-    """A lock that the thread which has it may take again; `with compiling:`, or a decorator."""
+    """A lock that the thread which has it may take again; `with compiling:`, or a decorator.
+
+    Ctrl-C while it is held ends in KeyboardInterrupt, whatever the libraries inside make of it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._depth = 0
+        self._watch: AbstractContextManager[None] | None = None
 
     def __enter__(self) -> None:
         self._lock.acquire()
+        self._depth += 1
+        if self._depth == 1:
+            self._watch = answered()
+            self._watch.__enter__()
 
-    def __exit__(self, *_error: Any) -> None:
-        self._lock.release()
+    def __exit__(self, *error: Any) -> None:
+        self._depth -= 1
+        watch, self._watch = (self._watch, None) if self._depth == 0 else (None, self._watch)
+        try:
+            if watch is not None:
+                watch.__exit__(*error)
+        finally:
+            self._lock.release()
 
 
 compiling = _Compiling()

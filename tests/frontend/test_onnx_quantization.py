@@ -267,3 +267,40 @@ def test_floating_point_elements_are_refused(onnx_models):
         onnx_models.node("MatMul", ["x", "w"], "y"),
     ]
     refused(onnx_models, nodes, constants, "reads float8_e4m3fn elements; only integers have a form here")
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero"), [(0.1, 0), (0.05, 20)], ids=["another scale", "another zero point"]
+)
+def test_a_dequantization_that_does_not_undo_the_quantization_is_refused(onnx_models, scale, zero):
+    n = onnx_models.node
+    nodes = [
+        n("QuantizeLinear", ["x", "s", "z"], "q"),
+        n("DequantizeLinear", ["q", "t", "u"], "d"),
+        n("MatMul", ["d", "w"], "y"),
+    ]
+    constants = {"s": np.float32(0.05), "z": np.int8(0), "t": np.float32(scale), "u": np.int8(zero)}
+    model = onnx_models.model(nodes, constants | {"w": np.eye(8, dtype=np.float32)}, [4, 8])
+    with pytest.raises(ModelError, match=r"DequantizeLinear.*has another scale, zero point or axis than"):
+        import_model(model)
+
+
+@pytest.mark.parametrize("value", [0.0, 50.0, -30.0])
+def test_a_range_passes_a_pad_only_where_it_covers_what_the_pad_adds(onnx_models, value):
+    n = onnx_models.node
+    nodes = [
+        n("QuantizeLinear", ["x", "s", "z"], "q"),
+        n("DequantizeLinear", ["q", "s", "z"], "d"),
+        n("Pad", ["d", "pads", "v"], "p"),
+        n("MatMul", ["p", "w"], "y"),
+    ]
+    constants = {
+        "s": np.float32(0.05),
+        "z": np.int8(0),
+        "pads": np.array([0, 1, 0, 1]),
+        "v": np.float32(value),
+    }
+    model = onnx_models.model(nodes, constants | {"w": np.eye(8, dtype=np.float32)}, [4, 6])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VsqWarning)
+        assert bool(given_limits(import_model(model))) == (value == 0)

@@ -15,6 +15,7 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import canonical, torch_decompositions
 from tvm_vsq.graph import Rebuilder, op_name, replace_main
 from tvm_vsq.importing import import_checked, import_note
+from tvm_vsq.importing.run import results_of
 
 IMAGE = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
 SUB = torch.ops.aten.sub.Tensor
@@ -164,3 +165,64 @@ def test_the_artifact_remembers_the_check(tmp_path: Any) -> None:
     exe.save(tmp_path / "net.so")
     assert "checked beside the torch module Net on its example inputs" in str(exe.explain())
     assert str(tvm_vsq.load(tmp_path / "net.so").explain()) == str(exe.explain())
+
+
+def test_a_tensor_given_for_two_inputs_is_two_inputs() -> None:
+    class Two(nn.Module):
+        def forward(self, p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+            return p - 2 * q
+
+    module = import_checked(Two(), (IMAGE, IMAGE))
+    assert len(module["main"].params) == 2
+    assert "random inputs" in import_note(module)
+    p, q = (np.random.default_rng(seed).random(IMAGE.shape, np.float32) for seed in (0, 1))
+    (got,) = results_of(module, [p, q])
+    assert np.array_equal(got, p - 2 * q)
+
+
+def test_a_model_whose_results_change_is_not_called_a_fault_of_the_compiler() -> None:
+    calls = iter(range(1, 100))
+    with pytest.raises(ModelError, match="change from call to call"):
+        import_checked(Net(lambda net, y: y * next(calls)).eval(), IMAGE)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda net, y: F.embedding(y.long(), torch.ones(20, 4)),
+        lambda net, y: torch.gather(y, 1, y.long()),
+        lambda net, y: torch.zeros(2, 4, 4, 4).scatter(1, y.long(), y),
+    ],
+    ids=["embedding", "gather", "scatter"],
+)
+def test_indices_that_inputs_decide_are_refused(function: Any) -> None:
+    class Lookup(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(self, x)
+
+    with pytest.raises(ModelError, match=r"indices"):
+        import_checked(Lookup(), torch.zeros(2, 4, 4, 4))
+
+
+def test_crossed_bounds_of_a_clamp_are_no_silent_difference() -> None:
+    with pytest.raises(ModelError, match=r"'clamp' .*imported wrongly"):
+        import_checked(Net(lambda net, y: y.clamp(1.0, -1.0)).eval(), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda net, y: (y, None), "a result of the model is None"),
+        (lambda net, y: y.bfloat16(), "a result of the model is bfloat16"),
+        (lambda net, y: y if y.sum() > 0 else -y, "data-dependent"),
+    ],
+    ids=["none", "bfloat16", "branch"],
+)
+def test_results_that_have_no_form_are_refused_in_one_message(function: Any, words: str, capfd: Any) -> None:
+    with pytest.raises(ModelError, match=words):
+        import_checked(Net(function).eval(), IMAGE)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_parameter_may_be_a_result() -> None:
+    import_checked(Net(lambda net, y: (y, net.conv.bias)).eval(), IMAGE)

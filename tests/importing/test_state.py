@@ -1,5 +1,6 @@
 """Modules whose forward writes state are refused: a compiled network keeps none between calls."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ class Stateful(nn.Module):
         self.register_buffer("hidden", torch.zeros(4, 8))
         self.last = torch.zeros(4, 8)
         self.calls = 0
+        self.known: dict[str, int] = {}
+        self._kept = np.zeros(1)
         self.how = how
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -34,6 +37,12 @@ class Stateful(nn.Module):
             y = y * self.calls
         elif self.how == "input":
             x.add_(1.0)
+        elif self.how == "dict":
+            self.known["calls"] = self.known.get("calls", 0) + 1
+            y = y * self.known["calls"]
+        elif self.how == "array":
+            self._kept[0] += 1
+            y = y * float(self._kept[0])
         elif self.how == "note":
             self.last = y
         return y
@@ -45,6 +54,8 @@ class Stateful(nn.Module):
         ("buffer", "writes 'hidden'.*keeps no state"),
         ("attribute", "change from call to call.*'last'"),
         ("counter", "change from call to call.*'calls'"),
+        ("dict", "change from call to call.*'known'"),
+        ("array", "change from call to call.*'_kept'"),
         ("input", "writes its input 'x' in place"),
     ],
 )

@@ -16,7 +16,7 @@ from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
 from tvm_vsq.frontend.unbroadcast import unbroadcast
-from tvm_vsq.frontend.wrap_indices import wrap_indices
+from tvm_vsq.frontend.wrap_indices import check_indices, wrap_indices
 from tvm_vsq.graph import (
     Rebuilder,
     bindings,
@@ -41,6 +41,7 @@ def canonicalize(module: IRModule) -> IRModule:
     for step in STEPS:
         module = step(module)
     _check_weights(module)
+    check_indices(module)
     return module
 
 
@@ -57,6 +58,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     _one_block,
     wrap_indices,
     relax.transform.FoldConstant(),
+    wrap_indices,
     unbroadcast,
     fold_scales,
     _tidy,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import io
+import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -38,7 +42,7 @@ def from_module(model: torch.nn.Module, example_inputs: Any) -> tuple[IRModule, 
     _check_tensors(dict(frozen.named_parameters()), dict(frozen.named_buffers()))
     to_run = fresh_copy(frozen)  # export leaves its own tensors in a module that writes attributes
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _quiet():
             program = torch.export.export(frozen, inputs)
     except Exception as error:
         raise ModelError(
@@ -76,7 +80,8 @@ def _to_relax(program: ExportedProgram) -> IRModule:
 
 
 def _through_tvm(program: ExportedProgram) -> IRModule:
-    program = decomposed(program)
+    with _quiet():
+        program = decomposed(program)
     _check_state(program)
     try:
         return tvm_from_exported_program(
@@ -102,6 +107,18 @@ def _culprit(program: ExportedProgram, error: Exception) -> str:
         if isinstance(node, torch.fx.Node):
             return described(node)
     return "this model"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch logs and prints what it raises, too."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _check_state(program: ExportedProgram) -> None:
@@ -138,7 +155,9 @@ def _as_tuple(example_inputs: Any, model: str) -> tuple[torch.Tensor, ...]:
                 f"example_inputs[{index}] is {str(tensor.dtype).removeprefix('torch.')}; inputs must be "
                 "float32"
             )
-        tensors.append(tensor)
+        tensors.append(
+            tensor.detach().resolve_neg().clone()
+        )  # export takes one tensor given twice for one input
     return tuple(tensors)
 
 
@@ -188,6 +207,8 @@ def _check_outputs(program: ExportedProgram) -> None:
     is_flat = spec.is_leaf() or (
         spec.type in (tuple, list) and all(child.is_leaf() for child in spec.children())
     )
+    if any(output is None for output in program.graph_signature.user_outputs):
+        raise ModelError("a result of the model is None; return tensors alone (wrap the module)")
     if not is_flat or not tree_leaves(program.graph_signature.user_outputs):
         raise ModelError(
             "the model must return a tensor or a tuple of tensors; wrap it in a module that does"

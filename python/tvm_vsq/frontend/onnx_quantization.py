@@ -172,8 +172,28 @@ class _Removal:
             raise ModelError(
                 f"{describe(node)} reads '{node.input[0]}', which no QuantizeLinear wrote; {_FP32_HINT}"
             )
+        if not self._is_inverse(source, node):
+            raise ModelError(
+                f"{describe(node)} has another scale, zero point or axis than {describe(source)}, whose "
+                f"integers it reads; {_FP32_HINT}"
+            )
         self._replace(node, source.input[0], *self._range(source))
         return True
+
+    def _is_inverse(self, source: onnx.NodeProto, node: onnx.NodeProto) -> bool:
+        """Whether a DequantizeLinear undoes a QuantizeLinear."""
+        for there, back in zip([*source.input, ""][1:3], [*node.input, ""][1:3], strict=True):
+            a, b = self._constant(there), self._constant(back)
+            one, other = (
+                np.zeros(()) if value is None else np.asarray(value, np.float64) for value in (a, b)
+            )
+            if not (
+                np.array_equal(one, other) or (one.size == other.size == 1 and one.item() == other.item())
+            ):
+                return False
+        scale = self._constant(node.input[1])
+        forms = [(a.get("axis", 1), a.get("block_size", 0)) for a in map(attributes, (source, node))]
+        return scale is None or scale.size == 1 or forms[0] == forms[1]
 
     def _fold(self, node: onnx.NodeProto, x: Array, scale: Array, zero: Array | None) -> None:
         name = node.output[0]
@@ -192,7 +212,7 @@ class _Removal:
             if low is not None and high is not None:
                 self._fixed.add((float(low.reshape(())), float(high.reshape(()))))
         source = node.input[0] if node.input else ""
-        if source in self._limits and node.op_type in _KEEP_RANGE:
+        if source in self._limits and node.op_type in _KEEP_RANGE and self._pads_within(node):
             self._limits[node.output[0]] = self._limits[source]
         if self._is_positive(node):
             self._positive.add(node.output[0])
@@ -228,6 +248,13 @@ class _Removal:
         else:
             self._found.weights[node.output[0]] = given
 
+    def _pads_within(self, node: onnx.NodeProto) -> bool:
+        """Whether what a Pad adds is 0 or from the tensor itself; true for other operators."""
+        if node.op_type != "Pad" or attributes(node).get("mode", b"constant") != b"constant":
+            return True
+        value = self._constant([*node.input, "", ""][2])
+        return not [*node.input, "", ""][2] or (value is not None and not value.any())
+
     def _is_constant(self, name: str) -> bool:
         return name in self._constants or name in self._protos or name in self._integers
 
@@ -236,7 +263,11 @@ class _Removal:
             low = self._constant([*node.input, ""][1])
             return low is not None and bool((low >= 0).all())
         data = node.input[:1] if node.op_type in _KEEP_RANGE else node.input  # the rest are shapes
-        follows = node.op_type in _KEEP_SIGN and all(name in self._positive for name in data)
+        follows = (
+            self._pads_within(node)
+            and node.op_type in _KEEP_SIGN
+            and all(name in self._positive for name in data)
+        )
         return node.op_type in _POSITIVE or follows
 
     def _constant(self, name: str) -> Array | None:

@@ -35,7 +35,9 @@ def _sub(x: Tensor, y: Any, *, alpha: float = 1) -> Any:
 
 
 def _rsub(x: Tensor, y: Any, alpha: float = 1) -> Any:
-    return NotImplemented if alpha == 1 else x * -alpha + y
+    if alpha == 1 and not isinstance(y, int):
+        return NotImplemented
+    return x * -alpha + (float(y) if isinstance(y, int) and x.is_floating_point() else y)
 
 
 def _group_norm(

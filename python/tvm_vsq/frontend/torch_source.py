@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -92,7 +94,14 @@ def _call(model: Any, inputs: Sequence[Array]) -> list[Array]:
     # an operator in place must not change the caller's array
     with torch.no_grad():
         results = model(*(_tensor(array) for array in inputs))
-    return [leaf.numpy().copy() for leaf in tree_leaves(results) if isinstance(leaf, torch.Tensor)]
+    return [_array(leaf.detach()) for leaf in tree_leaves(results) if isinstance(leaf, torch.Tensor)]
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    if tensor.dtype in (torch.bfloat16, torch.complex32) or tensor.is_sparse:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise ModelError(f"a result of the model is {kind}, {tensor.layout}; let it return dense float32")
+    return np.array(tensor.resolve_neg().resolve_conj().numpy())
 
 
 def _tensor(array: Array) -> torch.Tensor:
@@ -100,18 +109,32 @@ def _tensor(array: Array) -> torch.Tensor:
 
 
 def _state(model: torch.nn.Module) -> dict[str, Any]:
-    """What `forward` may have written, by name: identity and version of tensors, other values as they are."""
+    """What `forward` may have written, by name: identity and version of tensors, other values pickled.
+
+    What cannot be pickled is another object each time, so that it counts as written, but for functions.
+    """
     found: dict[str, Any] = {}
     for path, module in model.named_modules():
-        for name, value in (*vars(module).items(), *module._buffers.items()):
+        own = {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
+        for name, value in (*own.items(), *module._buffers.items()):
             where = f"{path}.{name}" if path else name
             if isinstance(value, torch.Tensor):
                 found[where] = (id(value), value._version)
-            elif isinstance(value, bool | int | float | str | None):
-                found[where] = value
-            elif isinstance(value, list | tuple) and not name.startswith("_"):
-                found[where] = [id(item) for item in value]
+            elif not isinstance(
+                value, type | FunctionType | MethodType | BuiltinFunctionType | torch.nn.Module
+            ):
+                found[where] = _pickled(value)
     return found
+
+
+_OF_TORCH = set(vars(torch.nn.Module()))
+
+
+def _pickled(value: Any) -> Any:
+    try:
+        return pickle.dumps(value)
+    except Exception:
+        return object()
 
 
 def _same(some: list[Array], others: list[Array]) -> bool:

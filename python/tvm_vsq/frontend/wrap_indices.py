@@ -10,9 +10,11 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.graph import (
     Rebuilder,
+    bindings,
     constant,
     constant_array,
     is_constant,
+    leaves,
     op_name,
     replace_main,
     static_shape,
@@ -26,6 +28,28 @@ def wrap_indices(module: IRModule) -> IRModule:
     TVM's fast mode reads out of bounds there. Raises ModelError for an index outside the axis.
     """
     return replace_main(module, _WrapIndices(module["main"]).run())
+
+
+_BY_INDEX = {"take", "gather_elements", "gather_nd", "scatter_elements", "scatter_nd", "index_put"}
+
+
+def check_indices(module: IRModule) -> None:
+    """Raise ModelError for indices that an input decides: TVM leaves the tensor where they do."""
+    decided: set[Any] = set(module["main"].params)
+    for binding in bindings(module["main"]):
+        value: Any = binding.value
+        name = op_name(value).removeprefix("relax.")
+        if name in _BY_INDEX and decided.intersection(_variables(value.args[1])):
+            raise ModelError(
+                f"'{name}' takes indices that the inputs decide, and nothing checks that they lie within "
+                "the tensor; do this lookup outside of the model"
+            )
+        if decided.intersection(_variables(value)):
+            decided.add(binding.var)
+
+
+def _variables(value: Any) -> list[Var]:
+    return [leaf for leaf in leaves(value) if isinstance(leaf, Var)]
 
 
 class _WrapIndices(Rebuilder):

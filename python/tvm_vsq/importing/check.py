@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,13 @@ def _inputs(example_inputs: Any, source: Source, module: IRModule) -> tuple[list
     examples = source.examples if example_inputs is None else _arrays(example_inputs)
     if examples is not None:
         _check_examples(examples, [(param.name, static_shape(param)) for param in params])
-        if all(_tells_something(array) for array in examples):
+        if all(_tells_something(array) for array in examples) and _all_differ(examples):
             return list(examples), "its example inputs"
     return [with_both_signs(static_shape(param), seed) for seed, param in enumerate(params)], "random inputs"
+
+
+def _all_differ(examples: Sequence[Array]) -> bool:
+    return not any(np.array_equal(a, b) for a, b in combinations(examples, 2))
 
 
 def _arrays(example_inputs: Any) -> tuple[Array, ...]:

@@ -45,7 +45,7 @@ _DIRECT: dict[str, Operator] = {
     "add": torch.add,
     "broadcast_to": lambda x, shape: x.expand(shape),
     "ceil": torch.ceil,
-    "clip": torch.clamp,
+    "clip": lambda x, low, high: x.clamp(max=high).clamp(min=low),  # crossed bounds: TVM gives the lower one
     "cos": torch.cos,
     "equal": torch.eq,
     "erf": torch.erf,
