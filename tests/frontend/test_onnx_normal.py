@@ -263,3 +263,16 @@ def test_a_clip_between_layers_stays_only_if_it_clips(onnx_models, zero, offset,
     x = RNG.standard_normal((32, 16), np.float32) * (1 + offset)
     exe = tvm_vsq.compile(model, "vsq-accel-int8", calibration=x, example_inputs=x)
     assert ("clip" in str(exe.explain())) == stays
+
+
+def test_a_wrong_bound_of_what_was_quantized_is_refused_by_node(onnx_models, monkeypatch):
+    nodes = [*pair(onnx_models, "x", "a", "s", "z"), onnx_models.node("MatMul", ["a", "w"], "y")]
+    constants = {"w": W, "s": np.float32(0.04), "z": np.int8(0)}
+    model = onnx_models.model(nodes, constants, [4, 16])
+    x = np.linspace(-20, 20, 64, dtype=np.float32).reshape(4, 16)
+    checked(model, x)
+    monkeypatch.setattr("tvm_vsq.frontend.onnx_quantization.bounds", lambda dtype: (-64, 63))
+    with pytest.raises(
+        ModelError, match=r"DequantizeLinear 'a_node' is imported wrongly: .* -2\.56 to 2\.52 here"
+    ):
+        checked(model, x)

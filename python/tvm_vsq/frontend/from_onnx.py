@@ -38,6 +38,8 @@ def from_onnx(
     proto = modernize(original, OWN_FUNCTIONS)
     check_weights(proto.graph)
     is_quantized = has_quantization(proto.graph)
+    quantized = onnx.ModelProto()
+    quantized.CopyFrom(proto)
     found = remove_quantization(proto.graph)
     names = layers_of(proto.graph, found.origins)
     if is_quantized:
@@ -53,4 +55,7 @@ def from_onnx(
         {names[output]: limit for output, limit in found.limits.items()},
         found.clips,
     )
-    return module, OnnxSource(f"{title} without its quantization" if is_quantized else title, original, proto)
+    if not is_quantized:
+        return module, OnnxSource(title, original, proto)
+    title = f"{title} without its quantization"
+    return module, OnnxSource(title, original, proto, quantized, found.bypassed)

@@ -64,16 +64,30 @@ _KEEP_SIGN = (_KEEP_RANGE - {"Pad"}) | {
 OWN_FUNCTIONS = [(OWN_DOMAIN, OWN_QUANTIZER), (OWN_DOMAIN, OWN_STATIC_QUANTIZER)]
 
 
+@dataclass(frozen=True)
+class Bypassed:
+    """QuantizeLinear and DequantizeLinear (`what`) from tensor `source` to `output`. A clip to [low, high]
+    stands for them, from which they differ by half a step at most."""
+
+    what: str
+    source: str
+    output: str
+    low: Array
+    high: Array
+    step: float
+
+
 @dataclass
 class Found:
     """What the model says of its layers, by the output of each one's node: integer weights, and the range
     that its input is given. clips: those in the graph that stand for quantization alone. origins: for a
-    constant made here, the initializer that it was made from."""
+    constant made here, the initializer that it was made from. bypassed: what was taken out."""
 
     weights: dict[str, GivenWeights] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
     clips: set[GivenClip] = field(default_factory=set)
     origins: dict[str, str] = field(default_factory=dict)
+    bypassed: list[Bypassed] = field(default_factory=list)
 
 
 def has_quantization(graph: onnx.GraphProto) -> bool:
@@ -310,6 +324,8 @@ class _Removal:
         limit = float(high if is_symmetric else np.maximum(-low, high)) if low.size == 1 else 0.0
         is_positive = source in self._positive
         low, high = (np.maximum(low, 0) if is_positive else low).astype(np.float32), high.astype(np.float32)
+        if node.op_type == "DequantizeLinear":
+            self._found.bypassed.append(Bypassed(describe(node), source, output, low, high, step))
         self._clip(output, source, low, high)
         if low.ndim == 0 and (low < 0 or is_positive):
             self._found.clips.add(GivenClip(float(low), float(high), step))

@@ -13,23 +13,40 @@ from onnx.reference import ReferenceEvaluator
 from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.onnx_importer import import_graph
 from tvm_vsq.frontend.onnx_nodes import describe, opset_of
+from tvm_vsq.frontend.onnx_quantization import Bypassed
 from tvm_vsq.frontend.source import Array, Opened, Value
+
+_HALF_A_STEP = 0.51
+"""With fp32's own rounding."""
 
 
 class OnnxSource:
     """See `source.Source`.
 
     model: what is run; as it came, but for shapes that example inputs fixed and quantization that was taken
-    out. imported: what TVM was given for it.
+    out. imported: what TVM was given for it. quantized: the model before `bypassed` were taken out.
     """
 
     examples = None
 
-    def __init__(self, title: str, model: onnx.ModelProto, imported: onnx.ModelProto) -> None:
+    def __init__(
+        self,
+        title: str,
+        model: onnx.ModelProto,
+        imported: onnx.ModelProto,
+        quantized: onnx.ModelProto | None = None,
+        bypassed: Sequence[Bypassed] = (),
+    ) -> None:
         self.title, self._model, self._imported = title, model, imported
+        self._quantized, self._bypassed = quantized, bypassed
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """One inference."""
+        """One inference; one more with quantization, if it was taken out.
+
+        Raises ModelError where that did more than the clip that stands for it and rounding.
+        """
+        if self._quantized is not None and self._bypassed:
+            self._check_bypassed(self._quantized, inputs)
         return self._run([value.name for value in self._model.graph.output], inputs)
 
     def opened(self) -> Opened:
@@ -58,23 +75,33 @@ class OnnxSource:
             if name in made
         )
 
-    def _run(self, names: list[str], inputs: Sequence[Array]) -> list[Array]:
-        feeds = {value.name: array for value, array in zip(self._model.graph.input, inputs, strict=True)}
+    def _check_bypassed(self, model: onnx.ModelProto, inputs: Sequence[Array]) -> None:
+        known: dict[str, Array] = self._feeds(inputs)
+        read = [name for pair in self._bypassed for name in (pair.source, pair.output)]
+        names = [name for name in dict.fromkeys(read) if name not in known]
         try:
-            results = _onnxruntime(self._with_outputs(names), names, feeds)
+            known |= zip(names, _onnxruntime(_with_outputs(model, names), names, known), strict=True)
+        except Exception:  # not installed, or a domain or type that it does not have
+            return
+        for pair in self._bypassed:
+            clipped, want = np.clip(known[pair.source], pair.low, pair.high), known[pair.output]
+            if np.abs(want - clipped).max(initial=0) > _HALF_A_STEP * pair.step:
+                raise ModelError(
+                    f"{pair.what} is imported wrongly: its results are {want.min():.6g} to {want.max():.6g} "
+                    f"in the model and, rounded, {clipped.min():.6g} to {clipped.max():.6g} here; this is "
+                    "a fault of the compiler, please report it; check_import=False imports it as it is"
+                )
+
+    def _feeds(self, inputs: Sequence[Array]) -> dict[str, Array]:
+        return {value.name: array for value, array in zip(self._model.graph.input, inputs, strict=True)}
+
+    def _run(self, names: list[str], inputs: Sequence[Array]) -> list[Array]:
+        feeds = self._feeds(inputs)
+        try:
+            results = _onnxruntime(_with_outputs(self._model, names), names, feeds)
         except Exception:  # not installed, or an operator or type that it has no kernel for
             results = self._by_evaluator(names, feeds)
         return [np.asarray(result) for result in results]
-
-    def _with_outputs(self, names: list[str]) -> onnx.ModelProto:
-        model = onnx.ModelProto()
-        model.CopyFrom(self._model)
-        known = {value.name: value for value in (*model.graph.output, *model.graph.value_info)}
-        outputs = [known.get(name) or helper.make_empty_tensor_value_info(name) for name in names]
-        copies = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in outputs]
-        del model.graph.output[:]
-        model.graph.output.extend(copies)
-        return model
 
     def _by_evaluator(self, names: list[str], feeds: dict[str, Array]) -> list[Any]:
         try:
@@ -86,6 +113,17 @@ class OnnxSource:
                 f"the {self.title} cannot be run to check its import, neither by onnxruntime nor by onnx: "
                 f"{first_line(error)}; mend the model, or give check_import=False"
             ) from error
+
+
+def _with_outputs(source: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    model.CopyFrom(source)
+    known = {value.name: value for value in (*model.graph.output, *model.graph.value_info)}
+    outputs = [known.get(name) or helper.make_empty_tensor_value_info(name) for name in names]
+    copies = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in outputs]
+    del model.graph.output[:]
+    model.graph.output.extend(copies)
+    return model
 
 
 def _onnxruntime(model: onnx.ModelProto, names: list[str], feeds: dict[str, Array]) -> list[Any]:
