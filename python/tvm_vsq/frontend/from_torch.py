@@ -155,9 +155,8 @@ def _as_tuple(example_inputs: Any, model: str) -> tuple[torch.Tensor, ...]:
                 f"example_inputs[{index}] is {str(tensor.dtype).removeprefix('torch.')}; inputs must be "
                 "float32"
             )
-        tensors.append(
-            tensor.detach().resolve_neg().clone()
-        )  # export takes one tensor given twice for one input
+        # another tensor object each: export takes one that is given twice for one input
+        tensors.append(tensor.detach().resolve_neg())
     return tuple(tensors)
 
 
