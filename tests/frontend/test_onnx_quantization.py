@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend import import_model
 from tvm_vsq.frontend.given import given_limits, given_weights
+from tvm_vsq.importing import import_checked
 
 
 def run_onnx(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
@@ -304,3 +305,17 @@ def test_a_range_passes_a_pad_only_where_it_covers_what_the_pad_adds(onnx_models
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VsqWarning)
         assert bool(given_limits(import_model(model))) == (value == 0)
+
+
+def test_what_raising_the_opset_of_a_quantized_model_changes_is_refused(onnx_models):
+    n = onnx_models.node
+    nodes = [
+        n("QuantizeLinear", ["x", "s", "z"], "q"),
+        n("DequantizeLinear", ["q", "s", "z"], "d"),
+        n("Resize", ["d", "f"], "y", mode="linear"),  # of opset 10: its grid is another one later
+    ]
+    constants = {"s": np.float32(0.05), "z": np.int8(0), "f": np.array([1, 1, 2, 2], np.float32)}
+    model = onnx_models.model(nodes, constants, [1, 3, 6, 6], rank=4)
+    model.opset_import[0].version, model.ir_version = 10, 8
+    with pytest.raises(ModelError, match=r"Resize.*once opset 10 is raised to"):
+        import_checked(model)

@@ -42,6 +42,7 @@ def from_onnx(
     quantized.CopyFrom(proto)
     found = remove_quantization(proto.graph)
     names = layers_of(proto.graph, found.origins)
+    came = original
     if is_quantized:
         original = proto
     proto = write_out(proto)
@@ -58,4 +59,4 @@ def from_onnx(
     if not is_quantized:
         return module, OnnxSource(title, original, proto)
     title = f"{title} without its quantization"
-    return module, OnnxSource(title, original, proto, quantized, found.bypassed)
+    return module, OnnxSource(title, original, proto, quantized, found.bypassed, came)

@@ -16,6 +16,9 @@ from tvm_vsq.frontend.onnx_nodes import describe, opset_of
 from tvm_vsq.frontend.onnx_quantization import Bypassed
 from tvm_vsq.frontend.source import Array, Opened, Value
 
+_RAISED = 1e-2
+"""Relative, 2-norm: elements between two integers may be rounded the other way."""
+
 _HALF_A_STEP = 0.51
 """With fp32's own rounding."""
 
@@ -24,7 +27,8 @@ class OnnxSource:
     """See `source.Source`.
 
     model: what is run; as it came, but for shapes that example inputs fixed and quantization that was taken
-    out. imported: what TVM was given for it. quantized: the model before `bypassed` were taken out.
+    out. imported: what TVM was given for it. quantized: the model before `bypassed` were taken out. came: the
+    same before its opset was raised.
     """
 
     examples = None
@@ -36,15 +40,19 @@ class OnnxSource:
         imported: onnx.ModelProto,
         quantized: onnx.ModelProto | None = None,
         bypassed: Sequence[Bypassed] = (),
+        came: onnx.ModelProto | None = None,
     ) -> None:
         self.title, self._model, self._imported = title, model, imported
-        self._quantized, self._bypassed = quantized, bypassed
+        self._quantized, self._bypassed, self._came = quantized, bypassed, came
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """One inference; one more with quantization, if it was taken out.
+        """One inference; one more with quantization, if it was taken out, and two where the opset was raised
+        before.
 
         Raises ModelError where that did more than the clip that stands for it and rounding.
         """
+        if self._quantized is not None and self._came is not None:
+            self._check_raised(self._came, self._quantized, inputs)
         if self._quantized is not None and self._bypassed:
             self._check_bypassed(self._quantized, inputs)
         return self._run([value.name for value in self._model.graph.output], inputs)
@@ -74,6 +82,25 @@ class OnnxSource:
             for name in node.output
             if name in made
         )
+
+    def _check_raised(self, came: onnx.ModelProto, raised: onnx.ModelProto, inputs: Sequence[Array]) -> None:
+        """Quantization is not in what the import is compared to: what raising the opset did shows here."""
+        if opset_of(came) == opset_of(raised):
+            return
+        feeds, kept = self._feeds(inputs), {name for node in raised.graph.node for name in node.output}
+        made = [(node, name) for node in came.graph.node for name in node.output if name in kept]
+        names = [name for _, name in made]
+        try:
+            before, after = (_onnxruntime(_with_outputs(m, names), names, feeds) for m in (came, raised))
+        except Exception:  # as below
+            return
+        for (node, name), a, b in zip(made, map(np.asarray, before), map(np.asarray, after), strict=True):
+            far = a.shape != b.shape or np.linalg.norm(a.astype(float) - b) > _RAISED * np.linalg.norm(a)
+            if a.dtype.kind == "f" and far:
+                raise ModelError(
+                    f"{describe(node)} computes another '{name}' once opset {opset_of(came)} is raised to "
+                    f"{opset_of(raised)}; export the model with opset {opset_of(raised)}"
+                )
 
     def _check_bypassed(self, model: onnx.ModelProto, inputs: Sequence[Array]) -> None:
         known: dict[str, Array] = self._feeds(inputs)
