@@ -10,9 +10,10 @@ from tvm_vsq.api import choose_formats, compile, profile_formats, quantization_r
 from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError, VsqWarning
 from tvm_vsq.hardware import HardwareConfig, load_hardware
-from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
+from tvm_vsq.torch_module import fake_quantize
 
 __version__ = version("tvm-vsq")
 

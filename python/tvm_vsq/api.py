@@ -25,14 +25,14 @@ from tvm_vsq.frontend import as_quantized
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.importing import import_checked
 from tvm_vsq.isa import layout_of
-from tvm_vsq.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.quantize.data import rereadable
-from tvm_vsq.quantize.measure import measure
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
-from tvm_vsq.quantize.report import QuantReport
 from tvm_vsq.runtime import Executable
 from tvm_vsq.schedule import Database, resolve_database
+from tvm_vsq.study.measure import measure
+from tvm_vsq.study.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
+from tvm_vsq.study.report import QuantReport
 from tvm_vsq.threads import compiling
 from tvm_vsq.tune import random_calibration, tune_workloads
 from tvm_vsq.tvm_compat import IRModule

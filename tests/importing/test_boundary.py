@@ -63,7 +63,10 @@ def test_tensors_without_elements_inside_a_model() -> None:
     [
         ("tvm_vsq.codegen.build.lower_layer", "^lowering layer 'weight' failed"),
         ("tvm_vsq.codegen.region.default_knobs", "^scheduling layer 'weight' failed"),
-        ("tvm_vsq.quantize.layer_weights._choose", "^choosing the integer weights of layer 'weight' failed"),
+        (
+            "tvm_vsq.quantize.weights.layer_weights._choose",
+            "^choosing the integer weights of layer 'weight' failed",
+        ),
     ],
 )
 def test_what_fails_in_a_layer_names_it(monkeypatch: pytest.MonkeyPatch, inside: str, words: str) -> None:

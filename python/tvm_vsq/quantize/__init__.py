@@ -1,8 +1,15 @@
-"""Number formats, calibration, and the pass that inserts vsq.quantize / vsq.dequantize."""
+"""Fits integers to a network: the canonical fp32 graph, a `QuantConfig` and calibration data come in; the
+same graph with vsq.quantize / vsq.dequantize around its layers goes out, which `transform` makes integer
+layers.
+
+`plan` says which layers are quantized to what, `activations` how each tensor that they read is encoded,
+`weights` which integers stand for their weights, `insert` writes it all into the graph; `quantizer` is
+the order of the steps. Nothing here runs a quantized network, or judges it: see `torch_module` and
+`study`.
+"""
 
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig, Rule
-from tvm_vsq.quantize.fake_quantize import fake_quantize
 from tvm_vsq.quantize.quantizer import quantize
 
-__all__ = ["LayerConfig", "QuantConfig", "Range", "Rule", "calibrate", "fake_quantize", "quantize"]
+__all__ = ["LayerConfig", "QuantConfig", "Range", "Rule", "calibrate", "quantize"]

@@ -36,14 +36,14 @@ class LayerConfig(Frozen):
 
     `weight_calibration` chooses weight scales: "max" those that hold the largest weight, "mse" those with the
     least squared error of the weights, "output" of the layer's output on the calibration data
-    (`quantize.weight_search`). `weight_rounding`: "nearest", or "gptq", by which the error of one weight is
-    made up for by others (`quantize.reconstruct`). `bias_correction` adds to each output channel what
-    quantization takes away from its mean on the calibration data (`quantize.layer_weights`).
+    (`quantize.weights.search`). `weight_rounding`: "nearest", or "gptq", by which the error of one weight is
+    made up for by others (`quantize.weights.reconstruct`). `bias_correction` adds to each output channel what
+    quantization takes away from its mean on the calibration data (`quantize.weights.layer_weights`).
 
     `activation_calibration` says which magnitude an activation tensor's coarse scale covers: "max" the
     largest on the calibration data, "percentile" that of `activation_percentile` percent of the values,
     "entropy" and "mse" the one that loses least by Kullback-Leibler divergence or squared error
-    (`quantize.limits`). What lies beyond saturates.
+    (`quantize.activations.limits`). What lies beyond saturates.
 
     `activation_scales`: "dynamic" vector scales follow from each vector's own content, on the chip, at run
     time; "static" ones from the largest magnitude of their channels on the calibration data. The accelerator
@@ -105,7 +105,7 @@ class LayerConfig(Frozen):
         if self.has_fp32_scales:
             raise ConfigError(
                 f"quant '{self.notation}': fp32 vector scales have no integer form and run on no "
-                "accelerator; tvm_vsq.quantize.fake_quantize evaluates them in floating point"
+                "accelerator; tvm_vsq.fake_quantize evaluates them in floating point"
             )
 
 

@@ -25,10 +25,10 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import with_arithmetic
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
 from tvm_vsq.numerics import inverse_step
+from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.calibration import Range
-from tvm_vsq.quantize.encodings import Encoding
-from tvm_vsq.quantize.layer_weights import LayerWeights
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
+from tvm_vsq.quantize.weights.layer_weights import LayerWeights
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 

@@ -8,18 +8,18 @@ from typing import Any
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.absorb_clips import absorb_clips
+from tvm_vsq.quantize.activations.encodings import choose_encodings
+from tvm_vsq.quantize.activations.formats import tensor_format
+from tvm_vsq.quantize.activations.share_limits import share_limits
+from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.data import rereadable
-from tvm_vsq.quantize.encodings import choose_encodings
-from tvm_vsq.quantize.formats import tensor_format
 from tvm_vsq.quantize.insert import insert_quantization
-from tvm_vsq.quantize.layer_weights import choose_weights
-from tvm_vsq.quantize.moments import collect_moments
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
-from tvm_vsq.quantize.share_limits import share_limits
-from tvm_vsq.quantize.signs import Signs
+from tvm_vsq.quantize.weights.layer_weights import choose_weights
+from tvm_vsq.quantize.weights.moments import collect_moments
 from tvm_vsq.tvm_compat import IRModule, Var
 
 

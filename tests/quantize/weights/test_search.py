@@ -11,7 +11,7 @@ import tvm_vsq
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
-from tvm_vsq.quantize.weight_search import search_weights
+from tvm_vsq.quantize.weights.search import search_weights
 
 
 def squared_error(w: np.ndarray, vectors: np.ndarray, gamma: np.ndarray) -> np.ndarray:

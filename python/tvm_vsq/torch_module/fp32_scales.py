@@ -15,9 +15,9 @@ from tvm_vsq.errors import ConfigError
 from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array, definitions, op_name
 from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.plan import choose_layers, require_whole_vectors
-from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.batching import run_in_batches
 from tvm_vsq.tvm_compat import IRModule

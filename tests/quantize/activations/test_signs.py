@@ -8,7 +8,7 @@ from tvm import relax
 from tvm.relax import op
 
 from tvm_vsq.graph import constant
-from tvm_vsq.quantize.signs import Signs
+from tvm_vsq.quantize.activations.signs import Signs
 
 SHAPE = (1, 4, 4, 8)
 

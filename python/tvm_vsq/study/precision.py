@@ -20,9 +20,9 @@ from tvm_vsq.hardware import HardwareConfig, parse_notation
 from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
-from tvm_vsq.quantize.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.schedule import Database
+from tvm_vsq.study.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
 from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.activations.limits import Observation, choose_limit
 from tvm_vsq.quantize.calibration import Range, observe
-from tvm_vsq.quantize.limits import Observation, choose_limit
 from tvm_vsq.quantize.plan import Plan, Reading
 from tvm_vsq.tvm_compat import IRModule
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from tvm_vsq.layers.formats import LayerFormats
 from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.calibration import Range
-from tvm_vsq.quantize.signs import Signs
 from tvm_vsq.tvm_compat import Var
 
 

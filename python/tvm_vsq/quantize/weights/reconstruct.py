@@ -16,7 +16,7 @@ from scipy.linalg import solve_triangular
 
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.numerics.layout import join, split_channels
-from tvm_vsq.quantize.weight_search import candidate_scales
+from tvm_vsq.quantize.weights.search import candidate_scales
 
 Array = npt.NDArray[Any]
 

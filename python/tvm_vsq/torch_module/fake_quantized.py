@@ -14,12 +14,12 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.quantize.module_state import pack, unpack
-from tvm_vsq.quantize.trainable import trainable_layers, with_own_biases, with_parameters
 from tvm_vsq.threads import compiling
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.batching import run_in_batches
 from tvm_vsq.torch_graph.straight_through import quantize_weights
+from tvm_vsq.torch_module.module_state import pack, unpack
+from tvm_vsq.torch_module.trainable import trainable_layers, with_own_biases, with_parameters
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.tvm_compat import IRModule
 

@@ -14,8 +14,8 @@ from tvm_vsq.errors import CalibrationError, VsqWarning
 from tvm_vsq.graph import definitions, op_name, static_shape
 from tvm_vsq.layers.steps import activation_gamma
 from tvm_vsq.numerics import dequantize, quantize_activations
+from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.calibration import observe
-from tvm_vsq.quantize.encodings import Encoding
 from tvm_vsq.quantize.plan import Plan, Reading
 from tvm_vsq.tvm_compat import IRModule
 

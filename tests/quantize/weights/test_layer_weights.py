@@ -16,8 +16,8 @@ from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
 from tvm_vsq.quantize import quantize
 from tvm_vsq.quantize.config import Rule
-from tvm_vsq.quantize.layer_weights import bias_correction
-from tvm_vsq.quantize.moments import Moments
+from tvm_vsq.quantize.weights.layer_weights import bias_correction
+from tvm_vsq.quantize.weights.moments import Moments
 from tvm_vsq.torch_graph import TorchGraph
 
 HARDWARE = load_hardware("vsq-accel")

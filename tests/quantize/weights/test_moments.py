@@ -11,8 +11,8 @@ from torch import nn
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, VsqWarning
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_activations
-from tvm_vsq.quantize.encodings import Encoding
-from tvm_vsq.quantize.moments import MomentSums, Windows
+from tvm_vsq.quantize.activations.encodings import Encoding
+from tvm_vsq.quantize.weights.moments import MomentSums, Windows
 
 ENCODING = Encoding(VectorFormat(4, 3, 8), limit=2.5)
 GUARD_BITS = 4

@@ -13,11 +13,11 @@ from tvm_vsq.errors import QuantizationError, phase
 from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import constant_array, definitions, op_name
 from tvm_vsq.numerics import dequantize, quantize_weights
-from tvm_vsq.quantize.given_weights import take_given
-from tvm_vsq.quantize.moments import Moments
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
-from tvm_vsq.quantize.reconstruct import reconstruct
-from tvm_vsq.quantize.weight_search import search_weights
+from tvm_vsq.quantize.weights.given import take_given
+from tvm_vsq.quantize.weights.moments import Moments
+from tvm_vsq.quantize.weights.reconstruct import reconstruct
+from tvm_vsq.quantize.weights.search import search_weights
 from tvm_vsq.tvm_compat import IRModule
 
 Array = npt.NDArray[Any]

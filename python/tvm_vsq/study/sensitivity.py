@@ -21,9 +21,9 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.supported import unsupported
 from tvm_vsq.quantize.config import FORMAT_FIELDS, QuantConfig, Rule
 from tvm_vsq.quantize.data import batches, rereadable
-from tvm_vsq.quantize.measure import Ratio
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, make_plan
 from tvm_vsq.quantize.quantizer import calibrated_ranges, quantize_calibrated
+from tvm_vsq.study.measure import Ratio
 from tvm_vsq.torch_graph import TorchGraph, tensor_of
 from tvm_vsq.tvm_compat import IRModule
 

@@ -9,9 +9,9 @@ from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.importing import import_checked
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.data import rereadable
-from tvm_vsq.quantize.layer_weights import float_weights
 from tvm_vsq.quantize.plan import make_plan
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
+from tvm_vsq.quantize.weights.layer_weights import float_weights
 from tvm_vsq.threads import compiling
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def fake_quantize(
     module = import_checked(model, example_inputs, check_import)
     # torch takes a second to import, which only those pay who call this
     if config.has_fp32_scales:
-        from tvm_vsq.quantize.fp32_scales import Fp32Scales
+        from tvm_vsq.torch_module.fp32_scales import Fp32Scales
 
         if calibration is not None:
             module = prepare(module, config, rereadable(calibration))
@@ -56,7 +56,7 @@ def fake_quantize(
         raise CalibrationError(
             "calibration data are missing: give calibration= (tvm-vsq: --calibration), some tens of samples"
         )
-    from tvm_vsq.quantize.fake_quantized import FakeQuantized
+    from tvm_vsq.torch_module.fake_quantized import FakeQuantized
 
     hardware = config.hardware(hardware)
     data = rereadable(calibration)

@@ -17,9 +17,10 @@ from tvm_vsq.errors import CalibrationError, ConfigError, InputError, ModelError
 from tvm_vsq.graph import constant_array, definitions, is_constant, op_name
 from tvm_vsq.numerics import VectorFormat, dequantize
 from tvm_vsq.numerics import quantize_weights as numpy_weights
-from tvm_vsq.quantize import QuantConfig, Rule, fake_quantize
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.reorder import channel_orders
 from tvm_vsq.torch_graph.straight_through import weight_vectors
+from tvm_vsq.torch_module import fake_quantize
 from tvm_vsq.transform import fuse, legalize_reference
 
 FORMAT = VectorFormat(4, 4, 16)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
-from tvm_vsq.quantize.reconstruct import damped, reconstruct
-from tvm_vsq.quantize.weight_search import search_weights
+from tvm_vsq.quantize.weights.reconstruct import damped, reconstruct
+from tvm_vsq.quantize.weights.search import search_weights
 
 
 def correlated(rng: np.random.Generator, columns: int, rows: int = 400) -> np.ndarray:

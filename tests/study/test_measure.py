@@ -14,7 +14,7 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_activations, quantize_weights
 from tvm_vsq.quantize import QuantConfig, Rule, quantize
-from tvm_vsq.quantize.measure import Ratio, measure
+from tvm_vsq.study.measure import Ratio, measure
 
 HARDWARE = load_hardware("vsq-accel")
 

@@ -15,7 +15,7 @@ from tvm_vsq.layers.chains import find_chains
 from tvm_vsq.layers.supported import unsupported
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.data import batches
-from tvm_vsq.quantize.report import LayerReport, OperandReport, QuantReport
+from tvm_vsq.study.report import LayerReport, OperandReport, QuantReport
 from tvm_vsq.tvm_compat import IRModule, Var
 
 Array = npt.NDArray[Any]

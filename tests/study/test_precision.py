@@ -12,8 +12,8 @@ import torch
 
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, ConfigError, QuantizationError
-from tvm_vsq.precision import _reach, _solve
-from tvm_vsq.quantize.sensitivity import decibel
+from tvm_vsq.study.precision import _reach, _solve
+from tvm_vsq.study.sensitivity import decibel
 
 FORMATS = ("3/4/4/4", "4/4/4/4", "8/8/-/-")
 

@@ -12,7 +12,7 @@ from tvm_vsq.graph import bindings, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize import QuantConfig, Rule, quantize
-from tvm_vsq.quantize.encodings import Encoding
+from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.transform import check_target, fuse
 
 HARDWARE = load_hardware("vsq-accel")

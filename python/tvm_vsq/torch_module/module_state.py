@@ -14,7 +14,7 @@ import tvm
 from tvm_vsq.errors import ConfigError, ModelError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.config import FORMAT_FIELDS
-from tvm_vsq.quantize.same_network import with_values_of
+from tvm_vsq.torch_module.same_network import with_values_of
 from tvm_vsq.tvm_compat import IRModule
 
 Weights = dict[str, npt.NDArray[np.float32]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tvm_vsq.errors import VsqWarning
 from tvm_vsq.frontend.given import GivenWeights
 from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
-from tvm_vsq.quantize.given_weights import take_given
+from tvm_vsq.quantize.weights.given import take_given
 
 W4S4 = VectorFormat(4, 4, 16)
 W8 = VectorFormat(8, None, 16)
