@@ -48,6 +48,15 @@ test-python: setup
 	$(call say,'Python tests')
 	@$(BIN)/python -m pytest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
 
+.PHONY: test-large
+test-large: setup ## the Python tests that `make test` leaves out because of their size
+	$(call say,'large Python tests')
+	@$(BIN)/python -m pytest $(PYTEST_PARALLEL) -m large $(PYTEST_ARGS)
+
+.PHONY: freeze
+freeze: setup ## write tests/frozen/hashes.json anew: only for a commit that means to change what is computed
+	@$(BIN)/python -m tests.frozen.freeze
+
 .PHONY: mutate
 mutate: setup ## break a copy of the code, a patch at a time, and see tests fail (tests/mutations)
 	$(call say,'mutations')
