@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import dequantize, quantize_weights
 
 SHAPE = (256, 768)
 FORMATS = [(bits, scale_bits) for bits in (4, 6, 8) for scale_bits in (2, 4, 6, 8)]

@@ -10,7 +10,8 @@ import onnx
 import tvm_vsq
 from tvm_vsq.errors import VsqWarning
 from tvm_vsq.export.layers import quantized_layers
-from tvm_vsq.numerics import VectorFormat, quantize_weights
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.numerics.layout import split
 
 W4S4 = VectorFormat(4, 4, 16)

@@ -10,6 +10,7 @@ from tests.accelerators import accelerator
 
 from tvm_vsq import numerics
 from tvm_vsq.codegen import DramTensor, Layer, PostOp, Program, build_program
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Knobs, Workload, default_knobs
 
@@ -47,11 +48,8 @@ class Network:
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
 
-    def format(self, signed: bool) -> numerics.VectorFormat:
-        hw = self.hw
-        return numerics.VectorFormat(
-            hw.activation_bits, hw.activation_scale_bits or None, hw.vector_size, signed
-        )
+    def format(self, signed: bool) -> VectorFormat:
+        return self.hw.formats.activation.with_sign(signed)
 
     def input(self, name: str, shape: tuple[int, int, int, int], signed: bool = True) -> str:
         """A region input [n, h, w, channels] of random integers."""

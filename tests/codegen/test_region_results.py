@@ -24,7 +24,7 @@ class Graph:
 
     def __init__(self, hw, inputs):
         self.hw, self.rng, self.count = hw, np.random.default_rng(0), 0
-        self.format = numerics.VectorFormat(hw.activation_bits, hw.activation_scale_bits, hw.vector_size)
+        self.format = hw.formats.activation
         self.builder = relax.BlockBuilder()
         self.parameters, self.values = [], {}
         for i in range(inputs):
@@ -39,7 +39,7 @@ class Graph:
 
     def conv(self, x, size=1, residual=None, wide=False, **changes):
         hw, rng, around = self.hw, self.rng, [size // 2] * 4
-        fmt = numerics.VectorFormat(hw.weight_bits, hw.weight_scale_bits, hw.vector_size)
+        fmt = hw.formats.weight
         w = self.vectors(fmt, 8, size, size, 1)
         columns = [rng.integers(1, 2**16, 8), [18] * 8, rng.integers(-99, 99, 8), [2**31 - 1] * 8]
         params = np.stack(columns, axis=1).astype(np.int32)

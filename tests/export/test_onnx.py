@@ -20,9 +20,10 @@ from tvm_vsq.build import build_reference
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.export.layers import quantized_layers
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.numerics import VectorFormat, dequantize, inverse_step, quantize_activations
+from tvm_vsq.numerics import dequantize, inverse_step, quantize_activations
 from tvm_vsq.numerics.activations import requantize
 
 TOLERANCE = 1e-5

@@ -15,8 +15,9 @@ import tvm_vsq
 from tvm_vsq import relax_ops as vsq
 from tvm_vsq.errors import ModelError
 from tvm_vsq.export.onnx_operators import WRITERS
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
-from tvm_vsq.numerics import VectorFormat, quantize_weights
+from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.tvm_compat import Call, IRModule
 
 op, nn = relax.op, relax.op.nn

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import InputError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import conv2d_accumulate, dense_accumulate, multiply_scales, quantize_weights
-from tvm_vsq.numerics.formats import VectorFormat
 
 
 def random_vectors(rng: np.random.Generator, *leading: int) -> np.ndarray:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import QuantizationError
-from tvm_vsq.numerics import VectorFormat, accumulator_bound, check_accumulator, dense_accumulate
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import accumulator_bound, check_accumulator, dense_accumulate
 
 
 @given(

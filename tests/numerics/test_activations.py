@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import InputError, QuantizationError
-from tvm_vsq.numerics import VectorFormat, dequantize, inverse_step, quantize_activations, requantize
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import dequantize, inverse_step, quantize_activations, requantize
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import InputError, QuantizationError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import pack_activations, pack_weights, unpack_activations, unpack_weights
 
 
 @st.composite
-def vector_tensors(draw: st.DrawFn) -> tuple[np.ndarray, int, int | None, bool]:
+def vector_tensors(draw: st.DrawFn) -> tuple[np.ndarray, VectorFormat]:
     bits, scale_bits = draw(st.integers(2, 8)), draw(st.none() | st.integers(1, 10))
     signed, size = draw(st.booleans()), draw(st.sampled_from([8, 16, 32, 64]))
     leading = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
@@ -18,14 +19,15 @@ def vector_tensors(draw: st.DrawFn) -> tuple[np.ndarray, int, int | None, bool]:
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
     elements = rng.integers(low, high, (*leading, size))
     scales = rng.integers(0, 2**scale_bits, (*leading, 1)) if scale_bits else np.ones((*leading, 1), int)
-    return np.concatenate([elements, scales], axis=-1).astype(np.int16), bits, scale_bits, signed
+    vectors = np.concatenate([elements, scales], axis=-1).astype(np.int16)
+    return vectors, VectorFormat(bits, scale_bits, size, signed)
 
 
-def record(vectors: np.ndarray, bits: int, scale_bits: int | None) -> bytes:
+def record(vectors: np.ndarray, fmt: VectorFormat) -> bytes:
     """The same bit string, built as one Python integer."""
     string, position = 0, 0
     for *elements, scale in vectors.tolist():
-        for value, width in [*((element, bits) for element in elements), (scale, scale_bits or 0)]:
+        for value, width in [*((element, fmt.bits) for element in elements), (scale, fmt.scale_bits or 0)]:
             string |= (value & (2**width - 1)) << position
             position += width
     return string.to_bytes(-(-position // 8), "little")
@@ -34,33 +36,27 @@ def record(vectors: np.ndarray, bits: int, scale_bits: int | None) -> bytes:
 @given(vector_tensors())
 @settings(max_examples=60, deadline=None)
 def test_activation_records_are_the_bit_string_and_round_trip(case):
-    vectors, bits, scale_bits, signed = case
-    records = pack_activations(vectors, bits, scale_bits, signed)
+    vectors, fmt = case
+    records = pack_activations(vectors, fmt)
     flat = vectors.reshape(-1, vectors.shape[-1])
-    assert records.tobytes() == b"".join(record(vector[None], bits, scale_bits) for vector in flat)
-    assert np.array_equal(
-        unpack_activations(records, bits, scale_bits, signed, vectors.shape[-1] - 1), vectors
-    )
+    assert records.tobytes() == b"".join(record(vector[None], fmt) for vector in flat)
+    assert np.array_equal(unpack_activations(records, fmt), vectors)
 
 
 @given(vector_tensors())
 @settings(max_examples=60, deadline=None)
 def test_weight_records_hold_a_block_of_vectors_back_to_back_and_round_trip(case):
-    vectors, bits, scale_bits, signed = case
-    if not signed:
-        vectors = vectors >> np.array([1] * (vectors.shape[-1] - 1) + [0], np.int16)
-    records = pack_weights(vectors, bits, scale_bits)
+    vectors, fmt = case
+    records = pack_weights(vectors, fmt)
     blocks = vectors.reshape(-1, *vectors.shape[-2:])
-    assert records.tobytes() == b"".join(record(block, bits, scale_bits) for block in blocks)
-    assert np.array_equal(
-        unpack_weights(records, bits, scale_bits, vectors.shape[-2], vectors.shape[-1] - 1), vectors
-    )
+    assert records.tobytes() == b"".join(record(block, fmt) for block in blocks)
+    assert np.array_equal(unpack_weights(records, fmt, vectors.shape[-2]), vectors)
 
 
 def test_a_record_spelled_out():
     # 3-bit elements and a 4-bit scale, most significant first: 1001 001 000 101 011 110 010 111 001
     vector = np.array([1, -1, 2, -2, 3, -3, 0, 1, 9], np.int16)
-    assert pack_activations(vector, 3, 4, signed=True).tobytes() == bytes.fromhex("b9bc2209")
+    assert pack_activations(vector, VectorFormat(3, 4, 8)).tobytes() == bytes.fromhex("b9bc2209")
 
 
 @pytest.mark.parametrize(
@@ -78,13 +74,14 @@ def test_a_value_that_does_not_fit_is_refused(value, lane, signed, message):
     vectors = np.ones((2, 9), np.int16)
     vectors[1, lane] = value
     with pytest.raises(QuantizationError, match=message):
-        pack_activations(vectors, 4, 4, signed)
+        pack_activations(vectors, VectorFormat(4, 4, 8, signed))
 
 
 def test_arrays_of_another_form_are_refused():
+    fmt = VectorFormat(4, 4, 8)
     with pytest.raises(InputError, match="int16"):
-        pack_activations(np.ones((2, 9), np.int32), 4, 4, True)
+        pack_activations(np.ones((2, 9), np.int32), fmt)
     with pytest.raises(InputError, match="V\\+1"):
-        pack_activations(np.ones((2, 8), np.int16), 4, 4, True)
+        pack_activations(np.ones((2, 8), np.int16), fmt)
     with pytest.raises(InputError, match="36 bits"):
-        unpack_activations(np.zeros((2, 4), np.uint8), 4, 4, True, 8)
+        unpack_activations(np.zeros((2, 4), np.uint8), fmt)

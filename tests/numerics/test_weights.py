@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import InputError, QuantizationError
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import dequantize, quantize_weights
 
 
 def formats() -> st.SearchStrategy[VectorFormat]:

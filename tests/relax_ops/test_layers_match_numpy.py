@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tvm_vsq import relax_ops as vsq
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import (
-    VectorFormat,
     conv2d_accumulate,
     dense_accumulate,
     post_process,

@@ -11,8 +11,8 @@ from tvm import relax
 from tvm.ir import IRModule, Op
 
 from tvm_vsq import relax_ops as vsq
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import (
-    VectorFormat,
     conv2d_accumulate,
     dense_accumulate,
     dequantize,

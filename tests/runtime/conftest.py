@@ -123,9 +123,7 @@ class Conv:
         y = numerics.post_process(acc, self.params, self.relu, self.residual, self.res_mult, self.res_shift)
         if self.wide:
             return y
-        fmt = numerics.VectorFormat(
-            hw.activation_bits, hw.activation_scale_bits, hw.vector_size, self.out_signed
-        )
+        fmt = hw.formats.activation.with_sign(self.out_signed)
         return numerics.requantize(y, fmt, hw.guard_bits)
 
     def program(self) -> Program:
@@ -153,7 +151,7 @@ class Conv:
         vectors = blocks * lanes // size
         parts = {
             "uop": isa.encode_uops(uops + reset, hw),
-            "wgt": numerics.pack_weights(weights, hw.weight_bits, hw.weight_scale_bits).tobytes(),
+            "wgt": numerics.pack_weights(weights, hw.formats.weight).tobytes(),
             "par": pack_params(params),
         }
         at, image = {}, b""

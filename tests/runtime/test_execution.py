@@ -80,7 +80,7 @@ def test_every_run_starts_from_the_image(small_conv: Conv) -> None:
     # The input is part of the image, and the output overwrites it.
     program, hw = small_conv.program(), small_conv.hw
     at = program.inputs[0][1]
-    packed = numerics.pack_activations(small_conv.x, hw.activation_bits, hw.activation_scale_bits, True)
+    packed = numerics.pack_activations(small_conv.x, hw.formats.activation)
     stored = program.insns[-2]
     program = replace(
         program.replaced(

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from tvm_vsq.errors import InputError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_activations, quantize_weights
+from tvm_vsq.numerics import dequantize, quantize_activations, quantize_weights
 from tvm_vsq.quantize import QuantConfig, Rule, quantize
 from tvm_vsq.study.measure import Ratio, measure
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tvm import relax
 
 from tvm_vsq import relax_ops
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
 from tvm_vsq.numerics import (
-    VectorFormat,
     conv2d_accumulate,
     dense_accumulate,
     inverse_step,

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tvm_vsq.errors import CalibrationError, ConfigError, InputError, ModelError, QuantizationError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant_array, definitions, is_constant, op_name
-from tvm_vsq.numerics import VectorFormat, dequantize
+from tvm_vsq.numerics import dequantize
 from tvm_vsq.numerics import quantize_weights as numpy_weights
 from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.reorder import channel_orders

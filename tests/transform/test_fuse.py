@@ -14,7 +14,6 @@ from tvm_vsq import numerics
 from tvm_vsq.frontend import import_model, layer_names
 from tvm_vsq.graph import bindings, constant_array, definitions, dtype_of, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.layers.formats import activation_format
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.transform import fuse, legalize_reference
 
@@ -185,7 +184,7 @@ def test_a_single_layer_matches_the_numpy_reference_bit_for_bit(networks, stages
     (layer,) = layers(stage.fused)
     quantizer = values[layer.args[0]]
     guard_bits = int(quantizer.attrs["guard_bits"])
-    fmt = activation_format(load_hardware("vsq-accel"), signed=True)
+    fmt = load_hardware("vsq-accel").formats.activation
     gamma = np.float32(2**guard_bits / float(quantizer.attrs["inv"]))
     x = np.ascontiguousarray(stage.x.numpy().transpose(0, 2, 3, 1))
     weights, params = constant_array(layer.args[1]), constant_array(layer.args[2])

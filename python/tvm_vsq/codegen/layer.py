@@ -74,7 +74,7 @@ def weight_image(layer: Layer, hardware: HardwareConfig) -> bytes:
     padded = np.zeros((layer.workload.kb * hardware.output_lanes, *shape), dtype=np.int16)
     padded[:channels] = layer.weights
     blocks = padded.reshape(layer.workload.kb, hardware.output_lanes, *shape).transpose(0, 4, 2, 3, 1, 5)
-    return pack_weights(blocks, hardware.weight_bits, hardware.weight_scale_bits).tobytes()
+    return pack_weights(blocks, hardware.formats.weight).tobytes()
 
 
 _PARAM = np.dtype([("mult", "<u2"), ("shift", "u1"), ("bias", "<i4"), ("clip", "<i4")])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.errors import ProgramError
+from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Workload
@@ -23,9 +24,7 @@ _NUMBERS = (
     "res_mult",
     "res_shift",
     "wide",
-    "out_bits",
-    "out_scale_bits",
-    "out_signed",
+    *OUTPUT.names,
     "guard_bits",
     "act_signed",
     "res_signed",
@@ -102,8 +101,7 @@ def _check_formats(
     if hardware.product_shift:
         expected["product_bits"] = hardware.product_bits
     if not values["wide"]:
-        expected["out_bits"] = hardware.activation_bits
-        expected["out_scale_bits"] = hardware.activation_scale_bits or 0
+        expected |= OUTPUT.write(hardware.formats.activation.with_sign(bool(values["out_signed"])))
         expected["guard_bits"] = hardware.guard_bits
     for name, value in expected.items():
         if found[name] != value:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import ModelError
+from tvm_vsq.formats import QUANTIZED, WEIGHTS, VectorFormat, write_notation
 from tvm_vsq.frontend import as_quantized
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
 from tvm_vsq.layers.chains import find_chains
-from tvm_vsq.numerics import VectorFormat, dequantize
+from tvm_vsq.numerics import dequantize
 from tvm_vsq.numerics.layout import join, split, split_channels
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
@@ -83,9 +84,8 @@ def quantized_layers(module: IRModule) -> dict[Var, IntegerLayer]:
 def _layer(call: Call, reads: dict[str, Any], bias: npt.NDArray[np.float32]) -> IntegerLayer:
     vectors, gamma = (constant_array(arg) for arg in call.args)
     attrs: Any = dict(call.attrs)
-    fmt = VectorFormat(int(attrs["weight_bits"]), int(attrs["weight_scale_bits"]), vectors.shape[-1] - 1)
+    fmt, read = WEIGHTS.read(attrs, vectors.shape[-1] - 1), QUANTIZED.read(reads)
     elements, scales = split(vectors)
     flat = elements.reshape(*elements.shape[:-2], -1)[..., : int(attrs["channels"])]
-    widths = (fmt.bits, reads["bits"], fmt.scale_bits or "-", reads["scale_bits"] or "-")
-    notation = "/".join(map(str, widths))
+    notation = write_notation(fmt.bits, read.bits, fmt.scale_bits, read.scale_bits)
     return IntegerLayer(str(attrs["layer"]), notation, fmt, flat.astype(np.int8), scales, gamma, bias)

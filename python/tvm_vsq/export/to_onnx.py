@@ -18,9 +18,9 @@ from tvm_vsq.export.onnx_operators import conv2d, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
 from tvm_vsq.export.onnx_writer import Writer, element_type
 from tvm_vsq.files import check_output, replacing
+from tvm_vsq.formats import QUANTIZED
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER, OWN_STATIC_QUANTIZER
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
-from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 
@@ -150,9 +150,7 @@ class _Export:
         if op_name(source) != "vsq.quantize" or not is_constant(call.args[1]):
             raise ModelError(f"'{var.name}' restores vectors that no vsq.quantize made; export before fusing")
         attrs: Any = dict(source.attrs)
-        fmt = VectorFormat(
-            int(attrs["bits"]), int(attrs["scale_bits"]), int(attrs["vector_size"]), bool(attrs["signed"])
-        )
+        fmt = QUANTIZED.read(attrs)
         x, static = self._operand(source.args[0]), [int(scale) for scale in attrs.get("scales", [])]
         inputs, kind = [x], OWN_QUANTIZER
         if static:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from tvm_vsq.errors import InputError, ModelError, first_line, phase, shown
 from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
 from tvm_vsq.files import as_path, parse_json, replacing
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.quantize.reorder import channel_orders
 
 _VERSION = "1"

@@ -12,17 +12,14 @@ from tvm_vsq.hardware.config import (
 )
 from tvm_vsq.hardware.energy import event_energy_pj, layer_energy
 from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
-from tvm_vsq.hardware.notation import NOTATION_HELP, ScaleBits, parse_notation, write_notation
 from tvm_vsq.hardware.technology import Technology, list_technologies, load_technology
 from tvm_vsq.hardware.tvm_target import hardware_of, target_options
 
 __all__ = [
     "EVENTS",
-    "NOTATION_HELP",
     "SCRATCHPADS",
     "Dram",
     "HardwareConfig",
-    "ScaleBits",
     "Scratchpads",
     "Technology",
     "Timing",
@@ -35,7 +32,5 @@ __all__ = [
     "load_hardware",
     "load_technology",
     "parse_hardware",
-    "parse_notation",
     "target_options",
-    "write_notation",
 ]

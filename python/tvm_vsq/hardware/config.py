@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError, shown
+from tvm_vsq.formats import ElementBits, LayerFormats, ScaleBits, VectorFormat, VectorSize, parse_notation
 from tvm_vsq.frozen import Frozen
-from tvm_vsq.hardware.notation import parse_notation, write_notation
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
 from tvm_vsq.hardware.technology import load_technology
 
@@ -79,12 +79,12 @@ class HardwareConfig(Frozen):
     example = "target_configs/vsq-accel.yaml"
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    vector_size: Literal[8, 16, 32, 64]
+    vector_size: VectorSize
     output_lanes: Literal[4, 8, 16, 32, 64]
-    weight_bits: int = Field(ge=2, le=8)
-    activation_bits: int = Field(ge=2, le=8)
-    weight_scale_bits: int | None = Field(ge=1, le=10)
-    activation_scale_bits: int | None = Field(ge=1, le=10)
+    weight_bits: ElementBits
+    activation_bits: ElementBits
+    weight_scale_bits: ScaleBits | None
+    activation_scale_bits: ScaleBits | None
     scale_product_bits: int | None = Field(default=None, ge=1, le=20)
     accumulator_bits: int = Field(ge=16, le=_ACCUMULATOR_LIMIT)
     guard_bits: int = Field(ge=0, le=8)
@@ -134,8 +134,16 @@ class HardwareConfig(Frozen):
     @property
     def notation(self) -> str:
         """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
-        return write_notation(
-            self.weight_bits, self.activation_bits, self.weight_scale_bits, self.activation_scale_bits
+        return self.formats.notation
+
+    @property
+    def formats(self) -> LayerFormats:
+        """The formats that the array takes."""
+        size = self.vector_size
+        return LayerFormats.of(
+            VectorFormat(self.weight_bits, self.weight_scale_bits, size),
+            VectorFormat(self.activation_bits, self.activation_scale_bits, size),
+            self.scale_product_bits,
         )
 
     def with_formats(
@@ -165,17 +173,17 @@ class HardwareConfig(Frozen):
     @property
     def full_product_bits(self) -> int:
         """Width of the unrounded product of a weight scale and an activation scale; 0 without scales."""
-        return (self.weight_scale_bits or 0) + (self.activation_scale_bits or 0)
+        return self.formats.full_product_bits
 
     @property
     def product_bits(self) -> int:
         """P: width that is kept of the scale product (VS-Quant, section 5); 0 without scales."""
-        return self.scale_product_bits or self.full_product_bits
+        return self.formats.product_bits
 
     @property
     def product_shift(self) -> int:
         """Low bits of the scale product that rounding removes."""
-        return self.full_product_bits - self.product_bits
+        return self.formats.product_shift
 
     @property
     def group_channels(self) -> int:
@@ -195,14 +203,13 @@ class HardwareConfig(Frozen):
     @property
     def entry_bits(self) -> dict[str, int]:
         """Bits of one entry of each scratchpad."""
-        activation = self.vector_size * self.activation_bits + (self.activation_scale_bits or 0)
-        weight = self.vector_size * self.weight_bits + (self.weight_scale_bits or 0)
+        formats = self.formats
         entries = {
-            "inp": activation,
-            "wgt": self.output_lanes * weight,
+            "inp": formats.activation.record_bits,
+            "wgt": self.output_lanes * formats.weight.record_bits,
             "acc": self.output_lanes * self.accumulator_bits,
             "par": self.output_lanes * 88,
-            "out": activation,
+            "out": formats.activation.record_bits,
         }
         kib_to_bits = 8 * 1024
         index_bits = sum(
@@ -235,15 +242,16 @@ class HardwareConfig(Frozen):
 
     def sim_params(self) -> dict[str, int]:
         """Everything the simulator needs, as plain integers (an absent scale unit is 0 bits)."""
+        formats = self.formats
         return {
             "vector_size": self.vector_size,
             "output_lanes": self.output_lanes,
             "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits,
-            "weight_scale_bits": self.weight_scale_bits or 0,
-            "activation_scale_bits": self.activation_scale_bits or 0,
-            "product_bits": self.product_bits,
-            "product_shift": self.product_shift,
+            "weight_scale_bits": formats.weight.scale_width,
+            "activation_scale_bits": formats.activation.scale_width,
+            "product_bits": formats.product_bits,
+            "product_shift": formats.product_shift,
             "accumulator_bits": self.accumulator_bits,
             "guard_bits": self.guard_bits,
             "multiplier_bits": self.multiplier_bits,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.numerics import VectorFormat
 
 Array = npt.NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""The number formats and the bit-exact integer reference, in NumPy. docs/numerics.md states the contract.
+"""The bit-exact integer reference, in NumPy. docs/numerics.md states the contract.
 
 Everything that computes on the accelerator's numbers (the TIR reference of `tvm_vsq.relax_ops`, the C++
 simulator) is tested against this package by `array_equal`.
@@ -9,14 +9,12 @@ from tvm_vsq.numerics.accumulator import accumulator_bound, check_accumulator
 from tvm_vsq.numerics.activations import inverse_step, quantize_activations, requantize
 from tvm_vsq.numerics.dequantize import dequantize
 from tvm_vsq.numerics.fixed_point import fixed_point
-from tvm_vsq.numerics.formats import VectorFormat
 from tvm_vsq.numerics.packing import pack_activations, pack_weights, unpack_activations, unpack_weights
 from tvm_vsq.numerics.post_process import post_process
 from tvm_vsq.numerics.rounding import round_half_up, round_shift
 from tvm_vsq.numerics.weights import quantize_weights
 
 __all__ = [
-    "VectorFormat",
     "accumulator_bound",
     "check_accumulator",
     "conv2d_accumulate",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tvm_vsq.errors import QuantizationError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics.accumulate import multiply_scales
-from tvm_vsq.numerics.formats import VectorFormat
 
 
 def accumulator_bound(

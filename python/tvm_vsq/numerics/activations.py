@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import InputError, QuantizationError
-from tvm_vsq.numerics.formats import VectorFormat
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics.layout import join, split_channels
 from tvm_vsq.numerics.rounding import round_half_up
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import InputError
-from tvm_vsq.numerics.formats import VECTOR_SIZES, VectorFormat
+from tvm_vsq.formats import VECTOR_SIZES, VectorFormat
 
 T = TypeVar("T", bound=np.generic)
 

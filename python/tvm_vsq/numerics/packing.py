@@ -11,53 +11,47 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import InputError, QuantizationError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics.layout import check_vectors
 
 Bytes = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.int16]
 
 
-def pack_activations(vectors: Vectors, bits: int, scale_bits: int | None, signed: bool) -> Bytes:
-    """`vectors` int16[..., V+1] to one record each: uint8[..., ceil((V*bits + scale_bits) / 8)].
+def pack_activations(vectors: Vectors, fmt: VectorFormat) -> Bytes:
+    """`vectors` int16[..., V+1] to one record each: uint8[..., ceil(fmt.record_bits / 8)].
 
     Raises InputError if `vectors` is not a vector tensor, QuantizationError if a value does not fit.
     """
-    return np.packbits(_to_bits(vectors, bits, scale_bits or 0, signed), axis=-1, bitorder="little")
+    return np.packbits(_to_bits(vectors, fmt), axis=-1, bitorder="little")
 
 
-def unpack_activations(
-    records: Bytes, bits: int, scale_bits: int | None, signed: bool, vector_size: int
-) -> Vectors:
+def unpack_activations(records: Bytes, fmt: VectorFormat) -> Vectors:
     """Undo `pack_activations`. Without scale bits every scale is 1."""
-    width = vector_size * bits + (scale_bits or 0)
-    return _from_bits(_record_bits(records, width), bits, scale_bits or 0, signed)
+    return _from_bits(_record_bits(records, fmt.record_bits), fmt)
 
 
-def pack_weights(vectors: Vectors, bits: int, scale_bits: int | None) -> Bytes:
-    """`vectors` int16[..., BO, V+1] to a record per block: uint8[..., ceil(BO * (V*bits + scale_bits) / 8)].
+def pack_weights(vectors: Vectors, fmt: VectorFormat) -> Bytes:
+    """`vectors` int16[..., BO, V+1] to a record per block: uint8[..., ceil(BO * fmt.record_bits / 8)].
 
     Raises InputError if `vectors` is not a vector tensor, QuantizationError if a value does not fit.
     """
-    strings = _to_bits(vectors, bits, scale_bits or 0, signed=True)
+    strings = _to_bits(vectors, fmt)
     return np.packbits(strings.reshape(*strings.shape[:-2], -1), axis=-1, bitorder="little")
 
 
-def unpack_weights(
-    records: Bytes, bits: int, scale_bits: int | None, output_lanes: int, vector_size: int
-) -> Vectors:
+def unpack_weights(records: Bytes, fmt: VectorFormat, output_lanes: int) -> Vectors:
     """Undo `pack_weights`: records uint8[..., bytes] to int16[..., output_lanes, V+1]."""
-    width = vector_size * bits + (scale_bits or 0)
-    strings = _record_bits(records, output_lanes * width)
-    return _from_bits(
-        strings.reshape(*strings.shape[:-1], output_lanes, width), bits, scale_bits or 0, signed=True
-    )
+    strings = _record_bits(records, output_lanes * fmt.record_bits)
+    return _from_bits(strings.reshape(*strings.shape[:-1], output_lanes, fmt.record_bits), fmt)
 
 
-def _to_bits(vectors: Vectors, bits: int, scale_bits: int, signed: bool) -> Bytes:
-    """One bit per uint8: [..., V+1] to [..., V*bits + scale_bits]."""
+def _to_bits(vectors: Vectors, fmt: VectorFormat) -> Bytes:
+    """One bit per uint8: [..., V+1] to [..., fmt.record_bits]."""
     check_vectors("vectors", vectors)
+    bits, scale_bits = fmt.bits, fmt.scale_width
     elements, scales = vectors[..., :-1], vectors[..., -1:]
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if fmt.signed else (0, 2**bits)
     _check_range("element", elements, low, high, bits)
     if scale_bits:
         _check_range("scale", scales, 0, 2**scale_bits, scale_bits)
@@ -88,11 +82,12 @@ def _record_bits(records: Bytes, width: int) -> Bytes:
     return np.unpackbits(records, axis=-1, count=width, bitorder="little")
 
 
-def _from_bits(strings: Bytes, bits: int, scale_bits: int, signed: bool) -> Vectors:
-    """[..., V*bits + scale_bits] to [..., V+1]."""
+def _from_bits(strings: Bytes, fmt: VectorFormat) -> Vectors:
+    """[..., fmt.record_bits] to [..., V+1]."""
+    bits, scale_bits = fmt.bits, fmt.scale_width
     end = strings.shape[-1] - scale_bits
     elements = _value_of(strings[..., :end].reshape(*strings.shape[:-1], -1, bits))
-    if signed:
+    if fmt.signed:
         elements = elements - (elements >> (bits - 1) << bits)
     scales = _value_of(strings[..., None, end:]) if scale_bits else np.ones_like(elements[..., :1])
     return np.concatenate([elements, scales], axis=-1).astype(np.int16)

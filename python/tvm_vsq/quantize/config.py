@@ -11,8 +11,9 @@ from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.files import parse_json
+from tvm_vsq.formats import SCALE_BITS, ElementBits, VectorSize, parse_notation, write_notation
 from tvm_vsq.frozen import Frozen
-from tvm_vsq.hardware import HardwareConfig, parse_notation, write_notation
+from tvm_vsq.hardware import HardwareConfig
 
 _VERSION = 1
 FORMAT_FIELDS = (
@@ -50,11 +51,11 @@ class LayerConfig(Frozen):
     has the unit for dynamic ones; static ones run on the reference path only.
     """
 
-    weight_bits: int = Field(ge=2, le=8)
-    activation_bits: int = Field(ge=2, le=8)
+    weight_bits: ElementBits
+    activation_bits: ElementBits
     weight_scale_bits: int | Literal["fp32"] | None
     activation_scale_bits: int | Literal["fp32"] | None
-    vector_size: Literal[8, 16, 32, 64] = 16
+    vector_size: VectorSize = 16
     weight_order: Literal["integer", "paper"] = "integer"
     weight_calibration: Literal["max", "mse", "output"] = "output"
     weight_rounding: Literal["nearest", "gptq"] = "gptq"
@@ -67,8 +68,11 @@ class LayerConfig(Frozen):
     def _check_settings(self) -> Self:
         for field in ("weight_scale_bits", "activation_scale_bits"):
             bits = getattr(self, field)
-            if isinstance(bits, int) and not 1 <= bits <= 10:
-                raise ValueError(f"{field}={bits} is refused: a vector scale has 1 to 10 bits, or none ('-')")
+            least, most = SCALE_BITS
+            if isinstance(bits, int) and not least <= bits <= most:
+                raise ValueError(
+                    f"{field}={bits} is refused: a vector scale has {least} to {most} bits, or none ('-')"
+                )
         for field, plain in (("weight_calibration", "max"), ("weight_rounding", "nearest")):
             method = getattr(self, field)
             if method != plain and self.weight_order == "paper":

@@ -10,6 +10,7 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq import relax_ops
+from tvm_vsq.formats import QUANTIZED, WEIGHTS
 from tvm_vsq.frontend.given import without_given
 from tvm_vsq.graph import (
     Rebuilder,
@@ -118,8 +119,7 @@ class _Insert(Rebuilder):
         extra = {
             "layer": layer.name,
             "output_absmax": self._ranges[layer.chain.output].absmax,
-            "weight_bits": formats.weight.bits,
-            "weight_scale_bits": formats.weight.scale_bits or 0,
+            **WEIGHTS.write(formats.weight),
         }
         kernel = self.emit(Call(restored.op, restored.args, {**dict(restored.attrs), **extra}))
         if not is_conv:
@@ -152,13 +152,9 @@ class _Insert(Rebuilder):
 
     def _quantize(self, reading: Reading, value: Var, gamma: np.float32) -> _Quantized:
         encoding, guard_bits = self._encodings[reading], self._hardware.guard_bits
-        fmt = encoding.format
         vectors = relax_ops.quantize(
             value,
-            bits=fmt.bits,
-            scale_bits=fmt.scale_bits or 0,
-            vector_size=fmt.vector_size,
-            signed=int(fmt.signed),
+            **QUANTIZED.write(encoding.format),
             guard_bits=guard_bits,
             inv=float(inverse_step(gamma, guard_bits)),
             scales=encoding.static_scales(float(gamma)),

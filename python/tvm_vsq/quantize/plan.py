@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from tvm_vsq.errors import QuantizationError
+from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.graph import definitions, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, find_chains
-from tvm_vsq.layers.formats import LayerFormats
 from tvm_vsq.layers.supported import unsupported
-from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -70,8 +69,8 @@ class QuantizedLayer:
         """How it reads activations."""
         config, formats = self.config, self.formats
         return ActivationSettings(
-            formats.activation_bits,
-            formats.activation_scale_bits,
+            formats.activation.bits,
+            formats.activation.scale_bits,
             config.vector_size,
             config.activation_calibration,
             config.activation_percentile,
@@ -188,8 +187,9 @@ def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
         bits if isinstance(bits, int) else None
         for bits in (config.weight_scale_bits, config.activation_scale_bits)
     )
-    weight = VectorFormat(config.weight_bits, weight_scale, config.vector_size, signed=True)
-    return LayerFormats.of(weight, config.activation_bits, activation_scale, hardware)
+    weight = VectorFormat(config.weight_bits, weight_scale, config.vector_size)
+    activation = VectorFormat(config.activation_bits, activation_scale, config.vector_size)
+    return LayerFormats.of(weight, activation, hardware.scale_product_bits)
 
 
 def require_whole_vectors(name: str, x: Var, size: int) -> None:

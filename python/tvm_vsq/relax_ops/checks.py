@@ -10,7 +10,7 @@ import tvm_ffi
 from tvm import relax
 
 from tvm_vsq.errors import VsqError
-from tvm_vsq.numerics.formats import VECTOR_SIZES
+from tvm_vsq.formats import VECTOR_SIZES
 from tvm_vsq.tvm_compat import Call, Expr, IntImm
 
 

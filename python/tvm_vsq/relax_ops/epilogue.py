@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from tvm_vsq.formats import ELEMENT_BITS, OUTPUT, SCALE_BITS, VectorFormat
 from tvm_vsq.relax_ops.checks import OperatorError, attribute, integer, static_scales
 
 _RANGES = {
@@ -15,8 +16,8 @@ _RANGES = {
     "res_mult": (0, (1 << 16) - 1),
     "res_shift": (0, 62),
     "wide": (0, 1),
-    "out_bits": (0, 8),
-    "out_scale_bits": (0, 10),
+    "out_bits": (0, ELEMENT_BITS[1]),
+    "out_scale_bits": (0, SCALE_BITS[1]),
     "out_signed": (0, 1),
     "guard_bits": (0, 8),
     "act_signed": (0, 1),
@@ -65,8 +66,11 @@ class Epilogue:
             object.__setattr__(self, name, integer(where, name, getattr(self, name), low, high))
         scales = static_scales(where, "out_scales", self.out_scales, self.out_scale_bits)
         object.__setattr__(self, "out_scales", scales)
-        if not self.wide and self.out_bits < 2:
-            raise OperatorError(f"{where}: a requantized output needs out_bits in 2..8, got {self.out_bits}")
+        least, most = ELEMENT_BITS
+        if not self.wide and self.out_bits < least:
+            raise OperatorError(
+                f"{where}: a requantized output needs out_bits in {least}..{most}, got {self.out_bits}"
+            )
 
     @classmethod
     def build(cls, layer: str, values: Mapping[str, Any]) -> Epilogue:
@@ -87,6 +91,10 @@ class Epilogue:
             if field.name != "out_scales" or field.name in attributes
         }
         return cls(**{**values, "layer": str(values["layer"])})
+
+    def output(self, vector_size: int) -> VectorFormat:
+        """The format of the requantized result."""
+        return OUTPUT.read(self.attributes(), vector_size)
 
     def attributes(self) -> dict[str, Any]:
         """The attributes of a call."""

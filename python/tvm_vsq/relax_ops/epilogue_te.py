@@ -47,12 +47,4 @@ def epilogue_te(
     y = te.compute(accumulator.shape, process, name="processed")
     if epilogue.wide:
         return y
-    return requantize_te(
-        y,
-        vector_size,
-        epilogue.out_bits,
-        epilogue.out_scale_bits,
-        epilogue.out_signed,
-        epilogue.guard_bits,
-        epilogue.out_scales,
-    )
+    return requantize_te(y, epilogue.output(vector_size), epilogue.guard_bits, epilogue.out_scales)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tvm import relax, te, tirx
 
-from tvm_vsq.numerics.formats import VECTOR_SIZES
+from tvm_vsq.formats import ELEMENT_BITS, QUANTIZED, SCALE_BITS, VECTOR_SIZES
 from tvm_vsq.relax_ops.checks import (
     OperatorError,
     argument_count,
@@ -24,7 +24,7 @@ from tvm_vsq.relax_ops.requantize_te import requantize_te
 from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.quantize"
-_RANGES = {"bits": (2, 8), "scale_bits": (0, 10), "signed": (0, 1), "guard_bits": (0, 8)}
+_RANGES = {"bits": ELEMENT_BITS, "scale_bits": (0, SCALE_BITS[1]), "signed": (0, 1), "guard_bits": (0, 8)}
 _LIMIT = float(1 << 30)  # keeps y inside int32 whatever x is; exact in float32
 
 
@@ -94,8 +94,7 @@ def _quantize_te(x: te.Tensor, values: dict[str, Any]) -> te.Tensor:
         return tirx.Select(tirx.isnan(x(*at)), tirx.const(0, "int32"), te.nearbyint(scaled).astype("int32"))
 
     y = te.compute(x.shape, step, name="steps")
-    names = ("vector_size", "bits", "scale_bits", "signed", "guard_bits", "scales")
-    return requantize_te(y, *(values[name] for name in names))
+    return requantize_te(y, QUANTIZED.read(values), values["guard_bits"], values["scales"])
 
 
 def _legalize(builder: relax.BlockBuilder, call: Call) -> Expr:

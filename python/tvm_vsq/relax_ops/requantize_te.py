@@ -7,25 +7,20 @@ from typing import Any
 
 from tvm import te, tirx
 
+from tvm_vsq.formats import VectorFormat
 
-def requantize_te(
-    y: te.Tensor,
-    vector_size: int,
-    bits: int,
-    scale_bits: int,
-    signed: int,
-    guard_bits: int,
-    scales: Sequence[int] = (),
-) -> te.Tensor:
-    """`y` int32[..., C] to int16[..., ceil(C/V), V+1], V=`vector_size`; channels beyond C count as 0.
+
+def requantize_te(y: te.Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequence[int] = ()) -> te.Tensor:
+    """`y` int32[..., C] to int16[..., ceil(C/V), V+1]; channels beyond C count as 0.
 
     scales: static ones, one for each vector; empty where they follow from the data.
     """
     *leading, channels = y.shape
+    vector_size = fmt.vector_size
     vectors = (int(channels) + vector_size - 1) // vector_size
-    largest_element = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-    smallest_element = -largest_element if signed else 0
-    largest_scale = 2**scale_bits - 1 if scale_bits else 1
+    largest_element = 2 ** (fmt.bits - 1) - 1 if fmt.signed else 2**fmt.bits - 1
+    smallest_element = -largest_element if fmt.signed else 0
+    largest_scale = 2**fmt.scale_bits - 1 if fmt.scale_bits else 1
     lane = te.reduce_axis((0, vector_size), name="lane")
 
     def magnitude(*at: Any) -> Any:

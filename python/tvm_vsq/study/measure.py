@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats import QUANTIZED, WEIGHTS, VectorFormat, write_notation
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.graph import constant_array, definitions, is_constant, op_name, static_shape
 from tvm_vsq.layers.chains import find_chains
 from tvm_vsq.layers.supported import unsupported
-from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.study.report import LayerReport, OperandReport, QuantReport
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -107,7 +107,7 @@ def _pairs(canonical: IRModule, quantized: IRModule) -> list[_Pair]:
         quantize: Any = values[restored.args[0]]
         source: Any = fp32_values[old]
         weights = constant_array(source.args[1])
-        attrs = quantize.attrs
+        fmt = QUANTIZED.read(quantize.attrs)
         found.append(
             _Pair(
                 name=name,
@@ -117,20 +117,11 @@ def _pairs(canonical: IRModule, quantized: IRModule) -> list[_Pair]:
                 x=quantize.args[0],
                 vectors=restored.args[0],
                 gamma=float(constant_array(restored.args[1])),
-                format=VectorFormat(
-                    int(attrs["bits"]),
-                    int(attrs["scale_bits"]),
-                    int(attrs["vector_size"]),
-                    bool(int(attrs["signed"])),
-                ),
+                format=fmt,
                 output=outputs[new],
                 weights=constant_array(kernel.args[0]),
                 weight_gamma=constant_array(kernel.args[1]),
-                weight_format=VectorFormat(
-                    int(kernel.attrs["weight_bits"]),
-                    int(kernel.attrs["weight_scale_bits"]),
-                    int(attrs["vector_size"]),
-                ),
+                weight_format=WEIGHTS.read(kernel.attrs, fmt.vector_size),
             )
         )
     return found
@@ -208,8 +199,7 @@ class _Tally:
             self._codes.tolist(),
             pair.format.lo,
         )
-        scales = (fmt.scale_bits, pair.format.scale_bits)
-        notation = f"{fmt.bits}/{pair.format.bits}/" + "/".join("-" if s is None else str(s) for s in scales)
+        notation = write_notation(fmt.bits, pair.format.bits, fmt.scale_bits, pair.format.scale_bits)
         lanes = pair.format.vectors(in_channels) * fmt.vector_size
         return LayerReport(
             pair.name,
@@ -238,7 +228,7 @@ def _clipped(values: Array, step: Array, fmt: VectorFormat) -> int:
 
 
 def _bits_per_element(fmt: VectorFormat, channels: int) -> float:
-    return fmt.vectors(channels) * (fmt.vector_size * fmt.bits + (fmt.scale_bits or 0)) / channels
+    return fmt.vectors(channels) * fmt.record_bits / channels
 
 
 def _flat(result: Any) -> list[Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tvm_vsq.formats import OUTPUT, QUANTIZED, VectorFormat
 from tvm_vsq.graph import constant_array, is_constant, op_name
-from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.torch_graph.dot_products import Geometry, plain_product, rounded_product
 from tvm_vsq.torch_graph.vectors import dequantize, integer_steps, requantize, scaled_elements
 from tvm_vsq.tvm_compat import Call, Var
@@ -39,9 +39,12 @@ class QuantizedForm:
     def of(cls, call: Call) -> QuantizedForm:
         """Those of `call`."""
         attrs = dict(call.attrs)
-        bits, scale_bits, size = (int(attrs[name]) for name in ("bits", "scale_bits", "vector_size"))
-        fmt = VectorFormat(bits, scale_bits, size, bool(int(attrs["signed"])))
-        return cls(fmt, float(attrs["inv"]), int(attrs["guard_bits"]), _integers(attrs.get("scales", ())))
+        return cls(
+            QUANTIZED.read(attrs),
+            float(attrs["inv"]),
+            int(attrs["guard_bits"]),
+            _integers(attrs.get("scales", ())),
+        )
 
 
 def dequantize_operator(call: Call) -> Operator:
@@ -78,13 +81,8 @@ def _peak(x: Any, values: Mapping[Var, Any]) -> int:
     if op_name(source) == "vsq.quantize":
         fmt = QuantizedForm.of(source).format
     elif op_name(source) in ("vsq.conv2d", "vsq.dense"):
-        fmt = _output_format(source, fmt.vector_size)
+        fmt = OUTPUT.read(source.attrs, fmt.vector_size)
     return fmt.qmax * fmt.smax
-
-
-def _output_format(call: Call, vector_size: int) -> VectorFormat:
-    bits, scale_bits = int(call.attrs["out_bits"]), int(call.attrs["out_scale_bits"])
-    return VectorFormat(bits, scale_bits, vector_size, bool(int(call.attrs["out_signed"])))
 
 
 def _post_processing(call: Call) -> Operator:
@@ -105,7 +103,7 @@ def _post_processing(call: Call) -> Operator:
         y = y if bool((clip == _INT32_MAX).all()) else y.minimum(clip)
         if wide:
             return y.to(torch.int32)
-        return requantize(y, _output_format(call, int(call.args[0].ty.shape[-1]) - 1), guard_bits, scales)
+        return requantize(y, OUTPUT.read(attrs, int(call.args[0].ty.shape[-1]) - 1), guard_bits, scales)
 
     return finish
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.torch_graph.integer_layers import QuantizedForm
 from tvm_vsq.torch_graph.vectors import dequantize, integer_steps, requantize
 from tvm_vsq.tvm_compat import Call

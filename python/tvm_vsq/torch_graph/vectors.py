@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import VectorFormat
 
 _STEP_LIMIT = 2.0**30
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array, definitions, op_name
-from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.plan import choose_layers, require_whole_vectors

@@ -8,10 +8,11 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
+from tvm_vsq.formats import QUANTIZED, WEIGHTS
 from tvm_vsq.graph import Rebuilder, bindings, is_constant, op_name, replace_main, static_shape
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
-_FORMATS = ("layer", "weight_bits", "weight_scale_bits", "bits", "scale_bits", "vector_size", "signed")
+_FORMATS = ("layer", *WEIGHTS.names, *QUANTIZED.names)
 
 
 def with_values_of(module: IRModule, other: IRModule) -> IRModule:

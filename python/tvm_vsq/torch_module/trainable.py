@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
+from tvm_vsq.formats import WEIGHTS, VectorFormat
 from tvm_vsq.graph import (
     Rebuilder,
     bindings,
@@ -22,7 +23,7 @@ from tvm_vsq.graph import (
     op_name,
     replace_main,
 )
-from tvm_vsq.numerics import VectorFormat, quantize_weights
+from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.tvm_compat import Call, GenericConst, IRModule, Var
 
 _LAYER_OPS = ("relax.nn.conv2d", "relax.matmul")
@@ -60,7 +61,7 @@ def trainable_layers(module: IRModule) -> list[TrainableLayer]:
         added = None if add is None or bias is None else add.var
         attrs = dict(value.attrs)
         size = int(value.args[0].ty.shape[-1]) - 1
-        fmt = VectorFormat(int(attrs["weight_bits"]), int(attrs["weight_scale_bits"]), size)
+        fmt = WEIGHTS.read(attrs, size)
         layers.append(TrainableLayer(str(attrs["layer"]), var, fmt, added, bias))
     return layers
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.formats import LayerFormats
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import arithmetic_of
-from tvm_vsq.layers.formats import LayerFormats
 from tvm_vsq.transform.fusable import FusableLayer, find_layers
 from tvm_vsq.tvm_compat import IRModule
 
@@ -17,7 +17,7 @@ def check_target(module: IRModule, hardware: HardwareConfig) -> None:
     since narrower integers are among those that it holds. So must be the width of the multiplier, where the
     module says what it was quantized for.
     """
-    built, wanted = LayerFormats.of_hardware(hardware), arithmetic_of(module)
+    built, wanted = hardware.formats, arithmetic_of(module)
     for layer in find_layers(module, hardware):
         _check_layer(layer, built, hardware)
         _check_arithmetic(layer, wanted, hardware)
@@ -27,8 +27,7 @@ def _check_arithmetic(layer: FusableLayer, wanted: dict[str, int | None], hardwa
     if not wanted:
         return  # from elsewhere: it is what `hardware` makes of it
     has = layer.formats
-    full = has.product_shift + has.product_bits
-    kept = min(full, wanted.get("scale_product_bits") or full)
+    kept = LayerFormats.of(has.weight, has.activation, wanted.get("scale_product_bits")).product_bits
     multiplier = wanted.get("multiplier_bits") or hardware.multiplier_bits
     fields = [
         ("scale_product_bits", kept, has.product_bits),
@@ -47,13 +46,13 @@ def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareCon
     has = layer.formats
     rounding = (has.product_shift, has.product_bits if has.product_shift else 0)
     built_rounding = (built.product_shift, built.product_bits if built.product_shift else 0)
-    scale_width, built_width = has.weight.scale_bits or 0, built.weight.scale_bits or 0
+    is_scale_narrower = has.weight.scale_width < built.weight.scale_width
     fields = [
         ("vector_size", has.weight.vector_size, built.weight.vector_size, False),
         ("weight_bits", has.weight.bits, built.weight.bits, has.weight.bits < built.weight.bits),
-        ("weight_scale_bits", has.weight.scale_bits, built.weight.scale_bits, scale_width < built_width),
-        ("activation_bits", has.activation_bits, built.activation_bits, False),
-        ("activation_scale_bits", has.activation_scale_bits, built.activation_scale_bits, False),
+        ("weight_scale_bits", has.weight.scale_bits, built.weight.scale_bits, is_scale_narrower),
+        ("activation_bits", has.activation.bits, built.activation.bits, False),
+        ("activation_scale_bits", has.activation.scale_bits, built.activation.scale_bits, False),
         ("scale product (bits removed, bits kept)", rounding, built_rounding, False),
     ]
     for field, found, wanted, is_narrower in fields:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import VectorFormat
 
 
 def check_weights(layer: str, weights: npt.NDArray[Any], fmt: VectorFormat) -> None:

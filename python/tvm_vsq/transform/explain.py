@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tvm import relax
 
+from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.frontend.layers import LAYER_OPS, layer_names
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
@@ -128,9 +129,11 @@ def _epilogue(call: Call) -> str:
         parts.append("adds a residual")
     if int(attrs["relu"]):
         parts.append("clamps at 0")
-    scale = int(attrs["out_scale_bits"])
-    wide = f"requantizes to {int(attrs['out_bits'])}-bit elements" + (
-        f" and {scale}-bit scales" if scale else ""
-    )
-    parts.append("int32 result for the CPU" if int(attrs["wide"]) else wide)
+    parts.append("int32 result for the CPU" if int(attrs["wide"]) else _requantization(call))
     return ", ".join(parts)
+
+
+def _requantization(call: Call) -> str:
+    fmt = OUTPUT.read(call.attrs, int(call.ty.shape[-1]) - 1)
+    scales = f" and {fmt.scale_bits}-bit scales" if fmt.scale_bits else ""
+    return f"requantizes to {fmt.bits}-bit elements{scales}"

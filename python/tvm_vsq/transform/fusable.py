@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy.typing as npt
 from tvm import relax
 
 from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.formats import QUANTIZED, WEIGHTS, LayerFormats, VectorFormat
 from tvm_vsq.frontend import layer_names
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, find_chains
-from tvm_vsq.layers.formats import LayerFormats
-from tvm_vsq.numerics import VectorFormat, inverse_step
+from tvm_vsq.numerics import inverse_step
 from tvm_vsq.transform.check_weights import check_weights
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -118,7 +118,7 @@ class _Reader:
                 f"quantize the model for this target"
             )
         scales = [int(scale) for scale in dict(source.attrs).get("scales", ())]
-        return Vectors(call.args[0], float(gamma), _format(source), scales)
+        return Vectors(call.args[0], float(gamma), QUANTIZED.read(source.attrs), scales)
 
     def _weights(self, anchor: Var) -> Any:
         """The vsq.dequantize call of the layer's constant weights; None if there is none."""
@@ -143,15 +143,12 @@ class _Reader:
         x = self.vectors(call.args[0])
         if x is None:
             raise QuantizationError(f"layer '{name}' does not read vectors; quantize its input")
-        if output is not None and replace(output.format, signed=x.format.signed) != x.format:
+        if output is not None and output.format.with_sign(x.format.signed) != x.format:
             output = None  # another layer's form: the result leaves as int32, the host quantizes it
-        weight = VectorFormat(
-            int(attrs.get("weight_bits", self._hardware.weight_bits)),
-            int(attrs.get("weight_scale_bits", self._hardware.weight_scale_bits or 0)),
-            weights.shape[-1] - 1,
-        )
+        built = WEIGHTS.write(self._hardware.formats.weight)  # where the module does not say its own
+        weight = WEIGHTS.read({**built, **attrs}, weights.shape[-1] - 1)
         check_weights(name, weights, weight)
-        formats = LayerFormats.of(weight, x.format.bits, x.format.scale_bits, self._hardware)
+        formats = LayerFormats.of(weight, x.format, self._hardware.scale_product_bits)
         return FusableLayer(
             name=name,
             chain=chain,
@@ -165,11 +162,3 @@ class _Reader:
             output_absmax=float(attrs["output_absmax"]) if "output_absmax" in attrs else None,
             formats=formats,
         )
-
-
-def _format(quantize: Any) -> VectorFormat:
-    """The format that a vsq.quantize call makes."""
-    attrs = quantize.attrs
-    return VectorFormat(
-        int(attrs["bits"]), int(attrs["scale_bits"]), int(attrs["vector_size"]), bool(int(attrs["signed"]))
-    )

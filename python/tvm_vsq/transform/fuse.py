@@ -8,6 +8,7 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq import relax_ops
+from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend.layers import layer_names, with_layer_names
 from tvm_vsq.graph import Rebuilder, constant, definitions, op_name, replace_main
 from tvm_vsq.hardware import HardwareConfig
@@ -77,12 +78,7 @@ class _Fuse(Rebuilder):
             "res_signed": 1 if layer.residual is None else int(layer.residual.format.signed),
         }
         if output is not None:
-            attributes |= {
-                "out_bits": output.format.bits,
-                "out_scale_bits": output.format.scale_bits or 0,
-                "out_signed": int(output.format.signed),
-                "out_scales": output.scales,
-            }
+            attributes |= {**OUTPUT.write(output.format), "out_scales": output.scales}
         operands = (self.new(layer.x.vectors), constant(layer.weights), constant(numbers.params), residual)
         source = self._calls[layer.anchor]
         if op_name(source) == "relax.matmul":

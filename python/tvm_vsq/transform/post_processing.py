@@ -57,10 +57,9 @@ def post_processing(layer: FusableLayer, hardware: HardwareConfig) -> PostProces
 def _accumulator_bound(layer: FusableLayer, hardware: HardwareConfig) -> int:
     vectors = int(np.prod(layer.weights.shape[1:-1]))
     formats = layer.formats
-    activation = formats.activation(layer.x.format.signed)
     product = (formats.product_shift, formats.product_bits)
     return check_accumulator(
-        layer.name, vectors, formats.weight, activation, *product, hardware.accumulator_bits
+        layer.name, vectors, formats.weight, layer.x.format, *product, hardware.accumulator_bits
     )
 
 

@@ -13,8 +13,8 @@ from torch import nn
 
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, ConfigError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.quantize.activations import limits
 
 RNG = np.random.default_rng(3)

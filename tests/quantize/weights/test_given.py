@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import VsqWarning
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend.given import GivenWeights
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
+from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.quantize.weights.given import take_given
 
 W4S4 = VectorFormat(4, 4, 16)

@@ -10,10 +10,11 @@ from tvm.ir import assert_structural_equal
 
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, ConfigError, VsqWarning
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant_array, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
+from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.quantize import quantize
 from tvm_vsq.quantize.config import Rule
 from tvm_vsq.quantize.weights.layer_weights import bias_correction

@@ -10,7 +10,8 @@ from torch import nn
 
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, VsqWarning
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_activations
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import dequantize, quantize_activations
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.weights.moments import MomentSums, Windows
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.quantize.weights.reconstruct import damped, reconstruct
 from tvm_vsq.quantize.weights.search import search_weights
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import tvm_vsq
 from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.numerics import VectorFormat, dequantize, quantize_weights
+from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.quantize.weights.search import search_weights
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.quantize.activations.limits import Observation, choose_limit
 from tvm_vsq.quantize.calibration import Range, observe
 from tvm_vsq.quantize.plan import Plan, Reading

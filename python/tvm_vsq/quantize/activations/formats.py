@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tvm_vsq.layers.formats import LayerFormats
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.tvm_compat import Var
@@ -14,4 +13,4 @@ from tvm_vsq.tvm_compat import Var
 def tensor_format(var: Var, ranges: Mapping[Var, Range], signs: Signs, formats: LayerFormats) -> VectorFormat:
     """Unsigned where neither the calibration data nor the network can make the tensor negative."""
     is_unsigned = ranges[var].min >= 0 and signs.is_nonnegative(var)
-    return formats.activation(signed=not is_unsigned)
+    return formats.activation.with_sign(not is_unsigned)

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.layers.steps import activation_gamma
-from tvm_vsq.numerics import VectorFormat, quantize_activations
+from tvm_vsq.numerics import quantize_activations
 
 Array = npt.NDArray[Any]
 

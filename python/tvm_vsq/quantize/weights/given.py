@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import VsqWarning
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend.given import GivenWeights
-from tvm_vsq.numerics import VectorFormat
 from tvm_vsq.numerics.layout import join, split_channels
 
 Array = npt.NDArray[Any]

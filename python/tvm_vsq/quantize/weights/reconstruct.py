@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics.layout import join, split_channels
 from tvm_vsq.quantize.weights.search import candidate_scales
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.numerics import VectorFormat, quantize_weights
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.numerics.layout import join, split_channels
 
 Array = npt.NDArray[Any]

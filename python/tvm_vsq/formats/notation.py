@@ -7,7 +7,7 @@ from typing import Literal
 
 from tvm_vsq.errors import ConfigError, shown
 
-ScaleBits = int | Literal["fp32"] | None
+NotedScale = int | Literal["fp32"] | None
 """Width of integer vector scales, None without vector scales, "fp32" for floating-point ones."""
 
 _NOTATION = re.compile(r"([0-9]{1,3})/([0-9]{1,3})/([0-9]{1,3}|-|fp)/([0-9]{1,3}|-|fp)")
@@ -17,7 +17,7 @@ NOTATION_HELP = (
 )
 
 
-def parse_notation(text: str) -> dict[str, ScaleBits]:
+def parse_notation(text: str) -> dict[str, NotedScale]:
     """The fields that "4/4/4/4" stands for, by their names in HardwareConfig and QuantConfig.
 
     Widths are not checked here. Raises ConfigError that shows how the notation is written.
@@ -25,16 +25,16 @@ def parse_notation(text: str) -> dict[str, ScaleBits]:
     match = _NOTATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ConfigError(f"quant {shown(text)} is not understood: {NOTATION_HELP}")
-    words: dict[str, ScaleBits] = {"-": None, "fp": "fp32"}
+    words: dict[str, NotedScale] = {"-": None, "fp": "fp32"}
     values = [words[part] if part in words else int(part) for part in match.groups()]
     names = ("weight_bits", "activation_bits", "weight_scale_bits", "activation_scale_bits")
     return dict(zip(names, values, strict=True))
 
 
 def write_notation(
-    weight_bits: int, activation_bits: int, weight_scale_bits: ScaleBits, activation_scale_bits: ScaleBits
+    weight_bits: int, activation_bits: int, weight_scale_bits: NotedScale, activation_scale_bits: NotedScale
 ) -> str:
     """The inverse of `parse_notation`."""
-    words: dict[ScaleBits, str] = {None: "-", "fp32": "fp"}
+    words: dict[NotedScale, str] = {None: "-", "fp32": "fp"}
     scales = (words.get(scale, str(scale)) for scale in (weight_scale_bits, activation_scale_bits))
     return "/".join([str(weight_bits), str(activation_bits), *scales])

@@ -3,7 +3,7 @@
 import pytest
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.numerics import VectorFormat
+from tvm_vsq.formats import VectorFormat
 
 
 def test_signed_elements_are_symmetric_and_unsigned_ones_use_every_code():
@@ -34,3 +34,8 @@ def test_the_scale_travels_in_the_lane_behind_the_elements():
 def test_widths_that_cannot_be_are_refused_by_name(arguments, message):
     with pytest.raises(ConfigError, match=message):
         VectorFormat(*arguments)
+
+
+def test_a_record_is_the_elements_and_then_the_scale():
+    assert VectorFormat(4, 6, 16).record_bits == 16 * 4 + 6
+    assert VectorFormat(8, None, 64).record_bits == 64 * 8

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm_vsq.errors import ConfigError
-
-VECTOR_SIZES = (8, 16, 32, 64)
+from tvm_vsq.formats.widths import ELEMENT_BITS, SCALE_BITS, VECTOR_SIZES
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,16 @@ class VectorFormat:
     signed: bool = True
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 8:
-            raise ConfigError(f"bits={self.bits}: an element has 2 to 8 bits")
+        least, most = ELEMENT_BITS
+        if not least <= self.bits <= most:
+            raise ConfigError(f"bits={self.bits}: an element has {least} to {most} bits")
         if self.scale_bits == 0:
             object.__setattr__(self, "scale_bits", None)
-        if self.scale_bits is not None and not 1 <= self.scale_bits <= 10:
+        least, most = SCALE_BITS
+        if self.scale_bits is not None and not least <= self.scale_bits <= most:
             raise ConfigError(
-                f"scale_bits={self.scale_bits}: a vector scale has 1 to 10 bits, or None for no scale"
+                f"scale_bits={self.scale_bits}: a vector scale has {least} to {most} bits, "
+                "or None for no scale"
             )
         if self.vector_size not in VECTOR_SIZES:
             raise ConfigError(f"vector_size={self.vector_size} is not one of {VECTOR_SIZES}")
@@ -47,9 +49,19 @@ class VectorFormat:
         return -self.qmax if self.signed else 0
 
     @property
+    def scale_width(self) -> int:
+        """Bits that a vector's scale is stored in; 0 where there is none."""
+        return self.scale_bits or 0
+
+    @property
     def smax(self) -> int:
         """Largest vector scale; 1 where there is none."""
-        return 1 if self.scale_bits is None else (1 << self.scale_bits) - 1
+        return (1 << self.scale_width) - 1 or 1
+
+    @property
+    def record_bits(self) -> int:
+        """Bits of one vector in memory: its elements, then its scale."""
+        return self.vector_size * self.bits + self.scale_width
 
     @property
     def lanes(self) -> int:
@@ -59,3 +71,7 @@ class VectorFormat:
     def vectors(self, channels: int) -> int:
         """CV: vectors that hold `channels` channels, the last one padded with zeros."""
         return -(-channels // self.vector_size)
+
+    def with_sign(self, signed: bool) -> VectorFormat:
+        """The format of the same widths for signed, or for unsigned, elements."""
+        return replace(self, signed=signed)

@@ -1,0 +1,44 @@
+"""The number formats of a layer, or those that an accelerator is built for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm_vsq.formats.notation import write_notation
+from tvm_vsq.formats.vector import VectorFormat
+
+
+@dataclass(frozen=True)
+class LayerFormats:
+    """Formats of a layer's weights and activations, and of the product of their scales.
+
+    activation: of what the layer reads and of what it requantizes its result to, as a signed format; each
+    tensor has a sign of its own (`VectorFormat.with_sign`). product_shift low bits are rounded off the
+    product of two scales, product_bits are kept (0: there are no scales).
+    """
+
+    weight: VectorFormat
+    activation: VectorFormat
+    product_shift: int
+    product_bits: int
+
+    @classmethod
+    def of(
+        cls, weight: VectorFormat, activation: VectorFormat, scale_product_bits: int | None
+    ) -> LayerFormats:
+        """With scale products rounded to `scale_product_bits` where they are wider (None: never rounded)."""
+        full = weight.scale_width + activation.scale_width
+        kept = min(full, scale_product_bits or full)
+        return cls(weight, activation.with_sign(True), full - kept, kept)
+
+    @property
+    def full_product_bits(self) -> int:
+        """Width of the unrounded product of a weight scale and an activation scale; 0 without scales."""
+        return self.product_shift + self.product_bits
+
+    @property
+    def notation(self) -> str:
+        """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
+        return write_notation(
+            self.weight.bits, self.activation.bits, self.weight.scale_bits, self.activation.scale_bits
+        )
