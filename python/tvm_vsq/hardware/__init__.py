@@ -5,21 +5,25 @@ from tvm_vsq.hardware.config import (
     HardwareConfig,
     Scratchpads,
     Timing,
-    index_width,
     list_targets,
     load_hardware,
     parse_hardware,
 )
 from tvm_vsq.hardware.energy import event_energy_pj, layer_energy
-from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.memories import LOADED, MEMORIES, SCRATCHPADS, STORED, Memory, index_width
 from tvm_vsq.hardware.technology import Technology, list_technologies, load_technology
 from tvm_vsq.hardware.tvm_target import hardware_of, target_options
 
 __all__ = [
     "EVENTS",
+    "LOADED",
+    "MEMORIES",
     "SCRATCHPADS",
+    "STORED",
     "Dram",
     "HardwareConfig",
+    "Memory",
     "Scratchpads",
     "Technology",
     "Timing",

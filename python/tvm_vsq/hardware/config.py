@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.formats import ElementBits, LayerFormats, ScaleBits, VectorFormat, VectorSize, parse_notation
 from tvm_vsq.frozen import Frozen
+from tvm_vsq.hardware.memories import MAX_BANKS, MEMORIES, Memory
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
 from tvm_vsq.hardware.technology import load_technology
 
@@ -23,26 +24,22 @@ _REDUCTION_BITS = 13
 _SHOWN_DIFFERENCES = 4
 
 
-class Banks(Frozen):
+def _field_of_each_memory(suffix: str, most: Callable[[Memory], int]) -> Any:
+    """A description with a field `<memory><suffix>` for each memory, an integer from 1 to `most`."""
+    fields: dict[str, Any] = {
+        memory.name + suffix: (int, Field(ge=1, le=most(memory), description=memory.holds))
+        for memory in MEMORIES
+    }
+    return create_model("EachMemory", __base__=Frozen, **fields)
+
+
+class Banks(_field_of_each_memory("", lambda _: MAX_BANKS)):  # type: ignore[misc]
     """Banks of each scratchpad, interleaved by entry, each with one read and one write port an entry wide."""
 
-    uop: int = Field(ge=1, le=64)
-    inp: int = Field(ge=1, le=64)
-    wgt: int = Field(ge=1, le=64)
-    acc: int = Field(ge=1, le=64)
-    par: int = Field(ge=1, le=64)
-    out: int = Field(ge=1, le=64)
 
-
-class Scratchpads(Frozen):
+class Scratchpads(_field_of_each_memory("_kib", lambda memory: memory.max_kib)):  # type: ignore[misc]
     """On-chip memories, in KiB of payload."""
 
-    uop_kib: int = Field(ge=1, le=1024, description="micro-ops")
-    inp_kib: int = Field(ge=1, le=16384, description="activation vectors with their scales, and residuals")
-    wgt_kib: int = Field(ge=1, le=16384, description="weight blocks (output_lanes vectors) with their scales")
-    acc_kib: int = Field(ge=1, le=16384, description="accumulator blocks (output_lanes accumulators)")
-    par_kib: int = Field(ge=1, le=1024, description="per-channel post-processing parameters")
-    out_kib: int = Field(ge=1, le=16384, description="requantized output vectors with their scales")
     banks: Banks
 
 
@@ -108,16 +105,17 @@ class HardwareConfig(Frozen):
                 f"dram.burst_bytes={self.dram.burst_bytes} exceeds dram.row_bytes={self.dram.row_bytes}; "
                 f"a burst lies in one row"
             )
-        for pad, entries in self.depths.items():
+        for memory in MEMORIES:
+            entries, key = memory.depth(self), memory.kib_field
             if entries < 2:
                 raise ValueError(
-                    f"scratchpads.{pad}_kib: {getattr(self.scratchpads, pad + '_kib')} KiB holds {entries} "
-                    f"entries of {self.entry_bits[pad]} bits; raise {pad}_kib so that it holds at least 2"
+                    f"scratchpads.{key}: {memory.kib(self)} KiB holds {entries} "
+                    f"entries of {memory.entry_bits(self)} bits; raise {key} so that it holds at least 2"
                 )
             if entries >= 1 << _MAX_INSTRUCTION_INDEX_BITS:
                 raise ValueError(
-                    f"scratchpads.{pad}_kib: {entries} entries need an index of more than "
-                    f"{_MAX_INSTRUCTION_INDEX_BITS} bits; lower {pad}_kib"
+                    f"scratchpads.{key}: {entries} entries need an index of more than "
+                    f"{_MAX_INSTRUCTION_INDEX_BITS} bits; lower {key}"
                 )
         return self
 
@@ -203,34 +201,17 @@ class HardwareConfig(Frozen):
     @property
     def entry_bits(self) -> dict[str, int]:
         """Bits of one entry of each scratchpad."""
-        formats = self.formats
-        entries = {
-            "inp": formats.activation.record_bits,
-            "wgt": self.output_lanes * formats.weight.record_bits,
-            "acc": self.output_lanes * self.accumulator_bits,
-            "par": self.output_lanes * 88,
-            "out": formats.activation.record_bits,
-        }
-        kib_to_bits = 8 * 1024
-        index_bits = sum(
-            index_width(getattr(self.scratchpads, pad + "_kib") * kib_to_bits // entries[pad])
-            for pad in ("acc", "inp", "wgt")
-        )
-        return {"uop": index_bits, **entries}
+        return {memory.name: memory.entry_bits(self) for memory in MEMORIES}
 
     @property
     def depths(self) -> dict[str, int]:
         """Entries of each scratchpad."""
-        return {
-            pad: getattr(self.scratchpads, pad + "_kib") * 8192 // bits
-            for pad, bits in self.entry_bits.items()
-        }
+        return {memory.name: memory.depth(self) for memory in MEMORIES}
 
     @property
     def record_bytes(self) -> dict[str, int]:
         """DRAM bytes of one entry; a wide accumulator entry is stored as int32 lanes."""
-        packed = {pad: -(-bits // 8) for pad, bits in self.entry_bits.items()}
-        return {**packed, "acc": 4 * self.output_lanes}
+        return {memory.name: memory.record_bytes(self) for memory in MEMORIES}
 
     def tvm_target(self) -> Any:
         """This accelerator as a tvm.target.Target, for `tvm.compile(quantized_module, target=...)`."""
@@ -256,7 +237,7 @@ class HardwareConfig(Frozen):
             "guard_bits": self.guard_bits,
             "multiplier_bits": self.multiplier_bits,
             **{f"{pad}_depth": depth for pad, depth in self.depths.items()},
-            **{f"{pad}_banks": banks for pad, banks in self.scratchpads.banks.model_dump().items()},
+            **{f"{memory.name}_banks": memory.banks(self) for memory in MEMORIES},
             **{f"{pad}_record_bytes": size for pad, size in self.record_bytes.items()},
             "dram_bytes": self.dram.capacity_mib << 20,
             "dram_bytes_per_cycle": self.dram.bytes_per_cycle,
@@ -266,11 +247,6 @@ class HardwareConfig(Frozen):
             "dram_row_miss_cycles": self.dram.row_miss_cycles,
             **self.timing.model_dump(),
         }
-
-
-def index_width(entries: int) -> int:
-    """Bits of an index into `entries` entries."""
-    return max(1, (entries - 1).bit_length())
 
 
 def parse_hardware(data: Any, source: str) -> HardwareConfig:

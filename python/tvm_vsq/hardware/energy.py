@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware.config import HardwareConfig
-from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.memories import MEMORIES
 from tvm_vsq.hardware.technology import Technology
 
 _INSTRUCTION_BITS = 128
@@ -44,9 +45,9 @@ def event_energy_pj(hardware: HardwareConfig, technology: Technology) -> Mapping
         "dram_read_bytes": dram_byte,
         "dram_write_bytes": dram_byte,
     }
-    for pad in SCRATCHPADS:
-        bit = _sram_bit_pj(technology, getattr(hardware.scratchpads, f"{pad}_kib"), hardware.entry_bits[pad])
-        energies |= {f"{pad}_read_bits": bit, f"{pad}_write_bits": bit}
+    for memory in MEMORIES:
+        bit = _sram_bit_pj(technology, memory.kib(hardware), memory.entry_bits(hardware))
+        energies |= {memory.read_event: bit, memory.write_event: bit}
     return MappingProxyType({event: energies[event] for event in EVENTS})
 
 

@@ -1,6 +1,6 @@
 """What the simulator counts per layer; energy is these counts times a table (docs/energy.md)."""
 
-SCRATCHPADS = ("uop", "inp", "wgt", "acc", "par", "out")
+from tvm_vsq.hardware.memories import MEMORIES
 
 EVENTS = (
     "instructions",
@@ -11,5 +11,5 @@ EVENTS = (
     "quantize_lane_ops",
     "dram_read_bytes",
     "dram_write_bytes",
-    *(f"{pad}_{access}_bits" for pad in SCRATCHPADS for access in ("read", "write")),
+    *(event for memory in MEMORIES for event in (memory.read_event, memory.write_event)),
 )

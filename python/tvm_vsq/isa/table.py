@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tvm_vsq.hardware import LOADED, MEMORIES, STORED, Memory
+
 INSTRUCTION_BITS = 128
 
 
@@ -38,19 +40,14 @@ class Width:
     meaning: str
 
 
+def _depths(memories: tuple[Memory, ...]) -> tuple[str, ...]:
+    return tuple(f"{memory.name}_depth" for memory in memories)
+
+
 WIDTHS = (
-    Width("uop", ("uop_depth",), "index into the micro-op scratchpad"),
-    Width("inp", ("inp_depth",), "index into the input scratchpad"),
-    Width("wgt", ("wgt_depth",), "index into the weight scratchpad"),
-    Width("acc", ("acc_depth",), "index into the accumulator scratchpad"),
-    Width("par", ("par_depth",), "index into the parameter scratchpad"),
-    Width("out", ("out_depth",), "index into the output scratchpad"),
-    Width(
-        "load_sram",
-        ("uop_depth", "inp_depth", "wgt_depth", "par_depth"),
-        "index into any scratchpad that LOAD fills",
-    ),
-    Width("store_sram", ("out_depth", "acc_depth"), "index into any scratchpad that STORE reads"),
+    *(Width(m.name, (f"{m.name}_depth",), f"index into the {m.title} scratchpad") for m in MEMORIES),
+    Width("load_sram", _depths(LOADED), "index into any scratchpad that LOAD fills"),
+    Width("store_sram", _depths(STORED), "index into any scratchpad that STORE reads"),
     Width("dram", ("dram_bytes",), "byte address in DRAM"),
 )
 
@@ -71,8 +68,8 @@ TOKENS = (
 )
 COMMON = (OPCODE, *TOKENS)
 
-LOAD_MEMORIES = ("uop", "inp", "wgt", "par")
-STORE_MEMORIES = ("out", "acc")
+LOAD_MEMORIES = tuple(memory.name for memory in LOADED)
+STORE_MEMORIES = tuple(memory.name for memory in STORED)
 ENGINES = ("fetch", "load", "compute", "store")
 
 _STRIDED = (

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.hardware import HardwareConfig, Technology, event_energy_pj
-from tvm_vsq.hardware.events import EVENTS, SCRATCHPADS
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.memories import SCRATCHPADS
 from tvm_vsq.isa import INSTRUCTIONS
 from tvm_vsq.runtime import native
 
