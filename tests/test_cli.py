@@ -96,6 +96,17 @@ def test_compile_writes_an_artifact(run, files, tmp_path):
     assert np.array_equal(tvm_vsq.load(output)(x), tvm_vsq.load(files / "model.so")(x))
 
 
+def test_compile_dumps_what_it_does(run, files, tmp_path):
+    words = ["compile", files / "model.pt2", "--calibration", files / "samples.npy", "-o", tmp_path / "a.so"]
+    result = run(*words, "--dump", tmp_path / "dump")
+    assert result.code == 0, result.err
+    index = (tmp_path / "dump" / "index.txt").read_text()
+    assert all(f"layer '{name}' of region0" in index for name in "abc")
+    (tmp_path / "a.so").unlink()
+    again = run("compile", "no model", *words[2:], "--dump", tmp_path / "dump")
+    assert (again.code, "is not empty; give a new folder" in again.err) == (1, True)
+
+
 def test_compile_takes_a_relax_module_a_target_and_two_inputs(run, tmp_path):
     import tvm
 

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 import tvm_vsq
-from tvm_vsq.build import regions_of
 from tvm_vsq.codegen import lower_region
 from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.pipeline import regions_of
 from tvm_vsq.schedule import shipped_database
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -32,8 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 import tvm_vsq
-from tvm_vsq.build import build_executable
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.pipeline import build_executable
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import shipped_database
 

@@ -7,13 +7,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tvm_vsq.api import choose_formats, compile, profile_formats, quantization_report, quantize_model, tune
-from tvm_vsq.build import register_with_tvm
 from tvm_vsq.errors import VsqError, VsqWarning
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.runtime import Executable, Profile, load
 from tvm_vsq.schedule import Database
 from tvm_vsq.torch_module import fake_quantize
+from tvm_vsq.tvm_hooks import register_with_tvm
 
 __version__ = version("tvm-vsq")
 

@@ -9,12 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from tvm_vsq.build import build_executable, program_cycles, regions_of
 from tvm_vsq.codegen import region_workloads
+from tvm_vsq.dump import Dump
 from tvm_vsq.errors import (
     CalibrationError,
     ConfigError,
-    ModelError,
     QuantizationError,
     ScheduleError,
     phase,
@@ -25,7 +24,15 @@ from tvm_vsq.frontend import as_quantized
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.importing import import_checked
 from tvm_vsq.isa import layout_of
-from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.pipeline import (
+    build_executable,
+    import_phases,
+    quantize_phases,
+    quantized_of,
+    regions_of,
+    run_phases,
+)
+from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.runtime import Executable
@@ -34,7 +41,7 @@ from tvm_vsq.study.measure import measure
 from tvm_vsq.study.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.study.report import QuantReport
 from tvm_vsq.threads import compiling
-from tvm_vsq.tune import random_calibration, tune_workloads
+from tvm_vsq.tune import program_cycles, random_calibration, tune_workloads
 from tvm_vsq.tvm_compat import IRModule
 
 Target = str | os.PathLike[str] | HardwareConfig
@@ -52,6 +59,7 @@ def compile(
     schedules: str | os.PathLike[str] | Database = "auto",
     verify: bool = True,
     check_import: bool = True,
+    dump: str | os.PathLike[str] | None = None,
 ) -> Executable:
     """Quantize a trained network and compile it for an accelerator.
 
@@ -71,17 +79,30 @@ def compile(
     check_import: run the imported fp32 graph once beside the model, on example_inputs or random ones, and
     refuse it if results differ by more than 1e-3 (relative, 2-norm of each tensor). False leaves this out;
     `explain()` says which.
+    dump: a new or empty folder to write into what each phase makes of the model (`pipeline`): Relax, and the
+    TensorIR and instructions of each layer; `index.txt` says what each file is.
 
     Raises a VsqError that names what is wrong: ConfigError (target, quant), ModelError, CalibrationError,
-    QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad).
+    QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad), InputError
+    (dump).
     """
     hardware = _resolve_target(target)
     database = resolve_database(schedules, hardware)
+    files = None if dump is None else Dump(dump)
     quantized = as_quantized(model, example_inputs=example_inputs, quant=quant, calibration=calibration)
     if quantized is None:
-        quantized = _quantize(model, hardware, example_inputs, quant, calibration, check_import)
-    with phase(f"compiling the model for {hardware.name}", ModelError):
-        return build_executable(quantized, hardware, database, verify)
+        quantized = quantized_of(
+            model,
+            hardware,
+            quant,
+            _required(calibration),
+            example_inputs=example_inputs,
+            check_import=check_import,
+            dump=files,
+        )
+    elif files is not None:
+        files.module("quantized", "the model as it was given", quantized)
+    return build_executable(quantized, hardware, database, verify, files)
 
 
 @compiling
@@ -93,6 +114,7 @@ def quantize_model(
     quant: Quant = None,
     calibration: Any = None,
     check_import: bool = True,
+    dump: str | os.PathLike[str] | None = None,
 ) -> IRModule:
     """The first half of `compile`: a Relax module with vsq.quantize / vsq.dequantize around its layers.
 
@@ -100,7 +122,17 @@ def quantize_model(
     `tvm.compile(module, target=hardware.tvm_target())`.
     Arguments and errors are those of `compile`; a model that is quantized already is refused.
     """
-    return _quantize(model, _resolve_target(target), example_inputs, quant, calibration, check_import)
+    hardware = _resolve_target(target)
+    files = None if dump is None else Dump(dump)
+    return quantized_of(
+        model,
+        hardware,
+        quant,
+        _required(calibration),
+        example_inputs=example_inputs,
+        check_import=check_import,
+        dump=files,
+    )
 
 
 @compiling
@@ -234,9 +266,9 @@ def tune(
     with compiling:
         quantized = as_quantized(model, example_inputs=example_inputs)
         if quantized is None:
-            canonical = import_checked(model, example_inputs, check_import)
-            config = QuantConfig.of_hardware(hardware).unfitted()
-            quantized = quantize(canonical, config, hardware, random_calibration(canonical, seed))
+            canonical = run_phases(model, import_phases(example_inputs, check_import))
+            config, data = QuantConfig.of_hardware(hardware).unfitted(), random_calibration(canonical, seed)
+            quantized = run_phases(canonical, quantize_phases(config, hardware, data))
         regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload for _, workload in layers})
@@ -271,22 +303,6 @@ def _resolve_target(target: Target) -> HardwareConfig:
     hardware = load_hardware(target)
     layout_of(hardware)  # refuses a config whose instructions do not fit their words
     return hardware
-
-
-def _quantize(
-    model: Any,
-    hardware: HardwareConfig,
-    example_inputs: Any,
-    quant: Quant,
-    calibration: Any,
-    check_import: bool,
-) -> IRModule:
-    calibration = _required(calibration)
-    config = QuantConfig.of(quant, hardware)
-    config.check_hardware(hardware)
-    canonical = import_checked(model, example_inputs, check_import)
-    with phase("quantizing the model", QuantizationError):
-        return quantize(canonical, config, hardware, calibration)
 
 
 def _required(calibration: Any) -> Any:

@@ -21,7 +21,7 @@ from tvm_vsq.cli_inputs import (
     read_samples,
 )
 from tvm_vsq.errors import VsqError
-from tvm_vsq.files import PLOTS, check_output, write_text
+from tvm_vsq.files import PLOTS, check_output, check_output_folder, write_text
 from tvm_vsq.threads import limit_torch_threads
 
 if TYPE_CHECKING:
@@ -85,12 +85,21 @@ def compile_command(
     schedules: Schedules = "auto",
     shape: Shapes = None,
     check_import: CheckImport = True,
+    dump: Annotated[
+        Path | None,
+        typer.Option(
+            help="A new or empty folder for what each phase makes of the model: Relax, and TensorIR and "
+            "instructions of each layer."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Quantize MODEL, unless it is quantized already, and compile it for an accelerator."""
     from tvm_vsq import compile as compile_model
 
     check_output(output, ".so")
+    if dump is not None:
+        check_output_folder(dump)
     exe = compile_model(
         read_model(model),
         target,
@@ -99,6 +108,7 @@ def compile_command(
         calibration=None if calibration is None else read_samples(calibration),
         schedules=schedules,
         check_import=check_import,
+        dump=dump,
     )
     exe.save(output)
     layers = exe.metadata.layers

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import tvm_vsq
-from tvm_vsq.build import regions_of
 from tvm_vsq.codegen import region_workloads
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import list_targets, load_hardware
+from tvm_vsq.pipeline import regions_of
 from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.schedule import Database, shipped_database
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 import tvm_vsq
-from tvm_vsq.build import build_reference
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.export.layers import quantized_layers
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
@@ -25,6 +24,7 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import dequantize, inverse_step, quantize_activations
 from tvm_vsq.numerics.activations import requantize
+from tvm_vsq.pipeline import build_reference
 
 TOLERANCE = 1e-5
 """Of the largest value: products of fp32 values in another order; docs/onnx.md states it."""

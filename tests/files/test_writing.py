@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tvm_vsq.errors import InputError, ScheduleError
-from tvm_vsq.files import as_path, check_output, locked, replacing, write_text
+from tvm_vsq.files import as_path, check_output, check_output_folder, locked, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -161,11 +161,39 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path, make, mes
     assert names(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: _read_only(root).parent, "it is not empty; give a new folder, or empty it"),
+        (_read_only, "it is no folder; give another name"),
+        (_circle, "symbolic links"),
+        (_broken_link, "folder '.*nowhere' does not exist"),
+        (_file_as_folder, "Not a directory"),
+        (lambda root: root / "nope" / "new", "folder '.*nope' does not exist"),
+        (lambda root: root / ("n" * 300), "File name too long"),
+    ],
+)
+def test_a_folder_of_outputs_that_cannot_be_is_refused_before_the_work(tmp_path, make, message) -> None:
+    path = make(tmp_path)
+    before = names(tmp_path)
+    with pytest.raises(InputError, match=f"cannot write into '.*{message}"):
+        check_output_folder(path)
+    assert names(tmp_path) == before
+
+
+def test_a_folder_of_outputs_is_new_or_empty(tmp_path: Path) -> None:
+    assert check_output_folder(tmp_path) == tmp_path
+    assert check_output_folder(tmp_path / "new") == tmp_path / "new"
+    assert names(tmp_path) == []
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(InputError, match="cannot be written to"):
         check_output(tmp_path / "a.so")
+    with pytest.raises(InputError, match="cannot be written to"):
+        check_output_folder(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "a\ud800b", b"bytes", 3, None])

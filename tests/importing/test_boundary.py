@@ -32,13 +32,13 @@ def test_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_quantization(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tvm_vsq.api.quantize", _raises)
+    monkeypatch.setattr("tvm_vsq.pipeline.quantize_prepared", _raises)
     with pytest.raises(QuantizationError, match=r"^quantizing the model failed.*something inside"):
         tvm_vsq.compile(nn.Linear(16, 4), example_inputs=X, calibration=X)
 
 
 def test_code_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tvm_vsq.build.lower_region", _raises)
+    monkeypatch.setattr("tvm_vsq.generate.lower_region", _raises)
     with pytest.raises(ModelError, match=r"^compiling the model for vsq-accel failed.*something inside"):
         tvm_vsq.compile(nn.Linear(16, 4), example_inputs=X, calibration=X)
 

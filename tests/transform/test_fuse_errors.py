@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from tvm.ir import Call
 
-from tvm_vsq.build import build_executable
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.graph import Rebuilder, constant, constant_array, op_name, replace_main
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.pipeline import build_executable
 from tvm_vsq.schedule import Database
 from tvm_vsq.transform import check_target, fuse, legalize_reference
 

@@ -44,6 +44,34 @@ def check_output(path: Any, *suffixes: str, error: type[VsqError] = InputError) 
     return target
 
 
+def check_output_folder(path: Any, error: type[VsqError] = InputError) -> Path:
+    """`path` as a Path, if files can be written into a folder of this name; to be called before the work.
+
+    It is empty, so that what is in it afterwards belongs together, or does not exist yet, in a folder that
+    does. Raises `error` with the reason.
+    """
+    target = as_path(path, error)
+    try:
+        reason = _folder_objection(target)
+    except OSError as problem:  # a name that is too long, links in a circle, a folder that cannot be read
+        reason = problem.strerror
+    if reason:
+        raise error(f"cannot write into {shown(str(target))}: {reason}")
+    return target
+
+
+def _folder_objection(target: Path) -> str | None:
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return _objection(target, ())
+    if not stat.S_ISDIR(mode):
+        return "it is no folder; give another name"
+    if any(target.iterdir()):
+        return "it is not empty; give a new folder, or empty it"
+    return None if os.access(target, os.W_OK | os.X_OK) else "it cannot be written to"
+
+
 def _objection(target: Path, suffixes: tuple[str, ...]) -> str | None:
     if suffixes and target.suffix not in suffixes:
         return f"the file name must end in {' or '.join(suffixes)}"

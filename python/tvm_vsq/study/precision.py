@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from tvm_vsq.build import build_executable
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.formats import parse_notation
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.pipeline import build_executable
 from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared

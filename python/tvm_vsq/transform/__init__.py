@@ -5,16 +5,12 @@ from tvm_vsq.transform.explain import OpPlacement, explain
 from tvm_vsq.transform.fuse import fuse
 from tvm_vsq.transform.legalize_reference import legalize_reference
 from tvm_vsq.transform.partition import partition
-from tvm_vsq.transform.pipeline import Phase, quantized_phases, run_phases
 
 __all__ = [
     "OpPlacement",
-    "Phase",
     "check_target",
     "explain",
     "fuse",
     "legalize_reference",
     "partition",
-    "quantized_phases",
-    "run_phases",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tvm
 from tvm import relax
 
@@ -28,3 +30,8 @@ def partition(module: IRModule) -> IRModule:
         relax.transform.MergeCompositeFunctions(),
     ]
     return tvm.transform.Sequential(steps)(module)
+
+
+def is_region(function: Any) -> bool:
+    """Whether a function of a partitioned module is a region for the accelerator."""
+    return isinstance(function, relax.Function) and (function.attrs or {}).get("Codegen") == CODEGEN
