@@ -1,5 +1,6 @@
 """The accelerator and its technology as data, and the energy of what it does."""
 
+from tvm_vsq.hardware.components import Component, components
 from tvm_vsq.hardware.config import (
     Dram,
     HardwareConfig,
@@ -21,12 +22,14 @@ __all__ = [
     "MEMORIES",
     "SCRATCHPADS",
     "STORED",
+    "Component",
     "Dram",
     "HardwareConfig",
     "Memory",
     "Scratchpads",
     "Technology",
     "Timing",
+    "components",
     "event_energy_pj",
     "hardware_of",
     "index_width",
