@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 import tvm
+import yaml
 
 import tvm_vsq
 from tvm_vsq.frontend import import_model
+from tvm_vsq.hardware import load_technology
 
 COMBINATIONS = [
     ("ResNet", "vsq-accel"),
@@ -186,6 +188,28 @@ def test_narrower_formats_do_the_same_work_with_fewer_bytes_and_less_energy(made
         assert (narrow.name, narrow.macs) == (wide.name, wide.macs)
         assert narrow.dram_bytes < wide.dram_bytes
         assert narrow.energy_pj < wide.energy_pj
+
+
+def test_a_technology_is_a_file_and_nothing_else(made, networks, tmp_path):
+    """By path: in a description, or for a profile, whose events cost something else without another run."""
+    shipped = tvm_vsq.load_hardware("vsq-accel")
+    table = load_technology(shipped.technology).model_dump(mode="json")
+    table["name"], table["dram_access"]["pj"] = "mine", 2 * table["dram_access"]["pj"]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(table), encoding="utf-8")
+    before = made("PlainNet")[0].timing()
+    after = before.with_technology(path)
+    hardware = shipped.model_copy(update={"technology": str(path)})
+    built = _pair(networks, "PlainNet", hardware)[0].timing()
+    assert (after.layers, after.technology) == (built.layers, built.technology)
+    for old, new in zip(before.layers, after.layers, strict=True):
+        for event, pj in new.energy.items():
+            assert pj == old.energy[event] * (2 if event.startswith("dram") else 1)
+        assert new.energy_pj == sum(new.energy.values()) > old.energy_pj
+        assert (new.events, new.cycles) == (old.events, old.cycles)
+    assert after.with_technology(shipped.technology) == before
+    with pytest.raises(tvm_vsq.errors.ConfigError, match="unknown technology 'yours'"):
+        before.with_technology("yours")
 
 
 def test_a_profile_prints_and_writes_a_row_for_every_layer(made, tmp_path):

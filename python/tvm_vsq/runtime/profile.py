@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tvm_vsq.errors import InputError
 from tvm_vsq.files import write_text
-from tvm_vsq.hardware import HardwareConfig, Technology, layer_energy
+from tvm_vsq.hardware import HardwareConfig, Technology, layer_energy, load_technology
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime.bottlenecks import (
     Bottleneck,
@@ -38,9 +39,9 @@ class LayerProfile:
     `macs` are useful multiply-accumulates; `padded_macs` what the array did, with channels padded to whole
     vectors, blocks and groups of blocks (`channels` and `padded_channels` of input and output); `padding` is
     the part of its work that this is, 0..1. `utilization` is macs / (cycles * multipliers).
-    `energy_pj` sums `energy`, which is by kind of event. `busy` are cycles of work of each unit, `stalls` the
-    cycles that it did not work, each with its cause; both count for the layer of the instruction in hand, or
-    else of the unit's next one.
+    `events` are counts, and `energy_pj` sums `energy`, which is by kind of event too. `busy` are cycles of
+    work of each unit, `stalls` the cycles that it did not work, each with its cause; both count for the layer
+    of the instruction in hand, or else of the unit's next one.
     """
 
     name: str
@@ -55,6 +56,7 @@ class LayerProfile:
     utilization: float
     energy_pj: float
     energy: dict[str, float]
+    events: dict[str, int]
     dram_bytes: int
     instructions: int
     tuned: bool
@@ -147,6 +149,19 @@ class Profile:
     def milliseconds(self) -> float:
         """Simulated time at the configured clock."""
         return self.cycles / (self.clock_mhz * 1e3)
+
+    def with_technology(self, technology: str | os.PathLike[str] | Technology) -> Profile:
+        """This inference in another process: cycles and events stay, energies are those of `technology`.
+
+        technology: the name of a shipped one, the path of a YAML file, or a Technology. Raises ConfigError
+        where there is no such one.
+        """
+        table = load_technology(technology)
+        layers = []
+        for layer in self.layers:
+            energy = layer_energy(layer.events, self.hardware, table)
+            layers.append(replace(layer, energy=energy, energy_pj=sum(energy.values())))
+        return replace(self, layers=tuple(layers), technology=table)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the outputs, as plain data."""
@@ -336,6 +351,7 @@ def _layer_profile(
         utilization=info.macs / (cycles * peak) if cycles else 0.0,
         energy_pj=sum(energy.values()),
         energy=energy,
+        events=events,
         dram_bytes=dram_bytes,
         instructions=events["instructions"],
         tuned=info.tuned,
