@@ -89,7 +89,7 @@ def region_phases(hardware: HardwareConfig) -> list[Phase]:
         Phase("checked", "whether the accelerator is built for the formats of every layer", checked),
         Phase(
             "fused",
-            "integer vsq.conv2d / vsq.dense with bias, residual, ReLU and requantization inside",
+            "integer layers with bias, residual, ReLU and requantization inside",
             lambda module: fuse(module, hardware),
         ),
         Phase("partitioned", "neighbouring integer layers merged into regions", partition),

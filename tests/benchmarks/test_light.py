@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import pytest
 
-from tvm_vsq.frontend import layer_names
 from tvm_vsq.importing import import_checked, import_note
+from tvm_vsq.network import layer_names
 
 KERNEL = np.random.default_rng(0).standard_normal((16, 3, 3, 3), np.float32)
 

@@ -10,7 +10,8 @@ import tvm
 from tests.accelerators import random_formats
 from tvm import relax
 
-from tvm_vsq import numerics, relax_ops
+from tvm_vsq import numerics
+from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import candidates
 
@@ -101,7 +102,7 @@ def run_tensorir(network) -> np.ndarray:
     ]
     with builder.function("main", parameters):
         with builder.dataflow():
-            call = relax_ops.conv2d(
+            call = conv2d(
                 *parameters,
                 strides=work.strides,
                 padding=work.padding,

@@ -7,9 +7,10 @@ import pytest
 import tvm
 from tvm import relax
 
-from tvm_vsq import relax_ops
 from tvm_vsq.codegen import lower_region, region_workloads
 from tvm_vsq.errors import ProgramError
+from tvm_vsq.ops.conv2d.relax import conv2d
+from tvm_vsq.ops.dense.relax import dense
 from tvm_vsq.schedule import Database, Record, default_knobs, fingerprint
 from tvm_vsq.transform.partition import CODEGEN, partition
 
@@ -41,12 +42,10 @@ def residual_module(hw, **changes):
     with builder.function("main", [x]):
         with builder.dataflow():
             kernel = constants((3, 3, 2), 12)
-            a = builder.emit(
-                relax_ops.conv2d(x, *kernel, layer="a", relu=1, out_signed=0, **BORDER, **formats)
-            )
+            a = builder.emit(conv2d(x, *kernel, layer="a", relu=1, out_signed=0, **BORDER, **formats))
             kernel = constants((3, 3, 2), 12)
-            b = builder.emit(relax_ops.conv2d(a, *kernel, a, layer="b", **BORDER, **unsigned))
-            c = builder.emit(relax_ops.dense(b, *constants((2,), 9), layer="c", wide=1, **formats))
+            b = builder.emit(conv2d(a, *kernel, a, layer="b", **BORDER, **unsigned))
+            c = builder.emit(dense(b, *constants((2,), 9), layer="c", wide=1, **formats))
             out = builder.emit_output(relax.Tuple([c, b]))
         builder.emit_func_output(out)
     return builder.get()

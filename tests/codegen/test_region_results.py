@@ -7,10 +7,11 @@ import pytest
 import tvm
 from tvm import relax
 
-from tvm_vsq import numerics, relax_ops
+from tvm_vsq import numerics
 from tvm_vsq.codegen import lower_region, region_workloads
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.graph import constant
+from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Database
 from tvm_vsq.transform import partition
@@ -55,7 +56,7 @@ class Graph:
             "guard_bits": hw.guard_bits,
         }
         tensors = [x, constant(w), constant(params)] + ([] if residual is None else [residual])
-        call = relax_ops.conv2d(*tensors, padding=around, layer=f"layer{self.count}", **attributes | changes)
+        call = conv2d(*tensors, padding=around, layer=f"layer{self.count}", **attributes | changes)
         self.count += 1
         var = self.builder.emit(call)
         rounding = (hw.product_shift, hw.product_bits)

@@ -17,7 +17,9 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.export.onnx_operators import WRITERS
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
+from tvm_vsq.network.source import Source
 from tvm_vsq.numerics import quantize_weights
+from tvm_vsq.registry import aspects
 from tvm_vsq.tvm_compat import Call, IRModule
 
 op, nn = relax.op, relax.op.nn
@@ -278,8 +280,8 @@ def quantized_layer(builder: relax.BlockBuilder, x: Any) -> Any:
     vectors = builder.emit(vsq.quantize(x, inv=400.0, **kind))
     restored = builder.emit(vsq.dequantize(vectors, constant(np.array(0.01, np.float32)), channels=4))
     matrix = vsq.dequantize(constant(weights), constant(gamma), channels=4)
-    names = {"layer": "fc", "weight_bits": 8, "weight_scale_bits": 0}
-    matrix = builder.emit(Call(matrix.op, matrix.args, {**dict(matrix.attrs), **names}))
+    widths = {"weight_bits": 8, "weight_scale_bits": 0}
+    matrix = builder.emit(Call(matrix.op, matrix.args, {**dict(matrix.attrs), **widths}))
     return builder.emit(op.matmul(restored, builder.emit(op.permute_dims(matrix))))
 
 
@@ -315,7 +317,10 @@ def test_the_onnx_form_computes_what_tvm_computes(results, name, case):
 
 
 def test_every_writer_is_run():
-    assert {f"relax.{name}" for name in CASES} == {*WRITERS, "relax.nn.conv2d"}
+    assert {f"relax.{name}" for name in CASES} == {
+        *WRITERS,
+        *(source.relax for source in aspects("source", Source).values()),
+    }
 
 
 @pytest.mark.parametrize(

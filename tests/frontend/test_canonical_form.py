@@ -9,8 +9,9 @@ from torch import nn
 from tvm import relax
 from tvm.ir import IRModule, load_json, save_json
 
-from tvm_vsq.frontend import import_model, layer_names
+from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant, is_constant, op_name, static_shape
+from tvm_vsq.network import layer_names
 
 
 def ops(module: IRModule) -> list[str]:

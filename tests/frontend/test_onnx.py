@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 
 from tvm_vsq.errors import ModelError
-from tvm_vsq.frontend import import_model, layer_names
+from tvm_vsq.frontend import import_model
+from tvm_vsq.network import layer_names
 
 
 def run_onnx(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from tvm_vsq.frontend import import_model, layer_names
+from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, is_constant, op_name
+from tvm_vsq.network import layer_names
 
 
 class TwoBranches(nn.Module):

@@ -11,6 +11,7 @@ from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, count_uses, definitions, dtype_of, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.quantize import QuantConfig, quantize
 
 HARDWARE = load_hardware("vsq-accel")
@@ -82,11 +83,13 @@ def test_results_of_relu_are_unsigned_and_inputs_and_sums_signed(networks):
         assert int(call.attrs["signed"]) == (0 if is_relu else 1)
 
 
-def test_the_weights_carry_the_name_of_the_layer_and_the_range_of_its_result(networks):
+def test_the_module_carries_the_names_of_layers_and_the_ranges_of_their_results(networks):
     _, module, _ = quantized(networks, networks.Mlp)
-    found = [dict(call.attrs) for _, call in calls(module, "vsq.dequantize") if "layer" in dict(call.attrs)]
-    assert [attrs["layer"] for attrs in found] == ["up", "down", "head"]
-    assert all(float(attrs["output_absmax"]) > 0 for attrs in found)
+    assert [node.name for node in read_nodes(module)] == ["up", "down", "head"]
+    assert all(node.output_absmax > 0 for node in read_nodes(module))
+    again = load_json(save_json(module))
+    ranges = [[node.output_absmax for node in read_nodes(one)] for one in (module, again)]
+    assert ranges[0] == ranges[1]
 
 
 def test_depthwise_convolutions_stay_in_fp32(networks):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from tvm_vsq.frontend import import_model, layer_names
+from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.network import layer_names
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.quantize.calibration import observe
 from tvm_vsq.quantize.reorder import channel_orders, reorder_channels

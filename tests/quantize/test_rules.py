@@ -10,11 +10,11 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.quantize import QuantConfig, Rule, quantize
-from tvm_vsq.quantize.rules import Candidate, resolve
+from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.transform import check_target, fuse
 
 HARDWARE = load_hardware("vsq-accel")
-LAYERS = [Candidate("stem"), Candidate("a.1"), Candidate("a.dw", is_depthwise=True), Candidate("head")]
+LAYERS = [Candidate("stem"), Candidate("a.1"), Candidate("a.dw", Kind.DEPTHWISE), Candidate("head")]
 
 
 def notations(*rules):

@@ -7,6 +7,8 @@ import pytest
 
 from tvm_vsq import relax_ops as vsq
 from tvm_vsq.errors import VsqError
+from tvm_vsq.ops.conv2d import relax as conv2d_operator
+from tvm_vsq.ops.dense import relax as dense_operator
 
 X = np.zeros((1, 5, 5, 2, 17), np.int16)
 W = np.zeros((20, 3, 3, 2, 17), np.int16)
@@ -16,11 +18,11 @@ QUANTIZE = {"bits": 4, "scale_bits": 4, "vector_size": 16, "signed": 1, "guard_b
 
 
 def conv(*tensors, **attributes):  # type: ignore[no-untyped-def]
-    return vsq.conv2d(*tensors, **{"layer": "conv7", "out_bits": 4, **attributes})
+    return conv2d_operator.conv2d(*tensors, **{"layer": "conv7", "out_bits": 4, **attributes})
 
 
 def dense(*tensors, **attributes):  # type: ignore[no-untyped-def]
-    return vsq.dense(*tensors, **{"layer": "fc", "out_bits": 4, **attributes})
+    return dense_operator.dense(*tensors, **{"layer": "fc", "out_bits": 4, **attributes})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from tvm_vsq import relax_ops as vsq
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import (
     conv2d_accumulate,
@@ -15,6 +14,8 @@ from tvm_vsq.numerics import (
     post_process,
     requantize,
 )
+from tvm_vsq.ops.conv2d.relax import conv2d
+from tvm_vsq.ops.dense.relax import dense
 
 INT32_MAX = 2**31 - 1
 
@@ -128,7 +129,7 @@ def test_a_random_convolution_equals_the_reference(run, seed):
     def build(*tensors):
         strides, padding, dilation = geometry
         attributes = case.attributes(res_mult, res_shift, channels)
-        return vsq.conv2d(
+        return conv2d(
             *tensors, strides=strides, padding=padding, dilation=dilation, layer=f"conv{seed}", **attributes
         )
 
@@ -153,7 +154,7 @@ def test_a_random_matrix_product_equals_the_reference(run, seed):
     residual = vectors_of(rng, case.output, *leading, -(-channels // size)) if case.residual else None
 
     def build(*tensors):
-        return vsq.dense(*tensors, layer=f"dense{seed}", **case.attributes(res_mult, res_shift, channels))
+        return dense(*tensors, layer=f"dense{seed}", **case.attributes(res_mult, res_shift, channels))
 
     arrays = [x, w, params] + ([] if residual is None else [residual])
     result = run(build, *arrays)
@@ -174,6 +175,6 @@ def test_requantization_rounds_right_next_to_every_half(run, guard_bits):
     params = np.array([[0, 0, y, INT32_MAX] for y in rows], np.int32)
     x, w = np.zeros((1, 1, 17), np.int16), np.zeros((len(rows), 1, 17), np.int16)
     form = {"out_bits": 8, "out_scale_bits": 10, "out_signed": 1, "guard_bits": guard_bits}
-    result = run(lambda *tensors: vsq.dense(*tensors, layer="fc", **form), x, w, params)
+    result = run(lambda *tensors: dense(*tensors, layer="fc", **form), x, w, params)
     assert result[0, :, -1].tolist() == [1023, 1021, 517, 3]
     assert np.array_equal(result, requantize(np.array([rows]), fmt, guard_bits))

@@ -22,6 +22,8 @@ from tvm_vsq.numerics import (
     quantize_weights,
     requantize,
 )
+from tvm_vsq.ops.conv2d.relax import conv2d
+from tvm_vsq.ops.dense.relax import dense
 
 FMT = VectorFormat(4, 4, 16)
 UNSIGNED = VectorFormat(4, 4, 16, signed=False)
@@ -46,16 +48,14 @@ def network(batch: object = 2) -> IRModule:
                 vsq.quantize(x, bits=4, scale_bits=4, vector_size=16, signed=1, guard_bits=GUARD, inv=inv)
             )
             same = {"padding": (1, 1, 1, 1), **OUT1}
-            first = builder.emit(
-                vsq.conv2d(q, relax.const(W1), relax.const(P1), layer='block.0."conv"', **same)
-            )
+            first = builder.emit(conv2d(q, relax.const(W1), relax.const(P1), layer='block.0."conv"', **same))
             second = builder.emit(
-                vsq.conv2d(
+                conv2d(
                     q, relax.const(W1), relax.const(P1), first, layer="conv2", res_mult=3, res_shift=2, **same
                 )
             )
             y = builder.emit(
-                vsq.dense(second, relax.const(W2), relax.const(P2), layer="fc", wide=1, act_signed=0)
+                dense(second, relax.const(W2), relax.const(P2), layer="fc", wide=1, act_signed=0)
             )
             scaled = builder.emit(relax.op.astype(y, "float32"))
             back = builder.emit(vsq.dequantize(second, relax.const(GAMMA), channels=20))
@@ -117,9 +117,9 @@ def test_the_operators_are_pure_so_unused_ones_disappear():
 
 
 def test_importing_twice_keeps_the_registered_operators():
-    from tvm_vsq.relax_ops import registry
+    from tvm_vsq.relax_ops import register
 
     before = Op.get("vsq.dense")
-    again = importlib.reload(registry).register_op("vsq.dense", "", lambda *_: None, lambda *_: None)
+    again = importlib.reload(register).register_op("vsq.dense", "", lambda *_: None, lambda *_: None)
     assert again.same_as(before)
     assert outputs(network(), np.zeros((2, 6, 6, 7), np.float32))[0].shape == (2, 6, 6, 5)

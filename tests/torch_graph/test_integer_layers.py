@@ -23,6 +23,8 @@ from tvm_vsq.numerics import (
     post_process,
     quantize_activations,
 )
+from tvm_vsq.ops.conv2d.relax import conv2d
+from tvm_vsq.ops.dense.relax import dense
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.dot_products import Geometry, _pieces, plain_product
 
@@ -66,9 +68,9 @@ def layer(
             )
             operands = (quantized, constant(w), constant(params))
             call = (
-                relax_ops.conv2d(*operands, padding=[padding] * 4, layer="a", wide=1, relu=relu)
+                conv2d(*operands, padding=[padding] * 4, layer="a", wide=1, relu=relu)
                 if w.ndim == 5
-                else relax_ops.dense(*operands, layer="a", wide=1, relu=relu)
+                else dense(*operands, layer="a", wide=1, relu=relu)
             )
             result = builder.emit_output(builder.emit(call))
         builder.emit_func_output(result)

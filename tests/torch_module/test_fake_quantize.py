@@ -15,7 +15,7 @@ from torch import nn
 
 from tvm_vsq.errors import CalibrationError, ConfigError, InputError, ModelError, QuantizationError
 from tvm_vsq.formats import VectorFormat
-from tvm_vsq.graph import constant_array, definitions, is_constant, op_name
+from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.numerics import dequantize
 from tvm_vsq.numerics import quantize_weights as numpy_weights
 from tvm_vsq.quantize import QuantConfig, Rule
@@ -56,9 +56,7 @@ def linear(quant="4/4/4/4", *, relu_input: bool = False) -> tuple[nn.Module, nn.
 
 def integers(module) -> dict[str, np.ndarray]:
     """The weights' vectors that the module compiles to, by layer."""
-    values = definitions(module.to_relax()["main"]).values()
-    weights = [v for v in values if op_name(v) == "vsq.dequantize" and is_constant(v.args[0])]
-    return {str(v.attrs["layer"]): constant_array(v.args[0]) for v in weights}
+    return {node.name: node.weights.vectors for node in read_nodes(module.to_relax())}
 
 
 MIXED = QuantConfig.parse(

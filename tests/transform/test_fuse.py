@@ -11,9 +11,10 @@ from torch import nn
 from tvm.ir import load_json, save_json
 
 from tvm_vsq import numerics
-from tvm_vsq.frontend import import_model, layer_names
+from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant_array, definitions, dtype_of, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.network import layer_names
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.transform import fuse, legalize_reference
 

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import ModelError
-from tvm_vsq.formats import QUANTIZED, WEIGHTS, VectorFormat, write_notation
+from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.frontend import as_quantized
-from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
 from tvm_vsq.layers.chains import find_chains
+from tvm_vsq.layers.node import Node, Weights
+from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.numerics import dequantize
 from tvm_vsq.numerics.layout import join, split, split_channels
-from tvm_vsq.tvm_compat import Call, IRModule, Var
+from tvm_vsq.tvm_compat import IRModule, Var
 
 
 @dataclass(frozen=True)
@@ -60,32 +61,22 @@ def quantized_layers(module: IRModule) -> dict[Var, IntegerLayer]:
 
     Raises ModelError if there is none: the module must come from `quantize_model`.
     """
-    function = module["main"]
-    values: dict[Any, Any] = dict(definitions(function))
-    anchors = {}
-    for binding in bindings(function):
-        if op_name(binding.value) in ("relax.nn.conv2d", "relax.matmul"):
-            weights = binding.value.args[1]
-            if op_name(values.get(weights)) == "relax.permute_dims":
-                weights = values[weights].args[0]
-            if op_name(values.get(weights)) == "vsq.dequantize" and is_constant(values[weights].args[0]):
-                anchors[binding.var] = weights
+    nodes = [(node, node.weights) for node in read_nodes(module)]
+    anchors = [node.anchor for node, weights in nodes if weights is not None]
     if not anchors:
         raise ModelError("the module holds no quantized layer; make it with tvm_vsq.quantize_model")
-    chains = find_chains(function, list(anchors), lambda _other: False)
-    found = {}
-    for anchor, weights in anchors.items():
-        source: Any = values.get(values[values[anchor].args[0]].args[0])
-        bias = chains[anchor].bias.astype(np.float32)
-        found[weights] = _layer(values[weights], dict(source.attrs), bias)
-    return found
+    # what is added to a layer's result after a residual is no bias of the layer
+    chains = find_chains(module["main"], anchors, lambda _other: False)
+    return {
+        weights.kernel: _layer(node, weights, chains[node.anchor].bias.astype(np.float32))
+        for node, weights in nodes
+        if weights is not None
+    }
 
 
-def _layer(call: Call, reads: dict[str, Any], bias: npt.NDArray[np.float32]) -> IntegerLayer:
-    vectors, gamma = (constant_array(arg) for arg in call.args)
-    attrs: Any = dict(call.attrs)
-    fmt, read = WEIGHTS.read(attrs, vectors.shape[-1] - 1), QUANTIZED.read(reads)
-    elements, scales = split(vectors)
-    flat = elements.reshape(*elements.shape[:-2], -1)[..., : int(attrs["channels"])]
-    notation = write_notation(fmt.bits, read.bits, fmt.scale_bits, read.scale_bits)
-    return IntegerLayer(str(attrs["layer"]), notation, fmt, flat.astype(np.int8), scales, gamma, bias)
+def _layer(node: Node, weights: Weights, bias: npt.NDArray[np.float32]) -> IntegerLayer:
+    elements, scales = split(weights.vectors)
+    flat = elements.reshape(*elements.shape[:-2], -1)[..., : weights.channels]
+    notation = LayerFormats.of(weights.format, node.x.format, None).notation
+    gamma = weights.gamma
+    return IntegerLayer(node.name, notation, weights.format, flat.astype(np.int8), scales, gamma, bias)

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.export.onnx_writer import Writer, element_type
 from tvm_vsq.graph import dtype_of, op_name, static_shape
+from tvm_vsq.network import operator_of
+from tvm_vsq.registry import aspects
 from tvm_vsq.tvm_compat import Var
 
 Operands = list[Any]
 """Names of tensors; a list of names where Relax has a tuple; other arguments are None."""
+
+
+@dataclass(frozen=True)
+class LayerWriter:
+    """How a layer of the fp32 graph is written: the aspect `onnx` of `registry`.
+
+    write: from the writer, the variable, its call, and operands. kernel_axes: from a call, the order in which
+    ONNX has the axes of its weights; None if it is the graph's own.
+    """
+
+    write: Callable[..., str]
+    kernel_axes: Callable[[Any], list[int]] | None = None
+
+
+def layer_writers() -> dict[str, LayerWriter]:
+    """By operator."""
+    return aspects("onnx", LayerWriter)
+
 
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -21,8 +42,8 @@ def write_operator(writer: Writer, var: Var, call: Any, operands: Operands) -> A
 
     Raises ModelError naming an operator, or an attribute of it, that has no form here.
     """
-    name = op_name(call)
-    write = WRITERS.get(name)
+    name, operator = op_name(call), operator_of(call)
+    write = layer_writers()[operator].write if operator else WRITERS.get(name)
     if write is None:
         raise ModelError(f"operator {name or type(call).__name__} ('{var.name}') has no ONNX form here yet")
     return write(writer, var, call, operands)
@@ -37,7 +58,9 @@ def in_nchw(writer: Writer, x: str, layout: str, write: Callable[[str], str]) ->
     return writer.node("Transpose", write(writer.node("Transpose", x, perm=_TO_NCHW)), perm=_TO_NHWC)
 
 
-def _plain(kind: str, **attributes: Any) -> Any:
+def plain(kind: str, **attributes: Any) -> Any:
+    """A writer of one node with the operands as they are."""
+
     def write(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
         return writer.node(kind, *operands, hint=var.name, **attributes)
 
@@ -144,14 +167,14 @@ def _pool(kind: str) -> Any:
         }
         if kind == "AveragePool":
             window["count_include_pad"] = int(bool(attrs.count_include_pad))
-        layout = _layout(var, attrs.layout, attrs.out_layout)
+        layout = kept_layout(var, attrs.layout, attrs.out_layout)
         return in_nchw(writer, operands[0], layout, lambda x: writer.node(kind, x, hint=var.name, **window))
 
     return write
 
 
 def _global_pool(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
-    layout, shape = _layout(var, call.attrs.layout, call.attrs.out_layout), static_shape(var)
+    layout, shape = kept_layout(var, call.attrs.layout, call.attrs.out_layout), static_shape(var)
     axes = [layout.index("H"), layout.index("W")]
     if any(shape[axis] != 1 for axis in axes):
         raise ModelError(f"adaptive pooling '{var.name}' to {list(shape)} has no ONNX form; pool to 1 x 1")
@@ -175,20 +198,8 @@ def _square(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
     return writer.node("Mul", operands[0], operands[0], hint=var.name)
 
 
-def conv2d(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
-    """A convolution whose kernel is in ONNX's OIHW."""
-    attrs = call.attrs
-    window = {
-        "strides": [int(n) for n in attrs.strides],
-        "pads": [int(n) for n in attrs.padding],
-        "dilations": [int(n) for n in attrs.dilation],
-        "group": int(attrs.groups),
-    }
-    layout, (x, kernel) = _layout(var, attrs.data_layout, attrs.out_layout), operands
-    return in_nchw(writer, x, layout, lambda x: writer.node("Conv", x, kernel, hint=var.name, **window))
-
-
-def _layout(var: Var, layout: Any, out_layout: Any) -> str:
+def kept_layout(var: Var, layout: Any, out_layout: Any) -> str:
+    """The layout of an operator's input and result. Raises ModelError if they differ."""
     if str(layout) != str(out_layout):
         raise ModelError(f"'{var.name}' from {layout} to {out_layout} has no ONNX form here; keep the layout")
     return str(layout)
@@ -197,68 +208,67 @@ def _layout(var: Var, layout: Any, out_layout: Any) -> str:
 WRITERS: dict[str, Any] = {
     "relax." + name: write
     for name, write in {
-        "abs": _plain("Abs"),
-        "add": _plain("Add"),
+        "abs": plain("Abs"),
+        "add": plain("Add"),
         "astype": _cast,
         "broadcast_to": _expand,
-        "ceil": _plain("Ceil"),
+        "ceil": plain("Ceil"),
         "clip": _clip,
         "concat": _concat,
-        "cos": _plain("Cos"),
-        "divide": _plain("Div"),
-        "equal": _plain("Equal"),
-        "erf": _plain("Erf"),
-        "exp": _plain("Exp"),
+        "cos": plain("Cos"),
+        "divide": plain("Div"),
+        "equal": plain("Equal"),
+        "erf": plain("Erf"),
+        "exp": plain("Exp"),
         "expand_dims": _reshape,
         "flatten": _reshape,
-        "floor": _plain("Floor"),
-        "greater": _plain("Greater"),
-        "greater_equal": _plain("GreaterOrEqual"),
-        "isinf": _plain("IsInf"),
-        "isnan": _plain("IsNaN"),
-        "less": _plain("Less"),
-        "less_equal": _plain("LessOrEqual"),
-        "log": _plain("Log"),
-        "logical_and": _plain("And"),
-        "logical_not": _plain("Not"),
-        "logical_or": _plain("Or"),
-        "matmul": _plain("MatMul"),
+        "floor": plain("Floor"),
+        "greater": plain("Greater"),
+        "greater_equal": plain("GreaterOrEqual"),
+        "isinf": plain("IsInf"),
+        "isnan": plain("IsNaN"),
+        "less": plain("Less"),
+        "less_equal": plain("LessOrEqual"),
+        "log": plain("Log"),
+        "logical_and": plain("And"),
+        "logical_not": plain("Not"),
+        "logical_or": plain("Or"),
         "max": _reduce("ReduceMax"),
-        "maximum": _plain("Max"),
+        "maximum": plain("Max"),
         "mean": _reduce("ReduceMean"),
         "min": _reduce("ReduceMin"),
-        "minimum": _plain("Min"),
-        "multiply": _plain("Mul"),
-        "negative": _plain("Neg"),
+        "minimum": plain("Min"),
+        "multiply": plain("Mul"),
+        "negative": plain("Neg"),
         "nn.adaptive_avg_pool2d": _global_pool,
         "nn.avg_pool2d": _pool("AveragePool"),
-        "nn.gelu": _plain("Gelu"),
-        "nn.gelu_tanh": _plain("Gelu", approximate="tanh"),
+        "nn.gelu": plain("Gelu"),
+        "nn.gelu_tanh": plain("Gelu", approximate="tanh"),
         "nn.layer_norm": _layer_norm,
         "nn.leakyrelu": _leaky_relu,
         "nn.log_softmax": _softmax("LogSoftmax"),
         "nn.max_pool2d": _pool("MaxPool"),
         "nn.pad": _pad,
-        "nn.relu": _plain("Relu"),
+        "nn.relu": plain("Relu"),
         "nn.silu": _silu,
         "nn.softmax": _softmax("Softmax"),
         "permute_dims": _transpose,
-        "power": _plain("Pow"),
+        "power": plain("Pow"),
         "reshape": _reshape,
         "rsqrt": _rsqrt,
-        "sigmoid": _plain("Sigmoid"),
-        "sign": _plain("Sign"),
-        "sin": _plain("Sin"),
+        "sigmoid": plain("Sigmoid"),
+        "sign": plain("Sign"),
+        "sin": plain("Sin"),
         "split": _split,
-        "sqrt": _plain("Sqrt"),
+        "sqrt": plain("Sqrt"),
         "square": _square,
         "squeeze": _reshape,
         "strided_slice": _slice,
-        "subtract": _plain("Sub"),
+        "subtract": plain("Sub"),
         "sum": _reduce("ReduceSum"),
         "take": _gather,
-        "tanh": _plain("Tanh"),
-        "where": _plain("Where"),
+        "tanh": plain("Tanh"),
+        "where": plain("Where"),
     }.items()
 }
-"""Every operator that has an ONNX form here, but convolutions, whose kernel may be a layer's weights."""
+"""Every operator that has an ONNX form here, but those of layers."""

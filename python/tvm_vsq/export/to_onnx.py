@@ -14,13 +14,14 @@ from tvm import relax
 
 from tvm_vsq.errors import ModelError, phase
 from tvm_vsq.export.layers import IntegerLayer, exported_module, quantized_layers
-from tvm_vsq.export.onnx_operators import conv2d, write_operator
+from tvm_vsq.export.onnx_operators import layer_writers, write_operator
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
 from tvm_vsq.export.onnx_writer import Writer, element_type
 from tvm_vsq.files import check_output, replacing
 from tvm_vsq.formats import QUANTIZED
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER, OWN_STATIC_QUANTIZER
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
+from tvm_vsq.network import operator_of
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 
@@ -102,9 +103,12 @@ class _Export:
             return None
         if name == "vsq.dequantize":
             return self._quantized_activation(var, value)
-        if name == "relax.nn.conv2d":
-            return conv2d(self._writer, var, value, [self._operand(value.args[0]), self._kernel(value)])
-        return write_operator(self._writer, var, value, [self._operand(arg) for arg in value.args])
+        axes = layer_writers()[operator].kernel_axes if (operator := operator_of(value)) else None
+        if axes is None:
+            operands = [self._operand(arg) for arg in value.args]
+        else:
+            operands = [self._operand(value.args[0]), self._kernel(value.args[1], axes(value))]
+        return write_operator(self._writer, var, value, operands)
 
     def _operand(self, expr: Any) -> Any:
         if isinstance(expr, Tuple):
@@ -117,9 +121,7 @@ class _Export:
             self._names[expr] = self._weights(self._layers[expr], None)
         return self._names[expr]
 
-    def _kernel(self, call: Any) -> str:
-        kernel = call.args[1]
-        perm = [str(call.attrs.kernel_layout).index(axis) for axis in "OIHW"]
+    def _kernel(self, kernel: Any, perm: list[int]) -> str:
         if is_constant(kernel):
             return self._writer.constant(constant_array(kernel).transpose(perm), "kernel")
         if kernel in self._layers:

@@ -11,7 +11,6 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
-from tvm_vsq.frontend.layers import layer_names
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
@@ -28,6 +27,8 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
+from tvm_vsq.network import layer_names
+from tvm_vsq.network.names import weighted_layers
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -108,10 +109,9 @@ def _check_extents(module: IRModule) -> None:
 def _check_weights(module: IRModule) -> None:
     names = layer_names(module)
     values = definitions(module["main"])
-    with_weights = {variable for variable in names if is_constant(values[variable].args[1])}
-    for variable in names:
-        if variable in with_weights:
-            _check_constant(values[variable].args[1], f"the weights of layer '{names[variable]}'")
+    with_weights = [var for var in weighted_layers(module["main"]) if is_constant(values[var].args[1])]
+    for variable in with_weights:
+        _check_constant(values[variable].args[1], f"the weights of layer '{names[variable]}'")
     for binding in bindings(module["main"]):
         if op_name(binding.value) in ("relax.add", "relax.subtract"):
             for position, operand in enumerate(binding.value.args):

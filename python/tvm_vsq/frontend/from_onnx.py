@@ -10,7 +10,7 @@ from tvm import relax
 
 from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
-from tvm_vsq.frontend.layers import live_layers, with_layer_names
+from tvm_vsq.frontend.layers import live_layers
 from tvm_vsq.frontend.onnx_importer import import_graph
 from tvm_vsq.frontend.onnx_model import check_weights, read_model
 from tvm_vsq.frontend.onnx_names import layers_of
@@ -18,6 +18,7 @@ from tvm_vsq.frontend.onnx_nodes import opset_of
 from tvm_vsq.frontend.onnx_normal import modernize, write_out
 from tvm_vsq.frontend.onnx_quantization import OWN_FUNCTIONS, has_quantization, remove_quantization
 from tvm_vsq.frontend.onnx_source import OnnxSource
+from tvm_vsq.network import with_layer_names
 from tvm_vsq.tvm_compat import IRModule
 
 

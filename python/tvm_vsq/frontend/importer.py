@@ -30,7 +30,7 @@ def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) 
 
     The result has one function "main": its parameters are the user's inputs (static shapes, float32), weights
     are constants, batch norm is folded, convolutions are NHWC with OHWI weights, and the result is a tensor
-    or a tuple of tensors in the user's own layout. `layer_names` reads the names of its layers.
+    or a tuple of tensors in the user's own layout. `network.layer_names` reads the names of its layers.
 
     Raises ModelError naming the parameter, input or layer at fault, or for a model that is quantized already.
     """

@@ -11,17 +11,17 @@ import onnx
 from tvm import relax
 
 from tvm_vsq.errors import ModelError, first_line
-from tvm_vsq.frontend.layers import LAYER_OPS
 from tvm_vsq.frontend.onnx_converters import CONVERTERS
 from tvm_vsq.frontend.onnx_nodes import describe
 from tvm_vsq.graph import leaves, op_name
+from tvm_vsq.network import source_of
 from tvm_vsq.tvm_compat import Call, IntImm, IRModule, ONNXGraphImporter, Var
 
 ADVICE = "export the model without it, or with other operators in its place"
 
 
 def import_graph(graph: onnx.GraphProto, opset: int) -> tuple[IRModule, dict[Var, str]]:
-    """`graph` in Relax, and for each convolution and matrix product in it the first output of its node.
+    """`graph` in Relax, and for each layer in it the first output of its node.
 
     Raises ModelError naming the node that has no form in Relax.
     """
@@ -81,7 +81,7 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 raise ModelError(
                     f"{describe(node)} has no operator in Relax, only a function of TVM's own; {ADVICE}"
                 )
-            if op_name(value) in LAYER_OPS:
+            if source_of(value) is not None:
                 self.layers[expr] = node.output[0]
             pending.extend(
                 leaves(value) if value is not None else leaves(expr) if not isinstance(expr, Var) else []

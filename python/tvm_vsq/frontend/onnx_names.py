@@ -6,7 +6,7 @@ import re
 
 import onnx
 
-from tvm_vsq.frontend.layers import name_of_weight, unused
+from tvm_vsq.network.names import name_of_weight, unused
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operators that become a layer if their second operand is constant."""

@@ -20,6 +20,7 @@ from tvm_vsq.graph import (
     op_name,
     static_shape,
 )
+from tvm_vsq.network import source_of
 from tvm_vsq.tvm_compat import Var
 
 
@@ -27,9 +28,9 @@ from tvm_vsq.tvm_compat import Var
 class Chain:
     """One layer and its epilogue in a straight-line function; variables are those of that function.
 
-    anchor: the convolution or matrix product. output: the last member, equal to the anchor if nothing
-    follows. bias: float64[K], the sum of all constant adds. residual: the tensor added, in `residual_add` as
-    operand `residual_operand`. relu: clamped at 0 from below. clip: upper bound, infinite if there is none.
+    anchor: the layer itself. output: the last member, equal to the anchor if nothing follows. bias:
+    float64[K], the sum of all constant adds. residual: the tensor added, in `residual_add` as operand
+    `residual_operand`. relu: clamped at 0 from below. clip: upper bound, infinite if there is none.
     """
 
     anchor: Var
@@ -41,21 +42,28 @@ class Chain:
     relu: bool = False
     clip: float = float("inf")
 
+    @classmethod
+    def of(cls, anchor: Var) -> Chain:
+        """The anchor alone."""
+        return cls(anchor, anchor, np.zeros(static_shape(anchor)[-1]))
+
 
 def find_chains(
     function: relax.Function, anchors: list[Var], may_add: Callable[[Var], bool]
 ) -> dict[Var, Chain]:
-    """The chain of each anchor, by anchor in program order.
+    """The chain of each anchor, by anchor in program order; an addition that another chain takes has none.
 
     may_add: whether a tensor can be the residual operand of a chain. When two chains meet in an add, the
     later layer takes it, because the other operand is complete by then.
     """
-    finder = _Finder(function, may_add)
-    found = {anchor: finder.grow(anchor) for anchor in reversed(anchors)}
-    return {anchor: found[anchor] for anchor in anchors}
+    finder = ChainFinder(function, may_add)
+    found = {anchor: finder.grow(anchor) for anchor in finder.in_order(anchors)}
+    return {anchor: chain for anchor in anchors if (chain := found[anchor]) is not None}
 
 
-class _Finder:
+class ChainFinder:
+    """Grows chains one by one; none takes what another one has."""
+
     def __init__(self, function: relax.Function, may_add: Callable[[Var], bool]) -> None:
         self._uses = count_uses(function)
         self._values = definitions(function)
@@ -67,9 +75,23 @@ class _Finder:
                 {leaf: binding.var for leaf in leaves(binding.value) if isinstance(leaf, Var)}
             )
 
-    def grow(self, anchor: Var) -> Chain:
-        """Extend the chain while its output has a single reader of a kind it can take."""
-        chain = Chain(anchor, anchor, np.zeros(static_shape(anchor)[-1]))
+    def in_order(self, anchors: list[Var]) -> list[Var]:
+        """Anchors as they have to be grown: from the last to the first, additions after all others."""
+        additions = [anchor for anchor in anchors if self._residual(anchor) is not None]
+        return [*(a for a in reversed(anchors) if a not in set(additions)), *reversed(additions)]
+
+    def grow(self, anchor: Var) -> Chain | None:
+        """The anchor, extended while the output has a single reader of a kind that a chain can take.
+
+        None if another chain has taken the anchor.
+        """
+        if anchor in self._claimed:
+            return None
+        chain = Chain.of(anchor)
+        operand = self._residual(anchor)
+        if operand is not None:
+            residual = self._values[anchor].args[operand]
+            chain = replace(chain, residual=residual, residual_add=anchor, residual_operand=operand)
         while True:
             self._claimed.add(chain.output)
             reader = self._reader.get(chain.output)
@@ -79,6 +101,10 @@ class _Finder:
             if longer is None:
                 return chain
             chain = longer
+
+    def _residual(self, anchor: Var) -> int | None:
+        source = source_of(self._values[anchor])
+        return None if source is None else source.residual
 
     def _extend(self, chain: Chain, reader: Var, call: Any) -> Chain | None:
         name = op_name(call)

@@ -24,7 +24,9 @@ from tvm_vsq.graph import (
 )
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import with_arithmetic
+from tvm_vsq.layers.ranges import with_output_ranges
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
+from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.calibration import Range
@@ -43,15 +45,17 @@ def insert_quantization(
 ) -> IRModule:
     """The fake-quantized graph: still fp32 arithmetic, on values that went through the integer formats.
 
-    Constant weights become vsq.dequantize(int16 vectors, gamma[K]), which also carries, as attributes, the
-    layer's name, the calibrated range of its result ("layer", "output_absmax") and the widths of its formats
-    ("weight_bits", "weight_scale_bits"). Constants must not be folded afterwards. A tensor is quantized once
-    for all layers that read it in the same form. Where that is the form in which the layer before it can
-    store its result, everything reads that; other tensors stay fp32 for those that are not layers. The module
-    records what else of `hardware` its results depend on (`layers.arithmetic`).
+    Constant weights become vsq.dequantize(int16 vectors, gamma[K]), which also carries the widths of their
+    format ("weight_bits", "weight_scale_bits"). Constants must not be folded afterwards. A tensor is
+    quantized once for all layers that read it in the same form. Where that is the form in which the layer
+    before it can store its result, everything reads that; other tensors stay fp32 for those that are not
+    layers. The module records the calibrated ranges of the layers' results (`layers.ranges`), and what else
+    of `hardware` its results depend on (`layers.arithmetic`). `layers.reader` reads all of it.
     """
-    function = _Insert(module["main"], plan, ranges, encodings, weights, hardware).run()
-    return with_arithmetic(replace_main(without_given(module), function), hardware)
+    absmax = {layer.name: ranges[layer.chain.output].absmax for layer in plan.layers}
+    module = with_output_ranges(without_given(module), absmax)
+    function = _Insert(module["main"], plan, encodings, weights, hardware).run()
+    return with_arithmetic(replace_main(module, function), hardware)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,6 @@ class _Insert(Rebuilder):
         self,
         function: relax.Function,
         plan: Plan,
-        ranges: Mapping[Var, Range],
         encodings: Mapping[Reading, Encoding],
         weights: Mapping[str, LayerWeights],
         hardware: HardwareConfig,
@@ -79,7 +82,7 @@ class _Insert(Rebuilder):
         self._outputs = {
             layer.chain.output: layer for layer in plan.layers if layer.chain.output in self._requantized
         }
-        self._ranges, self._encodings, self._weights = ranges, encodings, weights
+        self._encodings, self._weights = encodings, weights
         self._hardware = hardware
         self._bias_adds = dict(self._find_bias_adds())  # the name of the layer that each is of
         self._quantized: dict[Reading, _Quantized] = {}
@@ -89,10 +92,7 @@ class _Insert(Rebuilder):
         if var in self._layers:
             value = self._quantize_layer(self._layers[var], value)
         elif var in self._residual_adds:
-            layer = self._residual_adds[var]
-            operands = list(value.args)
-            operands[layer.chain.residual_operand] = self._read(layer.reads[1]).value
-            value = Call(value.op, operands, value.attrs)
+            value = self._quantize_residual(self._residual_adds[var], value)
         elif var in self._bias_adds:
             correction = self._weights[self._bias_adds[var]].bias_correction
             operands = [
@@ -108,26 +108,32 @@ class _Insert(Rebuilder):
         return quantized.value
 
     def _quantize_layer(self, layer: QuantizedLayer, call: Call) -> Call:
-        x, formats = self._read(layer.reads[0]), layer.formats
-        chosen = self._weights[layer.name]
+        x = self._read(layer.reads[0])
+        call = Call(call.op, [x.value, *call.args[1:]], call.attrs)
+        if layer.chain.residual_add == layer.chain.anchor:
+            call = self._quantize_residual(layer, call)
+        if layer.name not in self._weights:
+            self._steps[layer.chain.anchor] = np.full(static_shape(layer.chain.anchor)[-1], float(x.gamma))
+            return call
+        chosen, form = self._weights[layer.name], weight_form(call)
         self._steps[layer.chain.anchor] = accumulator_steps(
-            chosen.vectors, chosen.gamma, float(x.gamma), formats.product_shift
+            chosen.vectors, chosen.gamma, float(x.gamma), layer.formats.product_shift
         )
-        is_conv = op_name(call) == "relax.nn.conv2d"
-        channels = static_shape(call.args[1])[-1 if is_conv else 0]
+        channels = static_shape(call.args[1])[form.inputs]
         restored = relax_ops.dequantize(constant(chosen.vectors), constant(chosen.gamma), channels=channels)
-        extra = {
-            "layer": layer.name,
-            "output_absmax": self._ranges[layer.chain.output].absmax,
-            **WEIGHTS.write(formats.weight),
-        }
-        kernel = self.emit(Call(restored.op, restored.args, {**dict(restored.attrs), **extra}))
-        if not is_conv:
+        attrs = {**dict(restored.attrs), **WEIGHTS.write(layer.formats.weight)}
+        kernel = self.emit(Call(restored.op, restored.args, attrs))
+        if form.is_transposed:
             kernel = self.emit(relax.op.permute_dims(kernel))
         result = Call(call.op, [x.value, kernel], call.attrs)
         if chosen.bias_correction is None or layer.name in self._bias_adds.values():
             return result
         return relax.op.add(self.emit(result), constant(chosen.bias_correction))
+
+    def _quantize_residual(self, layer: QuantizedLayer, call: Call) -> Call:
+        operands = list(call.args)
+        operands[layer.chain.residual_operand] = self._read(layer.reads[1]).value
+        return Call(call.op, operands, call.attrs)
 
     def _find_bias_adds(self) -> Iterator[tuple[Var, str]]:
         """The adds of a constant to the result of a layer whose bias is corrected, and to nothing else."""
@@ -135,11 +141,7 @@ class _Insert(Rebuilder):
             if op_name(binding.value) == "relax.add" and any(map(is_constant, binding.value.args)):
                 for arg in binding.value.args:
                     layer = self._layers.get(arg)
-                    if (
-                        layer
-                        and self.uses[arg] == 1
-                        and self._weights[layer.name].bias_correction is not None
-                    ):
+                    if layer and self.uses[arg] == 1 and self._correction(layer) is not None:
                         yield binding.var, layer.name
 
     def _read(self, reading: Reading) -> _Quantized:
@@ -166,8 +168,13 @@ class _Insert(Rebuilder):
     def _gamma_of_output(self, layer: QuantizedLayer) -> np.float32:
         chain = layer.chain
         residual_gamma = 0.0 if chain.residual is None else float(self._read(layer.reads[1]).gamma)
-        correction = self._weights[layer.name].bias_correction
+        correction = self._correction(layer)
         bias = chain.bias if correction is None else chain.bias + correction
         finest = smallest_step(self._steps[chain.anchor], residual_gamma, bias, self._hardware)
         encoding = self._encodings[self._requantized[chain.output]]
         return output_gamma(encoding.limit, encoding.format, finest, self._hardware)
+
+    def _correction(self, layer: QuantizedLayer) -> Any:
+        """What is added to the layer's result, float32[K]; None if nothing is."""
+        chosen = self._weights.get(layer.name)
+        return None if chosen is None else chosen.bias_correction

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import LayerFormats, VectorFormat
-from tvm_vsq.frontend import layer_names
 from tvm_vsq.frontend.given import given_limits
-from tvm_vsq.graph import definitions, is_constant, op_name, static_shape
+from tvm_vsq.graph import definitions, leaves, static_shape
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.chains import Chain, find_chains
-from tvm_vsq.layers.supported import unsupported
+from tvm_vsq.layers.chains import Chain, ChainFinder
+from tvm_vsq.network import layer_names, source_of
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
-from tvm_vsq.quantize.rules import Candidate, resolve
+from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -60,6 +57,7 @@ class QuantizedLayer:
     name: str
     x: Var
     chain: Chain
+    has_weights: bool
     config: LayerConfig
     formats: LayerFormats
     limits: tuple[float | None, float | None] = (None, None)
@@ -130,33 +128,56 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     """
     function = module["main"]
     values = definitions(function)
-    chosen = choose_layers(module, config)
-    anchors = [var for var, (layer, _) in chosen.items() if not layer.is_depthwise]
-    chains = find_chains(function, anchors, lambda _other: True)
+    settings = _settings(module, config)
+    finder = ChainFinder(function, lambda _other: True)
+    kinds = {var: layer.kind for var, (layer, _) in settings.items()}
+    chains: dict[Var, Chain] = {var: Chain.of(var) for var, kind in kinds.items() if kind is Kind.DEPTHWISE}
+    ordinary = [var for var, kind in kinds.items() if kind is Kind.ORDINARY]
+    chains |= {var: chain for var in finder.in_order(ordinary) if (chain := finder.grow(var))}
+    stored = {chain.output for chain in chains.values()}
+    for var in (var for var, kind in kinds.items() if kind is Kind.WEIGHTLESS):
+        # without weights, it only pays between layers, where its operands are vectors already
+        if stored.issuperset(leaves(values[var])) and (chain := finder.grow(var)):
+            chains[var] = chain
+            stored.add(chain.output)
     given = given_limits(module)
     layers = []
-    for var, (candidate, layer_config) in chosen.items():
-        chain = chains.get(var) or Chain(var, var, np.zeros(static_shape(var)[-1]))
+    for var, (candidate, layer_config) in settings.items():
+        if var not in chains:
+            continue
         formats = _formats(layer_config, hardware)
-        limits = (given.get(candidate.name), None)
         layers.append(
-            QuantizedLayer(candidate.name, values[var].args[0], chain, layer_config, formats, limits)
+            QuantizedLayer(
+                name=candidate.name,
+                x=values[var].args[0],
+                chain=chains[var],
+                has_weights=candidate.kind is not Kind.WEIGHTLESS,
+                config=layer_config,
+                formats=formats,
+                limits=(given.get(candidate.name), None),
+            )
         )
-        if config.strict:
+        if config.strict and layers[-1].has_weights:
             require_whole_vectors(candidate.name, layers[-1].x, layer_config.vector_size)
     return Plan(tuple(layers), config.strict)
 
 
 def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:
-    """The layers that `config` quantizes, with their settings, by the variable each is bound to.
+    """The layers with weights that `config` quantizes, with their settings, by the variable each is bound to.
 
     Raises ConfigError for a rule that matches no layer, QuantizationError if there is none to quantize.
     """
+    settings = _settings(module, config)
+    return {var: found for var, found in settings.items() if found[0].kind is not Kind.WEIGHTLESS}
+
+
+def _settings(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:
+    """Of all layers that can be quantized and are not left in fp32."""
     values = definitions(module["main"])
     candidates = {
-        var: Candidate(name, is_depthwise=bool(unsupported(values[var])))
+        var: Candidate(name, kind)
         for var, name in layer_names(module).items()
-        if not unsupported(values[var]) or _is_depthwise(values[var])
+        if (kind := _kind(values[var])) is not None
     }
     settings = resolve(config, list(candidates.values()))
     chosen = {
@@ -164,7 +185,7 @@ def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Cand
         for var, layer in candidates.items()
         if (found := settings[layer.name]) is not None
     }
-    if not chosen:
+    if all(layer.kind is Kind.WEIGHTLESS for layer, _ in chosen.values()):
         raise QuantizationError(
             "the model has no layer to quantize (a convolution with groups=1, or a linear layer, with "
             "constant weights, that no rule leaves in fp32); compile it with TVM alone"
@@ -172,13 +193,14 @@ def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Cand
     return chosen
 
 
-def _is_depthwise(call: Any) -> bool:
-    return (
-        op_name(call) == "relax.nn.conv2d"
-        and int(call.attrs.groups) != 1
-        and is_constant(call.args[1])
-        and isinstance(call.args[0], Var)
-    )
+def _kind(call: Any) -> Kind | None:
+    """None for a layer that cannot be quantized."""
+    source = source_of(call)
+    if source is None:
+        return None
+    if source.refusal(call, source.has_constant_weights(call)):
+        return Kind.DEPTHWISE if source.is_depthwise(call) else None
+    return Kind.ORDINARY if source.weights else Kind.WEIGHTLESS
 
 
 def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from tvm_vsq.frontend import layer_names
 from tvm_vsq.frontend.elementwise import BINARY, UNARY
 from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import (
@@ -32,7 +31,7 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
-from tvm_vsq.layers.supported import unsupported
+from tvm_vsq.network import layer_names, refusal, source_of, weight_form
 from tvm_vsq.quantize.calibration import observe
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
@@ -134,24 +133,16 @@ def _grow(
 
 
 def _is_layer(call: Any) -> bool:
-    return op_name(call) in ("relax.nn.conv2d", "relax.matmul") and not unsupported(call)
-
-
-def _is_depthwise(call: Any) -> bool:
-    """One filter for each channel, channels last."""
-    if op_name(call) != "relax.nn.conv2d" or not is_constant(call.args[1]):
-        return False
-    return (
-        int(call.attrs.groups) == static_shape(call.args[1])[0] == static_shape(call.args[0])[-1]
-        and str(call.attrs.data_layout) == "NHWC"
-        and str(call.attrs.kernel_layout) == "OHWI"
-    )
+    """Whether a call mixes channels by constant weights that can be reordered."""
+    source = source_of(call)
+    return source is not None and source.weights is not None and not refusal(call)
 
 
 def _is_channelwise(call: Any) -> bool:
     """Whether each channel of the result, the last axis, depends on just that channel of the operands."""
     name = op_name(call)
-    if name in UNARY or name in BINARY or _is_depthwise(call):
+    source = source_of(call)
+    if name in UNARY or name in BINARY or (source is not None and source.is_channelwise(call)):
         return True
     if name in _POOLS:
         return str(call.attrs.layout) == "NHWC"
@@ -179,14 +170,15 @@ class _Permute(Rebuilder):
     def rewrite(self, var: Var, value: Any) -> Any:
         if var in self._produced or var in self._consumed:
             weights = constant_array(value.args[1])
-            outputs, inputs = (0, -1) if op_name(value) == "relax.nn.conv2d" else (1, 0)
-            for axis, order in ((outputs, self._produced.get(var)), (inputs, self._consumed.get(var))):
+            form = weight_form(value)
+            sides = ((form.outputs, self._produced.get(var)), (form.inputs, self._consumed.get(var)))
+            for axis, order in sides:
                 weights = weights if order is None else weights.take(order, axis)
             return Call(value.op, [value.args[0], constant(weights)], value.attrs)
         if var not in self._members or not isinstance(value, Call):
             return value
-        order = self._members[var]
-        axis = 0 if op_name(value) == "relax.nn.conv2d" else -1
+        order, source = self._members[var], source_of(value)
+        axis = -1 if source is None or source.weights is None else source.weights.outputs
         return Call(value.op, [_permuted(arg, order, axis) for arg in value.args], value.attrs)
 
 

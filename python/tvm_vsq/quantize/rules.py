@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from fnmatch import fnmatchcase
 
 from tvm_vsq.errors import ConfigError
@@ -12,12 +13,20 @@ from tvm_vsq.quantize.config import LayerConfig, QuantConfig, Rule
 _KINDS = (":first", ":last", ":depthwise")
 
 
+class Kind(Enum):
+    """Of layers: with weights; a depthwise convolution, which is computed on the CPU; without weights."""
+
+    ORDINARY = auto()
+    DEPTHWISE = auto()
+    WEIGHTLESS = auto()
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """A layer that can be quantized: one the accelerator has a form for, or a depthwise convolution."""
+    """A layer that can be quantized."""
 
     name: str
-    is_depthwise: bool = False
+    kind: Kind = Kind.ORDINARY
 
 
 def resolve(config: QuantConfig, layers: Sequence[Candidate]) -> dict[str, LayerConfig | None]:
@@ -26,7 +35,7 @@ def resolve(config: QuantConfig, layers: Sequence[Candidate]) -> dict[str, Layer
     Raises ConfigError for a rule whose pattern matches none of them.
     """
     settings: dict[str, LayerConfig | None] = {
-        layer.name: None if layer.is_depthwise else config.base for layer in layers
+        layer.name: None if layer.kind is Kind.DEPTHWISE else config.base for layer in layers
     }
     for rule in config.rules:
         for name in _matching(rule, layers):
@@ -40,9 +49,9 @@ def _matching(rule: Rule, layers: Sequence[Candidate]) -> list[str]:
     if pattern.startswith(":") and pattern not in _KINDS:
         raise ConfigError(f"rule for '{pattern}': known kinds of layers are {', '.join(_KINDS)}")
     if pattern == ":depthwise":
-        found = [layer.name for layer in layers if layer.is_depthwise]
+        found = [layer.name for layer in layers if layer.kind is Kind.DEPTHWISE]
     elif pattern in _KINDS:
-        ordinary = [layer.name for layer in layers if not layer.is_depthwise]
+        ordinary = [layer.name for layer in layers if layer.kind is Kind.ORDINARY]
         found = ordinary[:1] if pattern == ":first" else ordinary[-1:]
     else:
         found = [layer.name for layer in layers if fnmatchcase(layer.name, pattern)]

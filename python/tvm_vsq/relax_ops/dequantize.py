@@ -16,7 +16,7 @@ from tvm_vsq.relax_ops.checks import (
     tensor_shape,
     vector_axes,
 )
-from tvm_vsq.relax_ops.registry import register_op
+from tvm_vsq.relax_ops.register import register_op
 from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.dequantize"

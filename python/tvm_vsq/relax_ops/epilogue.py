@@ -1,4 +1,4 @@
-"""What follows the dot product in vsq.conv2d and vsq.dense: the attributes both share."""
+"""What follows the accumulation in a layer on vectors: the attributes that all such operators share."""
 
 from __future__ import annotations
 

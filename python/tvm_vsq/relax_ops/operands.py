@@ -1,4 +1,4 @@
-"""Type checks that vsq.conv2d and vsq.dense share."""
+"""Type checks that layers on vectors share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_vectors(
     where: str, call: Call, x_form: str, x_low: int, x_high: int, w_form: str, w_rank: int
 ) -> tuple[list[Any], list[Any], int]:
     """Dimensions of x and w, and V; their vectors must agree in number and size, and hold the channels."""
-    x = tensor_shape(where, "x", call.args[0], "int16", x_form, x_low, x_high)
+    x, size = check_input(where, call, x_form, x_low, x_high)
     w = tensor_shape(where, "w", call.args[1], "int16", w_form, w_rank, w_rank)
     x_axes, w_axes = vector_axes(where, "x", x), vector_axes(where, "w", w)
     if x_axes != w_axes:
@@ -32,27 +32,40 @@ def check_vectors(
             f"{where}: x has {x_axes[0]} vectors of {x_axes[1]}, w has {w_axes[0]} vectors of {w_axes[1]}; "
             "quantize both with the same vector size and input channels"
         )
-    vectors, size = x_axes
-    channels = integer(where, "channels", read_attributes(call).get("channels", 0), 0, 1 << 24)
-    if channels and not (vectors - 1) * size < channels <= vectors * size:
-        raise OperatorError(f"{where}: channels={channels} do not fill {vectors} vectors of {size}")
     return x, w, size
 
 
+def check_input(where: str, call: Call, form: str, low: int, high: int) -> tuple[list[Any], int]:
+    """Dimensions of x and V; its vectors must hold the channels."""
+    x = tensor_shape(where, "x", call.args[0], "int16", form, low, high)
+    vectors, size = vector_axes(where, "x", x)
+    channels = integer(where, "channels", read_attributes(call).get("channels", 0), 0, 1 << 24)
+    if channels and not (vectors - 1) * size < channels <= vectors * size:
+        raise OperatorError(f"{where}: channels={channels} do not fill {vectors} vectors of {size}")
+    return x, size
+
+
 def check_epilogue_operands(
-    where: str, call: Call, epilogue: Epilogue, rows: list[Any], channels: int, vector_size: int
+    where: str,
+    call: Call,
+    epilogue: Epilogue,
+    rows: list[Any],
+    channels: int,
+    vector_size: int,
+    has_weights: bool = True,
 ) -> relax.TensorType:
     """Check params and the residual against the result [*rows, channels]; return the result's type."""
-    params = tensor_shape(where, "params", call.args[2], "int32", "[K, 4]", 2, 2)
+    operands = call.args[1 + has_weights :]
+    params = tensor_shape(where, "params", operands[0], "int32", "[K, 4]", 2, 2)
     found = [static(where, "params' shape", size) for size in params]
     if found != [channels, 4]:
         raise OperatorError(
             f"{where}: params must be int32[{channels}, 4] (mult, shift, bias, clip), got {found}"
         )
     vectors = [*rows, -(-channels // vector_size), vector_size + 1]
-    if len(call.args) == 4:
+    if len(operands) == 2:
         residual = tensor_shape(
-            where, "residual", call.args[3], "int16", spell(vectors), len(vectors), len(vectors)
+            where, "residual", operands[1], "int16", spell(vectors), len(vectors), len(vectors)
         )
         analyzer = Analyzer()
         if not all(analyzer.can_prove_equal(a, b) for a, b in zip(residual, vectors, strict=True)):

@@ -19,7 +19,7 @@ from tvm_vsq.relax_ops.checks import (
     static_scales,
     tensor_shape,
 )
-from tvm_vsq.relax_ops.registry import register_op
+from tvm_vsq.relax_ops.register import register_op
 from tvm_vsq.relax_ops.requantize_te import requantize_te
 from tvm_vsq.tvm_compat import Call, Expr
 

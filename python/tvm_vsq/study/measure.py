@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.formats import QUANTIZED, WEIGHTS, VectorFormat, write_notation
-from tvm_vsq.frontend import layer_names
-from tvm_vsq.graph import constant_array, definitions, is_constant, op_name, static_shape
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.layers.chains import find_chains
-from tvm_vsq.layers.supported import unsupported
+from tvm_vsq.layers.node import Node
+from tvm_vsq.layers.reader import read_nodes
+from tvm_vsq.network import layer_names, refusal, weight_form
+from tvm_vsq.network.names import weighted_layers
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.study.report import LayerReport, OperandReport, QuantReport
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -32,7 +33,7 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
 
     pairs = _pairs(canonical, quantized)
     fp32_points = [var for pair in pairs for var in (pair.fp32_x, pair.fp32_output)]
-    points = [var for pair in pairs for var in (pair.x, pair.vectors, pair.output)]
+    points = [var for pair in pairs for var in (pair.node.x.source, pair.node.x.vectors, pair.output)]
     fp32 = TorchGraph(canonical["main"], [*fp32_points, canonical["main"].body.body])
     network = TorchGraph(quantized["main"], [*points, quantized["main"].body.body])
     tallies = [_Tally(pair) for pair in pairs]
@@ -75,83 +76,44 @@ class Ratio:
 
 @dataclass(frozen=True)
 class _Pair:
-    """A layer in both modules. x: what is quantized to `vectors`; output: with the layer's epilogue."""
+    """A quantized layer, and what it was in fp32; outputs are those of the layers with their epilogues."""
 
-    name: str
-    fp32_x: Var
-    fp32_output: Var
-    fp32_weights: Array
-    x: Var
-    vectors: Var
-    gamma: float
-    format: VectorFormat
+    node: Node
     output: Var
-    weights: Array
-    weight_gamma: Array
-    weight_format: VectorFormat
+    fp32_x: Var
+    fp32_weights: Array | None
+    fp32_output: Var
 
 
 def _pairs(canonical: IRModule, quantized: IRModule) -> list[_Pair]:
-    values = definitions(quantized["main"])
     fp32_values = definitions(canonical["main"])
+    nodes = {node.anchor: node for node in read_nodes(quantized)}
     # quantization neither adds nor removes layers, nor changes their order
-    both = list(zip(layer_names(canonical).items(), layer_names(quantized), strict=True))
-    pairs = [(old, new, name) for (old, name), new in both if _kernel(values, values[new]) is not None]
-    fp32_outputs = _outputs(canonical, [old for old, _, _ in pairs])
-    outputs = _outputs(quantized, [new for _, new, _ in pairs])
+    both = zip(layer_names(canonical), layer_names(quantized), strict=True)
+    anchors = [(old, nodes[new]) for old, new in both if new in nodes]
+    fp32_outputs = _outputs(canonical, [old for old, node in anchors if node.is_fusable])
+    outputs = _outputs(quantized, [node.anchor for _, node in anchors if node.is_fusable])
     found = []
-    for old, new, name in pairs:
-        call: Any = values[new]
-        kernel = _kernel(values, call)
-        restored: Any = values[call.args[0]]
-        quantize: Any = values[restored.args[0]]
+    for old, node in anchors:
         source: Any = fp32_values[old]
-        weights = constant_array(source.args[1])
-        fmt = QUANTIZED.read(quantize.attrs)
-        found.append(
-            _Pair(
-                name=name,
-                fp32_x=source.args[0],
-                fp32_output=fp32_outputs[old],
-                fp32_weights=weights if op_name(source) == "relax.nn.conv2d" else weights.T,
-                x=quantize.args[0],
-                vectors=restored.args[0],
-                gamma=float(constant_array(restored.args[1])),
-                format=fmt,
-                output=outputs[new],
-                weights=constant_array(kernel.args[0]),
-                weight_gamma=constant_array(kernel.args[1]),
-                weight_format=WEIGHTS.read(kernel.attrs, fmt.vector_size),
-            )
-        )
+        weights = None if node.weights is None else weight_form(source).rows(constant_array(source.args[1]))
+        output, fp32_output = outputs.get(node.anchor, node.anchor), fp32_outputs.get(old, old)
+        found.append(_Pair(node, output, source.args[0], weights, fp32_output))
     return found
 
 
 def _outputs(module: IRModule, anchors: list[Var]) -> dict[Var, Var]:
-    values = definitions(module["main"])
-    chains = find_chains(module["main"], [a for a in anchors if not _is_grouped(values[a])], lambda _: True)
-    return {anchor: chains[anchor].output if anchor in chains else anchor for anchor in anchors}
-
-
-def _is_grouped(call: Any) -> bool:
-    return op_name(call) == "relax.nn.conv2d" and int(call.attrs.groups) != 1
-
-
-def _kernel(values: Mapping[Var, Any], call: Any) -> Any:
-    """The vsq.dequantize call that restores a layer's weights; None if they are fp32."""
-    kernel: Any = values.get(call.args[1])
-    if op_name(kernel) == "relax.permute_dims":
-        kernel = values.get(kernel.args[0])
-    return kernel if op_name(kernel) == "vsq.dequantize" and is_constant(kernel.args[0]) else None
+    chains = find_chains(module["main"], anchors, lambda _: True)
+    return {anchor: chain.output for anchor, chain in chains.items()}
 
 
 def _left_in_fp32(canonical: IRModule, pairs: list[_Pair]) -> dict[str, str]:
-    values = definitions(canonical["main"])
-    quantized = {pair.name for pair in pairs}
+    names, values = layer_names(canonical), definitions(canonical["main"])
+    quantized = {pair.node.name for pair in pairs}
     return {
-        name: unsupported(values[var]) or "left in fp32 by a rule"
-        for var, name in layer_names(canonical).items()
-        if name not in quantized
+        names[var]: refusal(values[var]) or "left in fp32 by a rule"
+        for var in weighted_layers(canonical["main"])
+        if names[var] not in quantized
     }
 
 
@@ -159,57 +121,63 @@ class _Tally:
     """Sums over the data of one layer."""
 
     def __init__(self, pair: _Pair) -> None:
-        self._pair = pair
+        self._pair, self._x = pair, pair.node.x
         self._input, self._output = Ratio(), Ratio()
-        self._codes = np.zeros(pair.format.qmax - pair.format.lo + 1, np.int64)
+        self._codes = np.zeros(self._x.format.qmax - self._x.format.lo + 1, np.int64)
         self._clipped = self._elements = 0
 
     def add(self, expected: list[Any], found: list[Any]) -> None:
-        pair = self._pair
         fp32_x, fp32_output = (tensor.numpy() for tensor in expected)
         x, vectors, output = (tensor.numpy() for tensor in found)
-        codes, step = _unfold(vectors, pair.gamma, x.shape[-1])
+        fmt = self._x.format
+        codes, step = _unfold(vectors, self._x.gamma, x.shape[-1])
         self._input.add(fp32_x, codes * step)
         self._output.add(fp32_output, output)
-        self._codes += np.bincount((codes - pair.format.lo).reshape(-1), minlength=len(self._codes))
-        self._clipped += _clipped(x, step, pair.format)
+        self._codes += np.bincount((codes - fmt.lo).reshape(-1), minlength=len(self._codes))
+        self._clipped += _clipped(x, step, fmt)
         self._elements += x.size
 
     def report(self) -> LayerReport:
-        pair = self._pair
-        weights = pair.fp32_weights
-        channels = weights.shape[-1]
-        gamma = pair.weight_gamma.astype(np.float64).reshape(-1, *[1] * (weights.ndim - 1))
-        codes, step = _unfold(pair.weights, gamma, channels)
+        node, fmt = self._pair.node, self._x.format
+        activations = OperandReport(
+            self._input.db,
+            _bits_per_element(fmt, node.channels),
+            self._clipped / self._elements,
+            self._codes.tolist(),
+            fmt.lo,
+        )
+        return LayerReport(
+            node.name,
+            _notation(node),
+            fmt.vector_size,
+            1 - node.channels / (fmt.vectors(node.channels) * fmt.vector_size),
+            self._weights(),
+            activations,
+            self._output.db,
+        )
+
+    def _weights(self) -> OperandReport | None:
+        weights, stored = self._pair.fp32_weights, self._pair.node.weights
+        if weights is None or stored is None:
+            return None
+        channels, fmt = weights.shape[-1], stored.format
+        gamma = stored.gamma.astype(np.float64).reshape(-1, *[1] * (weights.ndim - 1))
+        codes, step = _unfold(stored.vectors, gamma, channels)
         ratio = Ratio()
         ratio.add(weights, codes * step)
-        fmt = pair.weight_format
-        in_channels = static_shape(pair.x)[-1]
-        weight_report = OperandReport(
+        return OperandReport(
             ratio.db,
             _bits_per_element(fmt, channels) + 32 * len(weights) / weights.size,
             _clipped(weights, step, fmt) / weights.size,
             np.bincount((codes - fmt.lo).reshape(-1), minlength=fmt.qmax - fmt.lo + 1).tolist(),
             fmt.lo,
         )
-        activation_report = OperandReport(
-            self._input.db,
-            _bits_per_element(pair.format, in_channels),
-            self._clipped / self._elements,
-            self._codes.tolist(),
-            pair.format.lo,
-        )
-        notation = write_notation(fmt.bits, pair.format.bits, fmt.scale_bits, pair.format.scale_bits)
-        lanes = pair.format.vectors(in_channels) * fmt.vector_size
-        return LayerReport(
-            pair.name,
-            notation,
-            fmt.vector_size,
-            1 - in_channels / lanes,
-            weight_report,
-            activation_report,
-            self._output.db,
-        )
+
+
+def _notation(node: Node) -> str:
+    activation, weight = node.x.format, None if node.weights is None else node.weights.format
+    widths = (weight and weight.bits, activation.bits, weight and weight.scale_bits, activation.scale_bits)
+    return "/".join("-" if width is None else str(width) for width in widths)
 
 
 def _unfold(vectors: Array, gamma: Any, channels: int) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from dataclasses import asdict, dataclass
+from math import nan
 from typing import Any
 
 from tvm_vsq.files import PLOTS, replacing
@@ -33,8 +34,9 @@ class OperandReport:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One quantized layer. padding: fraction of the lanes of its input vectors that no channel fills.
+    """One quantized layer.
 
+    weights: None if it has none. padding: fraction of the lanes of its input vectors that no channel fills.
     output_sqnr_db: of the result with its epilogue, in real values before it is stored as vectors, against
     the fp32 network.
     """
@@ -43,7 +45,7 @@ class LayerReport:
     formats: str
     vector_size: int
     padding: float
-    weights: OperandReport
+    weights: OperandReport | None
     activations: OperandReport
     output_sqnr_db: float
 
@@ -80,14 +82,17 @@ class QuantReport:
             table.add_column(column, justify="right")
         for layer in self.layers:
             w, a = layer.weights, layer.activations
+            of_weights = (
+                ("-", "-", "-")
+                if w is None
+                else (f"{w.sqnr_db:.1f}", f"{w.bits_per_element:.2f}", f"{w.clipped:.2%}")
+            )
             table.add_row(
                 layer.name,
                 layer.formats,
                 str(layer.vector_size),
                 f"{layer.padding:.0%}",
-                f"{w.sqnr_db:.1f}",
-                f"{w.bits_per_element:.2f}",
-                f"{w.clipped:.2%}",
+                *of_weights,
                 f"{a.sqnr_db:.1f}",
                 f"{a.bits_per_element:.2f}",
                 f"{a.clipped:.2%}",
@@ -107,11 +112,11 @@ class QuantReport:
         from matplotlib.figure import Figure
 
         names = [layer.name for layer in self.layers]
-        at = range(len(names))
+        at, weights = range(len(names)), [layer.weights for layer in self.layers]
         figure = Figure(figsize=(max(7.0, 0.32 * len(names) + 3), 10), layout="constrained")
         ratio, clipping, codes = figure.subplots(3, 1)
         for values, label in (
-            ([layer.weights.sqnr_db for layer in self.layers], "weights"),
+            ([nan if w is None else w.sqnr_db for w in weights], "weights"),
             ([layer.activations.sqnr_db for layer in self.layers], "input"),
             ([layer.output_sqnr_db for layer in self.layers], "output"),
         ):
@@ -120,17 +125,16 @@ class QuantReport:
         ratio.set_xticklabels([])
         ratio.legend()
         for offset, side in ((-0.2, "weights"), (0.2, "activations")):
-            shares = [100 * getattr(layer, side).clipped for layer in self.layers]
+            operands = (getattr(layer, side) for layer in self.layers)
+            shares = [nan if operand is None else 100 * operand.clipped for operand in operands]
             clipping.bar([x + offset for x in at], shares, 0.4, label=side)
         clipping.set(ylabel="clipped (%)", xticks=list(at))
         clipping.set_xticklabels(names, rotation=90, fontsize=7)
         clipping.legend()
-        for layer in self.layers:
-            total = sum(layer.weights.codes) or 1
-            used = [count / total for count in layer.weights.codes]
-            codes.plot(
-                range(layer.weights.lowest_code, layer.weights.lowest_code + len(used)), used, alpha=0.5
-            )
+        for operand in filter(None, weights):
+            total = sum(operand.codes) or 1
+            used = [count / total for count in operand.codes]
+            codes.plot(range(operand.lowest_code, operand.lowest_code + len(used)), used, alpha=0.5)
         codes.set(xlabel="weight code, a line for each layer", ylabel="share")
         with replacing(path, *PLOTS) as draft:
             figure.savefig(draft)

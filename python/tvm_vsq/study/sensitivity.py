@@ -18,7 +18,7 @@ from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.files import PLOTS, replacing
 from tvm_vsq.graph import definitions
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.supported import unsupported
+from tvm_vsq.network import refusal
 from tvm_vsq.quantize.config import FORMAT_FIELDS, QuantConfig, Rule
 from tvm_vsq.quantize.data import batches, rereadable
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, make_plan
@@ -107,7 +107,8 @@ def measure_sensitivity(
         same[0]
         for same in versions
         if all(layer.config.notation == notation for layer, notation in zip(same, formats, strict=True))
-        and not unsupported(values[same[0].chain.anchor])  # a depthwise layer costs no accelerator anything
+        and same[0].has_weights
+        and not refusal(values[same[0].chain.anchor])  # a depthwise layer costs no accelerator anything
     ]
     if not layers:
         raise ConfigError("the rules leave no layer for which a format could be chosen; drop some of them")

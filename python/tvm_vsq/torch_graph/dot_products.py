@@ -7,7 +7,7 @@ have a representation. Algorithms that compute other products than these (Winogr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tvm_vsq.torch_graph.layer_form import Product
 from tvm_vsq.torch_graph.spatial import padded
 from tvm_vsq.torch_graph.vectors import scaled_elements
-
-Product = Callable[[Tensor], Tensor]
-"""From vectors int16[..., CV, V+1] to accumulators int64[..., K]."""
 
 _MOST_PIECES = 8
 
@@ -32,6 +30,14 @@ class Geometry:
     strides: Sequence[int] = (1, 1)
     padding: Sequence[int] = (0, 0, 0, 0)
     dilation: Sequence[int] = (1, 1)
+
+
+def vector_product(call: Any, peak: int, w: Tensor, geometry: Geometry | None) -> Product:
+    """Accumulators of the operator `call` for weights `w`; `peak` bounds |element * scale| of its input."""
+    shift = int(call.attrs["product_shift"])
+    if shift == 0:
+        return plain_product(w, geometry, peak)
+    return rounded_product(w, geometry, shift, int(call.attrs["product_bits"]))
 
 
 def plain_product(w: Tensor, geometry: Geometry | None, peak: int) -> Product:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ from torch import Tensor
 
 from tvm_vsq.formats import OUTPUT, QUANTIZED, VectorFormat
 from tvm_vsq.graph import constant_array, is_constant, op_name
-from tvm_vsq.torch_graph.dot_products import Geometry, plain_product, rounded_product
+from tvm_vsq.registry import NAMES, aspects
+from tvm_vsq.relax_ops import layer_operators
+from tvm_vsq.torch_graph.layer_form import LayerForm, Operator
 from tvm_vsq.torch_graph.vectors import dequantize, integer_steps, requantize, scaled_elements
 from tvm_vsq.tvm_compat import Call, Var
 
-Operator = Callable[..., Any]
 _LARGEST = VectorFormat(8, 10, 64, signed=False)
 _INT32_MAX = 2**31 - 1
 
@@ -54,24 +55,24 @@ def dequantize_operator(call: Call) -> Operator:
 
 
 def layer_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, list[Any]]:
-    """vsq.conv2d or vsq.dense, with the arguments it is a function of: constant weights are prepared once."""
-    finish, prepare = _post_processing(call), _product(call, _peak(call.args[0], values))
-    x, w, params, *residual = call.args
-    if is_constant(w) and is_constant(params):
-        product = prepare(torch.from_numpy(constant_array(w)))
-        rows = torch.from_numpy(constant_array(params))
+    """A layer, with the arguments it is a function of: constant weights are prepared once."""
+    operator = layer_operators()[NAMES[op_name(call)]]
+    accumulate = aspects("torch", LayerForm)[NAMES[op_name(call)]].on_vectors
+    finish, peak = _post_processing(call), _peak(call.args[0], values)
+    end = 3 if operator.has_weights else 2  # of x, weights and parameters; a residual may follow
+    x, *constants = call.args[:end]
+    residual = list(call.args[end:])
+    if all(map(is_constant, constants)):
+        *weights, rows = (torch.from_numpy(constant_array(array)) for array in constants)
+        product = accumulate(call, peak, *weights)
         return lambda x, *residual: finish(product(x), rows, *residual), [x, *residual]
-    return lambda x, w, params, *residual: finish(prepare(w)(x), params, *residual), list(call.args)
 
+    def run(x: Tensor, *others: Tensor) -> Tensor:
+        *weights, rows = others[: end - 1]
+        result: Tensor = finish(accumulate(call, peak, *weights)(x), rows, *others[end - 1 :])
+        return result
 
-def _product(call: Call, peak: int) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
-    attrs, geometry = call.attrs, None
-    if op_name(call) == "vsq.conv2d":
-        geometry = Geometry(*(_integers(attrs[name]) for name in ("strides", "padding", "dilation")))
-    shift, bits = int(attrs["product_shift"]), int(attrs["product_bits"])
-    if shift == 0:
-        return lambda w: plain_product(w, geometry, peak)
-    return lambda w: rounded_product(w, geometry, shift, bits)
+    return run, list(call.args)
 
 
 def _peak(x: Any, values: Mapping[Var, Any]) -> int:
@@ -80,7 +81,7 @@ def _peak(x: Any, values: Mapping[Var, Any]) -> int:
     fmt = _LARGEST
     if op_name(source) == "vsq.quantize":
         fmt = QuantizedForm.of(source).format
-    elif op_name(source) in ("vsq.conv2d", "vsq.dense"):
+    elif op_name(source) in NAMES:
         fmt = OUTPUT.read(source.attrs, fmt.vector_size)
     return fmt.qmax * fmt.smax
 

@@ -10,12 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvm_vsq.graph import dtype_of, op_name
+from tvm_vsq.network import operator_of
+from tvm_vsq.registry import NAMES, aspects
 from tvm_vsq.torch_graph import spatial, straight_through
 from tvm_vsq.torch_graph.integer_layers import (
     dequantize_operator,
     layer_operator,
     quantize_operator,
 )
+from tvm_vsq.torch_graph.layer_form import LayerForm
 from tvm_vsq.tvm_compat import Call, Var
 
 Operator = Callable[..., Any]
@@ -32,8 +35,11 @@ def torch_operator(
     call's function are bound to. trains: with straight-through gradients.
     """
     name = op_name(call).removeprefix("relax.")
-    if name in ("vsq.conv2d", "vsq.dense"):
+    if name in NAMES:
         return layer_operator(call, values)
+    if layer := operator_of(call):
+        found = aspects("torch", LayerForm)[layer].fp32(call)
+        return None if found is None else (found, list(call.args))
     if trains and name in _STRAIGHT_THROUGH:
         return _STRAIGHT_THROUGH[name](call), list(call.args)
     operator = _DIRECT[name] if name in _DIRECT else _BUILDERS.get(name, lambda _call: None)(call)
@@ -63,7 +69,6 @@ _DIRECT: dict[str, Operator] = {
     "logical_and": torch.logical_and,
     "logical_not": torch.logical_not,
     "logical_or": torch.logical_or,
-    "matmul": torch.matmul,
     "maximum": torch.maximum,
     "minimum": torch.minimum,
     "multiply": torch.mul,
@@ -209,7 +214,6 @@ _BUILDERS: dict[str, Builder] = {
     "min": _reduction(torch.amin),
     "nn.adaptive_avg_pool2d": spatial.adaptive_avg_pool2d,
     "nn.avg_pool2d": spatial.avg_pool2d,
-    "nn.conv2d": spatial.conv2d,
     "nn.layer_norm": _layer_norm,
     "nn.leakyrelu": lambda call: lambda x, slope=float(call.attrs.alpha): F.leaky_relu(x, slope),
     "nn.log_softmax": _softmax(torch.log_softmax),

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import QuantizedModel
-from tvm_vsq.graph import constant_array, definitions, op_name
+from tvm_vsq.graph import constant_array, definitions
+from tvm_vsq.network import weight_form
 from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.plan import choose_layers, require_whole_vectors
@@ -49,10 +50,9 @@ class Fp32Scales(QuantizedModel, nn.Module):
                 require_whole_vectors(layer.name, call.args[0], settings.vector_size)
             signed = not signs.is_nonnegative(call.args[0])
             fmt = VectorFormat(settings.activation_bits, None, settings.vector_size, signed)
-            is_conv = op_name(call) == "relax.nn.conv2d"
-            weight = torch.from_numpy(constant_array(call.args[1]))
+            form, weight = weight_form(call), torch.from_numpy(constant_array(call.args[1]))
             rows = VectorFormat(settings.weight_bits, None, settings.vector_size)
-            kernel = quantize_vectors(weight, rows) if is_conv else quantize_vectors(weight.T, rows).T
+            kernel = form.rows(quantize_vectors(form.rows(weight), rows))
             operands[var] = lambda x, _w, fmt=fmt, kernel=kernel: (quantize_vectors(x, fmt), kernel)
         self._graph = TorchGraph(function, operands=operands)
 

@@ -10,9 +10,10 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.formats import QUANTIZED, WEIGHTS
 from tvm_vsq.graph import Rebuilder, bindings, is_constant, op_name, replace_main, static_shape
+from tvm_vsq.network import layer_names
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
-_FORMATS = ("layer", *WEIGHTS.names, *QUANTIZED.names)
+_FORMATS = (*WEIGHTS.names, *QUANTIZED.names)
 
 
 def with_values_of(module: IRModule, other: IRModule) -> IRModule:
@@ -35,13 +36,16 @@ def with_values_of(module: IRModule, other: IRModule) -> IRModule:
 
 def _outline(module: IRModule) -> list[tuple[str, Any]]:
     """Inputs, operators and formats, and their types, which no value of a weight or of data changes."""
-    function = module["main"]
+    function, names = module["main"], layer_names(module)
     inputs = [(f"input {p.name}, samples of {list(static_shape(p)[1:])},", p.ty) for p in function.params]
-    return [*inputs, *((_line(binding.value), binding.var.ty) for binding in bindings(function))]
+    lines = ((_line(binding.value, names.get(binding.var)), binding.var.ty) for binding in bindings(function))
+    return [*inputs, *lines]
 
 
-def _line(value: Any) -> str:
+def _line(value: Any, layer: str | None) -> str:
     name = op_name(value)
+    if layer is not None:
+        return f"{name} layer={layer}"
     if not name.startswith("vsq."):
         return name
     attrs = dict(value.attrs)

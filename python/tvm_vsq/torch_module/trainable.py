@@ -10,23 +10,21 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from tvm_vsq.formats import WEIGHTS, VectorFormat
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import (
     Rebuilder,
     bindings,
     constant,
     constant_array,
     count_uses,
-    definitions,
     is_constant,
     leaves,
     op_name,
     replace_main,
 )
+from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.tvm_compat import Call, GenericConst, IRModule, Var
-
-_LAYER_OPS = ("relax.nn.conv2d", "relax.matmul")
 
 
 @dataclass(frozen=True)
@@ -47,22 +45,16 @@ class TrainableLayer:
 def trainable_layers(module: IRModule) -> list[TrainableLayer]:
     """The quantized layers of `module`, depthwise ones included, in program order."""
     function = module["main"]
-    values, uses = definitions(function), count_uses(function)
+    uses = count_uses(function)
     readers = {leaf: b for b in bindings(function) for leaf in leaves(b.value) if isinstance(leaf, Var)}
     layers = []
-    for var, value in values.items():
-        if op_name(value) != "vsq.dequantize" or not is_constant(value.args[0]):
+    for node in read_nodes(module):
+        if node.weights is None:
             continue
-        reader = readers[var]
-        while op_name(reader.value) not in _LAYER_OPS:  # a permute_dims, of dense weights
-            reader = readers[reader.var]
-        add = readers.get(reader.var) if uses[reader.var] == 1 else None
+        add = readers.get(node.anchor) if uses[node.anchor] == 1 else None
         bias = _bias(add)
         added = None if add is None or bias is None else add.var
-        attrs = dict(value.attrs)
-        size = int(value.args[0].ty.shape[-1]) - 1
-        fmt = WEIGHTS.read(attrs, size)
-        layers.append(TrainableLayer(str(attrs["layer"]), var, fmt, added, bias))
+        layers.append(TrainableLayer(node.name, node.weights.kernel, node.weights.format, added, bias))
     return layers
 
 

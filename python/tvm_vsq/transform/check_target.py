@@ -6,7 +6,8 @@ from tvm_vsq.errors import ConfigError
 from tvm_vsq.formats import LayerFormats
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import arithmetic_of
-from tvm_vsq.transform.fusable import FusableLayer, find_layers
+from tvm_vsq.layers.node import Node
+from tvm_vsq.transform.fusable import fusable_nodes
 from tvm_vsq.tvm_compat import IRModule
 
 
@@ -18,15 +19,15 @@ def check_target(module: IRModule, hardware: HardwareConfig) -> None:
     module says what it was quantized for.
     """
     built, wanted = hardware.formats, arithmetic_of(module)
-    for layer in find_layers(module, hardware):
-        _check_layer(layer, built, hardware)
-        _check_arithmetic(layer, wanted, hardware)
+    for node in fusable_nodes(module, hardware):
+        _check_formats(node, built, hardware)
+        _check_arithmetic(node, wanted, hardware)
 
 
-def _check_arithmetic(layer: FusableLayer, wanted: dict[str, int | None], hardware: HardwareConfig) -> None:
+def _check_arithmetic(node: Node, wanted: dict[str, int | None], hardware: HardwareConfig) -> None:
     if not wanted:
         return  # from elsewhere: it is what `hardware` makes of it
-    has = layer.formats
+    has = node.formats(hardware)
     kept = LayerFormats.of(has.weight, has.activation, wanted.get("scale_product_bits")).product_bits
     multiplier = wanted.get("multiplier_bits") or hardware.multiplier_bits
     fields = [
@@ -36,14 +37,14 @@ def _check_arithmetic(layer: FusableLayer, wanted: dict[str, int | None], hardwa
     for field, found, built in fields:
         if found != built:
             raise ConfigError(
-                f"layer '{layer.name}' is quantized for {field}={found}, but target '{hardware.label}' is "
+                f"layer '{node.name}' is quantized for {field}={found}, but target '{hardware.label}' is "
                 f"built with {field}={built}; quantize the model for this target, or compile for the one "
                 f"that it is quantized for"
             )
 
 
-def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareConfig) -> None:
-    has = layer.formats
+def _check_formats(node: Node, built: LayerFormats, hardware: HardwareConfig) -> None:
+    has = node.formats(hardware)
     rounding = (has.product_shift, has.product_bits if has.product_shift else 0)
     built_rounding = (built.product_shift, built.product_bits if built.product_shift else 0)
     is_scale_narrower = has.weight.scale_width < built.weight.scale_width
@@ -58,14 +59,14 @@ def _check_layer(layer: FusableLayer, built: LayerFormats, hardware: HardwareCon
     for field, found, wanted, is_narrower in fields:
         if found != wanted and not is_narrower:
             raise ConfigError(
-                f"layer '{layer.name}' is quantized with {field}={found}, but target '{hardware.label}' is "
+                f"layer '{node.name}' is quantized with {field}={found}, but target '{hardware.label}' is "
                 f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
                 f"a rule, or take a target that has them (HardwareConfig.with_formats). A target has one set "
                 f"of formats: a mix is evaluated by tvm_vsq.fake_quantize alone"
             )
-    if layer.x.scales or (layer.output is not None and layer.output.scales):
+    if node.x.scales or (node.output is not None and node.output.scales):
         raise ConfigError(
-            f"layer '{layer.name}' has activation_scales='static', but target '{hardware.label}' takes each "
+            f"layer '{node.name}' has activation_scales='static', but target '{hardware.label}' takes each "
             f"vector scale from the vector's own content; use activation_scales='dynamic', or evaluate it "
             f"with tvm_vsq.fake_quantize"
         )

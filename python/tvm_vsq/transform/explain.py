@@ -10,13 +10,11 @@ from tvm import relax
 
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
-from tvm_vsq.frontend.layers import LAYER_OPS, layer_names
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
-from tvm_vsq.layers.supported import unsupported
+from tvm_vsq.network import layer_names, refusal
+from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import COPIES, VIEWS, Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
-
-_LAYERS = ("vsq.conv2d", "vsq.dense")
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,15 @@ class _Explainer:
 
     def _reason(self, call: Call) -> str:
         name = op_name(call)
-        if name in _LAYERS:
+        if layer_operator(call):
             return "not part of a region; run transform.partition"
         if name == "vsq.quantize":
             return self._why_quantize(call.args[0])
         if name == "vsq.dequantize":
             return "an operator on the CPU, or the caller, reads this tensor as fp32"
-        if name in LAYER_OPS:
-            return unsupported(call) or self._why_fp32
+        why = refusal(call)
+        if why is not None:
+            return why or self._why_fp32
         wide = self._wide_layer(call)
         if wide is not None:
             return f"the int32 result{wide} leaves the accelerator and becomes fp32"
@@ -110,7 +109,7 @@ class _Explainer:
         if isinstance(source, Call) and isinstance(source.op, GlobalVar):
             last = list(_layers(self._module[source.op]))[-1]
             return f" of layer '{last.attrs['layer']}'"
-        return f" of layer '{source.attrs['layer']}'" if op_name(source) in _LAYERS else None
+        return f" of layer '{source.attrs['layer']}'" if layer_operator(source) else None
 
 
 def _layers(function: relax.Function) -> Iterator[Call]:
@@ -118,14 +117,15 @@ def _layers(function: relax.Function) -> Iterator[Call]:
     for binding in bindings(function):
         if isinstance(binding.value, relax.Function):
             yield from _layers(binding.value)
-        elif op_name(binding.value) in _LAYERS:
+        elif layer_operator(binding.value):
             yield binding.value
 
 
 def _epilogue(call: Call) -> str:
-    attrs = call.attrs
-    parts = ["constant integer weights"]
-    if len(call.args) == 4:
+    attrs, operator = call.attrs, layer_operator(call)
+    has_weights = operator is not None and operator.has_weights
+    parts = ["constant integer weights"] if has_weights else []
+    if len(call.args) == 3 + has_weights:
         parts.append("adds a residual")
     if int(attrs["relu"]):
         parts.append("clamps at 0")

@@ -7,6 +7,8 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from tvm_vsq.registry import NAMES
+from tvm_vsq.relax_ops import LayerOperator, layer_operators
 from tvm_vsq.tvm_compat import IRModule, is_const, is_op, wildcard
 
 CODEGEN = "vsq_accel"
@@ -14,16 +16,17 @@ CODEGEN = "vsq_accel"
 
 
 def partition(module: IRModule) -> IRModule:
-    """Make each vsq.conv2d and vsq.dense a composite function, and merge neighbours into regions.
+    """Make each layer on vectors a composite function, and merge neighbours into regions.
 
-    The composites are "vsq_accel.conv2d" and "vsq_accel.dense"; weights and parameters are constants inside
-    them. Regions are as large as the order of data allows, so a stack of convolutions, its residuals
-    included, is one.
+    The composites are called "vsq_accel.<operator>"; weights and parameters are constants inside them.
+    Regions are as large as the order of data allows, so a stack of convolutions, its residuals included, is
+    one.
     """
+    operators = layer_operators()
     patterns = [
-        (f"{CODEGEN}.{name}", is_op(f"vsq.{name}")(wildcard(), is_const(), is_const(), *residual))
-        for name in ("conv2d", "dense")
-        for residual in ((wildcard(),), ())
+        (f"{CODEGEN}.{operator}", _pattern(name, operators[operator], residual))
+        for name, operator in NAMES.items()
+        for residual in (True, False)
     ]
     steps = [
         relax.transform.FuseOpsByPattern(patterns, bind_constants=True, annotate_codegen=False),
@@ -35,3 +38,8 @@ def partition(module: IRModule) -> IRModule:
 def is_region(function: Any) -> bool:
     """Whether a function of a partitioned module is a region for the accelerator."""
     return isinstance(function, relax.Function) and (function.attrs or {}).get("Codegen") == CODEGEN
+
+
+def _pattern(name: str, operator: LayerOperator, residual: bool) -> Any:
+    constants = [is_const(), is_const()] if operator.has_weights else [is_const()]
+    return is_op(name)(wildcard(), *constants, *([wildcard()] if residual else []))

@@ -10,6 +10,7 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.graph import leaves, op_name, static_shape
+from tvm_vsq.network import source_of
 from tvm_vsq.tvm_compat import Call, Var
 
 VIEWS = frozenset(f"relax.{name}" for name in ("reshape", "flatten", "squeeze", "expand_dims"))
@@ -81,8 +82,9 @@ def _macs(name: str, call: Call, result: Var) -> int:
         if name.endswith("_transpose"):  # each element of the input meets each weight of its input channel
             return prod(static_shape(call.args[0])) * prod(kernel) // kernel[layout.index("I")]
         return prod(static_shape(result)) * prod(kernel) // kernel[layout.index("O")]
-    if name == "relax.matmul":
-        return max(1, prod(static_shape(result))) * static_shape(call.args[0])[-1]
+    source = source_of(call)
+    if source is not None and source.macs is not None:
+        return source.macs(call, result)
     if name.startswith("relax.nn.attention"):  # [B, S, N, H] times [B, T, N, H], then times [B, T, N, W]
         query, key, value = (static_shape(arg) for arg in call.args[:3])
         return prod(query[:3]) * key[1] * (query[3] + value[3])

@@ -11,9 +11,10 @@ from torch import nn
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, VsqWarning
 from tvm_vsq.formats import VectorFormat
+from tvm_vsq.network import Window
 from tvm_vsq.numerics import dequantize, quantize_activations
 from tvm_vsq.quantize.activations.encodings import Encoding
-from tvm_vsq.quantize.weights.moments import MomentSums, Windows
+from tvm_vsq.quantize.weights.moments import MomentSums
 
 ENCODING = Encoding(VectorFormat(4, 3, 8), limit=2.5)
 GUARD_BITS = 4
@@ -25,22 +26,22 @@ def quantized(x: np.ndarray, encoding: Encoding = ENCODING) -> np.ndarray:
     return dequantize(quantize_activations(x, encoding.format, gamma, GUARD_BITS, scales), gamma, x.shape[-1])
 
 
-def by_loop(x: np.ndarray, windows: Windows) -> list[np.ndarray]:
+def by_loop(x: np.ndarray, window: Window) -> list[np.ndarray]:
     """For each group the taps [rows, D] of every output position; outside the image they are 0."""
-    (down, across), (tall, wide) = windows.strides, windows.dilation
-    top, left, bottom, right = windows.padding
-    height = (x.shape[1] + top + bottom - (windows.kernel[0] - 1) * tall - 1) // down + 1
-    width = (x.shape[2] + left + right - (windows.kernel[1] - 1) * wide - 1) // across + 1
-    size = x.shape[3] // windows.groups
+    (down, across), (tall, wide) = window.strides, window.dilation
+    top, left, bottom, right = window.padding
+    height = (x.shape[1] + top + bottom - (window.kernel[0] - 1) * tall - 1) // down + 1
+    width = (x.shape[2] + left + right - (window.kernel[1] - 1) * wide - 1) // across + 1
+    size = x.shape[3] // window.groups
     found = []
-    for group in range(windows.groups):
+    for group in range(window.groups):
         rows = []
         for image in x[..., group * size : (group + 1) * size]:
             for oh in range(height):
                 for ow in range(width):
                     row = []
-                    for r in range(windows.kernel[0]):
-                        for s in range(windows.kernel[1]):
+                    for r in range(window.kernel[0]):
+                        for s in range(window.kernel[1]):
                             h, w = oh * down + r * tall - top, ow * across + s * wide - left
                             inside = 0 <= h < x.shape[1] and 0 <= w < x.shape[2]
                             row.extend(image[h, w] if inside else np.zeros(size))
@@ -50,23 +51,23 @@ def by_loop(x: np.ndarray, windows: Windows) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "windows",
+    "window",
     [
-        Windows((1, 1), [1, 1], [0, 0, 0, 0], [1, 1], 1),
-        Windows((3, 2), [2, 1], [1, 0, 2, 1], [1, 2], 1),
-        Windows((3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 6),
-        Windows((2, 1), [1, 1], [0, 0, 0, 0], [1, 1], 3),
+        Window((1, 1), [1, 1], [0, 0, 0, 0], [1, 1], 1),
+        Window((3, 2), [2, 1], [1, 0, 2, 1], [1, 2], 1),
+        Window((3, 3), [1, 1], [1, 1, 1, 1], [1, 1], 6),
+        Window((2, 1), [1, 1], [0, 0, 0, 0], [1, 1], 3),
     ],
     ids=["1x1", "strides, padding, dilation", "depthwise", "groups"],
 )
-def test_a_convolutions_moments_are_those_of_a_loop_over_its_output(windows):
+def test_a_convolutions_moments_are_those_of_a_loop_over_its_output(window):
     x = np.random.default_rng(0).standard_normal((3, 7, 6, 6)).astype(np.float32)
-    sums = MomentSums("conv", ENCODING, GUARD_BITS, windows)
+    sums = MomentSums("conv", ENCODING, GUARD_BITS, window)
     sums.add(x[:1])
     sums.add(x[1:])
     moments = sums.moments()
     for group, (taps, rounded) in enumerate(
-        zip(by_loop(x, windows), by_loop(quantized(x), windows), strict=True)
+        zip(by_loop(x, window), by_loop(quantized(x), window), strict=True)
     ):
         np.testing.assert_allclose(moments.second[group], rounded.T @ rounded / len(rounded), atol=1e-5)
         np.testing.assert_allclose(moments.mean_x[group], taps.mean(axis=0), atol=1e-6)
@@ -86,7 +87,7 @@ def test_a_matrix_products_moments(peaks):
 
 def test_of_large_images_a_sample_is_drawn():
     x = np.random.default_rng(2).standard_normal((2, 40, 40, 3)).astype(np.float32)
-    sums = MomentSums("conv", ENCODING, GUARD_BITS, Windows((1, 1), [1, 1], [0] * 4, [1, 1], 1))
+    sums = MomentSums("conv", ENCODING, GUARD_BITS, Window((1, 1), [1, 1], [0] * 4, [1, 1], 1))
     sums.add(x)
     rounded = quantized(x.reshape(-1, 3))
     assert sums.rows == 512

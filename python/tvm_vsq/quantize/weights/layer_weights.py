@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import QuantizationError, phase
 from tvm_vsq.frontend.given import given_weights
-from tvm_vsq.graph import constant_array, definitions, op_name
+from tvm_vsq.graph import constant_array, definitions
+from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer
 from tvm_vsq.quantize.weights.given import take_given
@@ -38,18 +39,19 @@ class LayerWeights:
 def float_weights(module: IRModule, layer: QuantizedLayer) -> Array:
     """The weights of a layer of the canonical module, as [K, R, S, C], or [K, C] of a dense layer."""
     call: Any = definitions(module["main"])[layer.chain.anchor]
-    weights = constant_array(call.args[1])
-    return weights if op_name(call) == "relax.nn.conv2d" else weights.T
+    return np.asarray(weight_form(call).rows(constant_array(call.args[1])))
 
 
 def choose_weights(module: IRModule, plan: Plan, moments: Mapping[str, Moments]) -> dict[str, LayerWeights]:
-    """The weights of every layer of `plan`, by name; integers that came with the model where they fit.
+    """The weights of the layers of `plan`, by name; integers that came with the model where they fit.
 
     moments: of the layers whose settings need them.
     """
     given = given_weights(module)
     chosen = {}
     for layer in plan.layers:
+        if not layer.has_weights:
+            continue
         weights, integers, seen = float_weights(module, layer), given.get(layer.name), moments.get(layer.name)
         correction = None  # a model that brings its integers brings the bias that belongs to them
         with phase(f"choosing the integer weights of layer '{layer.name}'", QuantizationError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError, VsqWarning
-from tvm_vsq.graph import definitions, op_name, static_shape
+from tvm_vsq.graph import definitions
 from tvm_vsq.layers.steps import activation_gamma
+from tvm_vsq.network import Window, source_of
 from tvm_vsq.numerics import dequantize, quantize_activations
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.calibration import observe
@@ -28,42 +29,17 @@ _FEWEST_ROWS = 16
 """With fewer, the moments describe the samples and not the data they were drawn from."""
 
 
-@dataclass(frozen=True)
-class Windows:
-    """What a convolution reads at one output position: kernel [R, S] with its strides, padding, dilation.
-
-    padding: top, left, bottom, right.
-    """
-
-    kernel: tuple[int, int]
-    strides: Sequence[int]
-    padding: Sequence[int]
-    dilation: Sequence[int]
-    groups: int
-
-    @classmethod
-    def of(cls, call: Any) -> Windows | None:
-        """Of a convolution NHWC/OHWI; None for a matrix product."""
-        if op_name(call) != "relax.nn.conv2d":
-            return None
-        strides, padding, dilation = (
-            [int(extent) for extent in getattr(call.attrs, name)]
-            for name in ("strides", "padding", "dilation")
-        )
-        _, r, s, _ = static_shape(call.args[1])
-        return cls((r, s), strides, padding, dilation, int(call.attrs.groups))
-
-    def draw(self, x: Array, rng: np.random.Generator) -> Array:
-        """x [N, H, W, C] to [rows, R, S, C], at up to 256 N output positions, each as likely as any other."""
-        top, left, bottom, right = self.padding
-        padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-        span = tuple((extent - 1) * step + 1 for extent, step in zip(self.kernel, self.dilation, strict=True))
-        views = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
-        (down, across), (tall, wide) = self.strides, self.dilation
-        views = views[:, ::down, ::across, :, ::tall, ::wide]
-        count, limit = int(np.prod(views.shape[:3])), _ROWS_PER_IMAGE * len(x)
-        chosen = np.arange(count) if count <= limit else np.sort(rng.choice(count, limit, replace=False))
-        return views[np.unravel_index(chosen, views.shape[:3])].transpose(0, 2, 3, 1)
+def draw_windows(x: Array, window: Window, rng: np.random.Generator) -> Array:
+    """x [N, H, W, C] to [rows, R, S, C], at up to 256 N output positions, each as likely as any other."""
+    top, left, bottom, right = window.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    span = tuple((extent - 1) * step + 1 for extent, step in zip(window.kernel, window.dilation, strict=True))
+    views = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
+    (down, across), (tall, wide) = window.strides, window.dilation
+    views = views[:, ::down, ::across, :, ::tall, ::wide]
+    count, limit = int(np.prod(views.shape[:3])), _ROWS_PER_IMAGE * len(x)
+    chosen = np.arange(count) if count <= limit else np.sort(rng.choice(count, limit, replace=False))
+    return views[np.unravel_index(chosen, views.shape[:3])].transpose(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -86,14 +62,14 @@ class MomentSums:
     name: str
     encoding: Encoding
     guard_bits: int
-    windows: Windows | None
+    window: Window | None
     rows: int = 0
     sums: list[Array] = field(default_factory=list)
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def add(self, x: Array) -> None:
         """Count a batch float32 [N, H, W, C] or [..., C]."""
-        x = x.reshape(-1, x.shape[-1]) if self.windows is None else self.windows.draw(x, self._rng)
+        x = x.reshape(-1, x.shape[-1]) if self.window is None else draw_windows(x, self.window, self._rng)
         gamma = activation_gamma(self.encoding.limit, self.encoding.format)
         scales = self.encoding.static_scales(float(gamma)) or None
         vectors = quantize_activations(x, self.encoding.format, gamma, self.guard_bits, scales)
@@ -111,7 +87,7 @@ class MomentSums:
 
     def _by_group(self, rows: Array) -> Array:
         """[rows, ..., C] to [G, rows, D]."""
-        groups = 1 if self.windows is None else self.windows.groups
+        groups = 1 if self.window is None else self.window.groups
         split = rows.reshape(len(rows), -1, groups, rows.shape[-1] // groups)
         return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(rows), -1)
 
@@ -141,11 +117,11 @@ def collect_moments(
     out with a VsqWarning, or refused with a CalibrationError if `strict`.
     """
     calls = definitions(module["main"])
-    fitted = [layer for layer in plan.layers if layer.config.needs_moments]
+    fitted = [layer for layer in plan.layers if layer.has_weights and layer.config.needs_moments]
     if not fitted:
         return {}
     sums = [
-        MomentSums(layer.name, encodings[layer.reads[0]], guard_bits, Windows.of(calls[layer.chain.anchor]))
+        MomentSums(layer.name, encodings[layer.reads[0]], guard_bits, _window(calls[layer.chain.anchor]))
         for layer in fitted
     ]
     for values in observe(module, [layer.x for layer in fitted], data):
@@ -163,3 +139,8 @@ def collect_moments(
             unfitted = f"its bias stays, weights are rounded to nearest by weight_calibration='{method}'"
             warnings.warn(f"{error}; {unfitted}", VsqWarning, stacklevel=2)
     return moments
+
+
+def _window(call: Any) -> Window | None:
+    source = source_of(call)
+    return None if source is None else source.window(call)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import relax
 
+from tvm_vsq.ops.dense.te import multiply_te
 from tvm_vsq.relax_ops.checks import argument_count, read_attributes, static
 from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.relax_ops.epilogue_te import epilogue_te
-from tvm_vsq.relax_ops.multiply_te import multiply_te
+from tvm_vsq.relax_ops.layer_operator import LayerOperator
 from tvm_vsq.relax_ops.operands import check_epilogue_operands, check_vectors
-from tvm_vsq.relax_ops.registry import register_op
+from tvm_vsq.relax_ops.register import register_op
 from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.dense"
@@ -62,3 +64,10 @@ def _legalize(builder: relax.BlockBuilder, call: Call) -> Expr:
 _OP = register_op(
     _NAME, "Integer matrix product of vector tensors with post-processing.", _infer_type, _legalize
 )
+
+
+def _from_source(_call: Any, operands: Sequence[Any], attributes: dict[str, Any]) -> Call:
+    return dense(*operands, **attributes)
+
+
+RELAX = LayerOperator(has_weights=True, from_source=_from_source)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm import te, tirx
 
-from tvm_vsq.relax_ops.multiply_te import scale_product_te
+from tvm_vsq.relax_ops.scale_product_te import scale_product_te
 
 
 def convolve_te(

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm import te, tirx
+from tvm import te
 
-
-def scale_product_te(a: Any, b: Any, product_shift: int, product_bits: int) -> Any:
-    """The product of two int16 vector scales as int64, rounded half up to its `product_bits` high bits."""
-    product = a.astype("int64") * b.astype("int64")
-    if product_shift == 0:
-        return product
-    divisor = tirx.const(1 << product_shift, "int64")
-    rounded = te.floordiv(2 * product + divisor, 2 * divisor)
-    return te.min(rounded, tirx.const((1 << product_bits) - 1, "int64")) if product_bits else rounded
+from tvm_vsq.relax_ops.scale_product_te import scale_product_te
 
 
 def multiply_te(x: te.Tensor, w: te.Tensor, product_shift: int, product_bits: int) -> te.Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tvm import relax
 
+from tvm_vsq.ops.conv2d.te import convolve_te
 from tvm_vsq.relax_ops.checks import (
     OperatorError,
     argument_count,
@@ -15,11 +16,11 @@ from tvm_vsq.relax_ops.checks import (
     read_attributes,
     static,
 )
-from tvm_vsq.relax_ops.convolve_te import convolve_te
 from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.relax_ops.epilogue_te import epilogue_te
+from tvm_vsq.relax_ops.layer_operator import LayerOperator
 from tvm_vsq.relax_ops.operands import check_epilogue_operands, check_vectors
-from tvm_vsq.relax_ops.registry import register_op
+from tvm_vsq.relax_ops.register import register_op
 from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.conv2d"
@@ -103,3 +104,13 @@ def _legalize(builder: relax.BlockBuilder, call: Call) -> Expr:
 _OP = register_op(
     _NAME, "Integer 2-D convolution of vector tensors with post-processing.", _infer_type, _legalize
 )
+
+
+def _from_source(call: Any, operands: Sequence[Any], attributes: dict[str, Any]) -> Call:
+    strides, padding, dilation = (
+        [int(extent) for extent in getattr(call.attrs, name)] for name in ("strides", "padding", "dilation")
+    )
+    return conv2d(*operands, strides=strides, padding=padding, dilation=dilation, **attributes)
+
+
+RELAX = LayerOperator(has_weights=True, from_source=_from_source)

@@ -1,0 +1,87 @@
+"""One quantized layer of a network, whatever its operator: what all stages after quantization know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.formats import LayerFormats, VectorFormat
+from tvm_vsq.graph import static_shape
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.chains import Chain
+from tvm_vsq.tvm_compat import Var
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """An activation tensor stored as vectors.
+
+    source: the fp32 tensor that vsq.quantize reads. vectors: what it gives. guard_bits: of its rounding.
+    scales: static vector scales, empty where they follow from the data.
+    """
+
+    source: Any
+    vectors: Var
+    gamma: float
+    format: VectorFormat
+    guard_bits: int
+    scales: list[int]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Constant weights: int16[K, ..., CV, V+1] with gamma float32[K], restored in the variable `kernel`.
+
+    channels: of the input, without those that fill up its last vector.
+    """
+
+    kernel: Var
+    vectors: npt.NDArray[np.int16]
+    gamma: npt.NDArray[np.float32]
+    format: VectorFormat
+    channels: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer that reads vectors, with the epilogue that it takes along.
+
+    operator: its name in `registry`. is_fusable: whether it has an integer form; a depthwise convolution has
+    quantized operands, but is computed in fp32. output: the vectors its result is requantized to, or None if
+    the result leaves wide. output_absmax: the calibrated range of the result; None if the module does not
+    say.
+    """
+
+    name: str
+    operator: str
+    call: Any
+    chain: Chain
+    is_fusable: bool
+    x: Vectors
+    weights: Weights | None
+    residual: Vectors | None
+    output: Vectors | None
+    output_absmax: float | None
+
+    @property
+    def anchor(self) -> Var:
+        """The convolution, matrix product, ... itself."""
+        return self.chain.anchor
+
+    @property
+    def result(self) -> Var:
+        """The variable that the integer operator replaces."""
+        return self.chain.output if self.output is None else self.output.vectors
+
+    @property
+    def channels(self) -> int:
+        """Of its input, without those that fill up the last vector."""
+        return int(static_shape(self.call.args[0])[-1])
+
+    def formats(self, hardware: HardwareConfig) -> LayerFormats:
+        """With scale products as `hardware` rounds them."""
+        weight = hardware.formats.weight if self.weights is None else self.weights.format
+        return LayerFormats.of(weight, self.x.format, hardware.scale_product_bits)

@@ -1,0 +1,125 @@
+"""The one reader of fake-quantized graphs: every stage takes the `Node` of a layer from here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from tvm_vsq.errors import QuantizationError
+from tvm_vsq.formats import QUANTIZED, WEIGHTS, VectorFormat
+from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
+from tvm_vsq.layers.chains import Chain, find_chains
+from tvm_vsq.layers.node import Node, Vectors, Weights
+from tvm_vsq.layers.ranges import output_ranges
+from tvm_vsq.network import layer_names, operator_of, source_of
+from tvm_vsq.numerics import inverse_step
+from tvm_vsq.tvm_compat import IRModule, Var
+
+
+def read_nodes(module: IRModule, weight: VectorFormat | None = None) -> list[Node]:
+    """The layers of `module` that read vectors, in program order; what cannot be read that way is left out.
+
+    weight: the format of weights of which the module does not say it.
+    Raises QuantizationError where a vsq.quantize and its vsq.dequantize disagree.
+    """
+    return _Reader(module, weight).nodes()
+
+
+class _Reader:
+    def __init__(self, module: IRModule, weight: VectorFormat | None) -> None:
+        self._function: relax.Function = module["main"]
+        self._names, self._ranges = layer_names(module), output_ranges(module)
+        self._weight = weight
+        self._values: dict[Any, Any] = dict(definitions(self._function))
+        self._sources = {var: found for var in self._names if (found := source_of(self._values[var]))}
+        self._uses = count_uses(self._function)
+        self._quantize_of: dict[Var, Var] = {}  # by the tensor that is quantized
+        self._dequantize_of: dict[Var, Var] = {}  # by the vectors
+        for binding in bindings(self._function):
+            name = op_name(binding.value)
+            if name == "vsq.quantize":
+                self._quantize_of[binding.value.args[0]] = binding.var
+            elif name == "vsq.dequantize":
+                self._dequantize_of[binding.value.args[0]] = binding.var
+
+    def nodes(self) -> list[Node]:
+        layers = [var for var in self._names if self._is_quantized(var)]
+        fusable = [var for var in layers if not self._sources[var].refusal(self._values[var], True)]
+        chains = find_chains(self._function, fusable, lambda other: self._vectors(other) is not None)
+        alone = {var: Chain.of(var) for var in layers if var not in set(fusable)}
+        return [self._node(var, chain) for var in layers if (chain := {**chains, **alone}.get(var))]
+
+    def _is_quantized(self, anchor: Var) -> bool:
+        """Whether all its operands are vectors."""
+        call, source = self._values[anchor], self._sources[anchor]
+        if self._vectors(call.args[0]) is None:
+            return False
+        if source.residual is not None and self._vectors(call.args[source.residual]) is None:
+            return False
+        return source.weights is None or self._kernel(anchor) is not None
+
+    def _vectors(self, expr: Any) -> Vectors | None:
+        """The vectors that `expr` dequantizes; None if it is something else."""
+        call: Any = self._values.get(expr) if isinstance(expr, Var) else None
+        if op_name(call) != "vsq.dequantize" or not is_constant(call.args[1]):
+            return None
+        source: Any = self._values.get(call.args[0]) if isinstance(call.args[0], Var) else None
+        gamma = constant_array(call.args[1])
+        if op_name(source) != "vsq.quantize" or gamma.ndim:
+            return None
+        attrs = dict(source.attrs)
+        guard_bits, inv = int(attrs["guard_bits"]), float(attrs["inv"])
+        if np.float32(inv) != inverse_step(np.float32(gamma), guard_bits):
+            raise QuantizationError(
+                f"'{expr.name}' restores with gamma={float(gamma)!r} what '{call.args[0].name}' quantized "
+                f"with inv={inv!r}; inv must be 2^guard_bits / gamma"
+            )
+        scales = [int(scale) for scale in attrs.get("scales", ())]
+        return Vectors(source.args[0], call.args[0], float(gamma), QUANTIZED.read(attrs), guard_bits, scales)
+
+    def _kernel(self, anchor: Var) -> Var | None:
+        """The variable that stands for the layer's restored constant weights; None if there is none."""
+        kernel, form = self._values[anchor].args[1], self._sources[anchor].weights
+        if form is not None and form.is_transposed:
+            moved: Any = self._values.get(kernel) if isinstance(kernel, Var) else None
+            if op_name(moved) != "relax.permute_dims" or len(moved.args[0].ty.shape) != 2:
+                return None
+            kernel = moved.args[0]
+        call: Any = self._values.get(kernel) if isinstance(kernel, Var) else None
+        is_restored = op_name(call) == "vsq.dequantize" and all(map(is_constant, call.args))
+        return kernel if is_restored and len(call.args[1].ty.shape) == 1 else None
+
+    def _weights(self, anchor: Var) -> Weights | None:
+        kernel = self._kernel(anchor) if self._sources[anchor].weights else None
+        if kernel is None:
+            return None
+        call = self._values[kernel]
+        attrs, vectors = dict(call.attrs), constant_array(call.args[0])
+        built = WEIGHTS.write(self._weight) if self._weight is not None else {}
+        fmt = WEIGHTS.read({**built, **attrs}, vectors.shape[-1] - 1)
+        return Weights(kernel, vectors, constant_array(call.args[1]), fmt, int(attrs["channels"]))
+
+    def _node(self, anchor: Var, chain: Chain) -> Node:
+        call, name = self._values[anchor], self._names[anchor]
+        x = self._vectors(call.args[0])
+        if x is None:
+            raise QuantizationError(f"layer '{name}' does not read vectors; quantize its input")
+        quantized = self._quantize_of.get(chain.output)
+        restored = self._dequantize_of.get(quantized) if quantized is not None else None
+        output = self._vectors(restored) if self._uses[chain.output] == 1 and restored is not None else None
+        if output is not None and output.format.with_sign(x.format.signed) != x.format:
+            output = None  # another layer's form: the result leaves as int32, the host quantizes it
+        return Node(
+            name=name,
+            operator=operator_of(call),
+            call=call,
+            chain=chain,
+            is_fusable=not self._sources[anchor].refusal(call, True),
+            x=x,
+            weights=self._weights(anchor),
+            residual=None if chain.residual is None else self._vectors(chain.residual),
+            output=output,
+            output_absmax=self._ranges.get(name),
+        )

@@ -1,0 +1,77 @@
+"""Names of layers: from the parameter that holds the weights, else from the kind and position.
+
+The passes of an import neither reorder layers with weights nor add any, so the order ties names to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from tvm import relax
+
+from tvm_vsq.graph import bindings, definitions
+from tvm_vsq.network.source import source_of
+from tvm_vsq.tvm_compat import IRModule, Var
+
+_ATTRIBUTE = "vsq_layer_names"
+_NAME_END = 60
+"""Characters, of up to four bytes each."""
+
+
+def layer_names(module: IRModule) -> dict[Var, str]:
+    """The name of each layer of "main", quantizable or not, by the variable it is bound to."""
+    function = module["main"]
+    values = definitions(function)
+    weighted = weighted_layers(function)
+    recorded = [str(name) for name in (module.attrs or {}).get(_ATTRIBUTE, [])]
+    given = dict(zip(weighted, recorded, strict=True)) if len(recorded) == len(weighted) else {}
+    names: dict[Var, str] = {}
+    counts: Counter[str] = Counter()
+    for variable, value in values.items():
+        source = source_of(value)
+        if source is None:
+            continue
+        kind = "" if source.weights else source.word  # layers with weights are numbered together
+        default = f"{source.word}_{counts[kind]}"
+        counts[kind] += 1
+        names[variable] = unused(given.get(variable) or default, set(names.values()))
+    return names
+
+
+def with_layer_names(module: IRModule, names: list[str]) -> IRModule:
+    """`module` with the names of its layers with weights, in program order ("" for default)."""
+    return module.with_attr(_ATTRIBUTE, names)
+
+
+def layer_variables(function: relax.Function) -> list[Var]:
+    """The variables bound to a layer, in program order."""
+    return [binding.var for binding in bindings(function) if source_of(binding.value) is not None]
+
+
+def weighted_layers(function: relax.Function) -> list[Var]:
+    """Those of them that have weights, constant or not."""
+    found = ((binding.var, source_of(binding.value)) for binding in bindings(function))
+    return [variable for variable, source in found if source is not None and source.weights]
+
+
+def name_of_weight(weight: str) -> str:
+    """The name of a layer, given that of its weight: "layer1.0.conv1" for "layer1.0.conv1.weight"."""
+    return re.sub(r"[._]weight$", "", weight.split(".parametrizations.")[0])
+
+
+def _short(name: str) -> str:
+    """Both ends of a name that is too long to read; programs take names of at most 1 KiB."""
+    if len(name) <= 2 * _NAME_END:
+        return name
+    return f"{name[:_NAME_END]}...{name[-_NAME_END:]}"
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """`name`, shortened, and with a number if `taken` has it already."""
+    name = _short(name)
+    candidate, copy = name, 1
+    while candidate in taken:
+        copy += 1
+        candidate = f"{name}#{copy}"
+    return candidate

@@ -1,0 +1,122 @@
+"""What an operator of the accelerator is in the canonical fp32 graph: the aspect `source` of `registry`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tvm_vsq.graph import is_constant, op_name
+from tvm_vsq.registry import aspects
+from tvm_vsq.tvm_compat import Var
+
+
+@dataclass(frozen=True)
+class WeightForm:
+    """How constant weights, operand 1 of a call, lie in the graph: the axes of output and input channels.
+
+    Everywhere else they are rows, [K, ..., C].
+    """
+
+    outputs: int
+    inputs: int
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the graph holds [C, K]."""
+        return self.outputs != 0
+
+    def rows(self, weights: Any) -> Any:
+        """Weights of the graph as [K, ..., C], or back; an array or a tensor."""
+        return weights.T if self.is_transposed else weights
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is read at one output position of an NHWC tensor: kernel [R, S] with strides, padding, dilation.
+
+    padding: top, left, bottom, right. groups: of channels that are read apart.
+    """
+
+    kernel: tuple[int, int]
+    strides: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+    groups: int = 1
+
+
+def _always(_call: Any) -> bool:
+    return True
+
+
+def _never(_call: Any) -> bool:
+    return False
+
+
+def _no_window(_call: Any) -> Window | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The operator `relax` of the fp32 graph, in the calls that `matches` takes.
+
+    word: what the default names of its layers start with.
+    refusal: why a call stays in fp32 on the CPU, "" if it need not; it is told whether weights are constants.
+    weights: where it has constant ones.
+    is_depthwise: whether a call that is refused can still be quantized for evaluation, as it has a filter for
+        each group of channels.
+    window: what a call reads at one output position; None for a matrix product.
+    is_channelwise: whether each channel of a call's result, the last axis, depends on just that channel of
+        its input.
+    residual: the operand that post-processing adds to what the operator makes of the others.
+    macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
+        convolution, or there are none.
+    """
+
+    relax: str
+    word: str
+    refusal: Callable[[Any, bool], str]
+    matches: Callable[[Any], bool] = _always
+    weights: WeightForm | None = None
+    is_depthwise: Callable[[Any], bool] = _never
+    window: Callable[[Any], Window | None] = _no_window
+    is_channelwise: Callable[[Any], bool] = _never
+    residual: int | None = None
+    macs: Callable[[Any, Var], int] | None = None
+
+    def has_constant_weights(self, call: Any) -> bool:
+        """Whether operand 1 of `call` is a constant."""
+        return self.weights is not None and is_constant(call.args[1])
+
+
+@cache
+def _by_relax_operator() -> dict[str, tuple[str, Source]]:
+    return {source.relax: (operator, source) for operator, source in aspects("source", Source).items()}
+
+
+def source_of(call: Any) -> Source | None:
+    """Of a call in the fp32 graph; None if no operator of ours stands for such."""
+    _, source = _by_relax_operator().get(op_name(call), ("", None))
+    return source if source is not None and source.matches(call) else None
+
+
+def weight_form(call: Any) -> WeightForm:
+    """How the weights of a call lie in the graph, where it is a layer that has some."""
+    source = source_of(call)
+    if source is None or source.weights is None:
+        raise ValueError(f"{op_name(call)} has no weights")
+    return source.weights
+
+
+def operator_of(call: Any) -> str:
+    """The name of the operator of ours that a call in the fp32 graph stands for, "" if there is none."""
+    operator, source = _by_relax_operator().get(op_name(call), ("", None))
+    return operator if source is not None and source.matches(call) else ""
+
+
+def refusal(call: Any) -> str | None:
+    """Why a call in the fp32 graph stays on the CPU, "" if it need not; None if it is no layer."""
+    source = source_of(call)
+    return None if source is None else source.refusal(call, source.has_constant_weights(call))

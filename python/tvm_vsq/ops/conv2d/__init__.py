@@ -1,0 +1,1 @@
+"""2-D convolution with constant weights: channels last, one group."""

@@ -1,0 +1,59 @@
+"""The convolutions of an fp32 graph that have an accelerator form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm_vsq.graph import is_constant, static_shape
+from tvm_vsq.network import Source, WeightForm, Window
+from tvm_vsq.tvm_compat import Var
+
+
+def _refusal(call: Any, has_constant_weights: bool) -> str:
+    if not isinstance(call.args[0], Var):
+        return "the input is a constant"
+    groups = int(call.attrs.groups)
+    if groups != 1:
+        return f"groups={groups}: grouped and depthwise convolutions have no accelerator form yet"
+    if not has_constant_weights:
+        return "the kernel is computed at run time, and only constant weights have an accelerator form"
+    layouts = (str(call.attrs.data_layout), str(call.attrs.kernel_layout), str(call.attrs.out_layout))
+    return (
+        ""
+        if layouts == ("NHWC", "OHWI", "NHWC")
+        else f"layouts {'/'.join(layouts)} instead of NHWC/OHWI/NHWC"
+    )
+
+
+def _is_depthwise(call: Any) -> bool:
+    return int(call.attrs.groups) != 1 and is_constant(call.args[1]) and isinstance(call.args[0], Var)
+
+
+def _is_channelwise(call: Any) -> bool:
+    """One filter for each channel, channels last."""
+    if not is_constant(call.args[1]):
+        return False
+    return (
+        int(call.attrs.groups) == static_shape(call.args[1])[0] == static_shape(call.args[0])[-1]
+        and str(call.attrs.data_layout) == "NHWC"
+        and str(call.attrs.kernel_layout) == "OHWI"
+    )
+
+
+def _window(call: Any) -> Window:
+    strides, padding, dilation = (
+        [int(extent) for extent in getattr(call.attrs, name)] for name in ("strides", "padding", "dilation")
+    )
+    _, r, s, _ = static_shape(call.args[1])
+    return Window((r, s), strides, padding, dilation, int(call.attrs.groups))
+
+
+SOURCE = Source(
+    relax="relax.nn.conv2d",
+    word="conv2d",
+    refusal=_refusal,
+    weights=WeightForm(outputs=0, inputs=-1),
+    is_depthwise=_is_depthwise,
+    window=_window,
+    is_channelwise=_is_channelwise,
+)
