@@ -16,6 +16,7 @@ from tvm_vsq.errors import ScheduleError, shown
 from tvm_vsq.files import check_output, locked, parse_json, read_text, write_text
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.timed import timed_fields
 from tvm_vsq.schedule.footprint import fits
 from tvm_vsq.schedule.knobs import Knobs
 from tvm_vsq.schedule.workload import Workload
@@ -25,9 +26,8 @@ _LOWERING_VERSION = 1
 
 
 def fingerprint(hardware: HardwareConfig) -> str:
-    """16 hex digits of everything that cycles depend on; name, clock and technology do not count."""
-    relevant = hardware.model_dump(exclude={"name", "clock_mhz", "technology"})
-    text = json.dumps([_LOWERING_VERSION, relevant], sort_keys=True)
+    """16 hex digits of everything that cycles depend on (`hardware.timed`)."""
+    text = json.dumps([_LOWERING_VERSION, timed_fields(hardware)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
