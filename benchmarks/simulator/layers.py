@@ -18,7 +18,7 @@ from tvm_vsq.codegen import emit_layer
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime import native
-from tvm_vsq.schedule import Workload, default_knobs, shipped_database
+from tvm_vsq.schedule import Convolution, default_knobs, shipped_database
 
 TARGET = "vsq-accel-int8"  # one byte an element and no scales: what the others can express
 
@@ -81,7 +81,7 @@ class Cost:
 def ours(shape: Shape, hardware: HardwareConfig) -> Cost:
     """The layer alone, from DRAM to requantized vectors in DRAM, scheduled as `compile` does by itself."""
     groups = -(-shape.k // hardware.group_channels)
-    work = Workload(
+    work = Convolution(
         1,
         shape.h,
         shape.w,

@@ -10,9 +10,10 @@ from tests.accelerators import accelerator
 
 from tvm_vsq import numerics
 from tvm_vsq.codegen import DramTensor, Layer, PostOp, Program, build_program
+from tvm_vsq.codegen.constants import param_records, weight_records
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import Knobs, Workload, default_knobs
+from tvm_vsq.schedule import Convolution, Knobs, default_knobs
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -47,6 +48,8 @@ class Network:
     values: dict[str, np.ndarray] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    data: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Weights int16 [K, R, S, CV, V+1] and parameters int32 [K, 4] of each layer."""
 
     def format(self, signed: bool) -> VectorFormat:
         return self.hw.formats.activation.with_sign(signed)
@@ -80,7 +83,7 @@ class Network:
         name = f"layer{len(self.layers)}"
         groups = -(-channels // hw.group_channels)
         n, h, w, cv = x.shape[:4]
-        work = Workload(
+        work = Convolution(
             n,
             h,
             w,
@@ -128,6 +131,7 @@ class Network:
             signed,
             channels if wide else None,
         )
+        self.data[name] = weights, params
         self.layers.append(
             Layer(
                 name,
@@ -135,12 +139,10 @@ class Network:
                 work,
                 knobs,
                 post,
-                cv * hw.vector_size,
-                weights,
-                params,
-                source,
+                (cv * hw.vector_size, channels),
+                {"wgt": weight_records(weights, hw), "par": param_records(params, hw)},
+                {"inp": source} | ({"res": residual} if residual else {}),
                 result,
-                residual,
             )
         )
         acc = numerics.conv2d_accumulate(

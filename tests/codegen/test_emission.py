@@ -9,21 +9,20 @@ from tvm_vsq.codegen import emit_layer
 from tvm_vsq.codegen.lower import lower_layer
 from tvm_vsq.errors import ProgramError, ScheduleError
 from tvm_vsq.isa import INSTRUCTION_BYTES, decode_all
-from tvm_vsq.schedule import Knobs, Workload, candidates, footprint, place
+from tvm_vsq.schedule import Convolution, Knobs, candidates, footprint, place
 
-WORK = Workload(2, 6, 6, 2, 4, 3, 2, padding=(1, 0, 1, 1), has_residual=True)
+WORK = Convolution(2, 6, 6, 2, 4, 3, 2, padding=(1, 0, 1, 1), has_residual=True)
 
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_what_the_lowered_layer_allocates_is_what_the_footprint_says(cases, wide):
     hw = cases.hardware(scratchpads={"inp_kib": 4, "acc_kib": 8, "out_kib": 4})
-    work = Workload(2, 6, 6, 2, 4, 3, 2, padding=(1, 0, 1, 1), has_residual=True, wide=wide)
+    work = Convolution(2, 6, 6, 2, 4, 3, 2, padding=(1, 0, 1, 1), has_residual=True, wide=wide)
     for knobs in candidates(work, hw)[::37]:
         homes = place(work, knobs, hw)
-        slots = {"X_sp": "inp", "W_sp": "wgt", "P_sp": "par", "R_sp": "res", "Y_sp": "out", "acc": "acc"}
         used = dict.fromkeys(("inp", "wgt", "acc", "par", "out"), 0)
         for buffer in lower_layer(work, knobs, hw).buffers:
-            home = homes[slots[buffer.name.partition("_local")[0]]]
+            home = homes[buffer.name]
             assert (buffer.scratchpad, buffer.entries) == (home.scratchpad, home.entries)
             used[buffer.scratchpad] += home.slots * buffer.entries
         assert used == footprint(work, knobs, hw)
@@ -109,4 +108,4 @@ def test_a_full_dram_names_layer_and_sizes(cases):
 
 def test_an_illegal_schedule_names_the_layer(cases):
     with pytest.raises(ScheduleError, match=r"layer 'stem'.*accumulator scratchpad needs"):
-        emit_layer(Workload(1, 64, 64, 1, 4), Knobs(64, 64, 4, 1), cases.hardware(), "stem")
+        emit_layer(Convolution(1, 64, 64, 1, 4), Knobs(64, 64, 4, 1), cases.hardware(), "stem")

@@ -11,6 +11,7 @@ from tests.accelerators import random_formats
 from tvm import relax
 
 from tvm_vsq import numerics
+from tvm_vsq.codegen.constants import param_records
 from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import candidates
@@ -68,15 +69,18 @@ def spread(network, rng, result, residual) -> None:
     work, post = layer.workload, layer.post
     legal = candidates(work, hw)
     x = network.values["x"]
+    weights, params = network.data[layer.name]
     acc = numerics.conv2d_accumulate(
-        x, layer.weights, work.strides, work.padding, work.dilation, hw.product_shift, hw.product_bits
+        x, weights, work.strides, work.padding, work.dilation, hw.product_shift, hw.product_bits
     )
     out = network.format(network.tensors[result].signed)
     reach = out.qmax * out.smax << hw.guard_bits
-    params = layer.params.copy()
+    params = params.copy()
     wanted = [(int(np.abs(acc).max()) * int(m) // (2 * reach)).bit_length() for m in params[:, 0]]
     params[:, 1] = np.clip(np.array(wanted) + rng.integers(-1, 3, len(params)), 0, 62)
-    network.layers[0] = replace(layer, params=params, knobs=legal[int(rng.integers(len(legal)))])
+    network.data[layer.name] = weights, params
+    constants = {**layer.constants, "par": param_records(params, hw)}
+    network.layers[0] = replace(layer, constants=constants, knobs=legal[int(rng.integers(len(legal)))])
     added = network.values[residual] if residual else None
     y = numerics.post_process(acc, params, post.relu, added, post.res_mult, post.res_shift)
     network.values[result] = y if work.wide else numerics.requantize(y, out, hw.guard_bits)
@@ -93,8 +97,8 @@ def run_tensorir(network) -> np.ndarray:
     """The layer as vsq.conv2d, legalized and run on the CPU."""
     layer, hw = network.layers[0], network.hw
     work, post = layer.workload, layer.post
-    arrays = [network.values["x"], layer.weights, layer.params]
-    arrays += [network.values[layer.residual]] if layer.residual else []
+    arrays = [network.values["x"], *network.data[layer.name]]
+    arrays += [network.values[layer.inputs["res"]]] if "res" in layer.inputs else []
     builder = relax.BlockBuilder()
     parameters = [
         relax.Var(f"a{i}", relax.TensorType(list(array.shape), str(array.dtype)))

@@ -63,11 +63,11 @@ def test_equal_lists_are_loaded_once_and_stored_once(cases):
 
 def test_an_evicted_list_is_loaded_again_from_the_same_place(cases):
     cache = UopCache(cases.hardware())
-    _, first = cache.fetch(uops(0, cache.longest), 0)
+    _, first = cache.fetch(uops(0, cache.longest("GEMM")), 0)
     for number in range(1, 4):
-        cache.fetch(uops(number, cache.longest), 0)
+        cache.fetch(uops(number, cache.longest("GEMM")), 0)
     size = len(cache.image)
-    _, again = cache.fetch(uops(0, cache.longest), 0)
+    _, again = cache.fetch(uops(0, cache.longest("GEMM")), 0)
     assert [s.insn.fields["dram_base"] for s in again] == [s.insn.fields["dram_base"] for s in first]
     assert len(cache.image) == size
 
@@ -76,10 +76,10 @@ def test_lists_in_the_scratchpad_never_overlap(cases):
     cache = UopCache(cases.hardware())
     held = {}
     for number in range(40):
-        count = 1 + number * 37 % cache.longest
+        count = 1 + number * 37 % cache.longest("GEMM")
         begin, _ = cache.fetch(uops(number, count), 0)
         assert begin + count <= cases.hardware().depths["uop"]
         held = {n: (a, b) for n, (a, b) in held.items() if b <= begin or begin + count <= a}
         held[number] = (begin, begin + count)
-        newest = [n for n in held if cache.fetch(uops(n, 1 + n * 37 % cache.longest), 0)[1] == []]
+        newest = [n for n in held if cache.fetch(uops(n, 1 + n * 37 % cache.longest("GEMM")), 0)[1] == []]
         assert newest == list(held)

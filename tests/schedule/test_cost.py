@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.schedule import Knobs, Workload
+from tvm_vsq.schedule import Convolution, Knobs
 from tvm_vsq.schedule.cost import estimate_cycles
 
 SHIPPED = load_hardware("vsq-accel")
@@ -27,7 +27,7 @@ HARDWARE = SHIPPED.model_copy(
 
 @pytest.mark.parametrize("double_buffer", [True, False])
 def test_a_pointwise_layer_in_two_tiles_of_rows_and_two_of_channels(double_buffer):
-    work = Workload(n=1, h=4, w=4, cv=2, kb=2)
+    work = Convolution(n=1, h=4, w=4, cv=2, kb=2)
     knobs = Knobs(2, 4, 2, 1, "k_outer", double_buffer)
     # 64 micro-ops and 32 results, which are cleared and post-processed; 4 steps and 2 tiles start the array,
     # tiles the PPU.
@@ -43,7 +43,7 @@ def test_a_pointwise_layer_in_two_tiles_of_rows_and_two_of_channels(double_buffe
 
 @pytest.mark.parametrize("double_buffer", [True, False])
 def test_a_3x3_layer_with_a_residual_in_two_tiles_of_columns_and_two_of_blocks(double_buffer):
-    work = Workload(n=1, h=3, w=4, cv=2, kb=2, r=3, s=3, padding=(1, 1, 1, 1), has_residual=True)
+    work = Convolution(n=1, h=3, w=4, cv=2, kb=2, r=3, s=3, padding=(1, 1, 1, 1), has_residual=True)
     knobs = Knobs(3, 2, 1, 2, "hw_outer", double_buffer)
     compute = 12 * 2 * 2 * 9 + 2 * 24 + (4 + 4) * 8 + 4 * 10
     # 5 x 4 pixels of 2 vectors, halo included, for each tile of columns, and weights for each tile: all
@@ -55,7 +55,7 @@ def test_a_3x3_layer_with_a_residual_in_two_tiles_of_columns_and_two_of_blocks(d
 
 
 def test_what_the_array_does_hides_what_dram_does_where_it_takes_longer():
-    work = Workload(n=1, h=8, w=8, cv=4, kb=1, r=3, s=3, padding=(1, 1, 1, 1))
+    work = Convolution(n=1, h=8, w=8, cv=4, kb=1, r=3, s=3, padding=(1, 1, 1, 1))
     knobs = Knobs(4, 8, 1, 4)
     compute = 64 * 4 * 9 + 2 * 64 + (2 + 2) * 8 + 2 * 10
     # 6 x 10 pixels for each half, halo included.

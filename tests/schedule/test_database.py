@@ -11,16 +11,24 @@ import pytest
 
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
-from tvm_vsq.schedule import Database, Knobs, Record, Workload, default_knobs, fingerprint, resolve_database
+from tvm_vsq.schedule import (
+    Convolution,
+    Database,
+    Knobs,
+    Record,
+    default_knobs,
+    fingerprint,
+    resolve_database,
+)
 from tvm_vsq.schedule.footprint import misfits
 
 HARDWARE = load_hardware("vsq-accel")
-WORKLOAD = Workload(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1))
+WORKLOAD = Convolution(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1))
 KNOBS = Knobs(4, 8, 1, 2, "hw_outer", True)
 
 
 def record(
-    workload: Workload = WORKLOAD, knobs: Knobs = KNOBS, cycles: int = 100, **changes: object
+    workload: Convolution = WORKLOAD, knobs: Knobs = KNOBS, cycles: int = 100, **changes: object
 ) -> Record:
     fields = {
         "workload": workload.key,
@@ -39,12 +47,12 @@ def test_a_record_is_found_for_its_own_workload_and_hardware() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Workload(1, 8, 8, 2, 2, 3, 3, padding=(0, 0, 0, 0)),
-        Workload(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1), has_residual=True),
-        Workload(2, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1)),
+        Convolution(1, 8, 8, 2, 2, 3, 3, padding=(0, 0, 0, 0)),
+        Convolution(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1), has_residual=True),
+        Convolution(2, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1)),
     ],
 )
-def test_a_record_of_another_workload_is_not_used(other: Workload) -> None:
+def test_a_record_of_another_workload_is_not_used(other: Convolution) -> None:
     assert Database(records=(record(),)).lookup(other, HARDWARE) is None
 
 
@@ -80,7 +88,7 @@ def test_a_record_whose_tiles_do_not_divide_the_layer_is_ignored() -> None:
 
 
 def test_a_record_that_does_not_fit_the_scratchpads_is_ignored() -> None:
-    large, whole = Workload(1, 64, 64, 4, 16, 3, 3, padding=(1, 1, 1, 1)), Knobs(64, 64, 16, 4)
+    large, whole = Convolution(1, 64, 64, 4, 16, 3, 3, padding=(1, 1, 1, 1)), Knobs(64, 64, 16, 4)
     assert misfits(large, whole, HARDWARE)
     assert Database(records=(record(large, whole),)).lookup(large, HARDWARE) is None
 
@@ -97,7 +105,7 @@ def test_auto_is_the_database_that_ships(target: str) -> None:
 
 def test_a_new_record_takes_the_place_of_the_old_one() -> None:
     old, new = record(cycles=100), record(cycles=90, knobs=Knobs(8, 8, 1, 2))
-    other = record(Workload(2, 8, 8, 2, 2))
+    other = record(Convolution(2, 8, 8, 2, 2))
     assert Database().updated(old).updated(other).updated(new).records == (other, new)
 
 

@@ -16,8 +16,8 @@ from tvm_vsq.codegen.uops import UopCache
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import (
+    Convolution,
     Knobs,
-    Workload,
     candidates,
     default_knobs,
     explain_misfit,
@@ -26,11 +26,10 @@ from tvm_vsq.schedule import (
     place,
     require_fit,
 )
-from tvm_vsq.schedule.knobs import all_knobs
+from tvm_vsq.schedule.tiling import all_knobs
 
 BASE = load_hardware("vsq-accel")
 TITLES = {"input": "inp", "weight": "wgt", "accumulator": "acc", "parameter": "par", "output": "out"}
-HOMES = {"X_sp": "inp", "W_sp": "wgt", "P_sp": "par", "R_sp": "res", "Y_sp": "out", "acc": "acc"}
 
 
 def hardware(vector=16, lanes=16, **kib):
@@ -47,7 +46,7 @@ def workloads(draw, lanes=1):
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     image = [draw(st.integers(d * (k - 1) + 1, 14)) for k, d in zip(kernel, dilation, strict=True)]
-    return Workload(
+    return Convolution(
         draw(st.integers(1, 2)),
         *image,
         draw(st.integers(1, 6)),
@@ -69,13 +68,11 @@ def test_the_emitter_allocates_what_footprint_says(data):
     knobs = data.draw(st.sampled_from(list(all_knobs(work, hw))))
     assume(fits(work, knobs, hw))
     nest, homes = lower_layer(work, knobs, hw), place(work, knobs, hw)
-    slots = {b.name: homes[HOMES[b.name.partition("_local")[0]]].slots for b in nest.buffers}
+    slots = {name: home.slots for name, home in homes.items()}
     for from_top in (False, True):
         emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), from_top)
         assert {pad: n for pad, n in footprint(work, knobs, hw).items() if n} == emitter.used
-        taken = sorted(
-            (b.scratchpad, b.base, b.base + b.entries * b.count) for b in emitter._buffers.values()
-        )
+        taken = sorted((b.scratchpad, b.base, b.base + b.entries * b.count) for b in emitter.buffers.values())
         for pad, first, end in taken:
             assert 0 <= first < end <= hw.depths[pad]
         for (pad, _, end), (other, first, _) in pairwise(taken):
@@ -131,8 +128,8 @@ def test_the_default_is_legal_and_double_buffered_where_that_fits(work):
 @pytest.mark.parametrize(
     ("work", "kib", "text"),
     [
-        (Workload(1, 99, 99, 1, 1, 40, 40), {"wgt_kib": 128}, "the input scratchpad needs 1600 entries"),
-        (Workload(1, 9, 9, 1, 1, 9, 9), {"inp_kib": 16}, "the weight scratchpad needs 81 entries"),
+        (Convolution(1, 99, 99, 1, 1, 40, 40), {"wgt_kib": 128}, "the input scratchpad needs 1600 entries"),
+        (Convolution(1, 9, 9, 1, 1, 9, 9), {"inp_kib": 16}, "the weight scratchpad needs 81 entries"),
     ],
 )
 def test_a_layer_that_fits_in_no_tile_is_refused_with_the_excess(work, kib, text):
@@ -154,4 +151,4 @@ def test_a_layer_that_fits_in_no_tile_is_refused_with_the_excess(work, kib, text
 )
 def test_illegal_knobs_name_the_layer_and_the_knob(knobs, text):
     with pytest.raises(ScheduleError, match=f"layer 'conv7': {text}"):
-        require_fit(Workload(1, 6, 6, 2, 8), knobs, hardware(16, 4), "conv7")
+        require_fit(Convolution(1, 6, 6, 2, 8), knobs, hardware(16, 4), "conv7")

@@ -9,8 +9,8 @@ from tvm import te
 
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import conv2d_accumulate
-from tvm_vsq.schedule import Knobs, Workload, schedule_layer
-from tvm_vsq.schedule.compute import accumulate, padded
+from tvm_vsq.schedule import Convolution, Knobs, schedule_layer
+from tvm_vsq.schedule.compute import loaded
 
 
 @pytest.mark.parametrize("product_bits", [None, 5])
@@ -18,7 +18,7 @@ def test_the_accumulators_are_those_of_numerics(product_bits):
     hardware = load_hardware("vsq-accel").model_copy(
         update={"vector_size": 8, "output_lanes": 8, "scale_product_bits": product_bits}
     )
-    work = Workload(2, 5, 6, 2, 3, 3, 2, (2, 1), (1, 0, 2, 1), (1, 2))
+    work = Convolution(2, 5, 6, 2, 3, 3, 2, (2, 1), (1, 0, 2, 1), (1, 2))
     rng = np.random.default_rng(0)
     x = rng.integers(-7, 8, (2, 5, 6, 2, 9)).astype(np.int16)
     w = rng.integers(-7, 8, (24, 3, 2, 2, 9)).astype(np.int16)
@@ -26,7 +26,8 @@ def test_the_accumulators_are_those_of_numerics(product_bits):
 
     image = te.placeholder(x.shape, "int16", "X")
     weights = te.placeholder((3, 1, 2, 3, 2, 8, 9), "int16", "W")
-    acc = accumulate(padded(image, work, 8), weights, work, hardware)
+    nest = work.nest(hardware)
+    acc = nest.body.compute(nest, {"inp": loaded(image, nest.operand["inp"], nest), "wgt": weights})
     function = te.create_prim_func([image, weights, acc]).with_attr("global_symbol", "main")
     built = tvm.compile(tvm.IRModule({"main": function}), target="llvm")
     out = tvm.runtime.tensor(np.zeros((2, work.oh, work.ow, 3, 1, 8), np.int64))
@@ -40,9 +41,9 @@ def test_the_accumulators_are_those_of_numerics(product_bits):
 
 
 def test_buffers_carry_the_scratchpad_scopes_and_intrinsics_replace_the_loops():
-    work = Workload(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1), has_residual=True)
+    work = Convolution(1, 8, 8, 2, 2, 3, 3, padding=(1, 1, 1, 1), has_residual=True)
     text = schedule_layer(work, Knobs(4, 4, 1, 1), load_hardware("vsq-accel")).script()
-    for scope in ("local.inp", "local.wgt", "local.acc", "local.par", "local.out"):
+    for scope in ("local.inp", "local.wgt", "local.acc", "local.par", "local.out", "local.res"):
         assert f'scope="{scope}"' in text
     assert '"vsq.gemm"' in text
     assert '"vsq.reset"' in text

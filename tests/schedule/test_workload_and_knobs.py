@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import (
+    Convolution,
     Knobs,
-    Workload,
     candidates,
     default_knobs,
     explain_misfit,
@@ -22,7 +22,7 @@ from tvm_vsq.schedule import (
 )
 
 HARDWARE = load_hardware("vsq-accel")
-LAYER = Workload(1, 56, 56, 4, 4, 3, 3, padding=(1, 1, 1, 1))
+LAYER = Convolution(1, 56, 56, 4, 4, 3, 3, padding=(1, 1, 1, 1))
 
 
 @given(
@@ -40,25 +40,26 @@ def test_output_sizes_count_the_windows_that_fit(size, kernel, stride, dilation,
     geometry = {"strides": (stride,) * 2, "padding": (pad,) * 4, "dilation": (dilation,) * 2}
     if min(expected) < 1:
         with pytest.raises(ScheduleError, match="does not fit into"):
-            Workload(1, *size, 1, 1, *kernel, **geometry)
+            Convolution(1, *size, 1, 1, *kernel, **geometry)
     else:
-        work = Workload(1, *size, 1, 1, *kernel, **geometry)
+        work = Convolution(1, *size, 1, 1, *kernel, **geometry)
         assert [work.oh, work.ow] == expected
 
 
 def test_a_pointwise_stride_loads_only_the_pixels_it_uses():
-    work = Workload(1, 56, 56, 4, 8, strides=(2, 2))
-    assert work.input_tile(7, 28) == (7, 28)
-    assert work.load_steps == (2, 2)
+    work = Convolution(1, 56, 56, 4, 8, strides=(2, 2))
+    rows, columns = work.nest(HARDWARE).operand["inp"].axes[1:3]
+    assert (rows.span({"h": 7, "r": 1}), columns.span({"w": 28, "s": 1})) == (7, 28)
+    assert (rows.step, columns.step) == (2, 2)
 
 
 def test_keys_tell_workloads_apart():
     fields = {"n": 2, "h": 9, "w": 8, "cv": 3, "kb": 4, "r": 2, "s": 3}
-    base = Workload(**fields)
-    others = [Workload(**(fields | {name: value + 1})) for name, value in fields.items()]
-    others += [Workload(**fields, **{flag: True}) for flag in ("has_residual", "wide")]
-    others += [Workload(**fields, padding=(1, 0, 0, 0)), Workload(**fields, padding=(0, 1, 0, 0))]
-    others += [Workload(**fields, strides=(1, 2)), Workload(**fields, dilation=(2, 1))]
+    base = Convolution(**fields)
+    others = [Convolution(**(fields | {name: value + 1})) for name, value in fields.items()]
+    others += [Convolution(**fields, **{flag: True}) for flag in ("has_residual", "wide")]
+    others += [Convolution(**fields, padding=(1, 0, 0, 0)), Convolution(**fields, padding=(0, 1, 0, 0))]
+    others += [Convolution(**fields, strides=(1, 2)), Convolution(**fields, dilation=(2, 1))]
     assert len({work.key for work in (base, *others)}) == len(others) + 1
 
 
@@ -117,7 +118,7 @@ def test_the_sizes_that_a_misfit_recommends_are_enough():
 
 
 def test_a_layer_whose_smallest_tile_does_not_fit_is_refused():
-    work = Workload(1, 130, 130, 1, 1, 64, 64, dilation=(2, 2))
+    work = Convolution(1, 130, 130, 1, 1, 64, 64, dilation=(2, 2))
     with pytest.raises(ScheduleError, match=r"no schedule fits.*layer 'huge'.*weight scratchpad needs 4096"):
         default_knobs(work, HARDWARE, "huge")
 
@@ -128,7 +129,7 @@ def test_more_blocks_than_a_ppu_instruction_counts_are_refused():
     with pytest.raises(
         ScheduleError, match="tile_k=300 does not fit the PPU field 'blocks', which ends at 255"
     ):
-        require_fit(Workload(1, 1, 1, 1, 300), Knobs(1, 1, 300, 1), roomy, "fc")
+        require_fit(Convolution(1, 1, 1, 1, 300), Knobs(1, 1, 300, 1), roomy, "fc")
 
 
 def test_candidates_are_legal_and_include_the_default():
@@ -144,4 +145,4 @@ def test_blocks_must_fill_channel_groups():
     with pytest.raises(
         ScheduleError, match="layer 'odd': kb=3 blocks of 4 channels are not whole groups of 16"
     ):
-        require_fit(Workload(1, 1, 1, 1, 3), Knobs(1, 1, 3, 1), narrow, "odd")
+        require_fit(Convolution(1, 1, 1, 1, 3), Knobs(1, 1, 3, 1), narrow, "odd")

@@ -10,9 +10,10 @@ import pytest
 import tvm_vsq
 from tvm_vsq.errors import ConfigError, ScheduleError
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.schedule import Database, Knobs, Workload, default_knobs
+from tvm_vsq.schedule import Convolution, Database, Knobs, default_knobs
 from tvm_vsq.schedule.database import fingerprint
 from tvm_vsq.schedule.footprint import fits
+from tvm_vsq.schedule.tiling import check_knobs
 from tvm_vsq.tune import measure, tuner
 
 TRIALS = 12
@@ -62,7 +63,7 @@ def test_every_measured_candidate_is_legal_and_measured_once(tuned):
     assert len(measured) == len({(workload.key, knobs) for workload, knobs, _ in measured})
     for workload, knobs, hardware in measured:
         assert fits(workload, knobs, hardware)
-        knobs.check(workload, hardware, "layer")
+        check_knobs(workload, knobs, hardware, "layer")
 
 
 def test_what_is_recorded_was_measured(tuned):
@@ -84,7 +85,7 @@ def test_what_is_recorded_was_measured(tuned):
 )
 def test_a_schedule_is_taken_if_the_model_gets_faster_by_a_thousandth(others, is_taken):
     """However fast it is by itself: `total` is the model's, 1 with the default and `others` without."""
-    hardware, workload = load_hardware("vsq-accel"), Workload(1, 8, 8, 2, 4, 3, 3)
+    hardware, workload = load_hardware("vsq-accel"), Convolution(1, 8, 8, 2, 4, 3, 3)
     default = default_knobs(workload, hardware, "conv")
 
     def total(database: Database) -> int:

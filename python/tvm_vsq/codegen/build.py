@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tvm_vsq.codegen.constants import image_of
 from tvm_vsq.codegen.dram import DramLayout
 from tvm_vsq.codegen.emit import LayerEmitter, PostOp
-from tvm_vsq.codegen.layer import DramTensor, Layer, param_image, weight_image
+from tvm_vsq.codegen.layer import DramTensor, Layer
 from tvm_vsq.codegen.lower import lower_layer
 from tvm_vsq.codegen.program import Descriptor, LayerRecord, Program
 from tvm_vsq.codegen.step import Step
@@ -16,9 +17,7 @@ from tvm_vsq.codegen.views import layer_views
 from tvm_vsq.errors import ProgramError, phase
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import encode_all
-from tvm_vsq.schedule import Knobs, Workload, place, require_fit
-
-_HOME_OF = {"X_sp": "inp", "W_sp": "wgt", "P_sp": "par", "R_sp": "res", "Y_sp": "out", "acc": "acc"}
+from tvm_vsq.schedule import Knobs, Workload, nest_of, place, require_fit
 
 
 def build_program(
@@ -38,21 +37,12 @@ def build_program(
     dram = DramLayout(hardware)
     steps: list[Step] = []
     for index, layer in enumerate(layers):
-        regions = (
-            f"the weights of '{layer.name}' (layer {index})",
-            f"the parameters of '{layer.name}' (layer {index})",
-        )
-        dram.place(regions[0], weight_image(layer, hardware), layer.name)
-        dram.place(regions[1], param_image(layer, hardware), layer.name)
-        residual = tensors[layer.residual] if layer.residual is not None else None
+        regions = _place_constants(layer, index, dram)
+        used = {operand: tensors[tensor] for operand, tensor in layer.inputs.items()}
+        used[nest_of(layer.workload, hardware).result.name] = tensors[layer.result]
         with phase(f"lowering layer '{layer.name}'", ProgramError):
             steps += layer_steps(
-                layer.workload,
-                layer.knobs,
-                layer.post,
-                (regions, tensors[layer.source], tensors[layer.result], residual),
-                (index, layer.name),
-                uops,
+                layer.workload, layer.knobs, layer.post, regions, used, (index, layer.name), uops
             )
     last = layers[-1].name
     dram.place(REGION, bytes(uops.image), last)
@@ -80,12 +70,13 @@ def layer_steps(
     work: Workload,
     knobs: Knobs,
     post: PostOp,
-    operands: tuple[tuple[str, str], DramTensor, DramTensor, DramTensor | None],
+    constants: Mapping[str, str],
+    tensors: Mapping[str, DramTensor],
     label: tuple[int, str],
     uops: UopCache,
 ) -> list[Step]:
-    """Steps of one layer; `operands` are (regions of the constants, source, result, residual), `label`
-    (index, name).
+    """Steps of one layer, `label` (index, name): `constants` are the regions of some operands, `tensors` of
+    the others.
 
     Layers with odd index use the far end of the scratchpads. ScheduleError if the schedule is illegal.
     """
@@ -93,18 +84,24 @@ def layer_steps(
     index, name = label
     require_fit(work, knobs, hardware, name)
     nest = lower_layer(work, knobs, hardware)
-    homes = place(work, knobs, hardware)
-    slots = {
-        buffer.name: homes[_HOME_OF[buffer.name.partition("_local")[0]]].slots for buffer in nest.buffers
-    }
-    constants, source, result, residual = operands
-    views = layer_views(work, hardware, constants, source, result, residual)
+    slots = {operand: home.slots for operand, home in place(work, knobs, hardware).items()}
+    views = layer_views(nest_of(work, hardware), constants, tensors)
     emitter = LayerEmitter(nest, slots, views, post, index, hardware, uops, from_top=bool(index % 2))
     return emitter.run()
 
 
+def _place_constants(layer: Layer, index: int, dram: DramLayout) -> dict[str, str]:
+    """The region of each constant operand."""
+    regions = {}
+    for operand in nest_of(layer.workload, dram.hardware).constants:
+        region = regions[operand.name] = f"the {operand.title} of '{layer.name}' (layer {index})"
+        records = layer.constants[operand.name]
+        dram.place(region, image_of(records, operand.scratchpad, dram.hardware), layer.name)
+    return regions
+
+
 def _user(layers: Sequence[Layer], tensor: str) -> str:
-    users = (layer.name for layer in layers if tensor in (layer.result, layer.source, layer.residual))
+    users = (layer.name for layer in layers if tensor in (layer.result, *layer.inputs.values()))
     return next(users, layers[-1].name)
 
 
@@ -116,22 +113,13 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
 
 
 def _record(program: str, layer: Layer, hardware: HardwareConfig) -> LayerRecord:
-    work = layer.workload
-    batch = f"{work.n}x" if work.n > 1 else ""
-    real = (layer.channels, len(layer.weights))
-    padded = (work.cv * hardware.vector_size, work.kb * hardware.output_lanes)
-    given, taken = (
-        f"{count}" if count == filled else f"{count}({filled})"
-        for count, filled in zip(real, padded, strict=True)
-    )
-    shape = f"{batch}{work.h}x{work.w}x{given} > {batch}{work.oh}x{work.ow}x{taken} {work.r}x{work.s}"
     return LayerRecord(
         program=program,
         name=layer.name,
         op=layer.op,
-        shape=shape,
-        channels=real,
-        padded_channels=padded,
+        shape=layer.workload.text(layer.channels, hardware),
+        channels=layer.channels,
+        padded_channels=layer.workload.padded_channels(hardware),
         macs=layer.macs,
         knobs=layer.knobs.to_dict(),
         tuned=layer.tuned,

@@ -129,16 +129,16 @@ def _zeros(sram: int, count: int, limits: DmaLimits) -> Iterator[Transfer]:
 
 
 def _expressible(axes: list[DmaAxis], limits: DmaLimits) -> bool:
-    dense = 1
+    packed = 1
     for position, axis in enumerate(reversed(axes)):
         stride_limit = (1, limits.x_stride, limits.y_stride, 0)[min(position, 3)]
         if axis.size > limits.size or max(axis.before, axis.after) > limits.pad:
             return False
         if position == 3 or (axis.size > 1 and axis.dram > stride_limit):
             return False
-        if axis.extent > 1 and axis.sram != dense:
+        if axis.extent > 1 and axis.sram != packed:
             return False
-        dense *= axis.extent
+        packed *= axis.extent
     return True
 
 

@@ -2,63 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from tvm_vsq.codegen.nest import Affine, Axis, Copy, Gemm, Operand, Ppu
+from tvm_vsq.codegen.nest import Affine, Axis, Buffer, Copy, Leaf, Pointer
 from tvm_vsq.errors import ProgramError
-from tvm_vsq.schedule.intrinsics import GEMM, PPU, RESET
+from tvm_vsq.schedule import LoopNest
+from tvm_vsq.schedule.memories import Entry
 from tvm_vsq.tvm_compat import detect_linear_equation
-
-# Trailing axes of the DRAM tensors that make up one record.
-_RECORD_AXES = {"X": 1, "R": 1, "Y": 1, "W": 2, "P": 2}
 
 
 @dataclass(frozen=True)
-class _Pad:
-    """A scratchpad buffer as declared: shape with lanes, and its entry size in elements."""
+class Pad:
+    """The buffer of an operand as TensorIR declares it; `alias` if it takes the place of another."""
 
-    name: str
-    scratchpad: str
-    shape: tuple[int, ...]
-    lanes: int
+    buffer: Buffer
+    entry: Entry
     alias: bool
 
-    @property
-    def entry(self) -> int:
-        return prod(self.shape[len(self.shape) - self.lanes :])
 
-    @property
-    def entries(self) -> int:
-        return prod(self.shape[: len(self.shape) - self.lanes])
+@dataclass(frozen=True)
+class ExternCall:
+    """A call of an external function inside `extents` loops, which has an instruction.
+
+    pointers: the buffers that it is given, as addresses. reads: for calls that are values, the index of the
+    first element of each buffer that it takes, without lanes, as it depends on the loops around; `target` is
+    then the buffer that is assigned.
+    """
+
+    nest: LoopNest
+    extents: tuple[int, ...]
+    pointers: tuple[Pointer, ...] = ()
+    reads: tuple[tuple[Pad, tuple[Affine, ...]], ...] = ()
+    target: Pad | None = None
 
 
-class LeafReader:
-    """Knows the buffers and outer loops around the leaves, and turns a leaf into Copy, Gemm or Ppu."""
+LeafReader = Callable[[ExternCall], Leaf]
 
-    def __init__(self) -> None:
+
+class TensorReader:
+    """Knows the buffers and outer loops around the leaves, and turns a leaf into a Copy or its instructions.
+
+    leaves: by the name of the external function, what reads a call of it.
+    """
+
+    def __init__(self, nest: LoopNest, leaves: dict[str, LeafReader]) -> None:
+        self._nest = nest
+        self._leaves = leaves
         self._outer: list[Any] = []
-        self._pads: dict[str, _Pad] = {}
+        self._pads: dict[str, Pad] = {}
 
-    def enter(self, var: Any, number: int) -> int:
+    def enter(self, var: Any) -> None:
         """Declare an outer loop; its variable is known to all leaves read afterwards."""
         self._outer.append(var)
-        return number
 
-    def declare(self, buffer: Any, scratchpad: str, shape: list[int], lanes: int, alias: bool) -> int:
-        """Declare a scratchpad buffer and return its number of entries."""
-        pad = _Pad(str(buffer.name), scratchpad, tuple(shape), lanes, alias)
-        self._pads[pad.name] = pad
-        return pad.entries
+    def declare(self, name: str, pad: Pad) -> None:
+        """Declare the buffer that TensorIR calls `name`."""
+        self._pads[name] = pad
 
-    def read(self, loops: list[Any], stmt: Any) -> Copy | Gemm | Ppu:
+    def read(self, loops: list[Any], stmt: Any) -> Copy | Leaf:
         """The leaf `stmt` inside `loops` (outermost first). ProgramError if it is none of the known forms."""
-        if type(stmt).__name__ == "Evaluate":
-            return self._gemm(loops, stmt.value)
-        if _call_name(stmt.value) == PPU:
-            return self._ppu([loop.loop_var for loop in loops], stmt)
-        return self._copy(loops, stmt)
+        variables = [loop.loop_var for loop in loops]
+        extents = tuple(int(loop.extent) for loop in loops)
+        callee = _call_name(stmt.value)
+        if type(stmt).__name__ == "BufferStore" and not callee:
+            return self._copy(variables, extents, stmt)
+        if callee not in self._leaves:
+            raise ProgramError(f"call of '{callee}' has no instruction; this schedule is not supported")
+        arguments = stmt.value.args[1:]
+        if type(stmt).__name__ == "BufferStore":
+            reads = self._first_reads(arguments, variables)
+            call = ExternCall(self._nest, extents, reads=reads, target=self._pads[str(stmt.buffer.name)])
+        else:
+            pointers = tuple(self._pointer(pointer, variables) for pointer in arguments)
+            call = ExternCall(self._nest, extents, pointers)
+        return self._leaves[callee](call)
 
     def _affine(self, expr: Any, variables: list[Any]) -> tuple[list[int], Affine]:
         """Coefficients of the leaf's own variables, and the rest as an Affine of the outer loops."""
@@ -69,81 +89,52 @@ class LeafReader:
         own, outer = found[: len(variables)], found[len(variables) : -1]
         return own, Affine(found[-1], tuple((i, c) for i, c in enumerate(outer) if c))
 
-    def _copy(self, loops: list[Any], stmt: Any) -> Copy:
+    def _copy(self, variables: list[Any], extents: tuple[int, ...], stmt: Any) -> Copy:
         value = stmt.value
         if _op_name(value) == "prim.if_then_else":
             value = value.args[1]
         destination = str(stmt.buffer.name)
         if type(value).__name__ == "IntImm" and int(value) == 0 and destination in self._pads:
-            return self._border(self._pads[destination])
+            # TVM has found out that all of it is padding.
+            buffer = self._pads[destination].buffer
+            return Copy(buffer.name, True, tuple(Axis(extent, Affine(-extent)) for extent in buffer.shape))
         if type(value).__name__ != "TensorLoad":
             raise ProgramError(f"'{destination}' is assigned {value}, which is no copy")
-        source = str(value.source.name)
         is_load = destination in self._pads
-        pad, tensor = (destination, source) if is_load else (source, destination)
-        pad_index, tensor_index = (stmt.indices, value.indices) if is_load else (value.indices, stmt.indices)
-        variables, extents = [loop.loop_var for loop in loops], [int(loop.extent) for loop in loops]
+        pad = self._pads[destination if is_load else str(value.source.name)]
+        inner, outer = (stmt.indices, value.indices) if is_load else (value.indices, stmt.indices)
         axes = []
-        for inside, outside in list(zip(pad_index, tensor_index, strict=True))[: -_RECORD_AXES[tensor]]:
+        for inside, outside in list(zip(inner, outer, strict=True))[: len(pad.buffer.shape)]:
             moving = [i for i, c in enumerate(self._affine(inside, variables)[0]) if c]
             steps, base = self._affine(outside, variables)
             axes.append(Axis(extents[moving[0]], base, steps[moving[0]]) if moving else Axis(1, base))
-        if prod(axis.extent for axis in axes) != self._pads[pad].entries:
+        if prod(axis.extent for axis in axes) != pad.buffer.entries:
             raise ProgramError(
-                f"the copy of '{tensor}' does not fill '{pad}'; this schedule is not supported"
+                f"the copy of '{pad.buffer.name}' does not fill its buffer; this schedule is not supported"
             )
-        if self._pads[pad].alias:
-            pad = next(
-                other.name for other in self._pads.values() if other.scratchpad == "acc" and not other.alias
-            )
-        return Copy(tensor, pad, is_load, tuple(axes))
+        return Copy(pad.buffer.name, is_load, tuple(axes))
 
-    @staticmethod
-    def _border(pad: _Pad) -> Copy:
-        """A fill without any element of the input: TVM has found out that all of it is padding."""
-        shape = pad.shape[: len(pad.shape) - pad.lanes]
-        return Copy("X", pad.name, True, tuple(Axis(extent, Affine(-extent)) for extent in shape))
-
-    def _gemm(self, loops: list[Any], call: Any) -> Gemm:
-        name = _call_name(call)
-        if name not in (GEMM, RESET):
-            raise ProgramError(f"call of '{name}' has no instruction; this schedule is not supported")
-        variables = [loop.loop_var for loop in loops]
-        operands = [self._operand(pointer, variables) for pointer in call.args[1:]]
-        return Gemm(tuple(int(loop.extent) for loop in loops), *operands)
-
-    def _operand(self, pointer: Any, variables: list[Any]) -> Operand:
-        pad = self._pads[
-            str(pointer.args[1].args[0].name)
-        ]  # access_ptr(type, data(buffer), offset, extent, mask)
+    def _pointer(self, pointer: Any, variables: list[Any]) -> Pointer:
+        # access_ptr(type, data(buffer), offset, extent, mask)
+        pad = self._pads[str(pointer.args[1].args[0].name)]
         own, base = self._affine(pointer.args[2], variables)
-        size = pad.entry
+        size = prod(pad.entry.shape)
         terms = tuple((loop, c // size) for loop, c in base.terms)
-        return Operand(pad.name, Affine(base.const // size, terms), tuple(c // size for c in own))
+        return Pointer(pad.buffer.name, Affine(base.const // size, terms), tuple(c // size for c in own))
 
-    def _ppu(self, variables: list[Any], stmt: Any) -> Ppu:
+    def _first_reads(
+        self, arguments: Any, variables: list[Any]
+    ) -> tuple[tuple[Pad, tuple[Affine, ...]], ...]:
         first: dict[str, Any] = {}
-        for load in stmt.value.args:
+        for load in arguments:
             if type(load).__name__ == "TensorLoad":
                 first.setdefault(str(load.source.name), load)
-        pads = {name: self._pads[name] for name in first}
-        by_kind = {pad.scratchpad: pad for pad in pads.values()}
-        acc, par, out = by_kind["acc"], by_kind["par"], self._pads[str(stmt.buffer.name)]
-        group, block = (self._affine(index, variables)[1] for index in first[par.name].indices[:2])
-        blocks_per_group = par.shape[1]
-        base = Affine(
-            group.const * blocks_per_group + block.const,
-            tuple((loop, c * blocks_per_group) for loop, c in group.terms),
-        )
-        return Ppu(
-            pixels=prod(acc.shape[:3]),
-            blocks=acc.shape[3] * acc.shape[4],
-            acc=acc.name,
-            par=par.name,
-            par_base=base,
-            res=by_kind["inp"].name if "inp" in by_kind else None,
-            out=None if out.alias else out.name,
-        )
+        found = []
+        for name, load in first.items():
+            pad = self._pads[name]
+            index = load.indices[: len(pad.buffer.shape)]
+            found.append((pad, tuple(self._affine(each, variables)[1] for each in index)))
+        return tuple(found)
 
 
 def _op_name(expr: Any) -> str:

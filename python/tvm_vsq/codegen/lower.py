@@ -1,5 +1,5 @@
 """TensorIR of a scheduled layer -> Nest: run TVM's lowering, then read the leaves as affine copies and
-micro-op nests.
+instructions.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from typing import Any
 import tvm
 from tvm import s_tir, tirx
 
-from tvm_vsq.codegen.leaf import LeafReader
+from tvm_vsq.codegen.kinds import LEAVES
+from tvm_vsq.codegen.leaf import Pad, TensorReader
 from tvm_vsq.codegen.nest import Buffer, Loop, Nest, Node
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import Knobs, Workload, schedule_layer
+from tvm_vsq.schedule import Knobs, LoopNest, Workload, nest_of, schedule_layer
+from tvm_vsq.schedule.compute import operand_of
+from tvm_vsq.schedule.memories import entry_of
 
 # Buffers stay multi-dimensional (no FlattenBuffer): each axis of a copy keeps its own index, from which
 # padding follows.
@@ -26,19 +29,19 @@ PASSES = (
     s_tir.transform.LowerOpaqueBlock,
     tirx.transform.StmtSimplify,
 )
-_LANE_AXES = {"wgt": 2, "par": 2, "acc": 1, "inp": 1, "out": 1}
 
 
 @lru_cache(maxsize=256)
 def lower_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> Nest:
     """The loop nest of one layer. ProgramError if the TensorIR holds something that has no instruction."""
     module = tvm.transform.Sequential([make() for make in PASSES])(schedule_layer(work, knobs, hardware))
-    return _Reader().read(module["main"].body)
+    return _Reader(nest_of(work, hardware)).read(module["main"].body)
 
 
 class _Reader:
-    def __init__(self) -> None:
-        self.leaves = LeafReader()
+    def __init__(self, nest: LoopNest) -> None:
+        self.nest = nest
+        self.leaves = TensorReader(nest, LEAVES)
         self.buffers: list[Buffer] = []
         self.loops = 0
 
@@ -65,7 +68,8 @@ class _Reader:
             inner = inner.body
         if type(inner).__name__ in ("Evaluate", "BufferStore"):
             return self._leaf(loops, inner)
-        number = self.leaves.enter(stmt.loop_var, self.loops)
+        number = self.loops
+        self.leaves.enter(stmt.loop_var)
         self.loops += 1
         return (Loop(number, int(stmt.extent), self._nodes(stmt.body)),)
 
@@ -76,11 +80,13 @@ class _Reader:
 
     def _allocate(self, buffer: Any) -> None:
         scope = buffer.scope() if callable(buffer.scope) else buffer.scope
-        scratchpad = str(scope).removeprefix("local.")
-        shape = [int(extent) for extent in buffer.shape]
-        lanes = _LANE_AXES[scratchpad]
-        # A wide result replaces its accumulator: int32 in the accumulator scratchpad is no buffer of its own.
-        alias = scratchpad == "acc" and str(buffer.dtype) == "int32"
-        entries = self.leaves.declare(buffer, scratchpad, shape, lanes, alias)
+        operand = self.nest.operand[operand_of(str(scope))]
+        entry = entry_of(operand.scratchpad, self.nest.hardware)
+        shape = tuple(int(extent) for extent in buffer.shape)[: -len(entry.shape)]
+        declared = Buffer(operand.name, operand.scratchpad, shape)
+        # A wide result replaces its accumulator: its scope is the accumulator's, and it is no buffer of its
+        # own.
+        alias = str(buffer.dtype) != entry.dtype
+        self.leaves.declare(str(buffer.name), Pad(declared, entry, alias))
         if not alias:
-            self.buffers.append(Buffer(str(buffer.name), scratchpad, entries))
+            self.buffers.append(declared)

@@ -1,4 +1,4 @@
-"""Fold a micro-op loop nest into GEMM instructions: two hardware loops over a list of micro-ops."""
+"""Fold a micro-op loop nest into instructions: two hardware loops over a list of micro-ops."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-Vector = tuple[int, int, int]
-"""(acc, inp, wgt): entries or steps."""
+from tvm_vsq.isa.table import UOP_FIELDS
+
+MEMORIES = tuple(field.name for field in UOP_FIELDS)
+"""The scratchpads that a micro-op has an index into."""
+
+Vector = tuple[int, ...]
+"""Entries or steps, parallel to MEMORIES."""
+
+_ZERO = (0,) * len(MEMORIES)
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class MicroLoop:
 
 @dataclass(frozen=True)
 class MicroProgram:
-    """One GEMM: `offsets` (acc, inp, wgt) int64 [micro-ops, 3], repeated by two loops."""
+    """One instruction: `offsets` int64 [micro-ops, memories], repeated by two loops."""
 
     outer: MicroLoop
     inner: MicroLoop
@@ -41,7 +48,7 @@ def fold_loops(loops: tuple[MicroLoop, ...], extent_limit: int, uop_limit: int) 
     several instructions.
     """
     joined = _join([loop for loop in loops if loop.extent > 1], extent_limit)
-    return tuple(_fold(joined, (0, 0, 0), extent_limit, uop_limit))
+    return tuple(_fold(joined, _ZERO, extent_limit, uop_limit))
 
 
 def _join(loops: list[MicroLoop], limit: int) -> list[MicroLoop]:
@@ -55,17 +62,17 @@ def _join(loops: list[MicroLoop], limit: int) -> list[MicroLoop]:
 
 
 def _fold(loops: list[MicroLoop], base: Vector, limit: int, uop_limit: int) -> Iterator[MicroProgram]:
-    unit = MicroLoop(1, (0, 0, 0))
+    unit = MicroLoop(1, _ZERO)
     outer, inner, *rest = [*sorted(loops, key=lambda loop: -loop.extent), unit, unit]
     if outer.extent > limit:
         for start in range(0, outer.extent, limit):
-            acc, inp, wgt = (b + start * s for b, s in zip(base, outer.step, strict=True))
+            moved = tuple(b + start * s for b, s in zip(base, outer.step, strict=True))
             piece = MicroLoop(min(limit, outer.extent - start), outer.step)
-            yield from _fold([piece, inner, *rest], (acc, inp, wgt), limit, uop_limit)
+            yield from _fold([piece, inner, *rest], moved, limit, uop_limit)
         return
     offsets = np.array([base], dtype=np.int64)
     for loop in rest:
         steps = np.arange(loop.extent, dtype=np.int64)[:, None] * np.array(loop.step, dtype=np.int64)
-        offsets = (offsets[:, None] + steps[None]).reshape(-1, 3)
+        offsets = (offsets[:, None] + steps[None]).reshape(-1, len(MEMORIES))
     for start in range(0, len(offsets), uop_limit):
         yield MicroProgram(outer, inner, offsets[start : start + uop_limit])

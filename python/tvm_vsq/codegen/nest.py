@@ -7,7 +7,11 @@ already.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from math import prod
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from tvm_vsq.codegen.emit import LayerEmitter
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,18 @@ class Affine:
 
     def at(self, values: list[int]) -> int:
         """The value for the given loop values, indexed by loop number."""
-        return self.const + sum(coefficient * values[loop] for loop, coefficient in self.terms)
+        return self.const + sum([coefficient * values[loop] for loop, coefficient in self.terms])
+
+    def times(self, factor: int) -> Affine:
+        """The product with a constant."""
+        return Affine(self.const * factor, tuple((loop, c * factor) for loop, c in self.terms))
+
+    def plus(self, other: Affine) -> Affine:
+        """The sum."""
+        terms = dict(self.terms)
+        for loop, coefficient in other.terms:
+            terms[loop] = terms.get(loop, 0) + coefficient
+        return Affine(self.const + other.const, tuple(terms.items()))
 
 
 @dataclass(frozen=True)
@@ -33,44 +48,27 @@ class Axis:
 
 @dataclass(frozen=True)
 class Copy:
-    """A whole scratchpad buffer to or from a box of a DRAM tensor, axes from outside in (lanes removed)."""
+    """A whole scratchpad buffer from or to a box of its DRAM tensor, axes from outside in (lanes removed)."""
 
-    tensor: str
     buffer: str
     is_load: bool
     axes: tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
-class Operand:
-    """Entries base + sum of loop value * stride of one buffer, `strides` parallel to the nest's extents."""
+class Pointer:
+    """Entries base + sum of loop value * stride of one buffer, `strides` parallel to a leaf's extents."""
 
     buffer: str
     base: Affine
     strides: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Gemm:
-    """A loop nest of micro-ops; `inp` and `wgt` are None when the nest clears accumulators."""
+class Leaf(Protocol):
+    """What instructions of one kind do inside the loops around them."""
 
-    extents: tuple[int, ...]
-    acc: Operand
-    inp: Operand | None = None
-    wgt: Operand | None = None
-
-
-@dataclass(frozen=True)
-class Ppu:
-    """Post-process a whole accumulator buffer of `pixels` x `blocks` entries into `out` (None: in place)."""
-
-    pixels: int
-    blocks: int
-    acc: str
-    par: str
-    par_base: Affine
-    res: str | None
-    out: str | None
+    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
+        """Append the steps for these values of the loops."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +80,21 @@ class Loop:
     body: tuple[Node, ...]
 
 
-Node: TypeAlias = Loop | Copy | Gemm | Ppu
+Node: TypeAlias = Loop | Copy | Leaf
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """One scratchpad allocation."""
+    """The scratchpad allocation of one operand, with an entry for each position of `shape`."""
 
     name: str
     scratchpad: str
-    entries: int
+    shape: tuple[int, ...]
+
+    @property
+    def entries(self) -> int:
+        """Scratchpad entries of one slot."""
+        return prod(self.shape)
 
 
 @dataclass(frozen=True)

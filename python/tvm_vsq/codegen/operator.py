@@ -14,7 +14,7 @@ from tvm_vsq.errors import ProgramError
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import Workload
+from tvm_vsq.schedule import Convolution
 
 _OPERATORS = {"vsq.conv2d": "conv2d", "vsq.dense": "dense"}
 _NUMBERS = (
@@ -40,7 +40,7 @@ class Operator:
 
     layer: str
     op: str
-    workload: Workload
+    workload: Convolution
     channels: int
     post: PostOp
     weights: npt.NDArray[np.int16]
@@ -70,9 +70,9 @@ def read_operator(
         n, h, w, cv, _ = shape
         _, r, s, _, _ = weights.shape
         borders, steps = (top, left, bottom, right), (down, across)
-        work = Workload(n, h, w, cv, kb, r, s, steps, borders, (dilate_h, dilate_w), has_residual, wide)
+        work = Convolution(n, h, w, cv, kb, r, s, steps, borders, (dilate_h, dilate_w), has_residual, wide)
     else:
-        work = Workload(1, 1, prod(shape[:-2]), shape[-2], kb, has_residual=has_residual, wide=wide)
+        work = Convolution(1, 1, prod(shape[:-2]), shape[-2], kb, has_residual=has_residual, wide=wide)
         weights = weights[:, None, None]
     post = PostOp(
         relu=bool(values["relu"]),

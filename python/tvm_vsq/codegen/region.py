@@ -11,6 +11,7 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq.codegen.build import build_program
+from tvm_vsq.codegen.constants import param_records, weight_records
 from tvm_vsq.codegen.layer import DramTensor, Layer
 from tvm_vsq.codegen.operator import Operator, read_operator
 from tvm_vsq.codegen.program import Program
@@ -85,12 +86,13 @@ class _Region:
             workload=work,
             knobs=knobs,
             post=operator.post,
-            channels=operator.channels,
-            weights=operator.weights,
-            params=node.params,
-            source=node.source,
+            channels=(operator.channels, len(operator.weights)),
+            constants={
+                "wgt": weight_records(operator.weights, self.hardware),
+                "par": param_records(node.params, self.hardware),
+            },
+            inputs={"inp": node.source} | ({"res": node.residual} if node.residual is not None else {}),
             result=node.result,
-            residual=node.residual,
             tuned=tuned is not None,
         )
 

@@ -62,8 +62,5 @@ class TensorView:
         if not self.fold:
             return axes
         outer, inner = axes[-2:]
-        base = outer.base
-        scaled = type(base)(
-            base.const * self.fold + inner.base.const, tuple((v, c * self.fold) for v, c in base.terms)
-        )
-        return (*axes[:-2], Axis(outer.extent * inner.extent, scaled))
+        base = outer.base.times(self.fold).plus(inner.base)
+        return (*axes[:-2], Axis(outer.extent * inner.extent, base))

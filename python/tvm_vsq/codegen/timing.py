@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from tvm_vsq.codegen.build import layer_steps
 from tvm_vsq.codegen.emit import PostOp
@@ -11,7 +12,8 @@ from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import encode_all
-from tvm_vsq.schedule import Knobs, Workload
+from tvm_vsq.schedule import Knobs, Workload, nest_of
+from tvm_vsq.schedule.access import Operand
 
 
 @dataclass(frozen=True)
@@ -33,26 +35,21 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
     """Instructions of one layer between inputs and outputs in DRAM. ScheduleError if the schedule is
     illegal.
     """
-    uops = UopCache(hardware)
-    vectors = work.kb * hardware.output_lanes // hardware.vector_size
-    results = work.n * work.oh * work.ow
-    source = DramTensor("input", work.n * work.h * work.w, work.cv, work.cv, True)
-    channels = work.kb * hardware.output_lanes if work.wide else None
-    result = DramTensor("output", results, vectors, work.kb if work.wide else vectors, True, channels)
-    residual = DramTensor("residual", results, vectors, vectors, True) if work.has_residual else None
-    regions = ("weights", "parameters")
-    steps = layer_steps(work, knobs, PostOp(), (regions, source, result, residual), (0, layer), uops)
+    uops, nest = UopCache(hardware), nest_of(work, hardware)
     records, burst = hardware.record_bytes, hardware.dram.burst_bytes
+    constants = {operand.name: operand.title for operand in nest.constants}
+    tensors = {
+        operand.name: _tensor(operand, hardware)
+        for operand in nest.operands
+        if operand.in_dram and not operand.constant
+    }
+    steps = layer_steps(work, knobs, PostOp(), constants, tensors, (0, layer), uops)
     sizes = {
-        regions[0]: work.kb * work.cv * work.r * work.s * records["wgt"],
-        regions[1]: work.kb * records["par"],
-        REGION: len(uops.image),
+        region: nest.entries[name] * records[nest.operand[name].scratchpad]
+        for name, region in constants.items()
     }
-    sizes |= {
-        tensor.name: tensor.size_bytes(hardware)
-        for tensor in (source, result, residual)
-        if tensor is not None
-    }
+    sizes[REGION] = len(uops.image)
+    sizes |= {tensor.name: tensor.size_bytes(hardware) for tensor in tensors.values()}
     addresses, end = {}, 0
     for region, size in sizes.items():
         addresses[region] = end
@@ -62,3 +59,10 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
         if step.region is not None:
             step.insn.fields["dram_base"] += addresses[step.region]
     return LayerCode(encode_all([step.insn for step in ordered], hardware), len(ordered))
+
+
+def _tensor(operand: Operand, hardware: HardwareConfig) -> DramTensor:
+    pixels, records = prod(operand.extents[:3]), prod(operand.extents[3:])
+    wide = operand.scratchpad == "acc"
+    channels = records * hardware.output_lanes if wide else None
+    return DramTensor(operand.name, pixels, 0 if wide else records, records, True, channels)

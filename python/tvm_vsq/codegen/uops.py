@@ -27,15 +27,19 @@ class UopCache:
     _next: int = 0
 
     def __post_init__(self) -> None:
-        layout = layout_of(self.hardware)
         self._depth = self.hardware.depths["uop"]
         self._record = self.hardware.record_bytes["uop"]
-        self._burst = layout.limit("LOAD", "z_size")
-        self.longest = min(layout.limit("GEMM", "uop_count"), max(1, self._depth // 2))
+        self._limit = layout_of(self.hardware).limit
+        self._burst = self._limit("LOAD", "z_size")
+
+    def longest(self, instruction: str) -> int:
+        """The longest list that one such instruction should have: half the scratchpad at most."""
+        return min(self._limit(instruction, "uop_count"), max(1, self._depth // 2))
 
     def fetch(self, uops: npt.NDArray[np.int64], layer: int) -> tuple[int, list[Step]]:
-        """First scratchpad entry of `uops` int64 [count <= longest, 3], and the LOADs that bring them
-        there.
+        """First scratchpad entry of `uops` int64 [count, memories], and the LOADs that bring them there.
+
+        `longest` says how many an instruction should have.
         """
         key = uops.tobytes()
         if key in self._resident:

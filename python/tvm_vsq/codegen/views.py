@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
+
 from tvm_vsq.codegen.layer import DramTensor
 from tvm_vsq.codegen.tensors import TensorView
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import Workload
+from tvm_vsq.schedule import LoopNest
+from tvm_vsq.schedule.access import Operand
 
 
 def layer_views(
-    work: Workload,
-    hardware: HardwareConfig,
-    constants: tuple[str, str],
-    source: DramTensor,
-    result: DramTensor,
-    residual: DramTensor | None,
+    nest: LoopNest, constants: Mapping[str, str], tensors: Mapping[str, DramTensor]
 ) -> dict[str, TensorView]:
-    """Views of X, W, P, Y and, if there is one, R. `constants` are the regions of weights and parameters."""
-    records = hardware.record_bytes
-    groups, blocks = work.kb // hardware.group_blocks, hardware.group_blocks
-    kernel = work.r * work.s
-    weight_strides = (blocks * work.cv * kernel, work.cv * kernel, kernel, work.s, 1)
-    vectors = hardware.group_channels // hardware.vector_size
-    output = (work.n, work.oh, work.ow)
-    views = {
-        "X": _pixels(source, (work.n, work.h, work.w), work.cv, 0, hardware),
-        "W": TensorView(
-            constants[0], records["wgt"], (groups, blocks, work.cv, work.r, work.s), weight_strides
-        ),
-        "P": TensorView(constants[1], records["par"], (groups, blocks), (blocks, 1)),
-        "Y": _pixels(result, output, result.pitch, blocks if work.wide else vectors, hardware),
-    }
-    if residual is not None:
-        views["R"] = _pixels(residual, output, residual.pitch, vectors, hardware)
+    """A view for each operand: `constants` are the regions of some, `tensors` of the others."""
+    views = {}
+    for operand in nest.operands:
+        if operand.constant:
+            views[operand.name] = _constant(operand, constants[operand.name], nest.hardware)
+        elif operand.in_dram:
+            views[operand.name] = _pixels(operand, tensors[operand.name], nest.hardware)
     return views
 
 
-def _pixels(
-    tensor: DramTensor, grid: tuple[int, int, int], records: int, fold: int, hardware: HardwareConfig
-) -> TensorView:
-    n, rows, columns = grid
+def _constant(operand: Operand, region: str, hardware: HardwareConfig) -> TensorView:
+    extents = operand.extents
+    strides = tuple(prod(extents[i + 1 :]) for i in range(len(extents)))
+    return TensorView(region, hardware.record_bytes[operand.scratchpad], extents, strides)
+
+
+def _pixels(operand: Operand, tensor: DramTensor, hardware: HardwareConfig) -> TensorView:
+    """The first axes are pixels; one or two others are the records of a pixel."""
+    n, rows, columns, *records = operand.extents
     strides = (rows * columns * tensor.pitch, columns * tensor.pitch, tensor.pitch, 1)
     return TensorView(
         tensor.name,
         tensor.record_bytes(hardware),
-        (n, rows, columns, records),
+        (n, rows, columns, tensor.pitch),
         strides,
         (rows, columns),
-        fold,
+        records[-1] if len(records) > 1 else 0,
     )

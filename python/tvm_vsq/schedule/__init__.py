@@ -1,17 +1,21 @@
-"""Layers as TensorIR: workloads, knobs, tensor intrinsics, legality and the default schedule."""
+"""Layers as loop nests and TensorIR: knobs, tensor intrinsics, legality and the default schedule."""
 
+from tvm_vsq.schedule.convolution import Convolution
 from tvm_vsq.schedule.database import Database, Record, fingerprint, resolve_database, shipped_database
 from tvm_vsq.schedule.default import default_knobs
 from tvm_vsq.schedule.footprint import candidates, explain_misfit, fits, footprint, require_fit
 from tvm_vsq.schedule.knobs import Knobs
-from tvm_vsq.schedule.placement import Home, place, trip_counts
+from tvm_vsq.schedule.nest import LoopNest
+from tvm_vsq.schedule.placement import Home, place
 from tvm_vsq.schedule.tensorir import schedule_layer
-from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.schedule.workload import Workload, nest_of
 
 __all__ = [
+    "Convolution",
     "Database",
     "Home",
     "Knobs",
+    "LoopNest",
     "Record",
     "Workload",
     "candidates",
@@ -20,10 +24,10 @@ __all__ = [
     "fingerprint",
     "fits",
     "footprint",
+    "nest_of",
     "place",
     "require_fit",
     "resolve_database",
     "schedule_layer",
     "shipped_database",
-    "trip_counts",
 ]

@@ -19,6 +19,7 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.timed import timed_fields
 from tvm_vsq.schedule.footprint import fits
 from tvm_vsq.schedule.knobs import Knobs
+from tvm_vsq.schedule.tiling import check_knobs
 from tvm_vsq.schedule.workload import Workload
 
 # Raised whenever lowering changes what a schedule means or costs: older records are then stale.
@@ -142,7 +143,7 @@ def _winner(ours: Record | None, theirs: Record | None, before: Record | None) -
 
 def _is_legal(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> bool:
     try:
-        knobs.check(workload, hardware, "")
+        check_knobs(workload, knobs, hardware, "")
     except ScheduleError:
         return False
     return fits(workload, knobs, hardware)

@@ -10,20 +10,18 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.cost import estimate_cycles
 from tvm_vsq.schedule.footprint import candidates, explain_misfit
 from tvm_vsq.schedule.knobs import Knobs
-from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.schedule.tiling import smallest_knobs
+from tvm_vsq.schedule.workload import Workload, nest_of
 
 
 @lru_cache(maxsize=1024)
 def _best(workload: Workload, hardware: HardwareConfig) -> Knobs | None:
-    legal = candidates(workload, hardware)
-    return min(
-        legal, key=lambda k: (estimate_cycles(workload, k, hardware), -tile_macs(workload, k)), default=None
-    )
+    nest = nest_of(workload, hardware)
 
+    def rank(knobs: Knobs) -> tuple[float, int]:
+        return estimate_cycles(workload, knobs, hardware), -prod(nest.tile(knobs).sizes.values())
 
-def tile_macs(workload: Workload, knobs: Knobs) -> int:
-    """Micro-ops between two loads of the innermost tile."""
-    return prod((knobs.tile_h, knobs.tile_w, knobs.tile_k, knobs.tile_c, workload.r, workload.s))
+    return min(candidates(workload, hardware), key=rank, default=None)
 
 
 def default_knobs(workload: Workload, hardware: HardwareConfig, layer: str) -> Knobs:
@@ -35,7 +33,6 @@ def default_knobs(workload: Workload, hardware: HardwareConfig, layer: str) -> K
     workload.check(hardware, layer)
     best = _best(workload, hardware)
     if best is None:
-        smallest = Knobs(1, 1, hardware.group_blocks, 1, double_buffer=False)
-        text = explain_misfit(workload, smallest, hardware, layer)
+        text = explain_misfit(workload, smallest_knobs(workload, hardware), hardware, layer)
         raise ScheduleError(f"no schedule fits: even the smallest tile fails. {text}")
     return best

@@ -5,18 +5,12 @@ from __future__ import annotations
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import layout_of
-from tvm_vsq.schedule.knobs import Knobs, all_knobs
-from tvm_vsq.schedule.placement import place
-from tvm_vsq.schedule.workload import Workload
-
-_TITLES = {"inp": "input", "wgt": "weight", "acc": "accumulator", "par": "parameter", "out": "output"}
-_SHRINK = {
-    "inp": "tile_h, tile_w or tile_c",
-    "wgt": "tile_k or tile_c",
-    "acc": "tile_h, tile_w or tile_k",
-    "par": "tile_k",
-    "out": "tile_h, tile_w or tile_k",
-}
+from tvm_vsq.schedule.knobs import TILES, Knobs
+from tvm_vsq.schedule.memories import TITLES
+from tvm_vsq.schedule.nest import FieldLimit, LoopNest, tile_of
+from tvm_vsq.schedule.placement import place_nest
+from tvm_vsq.schedule.tiling import all_tiles, check_knobs, variants
+from tvm_vsq.schedule.workload import Workload, nest_of
 
 
 def footprint(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> dict[str, int]:
@@ -24,8 +18,12 @@ def footprint(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> dic
 
     The micro-op scratchpad is a cache that the emitter manages, so it is not listed.
     """
-    used = dict.fromkeys(_TITLES, 0)
-    for home in place(workload, knobs, hardware).values():
+    return _used(nest_of(workload, hardware), knobs)
+
+
+def _used(nest: LoopNest, knobs: Knobs) -> dict[str, int]:
+    used = dict.fromkeys(TITLES, 0)
+    for home in place_nest(nest, knobs).values():
         used[home.scratchpad] += home.slots * home.entries
     return used
 
@@ -34,31 +32,54 @@ def misfits(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> list[
     """One sentence for every scratchpad or instruction field that is too small; empty if the schedule is
     legal.
     """
-    used, depths = footprint(workload, knobs, hardware), hardware.depths
+    nest = nest_of(workload, hardware)
     found = []
-    for pad, entries in used.items():
-        if entries > depths[pad]:
+    for pad, entries in _used(nest, knobs).items():
+        if entries > nest.depths[pad]:
             bits = hardware.entry_bits[pad]
             kib = -(-entries * bits // 8192)
             found.append(
-                f"the {_TITLES[pad]} scratchpad needs {entries} entries and has {depths[pad]}, "
-                f"{entries - depths[pad]} too few; lower {_SHRINK[pad]}, "
-                f"or raise scratchpads.{pad}_kib to {kib}"
+                f"the {TITLES[pad]} scratchpad needs {entries} entries and has {nest.depths[pad]}, "
+                f"{entries - nest.depths[pad]} too few; {_lower(nest, pad)}"
+                f"raise scratchpads.{pad}_kib to {kib}"
             )
-    blocks = layout_of(hardware).limit("PPU", "blocks")
-    if knobs.tile_k > blocks:
-        found.append(
-            f"tile_k={knobs.tile_k} does not fit the PPU field 'blocks', which ends at {blocks}; lower tile_k"
-        )
+    for limit, largest in _limits(nest):
+        value = getattr(knobs, limit.knob)
+        if value > largest:
+            found.append(
+                f"{limit.knob}={value} does not fit the {limit.instruction} field '{limit.field}', which "
+                f"ends at {largest}; lower {limit.knob}"
+            )
     return found
+
+
+def _limits(nest: LoopNest) -> list[tuple[FieldLimit, int]]:
+    layout = layout_of(nest.hardware)
+    return [(limit, layout.limit(limit.instruction, limit.field)) for limit in nest.limits]
+
+
+def _lower(nest: LoopNest, pad: str) -> str:
+    """Which knobs make the largest user of a scratchpad smaller: "lower a, b or c, or "."""
+    dims = next(operand.dims for operand in nest.operands if operand.scratchpad == pad)
+    *others, last = [
+        "",
+        *(name for name in TILES if name in nest.by_knob and nest.by_knob[name].name in dims),
+    ]
+    if not last:
+        return ""
+    return f"lower {', '.join(others[1:])}{' or ' if others[1:] else ''}{last}, or "
 
 
 def fits(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> bool:
     """Whether the schedule is legal."""
-    depths = hardware.depths
-    used = footprint(workload, knobs, hardware)
-    blocks = layout_of(hardware).limit("PPU", "blocks")
-    return knobs.tile_k <= blocks and all(entries <= depths[pad] for pad, entries in used.items())
+    return _fits(nest_of(workload, hardware), knobs)
+
+
+def _fits(nest: LoopNest, knobs: Knobs) -> bool:
+    depths = nest.depths
+    return all(entries <= depths[pad] for pad, entries in _used(nest, knobs).items()) and all(
+        getattr(knobs, limit.knob) <= largest for limit, largest in _limits(nest)
+    )
 
 
 def explain_misfit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, layer: str) -> str | None:
@@ -70,7 +91,7 @@ def explain_misfit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, l
 def require_fit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, layer: str) -> None:
     """ScheduleError with explain_misfit's text unless the schedule is legal."""
     workload.check(hardware, layer)
-    knobs.check(workload, hardware, layer)
+    check_knobs(workload, knobs, hardware, layer)
     text = explain_misfit(workload, knobs, hardware, layer)
     if text:
         raise ScheduleError(text)
@@ -78,10 +99,13 @@ def require_fit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, laye
 
 def candidates(workload: Workload, hardware: HardwareConfig) -> list[Knobs]:
     """All legal schedules, in a fixed order."""
+    nest = nest_of(workload, hardware)
     # Most tiles are far too large; one comparison rules them out before anything is placed.
-    accumulators = hardware.depths["acc"]
+    acc, depth = nest.acc, nest.depths[nest.acc.scratchpad]
     return [
         knobs
-        for knobs in all_knobs(workload, hardware)
-        if knobs.tile_h * knobs.tile_w * knobs.tile_k <= accumulators and fits(workload, knobs, hardware)
+        for tiles in all_tiles(nest)
+        if acc.entries(tile_of(nest, tiles).sizes) <= depth
+        for knobs in variants(nest, tiles)
+        if _fits(nest, knobs)
     ]

@@ -5,50 +5,81 @@ from __future__ import annotations
 from typing import Any
 
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule.compute import layer_func
-from tvm_vsq.schedule.intrinsics import SCOPES, register_intrinsics
+from tvm_vsq.schedule.compute import RESULT, layer_func, pad_block, scope_of
 from tvm_vsq.schedule.knobs import Knobs
-from tvm_vsq.schedule.placement import LOOPS, place
-from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.schedule.memories import entry_of
+from tvm_vsq.schedule.nest import LoopNest
+from tvm_vsq.schedule.placement import place_nest
+from tvm_vsq.schedule.workload import Workload, nest_of
 from tvm_vsq.tvm_compat import Schedule
-
-# Weights first: of all copies they are needed by the most work, and nothing the layer before produces delays
-# them.
-_LOADS = (("P_sp", "par"), ("W_sp", "wgt"), ("X_sp", "inp"), ("R_sp", "res"))
 
 
 def schedule_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> Any:
-    """IRModule with one scheduled, tensorized PrimFunc `main` (X, W, P[, R], Y)."""
-    names = register_intrinsics(
-        hardware.vector_size, hardware.output_lanes, hardware.product_shift, hardware.product_bits
-    )
-    sch = Schedule(layer_func(work, hardware), debug_mask="none", enable_check=False)
-    homes = place(work, knobs, hardware)
-    for block, home in (*_LOADS, ("acc", "acc"), ("Y_sp", "acc" if work.wide else "out")):
-        if home in homes:
-            sch.set_scope(sch.get_sblock(block), 0, SCOPES[homes[home].scratchpad])
+    """IRModule with one scheduled, tensorized PrimFunc `main` of the loaded operands and the result."""
+    nest = nest_of(work, hardware)
+    update, clear = nest.body.intrinsics(nest)
+    sch = Schedule(layer_func(nest), debug_mask="none", enable_check=False)
+    finish, acc = sch.get_sblock("finish"), sch.get_sblock("acc")
+    for operand in nest.loads:
+        sch.set_scope(sch.get_sblock(pad_block(operand.name)), 0, scope_of(operand.name))
+    sch.set_scope(acc, 0, scope_of("acc"))
+    sch.set_scope(finish, 0, scope_of(nest.result.name))
 
-    n, y, x, g = sch.get_loops(sch.get_sblock("Y"))[:4]
-    outer_y, inner_y = sch.split(y, [None, knobs.tile_h])
-    outer_x, inner_x = sch.split(x, [None, knobs.tile_w])
-    outer_g, inner_g = sch.split(g, [None, knobs.tile_k // hardware.group_blocks])
-    loop_of = {"n": n, "h": outer_y, "w": outer_x, "k": outer_g}
-    loops = [loop_of[name] for name in LOOPS[knobs.order] if name != "c"]
-    sch.reorder(*loops, inner_y, inner_x, inner_g)
+    loops = _tile_results(sch, nest, knobs)
     # Unit loops must survive until every loop has been named by position.
-    sch.compute_at(sch.get_sblock("Y_sp"), loops[-1], preserve_unit_loops=True)
-    acc = sch.get_sblock("acc")
+    sch.compute_at(finish, loops[-1], preserve_unit_loops=True)
     sch.compute_at(acc, loops[-1], preserve_unit_loops=True)
-    pixel_n, pixel_y, pixel_x, group, block, lane, c, r, s, v = sch.get_loops(acc)[len(loops) :]
-    outer_c, inner_c = sch.split(c, [None, knobs.tile_c])
-    sch.reorder(outer_c, pixel_n, pixel_y, pixel_x, group, block, inner_c, r, s, lane, v)
-    loops.append(outer_c)
-    for name, home in _LOADS:
-        if home in homes and homes[home].loop:
-            sch.compute_at(sch.get_sblock(name), loops[homes[home].loop - 1])
+    reducing, start, intrinsic = _tile_reduction(sch, nest, knobs, sch.get_loops(acc)[len(loops) :])
+    loops += reducing
+    homes = place_nest(nest, knobs)
+    # Weights first: of all copies they are needed by the most work, and nothing the layer before produces
+    # delays them.
+    for operand in (*reversed(nest.constants), *(o for o in nest.loads if not o.constant)):
+        if homes[operand.name].loop:
+            sch.compute_at(sch.get_sblock(pad_block(operand.name)), loops[homes[operand.name].loop - 1])
 
-    multiply = sch.blockize(lane)
-    clear = sch.decompose_reduction(multiply, outer_c)
-    sch.tensorize(clear, names[1])
-    sch.tensorize(multiply, names[0])
+    block = sch.blockize(intrinsic)
+    if clear is not None:
+        sch.tensorize(sch.decompose_reduction(block, start), clear)
+    sch.tensorize(block, update)
     return sch.mod
+
+
+def _tile_results(sch: Any, nest: LoopNest, knobs: Knobs) -> list[Any]:
+    """Split and order the loops over results; the loops over tiles."""
+    sizes, outer, inner = nest.tile(knobs).sizes, {}, []
+    loops = sch.get_loops(sch.get_sblock(RESULT))[: len(nest.result.axes)]
+    for axis, loop in zip(nest.result.axes, loops, strict=True):
+        for name, _ in axis.terms:
+            if nest.dim[name].single:
+                outer[name] = loop
+            elif nest.dim[name].is_tiled:
+                outer[name], within = sch.split(loop, [None, sizes[name]])
+                inner.append(within)
+    tiles = [outer[name] for name in nest.orders[knobs.order]]
+    sch.reorder(*tiles, *inner)
+    return tiles
+
+
+def _tile_reduction(sch: Any, nest: LoopNest, knobs: Knobs, loops: list[Any]) -> tuple[list[Any], Any, Any]:
+    """Split and order the loops of an accumulator tile.
+
+    Returns the loops over tiles of reduced dimensions, the outermost loop, and the outermost that belongs to
+    the intrinsic.
+    """
+    sizes, axes, lanes = nest.tile(knobs).sizes, len(nest.acc.axes), len(entry_of("acc", nest.hardware).shape)
+    names = [name for axis in nest.acc.axes for name, _ in axis.terms]
+    parallel = dict(zip(names, loops[:axes], strict=True))
+    inside = [parallel.pop(name) for name in nest.body.inside] + loops[axes : axes + lanes]
+    rest = loops[axes + lanes :]
+    outer, inner = [], []
+    for dim, loop in zip(nest.reduced, rest, strict=False):
+        if dim.is_tiled:
+            tile, within = sch.split(loop, [None, sizes[dim.name]])
+            outer.append(tile)
+            inner.append(within)
+        else:
+            inner.append(loop)
+    order = [*outer, *parallel.values(), *inner, *inside, *rest[len(nest.reduced) :]]
+    sch.reorder(*order)
+    return outer, order[0], inside[0]

@@ -1,19 +1,60 @@
-"""Tensor intrinsics: the GEMM micro-op and the clearing of an accumulator entry."""
+"""Multiply-accumulate as the body of a loop nest: its expression, and the GEMM micro-ops that replace it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tvm import te
 from tvm.script import tirx as T
 
 from tvm_vsq.schedule.arithmetic import scale_product
+from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.tvm_compat import TensorIntrin
 
-SCOPES = {"inp": "local.inp", "wgt": "local.wgt", "acc": "local.acc", "par": "local.par", "out": "local.out"}
 GEMM = "vsq.gemm"
 RESET = "vsq.reset"
-PPU = "vsq.ppu"
+
+
+@dataclass(frozen=True)
+class MultiplyAccumulate:
+    """acc += p(s_w * s_x) * sum over a vector of w * x, for the operands "inp" (vectors) and "wgt" (blocks).
+
+    Without a scale unit the factor is 1.
+    """
+
+    inside: tuple[str, ...] = ()
+
+    def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
+        """Accumulators int64 over the axes of acc and then the lanes."""
+        hardware = nest.hardware
+        vector, shift, bits = hardware.vector_size, hardware.product_shift, hardware.product_bits
+        reduced = {dim.name: te.reduce_axis((0, dim.extent), dim.name) for dim in nest.reduced}
+        v = te.reduce_axis((0, vector), "v")
+        x_sp, w_sp = pads["inp"], pads["wgt"]
+
+        def element(*index: Any) -> Any:
+            *at, lane = index
+            names = (name for axis in nest.acc.axes for name, _ in axis.terms)
+            values = {**dict(zip(names, at, strict=True)), **reduced}
+            x, w = nest.operand["inp"].at(values), (*nest.operand["wgt"].at(values), lane)
+            scale = scale_product(w_sp[(*w, vector)], x_sp[(*x, vector)], shift, bits)
+            product = w_sp[(*w, v)].astype("int64") * x_sp[(*x, v)].astype("int64")
+            return te.sum(scale * product, axis=[*reduced.values(), v])
+
+        return te.compute((*nest.acc.extents, hardware.output_lanes), element, name="acc")
+
+    def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
+        """GEMM, and GEMM with its field reset."""
+        hw = nest.hardware
+        return register_intrinsics(hw.vector_size, hw.output_lanes, hw.product_shift, hw.product_bits)
+
+    def cycles(self, nest: LoopNest, tiles: int, steps: int) -> int:
+        """One for each micro-op, clearing ones included, and the pipeline of each instruction."""
+        pipeline = nest.hardware.timing.gemm_pipeline_cycles
+        return nest.iterations + nest.entries["acc"] + (steps + tiles) * pipeline
 
 
 @lru_cache(maxsize=64)

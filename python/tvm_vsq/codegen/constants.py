@@ -1,0 +1,57 @@
+"""Constants of a layer as its operands want them, and as bytes of the program's image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.numerics import pack_weights
+
+Records = npt.NDArray[np.integer[Any]]
+
+_PARAM = np.dtype([("mult", "<u2"), ("shift", "u1"), ("bias", "<i4"), ("clip", "<i4")])
+
+
+def weight_records(weights: npt.NDArray[np.int16], hardware: HardwareConfig) -> Records:
+    """int16 [K, R, S, CV, V+1] as [groups, blocks, CV, R, S, lanes, V+1]; missing channels are zero."""
+    blocks = _grouped(weights, hardware)
+    return blocks.transpose(0, 1, 5, 3, 4, 2, 6)
+
+
+def param_records(params: npt.NDArray[np.int32], hardware: HardwareConfig) -> Records:
+    """int32 [K, 4] (mult, shift, bias, clip) as [groups, blocks, lanes, 4]; channels that do not exist yield
+    0.
+    """
+    return _grouped(params, hardware)
+
+
+def _grouped(array: npt.NDArray[Any], hardware: HardwareConfig) -> npt.NDArray[Any]:
+    """[K, ...] as [groups, blocks, lanes, ...], filled up with zeros."""
+    channels, *rest = array.shape
+    groups = -(-channels // hardware.group_channels)
+    padded = np.zeros((groups * hardware.group_channels, *rest), dtype=array.dtype)
+    padded[:channels] = array
+    return padded.reshape(groups, hardware.group_blocks, hardware.output_lanes, *rest)
+
+
+def _pack_weights(records: Records, hardware: HardwareConfig) -> bytes:
+    return pack_weights(records.astype(np.int16), hardware.formats.weight).tobytes()
+
+
+def _pack_params(records: Records, hardware: HardwareConfig) -> bytes:
+    packed = np.zeros(records.shape[:-1], dtype=_PARAM)
+    for column, name in enumerate(_PARAM.names or ()):
+        packed[name] = records[..., column]
+    return packed.tobytes()
+
+
+_PACK: dict[str, Callable[[Records, HardwareConfig], bytes]] = {"wgt": _pack_weights, "par": _pack_params}
+
+
+def image_of(records: Records, scratchpad: str, hardware: HardwareConfig) -> bytes:
+    """Records of a scratchpad that is loaded from constants, as they lie in DRAM."""
+    return _PACK[scratchpad](records, hardware)

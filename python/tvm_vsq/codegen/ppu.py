@@ -1,0 +1,88 @@
+"""PPU: post-processing of a whole accumulator tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from tvm_vsq.codegen.leaf import ExternCall
+from tvm_vsq.codegen.nest import Affine
+from tvm_vsq.codegen.step import Step
+from tvm_vsq.errors import ProgramError
+from tvm_vsq.isa import Insn
+
+if TYPE_CHECKING:
+    from tvm_vsq.codegen.emit import LayerEmitter
+
+
+@dataclass(frozen=True)
+class Ppu:
+    """Post-process the accumulators of `pixels` x `blocks` into `out` (None: in place)."""
+
+    pixels: int
+    blocks: int
+    acc: str
+    par: str
+    par_base: Affine
+    res: str | None
+    out: str | None
+
+    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
+        """As many instructions as their field `pixels` wants."""
+        hardware, post = emitter.hardware, emitter.post
+        acc, par = emitter.buffers[self.acc], emitter.buffers[self.par]
+        out = emitter.buffers[self.out] if self.out is not None else None
+        res = emitter.buffers[self.res] if self.res is not None else None
+        if out is not None:
+            out.fill()
+        vectors = self.blocks * hardware.output_lanes // hardware.vector_size
+        most = emitter.limit("PPU", "pixels")
+        for pixel in range(0, self.pixels, most):
+            fields = {
+                "wide": int(out is None),
+                "relu": int(post.relu),
+                "residual": int(res is not None),
+                "out_unsigned": int(post.out_unsigned and out is not None),
+                "acc_base": acc.start + pixel * self.blocks,
+                "par_base": par.start + self.par_base.at(values),
+                "pixels": min(most, self.pixels - pixel),
+                "blocks": self.blocks,
+            }
+            reads, writes = [acc.interval, par.interval], [acc.interval]
+            if out is not None:
+                fields["out_base"] = out.start + pixel * vectors
+                writes = [out.interval]
+            if res is not None:
+                fields |= {
+                    "res_base": res.start + pixel * vectors,
+                    "res_unsigned": int(post.res_unsigned),
+                    "res_mult": post.res_mult,
+                    "res_shift": post.res_shift,
+                }
+                reads.append(res.interval)
+            emitter.steps.append(
+                Step(Insn("PPU", fields), "compute", emitter.layer, tuple(reads), tuple(writes))
+            )
+
+
+def read_ppu(call: ExternCall) -> Ppu:
+    """Of the first elements of acc, par and, if there is one, res."""
+    if call.target is None:
+        raise ProgramError("post-processing assigns nothing; this schedule is not supported")
+    first = {pad.buffer.name: (pad.buffer, index) for pad, index in call.reads}
+    (acc, _), (par, start) = first["acc"], first["par"]
+    # The parameters of a tile are contiguous from the first one on: a row-major index.
+    base = Affine(0)
+    for extent, index in zip(par.shape, start, strict=True):
+        base = base.times(extent).plus(index)
+    own = len(acc.shape) - len(par.shape)
+    return Ppu(
+        pixels=prod(acc.shape[:own]),
+        blocks=prod(acc.shape[own:]),
+        acc=acc.name,
+        par=par.name,
+        par_base=base,
+        res="res" if "res" in first else None,
+        out=None if call.target.alias else call.target.buffer.name,
+    )

@@ -1,0 +1,205 @@
+"""A workload on one accelerator as a loop nest: everything about its schedules follows from this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import prod
+from typing import Any, Protocol
+
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule.access import Dim, Operand
+from tvm_vsq.schedule.knobs import TILES, Knobs, Tiles
+
+
+class Body(Protocol):
+    """What an iteration does: an instruction that updates accumulator entries, and one that clears them
+    before.
+    """
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Parallel dimensions that one micro-op covers, besides the lanes of an entry."""
+
+    def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
+        """Tensor expression of the accumulators, over the axes of nest.acc and then the lanes.
+
+        pads: the loaded operands by name. Its reduction runs over the reduced dimensions, in their order,
+        and then over what one micro-op reduces.
+        """
+
+    def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
+        """Names of the registered tensor intrinsics that update and clear; None if nothing is cleared."""
+
+    def cycles(self, nest: LoopNest, tiles: int, steps: int) -> int:
+        """Estimated cycles; results are made in `tiles`, each in steps / tiles pieces of the reduction."""
+
+
+class Finish(Protocol):
+    """What turns the accumulators of a tile into results."""
+
+    def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
+        """Tensor expression over the axes of nest.result and then its lanes."""
+
+    def cycles(self, nest: LoopNest, tiles: int) -> int:
+        """Estimated cycles."""
+
+
+@dataclass(frozen=True)
+class FieldLimit:
+    """A knob that goes into a field of an instruction."""
+
+    knob: str
+    instruction: str
+    field: str
+
+
+@dataclass(frozen=True, eq=False)
+class LoopNest:
+    """Iterations over `dims`, each of which does `body` on `operands`; `finish` follows once a tile is
+    reduced.
+
+    operands: in the order of the layer's arguments; exactly one is named "acc". `result` names what is
+    stored. orders: the loops over tiles of parallel dimensions, outermost first, by the name of the order.
+    """
+
+    hardware: HardwareConfig
+    dims: tuple[Dim, ...]
+    operands: tuple[Operand, ...]
+    result_name: str
+    body: Body
+    finish: Finish
+    orders: Mapping[str, tuple[str, ...]]
+    limits: tuple[FieldLimit, ...] = ()
+
+    @cached_property
+    def dim(self) -> Mapping[str, Dim]:
+        """Dimensions by name."""
+        return {dim.name: dim for dim in self.dims}
+
+    @cached_property
+    def operand(self) -> Mapping[str, Operand]:
+        """Operands by name."""
+        return {operand.name: operand for operand in self.operands}
+
+    @property
+    def acc(self) -> Operand:
+        """What the body accumulates."""
+        return self.operand["acc"]
+
+    @property
+    def result(self) -> Operand:
+        """What is stored."""
+        return self.operand[self.result_name]
+
+    @cached_property
+    def loads(self) -> tuple[Operand, ...]:
+        """What is loaded."""
+        return tuple(o for o in self.operands if o.in_dram and o.name != self.result_name)
+
+    @cached_property
+    def constants(self) -> tuple[Operand, ...]:
+        """What belongs to the program's image."""
+        return tuple(operand for operand in self.operands if operand.constant)
+
+    @cached_property
+    def reduced(self) -> tuple[Dim, ...]:
+        """Reduced dimensions."""
+        return tuple(dim for dim in self.dims if dim.reduced)
+
+    @cached_property
+    def tiled(self) -> tuple[Dim, ...]:
+        """Dimensions with a loop over tiles."""
+        return tuple(dim for dim in self.dims if dim.is_tiled)
+
+    @cached_property
+    def by_knob(self) -> Mapping[str, Dim]:
+        """Dimensions by the knob that tiles them."""
+        return {dim.knob: dim for dim in self.dims if dim.knob is not None}
+
+    @cached_property
+    def loops(self) -> Mapping[str, tuple[str, ...]]:
+        """All loops over tiles, outermost first, by the name of the order: reduced ones are innermost."""
+        reduced = tuple(dim.name for dim in self.reduced if dim.is_tiled)
+        return {order: (*parallel, *reduced) for order, parallel in self.orders.items()}
+
+    @cached_property
+    def changed_by(self) -> Mapping[str, frozenset[str]]:
+        """For each operand, the dimensions that change which entries are used."""
+        return {operand.name: operand.dims for operand in self.operands}
+
+    @cached_property
+    def extents(self) -> Mapping[str, int]:
+        """Iterations of each dimension."""
+        return {dim.name: dim.extent for dim in self.dims}
+
+    @cached_property
+    def entries(self) -> Mapping[str, int]:
+        """Entries of each whole operand."""
+        return {operand.name: operand.entries(self.extents) for operand in self.operands}
+
+    @cached_property
+    def iterations(self) -> int:
+        """Iterations of all dimensions together."""
+        return prod(self.extents.values())
+
+    @cached_property
+    def depths(self) -> Mapping[str, int]:
+        """Entries of each scratchpad."""
+        return self.hardware.depths
+
+    @cached_property
+    def record_bytes(self) -> Mapping[str, int]:
+        """DRAM bytes of an entry of each scratchpad."""
+        return self.hardware.record_bytes
+
+    def tile(self, knobs: Knobs) -> Tile:
+        """What a tile of these knobs is."""
+        return tile_of(self, knobs.tiles)
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Iterations of each dimension in one tile, and how many tiles there are along it."""
+
+    nest: LoopNest
+    sizes: Mapping[str, int]
+    trips: Mapping[str, int]
+
+    @cached_property
+    def entries(self) -> Mapping[str, int]:
+        """Scratchpad entries of each operand."""
+        return {operand.name: operand.entries(self.sizes) for operand in self.nest.operands}
+
+    @cached_property
+    def runs(self) -> Mapping[str, int]:
+        """Entries of each operand that are neighbours in DRAM."""
+        return {operand.name: _run(operand, self.sizes) for operand in self.nest.operands}
+
+
+@lru_cache(maxsize=4096)
+def tile_of(nest: LoopNest, tiles: Tiles) -> Tile:
+    """The tile of these knobs, in the order of TILES."""
+    knobs = dict(zip(TILES, tiles, strict=True))
+    sizes = {
+        dim.name: 1 if dim.single else dim.extent if dim.knob is None else knobs[dim.knob] // dim.units
+        for dim in nest.dims
+    }
+    return Tile(nest, sizes, {dim.name: dim.extent // sizes[dim.name] for dim in nest.tiled})
+
+
+def _run(operand: Operand, sizes: Mapping[str, int]) -> int:
+    """Neighbouring entries of a box: whole inner axes, and what is held of the next one.
+
+    Rows that are skipped pass for neighbours; only pixels that are skipped do not.
+    """
+    run = 1
+    for position, axis in enumerate(reversed(operand.axes)):
+        if position == 1 and axis.step > 1:
+            break
+        span = axis.span(sizes)
+        run *= span
+        if span < axis.extent:
+            break
+    return run

@@ -1,0 +1,99 @@
+"""Results that the PPU makes of accumulators: the dimensions and operands of every layer that ends so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from tvm import te, tirx
+
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule.access import Axis, Dim, Operand
+from tvm_vsq.schedule.nest import Body, FieldLimit, LoopNest
+
+PPU = "vsq.ppu"
+ORDERS = {"k_outer": ("k", "n", "h", "w"), "hw_outer": ("n", "h", "w", "k")}
+
+
+def result_dims(n: int, rows: int, columns: int, blocks: int, hardware: HardwareConfig) -> tuple[Dim, ...]:
+    """Dimensions of a result [n, rows, columns] of `blocks` * output_lanes channels, whole channel groups.
+
+    They are n, h, w, k (groups of channels) and b (blocks of a group).
+    """
+    per_group = hardware.group_blocks
+    return (
+        Dim("n", n, single=True),
+        Dim("h", rows, knob="tile_h"),
+        Dim("w", columns, knob="tile_w"),
+        Dim("k", blocks // per_group, knob="tile_k", units=per_group, unit_title="blocks of a channel group"),
+        Dim("b", per_group),
+    )
+
+
+def post_processed(
+    dims: tuple[Dim, ...],
+    inputs: tuple[Operand, ...],
+    body: Body,
+    hardware: HardwareConfig,
+    *,
+    has_residual: bool = False,
+    wide: bool = False,
+) -> LoopNest:
+    """The nest of `body` over `inputs`, whose accumulators go through the PPU.
+
+    dims: those of result_dims, and the reduced ones. The operands of the PPU are added: accumulators "acc",
+    parameters "par", the residual "res", and requantized vectors "out", unless int32 is stored (`wide`).
+    """
+    pixels, (k, b) = tuple(Axis.along(dim) for dim in dims[:3]), dims[3:5]
+    channels = (Axis.along(k), Axis.along(b))
+    vectors = (*pixels, Axis.along(k), Axis(hardware.group_channels // hardware.vector_size))
+    operands = [
+        *inputs,
+        Operand("par", "par", channels, constant=True, resident=True, title="parameters"),
+        Operand("acc", "acc", (*pixels, *channels), in_dram=wide),
+    ]
+    if not wide:
+        operands.append(Operand("out", "out", vectors))
+    if has_residual:
+        operands.append(Operand("res", "inp", vectors))
+    return LoopNest(
+        hardware,
+        dims,
+        tuple(operands),
+        result_name="acc" if wide else "out",
+        body=body,
+        finish=PostProcess(),
+        orders=ORDERS,
+        limits=(FieldLimit("tile_k", "PPU", "blocks"),),
+    )
+
+
+@dataclass(frozen=True)
+class PostProcess:
+    """The PPU instruction on a whole tile."""
+
+    def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
+        """A pure call on everything that one lane of the result depends on: its whole channel group."""
+        inside = {"acc": acc, **{name: pads[name] for name in ("par", "res") if name in pads}}
+        wide = nest.result is nest.acc
+        shape = acc.shape if wide else (*nest.result.extents, nest.hardware.vector_size + 1)
+
+        def element(*index: Any) -> Any:
+            n, y, x, k = index[:4]
+            reads = []
+            for name, tensor in inside.items():
+                prefix = (k,) if name == "par" else (n, y, x, k)
+                reads += [tensor[(*prefix, *rest)] for rest in _indices(tensor.shape[len(prefix) :])]
+            return tirx.call_pure_extern("int32" if wide else "int16", PPU, *index[4:], *reads)
+
+        return te.compute(shape, element, name="finish")
+
+    def cycles(self, nest: LoopNest, tiles: int) -> int:
+        """One for each accumulator entry, and the pipeline of each tile."""
+        return nest.entries["acc"] + tiles * nest.hardware.timing.ppu_pipeline_cycles
+
+
+def _indices(shape: Any) -> Iterator[tuple[int, ...]]:
+    return product(*(range(int(extent)) for extent in shape))
