@@ -72,7 +72,10 @@ def test_the_emitter_allocates_what_footprint_says(data):
     for from_top in (False, True):
         emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), from_top)
         assert {pad: n for pad, n in footprint(work, knobs, hw).items() if n} == emitter.used
-        taken = sorted((b.scratchpad, b.base, b.base + b.entries * b.count) for b in emitter.buffers.values())
+        taken = sorted(
+            (s.buffer.scratchpad, s.base, s.base + s.buffer.entries * s.count)
+            for s in emitter.buffers.values()
+        )
         for pad, first, end in taken:
             assert 0 <= first < end <= hw.depths[pad]
         for (pad, _, end), (other, first, _) in pairwise(taken):

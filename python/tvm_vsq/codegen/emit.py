@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
-from tvm_vsq.codegen.nest import Copy, Loop, Nest, Node
+from tvm_vsq.codegen.nest import Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.step import Interval, Step
 from tvm_vsq.codegen.tensors import TensorView
 from tvm_vsq.codegen.uops import UopCache
@@ -31,14 +31,13 @@ class PostOp:
 
 @dataclass
 class Slots:
-    """A scratchpad buffer of `count` slots of `entries`, from `base`; `current` is the slot in use.
+    """A scratchpad buffer in `count` slots from entry `base`; `current` is the slot in use.
 
     `box` is what the slot in use was loaded with: along each axis, how much of it is border.
     """
 
-    scratchpad: str
+    buffer: Buffer
     base: int
-    entries: int
     count: int
     current: int = -1
     box: tuple[DmaAxis, ...] = ()
@@ -50,12 +49,12 @@ class Slots:
     @property
     def start(self) -> int:
         """First entry of the slot in use."""
-        return self.base + self.current * self.entries
+        return self.base + self.current * self.buffer.entries
 
     @property
     def interval(self) -> Interval:
         """All entries of the slot in use."""
-        return (self.scratchpad, self.start, self.start + self.entries)
+        return (self.buffer.scratchpad, self.start, self.start + self.buffer.entries)
 
 
 @dataclass
@@ -88,9 +87,7 @@ class LayerEmitter:
             start = used.get(buffer.scratchpad, 0)
             used[buffer.scratchpad] = start + size
             base = self.hardware.depths[buffer.scratchpad] - start - size if self.from_top else start
-            self.buffers[buffer.name] = Slots(
-                buffer.scratchpad, base, buffer.entries, self.slots[buffer.name]
-            )
+            self.buffers[buffer.name] = Slots(buffer, base, self.slots[buffer.name])
         self.used = used
 
     def run(self) -> list[Step]:
@@ -110,13 +107,13 @@ class LayerEmitter:
                 node.emit(self, values)
 
     def _copy(self, copy: Copy, values: list[int]) -> None:
-        buffer, view = self.buffers[copy.buffer], self.views[copy.buffer]
+        slots, view = self.buffers[copy.buffer], self.views[copy.buffer]
         axes, record, pixels = view.box(copy.axes, values, copy.is_load)
         if copy.is_load:
-            buffer.fill()
-            buffer.box = axes
+            slots.fill()
+            slots.box = axes
         name, memories = ("LOAD", LOAD_MEMORIES) if copy.is_load else ("STORE", STORE_MEMORIES)
-        memory, start, interval = memories.index(buffer.scratchpad), buffer.start, (buffer.interval,)
+        memory, start, interval = memories.index(slots.buffer.scratchpad), slots.start, (slots.interval,)
         for transfer in plan_transfers(axes, self._dma):
             fields = dict(transfer.fields)
             fields["mem"] = memory

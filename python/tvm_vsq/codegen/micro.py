@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tvm_vsq.codegen.clip import Box, boxes_inside
 from tvm_vsq.codegen.microops import MEMORIES, MicroLoop, fold_loops
 from tvm_vsq.codegen.nest import Pointer
 from tvm_vsq.codegen.step import Interval, Step
@@ -22,35 +23,46 @@ class MicroOps:
     pointers: tuple[Pointer, ...]
 
     def emit_as(
-        self, instruction: str, fields: dict[str, int], emitter: LayerEmitter, values: list[int]
+        self,
+        instruction: str,
+        fields: dict[str, int],
+        emitter: LayerEmitter,
+        values: list[int],
+        clipped: int | None = None,
     ) -> None:
-        """Append the instructions, each with these `fields` besides those of its loops and micro-ops."""
-        buffers = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
-        memories = [buffer.scratchpad for buffer in buffers]
-        steps, bases = [[0] * len(self.extents) for _ in MEMORIES], [0] * len(MEMORIES)
-        for pointer, buffer in zip(self.pointers, buffers, strict=True):
-            place = MEMORIES.index(buffer.scratchpad)
-            steps[place] = list(pointer.strides)
-            bases[place] = buffer.start + pointer.base.at(values)
-        loops = tuple(map(MicroLoop, self.extents, zip(*steps, strict=True)))
-        longest = emitter.uops.longest(instruction)
-        for program in fold_loops(loops, emitter.limit(instruction, "iter_out"), longest):
-            offsets = program.offsets + bases
-            begin, loads = emitter.uops.fetch(offsets, emitter.layer)
-            emitter.steps += loads
-            found = {
-                **fields,
-                "uop_begin": begin,
-                "uop_count": len(offsets),
-                "iter_out": program.outer.extent,
-                "iter_in": program.inner.extent,
-            }
-            for place, memory in enumerate(MEMORIES):
-                if memory in memories:
-                    found[f"{memory}_out"] = program.outer.step[place]
-                    found[f"{memory}_in"] = program.inner.step[place]
-            uops: Interval = ("uop", begin, begin + len(offsets))
-            written, *read = [buffer.interval for buffer in buffers]
-            emitter.steps.append(
-                Step(Insn(instruction, found), "compute", emitter.layer, (uops, *read), (written,))
-            )
+        """Append the instructions, each with these `fields` besides those of its loops and micro-ops.
+
+        clipped: number of a pointer to pixels; micro-ops for which it points to their border are left out.
+        """
+        slots = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
+        places = [MEMORIES.index(each.buffer.scratchpad) for each in slots]
+        starts = [pointer.base.at(values) for pointer in self.pointers]
+        bases, columns = [0] * len(MEMORIES), [(0,) * len(self.extents)] * len(MEMORIES)
+        for place, pointer, start, each in zip(places, self.pointers, starts, slots, strict=True):
+            bases[place], columns[place] = each.start + start, pointer.strides
+        steps = tuple(zip(*columns, strict=True))
+        boxes = [Box.whole(self.extents)]
+        if clipped is not None:
+            strides, each = self.pointers[clipped].strides, slots[clipped]
+            boxes = boxes_inside(self.extents, strides, starts[clipped], each.buffer.shape, each.box)
+        written, *read = [each.interval for each in slots]
+        limits = emitter.limit(instruction, "iter_out"), emitter.uops.longest(instruction)
+        for box in boxes:
+            origin = [base + box.offset(column) for base, column in zip(bases, columns, strict=True)]
+            for program in fold_loops(tuple(map(MicroLoop, box.extents, steps)), *limits):
+                offsets = program.offsets + origin
+                begin, loads = emitter.uops.fetch(offsets, emitter.layer)
+                emitter.steps += loads
+                found = {
+                    **fields,
+                    "uop_begin": begin,
+                    "uop_count": len(offsets),
+                    "iter_out": program.outer.extent,
+                    "iter_in": program.inner.extent,
+                }
+                for place in places:
+                    found[f"{MEMORIES[place]}_out"] = program.outer.step[place]
+                    found[f"{MEMORIES[place]}_in"] = program.inner.step[place]
+                uops: Interval = ("uop", begin, begin + len(offsets))
+                step = Step(Insn(instruction, found), "compute", emitter.layer, (uops, *read), (written,))
+                emitter.steps.append(step)

@@ -25,7 +25,9 @@ class MultiplyAccumulate:
     Without a scale unit the factor is 1.
     """
 
-    inside: tuple[str, ...] = ()
+    def inside(self, nest: LoopNest) -> tuple[str, ...]:
+        """None: a micro-op updates one entry."""
+        return ()
 
     def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
         """Accumulators int64 over the axes of acc and then the lanes."""

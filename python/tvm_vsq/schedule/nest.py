@@ -18,9 +18,8 @@ class Body(Protocol):
     before.
     """
 
-    @property
-    def inside(self) -> tuple[str, ...]:
-        """Parallel dimensions that one micro-op covers, besides the lanes of an entry."""
+    def inside(self, nest: LoopNest) -> tuple[str, ...]:
+        """Parallel dimensions of more than one iteration that one micro-op covers, besides the lanes."""
 
     def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
         """Tensor expression of the accumulators, over the axes of nest.acc and then the lanes.

@@ -70,7 +70,7 @@ def _tile_reduction(sch: Any, nest: LoopNest, knobs: Knobs, loops: list[Any]) ->
     sizes, axes, lanes = nest.tile(knobs).sizes, len(nest.acc.axes), len(entry_of("acc", nest.hardware).shape)
     names = [name for axis in nest.acc.axes for name, _ in axis.terms]
     parallel = dict(zip(names, loops[:axes], strict=True))
-    inside = [parallel.pop(name) for name in nest.body.inside] + loops[axes : axes + lanes]
+    inside = [parallel.pop(name) for name in nest.body.inside(nest)] + loops[axes : axes + lanes]
     rest = loops[axes + lanes :]
     outer, inner = [], []
     for dim, loop in zip(nest.reduced, rest, strict=False):
