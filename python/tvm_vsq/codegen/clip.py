@@ -41,14 +41,14 @@ def boxes_inside(
     pieces: list[list[dict[int, tuple[int, int]]]] = []
     free = dict(enumerate(extents))
     for axis, part in enumerate(held[:-1]):
-        dense = prod(shape[axis + 1 :])
+        entries = prod(shape[axis + 1 :])
         loops = {
-            loop: stride // dense
+            loop: stride // entries
             for loop, stride in enumerate(strides)
-            if loop in free and shape[axis] > 1 and stride >= dense
+            if loop in free and shape[axis] > 1 and stride >= entries
         }
         moving = [(loop, free.pop(loop), step) for loop, step in loops.items()]
-        position = base // dense % shape[axis]
+        position = base // entries % shape[axis]
         pieces.append(_within(moving, position - part.before, part.size))
     boxes = []
     for together in product(*pieces):
