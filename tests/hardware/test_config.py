@@ -263,3 +263,13 @@ def test_other_formats_come_with_an_accumulator_for_8192_elements(notation):
 def test_formats_that_no_accelerator_has_are_refused(notation, message):
     with pytest.raises(ConfigError, match=message):
         load_hardware("vsq-accel").with_formats(notation)
+
+
+def test_formats_are_those_of_the_widths_in_a_copy_too() -> None:
+    hardware = load_hardware("vsq-accel")
+    assert (hardware.formats.notation, hardware.formats.weight.vector_size) == ("4/4/4/4", 16)
+    wider = hardware.model_copy(update={"weight_bits": 8, "vector_size": 32})
+    assert (wider.formats.notation, wider.formats.weight.vector_size) == ("8/4/4/4", 32)
+    assert wider.entry_bits["wgt"] == wider.output_lanes * (32 * 8 + 4)
+    assert load_hardware("vsq-accel") == hardware  # nothing of it is a field
+    assert load_hardware("vsq-accel").model_dump_json() == hardware.model_dump_json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,8 +94,8 @@ class HardwareConfig(Frozen):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
-        full = self.full_product_bits
-        if self.scale_product_bits is not None and self.scale_product_bits > max(full, 0):
+        full = self.formats.full_product_bits
+        if self.scale_product_bits is not None and self.scale_product_bits > full:
             raise ValueError(
                 f"scale_product_bits={self.scale_product_bits} exceeds the {full} bits that "
                 f"weight_scale_bits + activation_scale_bits produce; use null or a value up to {full}"
@@ -134,7 +134,7 @@ class HardwareConfig(Frozen):
         """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
         return self.formats.notation
 
-    @property
+    @cached_property  # every depth and record asks for it, thousands of times a layer
     def formats(self) -> LayerFormats:
         """The formats that the array takes."""
         size = self.vector_size
@@ -167,11 +167,6 @@ class HardwareConfig(Frozen):
         needed = sum(width for width in widths if isinstance(width, int))
         fields["accumulator_bits"] = min(max(self.accumulator_bits, needed), _ACCUMULATOR_LIMIT)
         return HardwareConfig.checked(fields, f"formats '{notation}'")
-
-    @property
-    def full_product_bits(self) -> int:
-        """Width of the unrounded product of a weight scale and an activation scale; 0 without scales."""
-        return self.formats.full_product_bits
 
     @property
     def product_bits(self) -> int:
