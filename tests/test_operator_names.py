@@ -23,46 +23,58 @@ ORDINARY_WORDS = {"add"}
 """Operators whose names are looked for behind "vsq." alone: they name many other things."""
 
 
-def forbidden(operator: str) -> re.Pattern[str]:
-    """What must not stand in a string, or as part of an identifier."""
+def in_identifiers(operator: str) -> re.Pattern[str]:
+    """Also as a part of a longer name."""
+    return re.compile("(?!)" if operator in ORDINARY_WORDS else f"(?<![a-z]){operator}(?![a-z])")
+
+
+def in_strings(operator: str) -> re.Pattern[str]:
+    """The names of calls in Relax, ours and in fp32, and the operator's alone; prose may use its word."""
     names = [rf"vsq\.{operator}\b"]
     if operator not in ORDINARY_WORDS:
-        relax = aspects("source", Source)[operator].relax.removeprefix("relax.")
-        names += [
-            rf"(?<![a-z]){operator}(?![a-z])",
-            rf"relax\.{re.escape(relax)}\b",
-            rf"^{re.escape(relax)}$",
-        ]
+        relax = re.escape(aspects("source", Source)[operator].relax.removeprefix("relax."))
+        names += [rf"relax\.{relax}\b", f"^({relax}|{operator})$"]
     return re.compile("|".join(names))
 
 
-def tokens(text: str) -> Iterator[tuple[int, str]]:
-    """Identifiers and strings of Python code, with their lines; not what torch's functions are called."""
-    before: list[str] = ["", ""]
+def python_tokens(text: str) -> Iterator[tuple[int, bool, str]]:
+    """(line, is a string, text) of identifiers and strings; neither docstrings nor names of torch."""
+    before = ["", ""]
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        is_statement = token.type == tokenize.STRING and token.line.strip().startswith(('"""', 'r"""'))
-        if token.type == tokenize.NAME and before != ["F", "."]:
-            yield token.start[0], token.string
-        elif token.type == tokenize.STRING and not is_statement:
-            yield token.start[0], token.string.strip("rbf\"'")
+        is_docstring = token.line.strip().startswith('"""')
+        if token.type == tokenize.NAME and before not in (["F", "."], ["backend", "."]):
+            yield token.start[0], False, token.string
+        elif token.type == tokenize.STRING and not is_docstring:
+            yield token.start[0], True, token.string.strip("rbf\"'")
         elif token.type == getattr(tokenize, "FSTRING_MIDDLE", -1):
-            yield token.start[0], token.string
+            yield token.start[0], True, token.string
         before = [before[1], token.string]
 
 
 def places(operator: str) -> list[str]:
-    pattern, found = forbidden(operator), []
+    """Where the operator is named."""
+    identifiers, strings, found = in_identifiers(operator), in_strings(operator), []
     for path in sorted(PACKAGE.rglob("*.py")):
         if IMPORTERS in path.parents or any(home in (path, *path.parents) for home in AT_HOME):
             continue
-        for line, token in tokens(path.read_text(encoding="utf-8")):
-            if pattern.search(token):
+        for line, is_string, token in python_tokens(path.read_text(encoding="utf-8")):
+            if (strings if is_string else identifiers).search(token):
                 found.append(f"{path.relative_to(ROOT)}:{line}: {token}")
     for path in sorted((ROOT / "tvm_vsq").rglob("*.*")):
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if operator not in ORDINARY_WORDS and re.search(rf"(?<![a-z]){operator}(?![a-z])", text):
+            if identifiers.search(text.split("//")[0]):
                 found.append(f"{path.relative_to(ROOT)}:{line}: {text.strip()}")
     return found
+
+
+def test_the_search_finds_names_in_code_and_leaves_prose() -> None:
+    code = 'def conv2d_nest():\n    return "vsq.conv2d", "a conv2d or two", F.conv2d\n'
+    found = [
+        token
+        for _, is_string, token in python_tokens(code)
+        if (in_strings if is_string else in_identifiers)("conv2d").search(token)
+    ]
+    assert found == ["conv2d_nest", "vsq.conv2d"]
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

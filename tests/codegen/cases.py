@@ -9,10 +9,11 @@ import numpy as np
 from tests.accelerators import accelerator
 
 from tvm_vsq import numerics
-from tvm_vsq.codegen import DramTensor, Layer, PostOp, Program, build_program
+from tvm_vsq.codegen import DramTensor, PostOp, Program, ScheduledLayer, build_program
 from tvm_vsq.codegen.constants import param_records, weight_records
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.schedule import Convolution, Knobs, default_knobs
 
 SMALL: dict[str, Any] = {
@@ -43,7 +44,7 @@ class Network:
 
     hw: HardwareConfig
     rng: np.random.Generator
-    layers: list[Layer] = field(default_factory=list)
+    layers: list[ScheduledLayer] = field(default_factory=list)
     tensors: dict[str, DramTensor] = field(default_factory=dict)
     values: dict[str, np.ndarray] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
@@ -133,19 +134,20 @@ class Network:
         )
         self.data[name] = weights, params
         self.layers.append(
-            Layer(
+            ScheduledLayer(
                 name,
                 "conv2d",
                 work,
-                knobs,
                 post,
                 (cv * hw.vector_size, channels),
                 {"wgt": weight_records(weights, hw), "par": param_records(params, hw)},
                 {"inp": source} | ({"res": residual} if residual else {}),
                 result,
+                knobs=knobs,
+                tuned=False,
             )
         )
-        acc = numerics.conv2d_accumulate(
+        acc = conv2d_accumulate(
             x, weights, work.strides, work.padding, work.dilation, hw.product_shift, hw.product_bits
         )
         res = self.values[residual] if residual else None

@@ -12,6 +12,7 @@ from tvm import relax
 
 from tvm_vsq import numerics
 from tvm_vsq.codegen.constants import param_records
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import candidates
@@ -70,7 +71,7 @@ def spread(network, rng, result, residual) -> None:
     legal = candidates(work, hw)
     x = network.values["x"]
     weights, params = network.data[layer.name]
-    acc = numerics.conv2d_accumulate(
+    acc = conv2d_accumulate(
         x, weights, work.strides, work.padding, work.dilation, hw.product_shift, hw.product_bits
     )
     out = network.format(network.tensors[result].signed)

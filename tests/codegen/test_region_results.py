@@ -11,6 +11,7 @@ from tvm_vsq import numerics
 from tvm_vsq.codegen import lower_region, region_workloads
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.graph import constant
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Database
@@ -60,7 +61,7 @@ class Graph:
         self.count += 1
         var = self.builder.emit(call)
         rounding = (hw.product_shift, hw.product_bits)
-        acc = numerics.conv2d_accumulate(self.values[x], w, (1, 1), around, (1, 1), *rounding)
+        acc = conv2d_accumulate(self.values[x], w, (1, 1), around, (1, 1), *rounding)
         added = None if residual is None else self.values[residual]
         y = numerics.post_process(acc, params, False, added, *factor)
         self.values[var] = y if wide else numerics.requantize(y, self.format, hw.guard_bits)

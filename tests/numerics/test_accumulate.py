@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tvm_vsq.errors import InputError
 from tvm_vsq.formats import VectorFormat
-from tvm_vsq.numerics import conv2d_accumulate, dense_accumulate, multiply_scales, quantize_weights
+from tvm_vsq.numerics import accumulate, multiply_scales, quantize_weights
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 
 
 def random_vectors(rng: np.random.Generator, *leading: int) -> np.ndarray:
@@ -60,8 +61,8 @@ def test_a_matrix_product_is_a_one_by_one_convolution():
     rng = np.random.default_rng(3)
     x, w = random_vectors(rng, 2, 3, 4, 5), random_vectors(rng, 6, 5)
     convolved = conv2d_accumulate(x, w[:, None, None], (1, 1), (0, 0, 0, 0), (1, 1), 3, 17)
-    assert np.array_equal(dense_accumulate(x, w, 3, 17), convolved)
-    assert dense_accumulate(x[0, 0, 0], w, 3, 17).shape == (6,)
+    assert np.array_equal(accumulate(x, w, 3, 17), convolved)
+    assert accumulate(x[0, 0, 0], w, 3, 17).shape == (6,)
 
 
 def test_with_scale_one_everywhere_it_is_an_ordinary_integer_product():
@@ -69,7 +70,7 @@ def test_with_scale_one_everywhere_it_is_an_ordinary_integer_product():
     w, _ = quantize_weights(rng.normal(size=(6, 64)), VectorFormat(8, None, 64))
     x = w[:4]
     expected = x[:, 0, :-1].astype(np.int64) @ w[:, 0, :-1].astype(np.int64).T
-    assert np.array_equal(dense_accumulate(x, w, 0, 0), expected)
+    assert np.array_equal(accumulate(x, w, 0, 0), expected)
 
 
 def test_a_rounded_scale_product_rounds_half_up_and_saturates_at_its_width():
@@ -82,7 +83,7 @@ def test_a_rounded_scale_product_rounds_half_up_and_saturates_at_its_width():
 def test_operands_that_do_not_agree_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(InputError, match="do not agree"):
-        dense_accumulate(random_vectors(rng, 2, 3), random_vectors(rng, 4, 2), 0, 0)
+        accumulate(random_vectors(rng, 2, 3), random_vectors(rng, 4, 2), 0, 0)
     with pytest.raises(InputError, match="do not agree"):
         conv2d_accumulate(
             random_vectors(rng, 1, 3, 3, 2), random_vectors(rng, 4, 1, 1, 3), (1, 1), (0,) * 4, (1, 1), 0, 0

@@ -9,11 +9,11 @@ import pytest
 
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import (
-    conv2d_accumulate,
-    dense_accumulate,
+    accumulate,
     post_process,
     requantize,
 )
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.ops.dense.relax import dense
 
@@ -149,7 +149,7 @@ def test_a_random_matrix_product_equals_the_reference(run, seed):
     channels, vectors = int(rng.integers(1, 2 * size + 2)), int(rng.integers(1, 6))
     x = vectors_of(rng, case.activation, *leading, vectors)
     w = vectors_of(rng, case.weight, channels, vectors)
-    acc = dense_accumulate(x, w, case.product_shift, case.product_bits)
+    acc = accumulate(x, w, case.product_shift, case.product_bits)
     params, res_mult, res_shift = case.epilogue(rng, acc)
     residual = vectors_of(rng, case.output, *leading, -(-channels // size)) if case.residual else None
 

@@ -13,8 +13,7 @@ from tvm.ir import IRModule, Op
 from tvm_vsq import relax_ops as vsq
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import (
-    conv2d_accumulate,
-    dense_accumulate,
+    accumulate,
     dequantize,
     inverse_step,
     post_process,
@@ -22,6 +21,7 @@ from tvm_vsq.numerics import (
     quantize_weights,
     requantize,
 )
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.ops.dense.relax import dense
 
@@ -69,7 +69,7 @@ def reference(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     acc = conv2d_accumulate(q, W1, (1, 1), (1, 1, 1, 1), (1, 1), 0, 0)
     first = requantize(post_process(acc, P1, relu=True), UNSIGNED, GUARD)
     second = requantize(post_process(acc, P1, True, first, 3, 2), UNSIGNED, GUARD)
-    y = post_process(dense_accumulate(second, W2, 0, 0), P2)
+    y = post_process(accumulate(second, W2, 0, 0), P2)
     return y.astype(np.float32), dequantize(second, GAMMA, 20)
 
 

@@ -14,6 +14,7 @@ from tests.accelerators import accelerator
 
 from tvm_vsq import isa, numerics
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.runtime import native
 
 
@@ -111,7 +112,7 @@ class Conv:
 
     def expected(self) -> npt.NDArray[Any]:
         hw = self.hw
-        acc = numerics.conv2d_accumulate(
+        acc = conv2d_accumulate(
             self.x[None],
             self.w,
             (self.stride, self.stride),

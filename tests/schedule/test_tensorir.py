@@ -8,7 +8,7 @@ import tvm
 from tvm import te
 
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.numerics import conv2d_accumulate
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.schedule import Convolution, Knobs, schedule_layer
 from tvm_vsq.schedule.compute import loaded
 

@@ -17,12 +17,12 @@ from tvm_vsq import relax_ops
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
 from tvm_vsq.numerics import (
-    conv2d_accumulate,
-    dense_accumulate,
+    accumulate,
     inverse_step,
     post_process,
     quantize_activations,
 )
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.ops.dense.relax import dense
 from tvm_vsq.torch_graph import TorchGraph
@@ -95,7 +95,7 @@ def test_sums_of_any_size_are_exact(activation, weight, seed, batch, kernel):
     acc = (
         conv2d_accumulate(quantized, w, (1, 1), [kernel // 2] * 4, (1, 1), 0, 0)
         if kernel
-        else dense_accumulate(quantized, w, 0, 0)
+        else accumulate(quantized, w, 0, 0)
     )
     np.testing.assert_array_equal(graph(torch.from_numpy(x)).numpy(), post_process(acc, params))
 
@@ -125,9 +125,7 @@ def test_results_saturate_at_both_ends_of_int32(sign, relu):
     w[..., -1] = fmt.smax
     params = np.array([[2**16 - 1, 0, 0, 2**31 - 1], [1, 62, sign * (2**31 - 1), 2**31 - 1]], np.int32)
     graph = layer(x, w, fmt, 0, params=params, relu=relu)[0]
-    expected = post_process(
-        dense_accumulate(quantize_activations(x, fmt, GAMMA, 2), w, 0, 0), params, bool(relu)
-    )
+    expected = post_process(accumulate(quantize_activations(x, fmt, GAMMA, 2), w, 0, 0), params, bool(relu))
     assert expected[0, 0] == (2**31 - 1 if sign > 0 else 0 if relu else -(2**31))
     np.testing.assert_array_equal(graph(torch.from_numpy(x)).numpy(), expected)
 
@@ -158,4 +156,4 @@ def test_a_lowered_float32_precision_changes_nothing():
             found = product(torch.from_numpy(x))
     finally:
         torch.set_float32_matmul_precision("highest")
-    np.testing.assert_array_equal(found.numpy(), dense_accumulate(x, w, 0, 0))
+    np.testing.assert_array_equal(found.numpy(), accumulate(x, w, 0, 0))

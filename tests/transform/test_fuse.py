@@ -15,6 +15,7 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant_array, definitions, dtype_of, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.network import layer_names
+from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.transform import fuse, legalize_reference
 
@@ -189,7 +190,7 @@ def test_a_single_layer_matches_the_numpy_reference_bit_for_bit(networks, stages
     gamma = np.float32(2**guard_bits / float(quantizer.attrs["inv"]))
     x = np.ascontiguousarray(stage.x.numpy().transpose(0, 2, 3, 1))
     weights, params = constant_array(layer.args[1]), constant_array(layer.args[2])
-    acc = numerics.conv2d_accumulate(
+    acc = conv2d_accumulate(
         numerics.quantize_activations(x, fmt, gamma, guard_bits), weights, (2, 2), (1, 1, 1, 1), (1, 1), 0, 8
     )
     y = numerics.post_process(acc, params, relu=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tvm_vsq.codegen.constants import image_of
 from tvm_vsq.codegen.dram import DramLayout
 from tvm_vsq.codegen.emit import LayerEmitter, PostOp
-from tvm_vsq.codegen.layer import DramTensor, Layer
+from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.lower import lower_layer
 from tvm_vsq.codegen.program import Descriptor, LayerRecord, Program
 from tvm_vsq.codegen.step import Step
@@ -22,7 +22,7 @@ from tvm_vsq.schedule import Knobs, Workload, nest_of, place, require_fit
 
 def build_program(
     name: str,
-    layers: Sequence[Layer],
+    layers: Sequence[ScheduledLayer],
     tensors: Mapping[str, DramTensor],
     inputs: Sequence[str],
     outputs: Sequence[str],
@@ -112,7 +112,7 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
     return (0, offset, tensor.pixels * tensor.vectors, hardware.vector_size + 1, int(tensor.signed))
 
 
-def _record(program: str, layer: Layer, hardware: HardwareConfig) -> LayerRecord:
+def _record(program: str, layer: ScheduledLayer, hardware: HardwareConfig) -> LayerRecord:
     return LayerRecord(
         program=program,
         name=layer.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class DramTensor:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with its data.
+    """A layer with its data; `ScheduledLayer` adds how it is computed.
 
     `channels` of its input and its result are those that are no padding. `constants` are, for each constant
     operand of the workload's nest, its records: an integer array of the operand's axes and the axes of an
@@ -51,15 +51,26 @@ class Layer:
     name: str
     op: str
     workload: Workload
-    knobs: Knobs
     post: PostOp
     channels: tuple[int, int]
     constants: Mapping[str, npt.NDArray[np.integer[Any]]]
     inputs: Mapping[str, str]
     result: str
-    tuned: bool = False
 
     @property
     def macs(self) -> int:
         """Useful multiply-accumulates: padded channels, which only hold zeros, do not count."""
         return self.workload.macs(self.channels)
+
+
+@dataclass(frozen=True)
+class ScheduledLayer(Layer):
+    """A layer with its schedule; tuned: whether that comes from a database."""
+
+    knobs: Knobs = field(kw_only=True)
+    tuned: bool = field(kw_only=True)
+
+    @classmethod
+    def of(cls, layer: Layer, knobs: Knobs, tuned: bool) -> ScheduledLayer:
+        """`layer` with a schedule."""
+        return cls(**{f.name: getattr(layer, f.name) for f in fields(Layer)}, knobs=knobs, tuned=tuned)

@@ -1,22 +1,20 @@
-"""Read one vsq.conv2d or vsq.dense call."""
+"""Read one vsq.* call that is a layer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from tvm_vsq.codegen.constants import param_records, weight_records
 from tvm_vsq.codegen.emit import PostOp
+from tvm_vsq.codegen.layer import Layer
+from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.formats import OUTPUT
-from tvm_vsq.graph import op_name, static_shape
+from tvm_vsq.graph import constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import Convolution
+from tvm_vsq.registry import NAMES, aspects
 
-_OPERATORS = {"vsq.conv2d": "conv2d", "vsq.dense": "dense"}
 _NUMBERS = (
     "product_shift",
     "product_bits",
@@ -31,59 +29,52 @@ _NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class Operator:
-    """A layer as its call describes it; `weights` int16 [K, R, S, CV, V+1] (dense: R = S = 1).
+def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareConfig) -> Layer:
+    """The layer of `call`, which writes the tensor `result`.
 
-    `channels` are those of the input, without those that fill up its last vector.
+    operands: in the order of the call's, constants or the names of tensors. ProgramError if it is no layer,
+    if weights or parameters are no constants, or for number formats other than the hardware's.
     """
-
-    layer: str
-    op: str
-    workload: Convolution
-    channels: int
-    post: PostOp
-    weights: npt.NDArray[np.int16]
-
-
-def read_operator(
-    call: Any, weights: npt.NDArray[np.int16], has_residual: bool, hardware: HardwareConfig
-) -> Operator:
-    """The operator of `call`. ProgramError if it is no vsq layer, or in number formats other than the
-    hardware's.
-    """
-    op = _OPERATORS.get(op_name(call))
+    op = NAMES.get(op_name(call))
     if op is None:
-        raise ProgramError(
-            f"operator {call.op} cannot run on the accelerator; known are {', '.join(_OPERATORS)}"
-        )
-    attrs = dict(call.attrs)
+        raise ProgramError(f"operator {call.op} cannot run on the accelerator; known are {', '.join(NAMES)}")
+    lowering, attrs = aspects("lower", Lowering)[op], dict(call.attrs)
     layer = str(attrs["layer"])
+    x, *others = operands
+    weights, (params, *residual) = (others[:1], others[1:]) if lowering.weights else ([], others)
+    if not all(map(is_constant, [*weights, params])):
+        raise ProgramError(
+            f"layer '{layer}': weights and params must be constants; bind them before partitioning"
+        )
     values = {name: int(attrs[name]) for name in _NUMBERS}
-    _check_formats(values, attrs.get("out_scales", ()), layer, int(weights.shape[-1]), hardware)
-    shape = static_shape(call.args[0])
-    kb = -(-len(weights) // hardware.group_channels) * hardware.group_blocks
-    wide = bool(values["wide"])
-    if op == "conv2d":
-        top, left, bottom, right = (int(value) for value in attrs["padding"])
-        (down, across), (dilate_h, dilate_w) = (map(int, attrs[name]) for name in ("strides", "dilation"))
-        n, h, w, cv, _ = shape
-        _, r, s, _, _ = weights.shape
-        borders, steps = (top, left, bottom, right), (down, across)
-        work = Convolution(n, h, w, cv, kb, r, s, steps, borders, (dilate_h, dilate_w), has_residual, wide)
-    else:
-        work = Convolution(1, 1, prod(shape[:-2]), shape[-2], kb, has_residual=has_residual, wide=wide)
-        weights = weights[:, None, None]
-    post = PostOp(
+    lanes = static_shape(call.args[0])[-1]
+    _check_formats(values, attrs.get("out_scales", ()), layer, lanes, hardware)
+    workload = lowering.workload(call, bool(residual), hardware)
+    constants = {"par": param_records(constant_array(params), hardware)}
+    if lowering.weights:
+        constants["wgt"] = weight_records(lowering.weights(constant_array(weights[0])), hardware)
+    given = int(attrs.get("channels", 0)) or workload.padded_channels(hardware)[0]
+    return Layer(
+        name=layer,
+        op=op,
+        workload=workload,
+        post=_post(values, bool(residual)),
+        channels=(given, static_shape(params)[0]),
+        constants=constants,
+        inputs={"inp": x} | ({"res": residual[0]} if residual else {}),
+        result=result,
+    )
+
+
+def _post(values: Mapping[str, int], has_residual: bool) -> PostOp:
+    return PostOp(
         relu=bool(values["relu"]),
         res_mult=values["res_mult"],
         res_shift=values["res_shift"],
         act_unsigned=not values["act_signed"],
         res_unsigned=has_residual and not values["res_signed"],
-        out_unsigned=not work.wide and not values["out_signed"],
+        out_unsigned=not values["wide"] and not values["out_signed"],
     )
-    channels = int(attrs.get("channels", 0)) or work.cv * hardware.vector_size
-    return Operator(layer, op, work, channels, post, weights)
 
 
 def _check_formats(

@@ -7,18 +7,16 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-import numpy as np
 from tvm import relax
 
 from tvm_vsq.codegen.build import build_program
-from tvm_vsq.codegen.constants import param_records, weight_records
-from tvm_vsq.codegen.layer import DramTensor, Layer
-from tvm_vsq.codegen.operator import Operator, read_operator
+from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
+from tvm_vsq.codegen.operator import read_layer
 from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
-from tvm_vsq.graph import bindings, constant_array, is_constant, op_name, static_shape
+from tvm_vsq.graph import bindings, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import Database, Workload, default_knobs
+from tvm_vsq.schedule import Database, Workload, default_knobs, nest_of
 from tvm_vsq.tvm_compat import Call, Tuple
 
 
@@ -30,7 +28,7 @@ def lower_region(function: Any, hardware: HardwareConfig, database: Database) ->
     """
     region = _Region(hardware)
     outputs = region.read(function)
-    layers = [region.finish(node, database) for node in region.nodes]
+    layers = [region.scheduled(layer, database) for layer in region.layers]
     name = str(function.attrs["global_symbol"])
     return build_program(name, layers, region.tensors, region.inputs, outputs, hardware)
 
@@ -39,24 +37,13 @@ def region_workloads(function: Any, hardware: HardwareConfig) -> list[tuple[str,
     """(layer name, workload) of each layer of a region, in program order. ProgramError as in lower_region."""
     region = _Region(hardware)
     region.read(function)
-    return [(node.operator.layer, node.operator.workload) for node in region.nodes]
-
-
-@dataclass(frozen=True)
-class _Node:
-    """One layer with the names of its tensors."""
-
-    operator: Operator
-    params: np.ndarray[Any, np.dtype[np.int32]]
-    source: str
-    result: str
-    residual: str | None
+    return [(layer.name, layer.workload) for layer in region.layers]
 
 
 @dataclass
 class _Region:
     hardware: HardwareConfig
-    nodes: list[_Node] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
     tensors: dict[str, DramTensor] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
     _values: dict[Any, Any] = field(default_factory=dict)
@@ -74,27 +61,12 @@ class _Region:
             self._values[binding.var] = self._bound(binding.value)
         return self._results(function.body.body)
 
-    def finish(self, node: _Node, database: Database) -> Layer:
+    def scheduled(self, layer: Layer, database: Database) -> ScheduledLayer:
         """The layer with its schedule."""
-        operator, work = node.operator, node.operator.workload
-        with phase(f"scheduling layer '{operator.layer}'", ScheduleError):
-            tuned = database.lookup(work, self.hardware)
-            knobs = tuned or default_knobs(work, self.hardware, operator.layer)
-        return Layer(
-            name=operator.layer,
-            op=operator.op,
-            workload=work,
-            knobs=knobs,
-            post=operator.post,
-            channels=(operator.channels, len(operator.weights)),
-            constants={
-                "wgt": weight_records(operator.weights, self.hardware),
-                "par": param_records(node.params, self.hardware),
-            },
-            inputs={"inp": node.source} | ({"res": node.residual} if node.residual is not None else {}),
-            result=node.result,
-            tuned=tuned is not None,
-        )
+        with phase(f"scheduling layer '{layer.name}'", ScheduleError):
+            tuned = database.lookup(layer.workload, self.hardware)
+            knobs = tuned or default_knobs(layer.workload, self.hardware, layer.name)
+        return ScheduledLayer.of(layer, knobs, tuned is not None)
 
     def _bound(self, value: Any) -> Any:
         """What a variable stands for: a composite, a tensor's name, a tuple of those, or a constant."""
@@ -116,26 +88,20 @@ class _Region:
         return self._layer(calls[0], inner)
 
     def _layer(self, call: Any, inner: Mapping[Any, Any]) -> str:
-        x, weights, params, *rest = (inner[arg] if arg in inner else self._bound(arg) for arg in call.args)
-        if not (is_constant(weights) and is_constant(params)):
-            raise ProgramError(
-                f"layer '{call.attrs['layer']}': weights and params must be constants; bind them before "
-                f"partitioning"
-            )
-        residual = rest[0] if rest else None
-        operator = read_operator(call, constant_array(weights), residual is not None, self.hardware)
-        self._check_sign(x, not operator.post.act_unsigned, operator.layer)
-        if residual is not None:
-            self._check_sign(residual, not operator.post.res_unsigned, operator.layer)
-        name = f"result {len(self.nodes)} of '{operator.layer}'"
-        self.tensors[name] = _result(name, operator, self.hardware)
-        self.nodes.append(_Node(operator, constant_array(params), x, name, residual))
+        operands = [inner[arg] if arg in inner else self._bound(arg) for arg in call.args]
+        name = f"result {len(self.layers)} of '{dict(call.attrs).get('layer', '')}'"
+        layer = read_layer(call, operands, name, self.hardware)
+        self._check_sign(layer.inputs["inp"], not layer.post.act_unsigned, layer.name)
+        if "res" in layer.inputs:
+            self._check_sign(layer.inputs["res"], not layer.post.res_unsigned, layer.name)
+        self.tensors[name] = _result(layer, self.hardware)
+        self.layers.append(layer)
         return name
 
     def _check_sign(self, name: str, signed: bool, layer: str) -> None:
         """An input is signed if its first reader says so; everyone after has to agree."""
         tensor = self.tensors[name]
-        if name in self.inputs and not any(name in (node.source, node.residual) for node in self.nodes):
+        if name in self.inputs and not any(name in layer.inputs.values() for layer in self.layers):
             self.tensors[name] = replace(tensor, signed=signed)
         elif tensor.signed != signed:
             wanted, stored = (("unsigned", "signed")[flag] for flag in (signed, tensor.signed))
@@ -165,11 +131,10 @@ def _calls(composite: Any) -> Iterator[Any]:
         yield composite.body.body
 
 
-def _result(name: str, operator: Operator, hardware: HardwareConfig) -> DramTensor:
-    work, channels = operator.workload, len(operator.weights)
-    pixels = work.n * work.oh * work.ow
-    if work.wide:
-        return DramTensor(name, pixels, 0, work.kb, True, channels)
-    vectors = -(-channels // hardware.vector_size)
-    pitch = work.kb * hardware.output_lanes // hardware.vector_size
-    return DramTensor(name, pixels, vectors, pitch, not operator.post.out_unsigned)
+def _result(layer: Layer, hardware: HardwareConfig) -> DramTensor:
+    result, channels = nest_of(layer.workload, hardware).result, layer.channels[1]
+    pixels, records = prod(result.extents[:3]), prod(result.extents[3:])
+    if result.scratchpad == "acc":
+        return DramTensor(layer.result, pixels, 0, records, True, channels)
+    vectors = hardware.formats.activation.vectors(channels)
+    return DramTensor(layer.result, pixels, vectors, records, not layer.post.out_unsigned)

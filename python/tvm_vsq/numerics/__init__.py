@@ -4,7 +4,7 @@ Everything that computes on the accelerator's numbers (the TIR reference of `tvm
 simulator) is tested against this package by `array_equal`.
 """
 
-from tvm_vsq.numerics.accumulate import conv2d_accumulate, dense_accumulate, multiply_scales
+from tvm_vsq.numerics.accumulate import accumulate, multiply_scales
 from tvm_vsq.numerics.accumulator import accumulator_bound, check_accumulator
 from tvm_vsq.numerics.activations import inverse_step, quantize_activations, requantize
 from tvm_vsq.numerics.dequantize import dequantize
@@ -15,10 +15,9 @@ from tvm_vsq.numerics.rounding import round_half_up, round_shift
 from tvm_vsq.numerics.weights import quantize_weights
 
 __all__ = [
+    "accumulate",
     "accumulator_bound",
     "check_accumulator",
-    "conv2d_accumulate",
-    "dense_accumulate",
     "dequantize",
     "fixed_point",
     "inverse_step",

@@ -1,0 +1,31 @@
+"""What code generation has to know of an operator: the aspect `lower` of `registry`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule import Workload
+
+Weights = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """workload: from a vsq.* call, whether it has a residual, and the accelerator, the shape of its work.
+
+    weights: its constant weights, int16 [K, ..., CV, V+1], as [K, R, S, CV, V+1]; None if it has none.
+    """
+
+    workload: Callable[[Any, bool, HardwareConfig], Workload]
+    weights: Callable[[Weights], Weights] | None = None
+
+
+def output_blocks(channels: int, hardware: HardwareConfig) -> int:
+    """Accumulator blocks of so many output channels, in whole groups."""
+    return -(-channels // hardware.group_channels) * hardware.group_blocks
