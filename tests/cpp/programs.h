@@ -63,64 +63,69 @@ inline std::map<std::string, int64_t> SmallParams() {
 inline sim::Params Small() { return sim::ParseParams(SmallParams()); }
 
 // Token bits as letters: p/n pop from the previous/next engine, P/N push to it.
-inline sim::Instruction Make(isa::Opcode opcode, const std::string& tokens = "") {
+inline sim::Instruction Make(const isa::AnyInstruction& body, const std::string& tokens = "") {
   sim::Instruction instruction;
-  instruction.opcode = opcode;
-  const auto has = [&](char token) { return tokens.find(token) != std::string::npos; };
-  instruction.pop_prev = has('p');
-  instruction.pop_next = has('n');
-  instruction.push_prev = has('P');
-  instruction.push_next = has('N');
+  instruction.body = body;
+  for (const char token : tokens) {
+    switch (token) {
+      case 'p':
+        instruction.tokens |= isa::BitOf(isa::Token::kPopPrev);
+        break;
+      case 'n':
+        instruction.tokens |= isa::BitOf(isa::Token::kPopNext);
+        break;
+      case 'P':
+        instruction.tokens |= isa::BitOf(isa::Token::kPushPrev);
+        break;
+      default:
+        instruction.tokens |= isa::BitOf(isa::Token::kPushNext);
+    }
+  }
   return instruction;
 }
 
-inline sim::Instruction MakeDma(isa::Opcode opcode, sim::Pad pad, uint32_t sram, uint64_t dram,
-                                uint32_t entries, const std::string& tokens) {
-  sim::Instruction instruction = Make(opcode, tokens);
-  sim::Dma dma;
-  dma.pad = pad;
-  dma.sram_base = sram;
-  dma.dram_base = dram;
-  dma.z_size = entries;
-  dma.x_size = dma.y_size = 1;
-  instruction.body = dma;
-  return instruction;
+template <typename Insn>
+sim::Instruction MakeTransfer(sim::Pad pad, uint32_t sram, uint64_t dram, uint32_t entries,
+                              const std::string& tokens) {
+  Insn insn;
+  insn.mem = pad;
+  insn.sram_base = sram;
+  insn.dram_base = dram;
+  insn.z_size = entries;
+  insn.x_size = insn.y_size = 1;
+  return Make(insn, tokens);
 }
 
 inline sim::Instruction Load(sim::Pad pad, uint32_t sram, uint64_t dram, uint32_t entries,
                              const std::string& tokens = "") {
-  return MakeDma(isa::Opcode::kLoad, pad, sram, dram, entries, tokens);
+  return MakeTransfer<isa::Load>(pad, sram, dram, entries, tokens);
 }
 
 inline sim::Instruction Store(sim::Pad pad, uint32_t sram, uint64_t dram, uint32_t entries,
                               const std::string& tokens = "") {
-  return MakeDma(isa::Opcode::kStore, pad, sram, dram, entries, tokens);
+  return MakeTransfer<isa::Store>(pad, sram, dram, entries, tokens);
 }
 
 // Micro-ops [0, uops), `iterations` times without moving.
 inline sim::Instruction MakeGemm(bool reset, uint32_t uops, uint32_t iterations,
                                  const std::string& tokens = "") {
-  sim::Instruction instruction = Make(isa::Opcode::kGemm, tokens);
-  sim::Gemm gemm;
+  isa::Gemm gemm;
   gemm.reset = reset;
   gemm.uop_count = uops;
   gemm.iter_out = iterations;
   gemm.iter_in = 1;
-  instruction.body = gemm;
-  return instruction;
+  return Make(gemm, tokens);
 }
 
 inline sim::Instruction MakePpu(uint32_t pixels, const std::string& tokens = "") {
-  sim::Instruction instruction = Make(isa::Opcode::kPpu, tokens);
-  sim::Ppu ppu;
+  isa::Ppu ppu;
   ppu.pixels = pixels;
   ppu.blocks = 1;
-  instruction.body = ppu;
-  return instruction;
+  return Make(ppu, tokens);
 }
 
-inline sim::Instruction Sync(const std::string& tokens = "") { return Make(isa::Opcode::kSync, tokens); }
-inline sim::Instruction Finish(const std::string& tokens = "") { return Make(isa::Opcode::kFinish, tokens); }
+inline sim::Instruction Sync(const std::string& tokens = "") { return Make(isa::Sync(), tokens); }
+inline sim::Instruction Finish(const std::string& tokens = "") { return Make(isa::Finish(), tokens); }
 
 inline sim::Program MakeProgram(std::vector<sim::Instruction> instructions) {
   sim::Program program;

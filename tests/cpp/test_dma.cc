@@ -1,9 +1,9 @@
 // LOAD and STORE in runs do what they would do entry by entry.
-#include "tvm_vsq/sim/dma.h"
-
 #include <random>
+#include <tuple>
 #include <vector>
 
+#include "tests/cpp/execute.h"
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
 
@@ -11,25 +11,26 @@ namespace tvm_vsq {
 namespace {
 
 // Strides that make runs of z, of x and of y contiguous come up often.
-sim::Dma RandomDma(sim::Pad pad, bool load, std::mt19937* random) {
+template <typename Insn>
+Insn RandomTransfer(sim::Pad pad, std::mt19937* random) {
   const auto draw = [&](int low, int high) {
     return static_cast<uint32_t>(std::uniform_int_distribution<int>(low, high)(*random));
   };
-  sim::Dma dma;
-  dma.pad = pad;
-  dma.z_size = draw(1, 2);
-  dma.x_size = draw(1, 2);
-  dma.y_size = draw(1, 2);
-  dma.x_stride = dma.z_size + draw(0, 1);
-  dma.y_stride = dma.x_size * dma.x_stride + draw(0, 1);
-  dma.sram_base = draw(0, 1);
-  dma.dram_base = draw(0, 9);
-  if (load && draw(0, 1) == 1) {
-    for (uint8_t* border : {&dma.y_pad_top, &dma.y_pad_bottom, &dma.x_pad_left, &dma.x_pad_right}) {
-      *border = static_cast<uint8_t>(draw(0, 1));
-    }
+  Insn insn;
+  insn.mem = pad;
+  insn.z_size = draw(1, 2);
+  insn.x_size = draw(1, 2);
+  insn.y_size = draw(1, 2);
+  insn.x_stride = insn.z_size + draw(0, 1);
+  insn.y_stride = insn.x_size * insn.x_stride + draw(0, 1);
+  insn.sram_base = draw(0, 1);
+  insn.dram_base = draw(0, 9);
+  if constexpr (std::is_same_v<Insn, isa::Load>) {
+    if (draw(0, 1) == 0) return insn;
+    for (uint32_t* border : {&insn.y_pad_top, &insn.y_pad_bottom, &insn.x_pad_left, &insn.x_pad_right})
+      *border = draw(0, 1);
   }
-  return dma;
+  return insn;
 }
 
 template <typename Pads>
@@ -53,24 +54,24 @@ void TestLoad() {
   for (uint8_t& byte : dram) byte = static_cast<uint8_t>(random());
   for (int round = 0; round < 2000; ++round) {
     const sim::Pad pads_of[] = {sim::Pad::kInp, sim::Pad::kWgt, sim::Pad::kPar};
-    const sim::Dma dma = RandomDma(pads_of[round % 3], true, &random);
-    const auto record = static_cast<uint64_t>(params.RecordBytes(dma.pad));
+    const auto load = RandomTransfer<isa::Load>(pads_of[round % 3], &random);
+    const auto record = static_cast<uint64_t>(params.RecordBytes(load.mem));
     sim::Scratchpads expected(params), pads(params);
-    uint64_t entry = dma.sram_base;
-    for (uint64_t row = 0; row < dma.Rows(); ++row) {
-      for (uint64_t column = 0; column < dma.Columns(); ++column) {
-        const uint64_t y = row - dma.y_pad_top, x = column - dma.x_pad_left;
-        for (uint64_t z = 0; z < dma.z_size; ++z, ++entry) {
-          if (y < dma.y_size && x < dma.x_size) {
-            const uint64_t at = y * dma.y_stride + x * dma.x_stride + z;
-            codec.Load(dma.pad, &dram[dma.dram_base + at * record], 1, entry, &expected);
+    uint64_t entry = load.sram_base;
+    for (uint64_t row = 0; row < sim::Rows(load); ++row) {
+      for (uint64_t column = 0; column < sim::Columns(load); ++column) {
+        const uint64_t y = row - load.y_pad_top, x = column - load.x_pad_left;
+        for (uint64_t z = 0; z < load.z_size; ++z, ++entry) {
+          if (y < load.y_size && x < load.x_size) {
+            const uint64_t at = y * load.y_stride + x * load.x_stride + z;
+            codec.Load(load.mem, &dram[load.dram_base + at * record], 1, entry, &expected);
           } else {
-            codec.Clear(dma.pad, 1, entry, &expected);
+            codec.Clear(load.mem, 1, entry, &expected);
           }
         }
       }
     }
-    sim::ExecuteLoad(codec, params, dma, dram, &pads);
+    testing::Execute(params, testing::Make(load), &pads, &dram);
     CHECK_EQ(Contents(pads) == Contents(expected), true);
     for (size_t i = 0; i < pads.par.size(); ++i) {
       CHECK_EQ(pads.par[i].mult, expected.par[i].mult);
@@ -88,18 +89,16 @@ void TestStore() {
   for (int32_t& scale : pads.out_scale) scale = static_cast<int32_t>(random() % 16);
   for (int32_t& acc : pads.acc32) acc = static_cast<int32_t>(random());
   for (int round = 0; round < 1000; ++round) {
-    const sim::Dma dma = RandomDma(round % 2 == 0 ? sim::Pad::kOut : sim::Pad::kAcc, false, &random);
-    sim::Instruction store = testing::Make(isa::Opcode::kStore);
-    store.body = dma;
-    const sim::Program program = testing::MakeProgram({store});
-    const auto record = static_cast<uint64_t>(params.RecordBytes(dma.pad));
+    const auto store = RandomTransfer<isa::Store>(round % 2 == 0 ? sim::Pad::kOut : sim::Pad::kAcc, &random);
+    const auto record = static_cast<uint64_t>(params.RecordBytes(store.mem));
     std::vector<uint8_t> expected(4096, 0xaa), dram = expected;
-    uint64_t entry = dma.sram_base;
-    for (uint64_t y = 0; y < dma.y_size; ++y) {
-      for (uint64_t x = 0; x < dma.x_size; ++x) {
-        for (uint64_t z = 0; z < dma.z_size; ++z, ++entry) {
-          uint8_t* target = &expected[dma.dram_base + (y * dma.y_stride + x * dma.x_stride + z) * record];
-          if (dma.pad == sim::Pad::kOut) {
+    uint64_t entry = store.sram_base;
+    for (uint64_t y = 0; y < store.y_size; ++y) {
+      for (uint64_t x = 0; x < store.x_size; ++x) {
+        for (uint64_t z = 0; z < store.z_size; ++z, ++entry) {
+          uint8_t* target =
+              &expected[store.dram_base + (y * store.y_stride + x * store.x_stride + z) * record];
+          if (store.mem == sim::Pad::kOut) {
             codec.StoreOut(pads, 1, entry, target);
             continue;
           }
@@ -110,7 +109,7 @@ void TestStore() {
         }
       }
     }
-    sim::ExecuteStore(codec, params, program, 0, pads, &dram);
+    testing::Execute(params, testing::Make(store), &pads, &dram);
     CHECK_EQ(dram == expected, true);
   }
 }

@@ -70,8 +70,8 @@ class Generator {
   }
 
   // Either any micro-ops, or some of the loop nests that compilers emit.
-  sim::Gemm Shape(bool regular, std::vector<sim::Uop>* uops) {
-    sim::Gemm gemm;
+  isa::Gemm Shape(bool regular, std::vector<isa::Uop>* uops) {
+    isa::Gemm gemm;
     gemm.act_unsigned = Draw(0, 1) == 1;
     const auto any = [&](int high) { return static_cast<uint32_t>(Draw(0, high)); };
     gemm.iter_out = 1 + any(3);
@@ -99,17 +99,17 @@ class Generator {
   }
 
  private:
-  using Gemm = sim::Gemm;
+  using Gemm = isa::Gemm;
   std::mt19937 random_{1};
 };
 
-std::vector<int64_t> Expected(const sim::Params& params, const sim::Gemm& gemm,
-                              const std::vector<sim::Uop>& uops, const sim::Scratchpads& pads) {
+std::vector<int64_t> Expected(const sim::Params& params, const isa::Gemm& gemm,
+                              const std::vector<isa::Uop>& uops, const sim::Scratchpads& pads) {
   const auto v = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
   std::vector<int64_t> acc(static_cast<size_t>(params.acc_depth) * lanes);
   for (size_t o = 0; o < gemm.iter_out; ++o) {
     for (size_t i = 0; i < gemm.iter_in; ++i) {
-      for (const sim::Uop& uop : uops) {
+      for (const isa::Uop& uop : uops) {
         const size_t a = uop.acc + o * gemm.acc_out + i * gemm.acc_in;
         const size_t x = uop.inp + o * gemm.inp_out + i * gemm.inp_in;
         const size_t w = uop.wgt + o * gemm.wgt_out + i * gemm.wgt_in;
@@ -139,7 +139,7 @@ void CheckEqual(const std::vector<Acc>& acc, const std::vector<int64_t>& expecte
 }
 
 // Returns whether the instruction can run on the fast kernels.
-bool CheckKernels(const sim::Params& params, const sim::Gemm& gemm, const std::vector<sim::Uop>& uops,
+bool CheckKernels(const sim::Params& params, const isa::Gemm& gemm, const std::vector<isa::Uop>& uops,
                   const sim::Scratchpads& pads) {
   const sim::GemmUnit unit(params);
   const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, uops.data());
@@ -170,8 +170,8 @@ void TestKernels() {
         const sim::Params params = MakeParams(size, lanes, format, 32);
         const sim::Scratchpads pads = generator.Pads(params, 20 * 16);
         for (const bool regular : {false, true, true}) {
-          std::vector<sim::Uop> uops;
-          const sim::Gemm gemm = generator.Shape(regular, &uops);
+          std::vector<isa::Uop> uops;
+          const isa::Gemm gemm = generator.Shape(regular, &uops);
           planned[regular ? 1 : 0] += CheckKernels(params, gemm, uops, pads) ? 1 : 0;
         }
       }
@@ -189,12 +189,12 @@ void TestLargeInstruction() {
   values["accumulator_bits"] = 32;
   const sim::Params params = sim::ParseParams(values);
   const sim::Scratchpads pads = generator.Pads(params, 9 * 40000);
-  sim::Gemm gemm;
+  isa::Gemm gemm;
   gemm.iter_out = 7;
   gemm.iter_in = 40000;
   gemm.acc_out = 9;
   gemm.inp_out = 3;
-  std::vector<sim::Uop> uops;
+  std::vector<isa::Uop> uops;
   for (uint32_t u = 0; u < 9; ++u) uops.push_back({u, u, u % 2});
   gemm.uop_count = 9;
   CHECK_EQ(CheckKernels(params, gemm, uops, pads), true);
@@ -225,12 +225,12 @@ void TestOverflow() {
           pads.acc64[static_cast<size_t>(lane)] = limit - 2 * sign;
         }
         sim::Instruction instruction = testing::MakeGemm(false, 1, 2);
-        std::get<sim::Gemm>(instruction.body).act_unsigned = true;
+        std::get<isa::Gemm>(instruction.body).act_unsigned = true;
         const auto run = [&](uint32_t iterations) {
-          std::get<sim::Gemm>(instruction.body).iter_out = iterations;
+          std::get<isa::Gemm>(instruction.body).iter_out = iterations;
           const sim::Program program = testing::MakeProgram({instruction});
-          const sim::Uop uop;
-          const sim::GemmPlan plan = sim::MakeGemmPlan(params, std::get<sim::Gemm>(instruction.body), &uop);
+          const isa::Uop uop;
+          const sim::GemmPlan plan = sim::MakeGemmPlan(params, std::get<isa::Gemm>(instruction.body), &uop);
           sim::GemmUnit(params).ExecuteChecked(program, 0, plan, &pads);
         };
         run(2);
@@ -247,13 +247,14 @@ void TestOverflow() {
 // of -8, 189000 without such weights, 115200 with signed activations.
 void TestBounds() {
   const sim::Params params = testing::Small();
-  const sim::Uop uop;
-  sim::Gemm gemm;
+  const isa::Uop uop;
+  isa::Gemm gemm;
   gemm.uop_count = gemm.iter_in = 1;
   const auto safe = [&](bool act_unsigned, uint32_t iterations, int64_t max_weight) {
     gemm.act_unsigned = act_unsigned;
     gemm.iter_out = iterations;
-    return sim::AccumulatorBounds(params, max_weight).Visit(gemm, sim::MakeGemmPlan(params, gemm, &uop));
+    const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, &uop);
+    return sim::AccumulatorBounds(params, max_weight).Visit(params, testing::Make(gemm), &plan);
   };
   CHECK_EQ(safe(true, 38, 8), true);  // 38 * 216000 = 8208000
   CHECK_EQ(safe(true, 39, 8), false);
@@ -263,24 +264,27 @@ void TestBounds() {
   CHECK_EQ(safe(false, 73, 8), false);
   // Bounds add up until a reset, and a wide result may be any int32.
   sim::AccumulatorBounds bounds(params, 8);
-  sim::Gemm reset;
+  isa::Gemm reset;
   reset.reset = true;
   reset.uop_count = reset.iter_out = reset.iter_in = 1;
-  sim::Ppu wide;
+  isa::Ppu wide;
   wide.wide = true;
   wide.pixels = wide.blocks = 1;
   gemm.act_unsigned = true;
   gemm.iter_out = 20;
   const sim::GemmPlan add = sim::MakeGemmPlan(params, gemm, &uop),
                       clear = sim::MakeGemmPlan(params, reset, &uop);
-  CHECK_EQ(bounds.Visit(gemm, add), true);
-  CHECK_EQ(bounds.Visit(gemm, add), false);
-  CHECK_EQ(bounds.Visit(gemm, add), false);
-  CHECK_EQ(bounds.Visit(reset, clear), true);
-  CHECK_EQ(bounds.Visit(gemm, add), true);
-  bounds.Visit(reset, clear);
-  bounds.Visit(wide);
-  CHECK_EQ(bounds.Visit(gemm, add), false);
+  const auto visit = [&](const isa::AnyInstruction& insn, const sim::MicroOpPlan* plan) {
+    return bounds.Visit(params, testing::Make(insn), plan);
+  };
+  CHECK_EQ(visit(gemm, &add), true);
+  CHECK_EQ(visit(gemm, &add), false);
+  CHECK_EQ(visit(gemm, &add), false);
+  CHECK_EQ(visit(reset, &clear), true);
+  CHECK_EQ(visit(gemm, &add), true);
+  visit(reset, &clear);
+  visit(wide, nullptr);
+  CHECK_EQ(visit(gemm, &add), false);
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ void TestLayer() {
   program.push_back(MakeGemm(false, 2, 1));
   program.push_back(MakePpu(2, "N"));
   program.push_back(Store(sim::Pad::kOut, 0, 4096, 1, "pP"));
-  auto& store = std::get<sim::Dma>(program.back().body);
+  auto& store = std::get<isa::Store>(program.back().body);
   store.y_size = 2;
   store.y_stride = 3;
   program.push_back(Finish("n"));
@@ -77,11 +77,11 @@ void TestLayer() {
 void TestPaddedLoadWritesZeros() {
   std::vector<sim::Instruction> program = Loads();
   program.push_back(Load(sim::Pad::kInp, 0, 0, 1, "N"));
-  std::get<sim::Dma>(program.back().body).y_pad_top = 1;  // entry 0 is border, entry 1 is data
+  std::get<isa::Load>(program.back().body).y_pad_top = 1;  // entry 0 is border, entry 1 is data
   program.push_back(MakeGemm(true, 2, 1, "p"));
   program.push_back(MakeGemm(false, 2, 1));
   program.push_back(MakePpu(2));
-  std::get<sim::Ppu>(program.back().body).wide = true;
+  std::get<isa::Ppu>(program.back().body).wide = true;
   program.push_back(Sync("N"));
   program.push_back(Store(sim::Pad::kAcc, 0, 4096, 2, "pP"));
   program.push_back(Finish("n"));

@@ -56,15 +56,14 @@ void TestRacesFarInsideATransfer() {
 
 // Interleaved rows share every granule and no byte.
 void TestStridedNeighboursDoNotRace() {
-  const auto strided = [](sim::Instruction instruction) {
-    auto& dma = std::get<sim::Dma>(instruction.body);
-    dma.y_size = 8;
-    dma.y_stride = 2;
-    return instruction;
+  const auto strided = [](auto insn, const char* tokens) {
+    insn.y_size = 8;
+    insn.y_stride = 2;
+    return testing::Make(insn, tokens);
   };
   const auto run = [&](uint64_t address) {
-    Check({strided(Store(sim::Pad::kOut, 0, 0, 1, "P")), strided(Load(sim::Pad::kInp, 0, address, 1, "N")),
-           Finish("pn")});
+    Check({strided(std::get<isa::Store>(Store(sim::Pad::kOut, 0, 0, 1).body), "P"),
+           strided(std::get<isa::Load>(Load(sim::Pad::kInp, 0, address, 1).body), "N"), Finish("pn")});
   };
   run(5);
   CHECK_ERROR(run(6), "race on DRAM byte 10");

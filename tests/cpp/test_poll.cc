@@ -12,8 +12,10 @@
 #include "tvm_vsq/runtime/tensor_codec.h"
 #include "tvm_vsq/sim/cost.h"
 #include "tvm_vsq/sim/critical_path.h"
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/decode.h"
 #include "tvm_vsq/sim/dram_order.h"
+#include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/machine.h"
 #include "tvm_vsq/sim/occupancy.h"
 #include "tvm_vsq/sim/order.h"
@@ -92,17 +94,18 @@ sim::Program Repeated(const std::vector<sim::Instruction>& body, uint32_t count 
 }
 
 // A transfer of kEntries entries, none beside another in DRAM.
-sim::Instruction Scattered(sim::Instruction instruction) {
-  auto& dma = std::get<sim::Dma>(instruction.body);
-  dma.x_size = kEntries;
-  dma.x_stride = 2;
+template <typename Insn>
+sim::Instruction Scattered(sim::Pad pad) {
+  sim::Instruction instruction = testing::MakeTransfer<Insn>(pad, 0, 0, 1, "");
+  std::get<Insn>(instruction.body).x_size = kEntries;
+  std::get<Insn>(instruction.body).x_stride = 2;
   return instruction;
 }
 
 // One micro-op on kEntries accumulators, one after the other.
 sim::Instruction OnAll(bool reset) {
   sim::Instruction instruction = MakeGemm(reset, 1, 128);
-  auto& gemm = std::get<sim::Gemm>(instruction.body);
+  auto& gemm = std::get<isa::Gemm>(instruction.body);
   gemm.iter_in = 128;
   gemm.acc_in = 1;
   gemm.acc_out = 128;
@@ -115,19 +118,20 @@ sim::PreparedProgram Prepare(const sim::Program& program, bool verify, const std
 }
 
 void TestTransfers() {
-  const sim::Program loads = Repeated({Scattered(Load(sim::Pad::kInp, 0, 0, 1))});
-  const sim::Program stores = Repeated({Scattered(Store(sim::Pad::kOut, 0, 0, 1))});
+  const sim::Program loads = Repeated({Scattered<isa::Load>(sim::Pad::kInp)});
+  const sim::Program stores = Repeated({Scattered<isa::Store>(sim::Pad::kOut)});
   const sim::Program whole = Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)}, 4096);
-  const auto& load = std::get<sim::Dma>(loads.instructions[0].body);
+  const sim::Instruction& load = loads.instructions[0];
+  const sim::Transfer read = *sim::TransferOf(load), all = *sim::TransferOf(whole.instructions[0]);
   const sim::CostModel cost(kParams);
   CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) cost.CostOf(load));
   CHECK_POLLS(16, sim::SimulateTiming(kParams, loads));
   sim::DramOrder scattered(kParams, loads), contiguous(kParams, whole);
-  CHECK_POLLS(16, for (size_t i = 0; i < kCount; ++i) scattered.Visit(sim::Order(loads), i));
-  CHECK_POLLS(16, for (size_t i = 0; i < 4096; ++i) contiguous.Visit(sim::Order(whole), i));
+  CHECK_POLLS(16, for (size_t i = 0; i < kCount; ++i) scattered.Visit(sim::Order(loads), i, read));
+  CHECK_POLLS(16, for (size_t i = 0; i < 4096; ++i) contiguous.Visit(sim::Order(whole), i, all));
   CHECK_POLLS(16, sim::WrittenBytes(kParams, stores, {}));
   const sim::WrittenBytes written(kParams, stores, {});
-  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) written.FirstReadBy(load));
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) written.FirstReadBy(read));
   CHECK_POLLS(15, written.WriterOf(stores, kDramBytes));
 }
 
@@ -137,7 +141,7 @@ void TestMicroOpsAndWeights() {
   std::vector<sim::Instruction> gemms;
   for (uint32_t i = 1; i <= 64; ++i) {
     gemms.push_back(MakeGemm(true, 1 << 12, 2));
-    std::get<sim::Gemm>(gemms.back().body).acc_out = i;
+    std::get<isa::Gemm>(gemms.back().body).acc_out = i;
   }
   CHECK_POLLS(8, Prepare(Repeated(gemms, 1), false));
   const std::string image(size_t{36} << 9, '\0');
@@ -147,29 +151,28 @@ void TestMicroOpsAndWeights() {
 }
 
 void TestBounds() {
-  const sim::Uop uop{};
+  const isa::Uop uop{};
   for (const bool reset : {false, true}) {
-    const auto gemm = std::get<sim::Gemm>(OnAll(reset).body);
+    const sim::Instruction instruction = OnAll(reset);
+    const auto& gemm = std::get<isa::Gemm>(instruction.body);
     const sim::GemmPlan plan = sim::MakeGemmPlan(kParams, gemm, &uop);
     sim::AccumulatorBounds bounds(kParams, 0);
-    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) bounds.Visit(gemm, plan));
+    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) bounds.Visit(kParams, instruction, &plan));
     sim::AccumulatorBounds unsafe(kParams, int64_t{1} << 30);
-    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) unsafe.Visit(gemm, plan));
+    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) unsafe.Visit(kParams, instruction, &plan));
     CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) sim::MakeGemmPlan(kParams, gemm, &uop));
   }
-  sim::Ppu ppu;
-  ppu.wide = true;
-  ppu.pixels = kEntries;
-  ppu.blocks = 1;
+  sim::Instruction ppu = MakePpu(kEntries);
+  std::get<isa::Ppu>(ppu.body).wide = true;
   sim::AccumulatorBounds bounds(kParams, 1);
-  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) bounds.Visit(ppu));
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) bounds.Visit(kParams, ppu, nullptr));
 }
 
 void TestRaces() {
   const sim::Program program = Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)});
   sim::Shadow shadow(kParams, program);
   const sim::Order order(program);
-  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.VisitDma(order, 0));
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.Write(order, 0, sim::Pad::kInp, 0, kEntries));
   CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.Read(order, 0, sim::Pad::kInp, 0, kEntries));
 }
 
@@ -202,8 +205,8 @@ void TestTimeAxis() {
   CHECK_POLLS(16, sim::AliveCycles(kParams, stores, stored, times, 1, 1));
   // 2^16 bins for the events of one instruction.
   sim::Instruction once = OnAll(true);
-  std::get<sim::Gemm>(once.body).acc_out = 0;
-  std::get<sim::Gemm>(once.body).iter_out = 1023;
+  std::get<isa::Gemm>(once.body).acc_out = 0;
+  std::get<isa::Gemm>(once.body).iter_out = 1023;
   CHECK_POLLS(7, sim::TraceProgram(kParams, Repeated({once}, 1), 1 << 17));
 }
 
@@ -215,7 +218,7 @@ void TestRuns() {
   };
   const auto check = [&](int at_least, const sim::Program& program, bool unsafe = false) {
     sim::PreparedProgram prepared = Prepare(program, false);
-    for (auto& planned : prepared.gemms) planned.safe = planned.safe && !unsafe;
+    for (auto& planned : prepared.planned) planned.safe = planned.safe && !unsafe;
     CHECK_POLLS(at_least, run(program, prepared));
   };
   check(7, Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)}));
@@ -259,7 +262,8 @@ void TestManyTransfersUnderWay() {
   program.instructions.push_back(Sync("p"));
   program.instructions.push_back(Finish());
   const sim::Timing timing = sim::SimulateTiming(params, program);
-  const auto& stalls = timing.layers[0].units[2].stalls[static_cast<size_t>(sim::Stall::kTokenFromLoad)];
+  const auto& stalls =
+      timing.layers[0].units[2].stalls[static_cast<size_t>(sim::TokenFrom(isa::Engine::kLoad))];
   if (stalls[static_cast<size_t>(sim::Cause::kDramLatency)] < 1 << 29)
     testing::Report(__FILE__, __LINE__, "compute does not wait for DRAM");
 }

@@ -3,6 +3,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/cpp/execute.h"
 #include "tests/cpp/programs.h"
 #include "tests/cpp/rounding.h"
 #include "tests/cpp/testing.h"
@@ -167,7 +168,7 @@ void TestWideBlocks() {
         params.vector_size = size;
         params.output_lanes = lanes;
         sim::Instruction instruction = testing::MakePpu(1000);
-        auto& ppu = std::get<sim::Ppu>(instruction.body);
+        auto& ppu = std::get<isa::Ppu>(instruction.body);
         ppu.blocks = blocks;
         ppu.wide = true;
         sim::Scratchpads pads(params);
@@ -178,7 +179,7 @@ void TestWideBlocks() {
         for (size_t i = 0; i < 1000 * width; ++i) {
           expected[i] = sim::PostProcess(expected[i], pads.par[i % width], 0, false);
         }
-        sim::ExecutePpu(params, testing::MakeProgram({instruction}), 0, &pads);
+        testing::Execute(params, instruction, &pads);
         CHECK_EQ(pads.acc32 == expected, true);
       }
     }

@@ -6,6 +6,8 @@
 
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/declarations.h"
+#include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/limits.h"
 #include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/weight_range.h"
@@ -30,8 +32,8 @@ sim::PreparedProgram Prepare(const std::vector<sim::Instruction>& instructions, 
 void TestWrittenBytes() {
   // Records of out have 5 bytes: 20 to 29 and 30 to 34 touch, 50 to 54 do not.
   sim::Instruction strided = Store(sim::Pad::kOut, 0, 30, 1);
-  std::get<sim::Dma>(strided.body).y_size = 2;
-  std::get<sim::Dma>(strided.body).y_stride = 4;
+  std::get<isa::Store>(strided.body).y_size = 2;
+  std::get<isa::Store>(strided.body).y_stride = 4;
   const sim::Program program = MakeProgram({strided, Store(sim::Pad::kOut, 0, 20, 2), Finish()});
   const sim::Params params = testing::Small();
   const sim::WrittenBytes written(params, program, {{54, 60}});
@@ -41,7 +43,7 @@ void TestWrittenBytes() {
   CHECK_EQ(written.ranges()[1].begin, 50u);
   CHECK_EQ(written.ranges()[1].end, 60u);
   const auto first = [&](uint64_t address, uint32_t entries) {
-    return written.FirstReadBy(std::get<sim::Dma>(Load(sim::Pad::kInp, 0, address, entries).body));
+    return written.FirstReadBy(*sim::TransferOf(Load(sim::Pad::kInp, 0, address, entries)));
   };
   CHECK_EQ(first(15, 1), -1);
   CHECK_EQ(first(16, 1), 20);
@@ -62,7 +64,7 @@ void TestWrittenBytesWithinOthers() {
   CHECK_EQ(written.ranges()[0].begin, 100u);
   CHECK_EQ(written.ranges()[0].end, 205u);
   const auto first = [&](uint64_t address) {
-    return written.FirstReadBy(std::get<sim::Dma>(Load(sim::Pad::kInp, 0, address, 1).body));
+    return written.FirstReadBy(*sim::TransferOf(Load(sim::Pad::kInp, 0, address, 1)));
   };
   CHECK_EQ(first(140), 140);
   CHECK_EQ(first(195), 195);
@@ -73,7 +75,7 @@ void TestTooManyWrittenRanges() {
   std::vector<sim::Instruction> instructions;
   for (uint64_t i = 0; i < 16385; ++i) {
     sim::Instruction store = Store(sim::Pad::kOut, 0, 640 * i, 1);
-    auto& dma = std::get<sim::Dma>(store.body);
+    auto& dma = std::get<isa::Store>(store.body);
     dma.y_size = 64;
     dma.y_stride = 2;
     instructions.push_back(store);
@@ -94,13 +96,13 @@ void TestTooManyPlans() {
 // What is no good as tiles is not kept.
 void TestDroppedTilesTakeNoMemory() {
   sim::Instruction instruction = MakeGemm(false, 1, 1000);
-  auto& gemm = std::get<sim::Gemm>(instruction.body);
+  auto& gemm = std::get<isa::Gemm>(instruction.body);
   gemm.iter_in = 1000;
   gemm.acc_in = gemm.acc_out = gemm.wgt_in = gemm.wgt_out = 1;
   std::map<std::string, int64_t> values = testing::SmallParams();
   values["acc_depth"] = values["wgt_depth"] = 4096;
   values["uop_record_bytes"] = 4;
-  const sim::Uop uop;
+  const isa::Uop uop;
   const sim::GemmPlan plan = sim::MakeGemmPlan(sim::ParseParams(values), gemm, &uop);
   CHECK_EQ(plan.tiles.empty(), true);
   CHECK_EQ(plan.Bytes() < 1000, true);
@@ -110,9 +112,9 @@ void TestDroppedTilesTakeNoMemory() {
 void TestMicroOps() {
   const std::string image("\xc5\x20\x00\x07", 4);  // (5, 3, 2), then acc 7
   sim::Instruction load = Load(sim::Pad::kUop, 0, 0, 3);
-  std::get<sim::Dma>(load.body).x_pad_left = 1;  // three entries of border
+  std::get<isa::Load>(load.body).x_pad_left = 1;  // three entries of border
   const sim::PreparedProgram prepared = Prepare({load, MakeGemm(true, 6, 1), Finish()}, image);
-  const std::vector<sim::Uop>& uops = prepared.gemms[1].plan->uops;
+  const std::vector<isa::Uop>& uops = prepared.planned[1].plan->uops;
   CHECK_EQ(uops.size(), 6u);
   const uint32_t accs[] = {0, 0, 0, 5, 7, 0};  // zeros lie behind the image
   for (size_t i = 0; i < 6; ++i) CHECK_EQ(uops[i].acc, accs[i]);
@@ -120,7 +122,7 @@ void TestMicroOps() {
   CHECK_EQ(uops[3].wgt, 2u);
   const auto program = [](uint32_t iterations) {
     sim::Instruction gemm = MakeGemm(true, 1, iterations);
-    std::get<sim::Gemm>(gemm.body).acc_out = 9;
+    std::get<isa::Gemm>(gemm.body).acc_out = 9;
     return std::vector<sim::Instruction>{Load(sim::Pad::kUop, 0, 0, 1), gemm, Finish()};
   };
   Prepare(program(7), image);  // 5 + 6 * 9 = 59
@@ -135,7 +137,7 @@ void TestResetsUseAccumulatorsOnly() {
   const std::string image("\xc0\x0f\x00", 3);  // inp 63
   for (const bool reset : {true, false}) {
     sim::Instruction gemm = MakeGemm(reset, 1, 2);
-    std::get<sim::Gemm>(gemm.body).inp_out = 1;
+    std::get<isa::Gemm>(gemm.body).inp_out = 1;
     const std::vector<sim::Instruction> program{Load(sim::Pad::kUop, 0, 0, 1), gemm, Finish()};
     if (reset) {
       Prepare(program, image);
@@ -163,10 +165,10 @@ void TestVerification() {
 // A PPU over two blocks reads two entries of par: each must be there, and must stay until it is done.
 void TestEveryParameterEntryIsOrdered() {
   sim::Instruction gemm = MakeGemm(true, 1, 2, "p");
-  std::get<sim::Gemm>(gemm.body).acc_out = 1;
+  std::get<isa::Gemm>(gemm.body).acc_out = 1;
   sim::Instruction ppu = MakePpu(1, "pP");
-  std::get<sim::Ppu>(ppu.body).blocks = 2;
-  std::get<sim::Ppu>(ppu.body).wide = true;
+  std::get<isa::Ppu>(ppu.body).blocks = 2;
+  std::get<isa::Ppu>(ppu.body).wide = true;
   const auto prepare = [&](const char* first, const char* second, uint32_t entry, const char* overwrite) {
     Prepare({Load(sim::Pad::kUop, 0, 0, 1, "N"), Load(sim::Pad::kPar, 0, 0, 1, first),
              Load(sim::Pad::kPar, entry, 88, 1, second), gemm, ppu, Load(sim::Pad::kPar, 1, 88, 1, overwrite),
@@ -189,9 +191,9 @@ void TestEveryParameterEntryIsOrdered() {
 // The same for the two vectors of a residual, and for the two of a result that a STORE has yet to take.
 void TestEveryVectorOfAPpuIsOrdered() {
   sim::Instruction gemm = MakeGemm(true, 1, 2, "p");
-  std::get<sim::Gemm>(gemm.body).acc_out = 1;
+  std::get<isa::Gemm>(gemm.body).acc_out = 1;
   sim::Instruction ppu = MakePpu(2, "pN");
-  std::get<sim::Ppu>(ppu.body).residual = true;
+  std::get<isa::Ppu>(ppu.body).residual = true;
   const auto residual = [&](const char* first, const char* second) {
     Prepare({Load(sim::Pad::kUop, 0, 0, 1, "N"), Load(sim::Pad::kPar, 0, 0, 1),
              Load(sim::Pad::kInp, 0, 0, 1, first), Load(sim::Pad::kInp, 1, 5, 1, second), gemm, ppu,
@@ -217,7 +219,7 @@ void TestEveryVectorOfAPpuIsOrdered() {
 // A wide PPU leaves its results in acc: a token of what comes before it orders no STORE behind it.
 void TestAWideResultIsOrdered() {
   sim::Instruction ppu = MakePpu(1);
-  std::get<sim::Ppu>(ppu.body).wide = true;
+  std::get<isa::Ppu>(ppu.body).wide = true;
   const auto prepare = [&](bool ordered) {
     const sim::Instruction sync = Sync("N");
     Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 0, 1, "N"), MakeGemm(true, 1, 1, "p"),
@@ -233,8 +235,8 @@ void TestEverythingReadWasWritten() {
   const auto prepare = [](uint32_t cleared, uint32_t vectors, uint32_t weights, uint32_t pixels,
                           uint32_t uops) {
     sim::Instruction reset = MakeGemm(true, 1, cleared, "p"), gemm = MakeGemm(false, 2, 2);
-    std::get<sim::Gemm>(reset.body).acc_out = 1;
-    auto& loop = std::get<sim::Gemm>(gemm.body);
+    std::get<isa::Gemm>(reset.body).acc_out = 1;
+    auto& loop = std::get<isa::Gemm>(gemm.body);
     loop.acc_out = loop.inp_out = loop.wgt_out = 1;
     sim::Instruction ppu = MakePpu(pixels, "N");
     Prepare({Load(sim::Pad::kUop, 0, 0, uops), Load(sim::Pad::kPar, 0, 0, 1),
@@ -306,10 +308,10 @@ void TestWeightRange() {
 void TestSafety() {
   const auto safe = [](uint32_t iterations, char weights) {
     sim::Instruction gemm = MakeGemm(false, 1, iterations);
-    std::get<sim::Gemm>(gemm.body).act_unsigned = true;
+    std::get<isa::Gemm>(gemm.body).act_unsigned = true;
     const std::vector<sim::Instruction> program = {Load(sim::Pad::kWgt, 0, 0, 1), MakeGemm(true, 1, 1), gemm,
                                                    Finish()};
-    return Prepare(program, std::string(36, weights)).gemms[2].safe;
+    return Prepare(program, std::string(36, weights)).planned[2].safe;
   };
   CHECK_EQ(safe(38, '\x88'), true);
   CHECK_EQ(safe(40, '\x88'), false);
@@ -329,7 +331,7 @@ void TestSafetyAtTheLimit() {
         {Load(sim::Pad::kWgt, 0, 0, 1), MakeGemm(true, 1, 1), MakeGemm(false, 1, iterations), Finish()});
     uint64_t bytes = 0;
     return sim::Prepare(sim::ParseParams(values), program, std::string(32, '\x88'), {}, false, &bytes)
-        .gemms[2]
+        .planned[2]
         .safe;
   };
   CHECK_EQ(safe(63), true);
@@ -339,7 +341,7 @@ void TestSafetyAtTheLimit() {
 // What a GEMM without tiles leaves in the accumulators is not known.
 void TestNothingIsSafeAfterAGemmWithoutTiles() {
   sim::Instruction scattered = MakeGemm(false, 1, 1000);
-  auto& gemm = std::get<sim::Gemm>(scattered.body);
+  auto& gemm = std::get<isa::Gemm>(scattered.body);
   gemm.iter_in = 1000;
   gemm.acc_in = gemm.acc_out = gemm.wgt_in = gemm.wgt_out = 1;
   std::map<std::string, int64_t> values = testing::SmallParams();
@@ -349,7 +351,7 @@ void TestNothingIsSafeAfterAGemmWithoutTiles() {
   const auto safe = [&](const sim::Instruction& first) {
     const sim::Program program = MakeProgram({MakeGemm(true, 1, 1), first, MakeGemm(false, 1, 1), Finish()});
     uint64_t bytes = 0;
-    return sim::Prepare(params, program, "", {}, false, &bytes).gemms[2].safe;
+    return sim::Prepare(params, program, "", {}, false, &bytes).planned[2].safe;
   };
   CHECK_EQ(safe(MakeGemm(false, 1, 1)), true);
   CHECK_EQ(safe(scattered), false);
@@ -361,8 +363,8 @@ void TestEqualInstructionsShareAPlan() {
                MakeGemm(true, 1, 1), Load(sim::Pad::kUop, 0, 3, 1), MakeGemm(true, 2, 1), Finish()},
               std::string("\1\0\0\2\0\0", 6));
   CHECK_EQ(prepared.plans.size(), 3u);
-  CHECK_EQ(prepared.gemms[1].plan == prepared.gemms[2].plan, true);
-  CHECK_EQ(prepared.gemms[1].plan == prepared.gemms[5].plan, false);
+  CHECK_EQ(prepared.planned[1].plan == prepared.planned[2].plan, true);
+  CHECK_EQ(prepared.planned[1].plan == prepared.planned[5].plan, false);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ void TestTransfers() {
   CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 1, "p")), "pop_prev is set, but no engine precedes load");
   CHECK_ERROR(Check(Store(sim::Pad::kOut, 0, 0, 1, "N")), "push_next is set, but no engine follows store");
   sim::Instruction border = Load(sim::Pad::kInp, 0, 65535, 2);
-  auto& dma = std::get<sim::Dma>(border.body);
+  auto& dma = std::get<isa::Load>(border.body);
   dma.x_size = 0;
   CHECK_ERROR(Check(border), "transfer nothing");
   dma.x_pad_left = 15;
@@ -58,7 +58,7 @@ void TestTransfers() {
   dma.y_pad_bottom = 3;
   CHECK_ERROR(Check(border), "sram_base 0 + 90 entries");
   sim::Instruction huge = Store(sim::Pad::kAcc, 0, 65535, 1);
-  auto& store = std::get<sim::Dma>(huge.body);
+  auto& store = std::get<isa::Store>(huge.body);
   store.y_size = 60;
   store.y_stride = 65535;
   CHECK_ERROR(Check(huge), "ends at byte 123795647 of 65536");
@@ -72,7 +72,7 @@ void TestCompute() {
   Check(MakePpu(64));
   CHECK_ERROR(Check(MakePpu(65)), "acc_base 0 + 65 entries");
   sim::Instruction ppu = MakePpu(1);
-  std::get<sim::Ppu>(ppu.body).blocks = 9;
+  std::get<isa::Ppu>(ppu.body).blocks = 9;
   CHECK_ERROR(Check(ppu), "par_base 0 + 9 entries exceeds the 8");
 }
 
@@ -85,7 +85,7 @@ void TestPostProcessing() {
     values["acc_record_bytes"] = 16;
     values["par_record_bytes"] = 44;
     sim::Instruction instruction = MakePpu(4);
-    auto& ppu = std::get<sim::Ppu>(instruction.body);
+    auto& ppu = std::get<isa::Ppu>(instruction.body);
     ppu.wide = wide;
     ppu.residual = residual;
     ppu.blocks = blocks;

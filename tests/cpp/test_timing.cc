@@ -7,7 +7,10 @@ namespace tvm_vsq {
 namespace {
 
 using sim::Cause;
+using sim::RoomForTokenTo;
+using sim::RoomInQueueOf;
 using sim::Stall;
+using sim::TokenFrom;
 using testing::Finish;
 using testing::Load;
 using testing::MakeGemm;
@@ -50,13 +53,13 @@ void TestSerialChain() {
   CHECK_EQ(Busy(timing, kCompute), 11 + 12 + 1);
   CHECK_EQ(Busy(timing, kStore), 8 + 4);
   // GEMM is taken at 106 and waits for LOAD: its set-up until 113, row, transfer, latency.
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDmaSetup), 113 - 106);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDramRow), 20);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDramBandwidth), 4);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kDramLatency), 100);
+  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDmaSetup), 113 - 106);
+  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDramRow), 20);
+  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDramBandwidth), 4);
+  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDramLatency), 100);
   // STORE is taken at 108 and waits through compute for what LOAD does, then for compute itself.
-  CHECK_EQ(Cycles(timing, kStore, Stall::kTokenFromCompute, Cause::kDramLatency), 100);
-  CHECK_EQ(Cycles(timing, kStore, Stall::kTokenFromCompute, Cause::kCompute), 260 - 237);
+  CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kCompute), Cause::kDramLatency), 100);
+  CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kCompute), Cause::kCompute), 260 - 237);
   CHECK_EQ(Cycles(timing, kStore, Stall::kDramRow, Cause::kDramRow), 20);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kDramLatency), 100);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kDramBandwidth), 4);
@@ -77,11 +80,11 @@ void TestTokenBackPressure() {
   // 109 on.
   CHECK_EQ(timing.cycles, 109 + 4 * 32 + 100 + 1);
   CHECK_EQ(Busy(timing, kCompute), 5);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kFetch), 109 - 108);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kDmaSetup), 118 - 110 - 1);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kDramRow), 20);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kRoomForTokenToStore, Cause::kDramBandwidth), 4);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromStore, Cause::kDramLatency), 100);
+  CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kFetch), 109 - 108);
+  CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kDmaSetup), 118 - 110 - 1);
+  CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kDramRow), 20);
+  CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kDramBandwidth), 4);
+  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kStore), Cause::kDramLatency), 100);
 }
 
 // SYNCs push at 107 and 108; the third is done at 109 and pushes at 137, when the first STORE has left and
@@ -92,11 +95,11 @@ void TestCauseBehindAFullTokenQueue() {
       Time({Store(sim::Pad::kOut, 0, 0, 1), Sync("N"), Sync("N"), Sync("N"), Sync("P"),
             Load(sim::Pad::kInp, 0, 0, 1, "n"), Store(sim::Pad::kOut, 1, 64, 1, "p"),
             Store(sim::Pad::kOut, 2, 128, 1, "p"), Store(sim::Pad::kOut, 3, 192, 1, "p"), Finish()});
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kDmaSetup), 113 - 110);
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kDramRow), 20);
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kDramBandwidth), 4);
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kCompute), 1);
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kTokenFromCompute, Cause::kFetch), 0);
+  CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kDmaSetup), 113 - 110);
+  CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kDramRow), 20);
+  CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kDramBandwidth), 4);
+  CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kCompute), 1);
+  CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kFetch), 0);
 }
 
 void TestCommandQueueBackPressure() {
@@ -106,7 +109,7 @@ void TestCommandQueueBackPressure() {
   CHECK_EQ(timing.cycles, 105 + 7 * 108 + 1);
   // The first is taken at 105; the queue of 4 is full when the sixth is decoded at 110; a slot frees at 213,
   // 321 and 429.
-  CHECK_EQ(Cycles(timing, kFetch, Stall::kRoomInQueueOfCompute, Cause::kCompute),
+  CHECK_EQ(Cycles(timing, kFetch, RoomInQueueOf(isa::Engine::kCompute), Cause::kCompute),
            (213 - 110) + (321 - 214) + (429 - 322));
 }
 
@@ -134,7 +137,7 @@ void TestBanks() {
   const sim::Timing timing = Time({Load(sim::Pad::kInp, 0, 0, 64, "N"), Finish("p")}, With("inp_banks", 1));
   CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 20);
-  CHECK_EQ(Cycles(timing, kCompute, Stall::kTokenFromLoad, Cause::kBanks), 64 - 20);
+  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kBanks), 64 - 20);
 }
 
 // 32 lanes: 4 vectors of 8 per block.
@@ -165,7 +168,7 @@ void TestPpuWithAResidual() {
   const auto check = [&](bool residual, bool wide, int64_t inp_banks, int64_t out_banks,
                          int64_t cycles_per_block) {
     sim::Instruction instruction = MakePpu(6);
-    auto& ppu = std::get<sim::Ppu>(instruction.body);
+    auto& ppu = std::get<isa::Ppu>(instruction.body);
     ppu.residual = residual;
     ppu.wide = wide;
     values["inp_banks"] = inp_banks;
@@ -192,11 +195,11 @@ void TestPpuWithAResidual() {
 // wgt, 192 in acc, 704 in par; the three entries of the LOAD are one of border and two of 5 bytes in DRAM.
 void TestEvents() {
   sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
-  auto& dma = std::get<sim::Dma>(load.body);
+  auto& dma = std::get<isa::Load>(load.body);
   dma.x_size = 2;
   dma.x_stride = dma.x_pad_left = 1;
   sim::Instruction ppu = MakePpu(2, "N");
-  std::get<sim::Ppu>(ppu.body).blocks = 3;
+  std::get<isa::Ppu>(ppu.body).blocks = 3;
   const sim::Timing timing = Time({load, MakeGemm(true, 2, 3, "p"), MakeGemm(false, 5, 2), ppu,
                                    Store(sim::Pad::kOut, 0, 0, 2, "pP"), Finish("n")});
   const int64_t expected[isa::kEventCount] = {
@@ -249,7 +252,7 @@ void TestEventsOfScaleUnits() {
 // Pieces at bytes 0, 4095, 5 and 4100: the second ends in the next row, the third goes back.
 void TestRowsBehind() {
   sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
-  auto& dma = std::get<sim::Dma>(load.body);
+  auto& dma = std::get<isa::Load>(load.body);
   dma.x_size = dma.y_size = 2;
   dma.x_stride = 819;
   dma.y_stride = 1;
@@ -259,7 +262,7 @@ void TestRowsBehind() {
 // 63 entries of border and one of DRAM go through one bank.
 void TestBanksOfABorder() {
   sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
-  std::get<sim::Dma>(load.body).x_pad_left = 63;
+  std::get<isa::Load>(load.body).x_pad_left = 63;
   const sim::Timing timing = Time({load, Finish("p")}, With("inp_banks", 1));
   CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 4);
@@ -270,7 +273,7 @@ void TestBanksOfABorder() {
 void TestRows() {
   const auto strided = [](uint32_t stride) {
     sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
-    auto& dma = std::get<sim::Dma>(load.body);
+    auto& dma = std::get<isa::Load>(load.body);
     dma.y_size = 4;
     dma.y_stride = stride;
     return Time({load, Finish("p")});
@@ -285,15 +288,15 @@ void TestTurnsGoOn() {
   sim::Channel channel(4);
   std::vector<sim::Channel::Interval> busy;
   channel.RecordTo(&busy);
-  for (const sim::Port port : {sim::Port::kFetch, sim::Port::kLoad, sim::Port::kStore})
-    channel.Request(port, 0, 5);
-  CHECK_EQ(channel.Done(sim::Port::kFetch, 5), false);
+  const sim::Port load = isa::kPortOf[static_cast<int>(isa::Engine::kLoad)];
+  for (sim::Port port = 0; port < isa::kPortCount; ++port) channel.Request(port, 0, 5);
+  CHECK_EQ(channel.Done(isa::kFetchPort, 5), false);
   CHECK_EQ(channel.NextEvent(5), 13 * 4);
-  CHECK_EQ(channel.Done(sim::Port::kFetch, 52), true);
+  CHECK_EQ(channel.Done(isa::kFetchPort, 52), true);
   CHECK_EQ(channel.NextEvent(52), 14 * 4);
   CHECK_EQ(channel.NextEvent(56), 15 * 4);
-  channel.Request(sim::Port::kLoad, 100, 2);
-  CHECK_EQ(channel.Done(sim::Port::kLoad, 108), true);
+  channel.Request(load, 100, 2);
+  CHECK_EQ(channel.Done(load, 108), true);
   CHECK_EQ(busy.size(), 2u);  // [0, 60) and [100, 108)
   CHECK_EQ(busy[0].end, 60);
   CHECK_EQ(busy[1].begin, 100);

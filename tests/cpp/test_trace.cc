@@ -101,7 +101,7 @@ void TestEventsLieWhereTheWorkIs() {
 void TestThroughAFullCommandQueue() {
   std::vector<sim::Instruction> instructions(6, MakeGemm(true, 10, 5));
   instructions.push_back(Load(sim::Pad::kInp, 0, 0, 1, "N"));
-  auto& dma = std::get<sim::Dma>(instructions.back().body);
+  auto& dma = std::get<isa::Load>(instructions.back().body);
   dma.y_size = dma.y_stride = 64;
   instructions.push_back(Finish("p"));
   CheckPath(instructions, {{0, Step::kFetch, 105},
@@ -140,7 +140,7 @@ void TestOccupancyOfAResidual() {
   const sim::Params params = sim::ParseParams(values);
   for (const bool wide : {false, true}) {
     sim::Instruction instruction = MakePpu(3, "p");
-    auto& ppu = std::get<sim::Ppu>(instruction.body);
+    auto& ppu = std::get<isa::Ppu>(instruction.body);
     ppu.wide = wide;
     ppu.residual = true;
     ppu.res_base = 1;

@@ -48,10 +48,10 @@ ffi::Bytes StallsOf(const sim::Timing& timing) {
   return BytesOf(rows);
 }
 
-template <size_t kCount>
-ffi::Array<ffi::String> Names(const char* const (&names)[kCount]) {
+template <typename List>
+ffi::Array<ffi::String> Names(const List& names) {
   ffi::Array<ffi::String> array;
-  for (const char* name : names) array.push_back(ffi::String(name));
+  for (const auto& name : names) array.push_back(ffi::String(name));
   return array;
 }
 
@@ -91,7 +91,7 @@ ffi::Map<ffi::String, ffi::Any> TraceOf(const sim::Trace& trace) {
 
 ffi::Map<ffi::String, ffi::Array<ffi::String>> TimingNames() {
   return {{"units", Names(sim::kUnitNames)},
-          {"stalls", Names(sim::kStallNames)},
+          {"stalls", Names(sim::StallNames())},
           {"causes", Names(sim::kCauseNames)},
           {"steps", Names(sim::kStepNames)}};
 }

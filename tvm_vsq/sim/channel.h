@@ -1,4 +1,4 @@
-// The DRAM channel: whole bursts, round robin between fetch, load and store.
+// The DRAM channel: whole bursts, round robin between fetch and the engines that have a port.
 #ifndef TVM_VSQ_SIM_CHANNEL_H_
 #define TVM_VSQ_SIM_CHANNEL_H_
 
@@ -13,9 +13,9 @@ namespace tvm_vsq::sim {
 
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
-// Requesters, in the order in which they take turns.
-enum class Port : uint8_t { kFetch, kLoad, kStore };
-inline constexpr int kPortCount = 3;
+// Requesters, in the order in which they take turns: isa::kFetchPort, or that of an engine in isa::kPortOf.
+using Port = int;
+using isa::kPortCount;
 
 // Serves one burst after the other, each for the same number of cycles. A burst that has begun is finished;
 // then it is the turn of the next port that has bursts waiting. Bursts are not events: what happens between

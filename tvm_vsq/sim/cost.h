@@ -8,16 +8,20 @@
 
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/transfer.h"
 
 namespace tvm_vsq::sim {
 
 using EventCounts = std::array<int64_t, isa::kEventCount>;
 
-// What a LOAD or STORE asks of DRAM and of its scratchpad.
-struct DmaCost {
-  int64_t bursts = 0;       // aligned ones that its contiguous pieces touch
-  int64_t row_cycles = 0;   // opening DRAM rows
-  int64_t bank_cycles = 0;  // its entries, border included, through the ports of the scratchpad's banks
+// What an instruction asks of its engine, and, if it transfers, of DRAM and of its scratchpad.
+struct Cost {
+  bool transfers = false;
+  int64_t cycles = 0;           // without conflicts; of a transfer, its set-up
+  int64_t conflict_cycles = 0;  // what bank conflicts add
+  int64_t bursts = 0;           // aligned ones that its contiguous pieces touch
+  int64_t row_cycles = 0;       // opening DRAM rows
+  int64_t bank_cycles = 0;      // its entries, border included, through the ports of the scratchpad's banks
 };
 
 // Division by a constant that is mostly a power of two.
@@ -35,19 +39,13 @@ class CostModel {
  public:
   explicit CostModel(const Params& params);
 
-  DmaCost CostOf(const Dma& dma) const;
+  Cost CostOf(const Instruction& instruction) const;
 
-  // Cycles of a compute instruction without conflicts, and what bank conflicts add.
-  int64_t ComputeCycles(const Instruction& instruction) const;
-  int64_t ConflictCycles(const Instruction& instruction) const;
-
-  // Adds what one execution of `instruction` counts; `bursts` is used by LOAD and STORE only.
+  // Adds what one execution of `instruction` counts; `bursts` are those of its transfer.
   void AddEvents(const Instruction& instruction, int64_t bursts, EventCounts* counts) const;
 
  private:
-  void AddDma(const Dma& dma, bool store, int64_t bursts, EventCounts* counts) const;
-  void AddGemm(const Gemm& gemm, EventCounts* counts) const;
-  void AddPpu(const Ppu& ppu, EventCounts* counts) const;
+  void AddTransfer(const Transfer& transfer, Cost* cost) const;
 
   const Params params_;
   const Divider burst_of_, row_of_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/tokens.h"
 
@@ -75,7 +76,7 @@ class Walk {
 
   void Complete() {
     const InstructionTimes& t = times_[index_];
-    const int64_t latency = At(index_).engine() == Engine::kCompute ? 0 : params_.dram_latency_cycles;
+    const int64_t latency = Transfers(At(index_)) ? params_.dram_latency_cycles : 0;
     if (t.complete == t.end + latency) {
       Add(Step::kLatency, t.end, t.complete);
       return Go(Stage::kEnd, index_);
@@ -94,8 +95,7 @@ class Walk {
 
   void End() {
     const InstructionTimes& t = times_[index_];
-    const bool compute = At(index_).engine() == Engine::kCompute;
-    Add(compute ? Step::kCompute : Step::kTransfer, t.transfer, t.end);
+    Add(Transfers(At(index_)) ? Step::kTransfer : Step::kCompute, t.transfer, t.end);
     Add(Step::kSetup, t.start, t.transfer);
     Go(Stage::kStart, index_);
   }

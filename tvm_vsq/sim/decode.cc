@@ -10,73 +10,13 @@
 namespace tvm_vsq::sim {
 namespace {
 
-// Field widths are at most 32 bits except for DRAM addresses, see isa::Layout.
-uint32_t Get(const isa::Bits& bits, const isa::Word& word) { return static_cast<uint32_t>(bits.Get(word)); }
-bool Flag(const isa::Bits& bits, const isa::Word& word) { return bits.Get(word) != 0; }
-
-template <typename Fields>
-Dma DecodeStrided(const Fields& f, const isa::Word& w) {
-  Dma dma;
-  dma.sram_base = Get(f.sram_base, w);
-  dma.dram_base = f.dram_base.Get(w);
-  dma.z_size = Get(f.z_size, w);
-  dma.x_size = Get(f.x_size, w);
-  dma.y_size = Get(f.y_size, w);
-  dma.x_stride = Get(f.x_stride, w);
-  dma.y_stride = Get(f.y_stride, w);
-  return dma;
-}
-
-Dma DecodeLoad(const isa::LoadFields& f, const isa::Word& w) {
-  constexpr Pad kPads[] = {Pad::kUop, Pad::kInp, Pad::kWgt, Pad::kPar};
-  Dma dma = DecodeStrided(f, w);
-  dma.pad = kPads[Get(f.mem, w) & 3];
-  dma.y_pad_top = static_cast<uint8_t>(Get(f.y_pad_top, w));
-  dma.y_pad_bottom = static_cast<uint8_t>(Get(f.y_pad_bottom, w));
-  dma.x_pad_left = static_cast<uint8_t>(Get(f.x_pad_left, w));
-  dma.x_pad_right = static_cast<uint8_t>(Get(f.x_pad_right, w));
-  return dma;
-}
-
-Dma DecodeStore(const isa::StoreFields& f, const isa::Word& w) {
-  Dma dma = DecodeStrided(f, w);
-  dma.pad = Flag(f.mem, w) ? Pad::kAcc : Pad::kOut;
-  return dma;
-}
-
-Gemm DecodeGemm(const isa::GemmFields& f, const isa::Word& w) {
-  Gemm gemm;
-  gemm.reset = Flag(f.reset, w);
-  gemm.act_unsigned = Flag(f.act_unsigned, w);
-  gemm.uop_begin = Get(f.uop_begin, w);
-  gemm.uop_count = Get(f.uop_count, w);
-  gemm.iter_out = Get(f.iter_out, w);
-  gemm.iter_in = Get(f.iter_in, w);
-  gemm.acc_out = Get(f.acc_out, w);
-  gemm.acc_in = Get(f.acc_in, w);
-  gemm.inp_out = Get(f.inp_out, w);
-  gemm.inp_in = Get(f.inp_in, w);
-  gemm.wgt_out = Get(f.wgt_out, w);
-  gemm.wgt_in = Get(f.wgt_in, w);
-  return gemm;
-}
-
-Ppu DecodePpu(const isa::PpuFields& f, const isa::Word& w) {
-  Ppu ppu;
-  ppu.wide = Flag(f.wide, w);
-  ppu.relu = Flag(f.relu, w);
-  ppu.residual = Flag(f.residual, w);
-  ppu.res_unsigned = Flag(f.res_unsigned, w);
-  ppu.out_unsigned = Flag(f.out_unsigned, w);
-  ppu.acc_base = Get(f.acc_base, w);
-  ppu.par_base = Get(f.par_base, w);
-  ppu.out_base = Get(f.out_base, w);
-  ppu.res_base = Get(f.res_base, w);
-  ppu.pixels = Get(f.pixels, w);
-  ppu.blocks = Get(f.blocks, w);
-  ppu.res_mult = Get(f.res_mult, w);
-  ppu.res_shift = Get(f.res_shift, w);
-  return ppu;
+void Set(const isa::FieldInfo&, uint64_t code, bool* value) { *value = code != 0; }
+void Set(const isa::FieldInfo&, uint64_t code, uint64_t* value) { *value = code; }
+// Only DRAM addresses have more than 32 bits, see isa::Layout.
+void Set(const isa::FieldInfo&, uint64_t code, uint32_t* value) { *value = static_cast<uint32_t>(code); }
+void Set(const isa::FieldInfo& field, uint64_t code, Pad* value) {
+  if (code > field.high) Fail("field ", field.name, " is ", code, ", must be at most ", field.high);
+  *value = field.pads[code];
 }
 
 void CheckReserved(const isa::Word& word, int used_bits) {
@@ -90,39 +30,18 @@ void CheckReserved(const isa::Word& word, int used_bits) {
 Instruction DecodeWord(const isa::Layout& layout, const isa::Word& word) {
   const uint64_t opcode = layout.common.opcode.Get(word);
   Instruction instruction;
-  int used_bits = 0;
-  switch (static_cast<isa::Opcode>(opcode)) {
-    case isa::Opcode::kLoad:
-      instruction.body = DecodeLoad(layout.load, word);
-      used_bits = layout.load.used_bits;
-      break;
-    case isa::Opcode::kStore:
-      instruction.body = DecodeStore(layout.store, word);
-      used_bits = layout.store.used_bits;
-      break;
-    case isa::Opcode::kGemm:
-      instruction.body = DecodeGemm(layout.gemm, word);
-      used_bits = layout.gemm.used_bits;
-      break;
-    case isa::Opcode::kPpu:
-      instruction.body = DecodePpu(layout.ppu, word);
-      used_bits = layout.ppu.used_bits;
-      break;
-    case isa::Opcode::kSync:
-      used_bits = layout.sync.used_bits;
-      break;
-    case isa::Opcode::kFinish:
-      used_bits = layout.finish.used_bits;
-      break;
-    default:
-      Fail("opcode ", opcode, " is not an instruction");
+  const bool known = isa::WithOpcode(layout, opcode, [&](auto insn, const auto& bits) {
+    CheckReserved(word, bits.used_bits);
+    insn.ForEachField(insn, [&](const isa::FieldInfo& field, auto slot, auto& value) {
+      Set(field, (bits.*slot).Get(word), &value);
+    });
+    instruction.body = insn;
+  });
+  if (!known) Fail("opcode ", opcode, " is not an instruction");
+  for (int token = 0; token < isa::kTokenCount; ++token) {
+    if ((layout.common.*isa::kTokenFields[token]).Get(word) != 0)
+      instruction.tokens |= isa::BitOf(static_cast<isa::Token>(token));
   }
-  CheckReserved(word, used_bits);
-  instruction.opcode = static_cast<isa::Opcode>(opcode);
-  instruction.pop_prev = Flag(layout.common.pop_prev, word);
-  instruction.pop_next = Flag(layout.common.pop_next, word);
-  instruction.push_prev = Flag(layout.common.push_prev, word);
-  instruction.push_next = Flag(layout.common.push_next, word);
   return instruction;
 }
 

@@ -73,20 +73,12 @@ bool TimedEngine::TakeTokens() {
 }
 
 void TimedEngine::Start(int64_t now) {
-  int64_t bursts = 0, cycles = 0;
-  if (id_ == Engine::kCompute) {
-    cycles = machine_.cost.ComputeCycles(Current());
-    phase_ = Phase::kCompute;
-  } else {
-    dma_ = machine_.cost.CostOf(std::get<Dma>(Current().body));
-    bursts = dma_.bursts;
-    cycles = machine_.params.dma_setup_cycles;
-    phase_ = Phase::kSetup;
-  }
-  until_ = now + cycles;
+  cost_ = machine_.cost.CostOf(Current());
+  phase_ = cost_.transfers ? Phase::kSetup : Phase::kCompute;
+  until_ = now + cost_.cycles;
   LayerTiming& layer = machine_.timing.layers[Current().layer];
-  layer.units[1 + static_cast<size_t>(id_)].busy += cycles;
-  machine_.cost.AddEvents(Current(), bursts, &layer.events);
+  layer.units[1 + static_cast<size_t>(id_)].busy += cost_.cycles;
+  machine_.cost.AddEvents(Current(), cost_.bursts, &layer.events);
   if (machine_.times != nullptr)
     (*machine_.times)[current_].start = (*machine_.times)[current_].transfer = now;
 }
@@ -94,13 +86,13 @@ void TimedEngine::Start(int64_t now) {
 // The current phase is over.
 void TimedEngine::Proceed(int64_t now) {
   until_ = kNever;
-  if (phase_ == Phase::kSetup && dma_.row_cycles > 0) {
+  if (phase_ == Phase::kSetup && cost_.row_cycles > 0) {
     phase_ = Phase::kRow;
-    until_ = now + dma_.row_cycles;
+    until_ = now + cost_.row_cycles;
   } else if (phase_ == Phase::kSetup || phase_ == Phase::kRow) {
     StartTransfer(now);
   } else if (phase_ == Phase::kCompute) {
-    WaitForBanks(now, now + machine_.cost.ConflictCycles(Current()));
+    WaitForBanks(now, now + cost_.conflict_cycles);
   } else {
     Finish(now);
   }
@@ -110,16 +102,16 @@ void TimedEngine::StartTransfer(int64_t now) {
   phase_ = Phase::kTransfer;
   transfer_ = now;
   if (machine_.times != nullptr) (*machine_.times)[current_].transfer = now;
-  if (dma_.bursts == 0) return EndTransfer(now);  // border entries only
-  machine_.channel.Request(port(), now, dma_.bursts);
+  if (cost_.bursts == 0) return EndTransfer(now);  // border entries only
+  machine_.channel.Request(port(), now, cost_.bursts);
 }
 
 void TimedEngine::EndTransfer(int64_t now) {
-  const int64_t own = dma_.bursts * machine_.channel.burst_cycles();
+  const int64_t own = cost_.bursts * machine_.channel.burst_cycles();
   activity().busy += own;
   activity().stalls[static_cast<size_t>(Stall::kDramData)][static_cast<size_t>(Cause::kDramBandwidth)] +=
       now - transfer_ - own;
-  WaitForBanks(now, transfer_ + dma_.bank_cycles);
+  WaitForBanks(now, transfer_ + cost_.bank_cycles);
 }
 
 void TimedEngine::WaitForBanks(int64_t now, int64_t until) {
@@ -131,7 +123,7 @@ void TimedEngine::WaitForBanks(int64_t now, int64_t until) {
 void TimedEngine::Finish(int64_t now) {
   phase_ = Phase::kIdle;
   if (machine_.times != nullptr) (*machine_.times)[current_].end = now;
-  const int64_t latency = id_ == Engine::kCompute ? 0 : machine_.params.dram_latency_cycles;
+  const int64_t latency = cost_.transfers ? machine_.params.dram_latency_cycles : 0;
   completions_.push_back({now + latency, current_});
   for (int queue = 0; queue < kTokenQueueCount; ++queue) {
     if ((PushesOf(Current()) & Bit(queue)) != 0) last_push_[static_cast<size_t>(queue)] = now + latency;

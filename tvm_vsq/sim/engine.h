@@ -1,4 +1,4 @@
-// One of load, compute and store: executes its instructions in order.
+// One engine: executes its instructions in order.
 #ifndef TVM_VSQ_SIM_ENGINE_H_
 #define TVM_VSQ_SIM_ENGINE_H_
 
@@ -90,7 +90,7 @@ class TimedEngine {
   };
 
   const Instruction& Current() const { return machine_.At(current_); }
-  Port port() const { return id_ == Engine::kLoad ? Port::kLoad : Port::kStore; }
+  Port port() const { return isa::kPortOf[static_cast<size_t>(id_)]; }
   // Whether nothing can happen at `now`, cheaply told; false is always right.
   bool Quiet(int64_t now) const {
     if (until_ <= now || phase_ == Phase::kTransfer) return false;
@@ -119,7 +119,7 @@ class TimedEngine {
   Phase phase_ = Phase::kIdle;
   size_t current_ = 0;
   TokenQueues pops_ = 0;    // of the current instruction
-  DmaCost dma_;             // of the current instruction
+  Cost cost_;               // of the current instruction
   int64_t transfer_ = 0;    // start of the current transfer
   int64_t until_ = kNever;  // end of the current phase, where time alone ends it
 };

@@ -4,9 +4,9 @@
 
 namespace tvm_vsq::sim {
 
-FetchUnit::FetchUnit(Machinery* machine, const std::array<TimedEngine*, kEngineCount>& engines)
+FetchUnit::FetchUnit(Machinery* machine, std::vector<TimedEngine>* engines)
     : machine_(*machine),
-      engines_(engines),
+      engines_(*engines),
       count_(machine_.program.instructions.size()),
       chunk_(static_cast<size_t>(
           std::max<int64_t>(1, machine_.params.dram_burst_bytes / isa::kInstructionBytes))),
@@ -44,14 +44,14 @@ bool FetchUnit::Advance(int64_t now) {
 // One request at a time; the buffer holds what is requested and not yet handed out.
 bool FetchUnit::Prefetch(int64_t now) {
   bool changed = false;
-  if (requesting_ && machine_.channel.Done(Port::kFetch, now)) {
+  if (requesting_ && machine_.channel.Done(isa::kFetchPort, now)) {
     arrivals_.push_back(now + machine_.params.dram_latency_cycles);
     requesting_ = false;
     changed = true;
   }
   const auto held = static_cast<int64_t>(requested_ - next_ / chunk_);
   if (!requesting_ && requested_ * chunk_ < count_ && held < machine_.params.fetch_buffer_bursts) {
-    machine_.channel.Request(Port::kFetch, now, chunk_bursts_);
+    machine_.channel.Request(isa::kFetchPort, now, chunk_bursts_);
     ++requested_;
     requesting_ = true;
     changed = true;
@@ -64,7 +64,7 @@ int64_t FetchUnit::NextEvent(int64_t now) const {
   return arrivals_.empty() ? decoded : std::min(decoded, arrivals_.front());
 }
 
-TimedEngine& FetchUnit::Target() const { return *engines_[static_cast<size_t>(TargetId())]; }
+TimedEngine& FetchUnit::Target() const { return engines_[static_cast<size_t>(TargetId())]; }
 
 std::string FetchUnit::Waiting() const {
   if (Finished()) return "";

@@ -2,10 +2,10 @@
 #ifndef TVM_VSQ_SIM_FETCH_H_
 #define TVM_VSQ_SIM_FETCH_H_
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <vector>
 
 #include "tvm_vsq/sim/engine.h"
 
@@ -13,7 +13,8 @@ namespace tvm_vsq::sim {
 
 class FetchUnit {
  public:
-  FetchUnit(Machinery* machine, const std::array<TimedEngine*, kEngineCount>& engines);
+  // `engines` are all of them, by number.
+  FetchUnit(Machinery* machine, std::vector<TimedEngine>* engines);
 
   // As TimedEngine's.
   void Step(int64_t now);
@@ -39,7 +40,7 @@ class FetchUnit {
   bool Prefetch(int64_t now);
 
   Machinery& machine_;
-  const std::array<TimedEngine*, kEngineCount>& engines_;
+  std::vector<TimedEngine>& engines_;
   const size_t count_;
   const size_t chunk_;  // instructions of one request
   const int64_t chunk_bursts_;

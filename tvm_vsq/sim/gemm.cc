@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tvm_vsq/sim/gemm_checked.h"
+#include "tvm_vsq/sim/instructions/gemm.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/thread_pool.h"
 
@@ -43,7 +44,7 @@ void RunBlocks(const GemmKernel& kernel, const GemmFormat& format, const GemmOpe
 
 }  // namespace
 
-GemmOperands GemmUnit::Operands(const Gemm& gemm, Scratchpads* pads) const {
+GemmOperands GemmUnit::Operands(const isa::Gemm& gemm, Scratchpads* pads) const {
   GemmOperands operands{};
   operands.inp = gemm.act_unsigned ? pads->inp_code.data() : pads->inp_biased.data();
   operands.inp_scale = pads->inp_scale.data();
@@ -54,19 +55,28 @@ GemmOperands GemmUnit::Operands(const Gemm& gemm, Scratchpads* pads) const {
   return operands;
 }
 
-void GemmUnit::Reset(const GemmPlan& plan, Scratchpads* pads) const {
+void GemmUnit::Reset(const isa::Gemm& gemm, const GemmPlan& plan, Scratchpads* pads) const {
+  if (pads->acc64.empty()) {
+    Reset(gemm, plan, pads->acc32.data());
+  } else {
+    Reset(gemm, plan, pads->acc64.data());
+  }
+}
+
+template <typename Acc>
+void GemmUnit::Reset(const isa::Gemm& gemm, const GemmPlan& plan, Acc* acc) const {
   const auto lanes = static_cast<size_t>(params_.output_lanes);
-  for (const GemmPlan::Range& range : plan.acc) {
-    CountWork(range.entries * lanes / 16);
-    if (pads->acc64.empty()) {
-      std::fill_n(&pads->acc32[range.begin * lanes], range.entries * lanes, 0);
-    } else {
-      std::fill_n(&pads->acc64[range.begin * lanes], range.entries * lanes, 0);
+  for (size_t o = 0; o < gemm.iter_out; ++o) {
+    for (size_t i = 0; i < gemm.iter_in; ++i) {
+      CountWork(1 + plan.uops.size() * lanes / 16);
+      Acc* moved = acc + (o * gemm.acc_out + i * gemm.acc_in) * lanes;
+      for (const Uop& uop : plan.uops) std::fill_n(moved + uop.acc * lanes, lanes, Acc{0});
     }
   }
 }
 
-void GemmUnit::ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, Scratchpads* pads) const {
+void GemmUnit::ExecuteSafe(const isa::Gemm& gemm, const GemmPlan& plan, int threads,
+                           Scratchpads* pads) const {
   const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
   const GemmKernel& kernel = SelectGemmKernel(format.output_lanes);
   const GemmOperands operands = Operands(gemm, pads);
@@ -75,7 +85,8 @@ void GemmUnit::ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, 
     blocks += Blocks(tile);
     steps = std::max(steps, tile.steps);
   }
-  const uint64_t macs = gemm.MicroOps() * MacsOfUop() / ((steps - 1) / kRoundSteps + 1);  // of so many steps
+  const uint64_t macs = Declared<isa::Gemm>::Loops(gemm).Visits() * MacsOfUop() /
+                        ((steps - 1) / kRoundSteps + 1);  // of so many steps
   const size_t rounds = std::min<uint64_t>(blocks, macs / kRoundMacs + 1);
   const bool shared = threads > 1 && macs / rounds >= kSharedMacs;
   const auto parts = shared ? std::min<size_t>(blocks, macs / rounds / kPartMacs) : size_t{1};
@@ -103,7 +114,7 @@ void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPl
 template <typename Acc>
 void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Acc* acc,
                               Scratchpads* pads) const {
-  const auto& gemm = std::get<Gemm>(program.instructions[index].body);
+  const auto& gemm = std::get<isa::Gemm>(program.instructions[index].body);
   const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
   const GemmOperands operands = Operands(gemm, pads);
   const size_t uops = plan.uops.size();

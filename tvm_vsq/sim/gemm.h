@@ -1,4 +1,4 @@
-// Executes GEMM instructions.
+// The array: what GEMM instructions compute.
 #ifndef TVM_VSQ_SIM_GEMM_H_
 #define TVM_VSQ_SIM_GEMM_H_
 
@@ -15,23 +15,25 @@ class GemmUnit {
   explicit GemmUnit(const Params& params)
       : params_(params), formats_{GemmFormat(params, false), GemmFormat(params, true)} {}
 
-  void Reset(const GemmPlan& plan, Scratchpads* pads) const;
+  void Reset(const isa::Gemm& gemm, const GemmPlan& plan, Scratchpads* pads) const;
 
   // For instructions whose accumulators cannot overflow; the plan has tiles and accumulators have at most 32
   // bits. Uses up to `threads` threads, which changes no result.
-  void ExecuteSafe(const Gemm& gemm, const GemmPlan& plan, int threads, Scratchpads* pads) const;
+  void ExecuteSafe(const isa::Gemm& gemm, const GemmPlan& plan, int threads, Scratchpads* pads) const;
 
   // For all others. Throws Error for an accumulator overflow.
   void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Scratchpads* pads) const;
 
  private:
   uint64_t MacsOfUop() const { return static_cast<uint64_t>(params_.vector_size * params_.output_lanes); }
-  GemmOperands Operands(const Gemm& gemm, Scratchpads* pads) const;
+  GemmOperands Operands(const isa::Gemm& gemm, Scratchpads* pads) const;
+  template <typename Acc>
+  void Reset(const isa::Gemm& gemm, const GemmPlan& plan, Acc* acc) const;
   template <typename Acc>
   void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Acc* acc,
                       Scratchpads* pads) const;
 
-  const Params params_;
+  const Params& params_;
   const GemmFormat formats_[2];  // by act_unsigned
 };
 

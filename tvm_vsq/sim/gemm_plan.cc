@@ -1,10 +1,11 @@
 #include "tvm_vsq/sim/gemm_plan.h"
 
-#include "tvm_vsq/sim/poll.h"
-
 #include <algorithm>
 #include <map>
 #include <utility>
+
+#include "tvm_vsq/sim/instructions/gemm.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -109,48 +110,19 @@ void DropTiles(GemmPlan* plan) {
   plan->tiles = std::vector<GemmPlan::Tile>();
 }
 
-// Adds to a set of entries what `count` - 1 moves by `step` make of it.
-void Spread(uint64_t step, uint64_t count, std::vector<bool>* entries) {
-  for (uint64_t done = 1; step > 0 && done < count; done *= 2) {
-    CountWork(entries->size());
-    const uint64_t move = std::min(done, count - done) * step;
-    for (size_t entry = entries->size(); entry-- > move;) {
-      if ((*entries)[entry - move]) (*entries)[entry] = true;
-    }
-  }
-}
-
-GemmPlan::Ranges TouchedEntries(const std::vector<Uop>& uops, uint32_t Uop::* index, const Loop (&loops)[2],
-                                uint32_t Loop::* step, int64_t depth) {
-  CountWork(static_cast<uint64_t>(depth));
-  std::vector<bool> touched(static_cast<size_t>(depth));
-  for (const Uop& uop : uops) touched[uop.*index] = true;
-  for (const Loop& loop : loops) Spread(loop.*step, loop.count, &touched);
-  GemmPlan::Ranges ranges;
-  for (uint32_t entry = 0; entry < depth; ++entry) {
-    if (!touched[entry]) continue;
-    if (ranges.empty() || ranges.back().begin + ranges.back().entries < entry) ranges.push_back({entry, 0});
-    ++ranges.back().entries;
-  }
-  return ranges;
-}
-
 }  // namespace
 
 uint64_t GemmPlan::Bytes() const {
-  return uops.capacity() * sizeof(Uop) + pixels.capacity() * sizeof(Pixel) + steps.capacity() * sizeof(Step) +
-         tiles.capacity() * sizeof(Tile) + (acc.capacity() + inp.capacity() + wgt.capacity()) * sizeof(Range);
+  return MicroOpPlan::Bytes() + pixels.capacity() * sizeof(Pixel) + steps.capacity() * sizeof(Step) +
+         tiles.capacity() * sizeof(Tile);
 }
 
-GemmPlan MakeGemmPlan(const Params& params, const Gemm& gemm, const Uop* uops) {
+GemmPlan MakeGemmPlan(const Params& params, const isa::Gemm& gemm, const Uop* uops) {
   GemmPlan plan;
-  plan.uops.assign(uops, uops + gemm.uop_count);
+  FillPlan(params, Declared<isa::Gemm>::Loops(gemm), uops, &plan);
+  if (gemm.reset) return plan;
   const Loop loops[] = {{gemm.iter_in, gemm.acc_in, gemm.inp_in, gemm.wgt_in},
                         {gemm.iter_out, gemm.acc_out, gemm.inp_out, gemm.wgt_out}};
-  plan.acc = TouchedEntries(plan.uops, &Uop::acc, loops, &Loop::acc, params.acc_depth);
-  if (gemm.reset) return plan;
-  plan.inp = TouchedEntries(plan.uops, &Uop::inp, loops, &Loop::inp, params.inp_depth);
-  plan.wgt = TouchedEntries(plan.uops, &Uop::wgt, loops, &Loop::wgt, params.wgt_depth);
   const std::vector<Group> groups = GroupUops(uops, gemm.uop_count);
   for (const Group& group : groups) {
     if (plan.pixels.size() + plan.steps.size() + plan.tiles.size() + CountItems(group, loops) >

@@ -6,14 +6,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "tvm_vsq/sim/instruction.h"
-#include "tvm_vsq/sim/micro_ops.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/plan.h"
 
 namespace tvm_vsq::sim {
 
-// Instructions of equal fields and micro-ops share a plan.
-struct GemmPlan {
+struct GemmPlan : MicroOpPlan {
   struct Pixel {
     uint32_t acc, inp;
   };
@@ -27,24 +25,17 @@ struct GemmPlan {
     uint32_t acc, inp, wgt;
     size_t first_pixel, pixels, first_step, steps;
   };
-  struct Range {
-    uint32_t begin, entries;
-  };
-  using Ranges = std::vector<Range>;
-
-  std::vector<Uop> uops;  // those of the instruction, in its order
   // All micro-ops in all iterations. No two pixels have the same accumulator, so that any order gives the
   // same sums. No tiles: the instruction is not of that kind.
   std::vector<Pixel> pixels;
   std::vector<Step> steps;
   std::vector<Tile> tiles;
-  Ranges acc, inp, wgt;  // the entries that the instruction touches, in order; inp and wgt unless it resets
 
-  uint64_t Bytes() const;
+  uint64_t Bytes() const override;
 };
 
 // `uops[0, gemm.uop_count)` are the instruction's; their indices stay inside the scratchpads.
-GemmPlan MakeGemmPlan(const Params& params, const Gemm& gemm, const Uop* uops);
+GemmPlan MakeGemmPlan(const Params& params, const isa::Gemm& gemm, const Uop* uops);
 
 }  // namespace tvm_vsq::sim
 

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "tvm_vsq/sim/gemm.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
 #include "tvm_vsq/sim/prepare.h"
@@ -28,12 +27,8 @@ class Machine {
   void Run(const Program& program, const PreparedProgram& prepared, int threads, std::vector<uint8_t>* dram);
 
  private:
-  void Execute(const Program& program, const PreparedProgram& prepared, int threads, size_t index,
-               std::vector<uint8_t>* dram);
-
   const Params params_;
   const RecordCodec codec_;
-  const GemmUnit gemm_;
   Scratchpads pads_;
 };
 

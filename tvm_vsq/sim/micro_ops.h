@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "tvm_vsq/isa/isa.h"
+#include "tvm_vsq/sim/declaration.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
-#include "tvm_vsq/sim/scratchpads.h"
+#include "tvm_vsq/sim/plan.h"
 #include "tvm_vsq/sim/written_bytes.h"
 
 namespace tvm_vsq::sim {
@@ -18,11 +19,15 @@ class MicroOps {
   // `image` is DRAM from address 0; zeros lie behind it.
   MicroOps(const Params& params, const Program& program, std::string_view image, const WrittenBytes& written);
 
-  // Executes a LOAD of micro-ops. Throws Error if it reads bytes that a STORE or an input writes.
-  void Load(size_t index);
+  // Throws Error if the instruction reads bytes of DRAM that a STORE or an input writes.
+  void CheckConstants(size_t index) const;
 
-  // Throws Error if an index of a micro-op of a GEMM leaves its scratchpad in some iteration.
-  void CheckIndices(size_t index) const;
+  // Takes an entry from its record in the image, or makes it zero.
+  void Load(uint64_t entry, uint64_t address) { uops_[entry] = Decode(address); }
+  void Clear(uint64_t entry) { uops_[entry] = Uop(); }
+
+  // Throws Error if an index of a micro-op leaves its scratchpad in some iteration of the instruction.
+  void CheckIndices(size_t index, const MicroOpLoops& loops) const;
 
   const std::vector<Uop>& uops() const { return uops_; }
 

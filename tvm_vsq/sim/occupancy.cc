@@ -1,8 +1,9 @@
 #include "tvm_vsq/sim/occupancy.h"
 
-#include "tvm_vsq/sim/poll.h"
-
 #include <algorithm>
+
+#include "tvm_vsq/sim/declarations.h"
+#include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -16,27 +17,10 @@ class Occupancy {
     }
   }
 
-  void Visit(size_t index, const Instruction& instruction, const GemmPlan* plan) {
-    if (const auto* dma = std::get_if<Dma>(&instruction.body)) {
-      const bool store = instruction.opcode == isa::Opcode::kStore;
-      store ? Use(index, dma->pad, dma->sram_base, dma->SramEntries())
-            : Fill(index, dma->pad, dma->sram_base, dma->SramEntries());
-    } else if (const auto* gemm = std::get_if<Gemm>(&instruction.body)) {
-      Use(index, Pad::kUop, gemm->uop_begin, gemm->uop_count);
-      for (const GemmPlan::Range& range : plan->inp) Use(index, Pad::kInp, range.begin, range.entries);
-      for (const GemmPlan::Range& range : plan->wgt) Use(index, Pad::kWgt, range.begin, range.entries);
-      for (const GemmPlan::Range& range : plan->acc) {
-        gemm->reset ? Fill(index, Pad::kAcc, range.begin, range.entries)
-                    : Use(index, Pad::kAcc, range.begin, range.entries);
-      }
-    } else if (const auto* ppu = std::get_if<Ppu>(&instruction.body)) {
-      const uint64_t vectors = ppu->AccEntries() * static_cast<uint64_t>(params_.output_lanes) /
-                               static_cast<uint64_t>(params_.vector_size);
-      Use(index, Pad::kAcc, ppu->acc_base, ppu->AccEntries());
-      Use(index, Pad::kPar, ppu->par_base, ppu->blocks);
-      if (ppu->residual) Use(index, Pad::kInp, ppu->res_base, vectors);
-      if (!ppu->wide) Fill(index, Pad::kOut, ppu->out_base, vectors);
-    }
+  void Visit(size_t index, const Instruction& instruction, const MicroOpPlan* plan) {
+    ForEachTouched(params_, instruction, plan, [&](Pad pad, Use use, uint64_t begin, uint64_t count) {
+      use == Use::kFill ? Fill(index, pad, begin, count) : Touch(index, pad, begin, count);
+    });
   }
 
   std::vector<PadCounts> Finish() {
@@ -67,7 +51,7 @@ class Occupancy {
     }
   }
 
-  void Use(size_t index, Pad pad, uint64_t begin, uint64_t count) {
+  void Touch(size_t index, Pad pad, uint64_t begin, uint64_t count) {
     CountWork(count);
     for (uint64_t i = begin; i < begin + count; ++i) {
       Entry& entry = entries_[static_cast<size_t>(pad)][i];
@@ -108,7 +92,7 @@ std::vector<PadCounts> AliveCycles(const Params& params, const Program& program,
   Occupancy occupancy(params, times, bin_cycles, bins);
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     CountWork(8);
-    occupancy.Visit(i, program.instructions[i], prepared.gemms[i].plan);
+    occupancy.Visit(i, program.instructions[i], prepared.planned[i].plan);
   }
   return occupancy.Finish();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/dram_order.h"
 #include "tvm_vsq/sim/poll.h"
 
@@ -40,12 +41,12 @@ void CheckOrder(const Params& params, const Program& program) {
     const Instruction& instruction = program.instructions[i];
     CountWork(8);
     order.Begin(i);
-    if (std::holds_alternative<Dma>(instruction.body)) dram.Visit(order, i);
-    if (instruction.opcode == isa::Opcode::kFinish) {
-      for (const Engine engine : {Engine::kLoad, Engine::kStore}) {
-        const size_t end = last[static_cast<size_t>(engine)];
-        if (order.CompleteBefore(engine) >= end) continue;
-        program.FailAt(i, "no token makes FINISH wait for ", program.Where(end - 1));
+    if (const std::optional<Transfer> transfer = TransferOf(instruction)) dram.Visit(order, i, *transfer);
+    if (EndsProgram(instruction)) {
+      for (size_t engine = 0; engine < kEngineCount; ++engine) {
+        const size_t end = last[engine];
+        if (order.CompleteBefore(static_cast<Engine>(engine)) >= end) continue;
+        program.FailAt(i, "no token makes ", instruction.info().name, " wait for ", program.Where(end - 1));
       }
     }
     last[static_cast<size_t>(instruction.engine())] = i + 1;

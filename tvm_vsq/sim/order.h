@@ -33,9 +33,9 @@ class Order {
   size_t current_ = 0;
 };
 
-// Throws Error if the tokens leave it to timing whether a LOAD sees what a STORE writes to the same bytes of
-// DRAM, whether FINISH waits for every LOAD and STORE, or if a token is popped before its push in program
-// order.
+// Throws Error if the tokens leave it to timing what a transfer sees of what another one writes to the same
+// bytes of DRAM, whether FINISH waits for every instruction, or if a token is popped before its push in
+// program order.
 void CheckOrder(const Params& params, const Program& program);
 
 }  // namespace tvm_vsq::sim

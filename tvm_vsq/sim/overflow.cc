@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/rounding.h"
 
@@ -26,41 +27,26 @@ int64_t LargestDot(const Params& params, bool act_unsigned, int64_t max_weight) 
 }
 
 AccumulatorBounds::AccumulatorBounds(const Params& params, int64_t max_weight)
-    : limit_(uint64_t{1} << (params.accumulator_bits - 1)),
-      addend_{static_cast<uint64_t>(LargestProduct(params) * LargestDot(params, false, max_weight)),
-              static_cast<uint64_t>(LargestProduct(params) * LargestDot(params, true, max_weight))},
+    : max_weight_(max_weight),
+      limit_(uint64_t{1} << (params.accumulator_bits - 1)),
       bounds_(static_cast<size_t>(params.acc_depth)) {}
 
-bool AccumulatorBounds::Visit(const Gemm& gemm, const GemmPlan& plan) {
-  if (gemm.reset) {
-    for (const GemmPlan::Range& range : plan.acc) {
-      CountWork(range.entries);
-      std::fill_n(bounds_.begin() + range.begin, range.entries, uint64_t{0});
-    }
-    return true;
-  }
-  bool safe = !plan.tiles.empty();
-  for (const GemmPlan::Tile& tile : plan.tiles) {
-    CountWork(tile.pixels);
-    const uint64_t sum = tile.steps * addend_[gemm.act_unsigned ? 1 : 0];
-    for (size_t p = tile.first_pixel; p < tile.first_pixel + tile.pixels; ++p) {
-      uint64_t& bound = bounds_[tile.acc + plan.pixels[p].acc];
-      bound += sum;
-      safe = safe && bound < limit_;
-    }
-  }
-  // Checked at run time; what it leaves, and all else in the scratchpad, is an accumulator or an int32.
-  if (!safe) {
-    CountWork(bounds_.size());
-    std::fill(bounds_.begin(), bounds_.end(), std::max(limit_, uint64_t{1} << 31));
-  }
-  return safe;
+void AccumulatorBounds::Set(uint64_t begin, uint64_t entries, uint64_t bound) {
+  CountWork(entries);
+  std::fill_n(bounds_.begin() + static_cast<std::ptrdiff_t>(begin), entries, bound);
 }
 
-void AccumulatorBounds::Visit(const Ppu& ppu) {
-  if (!ppu.wide) return;
-  CountWork(ppu.AccEntries());
-  std::fill_n(bounds_.begin() + ppu.acc_base, ppu.AccEntries(), uint64_t{1} << 31);
+bool AccumulatorBounds::Visit(const Params& params, const Instruction& instruction, const MicroOpPlan* plan) {
+  return WithDeclaration(instruction, [&](const auto& insn, auto declared) {
+    if constexpr (decltype(declared)::kBounds) {
+      return declared.Bound(params, insn, plan, this);
+    } else {
+      ForEachTouched(params, instruction, plan, [&](Pad pad, Use use, uint64_t begin, uint64_t entries) {
+        if (pad == Pad::kAcc && Writes(use)) Forget(begin, entries);
+      });
+      return true;
+    }
+  });
 }
 
 }  // namespace tvm_vsq::sim

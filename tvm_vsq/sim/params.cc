@@ -42,11 +42,9 @@ void CheckConsistent(const Params& p) {
          p.dram_row_bytes);
   }
   const isa::Layout layout(p.Sizes());
-  for (const int used :
-       {layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits}) {
-    if (used > isa::kInstructionBits) {
-      Fail("the scratchpad depths need instructions of ", used, " bits; there are ", isa::kInstructionBits);
-    }
+  const int used = isa::LongestInstruction(layout);
+  if (used > isa::kInstructionBits) {
+    Fail("the scratchpad depths need instructions of ", used, " bits; there are ", isa::kInstructionBits);
   }
   for (const Pad pad : {Pad::kUop, Pad::kInp, Pad::kWgt, Pad::kPar, Pad::kOut})
     CheckRecord(p, pad, p.EntryBits(pad));

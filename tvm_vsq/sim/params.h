@@ -11,11 +11,9 @@
 
 namespace tvm_vsq::sim {
 
-// Scratchpads, in the order of their events.
-enum class Pad : uint8_t { kUop, kInp, kWgt, kAcc, kPar, kOut };
-inline constexpr int kPadCount = 6;
-inline constexpr const char* kPadNames[kPadCount] = {"uop", "inp", "wgt", "acc", "par", "out"};
-inline const char* PadName(Pad pad) { return kPadNames[static_cast<int>(pad)]; }
+using isa::kPadCount;
+using isa::Pad;
+inline const char* PadName(Pad pad) { return isa::kPadNames[static_cast<int>(pad)]; }
 
 inline constexpr int kParBytes = 11;  // mult u16, shift u8, bias i32, clip i32 of one output lane
 

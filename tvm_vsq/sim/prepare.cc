@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/limits.h"
 #include "tvm_vsq/sim/micro_ops.h"
 #include "tvm_vsq/sim/order.h"
@@ -18,23 +19,32 @@ namespace {
 // Instructions often repeat with other data in the scratchpads.
 class Planner {
  public:
+  using Plans = std::vector<std::unique_ptr<const MicroOpPlan>>;
+
   Planner(const Params& params, const Program& program, uint64_t* bytes)
       : params_(params), program_(program), bytes_(*bytes) {}
 
-  const GemmPlan* Plan(size_t index, const Uop* uops, std::vector<std::unique_ptr<const GemmPlan>>* plans) {
-    const auto& gemm = std::get<Gemm>(program_.instructions[index].body);
-    CountWork(uint64_t{8} * gemm.uop_count);
-    std::vector<uint32_t> key = {gemm.reset,   gemm.iter_out, gemm.iter_in, gemm.acc_out, gemm.acc_in,
-                                 gemm.inp_out, gemm.inp_in,   gemm.wgt_out, gemm.wgt_in};
-    for (const Uop* uop = uops; uop != uops + gemm.uop_count; ++uop)
-      key.insert(key.end(), {uop->acc, uop->inp, uop->wgt});
+  // The plan of an instruction that has micro-ops; they are `uops`.
+  template <typename Insn>
+  const MicroOpPlan* Plan(size_t index, const Insn& insn, const Uop* uops, Plans* plans) {
+    const MicroOpLoops loops = Declared<Insn>::Loops(insn);
+    CountWork(uint64_t{8} * loops.uop_count);
+    std::vector<uint32_t> key = {static_cast<uint32_t>(program_.instructions[index].body.index()),
+                                 loops.iter_out, loops.iter_in};
+    for (const IndexedAccess& access : loops) {
+      key.insert(key.end(), {static_cast<uint32_t>(access.pad), static_cast<uint32_t>(access.use), access.out,
+                             access.in});
+    }
+    for (const Uop* uop = uops; uop != uops + loops.uop_count; ++uop)
+      Uop::ForEachField(*uop, [&](const auto&, auto, uint32_t entry) { key.push_back(entry); });
     const auto [found, is_new] = index_.emplace(std::move(key), nullptr);
     if (is_new) {
-      plans->push_back(std::make_unique<GemmPlan>(MakeGemmPlan(params_, gemm, uops)));
+      plans->push_back(Declared<Insn>::MakePlan(params_, insn, uops));
       found->second = plans->back().get();
       bytes_ += found->second->Bytes() + found->first.size() * sizeof(uint32_t);
       if (bytes_ > kMaxPreparedBytes) {
-        program_.FailAt(index, "GEMM instructions differ so much that preparing them takes more than ",
+        program_.FailAt(index, program_.instructions[index].info().name,
+                        " instructions differ so much that preparing them takes more than ",
                         kMaxPreparedBytes, " bytes; this one is number ", plans->size());
       }
     }
@@ -44,7 +54,7 @@ class Planner {
  private:
   const Params& params_;
   const Program& program_;
-  std::map<std::vector<uint32_t>, const GemmPlan*> index_;
+  std::map<std::vector<uint32_t>, const MicroOpPlan*> index_;
   uint64_t& bytes_;
 };
 
@@ -54,13 +64,9 @@ bool MarkSafe(const Params& params, const Program& program, int64_t max_weight, 
   bool all = true;
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     CountWork(1);
-    if (const auto* gemm = std::get_if<Gemm>(&program.instructions[i].body)) {
-      PreparedProgram::PlannedGemm& planned = prepared->gemms[i];
-      planned.safe = bounds.Visit(*gemm, *planned.plan);
-      all = all && planned.safe;
-    } else if (const auto* ppu = std::get_if<Ppu>(&program.instructions[i].body)) {
-      bounds.Visit(*ppu);
-    }
+    PreparedProgram::Planned& planned = prepared->planned[i];
+    planned.safe = bounds.Visit(params, program.instructions[i], planned.plan);
+    all = all && planned.safe;
   }
   return all;
 }
@@ -80,24 +86,42 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
   }
   *bytes += written.ranges().size() * sizeof(ByteRange);
   PreparedProgram prepared;
-  prepared.gemms.resize(program.instructions.size());
+  prepared.planned.resize(program.instructions.size());
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
+    const MicroOpPlan*& plan = prepared.planned[i].plan;
     if (verify) order->Begin(i);
     CountWork(16);
-    if (const auto* dma = std::get_if<Dma>(&instruction.body)) {
-      if (verify) shadow->VisitDma(*order, i);
-      if (instruction.opcode == isa::Opcode::kLoad && dma->pad == Pad::kUop) micro_ops.Load(i);
-    } else if (const auto* gemm = std::get_if<Gemm>(&instruction.body)) {
-      if (verify) shadow->Read(*order, i, Pad::kUop, gemm->uop_begin, gemm->uop_count);
-      micro_ops.CheckIndices(i);
-      const Uop* uops = &micro_ops.uops()[gemm->uop_begin];
-      prepared.gemms[i].plan = planner.Plan(i, uops, &prepared.plans);
-      if (verify) shadow->VisitGemm(*order, i, *prepared.gemms[i].plan);
-    } else if (std::holds_alternative<Ppu>(instruction.body) && verify) {
-      shadow->VisitPpu(*order, i, params);
+    // What micro-ops index is known once they are.
+    if (verify) {
+      ForEachAccess(params, instruction, [&](const Access& access) {
+        if (Reads(access.use)) shadow->Read(*order, i, access.pad, access.begin, access.entries);
+      });
     }
-    if (verify) order->End(i);
+    WithDeclaration(instruction, [&](const auto& insn, auto declared) {
+      if constexpr (decltype(declared)::kLoadsMicroOps) {
+        if (declared.DramSide(insn).pad == Pad::kUop) {
+          micro_ops.CheckConstants(i);
+          declared.LoadMicroOps(params, insn, &micro_ops);
+        }
+      }
+      if constexpr (decltype(declared)::kMicroOps) {
+        const MicroOpLoops loops = declared.Loops(insn);
+        micro_ops.CheckIndices(i, loops);
+        plan = planner.Plan(i, insn, &micro_ops.uops()[loops.uop_begin], &prepared.plans);
+      }
+    });
+    if (verify) {
+      if (plan != nullptr) {
+        ForEachIndexed(instruction, *plan, [&](Pad pad, Use use, uint64_t begin, uint64_t entries) {
+          if (Reads(use)) shadow->Read(*order, i, pad, begin, entries);
+        });
+      }
+      ForEachTouched(params, instruction, plan, [&](Pad pad, Use use, uint64_t begin, uint64_t entries) {
+        if (Writes(use)) shadow->Write(*order, i, pad, begin, entries);
+      });
+      order->End(i);
+    }
   }
   const int64_t lowest = int64_t{1} << (params.weight_bits - 1);
   // The lowest code is seldom used, and looking for it takes a while.

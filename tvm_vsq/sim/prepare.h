@@ -7,22 +7,22 @@
 #include <string_view>
 #include <vector>
 
-#include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/plan.h"
 #include "tvm_vsq/sim/written_bytes.h"
 
 namespace tvm_vsq::sim {
 
 struct PreparedProgram {
-  struct PlannedGemm {
-    const GemmPlan* plan = nullptr;
-    bool safe = false;  // no accumulator can overflow
+  struct Planned {
+    const MicroOpPlan* plan = nullptr;  // if it has micro-ops
+    bool safe = false;                  // no accumulator can overflow
   };
 
-  std::vector<ByteRange> written;                      // bytes of DRAM that STOREs or inputs write
-  std::vector<std::unique_ptr<const GemmPlan>> plans;  // each one that differs
-  std::vector<PlannedGemm> gemms;                      // by instruction; empty for others
+  std::vector<ByteRange> written;                         // bytes of DRAM that STOREs or inputs write
+  std::vector<std::unique_ptr<const MicroOpPlan>> plans;  // each one that differs
+  std::vector<Planned> planned;                           // by instruction
 };
 
 // Follows the micro-ops through a program that CheckProgram accepted. `image` is DRAM from address 0, with

@@ -9,10 +9,6 @@
 
 namespace tvm_vsq::sim {
 
-struct Uop {
-  uint32_t acc = 0, inp = 0, wgt = 0;
-};
-
 struct ChannelParams {
   uint16_t mult = 0;
   uint8_t shift = 0;

@@ -1,37 +1,52 @@
 #include "tvm_vsq/sim/shadow.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
 namespace {
 
-Engine WriterOf(Pad pad) { return pad == Pad::kAcc || pad == Pad::kOut ? Engine::kCompute : Engine::kLoad; }
-Engine ReaderOf(Pad pad) { return pad == Pad::kAcc || pad == Pad::kOut ? Engine::kStore : Engine::kCompute; }
+// Loops without branches, for the compiler to vectorize.
+uint32_t Largest(const uint32_t* values, uint64_t count) {
+  uint32_t largest = 0;
+  for (uint64_t i = 0; i < count; ++i) largest = std::max(largest, values[i]);
+  return largest;
+}
+
+uint32_t Smallest(const uint32_t* values, uint64_t count) {
+  uint32_t smallest = std::numeric_limits<uint32_t>::max();
+  for (uint64_t i = 0; i < count; ++i) smallest = std::min(smallest, values[i]);
+  return smallest;
+}
 
 }  // namespace
 
 Shadow::Shadow(const Params& params, const Program& program) : program_(program) {
   for (int pad = 0; pad < kPadCount; ++pad) {
-    entries_[static_cast<size_t>(pad)].resize(static_cast<size_t>(params.Depth(static_cast<Pad>(pad))));
+    pads_[static_cast<size_t>(pad)].writer.resize(static_cast<size_t>(params.Depth(static_cast<Pad>(pad))));
   }
 }
 
-void Shadow::ReadEntry(const Order& order, size_t index, Pad pad, uint64_t entry) {
-  Entry& state = entries_[static_cast<size_t>(pad)][entry];
-  const Engine self = program_.instructions[index].engine();
-  if (state.writer == 0) {
-    program_.FailAt(index, "reads entry ", entry, " of scratchpad ", PadName(pad),
-                    ", which nothing has written");
-  }
-  if (self == WriterOf(pad)) return;  // acc, read by compute: in order with its writer
-  if (state.writer > order.CompleteBefore(WriterOf(pad))) Race(index, pad, entry, "reads", state.writer);
-  state.reader = static_cast<uint32_t>(index + 1);
+uint32_t Shadow::SafeBefore(const Order& order, Engine self, size_t engine) {
+  const auto other = static_cast<Engine>(engine);
+  return other == self ? std::numeric_limits<uint32_t>::max()
+                       : static_cast<uint32_t>(order.CompleteBefore(other));
 }
 
-void Shadow::WriteEntry(const Order& order, size_t index, Pad pad, uint64_t entry) {
-  Entry& state = entries_[static_cast<size_t>(pad)][entry];
-  if (state.reader > order.CompleteBefore(ReaderOf(pad))) Race(index, pad, entry, "overwrites", state.reader);
-  state.writer = static_cast<uint32_t>(index + 1);
+uint32_t Shadow::SafeBefore(const Order& order, Engine self, const Entries& entries) {
+  auto safe = std::numeric_limits<uint32_t>::max();
+  for (size_t engine = 0; engine < kEngineCount; ++engine) {
+    if (entries.writes[engine]) safe = std::min(safe, SafeBefore(order, self, engine));
+  }
+  return safe;
+}
+
+bool Shadow::Safe(const Order& order, Engine self, uint32_t instruction) const {
+  if (instruction == 0) return true;
+  const Engine engine = program_.instructions[instruction - 1].engine();
+  return instruction <= SafeBefore(order, self, static_cast<size_t>(engine));
 }
 
 void Shadow::Race(size_t index, Pad pad, uint64_t entry, const char* verb, uint32_t other) const {
@@ -41,44 +56,43 @@ void Shadow::Race(size_t index, Pad pad, uint64_t entry, const char* verb, uint3
 
 void Shadow::Read(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count) {
   CountWork(count);
-  for (uint64_t entry = begin; entry < begin + count; ++entry) ReadEntry(order, index, pad, entry);
+  const Engine self = program_.instructions[index].engine();
+  Entries& entries = pads_[static_cast<size_t>(pad)];
+  const uint32_t* writer = entries.writer.data() + begin;
+  if (Smallest(writer, count) == 0 || Largest(writer, count) > SafeBefore(order, self, entries)) {
+    for (uint64_t i = 0; i < count; ++i) {
+      if (writer[i] == 0) {
+        program_.FailAt(index, "reads entry ", begin + i, " of scratchpad ", PadName(pad),
+                        ", which nothing has written");
+      }
+      if (!Safe(order, self, writer[i])) Race(index, pad, begin + i, "reads", writer[i]);
+    }
+  }
+  Last& reader = entries.reader[static_cast<size_t>(self)];
+  if (reader.empty()) reader.resize(entries.writer.size());
+  std::fill_n(reader.begin() + static_cast<std::ptrdiff_t>(begin), count, static_cast<uint32_t>(index + 1));
 }
 
 void Shadow::Write(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count) {
   CountWork(count);
-  for (uint64_t entry = begin; entry < begin + count; ++entry) WriteEntry(order, index, pad, entry);
-}
-
-void Shadow::VisitDma(const Order& order, size_t index) {
-  const auto& dma = std::get<Dma>(program_.instructions[index].body);
-  if (program_.instructions[index].opcode == isa::Opcode::kStore) {
-    Read(order, index, dma.pad, dma.sram_base, dma.SramEntries());
-  } else {
-    Write(order, index, dma.pad, dma.sram_base, dma.SramEntries());
+  const Engine self = program_.instructions[index].engine();
+  Entries& entries = pads_[static_cast<size_t>(pad)];
+  uint32_t* writer = entries.writer.data() + begin;
+  bool safe = Largest(writer, count) <= SafeBefore(order, self, entries);
+  for (size_t engine = 0; engine < kEngineCount; ++engine) {
+    const Last& reader = entries.reader[engine];
+    if (reader.empty() || engine == static_cast<size_t>(self)) continue;
+    safe = safe && Largest(reader.data() + begin, count) <= SafeBefore(order, self, engine);
   }
-}
-
-void Shadow::VisitGemm(const Order& order, size_t index, const GemmPlan& plan) {
-  if (!std::get<Gemm>(program_.instructions[index].body).reset) {
-    for (const GemmPlan::Range& range : plan.inp) Read(order, index, Pad::kInp, range.begin, range.entries);
-    for (const GemmPlan::Range& range : plan.wgt) Read(order, index, Pad::kWgt, range.begin, range.entries);
-    for (const GemmPlan::Range& range : plan.acc) Read(order, index, Pad::kAcc, range.begin, range.entries);
+  for (uint64_t i = 0; i < count && !safe; ++i) {
+    for (const Last& reader : entries.reader) {
+      if (!reader.empty() && !Safe(order, self, reader[begin + i]))
+        Race(index, pad, begin + i, "overwrites", reader[begin + i]);
+    }
+    if (!Safe(order, self, writer[i])) Race(index, pad, begin + i, "overwrites", writer[i]);
   }
-  for (const GemmPlan::Range& range : plan.acc) Write(order, index, Pad::kAcc, range.begin, range.entries);
-}
-
-void Shadow::VisitPpu(const Order& order, size_t index, const Params& params) {
-  const auto& ppu = std::get<Ppu>(program_.instructions[index].body);
-  const uint64_t vectors = ppu.AccEntries() * static_cast<uint64_t>(params.output_lanes) /
-                           static_cast<uint64_t>(params.vector_size);
-  Read(order, index, Pad::kAcc, ppu.acc_base, ppu.AccEntries());
-  Read(order, index, Pad::kPar, ppu.par_base, ppu.blocks);
-  if (ppu.residual) Read(order, index, Pad::kInp, ppu.res_base, vectors);
-  if (ppu.wide) {
-    Write(order, index, Pad::kAcc, ppu.acc_base, ppu.AccEntries());
-  } else {
-    Write(order, index, Pad::kOut, ppu.out_base, vectors);
-  }
+  entries.writes[static_cast<size_t>(self)] = true;
+  std::fill_n(writer, count, static_cast<uint32_t>(index + 1));
 }
 
 }  // namespace tvm_vsq::sim

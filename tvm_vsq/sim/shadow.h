@@ -6,38 +6,44 @@
 #include <cstdint>
 #include <vector>
 
-#include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/params.h"
 
 namespace tvm_vsq::sim {
 
-// Every scratchpad is written by one engine and read by its neighbour in the chain (acc also by its writer),
-// so one writer and one reader of each entry say everything. Instructions are visited in program order.
+// Of each entry, the last writer, whichever engine it belongs to, and the last reader of each engine: all
+// earlier ones come before these in the order that was checked already. Instructions are visited in program
+// order.
 class Shadow {
  public:
   Shadow(const Params& params, const Program& program);
 
-  // All throw Error if the current instruction reads an entry that was never written or whose writer may
-  // still be running, or writes an entry whose reader may still be running. Indices must be in range.
+  // The current instruction, `index`, reads entries. Throws Error for one that was never written or whose
+  // writer may still be running.
   void Read(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count);
+  // It writes them. Throws Error for one whose writer or a reader of which may still be running.
   void Write(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count);
-  void VisitDma(const Order& order, size_t index);
-  void VisitGemm(const Order& order, size_t index, const GemmPlan& plan);
-  void VisitPpu(const Order& order, size_t index, const Params& params);
 
  private:
-  struct Entry {
-    uint32_t writer = 0, reader = 0;  // instruction index + 1; 0: none
+  // [entry]: instruction index + 1; 0: none.
+  using Last = std::vector<uint32_t>;
+  struct Entries {
+    Last writer;
+    std::array<Last, kEngineCount> reader;    // empty before the engine's first
+    std::array<bool, kEngineCount> writes{};  // which engines ever did
   };
 
-  void ReadEntry(const Order& order, size_t index, Pad pad, uint64_t entry);
-  void WriteEntry(const Order& order, size_t index, Pad pad, uint64_t entry);
+  // The instructions of `engine` before this one are no danger to one of `self`: complete, or in order with
+  // it.
+  static uint32_t SafeBefore(const Order& order, Engine self, size_t engine);
+  // The same for those of every engine that wrote any of the entries.
+  static uint32_t SafeBefore(const Order& order, Engine self, const Entries& entries);
+  bool Safe(const Order& order, Engine self, uint32_t instruction) const;
   [[noreturn]] void Race(size_t index, Pad pad, uint64_t entry, const char* verb, uint32_t other) const;
 
   const Program& program_;
-  std::array<std::vector<Entry>, kPadCount> entries_;
+  std::array<Entries, kPadCount> pads_;
 };
 
 }  // namespace tvm_vsq::sim

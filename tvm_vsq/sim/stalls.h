@@ -4,45 +4,45 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tvm_vsq/isa/isa.h"
 
 namespace tvm_vsq::sim {
 
-// fetch and the three engines.
-inline constexpr int kUnitCount = 4;
-inline constexpr const char* kUnitNames[kUnitCount] = {"fetch", "load", "compute", "store"};
+using isa::kUnitCount;
+using isa::kUnitNames;
 
-// What a unit waits for. The three of a kind are in the order load, compute, store.
+// What a unit waits for: a token from an engine, room for one to an engine, or, fetch only, room in the
+// command queue of an engine, each of them kEngineCount in a row; then what names no engine.
 enum class Stall : uint8_t {
-  kTokenFromLoad,
-  kTokenFromCompute,
-  kTokenFromStore,
-  kRoomForTokenToLoad,
-  kRoomForTokenToCompute,
-  kRoomForTokenToStore,
-  kRoomInQueueOfLoad,  // fetch only, as the next two
-  kRoomInQueueOfCompute,
-  kRoomInQueueOfStore,
-  kInstruction,  // none has been fetched
-  kDramData,     // its transfer: bursts of the other units in between; for fetch: its bytes
+  kInstruction = 3 * isa::kEngineCount,  // none has been fetched
+  kDramData,  // its transfer: bursts of the other units in between; for fetch: its bytes
   kDramRow,
   kBanks,
   kFinished,
 };
-inline constexpr int kStallCount = 14;
-inline constexpr const char* kStallNames[kStallCount] = {"token from load",
-                                                         "token from compute",
-                                                         "token from store",
-                                                         "room for token to load",
-                                                         "room for token to compute",
-                                                         "room for token to store",
-                                                         "room in queue of load",
-                                                         "room in queue of compute",
-                                                         "room in queue of store",
-                                                         "instruction",
-                                                         "DRAM data",
-                                                         "DRAM row",
-                                                         "scratchpad banks",
-                                                         "finished"};
+inline constexpr int kStallCount = static_cast<int>(Stall::kFinished) + 1;
+
+constexpr Stall TokenFrom(isa::Engine engine) { return static_cast<Stall>(engine); }
+constexpr Stall RoomForTokenTo(isa::Engine engine) {
+  return static_cast<Stall>(isa::kEngineCount + static_cast<int>(engine));
+}
+constexpr Stall RoomInQueueOf(isa::Engine engine) {
+  return static_cast<Stall>(2 * isa::kEngineCount + static_cast<int>(engine));
+}
+
+// By number.
+inline std::vector<std::string> StallNames() {
+  std::vector<std::string> names;
+  for (const char* kind : {"token from ", "room for token to ", "room in queue of "}) {
+    for (const char* engine : isa::kEngineNames) names.push_back(std::string(kind) + engine);
+  }
+  for (const char* name : {"instruction", "DRAM data", "DRAM row", "scratchpad banks", "finished"})
+    names.emplace_back(name);
+  return names;
+}
 
 // Where the chain of waiting ends: what is going on meanwhile.
 enum class Cause : uint8_t {

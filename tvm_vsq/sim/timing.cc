@@ -10,10 +10,6 @@
 namespace tvm_vsq::sim {
 namespace {
 
-Stall Shifted(Stall first, Engine engine) {
-  return static_cast<Stall>(static_cast<int>(first) + static_cast<int>(engine));
-}
-
 class Simulation {
  public:
   Simulation(const Params& params, const Program& program, TimingRecord* record)
@@ -23,6 +19,8 @@ class Simulation {
                  MakeChannel(params),
                  {},
                  record == nullptr ? nullptr : &record->times} {
+    for (int engine = 0; engine < kEngineCount; ++engine)
+      engines_.emplace_back(&machine_, static_cast<Engine>(engine));
     machine_.timing.layers.resize(program.layer_names.size());
     if (record == nullptr) return;
     record->times.assign(program.instructions.size(), InstructionTimes());
@@ -35,18 +33,17 @@ class Simulation {
       // Zero-time chains (a completion's token starts an instruction) run until nothing moves any more.
       do {
         machine_.signal = false;
-        for (TimedEngine* engine : engines_) engine->Step(now);
+        for (TimedEngine& engine : engines_) engine.Step(now);
         fetch_.Step(now);
       } while (machine_.signal);
-      const int64_t next = std::min({fetch_.NextEvent(now), load_.NextEvent(now), compute_.NextEvent(now),
-                                     store_.NextEvent(now), machine_.channel.NextEvent(now)});
+      int64_t next = std::min(fetch_.NextEvent(now), machine_.channel.NextEvent(now));
+      for (const TimedEngine& engine : engines_) next = std::min(next, engine.NextEvent(now));
       if (next == kNever) break;
       if (next > machine_.params.max_cycles) {
         Fail("the program runs for more than max_cycles = ", machine_.params.max_cycles, " cycles");
       }
       AccountFetch(now, next - now);
-      for (const Engine engine : {Engine::kLoad, Engine::kCompute, Engine::kStore})
-        Account(engine, now, next - now);
+      for (TimedEngine& engine : engines_) Account(engine, now, next - now);
       now = next;
       CountWork(32);
     }
@@ -55,7 +52,7 @@ class Simulation {
   }
 
  private:
-  TimedEngine& At(Engine engine) { return *engines_[static_cast<size_t>(engine)]; }
+  TimedEngine& At(Engine engine) { return engines_[static_cast<size_t>(engine)]; }
 
   static void Add(Activity& activity, Stall stall, Cause cause, int64_t cycles) {
     activity.stalls[static_cast<size_t>(stall)][static_cast<size_t>(cause)] += cycles;
@@ -63,8 +60,7 @@ class Simulation {
 
   // Nothing changes from `now` on for so many cycles. What work takes, and what a transfer waits for the
   // channel, the engines account themselves.
-  void Account(Engine id, int64_t now, int64_t cycles) {
-    TimedEngine& engine = At(id);
+  void Account(TimedEngine& engine, int64_t now, int64_t cycles) {
     using Phase = TimedEngine::Phase;
     const int full = engine.FullQueue(now);
     if (engine.phase() == Phase::kRow) {
@@ -73,13 +69,12 @@ class Simulation {
       Add(engine.activity(), Stall::kBanks, Cause::kBanks, cycles);
     } else if (engine.phase() == Phase::kWaitTokens) {
       const int queue = engine.MissingToken();
-      Add(engine.activity(), Shifted(Stall::kTokenFromLoad, kTokenRoutes[queue].from),
-          CauseOfToken(queue, now), cycles);
+      Add(engine.activity(), TokenFrom(isa::kRoutes[queue].source), CauseOfToken(queue, now), cycles);
     } else if (engine.phase() != Phase::kIdle) {
       return;
     } else if (full >= 0) {
-      const Engine to = kTokenRoutes[full].to;
-      Add(engine.activity(), Shifted(Stall::kRoomForTokenToLoad, to), CauseOf(to, now), cycles);
+      const Engine to = isa::kRoutes[full].sink;
+      Add(engine.activity(), RoomForTokenTo(to), CauseOf(to, now), cycles);
     } else if (engine.Finished()) {
       Add(engine.activity(), Stall::kFinished, Cause::kFinished, cycles);
     } else {
@@ -94,7 +89,7 @@ class Simulation {
     } else if (fetch_.WaitsForBytes()) {
       Add(activity, Stall::kDramData, CauseOfFetch(now), cycles);
     } else if (!fetch_.Decoding(now)) {
-      Add(activity, Shifted(Stall::kRoomInQueueOfLoad, fetch_.TargetId()), CauseOfFetch(now), cycles);
+      Add(activity, RoomInQueueOf(fetch_.TargetId()), CauseOfFetch(now), cycles);
     }
   }
 
@@ -119,12 +114,12 @@ class Simulation {
       case TimedEngine::Phase::kIdle:
         break;
     }
-    if (full >= 0 && links > 0) return CauseOf(kTokenRoutes[full].to, now, links - 1);
+    if (full >= 0 && links > 0) return CauseOf(isa::kRoutes[full].sink, now, links - 1);
     return CauseOfFetch(now, links);
   }
 
   Cause CauseOfToken(int queue, int64_t now, int links = 8) {
-    const Engine from = kTokenRoutes[queue].from;
+    const Engine from = isa::kRoutes[queue].source;
     if (At(from).InFlight(queue, now)) return Cause::kDramLatency;
     return links > 0 ? CauseOf(from, now, links - 1) : Cause::kFetch;
   }
@@ -140,7 +135,7 @@ class Simulation {
     const auto add = [&](const std::string& reason) {
       if (!reason.empty()) waiting += (waiting.empty() ? "" : "; ") + reason;
     };
-    for (const TimedEngine* engine : engines_) add(engine->Waiting());
+    for (const TimedEngine& engine : engines_) add(engine.Waiting());
     add(fetch_.Waiting());
     if (!waiting.empty()) Fail("deadlock: ", waiting);
     for (int queue = 0; queue < kTokenQueueCount; ++queue) {
@@ -152,10 +147,8 @@ class Simulation {
   }
 
   Machinery machine_;
-  TimedEngine load_{&machine_, Engine::kLoad}, compute_{&machine_, Engine::kCompute},
-      store_{&machine_, Engine::kStore};
-  std::array<TimedEngine*, kEngineCount> engines_{&load_, &compute_, &store_};
-  FetchUnit fetch_{&machine_, engines_};
+  std::vector<TimedEngine> engines_;
+  FetchUnit fetch_{&machine_, &engines_};
 };
 
 }  // namespace

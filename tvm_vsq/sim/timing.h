@@ -1,4 +1,4 @@
-// Timing of a program: a discrete-event run of fetch, load, compute and store. No data, no arithmetic.
+// Timing of a program: a discrete-event run of fetch and the engines. No data, no arithmetic.
 #ifndef TVM_VSQ_SIM_TIMING_H_
 #define TVM_VSQ_SIM_TIMING_H_
 

@@ -1,4 +1,4 @@
-// The four dependency queues between neighbouring engines.
+// The dependency queues between engines, as isa::kRoutes has them.
 #ifndef TVM_VSQ_SIM_TOKENS_H_
 #define TVM_VSQ_SIM_TOKENS_H_
 
@@ -6,28 +6,18 @@
 
 namespace tvm_vsq::sim {
 
-inline constexpr int kTokenQueueCount = 4;
+inline constexpr int kTokenQueueCount = isa::kRouteCount;
 
-// Queues are numbered by their receiver and side: load<-compute, compute<-load, compute<-store,
-// store<-compute.
-enum TokenQueue : int { kComputeToLoad, kLoadToCompute, kStoreToCompute, kComputeToStore };
+inline const char* ProducerOf(int queue) {
+  return kEngineNames[static_cast<int>(isa::kRoutes[queue].source)];
+}
+inline const char* ConsumerOf(int queue) { return kEngineNames[static_cast<int>(isa::kRoutes[queue].sink)]; }
 
-struct TokenRoute {
-  Engine from, to;
-};
+// Sets of queues, as bits.
+using TokenQueues = uint32_t;
+static_assert(kTokenQueueCount < 32);
 
-inline constexpr TokenRoute kTokenRoutes[kTokenQueueCount] = {{Engine::kCompute, Engine::kLoad},
-                                                              {Engine::kLoad, Engine::kCompute},
-                                                              {Engine::kStore, Engine::kCompute},
-                                                              {Engine::kCompute, Engine::kStore}};
-
-inline const char* ProducerOf(int queue) { return kEngineNames[static_cast<int>(kTokenRoutes[queue].from)]; }
-inline const char* ConsumerOf(int queue) { return kEngineNames[static_cast<int>(kTokenRoutes[queue].to)]; }
-
-// Sets of queues, as bits; valid for instructions that CheckProgram accepted.
-using TokenQueues = uint8_t;
-
-inline TokenQueues Bit(int queue) { return static_cast<TokenQueues>(1 << queue); }
+inline constexpr TokenQueues Bit(int queue) { return TokenQueues{1} << queue; }
 
 // The first queue of the set, or -1.
 inline int First(TokenQueues queues) {
@@ -37,20 +27,36 @@ inline int First(TokenQueues queues) {
   return -1;
 }
 
+// The queues that each token bit of each engine means.
+struct TokenTable {
+  static constexpr int kTokenSets = 1 << isa::kTokenCount;
+
+  TokenQueues pops[kEngineCount][kTokenSets] = {}, pushes[kEngineCount][kTokenSets] = {};
+
+  constexpr TokenTable() {
+    for (int tokens = 0; tokens < kTokenSets; ++tokens) {
+      for (int queue = 0; queue < kTokenQueueCount; ++queue) {
+        const isa::Route& route = isa::kRoutes[queue];
+        if ((tokens & isa::BitOf(route.pop)) != 0) pops[static_cast<int>(route.sink)][tokens] |= Bit(queue);
+        if ((tokens & isa::BitOf(route.push)) != 0)
+          pushes[static_cast<int>(route.source)][tokens] |= Bit(queue);
+      }
+    }
+  }
+};
+inline constexpr TokenTable kTokenTable;
+
 inline TokenQueues PopsOf(const Instruction& instruction) {
-  const Engine engine = instruction.engine();
-  int queues = 0;
-  if (instruction.pop_prev) queues |= Bit(engine == Engine::kStore ? kComputeToStore : kLoadToCompute);
-  if (instruction.pop_next) queues |= Bit(engine == Engine::kLoad ? kComputeToLoad : kStoreToCompute);
-  return static_cast<TokenQueues>(queues);
+  return kTokenTable.pops[static_cast<int>(instruction.engine())][instruction.tokens];
+}
+inline TokenQueues PushesOf(const Instruction& instruction) {
+  return kTokenTable.pushes[static_cast<int>(instruction.engine())][instruction.tokens];
 }
 
-inline TokenQueues PushesOf(const Instruction& instruction) {
-  const Engine engine = instruction.engine();
-  int queues = 0;
-  if (instruction.push_prev) queues |= Bit(engine == Engine::kStore ? kStoreToCompute : kComputeToLoad);
-  if (instruction.push_next) queues |= Bit(engine == Engine::kLoad ? kLoadToCompute : kComputeToStore);
-  return static_cast<TokenQueues>(queues);
+// Whether the token bit means a queue to instructions of this engine.
+inline bool HasRoute(Engine engine, isa::Token token) {
+  const auto index = static_cast<int>(engine);
+  return (kTokenTable.pops[index][isa::BitOf(token)] | kTokenTable.pushes[index][isa::BitOf(token)]) != 0;
 }
 
 }  // namespace tvm_vsq::sim

@@ -62,9 +62,8 @@ Trace TraceProgram(const Params& params, const Program& program, int64_t max_bin
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
     CountWork(16);
-    const auto* dma = std::get_if<Dma>(&instruction.body);
     EventCounts counts{};
-    cost.AddEvents(instruction, dma == nullptr ? 0 : cost.CostOf(*dma).bursts, &counts);
+    cost.AddEvents(instruction, cost.CostOf(instruction).bursts, &counts);
     Spread(counts, trace.times[i].transfer, trace.times[i].end, &trace);
   }
   if (prepared != nullptr) {

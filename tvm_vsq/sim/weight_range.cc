@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tvm_vsq/sim/bytes.h"
-#include "tvm_vsq/sim/dma.h"
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/poll.h"
 
 namespace tvm_vsq::sim {
@@ -47,6 +47,16 @@ class LowestCode {
   uint64_t ones_ = 0;
 };
 
+bool WritesWeights(const Params& params, const Instruction& instruction) {
+  bool writes = false;
+  const auto look = [&](Pad pad, Use use) { writes = writes || (pad == Pad::kWgt && Writes(use)); };
+  ForEachAccess(params, instruction, [&](const Access& access) { look(access.pad, access.use); });
+  if (const std::optional<MicroOpLoops> loops = LoopsOf(instruction)) {
+    for (const IndexedAccess& access : *loops) look(access.pad, access.use);
+  }
+  return writes;
+}
+
 }  // namespace
 
 bool WeightsAreSymmetric(const Params& params, const Program& program, std::string_view image,
@@ -62,10 +72,13 @@ bool WeightsAreSymmetric(const Params& params, const Program& program, std::stri
   };
   bool symmetric = true;
   for (const Instruction& instruction : program.instructions) {
-    const auto* dma = std::get_if<Dma>(&instruction.body);
-    if (dma == nullptr || instruction.opcode != isa::Opcode::kLoad || dma->pad != Pad::kWgt) continue;
-    if (written.FirstReadBy(*dma) >= 0) return false;
-    ForEachPiece(params, *dma, [&](uint64_t begin, uint64_t size) {
+    const std::optional<Transfer> transfer = TransferOf(instruction);
+    if (!transfer || transfer->writes_dram || transfer->pad != Pad::kWgt) {
+      if (WritesWeights(params, instruction)) return false;
+      continue;
+    }
+    if (written.FirstReadBy(*transfer) >= 0) return false;
+    ForEachPiece(params, *transfer, [&](uint64_t begin, uint64_t size) {
       if (begin >= image.size()) return;  // zeros
       CountWork(size);
       symmetric = symmetric && begin + size <= image.size();

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tvm_vsq/sim/dma.h"
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/limits.h"
 
 namespace tvm_vsq::sim {
@@ -10,8 +10,9 @@ namespace tvm_vsq::sim {
 WrittenBytes::WrittenBytes(const Params& params, const Program& program, const std::vector<ByteRange>& inputs)
     : params_(params), ranges_(inputs) {
   for (const Instruction& instruction : program.instructions) {
-    if (instruction.opcode != isa::Opcode::kStore) continue;
-    ForEachPiece(params, std::get<Dma>(instruction.body), [&](uint64_t begin, uint64_t bytes) {
+    const std::optional<Transfer> transfer = TransferOf(instruction);
+    if (!transfer || !transfer->writes_dram) continue;
+    ForEachPiece(params, *transfer, [&](uint64_t begin, uint64_t bytes) {
       ranges_.push_back({begin, begin + bytes});
       if (ranges_.size() > 2 * kMaxWrittenRanges) Join();
     });
@@ -37,9 +38,9 @@ void WrittenBytes::Join() {
   }
 }
 
-int64_t WrittenBytes::FirstReadBy(const Dma& load) const {
+int64_t WrittenBytes::FirstReadBy(const Transfer& transfer) const {
   int64_t first = -1;
-  ForEachPiece(params_, load, [&](uint64_t begin, uint64_t bytes) {
+  ForEachPiece(params_, transfer, [&](uint64_t begin, uint64_t bytes) {
     if (first >= 0) return;
     const auto range =
         std::upper_bound(ranges_.begin(), ranges_.end(), begin,
@@ -52,9 +53,10 @@ int64_t WrittenBytes::FirstReadBy(const Dma& load) const {
 
 std::string WrittenBytes::WriterOf(const Program& program, uint64_t byte) const {
   for (size_t i = 0; i < program.instructions.size(); ++i) {
-    if (program.instructions[i].opcode != isa::Opcode::kStore) continue;
+    const std::optional<Transfer> transfer = TransferOf(program.instructions[i]);
+    if (!transfer || !transfer->writes_dram) continue;
     bool writes = false;
-    ForEachPiece(params_, std::get<Dma>(program.instructions[i].body), [&](uint64_t begin, uint64_t bytes) {
+    ForEachPiece(params_, *transfer, [&](uint64_t begin, uint64_t bytes) {
       writes = writes || (begin <= byte && byte < begin + bytes);
     });
     if (writes) return program.Where(i);

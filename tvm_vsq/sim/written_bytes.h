@@ -8,6 +8,7 @@
 
 #include "tvm_vsq/sim/instruction.h"
 #include "tvm_vsq/sim/params.h"
+#include "tvm_vsq/sim/transfer.h"
 
 namespace tvm_vsq::sim {
 
@@ -17,14 +18,14 @@ struct ByteRange {
 
 class WrittenBytes {
  public:
-  // What the STOREs of a program that CheckProgram accepted write, and its inputs.
+  // What the instructions of a program that CheckProgram accepted write, and its inputs.
   WrittenBytes(const Params& params, const Program& program, const std::vector<ByteRange>& inputs);
 
   // Sorted, with gaps between them.
   const std::vector<ByteRange>& ranges() const { return ranges_; }
 
-  // The first byte that the LOAD reads from them, or -1.
-  int64_t FirstReadBy(const Dma& load) const;
+  // The first byte that the transfer reads from them, or -1.
+  int64_t FirstReadBy(const Transfer& transfer) const;
 
   // Who writes such a byte, for an error.
   std::string WriterOf(const Program& program, uint64_t byte) const;

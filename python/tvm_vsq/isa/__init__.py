@@ -11,15 +11,15 @@ from tvm_vsq.isa.codec import (
     encode_uops,
 )
 from tvm_vsq.isa.layout import Layout, Slot, layout_of, widths
-from tvm_vsq.isa.table import ENGINES, INSTRUCTIONS, LOAD_MEMORIES, STORE_MEMORIES
+from tvm_vsq.isa.table import INSTRUCTIONS, LOAD_MEMORIES, STORE_MEMORIES, UNITS
 from tvm_vsq.isa.text import assemble, assemble_all, disassemble, disassemble_all
 
 __all__ = [
-    "ENGINES",
     "INSTRUCTIONS",
     "INSTRUCTION_BYTES",
     "LOAD_MEMORIES",
     "STORE_MEMORIES",
+    "UNITS",
     "Insn",
     "Layout",
     "Slot",

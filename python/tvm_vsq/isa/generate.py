@@ -21,6 +21,23 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.lower().split("_"))
 
 
+def _range(field: table.Field) -> str:
+    """The values that a field accepts, for the documents; "" for all that fit."""
+    limits = [f"at least {field.at_least}"] * (field.at_least > 0)
+    limits += [f"at most {field.at_most}"] * (field.at_most is not None)
+    condition = f" if {field.only_if} is set" if field.only_if else ""
+    return f"; {' and '.join(limits)}{condition}" if limits else ""
+
+
+def _type(field: table.Field) -> str:
+    """The C++ type of a decoded field."""
+    if field.names:
+        return "Pad"
+    if field.width == 1:
+        return "bool"
+    return "uint64_t" if field.width == "dram" else "uint32_t"
+
+
 def _slot(hardware: HardwareConfig, instruction: str, field: str) -> str:
     slot = layout_of(hardware).slots[instruction][field]
     last = slot.shift + slot.width - 1
@@ -39,6 +56,8 @@ def render() -> dict[str, str]:
         "dashes": lambda _: "---",
         "bits": lambda hardware, width: widths(hardware)[width],
         "slot": _slot,
+        "range": _range,
+        "type": _type,
         "width": lambda field: field.width if isinstance(field.width, int) else f"{field.width}_width",
     }
     targets = [load_hardware(name) for name in list_targets()]
@@ -49,9 +68,12 @@ def render() -> dict[str, str]:
         "par_fields": table.PAR_FIELDS,
         "widths": table.WIDTHS,
         "depths": size_names(),
-        "load_memories": table.LOAD_MEMORIES,
-        "store_memories": table.STORE_MEMORIES,
+        "scratchpads": [name.removesuffix("_depth") for name in size_names() if name.endswith("_depth")],
+        "tokens": table.TOKENS,
         "engines": table.ENGINES,
+        "ports": [engine.name for engine in table.ENGINES if engine.dram],
+        "routes": table.ROUTES,
+        "units": table.UNITS,
         "events": EVENTS,
         "instruction_bytes": INSTRUCTION_BYTES,
         "targets": targets,

@@ -18,6 +18,37 @@ class Field:
     meaning: str
     names: tuple[str, ...] = ()
     """Symbolic values, in order from 0, where the field is an enumeration."""
+    at_least: int = 0
+    at_most: int | None = None
+    """The values that the accelerator accepts; None: all that the width holds."""
+    only_if: str = ""
+    """The flag without which the field has no meaning, and any value is accepted."""
+
+
+@dataclass(frozen=True)
+class Token(Field):
+    """A bit that pops or pushes a token, and where the engine at the other end stands: it `precedes` or `follows`."""
+
+    relation: str = ""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A unit that executes instructions, in their order, beside the others."""
+
+    name: str
+    dram: bool
+    """Whether it has a port of its own to the DRAM channel."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A queue of tokens: the bit with which instructions of `source` push, and that with which those of `sink` pop."""
+
+    source: str
+    push: str
+    sink: str
+    pop: str
 
 
 @dataclass(frozen=True)
@@ -61,24 +92,41 @@ SHIFT_BITS = 6
 
 OPCODE = Field("opcode", 3, "selects the instruction")
 TOKENS = (
-    Field("pop_prev", 1, "wait for a token from the previous engine of the chain load - compute - store"),
-    Field("pop_next", 1, "wait for a token from the next engine of the chain"),
-    Field("push_prev", 1, "on completion give a token to the previous engine"),
-    Field("push_next", 1, "on completion give a token to the next engine"),
+    Token(
+        "pop_prev",
+        1,
+        "wait for a token from the previous engine of the chain load - compute - store",
+        relation="precedes",
+    ),
+    Token("pop_next", 1, "wait for a token from the next engine of the chain", relation="follows"),
+    Token("push_prev", 1, "on completion give a token to the previous engine", relation="precedes"),
+    Token("push_next", 1, "on completion give a token to the next engine", relation="follows"),
 )
 COMMON = (OPCODE, *TOKENS)
 
 LOAD_MEMORIES = tuple(memory.name for memory in LOADED)
 STORE_MEMORIES = tuple(memory.name for memory in STORED)
-ENGINES = ("fetch", "load", "compute", "store")
 
-_STRIDED = (
-    Field("z_size", COUNT_BITS, "entries that are contiguous on both sides"),
-    Field("x_size", COUNT_BITS, "groups of z_size entries in a row"),
-    Field("y_size", COUNT_BITS, "rows"),
-    Field("x_stride", X_STRIDE_BITS, "DRAM distance of two groups, in entries"),
-    Field("y_stride", Y_STRIDE_BITS, "DRAM distance of two rows, in entries"),
+# Ports to DRAM take turns in this order, behind fetch.
+ENGINES = (Engine("load", dram=True), Engine("compute", dram=False), Engine("store", dram=True))
+UNITS = ("fetch", *(engine.name for engine in ENGINES))
+ROUTES = (
+    Route("compute", "push_prev", "load", "pop_next"),
+    Route("load", "push_next", "compute", "pop_prev"),
+    Route("store", "push_prev", "compute", "pop_next"),
+    Route("compute", "push_next", "store", "pop_prev"),
 )
+
+
+def _strided(*, groups_at_least: int) -> tuple[Field, ...]:
+    return (
+        Field("z_size", COUNT_BITS, "entries that are contiguous on both sides", at_least=1),
+        Field("x_size", COUNT_BITS, "groups of z_size entries in a row", at_least=groups_at_least),
+        Field("y_size", COUNT_BITS, "rows", at_least=groups_at_least),
+        Field("x_stride", X_STRIDE_BITS, "DRAM distance of two groups, in entries"),
+        Field("y_stride", Y_STRIDE_BITS, "DRAM distance of two rows, in entries"),
+    )
+
 
 INSTRUCTIONS = (
     Instruction(
@@ -95,7 +143,7 @@ INSTRUCTIONS = (
             Field("mem", 2, "destination scratchpad", LOAD_MEMORIES),
             Field("sram_base", "load_sram", "first scratchpad entry"),
             Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
-            *_STRIDED,
+            *_strided(groups_at_least=0),
             Field("y_pad_top", PAD_BITS, "zero rows before the first"),
             Field("y_pad_bottom", PAD_BITS, "zero rows behind the last"),
             Field("x_pad_left", PAD_BITS, "zero groups before each row"),
@@ -113,7 +161,7 @@ INSTRUCTIONS = (
             Field("mem", 1, "source scratchpad", STORE_MEMORIES),
             Field("sram_base", "store_sram", "first scratchpad entry"),
             Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
-            *_STRIDED,
+            *_strided(groups_at_least=1),
         ),
     ),
     Instruction(
@@ -130,9 +178,9 @@ INSTRUCTIONS = (
             Field("reset", 1, "write zeros instead of accumulating; inp and wgt stay untouched"),
             Field("act_unsigned", 1, "activation elements are unsigned"),
             Field("uop_begin", "uop", "first micro-op"),
-            Field("uop_count", COUNT_BITS + 1, "number of micro-ops"),
-            Field("iter_out", COUNT_BITS, "extent of the outer loop"),
-            Field("iter_in", COUNT_BITS, "extent of the inner loop"),
+            Field("uop_count", COUNT_BITS + 1, "number of micro-ops", at_least=1),
+            Field("iter_out", COUNT_BITS, "extent of the outer loop", at_least=1),
+            Field("iter_in", COUNT_BITS, "extent of the inner loop", at_least=1),
             Field("acc_out", "acc", "accumulator step of the outer loop"),
             Field("acc_in", "acc", "accumulator step of the inner loop"),
             Field("inp_out", "inp", "input step of the outer loop"),
@@ -165,10 +213,10 @@ INSTRUCTIONS = (
             Field("par_base", "par", "first parameter entry"),
             Field("out_base", "out", "first output entry"),
             Field("res_base", "inp", "first residual entry in the input scratchpad"),
-            Field("pixels", PIXEL_BITS, "number of pixels"),
-            Field("blocks", BLOCK_BITS, "accumulator blocks of each pixel"),
+            Field("pixels", PIXEL_BITS, "number of pixels", at_least=1),
+            Field("blocks", BLOCK_BITS, "accumulator blocks of each pixel", at_least=1),
             Field("res_mult", 16, "residual multiplier"),
-            Field("res_shift", SHIFT_BITS, "residual shift"),
+            Field("res_shift", SHIFT_BITS, "residual shift", at_most=62, only_if="residual"),
         ),
     ),
     Instruction("SYNC", 5, "compute", "Nothing but its tokens: orders a LOAD behind an earlier STORE.", ()),

@@ -18,25 +18,12 @@ void Put(const isa::Bits& bits, uint64_t value, isa::Word* word) {
 }
 
 std::vector<isa::Bits> FieldsOf(const isa::Layout& layout, uint64_t opcode) {
-  const isa::LoadFields& l = layout.load;
-  const isa::StoreFields& s = layout.store;
-  const isa::GemmFields& g = layout.gemm;
-  const isa::PpuFields& p = layout.ppu;
-  switch (static_cast<isa::Opcode>(opcode)) {
-    case isa::Opcode::kLoad:
-      return {l.mem,      l.sram_base, l.dram_base, l.z_size,       l.x_size,     l.y_size,
-              l.x_stride, l.y_stride,  l.y_pad_top, l.y_pad_bottom, l.x_pad_left, l.x_pad_right};
-    case isa::Opcode::kStore:
-      return {s.mem, s.sram_base, s.dram_base, s.z_size, s.x_size, s.y_size, s.x_stride, s.y_stride};
-    case isa::Opcode::kGemm:
-      return {g.reset,   g.act_unsigned, g.uop_begin, g.uop_count, g.iter_out, g.iter_in,
-              g.acc_out, g.acc_in,       g.inp_out,   g.inp_in,    g.wgt_out,  g.wgt_in};
-    case isa::Opcode::kPpu:
-      return {p.wide,     p.relu,     p.residual, p.res_unsigned, p.out_unsigned, p.acc_base, p.par_base,
-              p.out_base, p.res_base, p.pixels,   p.blocks,       p.res_mult,     p.res_shift};
-    default:
-      return {layout.common.opcode};
-  }
+  std::vector<isa::Bits> fields;
+  isa::WithOpcode(layout, opcode, [&](auto insn, const auto& bits) {
+    insn.ForEachField(insn, [&](const auto&, auto slot, const auto&) { fields.push_back(bits.*slot); });
+  });
+  if (fields.empty()) fields.push_back(layout.common.opcode);
+  return fields;
 }
 
 void MutateField(const isa::Layout& layout, std::mt19937* random, isa::Word* word) {
@@ -104,9 +91,7 @@ void MutateProgram(ProgramInput* input, std::mt19937* random) {
       input->layers.erase(input->layers.begin() + offset);
       break;
     case 3: {
-      const isa::Bits tokens[] = {layout.common.pop_prev, layout.common.pop_next, layout.common.push_prev,
-                                  layout.common.push_next};
-      const isa::Bits& token = tokens[draw() % std::size(tokens)];
+      const isa::Bits& token = layout.common.*isa::kTokenFields[draw() % isa::kTokenCount];
       Put(token, 1 - token.Get(words[at]), &words[at]);
       break;
     }

@@ -1,0 +1,68 @@
+// PPU: accumulators to quantized vectors, or to wide int32.
+#ifndef TVM_VSQ_SIM_INSTRUCTIONS_PPU_H_
+#define TVM_VSQ_SIM_INSTRUCTIONS_PPU_H_
+
+#include <algorithm>
+
+#include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/execution.h"
+
+namespace tvm_vsq::sim {
+
+template <>
+struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
+  static constexpr bool kBounds = true;
+
+  static uint64_t AccEntries(const isa::Ppu& ppu) { return uint64_t{ppu.pixels} * ppu.blocks; }
+
+  template <typename Visit>
+  static void Accesses(const Params& params, const isa::Ppu& ppu, Visit visit) {
+    const uint64_t entries = AccEntries(ppu), lanes = static_cast<uint64_t>(params.output_lanes);
+    const uint64_t vectors = ppu.pixels * (ppu.blocks * lanes / static_cast<uint64_t>(params.vector_size));
+    const Use acc = ppu.wide ? Use::kAccumulate : Use::kRead;
+    visit(Access{Pad::kAcc, acc, "acc_base", ppu.acc_base, entries, entries});
+    visit(Access{Pad::kPar, Use::kRead, "par_base", ppu.par_base, ppu.blocks, entries});
+    if (!ppu.wide) visit(Access{Pad::kOut, Use::kFill, "out_base", ppu.out_base, vectors, vectors});
+    if (ppu.residual) visit(Access{Pad::kInp, Use::kRead, "res_base", ppu.res_base, vectors, vectors});
+  }
+
+  template <typename Fail>
+  static void Check(const Params& params, const isa::Ppu& ppu, Fail fail) {
+    const auto lanes = static_cast<uint64_t>(params.output_lanes),
+               size = static_cast<uint64_t>(params.vector_size);
+    if ((!ppu.wide || ppu.residual) && ppu.blocks * lanes % size != 0) {
+      fail("field blocks: ", ppu.blocks, " blocks of ", lanes, " lanes are not whole vectors of ", size);
+    }
+  }
+
+  static int64_t Cycles(const Params& params, const isa::Ppu& ppu) {
+    return params.ppu_pipeline_cycles + static_cast<int64_t>(AccEntries(ppu));
+  }
+
+  // One accumulator block per cycle, hence output_lanes / vector_size vectors of out and, with a residual, of
+  // inp. Neighbouring entries lie in different banks, each of which serves one entry per cycle.
+  static int64_t ConflictCycles(const Params& params, const isa::Ppu& ppu) {
+    const int64_t vectors = std::max<int64_t>(1, params.output_lanes / params.vector_size);
+    const auto turns = [&](int64_t banks) { return (vectors + banks - 1) / banks; };
+    const int64_t reads = ppu.residual ? turns(params.inp_banks) : 1;
+    const int64_t writes = ppu.wide ? 1 : turns(params.out_banks);
+    return static_cast<int64_t>(AccEntries(ppu)) * (std::max(reads, writes) - 1);
+  }
+
+  template <typename Count>
+  static void Events(const Params& params, const isa::Ppu& ppu, Count count) {
+    const int64_t lanes = static_cast<int64_t>(AccEntries(ppu)) * params.output_lanes;
+    count(isa::Event::kPpuLaneOps, lanes);
+    if (!ppu.wide) count(isa::Event::kQuantizeLaneOps, lanes);
+  }
+
+  static bool Bound(const Params& params, const isa::Ppu& ppu, const MicroOpPlan* plan,
+                    AccumulatorBounds* bounds);
+};
+
+// Throws Error for parameters out of range.
+void Execute(const isa::Ppu& ppu, const Execution& execution);
+
+}  // namespace tvm_vsq::sim
+
+#endif  // TVM_VSQ_SIM_INSTRUCTIONS_PPU_H_

@@ -1,0 +1,27 @@
+// STORE: a scratchpad to DRAM.
+#ifndef TVM_VSQ_SIM_INSTRUCTIONS_STORE_H_
+#define TVM_VSQ_SIM_INSTRUCTIONS_STORE_H_
+
+#include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/execution.h"
+
+namespace tvm_vsq::sim {
+
+template <>
+struct Declared<isa::Store> : Defaults<isa::Store> {
+  static constexpr bool kTransfers = true;
+
+  template <typename Visit>
+  static void Accesses(const Params&, const isa::Store& store, Visit visit) {
+    const uint64_t entries = DramSide(store).Entries();
+    visit(Access{store.mem, Use::kRead, "sram_base", store.sram_base, entries, entries});
+  }
+  static Transfer DramSide(const isa::Store& store) { return MakeTransfer(store, true); }
+};
+
+// Throws Error for an accumulator that does not fit int32 (only wide PPU results are meant to be stored).
+void Execute(const isa::Store& store, const Execution& execution);
+
+}  // namespace tvm_vsq::sim
+
+#endif  // TVM_VSQ_SIM_INSTRUCTIONS_STORE_H_
