@@ -1,5 +1,6 @@
 #include "tvm_vsq/sim/prepare.h"
 
+#include <cstring>
 #include <map>
 #include <optional>
 #include <utility>
@@ -35,8 +36,10 @@ class Planner {
       key.insert(key.end(), {static_cast<uint32_t>(access.pad), static_cast<uint32_t>(access.use), access.out,
                              access.in});
     }
-    for (const Uop* uop = uops; uop != uops + loops.uop_count; ++uop)
-      Uop::ForEachField(*uop, [&](const auto&, auto, uint32_t entry) { key.push_back(entry); });
+    static_assert(sizeof(Uop) % sizeof(uint32_t) == 0);
+    const size_t fields = key.size();
+    key.resize(fields + loops.uop_count * (sizeof(Uop) / sizeof(uint32_t)));
+    std::memcpy(&key[fields], uops, loops.uop_count * sizeof(Uop));
     const auto [found, is_new] = index_.emplace(std::move(key), nullptr);
     if (is_new) {
       plans->push_back(Declared<Insn>::MakePlan(params_, insn, uops));

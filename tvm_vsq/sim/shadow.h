@@ -27,7 +27,7 @@ class Shadow {
 
  private:
   // [entry]: instruction index + 1; 0: none.
-  using Last = std::vector<uint32_t>;
+  using Last = std::vector<int32_t>;
   struct Entries {
     Last writer;
     std::array<Last, kEngineCount> reader;    // empty before the engine's first
@@ -36,11 +36,11 @@ class Shadow {
 
   // The instructions of `engine` before this one are no danger to one of `self`: complete, or in order with
   // it.
-  static uint32_t SafeBefore(const Order& order, Engine self, size_t engine);
+  static int32_t SafeBefore(const Order& order, Engine self, size_t engine);
   // The same for those of every engine that wrote any of the entries.
-  static uint32_t SafeBefore(const Order& order, Engine self, const Entries& entries);
-  bool Safe(const Order& order, Engine self, uint32_t instruction) const;
-  [[noreturn]] void Race(size_t index, Pad pad, uint64_t entry, const char* verb, uint32_t other) const;
+  static int32_t SafeBefore(const Order& order, Engine self, const Entries& entries);
+  bool Safe(const Order& order, Engine self, int32_t instruction) const;
+  [[noreturn]] void Race(size_t index, Pad pad, uint64_t entry, const char* verb, int32_t other) const;
 
   const Program& program_;
   std::array<Entries, kPadCount> pads_;

@@ -26,8 +26,9 @@ bool Declared<isa::Gemm>::Bound(const Params& params, const isa::Gemm& gemm, con
   bool safe = !plan.tiles.empty();
   for (const GemmPlan::Tile& tile : plan.tiles) {
     CountWork(tile.pixels);
+    const uint64_t sum = tile.steps * addend;
     for (size_t p = tile.first_pixel; p < tile.first_pixel + tile.pixels; ++p) {
-      safe = bounds->Add(tile.acc + plan.pixels[p].acc, tile.steps * addend) && safe;
+      safe = bounds->Add(tile.acc + plan.pixels[p].acc, sum) && safe;
     }
   }
   // Checked at run time; what it leaves, and all else in the scratchpad, is an accumulator or an int32.
