@@ -27,7 +27,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Token(Field):
-    """A bit that pops or pushes a token, and where the engine at the other end stands: it `precedes` or `follows`."""
+    """A bit that pops or pushes a token; the engine at the other end `precedes` or `follows`."""
 
     relation: str = ""
 
@@ -43,7 +43,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Route:
-    """A queue of tokens: the bit with which instructions of `source` push, and that with which those of `sink` pop."""
+    """A queue of tokens: with which bit instructions of `source` push, and with which those of `sink` pop."""
 
     source: str
     push: str
