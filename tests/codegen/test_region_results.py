@@ -148,13 +148,6 @@ def test_readers_that_disagree_about_the_sign_are_refused(cases):
         lower_region(region, graph.hw, Database())
 
 
-def test_a_region_made_for_another_accelerator_is_refused(cases):
-    graph = Graph(cases.hardware(), 1)
-    region, _ = graph.region(lambda x: [graph.conv(x)])
-    with pytest.raises(ProgramError, match="layer 'layer0': guard_bits=2, but accelerator 'small' has 3"):
-        lower_region(region, cases.hardware(guard_bits=3), Database())
-
-
 def test_dram_that_is_too_small_is_named_with_layer_and_mib(cases):
     hw = cases.hardware(dram={"capacity_mib": 1}, scratchpads={"wgt_kib": 64})
     network = cases.Network(hw, np.random.default_rng(0))

@@ -68,6 +68,9 @@ def test_the_emitter_allocates_what_footprint_says(data):
     knobs = data.draw(st.sampled_from(list(all_knobs(work, hw))))
     assume(fits(work, knobs, hw))
     nest, homes = lower_layer(work, knobs, hw), place(work, knobs, hw)
+    assert {b.name: (b.scratchpad, b.entries) for b in nest.buffers} == {
+        name: (home.scratchpad, home.entries) for name, home in homes.items()
+    }
     slots = {name: home.slots for name, home in homes.items()}
     for from_top in (False, True):
         emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), from_top)

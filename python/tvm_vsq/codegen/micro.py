@@ -48,7 +48,9 @@ class MicroOps:
         written, *read = [each.interval for each in slots]
         limits = emitter.limit(instruction, "iter_out"), emitter.uops.longest(instruction)
         for box in boxes:
-            origin = [base + box.offset(column) for base, column in zip(bases, columns, strict=True)]
+            origin = (
+                bases if clipped is None else [b + box.offset(c) for b, c in zip(bases, columns, strict=True)]
+            )
             for program in fold_loops(tuple(map(MicroLoop, box.extents, steps)), *limits):
                 offsets = program.offsets + origin
                 begin, loads = emitter.uops.fetch(offsets, emitter.layer)

@@ -32,35 +32,31 @@ class TensorView:
 
         What lies outside the tensor is zero padding for a load, and left out of a store.
         """
-        axes = self._folded(axes)
         starts = [axis.base.at(values) for axis in axes]
+        sizes = [(axis.extent, axis.step) for axis in axes]
+        if self.fold:
+            record, (count, _) = starts.pop(), sizes.pop()
+            starts[-1], sizes[-1] = starts[-1] * self.fold + record, (sizes[-1][0] * count, 1)
         offset, sram, found = 0, 1, []
         inside: list[tuple[int, int]] = []
-        for axis, start, dim, stride in zip(
-            reversed(axes), reversed(starts), reversed(self.dims), reversed(self.strides), strict=True
+        for (extent, step), start, dim, stride in zip(
+            reversed(sizes), reversed(starts), reversed(self.dims), reversed(self.strides), strict=True
         ):
-            before = min(axis.extent, max(0, -(start // axis.step)))
-            size = max(0, min(axis.extent, -((start - dim) // axis.step)) - before)
-            after = axis.extent - before - size
+            before = min(extent, max(0, -(start // step)))
+            size = max(0, min(extent, -((start - dim) // step)) - before)
+            after = extent - before - size
             found.append(
-                DmaAxis(size, axis.step * stride, sram, before, after)
+                DmaAxis(size, step * stride, sram, before, after)
                 if is_load
-                else DmaAxis(size, axis.step * stride, sram)
+                else DmaAxis(size, step * stride, sram)
             )
-            first = start + before * axis.step
+            first = start + before * step
             offset += first * stride
-            sram *= axis.extent
-            inside.append((first, first + (size - 1) * axis.step))
+            sram *= extent
+            inside.append((first, first + (size - 1) * step))
         touched = None
         if self.grid is not None and all(axis.size for axis in found):
             (n0, n1), (y0, y1), (x0, x1) = inside[:0:-1]
             rows, columns = self.grid
             touched = (self.region, (n0 * rows + y0) * columns + x0, (n1 * rows + y1) * columns + x1 + 1)
         return tuple(reversed(found)), offset if all(axis.size for axis in found) else 0, touched
-
-    def _folded(self, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
-        if not self.fold:
-            return axes
-        outer, inner = axes[-2:]
-        base = outer.base.times(self.fold).plus(inner.base)
-        return (*axes[:-2], Axis(outer.extent * inner.extent, base))
