@@ -19,8 +19,9 @@ import tvm_vsq
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime import native
 
-BY_LAYER = ("instructions", "decoded", "micro-ops", "image", "timing", "events", "energy")
-"""instructions: encoded words. decoded: the same as text, names, fields and tokens. micro-ops, image: the
+BY_LAYER = ("instructions", "decoded", "fields", "micro-ops", "image", "timing", "events", "energy")
+"""instructions: encoded words. decoded: the same as text, names, fields and tokens. fields: the text without
+tokens, and without instructions that only order others: what stays in another encoding. micro-ops, image: the
 bytes of the initial DRAM that the layer's LOADs read (image: weights and parameters). timing: cycles, busy
 cycles of each unit, stalls and their causes. events: what the simulator counted. energy: picojoule by kind, 9
 digits."""
@@ -32,6 +33,8 @@ it."""
 
 _SHORT = 6
 _LINE = re.compile(r"(?P<text>.*)  # \d+ (?P<layer>.*)")
+_TOKENS = re.compile(r" (pop|push)_\w+")
+_ORDERING = ("SYNC", "FINISH")
 _LOAD = re.compile(r"LOAD\.(?P<memory>\w+) .*?(dram_base=(?P<address>\d+)|$)")
 _IMAGE_MEMORIES = {"uop": "micro-ops", "wgt": "image", "par": "image"}
 
@@ -128,9 +131,12 @@ def _facts(exe: tvm_vsq.Executable, programs: list[Mapping[str, Any]]) -> dict[s
         at += len(ids)
         pieces = _image_pieces(program["image"], [match["text"] for match in texts], ids)
         for number, name in enumerate(program["layer_names"]):
+            decoded = [match["text"] for match in texts if match["layer"] == name]
+            fields = [_TOKENS.sub("", text) for text in decoded if not text.startswith(_ORDERING)]
             facts[str(name)] = {
                 "instructions": words[ids == number].tobytes(),
-                "decoded": "\n".join(match["text"] for match in texts if match["layer"] == name).encode(),
+                "decoded": "\n".join(decoded).encode(),
+                "fields": "\n".join(fields).encode(),
                 **{kind: pieces.get((number, kind), b"") for kind in ("micro-ops", "image")},
             }
     # The profile lists the layers in the same order.
