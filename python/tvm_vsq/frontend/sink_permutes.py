@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from tvm_vsq.frontend.elementwise import BINARY, UNARY
 from tvm_vsq.frontend.nhwc import TO_NCHW, in_nhwc
 from tvm_vsq.frontend.permutes import PermutingRebuilder
 from tvm_vsq.graph import (
@@ -20,6 +19,7 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
+from tvm_vsq.network import facts_of
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
 _REDUCTIONS = {"relax.mean": relax.op.mean, "relax.max": relax.op.max, "relax.sum": relax.op.sum}
@@ -39,7 +39,7 @@ class _SinkPermutes(PermutingRebuilder):
         name = op_name(value)
         if name == "relax.permute_dims":
             return self._merge(value)
-        if name in BINARY:
+        if facts_of(value).elementwise == 2:
             return self._past_binary(value, static_shape(var))
         if name == "relax.concat":
             return self._past_concat(value)
@@ -51,7 +51,7 @@ class _SinkPermutes(PermutingRebuilder):
     def _past(self, value: Call, x: Any, axes: list[int]) -> Any:
         """`value`, whose first operand is permute_dims(x, axes), with the permute after it if possible."""
         name = op_name(value)
-        if name in UNARY:
+        if facts_of(value).elementwise == 1:
             return self._after(Call(value.op, [x, *value.args[1:]], value.attrs), axes)
         moved = in_nhwc(value, x) if axes == TO_NCHW else None
         if moved is not None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.frontend.elementwise import BINARY, UNARY
 from tvm_vsq.graph import Rebuilder, is_constant, op_name, replace_main, static_shape
+from tvm_vsq.network import facts_of
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -25,7 +25,7 @@ class _SinkReshapes(Rebuilder):
         name = op_name(value)
         if name == "relax.reshape":
             return self._merge(value)
-        if name not in UNARY and name not in BINARY and name != "relax.matmul":
+        if not facts_of(value).elementwise and name != "relax.matmul":
             return value
         inner = [self._before_reshape(arg) for arg in value.args]
         moved = self._operands(name, value, inner)
@@ -36,7 +36,7 @@ class _SinkReshapes(Rebuilder):
 
     def _operands(self, name: str, value: Call, inner: list[Any]) -> list[Any] | None:
         """Operands with the reshape removed, or None if it cannot move past this call."""
-        if name in UNARY:
+        if facts_of(value).elementwise == 1:
             return None if inner[0] is None else [inner[0], *value.args[1:]]
         if name == "relax.matmul":
             weight = value.args[1]

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from tvm_vsq.graph import is_constant, op_name
+from tvm_vsq.network.facts import FACTS, Facts
 from tvm_vsq.registry import aspects
 from tvm_vsq.tvm_compat import Var
 
@@ -68,8 +69,7 @@ class Source:
     is_depthwise: whether a call that is refused can still be quantized for evaluation, as it has a filter for
         each group of channels.
     window: what a call reads at one output position; None for a matrix product.
-    is_channelwise: whether each channel of a call's result, the last axis, depends on just that channel of
-        its input.
+    facts: what holds of a call whether or not it becomes a layer; None if `network.facts` has its row.
     residual: the operand that post-processing adds to what the operator makes of the others.
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
         convolution, or there are none.
@@ -82,7 +82,7 @@ class Source:
     weights: WeightForm | None = None
     is_depthwise: Callable[[Any], bool] = _never
     window: Callable[[Any], Window | None] = _no_window
-    is_channelwise: Callable[[Any], bool] = _never
+    facts: Facts | None = None
     residual: int | None = None
     macs: Callable[[Any, Var], int] | None = None
 
@@ -100,6 +100,13 @@ def source_of(call: Any) -> Source | None:
     """Of a call in the fp32 graph; None if no operator of ours stands for such."""
     _, source = _by_relax_operator().get(op_name(call), ("", None))
     return source if source is not None and source.matches(call) else None
+
+
+def facts_of(call: Any) -> Facts:
+    """What is known of a call in the fp32 graph, or of anything else that a variable is bound to: nothing."""
+    source = source_of(call)
+    own = None if source is None else source.facts
+    return own or FACTS.get(op_name(call), Facts())
 
 
 def weight_form(call: Any) -> WeightForm:

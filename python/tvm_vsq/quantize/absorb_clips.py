@@ -9,12 +9,11 @@ from tvm import relax
 
 from tvm_vsq.frontend.given import GivenClip, given_clips, given_limits
 from tvm_vsq.graph import Rebuilder, bindings, leaves, op_name, replace_main
+from tvm_vsq.network import Elements, facts_of
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.plan import choose_layers
 from tvm_vsq.tvm_compat import IRModule, Var
-
-_MOVERS = {"relax.reshape", "relax.permute_dims", "relax.nn.max_pool2d", "relax.squeeze", "relax.expand_dims"}
 
 
 def absorb_clips(module: IRModule, config: QuantConfig, data: Any) -> IRModule:
@@ -73,7 +72,7 @@ def _saturates(
         if tensor.same_as(result):
             return False
         for binding in readers.get(tensor, []):
-            if op_name(binding.value) in _MOVERS:
+            if facts_of(binding.value).elements is not Elements.COMPUTED:
                 pending.append(binding.var)
             elif abs((limits.get(binding.var) or 0.0) - clip.high) > 1e-6 * clip.high:
                 return False

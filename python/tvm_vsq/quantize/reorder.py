@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from tvm_vsq.frontend.elementwise import BINARY, UNARY
 from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import (
     Rebuilder,
@@ -27,19 +26,16 @@ from tvm_vsq.graph import (
     definitions,
     is_constant,
     leaves,
-    op_name,
     replace_main,
     static_shape,
 )
-from tvm_vsq.network import layer_names, refusal, source_of, weight_form
+from tvm_vsq.network import facts_of, layer_names, refusal, source_of, weight_form
 from tvm_vsq.quantize.calibration import observe
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 Order = npt.NDArray[np.int64]
 
 _ATTRIBUTE = "vsq_channel_orders"
-_POOLS = frozenset(f"relax.nn.{name}_pool2d" for name in ("avg", "max", "adaptive_avg"))
-_MOVES = frozenset(f"relax.{name}" for name in ("reshape", "flatten", "squeeze", "expand_dims"))
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ def _grow(
             call = values[reader]
             if _is_layer(call) and call.args[0].same_as(var):
                 consumers.append(reader)
-            elif not _is_channelwise(call):
+            elif not facts_of(call).channelwise(call):
                 return None
             elif reader not in members:
                 members.append(reader)
@@ -136,22 +132,6 @@ def _is_layer(call: Any) -> bool:
     """Whether a call mixes channels by constant weights that can be reordered."""
     source = source_of(call)
     return source is not None and source.weights is not None and not refusal(call)
-
-
-def _is_channelwise(call: Any) -> bool:
-    """Whether each channel of the result, the last axis, depends on just that channel of the operands."""
-    name = op_name(call)
-    source = source_of(call)
-    if name in UNARY or name in BINARY or (source is not None and source.is_channelwise(call)):
-        return True
-    if name in _POOLS:
-        return str(call.attrs.layout) == "NHWC"
-    if name in _MOVES:
-        return static_shape(call.args[0])[-1] == int(call.ty.shape[-1])
-    if name == "relax.mean" and call.attrs.axis is not None:
-        rank = len(static_shape(call.args[0]))
-        return all(int(axis) % rank != rank - 1 for axis in call.attrs.axis)
-    return False
 
 
 class _Permute(Rebuilder):

@@ -76,7 +76,6 @@ _DIRECT: dict[str, Operator] = {
     "nn.gelu": F.gelu,
     "nn.gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "nn.relu": torch.relu,
-    "nn.relu6": F.relu6,
     "nn.silu": F.silu,
     "not_equal": torch.ne,
     "power": torch.pow,

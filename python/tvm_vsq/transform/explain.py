@@ -11,9 +11,9 @@ from tvm import relax
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
-from tvm_vsq.network import layer_names, refusal
+from tvm_vsq.network import Elements, facts_of, layer_names, refusal
 from tvm_vsq.relax_ops import layer_operator
-from tvm_vsq.transform.work import COPIES, VIEWS, Work, work_of
+from tvm_vsq.transform.work import Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
 
@@ -83,13 +83,13 @@ class _Explainer:
             return f"the int32 result{wide} leaves the accelerator and becomes fp32"
         if name == "relax.permute_dims":
             return "moves data between the caller's layout and the accelerator's, channels last"
-        if name in VIEWS | COPIES:
+        if facts_of(call).elements in (Elements.VIEWED, Elements.COPIED):
             return "moves fp32 data, no accelerator form yet"
         return "no accelerator form yet"
 
     def _why_quantize(self, x: Any) -> str:
         source: Any = self._values.get(x)
-        while op_name(source) in ("relax.permute_dims", "relax.reshape"):
+        while facts_of(source).elements is Elements.VIEWED or op_name(source) == "relax.permute_dims":
             x = source.args[0]
             source = self._values.get(x)
         if isinstance(x, Var) and x in set(self._main.params):

@@ -10,29 +10,8 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.graph import leaves, op_name, static_shape
-from tvm_vsq.network import source_of
+from tvm_vsq.network import Elements, facts_of, source_of
 from tvm_vsq.tvm_compat import Call, Var
-
-VIEWS = frozenset(f"relax.{name}" for name in ("reshape", "flatten", "squeeze", "expand_dims"))
-"""Operators that only give the same bytes another shape."""
-
-COPIES = frozenset(
-    f"relax.{name}"
-    for name in (
-        *(
-            "broadcast_to",
-            "concat",
-            "flip",
-            "gather_elements",
-            "gather_nd",
-            "index_tensor",
-            "layout_transform",
-        ),
-        *("nn.pad", "nn.pixel_shuffle", "permute_dims", "repeat", "split", "stack", "strided_slice", "take"),
-        "tile",
-    )
-)
-"""Operators that only move elements, or repeat them."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +32,12 @@ class Work:
 
 def work_of(call: Call, result: Var) -> Work:
     """The work of `call`, which is bound to `result`; shapes are static."""
-    name = op_name(call)
-    if name in VIEWS:
+    name, elements = op_name(call), facts_of(call).elements
+    if elements is Elements.VIEWED:
         return Work(0, 0, 0)
     results = list(_tensors(result.ty))
     written = sum(map(_bytes, results))
-    if name in COPIES:
+    if elements is Elements.COPIED:
         return Work(0, 0, 2 * written)
     operands = [ty for leaf in dict.fromkeys(leaves(call)) for ty in _tensors(getattr(leaf, "ty", None))]
     moved = sum(map(_bytes, operands)) + written

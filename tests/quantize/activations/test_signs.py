@@ -16,6 +16,17 @@ CASES = {
     "input": (lambda x: x, False),
     "relu": (lambda x: op.nn.relu(x), True),
     "relu6": (lambda x: op.clip(x, 0, 6), True),
+    "relu bounded from above": (lambda x: op.clip(op.nn.relu(x), float("-inf"), 2), True),
+    "relu bounded below 0": (lambda x: op.clip(op.nn.relu(x), float("-inf"), -2), False),
+    "maximum with 0": (lambda x: op.maximum(x, constant(np.float32(0))), True),
+    "minimum of relu and 6": (lambda x: op.minimum(op.nn.relu(x), constant(np.float32(6))), True),
+    "hard sigmoid": (lambda x: op.divide(op.clip(x, 0, 6), constant(np.float32(6))), True),
+    "relu padded with 0": (lambda x: op.nn.pad(op.nn.relu(x), [0, 1] * 4), True),
+    "relu padded with -1": (
+        lambda x: op.nn.pad(op.nn.relu(x), [0, 0, 1, 1, 1, 1, 0, 0], pad_value=-1),
+        False,
+    ),
+    "half of relus": (lambda x: op.take(op.nn.relu(x), constant(np.arange(4)), 3), True),
     "hardtanh": (lambda x: op.clip(x, -1, 1), False),
     "max pool of relu": (lambda x: op.nn.max_pool2d(op.nn.relu(x), 2, 2, layout="NHWC"), True),
     "max pool of input": (lambda x: op.nn.max_pool2d(x, 2, 2, layout="NHWC"), False),
@@ -40,6 +51,7 @@ CASES = {
     "maximum with a relu": (lambda x: op.maximum(x, op.nn.relu(x)), True),
     "softmax": (lambda x: op.nn.softmax(x), True),
     "gelu": (lambda x: op.nn.gelu(x), False),
+    "gelu of relu": (lambda x: op.nn.gelu(op.nn.relu(x)), True),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tvm_vsq.graph import is_constant, static_shape
-from tvm_vsq.network import Source, WeightForm, Window
+from tvm_vsq.network import Facts, Source, WeightForm, Window
 from tvm_vsq.tvm_compat import Var
 
 
@@ -55,5 +55,5 @@ SOURCE = Source(
     weights=WeightForm(outputs=0, inputs=-1),
     is_depthwise=_is_depthwise,
     window=_window,
-    is_channelwise=_is_channelwise,
+    facts=Facts(channelwise=_is_channelwise),
 )

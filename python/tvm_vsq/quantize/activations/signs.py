@@ -7,35 +7,8 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.graph import constant_array, definitions, is_constant, op_name
+from tvm_vsq.network import facts_of
 from tvm_vsq.tvm_compat import Tuple, Var
-
-_ALWAYS = frozenset(
-    "relax." + name for name in ["abs", "exp", "nn.relu", "nn.softmax", "sigmoid", "sqrt", "square"]
-)
-_IF_FIRST_OPERAND_IS = frozenset(
-    "relax." + name
-    for name in [
-        "astype",
-        "broadcast_to",
-        "expand_dims",
-        "flatten",
-        "max",
-        "mean",
-        "nn.adaptive_avg_pool2d",
-        "nn.avg_pool2d",
-        "nn.max_pool2d",
-        "permute_dims",
-        "repeat",
-        "reshape",
-        "split",
-        "squeeze",
-        "strided_slice",
-        "sum",
-    ]
-)
-_IF_ALL_OPERANDS_ARE = frozenset(
-    "relax." + name for name in ["add", "concat", "minimum", "multiply", "stack"]
-)
 
 
 class Signs:
@@ -60,15 +33,6 @@ class Signs:
     def _of_value(self, value: Any) -> bool:
         if isinstance(value, relax.TupleGetItem):
             return self.is_nonnegative(value.tuple_value)
-        name = op_name(value)
-        if not name:
+        if not op_name(value):
             return self.is_nonnegative(value)
-        if name == "relax.clip":
-            return float(value.args[1].value) >= 0
-        if name == "relax.maximum":
-            return any(self.is_nonnegative(arg) for arg in value.args)
-        if name in _IF_FIRST_OPERAND_IS:
-            return self.is_nonnegative(value.args[0])
-        return name in _ALWAYS or (
-            name in _IF_ALL_OPERANDS_ARE and all(self.is_nonnegative(a) for a in value.args)
-        )
+        return facts_of(value).nonnegative(value, self.is_nonnegative)
