@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from tvm_vsq.graph import (
     op_name,
     static_shape,
 )
-from tvm_vsq.network import source_of
+from tvm_vsq.network import facts_of, source_of
 from tvm_vsq.tvm_compat import Var
+
+_UNBOUNDED = (-inf, inf)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,12 @@ class Chain:
     residual_add: Var | None = None
     residual_operand: int = 0
     relu: bool = False
-    clip: float = float("inf")
+    clip: float = inf
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """(low, high): what the output is clamped to."""
+        return (0.0 if self.relu else -inf), self.clip
 
     @classmethod
     def of(cls, anchor: Var) -> Chain:
@@ -107,12 +115,12 @@ class ChainFinder:
         return None if source is None else source.residual
 
     def _extend(self, chain: Chain, reader: Var, call: Any) -> Chain | None:
-        name = op_name(call)
-        if name == "relax.nn.relu":
-            return replace(chain, relu=True, output=reader)
-        if name == "relax.clip" and float(call.args[1].value) == 0 and float(call.args[2].value) > 0:
-            return replace(chain, relu=True, clip=min(chain.clip, float(call.args[2].value)), output=reader)
-        if name != "relax.add" or chain.relu:
+        clamp = facts_of(call).clamp(call)
+        if clamp is not None:
+            low, high = (min(max(bound, clamp[0]), clamp[1]) for bound in chain.bounds)
+            is_possible = low in (0, -inf) and high > 0
+            return replace(chain, relu=low == 0, clip=high, output=reader) if is_possible else None
+        if op_name(call) != "relax.add" or chain.bounds != _UNBOUNDED:
             return None
         operand = 1 if chain.output.same_as(call.args[0]) else 0
         other = call.args[operand]

@@ -22,9 +22,10 @@ from tvm_vsq.tvm_compat import IRModule, Var
 def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     """Turn every quantized layer of `module` (see `quantize.quantize`) into one integer operator.
 
-    A layer takes its constant bias, a residual that is stored as vectors, ReLU or clip(0, hi), and the
-    quantize that follows, if that is the only reader; integers then flow from layer to layer. Otherwise the
-    result is wide: int32, cast and scaled to fp32 on the CPU.
+    A layer takes its constant bias, a residual that is stored as vectors, a clamp at 0 from below, at a
+    positive number from above, or at both, however it is written, and the quantize that follows, if that is
+    the only reader; integers then flow from layer to layer. Otherwise the result is wide: int32, cast and
+    scaled to fp32 on the CPU.
 
     hardware: for its accumulator, multiplier and scale products. The formats are those of the module, layer
     by layer, whatever `hardware` is built for; see `check_target`.
