@@ -15,6 +15,7 @@ import numpy as np
 
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import layout_of
+from tvm_vsq.isa.codec import INSTRUCTION_BYTES
 
 _SOURCE = Path(__file__).with_name("scalar_sim.cc")
 
@@ -78,7 +79,7 @@ def run(
         values,
         ctypes.c_int64(len(table)),
         program["instructions"],
-        ctypes.c_int64(len(program["instructions"]) // 16),
+        ctypes.c_int64(len(program["instructions"]) // INSTRUCTION_BYTES),
         program["image"],
         ctypes.c_int64(len(program["image"])),
         ctypes.c_int64(program["dram_bytes"]),

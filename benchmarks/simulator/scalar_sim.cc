@@ -15,6 +15,8 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
+constexpr int64_t kInstructionBytes = 32;
+
 // Hardware parameters by name; "GEMM.reset.shift" and "GEMM.reset.width" give the place of a field.
 using Table = std::map<std::string, int64_t>;
 
@@ -122,7 +124,7 @@ class Machine {
 
   void Run(const uint8_t* words, int64_t count) {
     for (int64_t index = 0; index < count; ++index) {
-      const uint8_t* word = words + index * 16;
+      const uint8_t* word = words + index * kInstructionBytes;
       switch (Bits(word, table_.at("LOAD.opcode.shift"), table_.at("LOAD.opcode.width"))) {
         case 1:
           Load({table_, word, "LOAD"});
@@ -261,6 +263,8 @@ class Machine {
 
   void Gemm(const Instruction& gemm) {
     const bool reset = gemm["reset"] != 0, is_unsigned = gemm["act_unsigned"] != 0;
+    const int64_t fresh = gemm["fresh_uops"];
+    const bool out_reduces = gemm["out_reduces"] != 0, in_reduces = gemm["in_reduces"] != 0;
     const int64_t begin = gemm["uop_begin"], count = gemm["uop_count"];
     const int64_t iter_out = gemm["iter_out"], iter_in = gemm["iter_in"];
     const int64_t acc_out = gemm["acc_out"], acc_in = gemm["acc_in"];
@@ -283,6 +287,8 @@ class Machine {
             const int32_t code = activation.codes[v];
             x[v] = is_unsigned || code < activation_sign_ ? code : code - 2 * activation_sign_;
           }
+          if (u < fresh && (o == 0 || !out_reduces) && (i == 0 || !in_reduces))
+            std::fill(acc.begin(), acc.end(), 0);
           for (int64_t b = 0; b < BO_; ++b) {
             const int32_t* w = weights[b].codes.data();
             int32_t sum = 0;

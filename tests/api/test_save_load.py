@@ -421,7 +421,7 @@ def test_a_racy_artifact_is_loaded_only_if_nobody_verifies_it(networks, tmp_path
     def without_first_token(steps, depth):
         """No load makes the first computation wait."""
         steps = order_steps(steps, depth)
-        for bit, engine in (("push_next", "load"), ("pop_prev", "compute")):
+        for bit, engine in (("push_compute", "load"), ("pop_load", "compute")):
             index = next(i for i, s in enumerate(steps) if s.engine == engine and bit in s.insn.tokens)
             insn = replace(steps[index].insn, tokens=steps[index].insn.tokens - {bit})
             steps[index] = replace(steps[index], insn=insn)

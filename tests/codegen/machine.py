@@ -17,11 +17,11 @@ ENGINE = {
     "LOAD": "load",
     "STORE": "store",
     "GEMM": "compute",
-    "PPU": "compute",
+    "PPU": "ppu",
     "SYNC": "compute",
-    "FINISH": "compute",
+    "FINISH": "store",
 }
-CHAIN = ("load", "compute", "store")
+ENGINES = ("load", "compute", "vector", "ppu", "store")
 
 
 def bits_to_ints(data: np.ndarray, widths: list[int]) -> np.ndarray:
@@ -248,11 +248,11 @@ def run_interleaved(
     is left.
     """
     choose = random.Random(seed)
-    queues: dict[str, deque[tuple[int, Insn]]] = {engine: deque() for engine in CHAIN}
+    queues: dict[str, deque[tuple[int, Insn]]] = {engine: deque() for engine in ENGINES}
     for number, insn in enumerate(insns or machine.insns):
         queues[ENGINE[insn.name]].append((number, insn))
-    tokens = {(a, b): 0 for a in CHAIN for b in CHAIN}
-    favourite, depth = choose.choice(CHAIN), machine.hw.timing.token_queue_depth
+    tokens = {(a, b): 0 for a in ENGINES for b in ENGINES}
+    favourite, depth = choose.choice(ENGINES), machine.hw.timing.token_queue_depth
     while any(queues.values()):
         ready = []
         for engine, queue in queues.items():
@@ -261,7 +261,7 @@ def run_interleaved(
                 ready.append(engine)
         assert ready, f"deadlock at { {e: q[0] for e, q in queues.items() if q} }"
         if choose.random() < 0.1:
-            favourite = choose.choice(CHAIN)
+            favourite = choose.choice(ENGINES)
         engine = favourite if favourite in ready else choose.choice(ready)
         engine = next((wanted for wanted in prefer if wanted in ready), engine)
         number, insn = queues[engine].popleft()
@@ -276,10 +276,5 @@ def run_interleaved(
 
 
 def _edges(insn: Insn, engine: str, kind: str) -> list[tuple[str, str]]:
-    place = CHAIN.index(engine)
-    edges = []
-    for side, neighbour in (("prev", place - 1), ("next", place + 1)):
-        if f"{kind}_{side}" in insn.tokens:
-            other = CHAIN[neighbour]
-            edges.append((other, engine) if kind == "pop" else (engine, other))
-    return edges
+    others = [other for other in ENGINES if f"{kind}_{other}" in insn.tokens]
+    return [(other, engine) if kind == "pop" else (engine, other) for other in others]

@@ -10,32 +10,33 @@ from tvm_vsq.isa import Insn
 
 
 def load(entries, **more):
-    return Step(Insn("LOAD"), "load", 0, writes=(("inp", *entries),), **more)
+    return Step(Insn("LOAD"), 0, writes=(("inp", *entries),), **more)
 
 
 def gemm(entries, acc=(0, 4)):
-    return Step(Insn("GEMM"), "compute", 0, reads=(("inp", *entries),), writes=(("acc", *acc),))
+    return Step(Insn("GEMM"), 0, reads=(("inp", *entries),), writes=(("acc", *acc),))
 
 
-def ppu(out):
-    return Step(Insn("PPU"), "compute", 0, reads=(("acc", 0, 4),), writes=(("out", *out),))
+def ppu(out, residual=None):
+    reads = (("acc", 0, 4),) if residual is None else (("acc", 0, 4), ("inp", *residual))
+    return Step(Insn("PPU"), 0, reads=reads, writes=(("out", *out),))
 
 
 def store(out, **more):
-    return Step(Insn("STORE"), "store", 0, reads=(("out", *out),), **more)
+    return Step(Insn("STORE"), 0, reads=(("out", *out),), **more)
 
 
 def listing(steps, depth=8):
     return [" ".join([s.insn.name, *sorted(s.insn.tokens)]) for s in order_steps(steps, depth)]
 
 
-def test_a_tile_passes_from_load_over_compute_to_store():
+def test_a_tile_passes_from_engine_to_engine():
     assert listing([load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4))]) == [
-        "LOAD push_next",
-        "GEMM pop_prev",
-        "PPU push_next",
-        "STORE pop_prev push_prev",
-        "FINISH pop_next",
+        "LOAD push_compute",
+        "GEMM pop_load push_ppu",
+        "PPU pop_compute push_store",
+        "STORE pop_ppu",
+        "FINISH",
     ]
 
 
@@ -43,45 +44,82 @@ def test_two_slots_let_the_second_load_run_ahead_and_the_third_wait():
     slots = [(0, 4), (4, 8), (0, 4)]
     steps = [step for slot in slots for step in (load(slot), gemm(slot))] + [ppu((0, 4)), store((0, 4))]
     assert [line for line in listing(steps) if line.startswith("LOAD")] == [
-        "LOAD push_next",
-        "LOAD push_next",
-        "LOAD pop_next push_next",
+        "LOAD push_compute",
+        "LOAD push_compute",
+        "LOAD pop_compute push_compute",
     ]
 
 
 def test_overlapping_entries_conflict_whatever_their_boundaries():
     steps = [load((0, 4)), gemm((1, 3)), load((2, 9)), gemm((8, 9)), ppu((0, 4)), store((0, 4))]
-    assert listing(steps)[:3] == ["LOAD push_next", "GEMM pop_prev push_prev", "LOAD pop_next push_next"]
+    assert listing(steps)[:3] == [
+        "LOAD push_compute",
+        "GEMM pop_load push_load",
+        "LOAD pop_compute push_compute",
+    ]
 
 
 def test_one_wait_serves_all_loads_before_it():
     steps = [load((0, 4)), load((4, 8)), gemm((0, 4)), gemm((4, 8)), ppu((0, 4)), store((0, 4))]
     # The first GEMM waits for the first load only, so that it can start before the second has arrived.
-    assert listing(steps)[:4] == ["LOAD push_next", "LOAD push_next", "GEMM pop_prev", "GEMM pop_prev"]
+    assert listing(steps)[:4] == [
+        "LOAD push_compute",
+        "LOAD push_compute",
+        "GEMM pop_load",
+        "GEMM pop_load push_ppu",
+    ]
     joined = [load((0, 4)), load((4, 8)), gemm((0, 8)), ppu((0, 4)), store((0, 4))]
-    assert listing(joined)[:3] == ["LOAD", "LOAD push_next", "GEMM pop_prev"]
+    assert listing(joined)[:3] == ["LOAD", "LOAD push_compute", "GEMM pop_load push_ppu"]
 
 
-def test_a_load_of_stored_pixels_waits_for_the_store_through_a_sync():
-    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
-    second = [load((4, 8), dram_read=("t", 4, 6)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
-    assert listing(first + second)[3:6] == [
-        "STORE pop_prev push_prev",
-        "SYNC pop_next push_prev",
-        "LOAD pop_next push_next",
+def test_the_next_accumulation_waits_for_the_ppu_that_reads_the_last_one():
+    steps = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), gemm((0, 4)), ppu((4, 8)), store((0, 8))]
+    assert listing(steps)[2:5] == [
+        "PPU pop_compute push_compute",
+        "GEMM pop_ppu push_ppu",
+        "PPU pop_compute push_store",
     ]
 
 
-def test_pixels_that_nobody_stored_need_no_sync():
+def test_two_engines_may_read_the_same_entries_unordered():
+    steps = [
+        load((0, 4)),
+        gemm((0, 4)),
+        ppu((0, 4), residual=(0, 4)),
+        gemm((0, 4), acc=(4, 8)),
+        store((0, 4)),
+    ]
+    # The PPU reads what the second GEMM reads; and it has waited for the load by waiting for the first GEMM.
+    assert listing(steps)[2:4] == ["PPU pop_compute push_store", "GEMM push_store"]
+
+
+def test_a_load_waits_for_all_who_read_what_it_overwrites():
+    steps = [load((0, 8)), gemm((0, 4)), ppu((0, 4), residual=(4, 8)), load((0, 8)), store((0, 4))]
+    # The PPU comes after the GEMM, so a wait for it is one for both.
+    assert listing(steps)[3] == "LOAD pop_ppu push_store"
+
+
+def test_a_load_of_stored_pixels_waits_for_the_store():
+    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
+    second = [load((4, 8), dram_read=("t", 4, 6)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
+    assert listing(first + second)[3:5] == ["STORE pop_ppu push_load", "LOAD pop_store push_compute"]
+
+
+def test_pixels_that_nobody_stored_need_no_wait():
     first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
     second = [load((4, 8), dram_read=("t", 8, 9)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
-    assert not any(line.startswith("SYNC") for line in listing(first + second))
+    assert not any("pop_store" in line for line in listing(first + second))
 
 
-def test_a_second_load_of_the_same_pixels_needs_no_second_sync():
+def test_a_second_load_of_the_same_pixels_needs_no_second_wait():
     first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
     more = [load((4, 8), dram_read=("t", 0, 4)), load((8, 12), dram_read=("t", 4, 8)), gemm((4, 12))]
-    assert sum(line.startswith("SYNC") for line in listing([*first, *more, ppu((4, 8)), store((4, 8))])) == 1
+    assert sum("pop_store" in line for line in listing([*first, *more, ppu((4, 8)), store((4, 8))])) == 1
+
+
+def test_finish_waits_for_engines_whose_work_nothing_else_waits_for():
+    steps = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4)), load((4, 8))]
+    assert listing(steps)[4:] == ["LOAD push_store", "FINISH pop_load"]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -92,9 +130,9 @@ def test_open_tokens_never_exceed_the_queue(depth):
     open_now = most = 0
     for step in steps:
         if step.engine == "load":
-            open_now += "push_next" in step.insn.tokens
+            open_now += "push_compute" in step.insn.tokens
         elif step.engine == "compute":
-            open_now -= "pop_prev" in step.insn.tokens
+            open_now -= "pop_load" in step.insn.tokens
         most = max(most, open_now)
     assert most == depth
     assert open_now == 0

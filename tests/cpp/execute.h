@@ -12,10 +12,11 @@
 namespace tvm_vsq::testing {
 
 inline void Execute(const sim::Params& params, const sim::Instruction& instruction, sim::Scratchpads* pads,
-                    std::vector<uint8_t>* dram = nullptr, const sim::PreparedProgram::Planned& planned = {}) {
+                    std::vector<uint8_t>* dram = nullptr, const sim::PreparedProgram::Planned& planned = {},
+                    int threads = 1) {
   const sim::RecordCodec codec(params);
   const sim::Program program = MakeProgram({instruction});
-  const sim::Execution execution{params, codec, program, 0, planned.plan, planned.safe, 1, pads, dram};
+  const sim::Execution execution{params, codec, program, 0, planned.plan, planned.safe, threads, pads, dram};
   std::visit([&](const auto& insn) { sim::Execute(insn, execution); }, instruction.body);
 }
 

@@ -2,8 +2,11 @@
 #ifndef TESTS_CPP_PROGRAMS_H_
 #define TESTS_CPP_PROGRAMS_H_
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -45,9 +48,9 @@ inline std::map<std::string, int64_t> SmallParams() {
           {"par_record_bytes", 88},
           {"out_record_bytes", 5},
           {"dram_bytes", 65536},
-          {"dram_bytes_per_cycle", 16},
+          {"dram_bytes_per_cycle", 32},
           {"dram_latency_cycles", 100},
-          {"dram_burst_bytes", 64},
+          {"dram_burst_bytes", 128},
           {"dram_row_bytes", 4096},
           {"dram_row_miss_cycles", 20},
           {"fetch_cycles", 1},
@@ -60,26 +63,28 @@ inline std::map<std::string, int64_t> SmallParams() {
           {"max_cycles", 1000000}};
 }
 
+// The same with as many output lanes.
+inline std::map<std::string, int64_t> SmallParams(int64_t lanes) {
+  std::map<std::string, int64_t> values = SmallParams();
+  values["output_lanes"] = lanes;
+  values["wgt_record_bytes"] = lanes * 36 / 8;
+  values["acc_record_bytes"] = lanes * 4;
+  values["par_record_bytes"] = lanes * 11;
+  return values;
+}
+
 inline sim::Params Small() { return sim::ParseParams(SmallParams()); }
 
-// Token bits as letters: p/n pop from the previous/next engine, P/N push to it.
+// `tokens` are the names of token bits, with spaces between them.
 inline sim::Instruction Make(const isa::AnyInstruction& body, const std::string& tokens = "") {
   sim::Instruction instruction;
   instruction.body = body;
-  for (const char token : tokens) {
-    switch (token) {
-      case 'p':
-        instruction.tokens |= isa::BitOf(isa::Token::kPopPrev);
-        break;
-      case 'n':
-        instruction.tokens |= isa::BitOf(isa::Token::kPopNext);
-        break;
-      case 'P':
-        instruction.tokens |= isa::BitOf(isa::Token::kPushPrev);
-        break;
-      default:
-        instruction.tokens |= isa::BitOf(isa::Token::kPushNext);
-    }
+  std::istringstream names(tokens);
+  for (std::string name; names >> name;) {
+    const auto* found = std::find_if(std::begin(isa::kTokens), std::end(isa::kTokens),
+                                     [&](const isa::TokenInfo& token) { return name == token.name; });
+    if (found == std::end(isa::kTokens)) sim::Fail("no token bit is called ", name);
+    instruction.tokens |= isa::BitOf(static_cast<isa::Token>(found - std::begin(isa::kTokens)));
   }
   return instruction;
 }

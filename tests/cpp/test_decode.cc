@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tests/cpp/programs.h"
+#include "tests/cpp/shipped.h"
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/bytes.h"
 #include "tvm_vsq/sim/decode.h"
@@ -37,19 +38,21 @@ uint64_t Decoded(const isa::Layout& layout, const isa::Word& word, const std::st
 
 void TestGoldenWords() {
   std::map<std::string, isa::Layout> layouts;
-#define SIZES(target, ...) layouts.emplace(target, isa::Layout(isa::Sizes{__VA_ARGS__}));
-#define GOLDEN(target, instruction, field, value, low, high) \
-  CHECK_EQ(Decoded(layouts.at(target), isa::Word{low, high}, #field), static_cast<uint64_t>(value));
+  for (const auto& [target, params] : testing::ShippedParams()) layouts.emplace(target, params.Sizes());
+#define PARAMS(...)
+#define GOLDEN(target, instruction, field, value, ...) \
+  CHECK_EQ(Decoded(layouts.at(target), isa::Word{{__VA_ARGS__}}, #field), static_cast<uint64_t>(value));
 #include "tests/cpp/golden_words.inc"
-#undef SIZES
+#undef PARAMS
 #undef GOLDEN
   CHECK_EQ(layouts.empty(), false);
 }
 
-std::string Bytes(uint64_t low, uint64_t high) {
-  uint8_t bytes[16];
-  sim::WriteLittleEndian(bytes, 8, low);
-  sim::WriteLittleEndian(bytes + 8, 8, high);
+// An instruction of which all parts but the first and the last are 0.
+std::string Bytes(uint64_t first, uint64_t last = 0) {
+  uint8_t bytes[isa::kInstructionBytes] = {};
+  sim::WriteLittleEndian(bytes, 8, first);
+  sim::WriteLittleEndian(bytes + sizeof bytes - 8, 8, last);
   return std::string(reinterpret_cast<const char*>(bytes), sizeof bytes);
 }
 
@@ -60,11 +63,11 @@ void TestWholeInstruction() {
   const auto put = [&](const isa::Bits& bits, uint64_t value) {
     for (int i = 0; i < bits.width; ++i) {
       const int at = bits.shift + i;
-      (at < 64 ? word.lo : word.hi) |= (value >> i & 1) << at % 64;
+      word.parts[at / 64] |= (value >> i & 1) << at % 64;
     }
   };
   put(layout.load.opcode, 1);
-  put(layout.load.push_next, 1);
+  put(layout.load.push_store, 1);
   put(layout.load.mem, 2);
   put(layout.load.sram_base, 5);
   put(layout.load.dram_base, 65535);
@@ -73,7 +76,7 @@ void TestWholeInstruction() {
   put(layout.load.x_pad_right, 9);
   const sim::Instruction instruction = sim::DecodeWord(layout, word);
   const auto& load = std::get<isa::Load>(instruction.body);
-  CHECK_EQ(int{instruction.tokens}, int{isa::BitOf(isa::Token::kPushNext)});
+  CHECK_EQ(int{instruction.tokens}, int{isa::BitOf(isa::Token::kPushStore)});
   CHECK_EQ(sim::PadName(load.mem), std::string("wgt"));
   CHECK_EQ(load.sram_base, 5u);
   CHECK_EQ(load.dram_base, 65535u);
@@ -84,20 +87,20 @@ void TestWholeInstruction() {
 
 void TestRefusals() {
   const sim::Params params = testing::Small();
-  const std::string finish = Bytes(6, 0), layer(4, '\0');
+  const std::string finish = Bytes(6), layer(4, '\0');
   const auto decode = [&](const std::string& code, const std::string& layers) {
     return sim::DecodeProgram(params, code, layers, {"conv1"}, 65536);
   };
   CHECK_EQ(decode(finish, layer).instructions.size(), 1u);
-  CHECK_ERROR(decode(Bytes(0, 0), layer), "layer 'conv1', instruction 0: opcode 0 is not an instruction");
-  CHECK_ERROR(decode(Bytes(7, 0), layer), "opcode 7");
-  CHECK_ERROR(decode(Bytes(6 | 1 << 7, 0), layer), "reserved bits above bit 6");
+  CHECK_ERROR(decode(Bytes(0), layer), "layer 'conv1', instruction 0: opcode 0 is not an instruction");
+  CHECK_ERROR(decode(Bytes(31), layer), "opcode 31");
+  CHECK_ERROR(decode(Bytes(6 | 1 << 15), layer), "reserved bits above bit 14");
   CHECK_ERROR(decode(Bytes(6, uint64_t{1} << 63), layer), "reserved bits");
-  CHECK_ERROR(decode(finish.substr(1), ""), "15 bytes are not a whole number of 16-byte instructions");
+  CHECK_ERROR(decode(finish.substr(1), ""), "31 bytes are not a whole number of 32-byte instructions");
   CHECK_ERROR(decode(finish, ""), "layer_ids holds 0 bytes; 1 instructions need 4");
   CHECK_ERROR(decode(finish, std::string("\1\0\0\0", 4)), "layer id 1 of 1 layers");
   constexpr size_t kTooMany = sim::kMaxInstructions + 1;
-  CHECK_ERROR(decode(std::string(16 * kTooMany, '\6'), std::string(4 * kTooMany, '\0')),
+  CHECK_ERROR(decode(std::string(isa::kInstructionBytes * kTooMany, '\6'), std::string(4 * kTooMany, '\0')),
               "has 4194305 instructions, at most 4194304");
   const std::vector<std::string> names(sim::kMaxLayers + 1);
   CHECK_ERROR(sim::DecodeProgram(params, finish, layer, names, 65536), "has 16385 layers, at most 16384");

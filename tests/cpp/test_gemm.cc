@@ -6,8 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "tests/cpp/execute.h"
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/cost.h"
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/gemm.h"
 #include "tvm_vsq/sim/overflow.h"
 
@@ -47,7 +50,7 @@ class Generator {
  public:
   int Draw(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
 
-  // Full-range elements; scales so small that `additions` of them fit 31 bits.
+  // Full-range elements; scales so small that `additions` of them fit 31 bits, with what is there before.
   sim::Scratchpads Pads(const sim::Params& params, int additions) {
     sim::Scratchpads pads(params);
     const int bias = 1 << (params.activation_bits - 1);
@@ -62,10 +65,11 @@ class Generator {
     for (size_t i = 0; i < pads.wgt.size(); ++i)
       pads.wgt_sum[i / (size * lanes) * lanes + i / 4 % lanes] += pads.wgt[i];
     const int64_t dot = sim::LargestDot(params, true, -lowest);
-    const auto most = static_cast<int>(std::sqrt(2147483647.0 / static_cast<double>(dot * additions)));
+    const auto most = static_cast<int>(std::sqrt(2147483647.0 / static_cast<double>(dot * (additions + 1))));
     const auto scale = [&](int64_t bits) { return bits == 0 ? 1 : Draw(0, std::min((1 << bits) - 1, most)); };
     for (int32_t& s : pads.inp_scale) s = scale(params.activation_scale_bits);
     for (int32_t& s : pads.wgt_scale) s = scale(params.weight_scale_bits);
+    for (int32_t& acc : pads.acc32) acc = Draw(-1000, 1000);
     return pads;
   }
 
@@ -85,14 +89,18 @@ class Generator {
     } else {
       // Kernel positions of some pixels; each loop is over pixels, output groups or inputs.
       const uint32_t pixels = 1 + any(10), positions = 1 + any(3);
-      for (uint32_t p = 0; p < pixels; ++p) {
-        for (uint32_t k = 0; k < positions; ++k) uops->push_back({p, 2 * p + k, k});
+      for (uint32_t k = 0; k < positions; ++k) {
+        for (uint32_t p = 0; p < pixels; ++p) uops->push_back({p, 2 * p + k, k});
       }
       const int out = Draw(0, 2), in = Draw(0, 2);
       gemm.acc_out = out == 2 ? 0 : pixels;
       gemm.acc_in = in == 2 ? 0 : pixels * (out == 2 ? 1 : gemm.iter_out);
       gemm.wgt_out = out == 0 ? 0 : positions;
       gemm.wgt_in = in == 0 ? 0 : positions + 1;
+      // The reductions begin here, or before.
+      gemm.fresh_uops = any(1) * pixels;
+      gemm.out_reduces = out == 2;
+      gemm.in_reduces = in == 2;
     }
     gemm.uop_count = static_cast<uint32_t>(uops->size());
     return gemm;
@@ -103,13 +111,18 @@ class Generator {
   std::mt19937 random_{1};
 };
 
+bool Overwrites(const isa::Gemm& gemm, size_t o, size_t i, size_t u) {
+  return u < gemm.fresh_uops && (o == 0 || !gemm.out_reduces) && (i == 0 || !gemm.in_reduces);
+}
+
 std::vector<int64_t> Expected(const sim::Params& params, const isa::Gemm& gemm,
                               const std::vector<isa::Uop>& uops, const sim::Scratchpads& pads) {
   const auto v = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
-  std::vector<int64_t> acc(static_cast<size_t>(params.acc_depth) * lanes);
+  std::vector<int64_t> acc(pads.acc32.begin(), pads.acc32.end());
   for (size_t o = 0; o < gemm.iter_out; ++o) {
     for (size_t i = 0; i < gemm.iter_in; ++i) {
-      for (const isa::Uop& uop : uops) {
+      for (size_t u = 0; u < uops.size(); ++u) {
+        const isa::Uop& uop = uops[u];
         const size_t a = uop.acc + o * gemm.acc_out + i * gemm.acc_in;
         const size_t x = uop.inp + o * gemm.inp_out + i * gemm.inp_in;
         const size_t w = uop.wgt + o * gemm.wgt_out + i * gemm.wgt_in;
@@ -125,7 +138,7 @@ std::vector<int64_t> Expected(const sim::Params& params, const isa::Gemm& gemm,
             product = (product + (int64_t{1} << (params.product_shift - 1))) >> params.product_shift;
             product = std::min(product, (int64_t{1} << params.product_bits) - 1);
           }
-          acc[a * lanes + b] += dot * product;
+          acc[a * lanes + b] = (Overwrites(gemm, o, i, u) ? 0 : acc[a * lanes + b]) + dot * product;
         }
       }
     }
@@ -141,20 +154,18 @@ void CheckEqual(const std::vector<Acc>& acc, const std::vector<int64_t>& expecte
 // Returns whether the instruction can run on the fast kernels.
 bool CheckKernels(const sim::Params& params, const isa::Gemm& gemm, const std::vector<isa::Uop>& uops,
                   const sim::Scratchpads& pads) {
-  const sim::GemmUnit unit(params);
   const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, uops.data());
   const std::vector<int64_t> expected = Expected(params, gemm, uops, pads);
-  sim::Instruction instruction;
-  instruction.body = gemm;
+  const sim::Instruction instruction = testing::Make(gemm);
   sim::Scratchpads checked = pads;
-  unit.ExecuteChecked(testing::MakeProgram({instruction}), 0, plan, &checked);
+  testing::Execute(params, instruction, &checked, nullptr, {&plan, false});
   CheckEqual(checked.acc32, expected);
   if (plan.tiles.empty()) return false;
   for (const std::string& kernel : sim::GemmKernelNames()) {
     sim::UseGemmKernel(kernel);
     for (const int threads : {1, 3}) {
       sim::Scratchpads result = pads;
-      unit.ExecuteSafe(gemm, plan, threads, &result);
+      testing::Execute(params, instruction, &result, nullptr, {&plan, true}, threads);
       CheckEqual(result.acc32, expected);
     }
   }
@@ -182,6 +193,88 @@ void TestKernels() {
   CHECK_EQ(planned[1], 2 * shapes);
 }
 
+// Refused is what overwrites an entry that the instruction has written before, and nothing else; else the
+// entries that it overwrites hold nothing before, all others do.
+void TestOverwrites() {
+  Generator generator;
+  const sim::Params params = MakeParams(8, 8, {4, 4, 4, 4, 0}, 32);
+  const sim::Scratchpads pads = generator.Pads(params, 20 * 16);
+  int refused = 0, kept = 0, mixed = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<isa::Uop> uops;
+    isa::Gemm gemm = generator.Shape(generator.Draw(0, 1) == 1, &uops);
+    if (generator.Draw(0, 1) == 1) {
+      gemm.fresh_uops = static_cast<uint32_t>(generator.Draw(0, static_cast<int>(uops.size())));
+      gemm.out_reduces = generator.Draw(0, 1) == 1;
+      gemm.in_reduces = generator.Draw(0, 1) == 1;
+    }
+    std::vector<int> writes(static_cast<size_t>(params.acc_depth));  // bits: 1 overwritten, 2 accumulated
+    std::string late;
+    uint64_t overwrites = 0;
+    for (size_t o = 0; o < gemm.iter_out; ++o) {
+      for (size_t i = 0; i < gemm.iter_in; ++i) {
+        for (size_t u = 0; u < uops.size(); ++u) {
+          const size_t acc = uops[u].acc + o * gemm.acc_out + i * gemm.acc_in;
+          const bool fresh = Overwrites(gemm, o, i, u);
+          if (fresh && writes[acc] != 0 && late.empty()) {
+            late = sim::Concat("micro-op ", u, " at outer iteration ", o, ", inner ", i,
+                               " overwrites acc entry ", acc,
+                               ", which an earlier one of the instruction has written");
+          }
+          writes[acc] |= fresh ? 1 : 2;
+          overwrites += fresh ? 1 : 0;
+        }
+      }
+    }
+    const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, uops.data());
+    std::string error;
+    sim::Declared<isa::Gemm>::CheckPlan(params, gemm, plan,
+                                        [&](const auto&... parts) { error = sim::Concat(parts...); });
+    CHECK_EQ(error, late);
+    if (!late.empty()) {
+      ++refused;
+      continue;
+    }
+    ++(overwrites > 0 ? mixed : kept);
+    std::vector<int> declared(writes.size());
+    const sim::Instruction instruction = testing::Make(gemm);
+    sim::ForEachIndexed(instruction, plan, [&](sim::Pad pad, sim::Use use, uint64_t begin, uint64_t entries) {
+      for (uint64_t entry = begin; pad == sim::Pad::kAcc && entry < begin + entries; ++entry)
+        declared[entry] |= use == sim::Use::kFill ? 1 : 2;
+    });
+    for (size_t entry = 0; entry < writes.size(); ++entry)
+      CHECK_EQ(declared[entry], writes[entry] == 3 ? 1 : writes[entry]);
+    sim::EventCounts counts{};
+    sim::CostModel(params).AddEvents(instruction, 0, &counts);
+    const uint64_t all = uint64_t{gemm.iter_out} * gemm.iter_in * uops.size(), bits = 8 * 32;
+    CHECK_EQ(counts[static_cast<size_t>(isa::Event::kAccWriteBits)], static_cast<int64_t>(all * bits));
+    CHECK_EQ(counts[static_cast<size_t>(isa::Event::kAccReadBits)],
+             static_cast<int64_t>((all - overwrites) * bits));
+    CheckKernels(params, gemm, uops, pads);
+  }
+  for (const int count : {refused, kept, mixed}) CHECK_EQ(count > 300, true);
+}
+
+// Accumulators of more than 32 bits: micro-op 0 overwrites entry 0, then adds to it.
+void TestOverwritesOfWideAccumulators() {
+  const sim::Params params = MakeParams(8, 8, {4, 4, 4, 4, 0}, 46);
+  sim::Scratchpads pads(params);
+  std::fill(pads.acc64.begin(), pads.acc64.end(), int64_t{1} << 44);
+  pads.inp_code[0] = 3;
+  pads.inp_scale[0] = 1;
+  std::fill(pads.wgt_scale.begin(), pads.wgt_scale.end(), 1);
+  for (size_t lane = 0; lane < 8; ++lane) pads.wgt[4 * lane] = static_cast<int8_t>(lane);
+  sim::Instruction instruction = testing::MakeGemm(false, 1, 2);
+  auto& gemm = std::get<isa::Gemm>(instruction.body);
+  gemm.act_unsigned = gemm.out_reduces = true;
+  gemm.fresh_uops = 1;
+  const isa::Uop uop;
+  const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, &uop);
+  testing::Execute(params, instruction, &pads, nullptr, {&plan, true});
+  for (size_t lane = 0; lane < 8; ++lane) CHECK_EQ(pads.acc64[lane], static_cast<int64_t>(2 * 3 * lane));
+  CHECK_EQ(pads.acc64[8], int64_t{1} << 44);
+}
+
 // Enough work for several threads and rounds.
 void TestLargeInstruction() {
   Generator generator;
@@ -197,6 +290,9 @@ void TestLargeInstruction() {
   std::vector<isa::Uop> uops;
   for (uint32_t u = 0; u < 9; ++u) uops.push_back({u, u, u % 2});
   gemm.uop_count = 9;
+  CHECK_EQ(CheckKernels(params, gemm, uops, pads), true);
+  gemm.fresh_uops = 9;
+  gemm.in_reduces = true;
   CHECK_EQ(CheckKernels(params, gemm, uops, pads), true);
 }
 
@@ -262,7 +358,7 @@ void TestBounds() {
   CHECK_EQ(safe(true, 45, 7), false);
   CHECK_EQ(safe(false, 72, 8), true);  // 72 * 115200 = 8294400
   CHECK_EQ(safe(false, 73, 8), false);
-  // Bounds add up until a reset, and a wide result may be any int32.
+  // Bounds add up until a reset or an overwrite, and a wide result may be any int32.
   sim::AccumulatorBounds bounds(params, 8);
   isa::Gemm reset;
   reset.reset = true;
@@ -282,6 +378,13 @@ void TestBounds() {
   CHECK_EQ(visit(gemm, &add), false);
   CHECK_EQ(visit(reset, &clear), true);
   CHECK_EQ(visit(gemm, &add), true);
+  isa::Gemm fresh = gemm;
+  fresh.fresh_uops = 1;
+  fresh.out_reduces = true;
+  const sim::GemmPlan overwrite = sim::MakeGemmPlan(params, fresh, &uop);
+  CHECK_EQ(visit(fresh, &overwrite), true);
+  CHECK_EQ(visit(fresh, &overwrite), true);
+  CHECK_EQ(visit(gemm, &add), false);
   visit(reset, &clear);
   visit(wide, nullptr);
   CHECK_EQ(visit(gemm, &add), false);
@@ -292,6 +395,8 @@ void TestBounds() {
 
 int main() {
   tvm_vsq::TestKernels();
+  tvm_vsq::TestOverwrites();
+  tvm_vsq::TestOverwritesOfWideAccumulators();
   tvm_vsq::TestLargeInstruction();
   tvm_vsq::TestUnknownKernel();
   tvm_vsq::TestOverflow();

@@ -15,7 +15,6 @@ using testing::MakeGemm;
 using testing::MakePpu;
 using testing::MakeProgram;
 using testing::Store;
-using testing::Sync;
 
 // Input records at 0 (all elements 1, scale 2), weights at 1024 (all elements 1, scale 3), micro-op 0 and 1
 // at 2048 (0, 0, 0) and (1, 1, 0), parameters at 3072: y = acc.
@@ -55,15 +54,15 @@ std::vector<uint8_t> Run(std::vector<sim::Instruction> instructions) {
 
 void TestLayer() {
   std::vector<sim::Instruction> program = Loads();
-  program.push_back(Load(sim::Pad::kInp, 0, 0, 2, "N"));
-  program.push_back(MakeGemm(true, 2, 1, "p"));
-  program.push_back(MakeGemm(false, 2, 1));
-  program.push_back(MakePpu(2, "N"));
-  program.push_back(Store(sim::Pad::kOut, 0, 4096, 1, "pP"));
+  program.push_back(Load(sim::Pad::kInp, 0, 0, 2, "push_compute"));
+  program.push_back(MakeGemm(true, 2, 1, "pop_load"));
+  program.push_back(MakeGemm(false, 2, 1, "push_ppu"));
+  program.push_back(MakePpu(2, "pop_compute push_store"));
+  program.push_back(Store(sim::Pad::kOut, 0, 4096, 1, "pop_ppu"));
   auto& store = std::get<isa::Store>(program.back().body);
   store.y_size = 2;
   store.y_stride = 3;
-  program.push_back(Finish("n"));
+  program.push_back(Finish());
   const std::vector<uint8_t> dram = Run(program);
   // acc = 8 * (2 * 3) = 48; scale = ceil(48 / 28) = 2, element = rhu(48 / 8) = 6.
   for (const size_t at : {4096, 4096 + 15}) {
@@ -76,30 +75,30 @@ void TestLayer() {
 
 void TestPaddedLoadWritesZeros() {
   std::vector<sim::Instruction> program = Loads();
-  program.push_back(Load(sim::Pad::kInp, 0, 0, 1, "N"));
+  program.push_back(Load(sim::Pad::kInp, 0, 0, 1, "push_compute"));
   std::get<isa::Load>(program.back().body).y_pad_top = 1;  // entry 0 is border, entry 1 is data
-  program.push_back(MakeGemm(true, 2, 1, "p"));
-  program.push_back(MakeGemm(false, 2, 1));
-  program.push_back(MakePpu(2));
+  program.push_back(MakeGemm(true, 2, 1, "pop_load"));
+  program.push_back(MakeGemm(false, 2, 1, "push_ppu"));
+  program.push_back(MakePpu(2, "pop_compute push_store"));
   std::get<isa::Ppu>(program.back().body).wide = true;
-  program.push_back(Sync("N"));
-  program.push_back(Store(sim::Pad::kAcc, 0, 4096, 2, "pP"));
-  program.push_back(Finish("n"));
+  program.push_back(Store(sim::Pad::kAcc, 0, 4096, 2, "pop_ppu"));
+  program.push_back(Finish());
   const std::vector<uint8_t> dram = Run(program);
   CHECK_EQ(int{dram[4096]}, 0);
   CHECK_EQ(int{dram[4096 + 32]}, 48);
 }
 
 void TestDataErrors() {
-  CHECK_ERROR(Run({Load(sim::Pad::kInp, 0, 0, 1, "N"), MakeGemm(false, 1, 1, "p"), Finish()}),
-              "instruction 1 (GEMM): reads entry 0 of scratchpad uop, which nothing has written");
+  CHECK_ERROR(
+      Run({Load(sim::Pad::kInp, 0, 0, 1, "push_compute"), MakeGemm(false, 1, 1, "pop_load"), Finish()}),
+      "instruction 1 (GEMM): reads entry 0 of scratchpad uop, which nothing has written");
   CHECK_ERROR(Run({Load(sim::Pad::kUop, 0, 2048, 1), MakeGemm(true, 1, 1), Finish()}),
               "race: reads entry 0 of scratchpad uop, but no token orders it behind layer 'conv1', "
               "instruction 0 (LOAD)");
   // 24 bits hold 8388607 = 174762 times 48.
   std::vector<sim::Instruction> program = Loads();
-  program.push_back(Load(sim::Pad::kInp, 0, 0, 1, "N"));
-  program.push_back(MakeGemm(true, 1, 1, "p"));
+  program.push_back(Load(sim::Pad::kInp, 0, 0, 1, "push_compute"));
+  program.push_back(MakeGemm(true, 1, 1, "pop_load"));
   program.push_back(MakeGemm(false, 1, 174762));
   program.push_back(Finish());
   Run(program);
@@ -111,10 +110,12 @@ void TestDataErrors() {
 
 void TestPollInterrupts() {
   // Inputs from zeros: nothing overflows.
-  const std::vector<sim::Instruction> program{
-      Load(sim::Pad::kUop, 0, 2048, 1),      Load(sim::Pad::kWgt, 0, 1024, 1),
-      Load(sim::Pad::kInp, 0, 8192, 1, "N"), MakeGemm(true, 1, 1, "p"),
-      MakeGemm(false, 1, 1000000),           Finish()};
+  const std::vector<sim::Instruction> program{Load(sim::Pad::kUop, 0, 2048, 1),
+                                              Load(sim::Pad::kWgt, 0, 1024, 1),
+                                              Load(sim::Pad::kInp, 0, 8192, 1, "push_compute"),
+                                              MakeGemm(true, 1, 1, "pop_load"),
+                                              MakeGemm(false, 1, 1000000),
+                                              Finish()};
   bool interrupted = false;
   sim::poll_hook = [] { throw std::runtime_error("interrupt"); };
   try {

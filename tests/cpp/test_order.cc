@@ -5,6 +5,7 @@
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/dram_order.h"
 #include "tvm_vsq/sim/order.h"
+#include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/shadow.h"
 
 namespace tvm_vsq {
@@ -12,6 +13,8 @@ namespace {
 
 using testing::Finish;
 using testing::Load;
+using testing::MakeGemm;
+using testing::MakePpu;
 using testing::MakeProgram;
 using testing::Store;
 using testing::Sync;
@@ -21,8 +24,9 @@ void Check(std::vector<sim::Instruction> instructions) {
 }
 
 void TestTokensAreTransitive() {
-  const sim::Program program = MakeProgram(
-      {Store(sim::Pad::kOut, 0, 0, 1, "P"), Sync("nP"), Load(sim::Pad::kInp, 0, 0, 1, "n"), Finish()});
+  const sim::Program program =
+      MakeProgram({Store(sim::Pad::kOut, 0, 0, 1, "push_compute"), Sync("pop_store push_load"),
+                   Load(sim::Pad::kInp, 0, 0, 1, "pop_compute"), Finish()});
   sim::Order order(program);
   for (size_t i = 0; i < 2; ++i) {
     order.Begin(i);
@@ -37,25 +41,28 @@ void TestTokensAreTransitive() {
 void TestDramRaces() {
   // 4 records of 5 bytes at 0: bytes 0 to 19.
   const auto program = [](uint64_t address, bool ordered) {
-    Check({Store(sim::Pad::kOut, 0, 0, 4, "P"), Sync(ordered ? "nP" : "n"),
-           Load(sim::Pad::kInp, 0, address, 1, ordered ? "nN" : "N"), Finish("p")});
+    Check({Store(sim::Pad::kOut, 0, 0, 4, "push_load"),
+           Load(sim::Pad::kInp, 0, address, 1, ordered ? "pop_store push_store" : "push_store"),
+           Finish("pop_load")});
   };
   program(15, true);
   program(20, false);
   CHECK_ERROR(program(15, false),
-              "layer 'conv1', instruction 2 (LOAD): race on DRAM byte 15: no token orders it behind "
+              "layer 'conv1', instruction 1 (LOAD): race on DRAM byte 15: no token orders it behind "
               "layer 'conv1', instruction 0 (STORE)");
   // A STORE over what an earlier LOAD may still read.
-  CHECK_ERROR(Check({Load(sim::Pad::kInp, 0, 0, 4, "N"), Store(sim::Pad::kOut, 0, 15, 1, "P"), Finish("pn")}),
+  CHECK_ERROR(Check({Load(sim::Pad::kInp, 0, 0, 4, "push_store"), Store(sim::Pad::kOut, 0, 15, 1),
+                     Finish("pop_load")}),
               "instruction 1 (STORE): race on DRAM byte 15");
-  Check({Load(sim::Pad::kInp, 0, 0, 4, "N"), Sync("pN"), Store(sim::Pad::kOut, 0, 15, 1, "pP"), Finish("n")});
+  Check({Load(sim::Pad::kInp, 0, 0, 4, "push_compute"), Sync("pop_load push_store"),
+         Store(sim::Pad::kOut, 0, 15, 1, "pop_compute"), Finish()});
 }
 
-// Bytes 0 to 199 and 130 to 229.
+// Bytes 200 to 399 and 130 to 229, which begin in different granules.
 void TestRacesFarInsideATransfer() {
-  CHECK_ERROR(Check({Store(sim::Pad::kOut, 0, 0, 40, "P"), Sync("n"), Load(sim::Pad::kInp, 0, 130, 20, "N"),
-                     Finish("p")}),
-              "race on DRAM byte 130");
+  CHECK_ERROR(Check({Store(sim::Pad::kOut, 0, 200, 40), Load(sim::Pad::kInp, 0, 130, 20, "push_store"),
+                     Finish("pop_load")}),
+              "race on DRAM byte 200");
 }
 
 // Interleaved rows share every granule and no byte.
@@ -66,65 +73,106 @@ void TestStridedNeighboursDoNotRace() {
     return testing::Make(insn, tokens);
   };
   const auto run = [&](uint64_t address) {
-    Check({strided(std::get<isa::Store>(Store(sim::Pad::kOut, 0, 0, 1).body), "P"),
-           strided(std::get<isa::Load>(Load(sim::Pad::kInp, 0, address, 1).body), "N"), Finish("pn")});
+    Check({strided(std::get<isa::Store>(Store(sim::Pad::kOut, 0, 0, 1).body), ""),
+           strided(std::get<isa::Load>(Load(sim::Pad::kInp, 0, address, 1).body), "push_store"),
+           Finish("pop_load")});
   };
   run(5);
   CHECK_ERROR(run(6), "race on DRAM byte 10");
   CHECK_ERROR(run(60), "race on DRAM byte 60");
 }
 
-// No instruction so far writes what another engine writes, or DRAM from the engine of LOADs. The proof is
-// given such accesses by hand, for the engines of a LOAD, a SYNC and a STORE, of which each waits for the one
-// before if its token is there.
+void Prepare(const std::vector<sim::Instruction>& instructions) {
+  uint64_t bytes = 0;
+  sim::Prepare(testing::Small(), MakeProgram(instructions), "", {}, true, &bytes);
+}
+
+// Micro-op 0, with these entries of acc.
+sim::Instruction Clear(uint32_t entries, const std::string& tokens) {
+  sim::Instruction gemm = MakeGemm(true, 1, entries, tokens);
+  std::get<isa::Gemm>(gemm.body).acc_out = 1;
+  return gemm;
+}
+
+sim::Instruction PostProcess(bool wide, uint32_t entry, const std::string& tokens) {
+  sim::Instruction instruction = MakePpu(1, tokens);
+  auto& ppu = std::get<isa::Ppu>(instruction.body);
+  ppu.wide = wide;
+  ppu.acc_base = entry;
+  return instruction;
+}
+
+// GEMM writes entries 0 and 1, a wide PPU entry 1.
+void TestTwoEnginesWriteAScratchpad() {
+  const auto program = [](std::vector<sim::Instruction> rest) {
+    std::vector<sim::Instruction> instructions = {Load(sim::Pad::kUop, 0, 0, 1),
+                                                  Load(sim::Pad::kPar, 0, 64, 1, "push_compute"),
+                                                  Clear(2, "pop_load push_ppu")};
+    instructions.insert(instructions.end(), rest.begin(), rest.end());
+    instructions.push_back(Finish());
+    Prepare(instructions);
+  };
+  program({PostProcess(true, 1, "pop_compute push_compute"), Clear(2, "pop_ppu")});
+  program({PostProcess(true, 1, "pop_compute"), Clear(1, "")});
+  CHECK_ERROR(program({PostProcess(true, 1, "pop_compute"), Clear(2, "")}),
+              "instruction 4 (GEMM): race: overwrites entry 1 of scratchpad acc, but no token orders it "
+              "behind layer 'conv1', instruction 3 (PPU)");
+  // The STORE reads an entry of each.
+  const auto read = [&](const char* tokens) {
+    program({PostProcess(true, 1, "pop_compute push_store"), Clear(1, "push_store"),
+             Store(sim::Pad::kAcc, 0, 4096, 2, tokens)});
+  };
+  read("pop_compute pop_ppu");
+  CHECK_ERROR(read("pop_ppu"),
+              "instruction 5 (STORE): race: reads entry 0 of scratchpad acc, but no token orders it behind "
+              "layer 'conv1', instruction 4 (GEMM)");
+  CHECK_ERROR(read("pop_compute"),
+              "instruction 5 (STORE): race: reads entry 1 of scratchpad acc, but no token orders it behind "
+              "layer 'conv1', instruction 3 (PPU)");
+}
+
+// PPU and STORE read entry 0, which the second GEMM overwrites.
+void TestTwoEnginesReadAScratchpad() {
+  const auto run = [](const char* tokens) {
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 64, 1, "push_compute"),
+             Clear(1, "pop_load push_ppu push_store"), PostProcess(false, 0, "pop_compute push_compute"),
+             Store(sim::Pad::kAcc, 0, 4096, 1, "pop_compute push_compute"), Clear(1, tokens), Finish()});
+  };
+  run("pop_ppu pop_store");
+  CHECK_ERROR(run("pop_ppu"),
+              "instruction 5 (GEMM): race: overwrites entry 0 of scratchpad acc, but no token orders it "
+              "behind layer 'conv1', instruction 4 (STORE)");
+  CHECK_ERROR(run("pop_store"), "behind layer 'conv1', instruction 3 (PPU)");
+}
+
+// No instruction so far fills what another engine fills, or writes DRAM from the engine of LOADs: the proof
+// is given such accesses by hand, for a LOAD and a STORE that waits for it if they are ordered.
 template <typename Visit>
-void Chain(bool first, bool second, Visit visit) {
-  const sim::Program program = MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, first ? "N" : ""),
-                                            Sync(std::string(first ? "p" : "") + (second ? "N" : "")),
-                                            Store(sim::Pad::kOut, 0, 0, 1, second ? "p" : ""), Finish()});
+void ByHand(bool ordered, Visit visit) {
+  const sim::Program program =
+      MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, ordered ? "push_store" : ""),
+                   Store(sim::Pad::kOut, 0, 0, 1, ordered ? "pop_load" : ""), Finish()});
   sim::Order order(program);
-  sim::Shadow shadow(testing::Small(), program);
-  sim::DramOrder dram(testing::Small(), program);
-  for (size_t i = 0; i < 3; ++i) {
+  const sim::Params params = testing::Small();
+  sim::Shadow shadow(params, program);
+  sim::DramOrder dram(params, program);
+  for (size_t i = 0; i < 2; ++i) {
     order.Begin(i);
     visit(i, order, &shadow, &dram);
     order.End(i);
   }
 }
 
-void TestTwoEnginesWriteAScratchpad() {
-  const auto write = [](bool ordered) {
-    Chain(ordered, false, [](size_t i, const sim::Order& order, sim::Shadow* shadow, sim::DramOrder*) {
-      if (i < 2) shadow->Write(order, i, sim::Pad::kAcc, 3 + i, 2);  // both entry 4
+void TestTwoEnginesFillAScratchpad() {
+  const auto fill = [](bool ordered) {
+    ByHand(ordered, [](size_t i, const sim::Order& order, sim::Shadow* shadow, sim::DramOrder*) {
+      shadow->Write(order, i, sim::Pad::kAcc, 3 + i, 2);  // both entry 4
     });
   };
-  write(true);
-  CHECK_ERROR(write(false),
-              "instruction 1 (SYNC): race: overwrites entry 4 of scratchpad acc, but no token orders it "
+  fill(true);
+  CHECK_ERROR(fill(false),
+              "instruction 1 (STORE): race: overwrites entry 4 of scratchpad acc, but no token orders it "
               "behind layer 'conv1', instruction 0 (LOAD)");
-  // The STORE reads an entry of each.
-  const auto read = [](bool first, bool second) {
-    Chain(first, second, [](size_t i, const sim::Order& order, sim::Shadow* shadow, sim::DramOrder*) {
-      i < 2 ? shadow->Write(order, i, sim::Pad::kAcc, 4 * i, 4 + i)
-            : shadow->Read(order, i, sim::Pad::kAcc, 3, 2);
-    });
-  };
-  read(true, true);
-  CHECK_ERROR(read(false, true), "instruction 2 (STORE): race: reads entry 3 of scratchpad acc");
-  CHECK_ERROR(read(true, false), "instruction 2 (STORE): race: reads entry 3 of scratchpad acc");
-}
-
-void TestTwoEnginesReadAScratchpad() {
-  const auto run = [](bool first, bool second) {
-    Chain(first, second, [](size_t i, const sim::Order& order, sim::Shadow* shadow, sim::DramOrder*) {
-      if (i == 0) shadow->Write(order, i, sim::Pad::kInp, 0, 4);
-      if (i < 2) shadow->Read(order, i, sim::Pad::kInp, 2, 1);
-      if (i == 2) shadow->Write(order, i, sim::Pad::kInp, 2, 2);
-    });
-  };
-  run(true, true);
-  CHECK_ERROR(run(true, false), "instruction 2 (STORE): race: overwrites entry 2 of scratchpad inp");
-  CHECK_ERROR(run(false, true), "instruction 1 (SYNC): race: reads entry 2 of scratchpad inp");
 }
 
 void TestTwoEnginesWriteDram() {
@@ -132,25 +180,28 @@ void TestTwoEnginesWriteDram() {
     const sim::Transfer first{sim::Pad::kOut, true, 0, 4, 1, 1, 0, 0};
     sim::Transfer second = first;
     second.dram_base = address;
-    Chain(ordered, ordered, [&](size_t i, const sim::Order& order, sim::Shadow*, sim::DramOrder* dram) {
-      if (i != 1) dram->Visit(order, i, i == 0 ? first : second);
+    ByHand(ordered, [&](size_t i, const sim::Order& order, sim::Shadow*, sim::DramOrder* dram) {
+      dram->Visit(order, i, i == 0 ? first : second);
     });
   };
   run(true, 19);
   run(false, 20);
   CHECK_ERROR(run(false, 19),
-              "instruction 2 (STORE): race on DRAM byte 19: no token orders it behind layer "
+              "instruction 1 (STORE): race on DRAM byte 19: no token orders it behind layer "
               "'conv1', instruction 0 (LOAD)");
 }
 
 void TestEnds() {
-  CHECK_ERROR(Check({Sync("p"), Load(sim::Pad::kInp, 0, 0, 1, "N"), Finish()}),
+  CHECK_ERROR(Check({Sync("pop_load"), Load(sim::Pad::kInp, 0, 0, 1, "push_compute"), Finish()}),
               "instruction 0 (SYNC): pops a token from load that no earlier instruction pushes");
+  Check({Store(sim::Pad::kOut, 0, 0, 1), Finish()});  // in the order of their engine
   CHECK_ERROR(Check({Load(sim::Pad::kInp, 0, 0, 1), Finish()}),
               "no token makes FINISH wait for layer 'conv1', instruction 0 (LOAD)");
-  CHECK_ERROR(Check({Store(sim::Pad::kOut, 0, 0, 1), Finish()}),
-              "no token makes FINISH wait for layer 'conv1', "
-              "instruction 0 (STORE)");
+  CHECK_ERROR(Check({MakePpu(1), Finish()}),
+              "no token makes FINISH wait for layer 'conv1', instruction 0 (PPU)");
+  CHECK_ERROR(Check({MakeGemm(true, 1, 1, "push_ppu"), MakePpu(1), Finish()}),
+              "no token makes FINISH wait for layer 'conv1', instruction 0 (GEMM)");
+  Check({MakeGemm(true, 1, 1, "push_ppu"), MakePpu(1, "pop_compute push_store"), Finish("pop_ppu")});
 }
 
 }  // namespace
@@ -163,6 +214,7 @@ int main() {
   tvm_vsq::TestStridedNeighboursDoNotRace();
   tvm_vsq::TestTwoEnginesWriteAScratchpad();
   tvm_vsq::TestTwoEnginesReadAScratchpad();
+  tvm_vsq::TestTwoEnginesFillAScratchpad();
   tvm_vsq::TestTwoEnginesWriteDram();
   tvm_vsq::TestEnds();
   return tvm_vsq::testing::Result();

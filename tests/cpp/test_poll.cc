@@ -162,6 +162,14 @@ void TestBounds() {
     CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) unsafe.Visit(kParams, instruction, &plan));
     CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) sim::MakeGemmPlan(kParams, gemm, &uop));
   }
+  isa::Gemm fresh = std::get<isa::Gemm>(OnAll(false).body);
+  fresh.fresh_uops = 1;
+  const sim::GemmPlan overwrites = sim::MakeGemmPlan(kParams, fresh, &uop);
+  const auto refuse = [](const auto&... parts) {
+    testing::Report(__FILE__, __LINE__, sim::Concat(parts...));
+  };
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i)
+                      sim::Declared<isa::Gemm>::CheckPlan(kParams, fresh, overwrites, refuse));
   sim::Instruction ppu = MakePpu(kEntries);
   std::get<isa::Ppu>(ppu.body).wide = true;
   sim::AccumulatorBounds bounds(kParams, 1);
@@ -177,17 +185,23 @@ void TestRaces() {
 }
 
 void TestInstructions() {
-  std::string words(size_t{16} << 15, '\0');
+  constexpr size_t kBytes = isa::kInstructionBytes;
+  std::string words(kBytes << 15, '\0');
   const isa::Layout layout(kParams.Sizes());
-  const auto set = [&](size_t index, isa::Opcode opcode) { words[16 * index] = static_cast<char>(opcode); };
-  const size_t count = words.size() / 16;
+  const auto set = [&](size_t index, isa::Opcode opcode) {
+    words[kBytes * index] = static_cast<char>(opcode);
+  };
+  const size_t count = words.size() / kBytes;
   for (size_t i = 0; i < count; ++i) set(i, isa::Opcode::kSync);
   set(count - 1, isa::Opcode::kFinish);
   const std::string layers(4 * count, '\0');
   CHECK_POLLS(3, sim::DecodeProgram(kParams, words, layers, {"layer"}, 0));
   const sim::Program syncs = Repeated({Sync()}, 1 << 15);
   CHECK_POLLS(4, sim::SimulateTiming(kParams, syncs));
-  CHECK_POLLS(1, sim::CheckOrder(kParams, syncs));
+  sim::Program ordered = syncs;
+  ordered.instructions[ordered.instructions.size() - 2] = Sync("push_store");
+  ordered.instructions.back() = Finish("pop_compute");
+  CHECK_POLLS(1, sim::CheckOrder(kParams, ordered));
   CHECK_POLLS(2, Prepare(syncs, true));
 }
 
@@ -258,8 +272,8 @@ void TestManyTransfersUnderWay() {
   sim::Params params = kParams;
   params.dram_latency_cycles = 1 << 30;
   params.fetch_buffer_bursts = 1 << 20;
-  program.instructions.back() = Load(sim::Pad::kInp, 0, 0, 1, "N");
-  program.instructions.push_back(Sync("p"));
+  program.instructions.back() = Load(sim::Pad::kInp, 0, 0, 1, "push_compute");
+  program.instructions.push_back(Sync("pop_load"));
   program.instructions.push_back(Finish());
   const sim::Timing timing = sim::SimulateTiming(params, program);
   const auto& stalls =

@@ -21,7 +21,6 @@ using testing::MakeGemm;
 using testing::MakePpu;
 using testing::MakeProgram;
 using testing::Store;
-using testing::Sync;
 
 sim::PreparedProgram Prepare(const std::vector<sim::Instruction>& instructions, const std::string& image = "",
                              const std::vector<sim::ByteRange>& inputs = {}, bool verify = false,
@@ -164,49 +163,49 @@ void TestVerification() {
 
 // A PPU over two blocks reads two entries of par: each must be there, and must stay until it is done.
 void TestEveryParameterEntryIsOrdered() {
-  sim::Instruction gemm = MakeGemm(true, 1, 2, "p");
+  sim::Instruction gemm = MakeGemm(true, 1, 2, "pop_load push_ppu");
   std::get<isa::Gemm>(gemm.body).acc_out = 1;
-  sim::Instruction ppu = MakePpu(1, "pP");
+  sim::Instruction ppu = MakePpu(1, "pop_load pop_compute push_load");
   std::get<isa::Ppu>(ppu.body).blocks = 2;
   std::get<isa::Ppu>(ppu.body).wide = true;
   const auto prepare = [&](const char* first, const char* second, uint32_t entry, const char* overwrite) {
-    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "N"), Load(sim::Pad::kPar, 0, 0, 1, first),
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "push_compute"), Load(sim::Pad::kPar, 0, 0, 1, first),
              Load(sim::Pad::kPar, entry, 88, 1, second), gemm, ppu, Load(sim::Pad::kPar, 1, 88, 1, overwrite),
              Finish()},
             "", {}, true);
   };
-  prepare("", "N", 1, "n");
+  prepare("", "push_ppu", 1, "pop_ppu");
   CHECK_ERROR(
-      prepare("N", "", 1, "n"),
+      prepare("push_ppu", "", 1, "pop_ppu"),
       "instruction 4 (PPU): race: reads entry 1 of scratchpad par, but no token orders it behind layer "
       "'conv1', instruction 2 (LOAD)");
-  CHECK_ERROR(prepare("", "N", 2, "n"),
+  CHECK_ERROR(prepare("", "push_ppu", 2, "pop_ppu"),
               "instruction 4 (PPU): reads entry 1 of scratchpad par, which nothing has written");
   CHECK_ERROR(
-      prepare("", "N", 1, ""),
+      prepare("", "push_ppu", 1, ""),
       "instruction 5 (LOAD): race: overwrites entry 1 of scratchpad par, but no token orders it behind "
       "layer 'conv1', instruction 4 (PPU)");
 }
 
 // The same for the two vectors of a residual, and for the two of a result that a STORE has yet to take.
 void TestEveryVectorOfAPpuIsOrdered() {
-  sim::Instruction gemm = MakeGemm(true, 1, 2, "p");
+  sim::Instruction gemm = MakeGemm(true, 1, 2, "pop_load push_ppu");
   std::get<isa::Gemm>(gemm.body).acc_out = 1;
-  sim::Instruction ppu = MakePpu(2, "pN");
+  sim::Instruction ppu = MakePpu(2, "pop_load pop_compute push_store");
   std::get<isa::Ppu>(ppu.body).residual = true;
   const auto residual = [&](const char* first, const char* second) {
-    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "N"), Load(sim::Pad::kPar, 0, 0, 1),
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "push_compute"), Load(sim::Pad::kPar, 0, 0, 1),
              Load(sim::Pad::kInp, 0, 0, 1, first), Load(sim::Pad::kInp, 1, 5, 1, second), gemm, ppu,
-             Store(sim::Pad::kOut, 0, 64, 2, "pP"), Finish("n")},
+             Store(sim::Pad::kOut, 0, 64, 2, "pop_ppu"), Finish()},
             "", {}, true);
   };
-  residual("", "N");
-  CHECK_ERROR(residual("N", ""), "instruction 5 (PPU): race: reads entry 1 of scratchpad inp");
+  residual("", "push_ppu");
+  CHECK_ERROR(residual("push_ppu", ""), "instruction 5 (PPU): race: reads entry 1 of scratchpad inp");
   const auto result = [&](bool ordered, uint32_t entry) {
-    sim::Instruction again = MakePpu(2, ordered ? "nN" : "N");
-    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 0, 1, "N"), gemm, MakePpu(2, "N"),
-             Store(sim::Pad::kOut, entry, 64, 1, "pP"), again, Store(sim::Pad::kOut, 1, 128, 1, "pP"),
-             Sync("n"), Sync(ordered ? "" : "n"), Finish()},
+    const sim::Instruction again = MakePpu(2, ordered ? "pop_store push_store" : "push_store");
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 0, 1, "push_compute"), gemm,
+             MakePpu(2, "pop_compute push_store"), Store(sim::Pad::kOut, entry, 64, 1, "pop_ppu push_ppu"),
+             again, Store(sim::Pad::kOut, 1, 128, 1, "pop_ppu"), Finish()},
             "", {}, true);
   };
   result(true, 1);
@@ -218,30 +217,31 @@ void TestEveryVectorOfAPpuIsOrdered() {
 
 // A wide PPU leaves its results in acc: a token of what comes before it orders no STORE behind it.
 void TestAWideResultIsOrdered() {
-  sim::Instruction ppu = MakePpu(1);
-  std::get<isa::Ppu>(ppu.body).wide = true;
-  const auto prepare = [&](bool ordered) {
-    const sim::Instruction sync = Sync("N");
-    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 0, 1, "N"), MakeGemm(true, 1, 1, "p"),
-             ordered ? ppu : sync, ordered ? sync : ppu, Store(sim::Pad::kAcc, 0, 64, 1, "pP"), Finish("n")},
+  const auto prepare = [](const char* tokens, const char* store_tokens) {
+    sim::Instruction ppu = MakePpu(1, tokens);
+    std::get<isa::Ppu>(ppu.body).wide = true;
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kPar, 0, 0, 1, "push_compute"),
+             MakeGemm(true, 1, 1, "pop_load push_ppu push_store"), ppu,
+             Store(sim::Pad::kAcc, 0, 64, 1, store_tokens), Finish()},
             "", {}, true);
   };
-  prepare(true);
-  CHECK_ERROR(prepare(false), "instruction 5 (STORE): race: reads entry 0 of scratchpad acc");
+  prepare("pop_compute push_store", "pop_ppu");
+  CHECK_ERROR(prepare("pop_compute", "pop_compute"),
+              "instruction 4 (STORE): race: reads entry 0 of scratchpad acc");
 }
 
 // A GEMM that accumulates reads what it adds to, and its weights and vectors; a PPU all that it takes.
 void TestEverythingReadWasWritten() {
   const auto prepare = [](uint32_t cleared, uint32_t vectors, uint32_t weights, uint32_t pixels,
                           uint32_t uops) {
-    sim::Instruction reset = MakeGemm(true, 1, cleared, "p"), gemm = MakeGemm(false, 2, 2);
+    sim::Instruction reset = MakeGemm(true, 1, cleared, "pop_load"), gemm = MakeGemm(false, 2, 2, "push_ppu");
     std::get<isa::Gemm>(reset.body).acc_out = 1;
     auto& loop = std::get<isa::Gemm>(gemm.body);
     loop.acc_out = loop.inp_out = loop.wgt_out = 1;
-    sim::Instruction ppu = MakePpu(pixels, "N");
+    sim::Instruction ppu = MakePpu(pixels, "pop_compute push_store");
     Prepare({Load(sim::Pad::kUop, 0, 0, uops), Load(sim::Pad::kPar, 0, 0, 1),
-             Load(sim::Pad::kInp, 0, 0, vectors), Load(sim::Pad::kWgt, 0, 0, weights, "N"), reset, gemm, ppu,
-             Store(sim::Pad::kOut, 0, 64, 1, "pP"), Finish("n")},
+             Load(sim::Pad::kInp, 0, 0, vectors), Load(sim::Pad::kWgt, 0, 0, weights, "push_compute"), reset,
+             gemm, ppu, Store(sim::Pad::kOut, 0, 64, 1, "pop_ppu"), Finish()},
             "", {}, true);
   };
   prepare(2, 2, 2, 2, 2);
@@ -250,6 +250,28 @@ void TestEverythingReadWasWritten() {
   CHECK_ERROR(prepare(2, 2, 1, 2, 2), "instruction 5 (GEMM): reads entry 1 of scratchpad wgt, which nothing");
   CHECK_ERROR(prepare(2, 2, 2, 3, 2), "instruction 6 (PPU): reads entry 2 of scratchpad acc, which nothing");
   CHECK_ERROR(prepare(2, 2, 2, 2, 1), "instruction 5 (GEMM): reads entry 1 of scratchpad uop, which nothing");
+}
+
+// Micro-op 0 overwrites entry 0 in the first of two iterations; where the loop moves it, entry 1 is added to.
+void TestAnOverwriteReadsNoAccumulator() {
+  const auto prepare = [](bool reduces, uint32_t moves) {
+    sim::Instruction gemm = MakeGemm(false, 1, 2, "pop_load push_store");
+    auto& loop = std::get<isa::Gemm>(gemm.body);
+    loop.fresh_uops = 1;
+    loop.out_reduces = reduces;
+    loop.acc_out = moves;
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kInp, 0, 0, 1),
+             Load(sim::Pad::kWgt, 0, 0, 1, "push_compute"), gemm,
+             Store(sim::Pad::kAcc, 0, 64, 1 + moves, "pop_compute"), Finish()},
+            "", {}, true);
+  };
+  prepare(true, 0);
+  prepare(false, 1);
+  CHECK_ERROR(prepare(true, 1), "instruction 3 (GEMM): reads entry 1 of scratchpad acc, which nothing");
+  CHECK_ERROR(
+      prepare(false, 0),
+      "instruction 3 (GEMM): micro-op 0 at outer iteration 1, inner 0 overwrites acc entry 0, which an "
+      "earlier one of the instruction has written");
 }
 
 // The search for the lowest code finds it in every place, and nothing else.
@@ -365,6 +387,13 @@ void TestEqualInstructionsShareAPlan() {
   CHECK_EQ(prepared.plans.size(), 3u);
   CHECK_EQ(prepared.planned[1].plan == prepared.planned[2].plan, true);
   CHECK_EQ(prepared.planned[1].plan == prepared.planned[5].plan, false);
+  // What overwrites fewer entries touches them in another way.
+  std::vector<sim::Instruction> gemms(3, MakeGemm(false, 3, 1));
+  for (uint32_t fresh : {0, 1, 2}) std::get<isa::Gemm>(gemms[fresh].body).fresh_uops = fresh;
+  gemms.push_back(gemms[1]);
+  gemms.push_back(Finish());
+  gemms.insert(gemms.begin(), Load(sim::Pad::kUop, 0, 0, 3));
+  CHECK_EQ(Prepare(gemms, std::string("\1\0\0\2\0\0\3", 7)).plans.size(), 3u);
 }
 
 }  // namespace
@@ -384,6 +413,7 @@ int main() {
   tvm_vsq::TestEveryVectorOfAPpuIsOrdered();
   tvm_vsq::TestAWideResultIsOrdered();
   tvm_vsq::TestEverythingReadWasWritten();
+  tvm_vsq::TestAnOverwriteReadsNoAccumulator();
   tvm_vsq::TestWeightRange();
   tvm_vsq::TestSafety();
   tvm_vsq::TestSafetyAtTheLimit();

@@ -45,8 +45,10 @@ void TestTransfers() {
   CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 65532, 1)), "ends at byte 65537 of 65536");
   CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 65527, 2)), "ends at byte 65537 of 65536");
   CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 0)), "z_size is 0");
-  CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 1, "p")), "pop_prev is set, but no engine precedes load");
-  CHECK_ERROR(Check(Store(sim::Pad::kOut, 0, 0, 1, "N")), "push_next is set, but no engine follows store");
+  CHECK_ERROR(Check(Load(sim::Pad::kInp, 0, 0, 1, "pop_load")),
+              "field pop_load is set, but load has no queue to or from load");
+  CHECK_ERROR(Check(Store(sim::Pad::kOut, 0, 0, 1, "push_store")),
+              "field push_store is set, but store has no queue to or from store");
   sim::Instruction border = Load(sim::Pad::kInp, 0, 65535, 2);
   auto& dma = std::get<isa::Load>(border.body);
   dma.x_size = 0;
@@ -69,6 +71,15 @@ void TestCompute() {
   CHECK_ERROR(Check(MakeGemm(false, 65, 1)), "uop_begin 0 + 65 entries");
   CHECK_ERROR(Check(MakeGemm(false, 0, 1)), "uop_count is 0");
   CHECK_ERROR(Check(MakeGemm(false, 1, 0)), "iter_out is 0");
+  sim::Instruction fresh = MakeGemm(false, 3, 1);
+  auto& gemm = std::get<isa::Gemm>(fresh.body);
+  gemm.fresh_uops = 3;
+  Check(fresh);
+  gemm.fresh_uops = 4;
+  CHECK_ERROR(Check(fresh), "field fresh_uops is 4, must be at most uop_count, 3");
+  gemm.fresh_uops = 1;
+  gemm.reset = true;
+  CHECK_ERROR(Check(fresh), "field fresh_uops is 1, must be 0 with reset");
   Check(MakePpu(64));
   CHECK_ERROR(Check(MakePpu(65)), "acc_base 0 + 65 entries");
   sim::Instruction ppu = MakePpu(1);
@@ -79,11 +90,6 @@ void TestCompute() {
 // Two lanes' blocks of 4 make a vector of 8, in out and in the residual.
 void TestPostProcessing() {
   const auto check = [](bool wide, bool residual, uint32_t blocks, uint32_t res_base, uint32_t res_shift) {
-    std::map<std::string, int64_t> values = testing::SmallParams();
-    values["output_lanes"] = 4;
-    values["wgt_record_bytes"] = 18;
-    values["acc_record_bytes"] = 16;
-    values["par_record_bytes"] = 44;
     sim::Instruction instruction = MakePpu(4);
     auto& ppu = std::get<isa::Ppu>(instruction.body);
     ppu.wide = wide;
@@ -91,7 +97,7 @@ void TestPostProcessing() {
     ppu.blocks = blocks;
     ppu.res_base = res_base;
     ppu.res_shift = res_shift;
-    sim::CheckProgram(sim::ParseParams(values), MakeProgram({instruction, Finish()}));
+    sim::CheckProgram(sim::ParseParams(testing::SmallParams(4)), MakeProgram({instruction, Finish()}));
   };
   check(false, true, 2, 60, 62);
   check(true, false, 1, 99, 63);

@@ -19,7 +19,7 @@ runtime::Artifact Example() {
   artifact.metadata = std::string("meta\0data", 9);
   runtime::ProgramData program;
   program.name = "main";
-  program.instructions = std::string("\6", 1) + std::string(15, '\0');
+  program.instructions = std::string("\6", 1) + std::string(isa::kInstructionBytes - 1, '\0');
   program.layer_ids = std::string(4, '\0');
   program.layer_names = {"conv1", ""};
   program.image = "image";
@@ -44,7 +44,7 @@ void TestRoundTrip() {
   CHECK_EQ(again.metadata, Example().metadata);
   CHECK_EQ(again.programs[1].name, std::string("other"));
   CHECK_EQ(again.programs[0].outputs[0].rows, 3);
-  CHECK_EQ(again.params.dram_burst_bytes, 64);
+  CHECK_EQ(again.params.dram_burst_bytes, 128);
 }
 
 void TestTruncation() {

@@ -19,7 +19,7 @@ using testing::MakeProgram;
 using testing::Store;
 using testing::Sync;
 
-enum Unit { kFetch, kLoad, kCompute, kStore };
+enum Unit { kFetch, kLoad, kCompute, kVector, kPpu, kStore };
 
 // The only layer; every unit's cycles must be accounted for.
 sim::Timing Time(std::vector<sim::Instruction> instructions, const sim::Params& params = testing::Small()) {
@@ -42,29 +42,34 @@ int64_t Cycles(const sim::Timing& timing, Unit unit, Stall stall, Cause cause) {
 
 // The first four instructions are through the channel at 4 and there at 104; they are decoded at 105, 106,
 // ...; the fifth is there at 108. LOAD: set up 113, row open 133, one burst = 4 cycles until 137, visible
-// 237. GEMM 8 + 3 until 248, PPU 10 + 2 until 260, STORE 8 + 20 + 4 until 292, complete 392, FINISH 393.
+// 237. GEMM 8 + 3 until 248, PPU 10 + 2 until 260, STORE 8 + 20 + 4 until 292, complete 392; FINISH behind
+// it.
 void TestSerialChain() {
-  const sim::Timing timing = Time({Load(sim::Pad::kInp, 0, 0, 1, "N"), MakeGemm(false, 3, 1, "p"),
-                                   MakePpu(2, "N"), Store(sim::Pad::kOut, 0, 0, 2, "pP"), Finish("n")});
-  CHECK_EQ(timing.cycles, 393);
-  CHECK_EQ(timing.layers[0].end, 393);
+  const sim::Timing timing =
+      Time({Load(sim::Pad::kInp, 0, 0, 1, "push_compute"), MakeGemm(false, 3, 1, "pop_load push_ppu"),
+            MakePpu(2, "pop_compute push_store"), Store(sim::Pad::kOut, 0, 0, 2, "pop_ppu"), Finish()});
+  CHECK_EQ(timing.cycles, 392);
+  CHECK_EQ(timing.layers[0].end, 392);
   CHECK_EQ(Busy(timing, kFetch), 5);
   CHECK_EQ(Busy(timing, kLoad), 8 + 4);
-  CHECK_EQ(Busy(timing, kCompute), 11 + 12 + 1);
-  CHECK_EQ(Busy(timing, kStore), 8 + 4);
+  CHECK_EQ(Busy(timing, kCompute), 11);
+  CHECK_EQ(Busy(timing, kVector), 0);
+  CHECK_EQ(Busy(timing, kPpu), 12);
+  CHECK_EQ(Busy(timing, kStore), 8 + 4 + 1);
   // GEMM is taken at 106 and waits for LOAD: its set-up until 113, row, transfer, latency.
   CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDmaSetup), 113 - 106);
   CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDramRow), 20);
   CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDramBandwidth), 4);
   CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kDramLatency), 100);
-  // STORE is taken at 108 and waits through compute for what LOAD does, then for compute itself.
-  CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kCompute), Cause::kDramLatency), 100);
-  CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kCompute), Cause::kCompute), 260 - 237);
+  // STORE is taken at 108 and waits through PPU and GEMM for what LOAD does, then for these two.
+  CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kPpu), Cause::kDramLatency), 100);
+  CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kPpu), Cause::kCompute), 260 - 237);
+  CHECK_EQ(Cycles(timing, kPpu, TokenFrom(isa::Engine::kCompute), Cause::kCompute), 248 - 237);
   CHECK_EQ(Cycles(timing, kStore, Stall::kDramRow, Cause::kDramRow), 20);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kDramLatency), 100);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kDramBandwidth), 4);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kInstruction, Cause::kFetch), 1);
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kFinished, Cause::kFinished), 393 - 137);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kFinished, Cause::kFinished), 392 - 137);
   CHECK_EQ(Cycles(timing, kFetch, Stall::kDramData, Cause::kDramLatency), 100);
 }
 
@@ -72,19 +77,19 @@ void TestSerialChain() {
 // 212.
 void TestTokenBackPressure() {
   const sim::Timing timing =
-      Time({Sync("N"), Sync("N"), Sync("N"), Sync("N"), Store(sim::Pad::kOut, 0, 0, 1, "p"),
-            Store(sim::Pad::kOut, 1, 64, 1, "p"), Store(sim::Pad::kOut, 2, 128, 1, "p"),
-            Store(sim::Pad::kOut, 3, 192, 1, "pP"), Finish("n")});
+      Time({Sync("push_store"), Sync("push_store"), Sync("push_store"), Sync("push_store"),
+            Store(sim::Pad::kOut, 0, 0, 1, "pop_compute"), Store(sim::Pad::kOut, 1, 64, 1, "pop_compute"),
+            Store(sim::Pad::kOut, 2, 128, 1, "pop_compute"), Store(sim::Pad::kOut, 3, 192, 1, "pop_compute"),
+            Finish()});
   // SYNCs push at 106 and 107; the third is done at 108 and pushes at 109, when the first STORE pops; the
   // fourth is taken then and pushes at 141, when the first STORE has left. STOREs take 32 cycles each from
   // 109 on.
-  CHECK_EQ(timing.cycles, 109 + 4 * 32 + 100 + 1);
-  CHECK_EQ(Busy(timing, kCompute), 5);
+  CHECK_EQ(timing.cycles, 109 + 4 * 32 + 100);
+  CHECK_EQ(Busy(timing, kCompute), 4);
   CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kFetch), 109 - 108);
   CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kDmaSetup), 118 - 110 - 1);
   CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kDramRow), 20);
   CHECK_EQ(Cycles(timing, kCompute, RoomForTokenTo(isa::Engine::kStore), Cause::kDramBandwidth), 4);
-  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kStore), Cause::kDramLatency), 100);
 }
 
 // SYNCs push at 107 and 108; the third is done at 109 and pushes at 137, when the first STORE has left and
@@ -92,9 +97,10 @@ void TestTokenBackPressure() {
 // the queue that is full for what STORE does, then for the SYNC itself.
 void TestCauseBehindAFullTokenQueue() {
   const sim::Timing timing =
-      Time({Store(sim::Pad::kOut, 0, 0, 1), Sync("N"), Sync("N"), Sync("N"), Sync("P"),
-            Load(sim::Pad::kInp, 0, 0, 1, "n"), Store(sim::Pad::kOut, 1, 64, 1, "p"),
-            Store(sim::Pad::kOut, 2, 128, 1, "p"), Store(sim::Pad::kOut, 3, 192, 1, "p"), Finish()});
+      Time({Store(sim::Pad::kOut, 0, 0, 1), Sync("push_store"), Sync("push_store"), Sync("push_store"),
+            Sync("push_load"), Load(sim::Pad::kInp, 0, 0, 1, "pop_compute"),
+            Store(sim::Pad::kOut, 1, 64, 1, "pop_compute"), Store(sim::Pad::kOut, 2, 128, 1, "pop_compute"),
+            Store(sim::Pad::kOut, 3, 192, 1, "pop_compute"), Finish()});
   CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kDmaSetup), 113 - 110);
   CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kDramRow), 20);
   CHECK_EQ(Cycles(timing, kLoad, TokenFrom(isa::Engine::kCompute), Cause::kDramBandwidth), 4);
@@ -106,24 +112,24 @@ void TestCommandQueueBackPressure() {
   std::vector<sim::Instruction> instructions(7, MakeGemm(true, 10, 10));
   instructions.push_back(Finish());
   const sim::Timing timing = Time(instructions);
-  CHECK_EQ(timing.cycles, 105 + 7 * 108 + 1);
-  // The first is taken at 105; the queue of 4 is full when the sixth is decoded at 110; a slot frees at 213,
-  // 321 and 429.
+  CHECK_EQ(timing.cycles, 105 + 7 * 108);
+  // The first is taken at 105; the queue of 4 is full when the sixth is decoded at 110; a slot frees at 213
+  // and 321.
   CHECK_EQ(Cycles(timing, kFetch, RoomInQueueOf(isa::Engine::kCompute), Cause::kCompute),
-           (213 - 110) + (321 - 214) + (429 - 322));
+           (213 - 110) + (321 - 214));
 }
 
-// LOAD: 64 records of 5 bytes = 5 bursts, asked for at 105 + 8 + 20 = 133; STORE of 64 records at 134. They
-// take turns: bursts L S L S ... from 133 on; the fifth of LOAD is through at 133 + 9 * 4, STORE's a burst
+// LOAD: 64 records of 5 bytes = 3 bursts, asked for at 105 + 8 + 20 = 133; STORE of 64 records at 134. They
+// take turns: bursts L S L S ... from 133 on; the third of LOAD is through at 133 + 5 * 4, STORE's a burst
 // later.
 void TestChannelTakesTurns() {
-  const sim::Timing timing =
-      Time({Load(sim::Pad::kInp, 0, 0, 64, "N"), Store(sim::Pad::kOut, 0, 4096, 64, "P"), Finish("pn")});
-  CHECK_EQ(timing.cycles, 133 + 10 * 4 + 100 + 1);
-  CHECK_EQ(Busy(timing, kLoad), 8 + 20);
-  CHECK_EQ(Busy(timing, kStore), 8 + 20);
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kDramData, Cause::kDramBandwidth), 4 * 4);
-  CHECK_EQ(Cycles(timing, kStore, Stall::kDramData, Cause::kDramBandwidth), 173 - 134 - 20);
+  const sim::Timing timing = Time(
+      {Load(sim::Pad::kInp, 0, 0, 64, "push_store"), Store(sim::Pad::kOut, 0, 4096, 64), Finish("pop_load")});
+  CHECK_EQ(timing.cycles, 133 + 6 * 4 + 100);
+  CHECK_EQ(Busy(timing, kLoad), 8 + 12);
+  CHECK_EQ(Busy(timing, kStore), 8 + 12 + 1);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kDramData, Cause::kDramBandwidth), 2 * 4);
+  CHECK_EQ(Cycles(timing, kStore, Stall::kDramData, Cause::kDramBandwidth), 157 - 134 - 12);
 }
 
 sim::Params With(const char* name, int64_t value) {
@@ -132,39 +138,30 @@ sim::Params With(const char* name, int64_t value) {
   return sim::ParseParams(values);
 }
 
-// 64 entries through one bank take 64 cycles, while their five bursts take 20.
+// 64 entries through one bank take 64 cycles, while their three bursts take 12.
 void TestBanks() {
-  const sim::Timing timing = Time({Load(sim::Pad::kInp, 0, 0, 64, "N"), Finish("p")}, With("inp_banks", 1));
+  const sim::Timing timing =
+      Time({Load(sim::Pad::kInp, 0, 0, 64, "push_store"), Finish("pop_load")}, With("inp_banks", 1));
   CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
-  CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 20);
-  CHECK_EQ(Cycles(timing, kCompute, TokenFrom(isa::Engine::kLoad), Cause::kBanks), 64 - 20);
+  CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 12);
+  CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kLoad), Cause::kBanks), 64 - 12);
 }
 
-// 32 lanes: 4 vectors of 8 per block.
-std::map<std::string, int64_t> WideParams() {
-  std::map<std::string, int64_t> values = testing::SmallParams();
-  values["output_lanes"] = 32;
-  values["wgt_record_bytes"] = 144;
-  values["acc_record_bytes"] = 128;
-  values["par_record_bytes"] = 352;
-  return values;
-}
-
-// Two banks of out need two cycles for the vectors of a block, one bank four.
+// 32 lanes are 4 vectors of 8 in a block. Two banks of out need two cycles for these, one bank four.
 void TestPpuBankConflicts() {
-  std::map<std::string, int64_t> values = WideParams();
+  std::map<std::string, int64_t> values = testing::SmallParams(32);
   for (const int64_t banks : {4, 2, 1}) {
     values["out_banks"] = banks;
     const sim::Timing timing = Time({MakePpu(6), Finish()}, sim::ParseParams(values));
-    CHECK_EQ(timing.cycles, 105 + 10 + 6 * 4 / banks + 1);
-    CHECK_EQ(Cycles(timing, kCompute, Stall::kBanks, Cause::kBanks), 6 * (4 / banks - 1));
-    CHECK_EQ(Busy(timing, kCompute), 10 + 6 + 1);
+    CHECK_EQ(timing.cycles, 105 + 10 + 6 * 4 / banks);
+    CHECK_EQ(Cycles(timing, kPpu, Stall::kBanks, Cause::kBanks), 6 * (4 / banks - 1));
+    CHECK_EQ(Busy(timing, kPpu), 10 + 6);
   }
 }
 
 // A residual reads as many vectors of inp; reading and writing go on side by side.
 void TestPpuWithAResidual() {
-  std::map<std::string, int64_t> values = WideParams();
+  std::map<std::string, int64_t> values = testing::SmallParams(32);
   const auto check = [&](bool residual, bool wide, int64_t inp_banks, int64_t out_banks,
                          int64_t cycles_per_block) {
     sim::Instruction instruction = MakePpu(6);
@@ -174,8 +171,8 @@ void TestPpuWithAResidual() {
     values["inp_banks"] = inp_banks;
     values["out_banks"] = out_banks;
     const sim::Timing timing = Time({instruction, Finish()}, sim::ParseParams(values));
-    CHECK_EQ(timing.cycles, 105 + 10 + 6 * cycles_per_block + 1);
-    CHECK_EQ(Cycles(timing, kCompute, Stall::kBanks, Cause::kBanks), 6 * (cycles_per_block - 1));
+    CHECK_EQ(timing.cycles, 105 + 10 + 6 * cycles_per_block);
+    CHECK_EQ(Cycles(timing, kPpu, Stall::kBanks, Cause::kBanks), 6 * (cycles_per_block - 1));
     const auto bits = [&](isa::Event event) { return timing.layers[0].events[static_cast<size_t>(event)]; };
     CHECK_EQ(bits(isa::Event::kInpReadBits), residual ? 6 * 4 * 36 : 0);
     CHECK_EQ(bits(isa::Event::kOutWriteBits), wide ? 0 : 6 * 4 * 36);
@@ -194,23 +191,23 @@ void TestPpuWithAResidual() {
 // What a program of every kind of instruction counts. Entries have 18 bits in uop, 36 in inp and out, 288 in
 // wgt, 192 in acc, 704 in par; the three entries of the LOAD are one of border and two of 5 bytes in DRAM.
 void TestEvents() {
-  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "push_compute");
   auto& dma = std::get<isa::Load>(load.body);
   dma.x_size = 2;
   dma.x_stride = dma.x_pad_left = 1;
-  sim::Instruction ppu = MakePpu(2, "N");
+  sim::Instruction ppu = MakePpu(2, "pop_compute push_store");
   std::get<isa::Ppu>(ppu.body).blocks = 3;
-  const sim::Timing timing = Time({load, MakeGemm(true, 2, 3, "p"), MakeGemm(false, 5, 2), ppu,
-                                   Store(sim::Pad::kOut, 0, 0, 2, "pP"), Finish("n")});
+  const sim::Timing timing = Time({load, MakeGemm(true, 2, 3, "pop_load"), MakeGemm(false, 5, 2, "push_ppu"),
+                                   ppu, Store(sim::Pad::kOut, 0, 0, 2, "pop_ppu"), Finish()});
   const int64_t expected[isa::kEventCount] = {
-      6,            // instructions
-      10 * 64,      // macs
-      10 * 8,       // scale_products
-      10 * 8,       // scale_macs
-      6 * 8,        // ppu_lane_ops
-      6 * 8,        // quantize_lane_ops
-      6 * 16 + 64,  // dram_read_bytes
-      64,           // dram_write_bytes
+      6,             // instructions
+      10 * 64,       // macs
+      10 * 8,        // scale_products
+      10 * 8,        // scale_macs
+      6 * 8,         // ppu_lane_ops
+      6 * 8,         // quantize_lane_ops
+      6 * 32 + 128,  // dram_read_bytes
+      128,           // dram_write_bytes
       (6 + 10) * 18,
       0,  // uop: read, write bits
       10 * 36,
@@ -251,19 +248,19 @@ void TestEventsOfScaleUnits() {
 
 // Pieces at bytes 0, 4095, 5 and 4100: the second ends in the next row, the third goes back.
 void TestRowsBehind() {
-  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "push_store");
   auto& dma = std::get<isa::Load>(load.body);
   dma.x_size = dma.y_size = 2;
   dma.x_stride = 819;
   dma.y_stride = 1;
-  CHECK_EQ(Cycles(Time({load, Finish("p")}), kLoad, Stall::kDramRow, Cause::kDramRow), 2 * 20);
+  CHECK_EQ(Cycles(Time({load, Finish("pop_load")}), kLoad, Stall::kDramRow, Cause::kDramRow), 2 * 20);
 }
 
 // 63 entries of border and one of DRAM go through one bank.
 void TestBanksOfABorder() {
-  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+  sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "push_store");
   std::get<isa::Load>(load.body).x_pad_left = 63;
-  const sim::Timing timing = Time({load, Finish("p")}, With("inp_banks", 1));
+  const sim::Timing timing = Time({load, Finish("pop_load")}, With("inp_banks", 1));
   CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 4);
 }
@@ -272,11 +269,11 @@ void TestBanksOfABorder() {
 // each is in the next row or the same.
 void TestRows() {
   const auto strided = [](uint32_t stride) {
-    sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "N");
+    sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "push_store");
     auto& dma = std::get<isa::Load>(load.body);
     dma.y_size = 4;
     dma.y_stride = stride;
-    return Time({load, Finish("p")});
+    return Time({load, Finish("pop_load")});
   };
   CHECK_EQ(Cycles(strided(1639), kLoad, Stall::kDramRow, Cause::kDramRow), 4 * 20);
   CHECK_EQ(Cycles(strided(819), kLoad, Stall::kDramRow, Cause::kDramRow), 20);
@@ -303,7 +300,7 @@ void TestTurnsGoOn() {
 }
 
 // The buffer holds two bursts of four instructions: the third is asked for when the first four are handed
-// out, at 108. A burst of 8 bytes is half an instruction.
+// out, at 108. A burst of 8 bytes is a quarter of an instruction.
 void TestFetchBuffer() {
   std::vector<sim::Instruction> instructions(9, Sync());
   instructions.push_back(Finish());
@@ -311,40 +308,80 @@ void TestFetchBuffer() {
   sim::SimulateTiming(testing::Small(), MakeProgram(instructions), &record);
   CHECK_EQ(record.times[7].queued, 112);
   CHECK_EQ(record.times[8].queued, 108 + 4 + 100 + 1);
-  CHECK_EQ(Time({Finish()}, With("dram_burst_bytes", 8)).cycles, 2 + 100 + 1 + 1);
+  CHECK_EQ(Time({Finish()}, With("dram_burst_bytes", 8)).cycles, 4 + 100 + 1 + 1);
+}
+
+// An instruction of each engine that has any.
+std::vector<sim::Instruction> OneOfEachEngine() {
+  return {Load(sim::Pad::kInp, 0, 0, 1), MakeGemm(true, 100, 1), MakePpu(100),
+          Store(sim::Pad::kOut, 0, 4096, 1)};
+}
+
+void TestEveryEngineWaitsForEveryOther() {
+  int pairs = 0;
+  for (sim::Instruction source : OneOfEachEngine()) {
+    for (sim::Instruction sink : OneOfEachEngine()) {
+      if (source.engine() == sink.engine()) continue;
+      const auto name = [](const sim::Instruction& insn) {
+        return std::string(sim::kEngineNames[static_cast<int>(insn.engine())]);
+      };
+      source.tokens = testing::Make(source.body, "push_" + name(sink)).tokens;
+      sink.tokens = testing::Make(sink.body, "pop_" + name(source)).tokens;
+      sim::TimingRecord record;
+      const sim::Program program = MakeProgram({source, sink, Finish()});
+      const sim::Timing timing = sim::SimulateTiming(testing::Small(), program, &record);
+      CHECK_EQ(record.times[1].start, record.times[0].complete);
+      const sim::Activity& waiting = timing.layers[0].units[1 + static_cast<size_t>(sink.engine())];
+      int64_t waited = 0;
+      for (const int64_t count : waiting.stalls[static_cast<size_t>(TokenFrom(source.engine()))])
+        waited += count;
+      CHECK_EQ(waited, record.times[1].start - record.times[1].taken);
+      ++pairs;
+    }
+  }
+  CHECK_EQ(pairs, 4 * 3);
+}
+
+// 1008 cycles from 105 on, and 10 + 64 from 106 on.
+void TestPostProcessingRunsBesideTheArray() {
+  CHECK_EQ(Time({MakeGemm(true, 10, 100), MakePpu(64), Finish()}).cycles, 105 + 1008);
+  CHECK_EQ(Time({MakeGemm(true, 10, 1, "push_ppu"), MakePpu(64, "pop_compute"), Finish()}).cycles,
+           105 + 18 + 74);
 }
 
 void TestDeadlocks() {
-  CHECK_ERROR(Time({Sync("p"), Finish()}),
+  CHECK_ERROR(Time({Sync("pop_load"), Finish()}),
               "deadlock: compute waits for a token from load at layer 'conv1', instruction 0 (SYNC)");
   CHECK_ERROR(
-      Time({Load(sim::Pad::kInp, 0, 0, 1, "n"), Store(sim::Pad::kOut, 0, 0, 1, "p"), Sync("n"), Finish()}),
+      Time({Load(sim::Pad::kInp, 0, 0, 1, "pop_compute"), Store(sim::Pad::kOut, 0, 0, 1, "pop_compute"),
+            Sync("pop_store"), Finish()}),
       "load waits for a token from compute at layer 'conv1', instruction 0 (LOAD); compute waits for a token "
       "from store at layer 'conv1', instruction 2 (SYNC); store waits for a token from compute at layer "
       "'conv1', instruction 1 (STORE)");
-  std::vector<sim::Instruction> instructions{Sync("n")};
-  for (int i = 0; i < 8; ++i) instructions.push_back(Sync("N"));
+  std::vector<sim::Instruction> instructions{Sync("pop_store")};
+  for (int i = 0; i < 8; ++i) instructions.push_back(Sync("push_store"));
   instructions.push_back(Finish());
   CHECK_ERROR(Time(instructions),
               "fetch waits for room in the queue of compute (4 are queued) at layer 'conv1', "
               "instruction 5 (SYNC)");
   CHECK_ERROR(
-      Time({Sync("N"), Sync("N"), Sync("N"), Finish()}),
+      Time({Sync("push_store"), Sync("push_store"), Sync("push_store"), Finish()}),
       "compute waits for room for a token to store (2 are queued) at layer 'conv1', instruction 2 (SYNC)");
 }
 
 void TestLeftOverTokensAndEndlessPrograms() {
-  CHECK_ERROR(Time({Sync("N"), Finish()}), "tokens left over at FINISH: 1 from compute to store");
+  CHECK_ERROR(Time({Sync("push_store"), Finish()}), "tokens left over at FINISH: 1 from compute to store");
   CHECK_ERROR(Time({MakeGemm(true, 2047, 1023), Finish()}), "more than max_cycles = 1000000 cycles");
 }
 
 void TestTimesOfInstructions() {
   sim::TimingRecord record;
   sim::SimulateTiming(testing::Small(),
-                      MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, "N"), MakeGemm(false, 3, 1, "p"), Finish()}),
+                      MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, "push_compute"),
+                                   MakeGemm(false, 3, 1, "pop_load"), Finish()}),
                       &record);
   const int64_t expected[][6] = {
-      {105, 105, 105, 133, 137, 237}, {106, 106, 237, 237, 248, 248}, {107, 248, 248, 248, 249, 249}};
+      {105, 105, 105, 133, 137, 237}, {106, 106, 237, 237, 248, 248}, {107, 107, 107, 107, 108, 108}};
   for (size_t i = 0; i < 3; ++i) {
     const sim::InstructionTimes& t = record.times[i];
     const int64_t actual[] = {t.queued, t.taken, t.start, t.transfer, t.end, t.complete};
@@ -371,6 +408,8 @@ int main() {
   tvm_vsq::TestBanksOfABorder();
   tvm_vsq::TestTurnsGoOn();
   tvm_vsq::TestFetchBuffer();
+  tvm_vsq::TestEveryEngineWaitsForEveryOther();
+  tvm_vsq::TestPostProcessingRunsBesideTheArray();
   tvm_vsq::TestDeadlocks();
   tvm_vsq::TestLeftOverTokensAndEndlessPrograms();
   tvm_vsq::TestTimesOfInstructions();

@@ -77,5 +77,5 @@ def test_memories_are_those_of_the_description() -> None:
     found = parts()
     pads, banks = ACCEL.scratchpads, ACCEL.scratchpads.banks
     assert found["weight scratchpad"].unit == Sram(pads.wgt_kib, ACCEL.entry_bits["wgt"], banks.wgt)
-    assert found["command queue"].count == 3  # load, compute, store
-    assert found["command queue"].unit == Sram(ACCEL.timing.command_queue_depth * 128 / 8192, 128, 1)
+    assert found["command queue"].count == 5  # load, compute, vector, ppu, store
+    assert found["command queue"].unit == Sram(ACCEL.timing.command_queue_depth * 256 / 8192, 256, 1)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tvm_vsq import isa
 from tvm_vsq.errors import ConfigError, ProgramError
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.isa import layout
 from tvm_vsq.isa.table import INSTRUCTIONS, OPCODE, TOKENS
 
 TOKEN_NAMES = [token.name for token in TOKENS]
@@ -86,16 +87,16 @@ def test_micro_ops_round_trip(uops: list[tuple[int, int, int]]) -> None:
 
 
 def test_listing_round_trips_with_comments() -> None:
-    text = "LOAD.inp sram_base=3 z_size=2 x_size=1 y_size=1 push_next  # first\n\nFINISH pop_prev\n"
+    text = "LOAD.inp sram_base=3 z_size=2 x_size=1 y_size=1 push_store  # first\n\nFINISH pop_load\n"
     assert isa.assemble_all(isa.disassemble_all(isa.assemble_all(text))) == isa.assemble_all(text)
 
 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        (bytes(16), "opcode 0"),
-        (b"\x05" + b"\xff" * 15, "SYNC: reserved bits"),
-        (bytes(15), "16 bytes, not 15"),
+        (bytes(32), "opcode 0"),
+        (b"\x05" + b"\xff" * 31, "SYNC: reserved bits"),
+        (bytes(31), "32 bytes, not 31"),
     ],
 )
 def test_bad_words_are_refused(word: bytes, message: str) -> None:
@@ -104,8 +105,8 @@ def test_bad_words_are_refused(word: bytes, message: str) -> None:
 
 
 def test_a_bad_word_in_a_program_is_located() -> None:
-    with pytest.raises(ProgramError, match="instruction 1: opcode 7"):
-        isa.decode_all(isa.encode(isa.Insn("SYNC"), BASE) + b"\x07" + bytes(15), BASE)
+    with pytest.raises(ProgramError, match="instruction 1: opcode 31"):
+        isa.decode_all(isa.encode(isa.Insn("SYNC"), BASE) + b"\x1f" + bytes(31), BASE)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,13 @@ def test_micro_op_index_beyond_its_field_is_refused() -> None:
         isa.encode_uops([(0, 0, 1024)], BASE)
 
 
-def test_hardware_whose_instructions_overflow_is_refused() -> None:
-    huge = BASE.scratchpads.model_copy(update={"acc_kib": 16384, "wgt_kib": 16384})
-    with pytest.raises(ConfigError, match=r"GEMM needs 1[0-9]+ bits of 128"):
-        isa.layout_of(BASE.model_copy(update={"scratchpads": huge}))
+def test_the_largest_scratchpads_fit_an_instruction() -> None:
+    kib = {"uop": 1024, "par": 1024} | dict.fromkeys(("inp", "wgt", "acc", "out"), 8192)
+    sizes = BASE.scratchpads.model_copy(update={f"{pad}_kib": size for pad, size in kib.items()})
+    isa.layout_of(BASE.model_copy(update={"scratchpads": sizes}))
+
+
+def test_an_instruction_that_overflows_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(layout, "INSTRUCTION_BITS", 100)
+    with pytest.raises(ConfigError, match=r"[A-Z]+ needs 1[0-9]+ bits of 100"):
+        layout.layout_of.__wrapped__(BASE)

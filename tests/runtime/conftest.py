@@ -195,12 +195,13 @@ class Conv:
         ]
         if self.residual is not None:
             loads.append(load("inp", inp_entries, at["res"], pixels * vectors))
-        loads[-1] = replace(loads[-1], tokens=frozenset({"push_next"}))
+        loads[-1] = replace(loads[-1], tokens=frozenset({"push_compute"}))
         loops = {"iter_out": out_h, "iter_in": out_w, "acc_out": out_w * blocks, "acc_in": blocks}
         compute = [
-            insn("GEMM", "pop_prev", reset=1, uop_begin=len(uops), uop_count=blocks, **loops),
+            insn("GEMM", "pop_load", reset=1, uop_begin=len(uops), uop_count=blocks, **loops),
             insn(
                 "GEMM",
+                "push_ppu",
                 act_unsigned=int(not self.act_signed),
                 uop_count=len(uops),
                 inp_out=self.stride * padded_width * cv,
@@ -209,7 +210,7 @@ class Conv:
             ),
             insn(
                 "PPU",
-                "push_next",
+                "pop_compute push_store",
                 wide=int(self.wide),
                 relu=int(self.relu),
                 residual=int(self.residual is not None),
@@ -223,12 +224,11 @@ class Conv:
             ),
         ]
         if self.wide:
-            tokens = "pop_prev push_prev"
-            stores = [store("acc", 0, at["out"], blocks, tokens, x_size=pixels, x_stride=blocks)]
+            stores = [store("acc", 0, at["out"], blocks, "pop_ppu", x_size=pixels, x_stride=blocks)]
         else:
             # Vectors that only fill the last channel group are overwritten by the next pixel's.
-            stores = [store("out", 0, at["out"], vectors, "pop_prev push_prev", x_size=pixels, x_stride=kv)]
-        finish = [insn("FINISH", "pop_next")]
+            stores = [store("out", 0, at["out"], vectors, "pop_ppu", x_size=pixels, x_stride=kv)]
+        finish = [insn("FINISH")]
         return Program(hw, loads + compute + stores + finish, image, at["out"] + out_bytes, inputs, [output])
 
     def run(self) -> npt.NDArray[Any]:

@@ -16,20 +16,30 @@ from tvm_vsq.hardware import HardwareConfig
 Condition = Callable[[], bool]
 Process = Iterator[Condition]
 
-PUSH = {"push_prev": -1, "push_next": +1}
-POP = {"pop_prev": -1, "pop_next": +1}
-ORDER = ("load", "compute", "store")
+ORDER = ("load", "compute", "vector", "ppu", "store")
+ENGINE = {
+    "LOAD": "load",
+    "GEMM": "compute",
+    "SYNC": "compute",
+    "PPU": "ppu",
+    "STORE": "store",
+    "FINISH": "store",
+}
+WORD_BYTES = 32
 
 
 def engine_of(insn: isa.Insn) -> str:
-    return {"LOAD": "load", "STORE": "store"}.get(insn.name, "compute")
+    return ENGINE[insn.name]
 
 
-def queues(insn: isa.Insn, bits: dict[str, int], outgoing: bool) -> list[tuple[str, str]]:
-    """(from, to) of each token that the instruction pushes or pops."""
-    own = engine_of(insn)
-    others = [ORDER[ORDER.index(own) + step] for bit, step in bits.items() if bit in insn.tokens]
-    return [(own, other) if outgoing else (other, own) for other in others]
+def pushes(insn: isa.Insn) -> list[tuple[str, str]]:
+    """(from, to) of each token that the instruction pushes."""
+    return [(engine_of(insn), engine) for engine in ORDER if f"push_{engine}" in insn.tokens]
+
+
+def pops(insn: isa.Insn) -> list[tuple[str, str]]:
+    """(from, to) of each token that it pops."""
+    return [(engine, engine_of(insn)) for engine in ORDER if f"pop_{engine}" in insn.tokens]
 
 
 def joined(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -117,7 +127,7 @@ class Model:
 
     def prefetch(self, latency: int) -> Process:
         burst = self.hw.dram.burst_bytes
-        per_chunk = max(1, burst // 16)
+        per_chunk = max(1, burst // WORD_BYTES)
         under_way: list[int] = []
         depth = self.hw.timing.fetch_buffer_bursts
 
@@ -128,7 +138,7 @@ class Model:
 
         for chunk in range(-(-len(self.insns) // per_chunk)):
             yield lambda c=chunk: poll() or c - self.fetched // per_chunk < depth  # type: ignore[misc]
-            self.waiting["fetch"] = -(-16 * per_chunk // burst)
+            self.waiting["fetch"] = -(-WORD_BYTES * per_chunk // burst)
             yield lambda: poll() or self.waiting["fetch"] == 0  # type: ignore[func-returns-value]
             under_way.append(self.now + latency)
         yield lambda: poll() or not under_way  # type: ignore[func-returns-value]
@@ -150,7 +160,7 @@ class Model:
         if not due or due[0][0] > self.now:
             return False
         depth = self.hw.timing.token_queue_depth
-        return any(self.tokens.get(q, 0) >= depth for q in queues(self.insns[due[0][1]], PUSH, True))
+        return any(self.tokens.get(q, 0) >= depth for q in pushes(self.insns[due[0][1]]))
 
     def completion(self, engine: str) -> Process:
         for index, insn in enumerate(self.insns):
@@ -162,7 +172,7 @@ class Model:
                 and self.executed[engine][0][0] <= self.now
                 and not self.held_back(engine)
             )
-            for queue in queues(insn, PUSH, True):
+            for queue in pushes(insn):
                 self.tokens[queue] = self.tokens.get(queue, 0) + 1
             self.executed[engine].pop(0)
             self.completed[index] = self.cycles = self.now
@@ -173,11 +183,11 @@ class Model:
                 continue
             yield lambda: self.handed_out[engine] > self.taken[engine] and not self.held_back(engine)
             self.taken[engine] += 1
-            pops = queues(insn, POP, False)
-            yield lambda p=pops: all(self.tokens.get(q, 0) > 0 for q in p)  # type: ignore[misc]
-            for queue in pops:
+            wanted = pops(insn)
+            yield lambda p=wanted: all(self.tokens.get(q, 0) > 0 for q in p)  # type: ignore[misc]
+            for queue in wanted:
                 self.tokens[queue] -= 1
-            if engine == "compute":
+            if insn.name not in ("LOAD", "STORE"):
                 work, conflicts = self.compute_cycles(insn)
                 self.busy[engine] += work
                 yield self.after(work + conflicts)

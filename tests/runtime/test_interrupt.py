@@ -18,10 +18,12 @@ LONG_RUN = """
 import numpy as np, tvm_ffi
 from tests.runtime.conftest import Program, hardware, insn, load
 
-loads = [load("inp", 0, 4096, 1), load("wgt", 0, 4096, 1), load("uop", 0, 0, 256, "push_next")]
-reset = insn("GEMM", "pop_prev", reset=1, uop_count=1, iter_out=1, iter_in=1)
+loads = [load("inp", 0, 4096, 1), load("wgt", 0, 4096, 1), load("uop", 0, 0, 256, "push_compute")]
+reset = insn("GEMM", "pop_load", reset=1, uop_count=1, iter_out=1, iter_in=1)
 work = insn("GEMM", uop_count=256, iter_out=1023, iter_in=1023)
-module = Program(hardware(), [*loads, reset, *[work] * 200, insn("FINISH")]).module()
+last = insn("GEMM", "push_store", uop_count=256, iter_out=1023, iter_in=1023)
+end = insn("FINISH", "pop_compute")
+module = Program(hardware(), [*loads, reset, *[work] * 199, last, end]).module()
 print("ready", flush=True)
 module["main"]()
 """
@@ -33,8 +35,8 @@ from tests.runtime.conftest import Program, hardware, insn, load, store
 count = 20_000
 loads = [load("inp", 0, 0, 1, x_size=400, x_stride=2)] * count
 stores = [store("out", 0, 5, 1, x_size=400, x_stride=2)] * count
-end = [load("inp", 0, 0, 1, "push_next"), store("out", 0, 0, 1, "push_prev")]
-program = Program(hardware(), [*loads, *stores, *end, insn("FINISH", "pop_prev pop_next")])
+end = [load("inp", 0, 0, 1, "push_store"), store("out", 0, 0, 1)]
+program = Program(hardware(), [*loads, *stores, *end, insn("FINISH", "pop_load")])
 print("ready", flush=True)
 program.module()
 """
@@ -46,11 +48,12 @@ from tvm_vsq.runtime import native
 
 hw = hardware(scratchpads={"acc_kib": 1024, "inp_kib": 128, "wgt_kib": 8})
 work = insn("GEMM", uop_count=1, iter_out=181, iter_in=181, acc_out=181, acc_in=1)
-start = [load("uop", 0, 0, 1, "push_next"), insn("SYNC", "pop_prev")]
-data = Program(hw, [*start, work, insn("FINISH")]).data()
+start = [load("uop", 0, 0, 1, "push_compute"), insn("SYNC", "pop_load")]
+last = insn("SYNC", "push_store")
+data = Program(hw, [*start, work, last, insn("FINISH", "pop_compute")]).data()
 code = data["instructions"]
-data["instructions"] = code[:32] + code[32:48] * 80_000 + code[48:]
-data["layer_ids"] = bytes(len(data["instructions"]) // 4)
+data["instructions"] = code[:64] + code[64:96] * 80_000 + code[96:]
+data["layer_ids"] = bytes(len(data["instructions"]) // 8)
 print("ready", flush=True)
 native.create_module(hw.sim_params(), [data], "", verify=False)
 """

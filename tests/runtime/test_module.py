@@ -101,7 +101,6 @@ def test_names_must_be_unique_and_not_reserved() -> None:
         ({"vector_size": 128}, "vector_size is 128, allowed are 8 to 64"),
         ({"inp_record_bytes": 6}, "inp_record_bytes is 6, but its 36 bits need 5"),
         ({"product_shift": 1}, "must add up to 8"),
-        ({"acc_depth": 1 << 19, "inp_depth": 1 << 19, "wgt_depth": 1 << 19}, "instructions of"),
         (
             {"wgt_depth": 1 << 19, "uop_record_bytes": 5},
             "hold .* elements together .*; the simulator takes at most 33554432",

@@ -15,7 +15,7 @@ from tvm_vsq.runtime import native
 
 HW = hardware()
 FINISH = insn("FINISH")
-LOADED = insn("FINISH", "pop_prev")
+LOADED = insn("FINISH", "pop_load")
 
 
 def refusal(insns: list[isa.Insn], **changes: object) -> str:
@@ -24,16 +24,16 @@ def refusal(insns: list[isa.Insn], **changes: object) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("opcode", [0, 7])
+@pytest.mark.parametrize("opcode", [0, 31])
 def test_unknown_opcodes(opcode: int) -> None:
-    code = opcode.to_bytes(16, "little") + isa.encode(FINISH, HW)
+    code = opcode.to_bytes(32, "little") + isa.encode(FINISH, HW)
     message = refusal([FINISH, FINISH], instructions=code)
     assert message == f"program 'main': layer 'conv1', instruction 0: opcode {opcode} is not an instruction"
 
 
 def test_reserved_bits() -> None:
-    assert "reserved bits above bit 6 are set" in refusal(
-        [FINISH], instructions=(6 | 1 << 127).to_bytes(16, "little")
+    assert "reserved bits above bit 14 are set" in refusal(
+        [FINISH], instructions=(6 | 1 << 255).to_bytes(32, "little")
     )
 
 
@@ -48,8 +48,8 @@ def test_reserved_bits() -> None:
         (load("inp", 0, 0, 1, x_size=0), "transfer nothing"),
         (load("inp", 0, (1 << 16) - 4, 1), "ends at byte 65537 of 65536"),
         (load("inp", 0, 0, 1, y_size=20, y_stride=700), r"ends at byte 66505 of 65536"),
-        (load("inp", 0, 0, 1, "pop_prev"), "pop_prev is set, but no engine precedes load"),
-        (store("out", 0, 0, 1, "push_next"), "push_next is set, but no engine follows store"),
+        (load("inp", 0, 0, 1, "pop_load"), "pop_load is set, but load has no queue to or from load"),
+        (store("out", 0, 0, 1, "push_store"), "push_store is set, but store has no queue to or from store"),
         (store("acc", 500, 0, 13), "field sram_base 500 .* 512 entries of scratchpad acc"),
         (store("out", 0, 0, 1, x_size=0), "x_size is 0"),
         (insn("GEMM", uop_count=1, iter_in=1), "iter_out is 0"),
@@ -105,29 +105,27 @@ def test_bad_descriptors(descriptor: list[int], message: str) -> None:
 
 
 def test_deadlocks_name_every_waiting_engine() -> None:
-    message = refusal(
-        [insn("SYNC", "pop_prev"), store("out", 0, 0, 1, "pop_prev push_prev"), insn("FINISH", "pop_next")]
-    )
+    message = refusal([insn("SYNC", "pop_load"), store("out", 0, 0, 1, "pop_compute"), insn("FINISH")])
     assert "deadlock: compute waits for a token from load at layer 'conv1', instruction 0 (SYNC)" in message
     assert "store waits for a token from compute at layer 'conv1', instruction 1 (STORE)" in message
 
 
 def test_a_deadlock_of_full_queues_names_the_queue() -> None:
     # token_queue_depth 2 and command_queue_depth 4: compute never takes the tokens, then LOADs pile up.
-    loads = [load("inp", 0, 0, 1, "push_next") for _ in range(24)]
-    message = refusal([insn("SYNC", "pop_next"), *loads, FINISH])
+    loads = [load("inp", 0, 0, 1, "push_compute") for _ in range(24)]
+    message = refusal([insn("SYNC", "pop_store"), *loads, FINISH])
     assert "load waits for room for a token to compute (2 are queued)" in message
     assert "fetch waits for room in the queue of load (4 are queued)" in message
 
 
 def test_tokens_left_over() -> None:
     assert "1 from load to compute that no instruction pops" in refusal(
-        [load("inp", 0, 0, 1, "push_next"), FINISH]
+        [load("inp", 0, 0, 1, "push_compute"), FINISH]
     )
 
 
 def test_a_token_must_be_pushed_before_it_is_popped_in_program_order() -> None:
-    message = refusal([insn("SYNC", "pop_prev"), load("inp", 0, 0, 1, "push_next"), FINISH])
+    message = refusal([insn("SYNC", "pop_load"), load("inp", 0, 0, 1, "push_compute"), FINISH])
     assert "instruction 0 (SYNC): pops a token from load that no earlier instruction pushes" in message
 
 
@@ -138,8 +136,8 @@ def test_finish_must_wait_for_every_transfer() -> None:
 
 def test_a_load_behind_an_unordered_store_to_the_same_bytes_is_a_race() -> None:
     def insns(address: int) -> list[isa.Insn]:
-        stores = store("out", 0, 0, 4, "push_prev")
-        return [stores, load("inp", 0, address, 1, "push_next"), insn("FINISH", "pop_prev pop_next")]
+        stores = store("out", 0, 0, 4)
+        return [stores, load("inp", 0, address, 1, "push_store"), insn("FINISH", "pop_load")]
 
     assert "instruction 1 (LOAD): race on DRAM byte 16" in refusal(insns(16))
     # The byte behind the STORE's last; what is stored was never written, though.
@@ -165,18 +163,18 @@ def run_error(program: Program, *arrays: np.ndarray) -> str:
 
 
 def test_reading_an_entry_that_was_never_written() -> None:
-    gemm = insn("GEMM", "pop_prev", uop_count=1, iter_out=1, iter_in=1)
+    gemm = insn("GEMM", "pop_load push_store", uop_count=1, iter_out=1, iter_in=1)
     assert "reads entry 0 of scratchpad uop, which nothing has written" in load_error(
-        Program(HW, [load("inp", 0, 0, 1, "push_next"), gemm, FINISH])
+        Program(HW, [load("inp", 0, 0, 1, "push_compute"), gemm, insn("FINISH", "pop_compute")])
     )
-    assert "reads entry 3 of scratchpad out" in load_error(
-        Program(HW, [store("out", 3, 0, 1, "push_prev"), insn("FINISH", "pop_next")])
-    )
+    assert "reads entry 3 of scratchpad out" in load_error(Program(HW, [store("out", 3, 0, 1), FINISH]))
 
 
 def test_micro_ops_out_of_range() -> None:
-    reset = insn("GEMM", "pop_prev", reset=1, uop_count=1, iter_out=2, iter_in=3, acc_out=500, acc_in=10)
-    program = Program(HW, [load("uop", 0, 0, 1, "push_next"), reset, FINISH])
+    reset = insn(
+        "GEMM", "pop_load push_store", reset=1, uop_count=1, iter_out=2, iter_in=3, acc_out=500, acc_in=10
+    )
+    program = Program(HW, [load("uop", 0, 0, 1, "push_compute"), reset, insn("FINISH", "pop_compute")])
     assert "micro-op 0: acc index 0 reaches 520 in the last iteration; the scratchpad has 512" in load_error(
         program
     )
@@ -184,14 +182,14 @@ def test_micro_ops_out_of_range() -> None:
 
 def test_micro_ops_must_be_constants() -> None:
     # Micro-ops have 4 bytes, so that five of them end before byte 20.
-    stored = store("out", 0, 16, 1, "pop_prev push_prev")
-    sync = insn("SYNC", "pop_prev push_next")
-    insns = [load("uop", 0, 0, 5, "push_next"), sync, stored, insn("FINISH", "pop_next")]
+    stored = store("out", 0, 16, 1, "pop_compute")
+    sync = insn("SYNC", "pop_load push_store")
+    insns = [load("uop", 0, 0, 5, "push_compute"), sync, stored, FINISH]
     assert (
         "instruction 0 (LOAD): micro-ops must be constants, but layer 'conv1', instruction 2 (STORE) writes "
         "DRAM byte 16"
     ) in load_error(Program(HW, insns))
-    program = Program(HW, [load("uop", 0, 0, 5, "push_next"), LOADED], inputs=[[0, 16, 1, 9, 1]])
+    program = Program(HW, [load("uop", 0, 0, 5, "push_store"), LOADED], inputs=[[0, 16, 1, 9, 1]])
     assert (
         "instruction 0 (LOAD): micro-ops must be constants, but an input writes DRAM byte 16"
         in load_error(program)
@@ -202,8 +200,8 @@ def test_micro_ops_must_be_constants() -> None:
 def test_overwriting_what_may_still_be_read_is_a_race(small_conv: Conv) -> None:
     program = small_conv.program()
     # A LOAD into the input between GEMM and PPU, ordered before the PPU only.
-    late = load("inp", 2, 0, 1, "push_next")
-    ppu = insn("PPU", "pop_prev push_next", **program.insns[6].fields)
+    late = load("inp", 2, 0, 1, "push_ppu")
+    ppu = insn("PPU", "pop_compute pop_load push_store", **program.insns[6].fields)
     racing = program.replaced(6, [late, ppu])
     message = load_error(racing)
     assert "instruction 6 (LOAD): race: overwrites entry 2 of scratchpad inp" in message
@@ -213,9 +211,13 @@ def test_overwriting_what_may_still_be_read_is_a_race(small_conv: Conv) -> None:
 def test_reading_what_may_still_be_written_is_a_race(small_conv: Conv) -> None:
     program = small_conv.program()
     ppu, stored = program.insns[6], program.insns[7]
-    racing = program.replaced(6, [insn("PPU", "", **ppu.fields), insn("SYNC", "push_next")])
-    racing.module()  # ordered: the SYNC follows the PPU on the same engine
-    racing = program.replaced(6, [insn("SYNC", "push_next"), insn("PPU", "", **ppu.fields)])
+    passing = [insn("PPU", "pop_compute push_compute", **ppu.fields), insn("SYNC", "pop_ppu push_store")]
+    behind = insn("STORE", "pop_compute", **stored.fields)
+    racing = replace(program, insns=[*program.insns[:6], *passing, behind, *program.insns[8:]])
+    racing.module()  # ordered: the SYNC waits for the PPU, and the STORE for the SYNC
+    early = [insn("SYNC", "push_store"), insn("PPU", "pop_compute push_store", **ppu.fields)]
+    end = insn("FINISH", "pop_ppu")
+    racing = replace(program, insns=[*program.insns[:6], *early, behind, end])
     message = load_error(racing)
     assert stored.name == "STORE"
     assert "instruction 8 (STORE): race: reads entry 0 of scratchpad out" in message
@@ -230,7 +232,9 @@ def test_accumulators_that_do_not_fit_int32_cannot_be_stored() -> None:
     conv = Conv(hw, x, w, np.tile(np.array([1, 0, 0, 2**31 - 1], np.int32), (8, 1)), wide=True)
     assert (conv.run() == 2**31 - 1).all()
     program = conv.program()
-    raw = program.replaced(6, [insn("SYNC", "push_next")])
+    stored = insn("STORE", "pop_compute", **program.insns[7].fields)
+    gemm = insn("GEMM", "push_store", **program.insns[5].fields)
+    raw = replace(program, insns=[*program.insns[:5], gemm, stored, *program.insns[8:]])
     assert "which does not fit int32" in run_error(raw, x, np.zeros((1, 1, 8), np.int32))
 
 

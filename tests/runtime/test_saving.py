@@ -72,8 +72,8 @@ def test_truncation_at_any_byte_is_an_error() -> None:
         restore(resealed(blob + b"x"))
     with pytest.raises(ValueError, match="not a saved accelerator module"):
         restore(b"x" + blob[1:])
-    with pytest.raises(ValueError, match="format version 2, this library reads 1"):
-        restore(blob[:8] + b"\2" + blob[9:])
+    with pytest.raises(ValueError, match="format version 3, this library reads 2"):
+        restore(blob[:8] + b"\3" + blob[9:])
 
 
 # Flips bytes of a saved module in a process of its own: a crash is a failed test. Prints the outcomes.
@@ -145,7 +145,7 @@ def test_flipped_instruction_bits_end_in_an_error_that_says_where_or_in_a_run_th
 
 
 def test_loading_verifies_unless_switched_off() -> None:
-    program = Program(hardware(), [insn("PPU", pixels=1, blocks=1), insn("FINISH")])
+    program = Program(hardware(), [insn("PPU", "push_store", pixels=1, blocks=1), insn("FINISH", "pop_ppu")])
     blob = saved(program.module(verify=False))
     with native.verification(False):
         restore(blob)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
-from tests.runtime.cycle_model import ORDER, PUSH, Model, engine_of, pieces
+from tests.runtime.cycle_model import ORDER, WORD_BYTES, Model, engine_of, pieces, pops, pushes
 
 from tvm_vsq import isa
 from tvm_vsq.hardware import HardwareConfig
@@ -17,8 +17,12 @@ from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime import native
 
 PADS = ("uop", "inp", "wgt", "acc", "par", "out")
-BITS = {"load": ("push_next", "pop_next"), "compute": ("push_prev", "push_next", "pop_prev", "pop_next")}
-BITS["store"] = ("push_prev", "pop_prev")
+BITS = {
+    engine: tuple(
+        f"{verb}_{other}" for verb in ("pop", "push") for other in ORDER if other not in (engine, "vector")
+    )
+    for engine in ORDER
+}
 
 
 @st.composite
@@ -79,12 +83,10 @@ def programs(draw: st.DrawFn) -> Program:
     insns: list[isa.Insn] = []
 
     def append(name: str, wanted: set[str]) -> None:
-        engine = engine_of(isa.Insn(name))
         kept = set()
-        for bit in sorted(wanted, key=lambda bit: bit.startswith("push")):
-            outgoing = bit in PUSH
-            other = ORDER[ORDER.index(engine) + (-1 if bit.endswith("prev") else 1)]
-            queue = (engine, other) if outgoing else (other, engine)
+        for bit in sorted(wanted):  # pops first
+            outgoing = bit.startswith("push")
+            (queue,) = (pushes if outgoing else pops)(isa.Insn(name, tokens=frozenset({bit})))
             count = open_tokens.get(queue, 0)
             if (count < hw.timing.token_queue_depth) if outgoing else (count > 0):
                 open_tokens[queue] = count + (1 if outgoing else -1)
@@ -95,7 +97,7 @@ def programs(draw: st.DrawFn) -> Program:
         name = draw(st.sampled_from(["LOAD", "STORE", "GEMM", "PPU", "SYNC"]))
         append(name, draw(st.sets(st.sampled_from(BITS[engine_of(isa.Insn(name))]))))
     while any(open_tokens.values()):
-        for name in ("LOAD", "STORE", "SYNC"):
+        for name in ("LOAD", "STORE", "SYNC", "PPU"):
             append(name, {bit for bit in BITS[engine_of(isa.Insn(name))] if bit.startswith("pop")})
     return Program(hw, [*insns, insn("FINISH")])
 
@@ -112,7 +114,7 @@ def test_the_cycle_by_cycle_model_agrees(program: Program) -> None:
     model = Model(program.insns, program.hw).run()
     assert timing["cycles"] == model.cycles
     assert [row[0] for row in timing["units"]] == [model.busy[unit] for unit in ("fetch", *ORDER)]
-    for unit in range(4):
+    for unit in range(1 + len(ORDER)):
         assert total(timing, unit) == timing["cycles"]
 
 
@@ -128,7 +130,7 @@ def test_bytes_are_those_that_the_program_names_and_time_is_at_least_what_they_n
     timing = program.timing()
     events = dict(zip(EVENTS, timing["events"][0], strict=True))
     assert events["dram_write_bytes"] == moved_bytes(program, "STORE")
-    assert events["dram_read_bytes"] == moved_bytes(program, "LOAD") + 16 * len(program.insns)
+    assert events["dram_read_bytes"] == moved_bytes(program, "LOAD") + WORD_BYTES * len(program.insns)
     dram = program.hw.dram
     bursts = (events["dram_read_bytes"] + events["dram_write_bytes"]) // dram.burst_bytes
     assert timing["cycles"] >= bursts * -(-dram.burst_bytes // dram.bytes_per_cycle)
@@ -144,16 +146,16 @@ def ones() -> Conv:
 
 def waits_for_tokens(hw: HardwareConfig) -> Program:
     """SYNCs that run ahead of the STOREs for which they push tokens; the LOADs behind them have to wait."""
-    ahead = [insn("SYNC", "push_next")] * 6
-    behind = [store("out", 0, 0, 1, "pop_prev")] * 5 + [store("out", 0, 0, 1, "pop_prev push_prev")]
+    ahead = [insn("SYNC", "push_store")] * 6
+    behind = [store("out", 0, 0, 1, "pop_compute")] * 6
     return Program(
         hw,
         [
             *ahead,
             *behind,
-            insn("SYNC", "push_prev"),
-            load("inp", 0, 0, 1, "pop_next push_next", y_size=60, y_stride=40),
-            insn("FINISH", "pop_prev pop_next"),
+            insn("SYNC", "push_load"),
+            load("inp", 0, 0, 1, "pop_compute push_store", y_size=60, y_stride=40),
+            insn("FINISH", "pop_load"),
         ],
     )
 
@@ -180,8 +182,8 @@ def test_every_constant_matters_in_the_direction_that_it_should(
 
     def cycles(value: int) -> int:
         hw = hardware(output_lanes=32, **{group: {field: value}})
-        strided = load("inp", 0, 0, 1, "push_next", y_size=30, y_stride=40)
-        insns = [*conv.insns[:-1], strided, insn("SYNC", "pop_prev"), *conv.insns[-1:]]
+        strided = load("inp", 0, 0, 1, "push_store", y_size=30, y_stride=40)
+        insns = [*conv.insns[:-1], strided, insn("FINISH", "pop_load")]
         return int(Program(hw, insns, conv.image, conv.dram_bytes).timing()["cycles"])
 
     fast, slow = values
@@ -195,9 +197,9 @@ def test_fewer_banks_take_longer(pad: str) -> None:
         dram = {"bytes_per_cycle": 1024, "burst_bytes": 1024}
         hw = hardware(scratchpads={"banks": {**dict.fromkeys(PADS, 64), pad: banks}}, dram=dram)
         if pad in isa.LOAD_MEMORIES:
-            insns = [load(pad, 0, 0, 40, "push_next"), insn("FINISH", "pop_prev")]
+            insns = [load(pad, 0, 0, 40, "push_store"), insn("FINISH", "pop_load")]
         else:
-            insns = [store(pad, 0, 0, 40, "push_prev"), insn("FINISH", "pop_next")]
+            insns = [store(pad, 0, 0, 40), insn("FINISH")]
         return int(Program(hw, insns).timing()["cycles"])
 
     assert cycles(64) < cycles(2) < cycles(1)
@@ -205,10 +207,8 @@ def test_fewer_banks_take_longer(pad: str) -> None:
 
 @pytest.mark.parametrize("field", ["token_queue_depth", "command_queue_depth"])
 def test_shorter_queues_take_longer(field: str) -> None:
+    roomy = {"token_queue_depth": 8, "command_queue_depth": 16, "fetch_buffer_bursts": 16}
     cycles = [
-        waits_for_tokens(
-            hardware(timing={"token_queue_depth": 8, "command_queue_depth": 16, field: depth})
-        ).timing()["cycles"]
-        for depth in (8, 1)
+        waits_for_tokens(hardware(timing={**roomy, field: depth})).timing()["cycles"] for depth in (8, 1)
     ]
     assert cycles[0] < cycles[1]

@@ -13,12 +13,14 @@
 
 namespace tvm_vsq::isa {
 
-inline constexpr int kInstructionBytes = 16;
-inline constexpr int kInstructionBits = 128;
+inline constexpr int kInstructionBytes = 32;
+inline constexpr int kInstructionBits = 256;
 
+inline constexpr int kWordParts = kInstructionBits / 64;
+
+// Bits of an instruction, or of a micro-op, from the lowest up.
 struct Word {
-  uint64_t lo = 0;
-  uint64_t hi = 0;
+  uint64_t parts[kWordParts] = {};
 };
 
 struct Bits {
@@ -28,13 +30,9 @@ struct Bits {
   uint64_t Limit() const { return width >= 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1; }
 
   uint64_t Get(const Word& word) const {
-    uint64_t bits = 0;
-    if (shift >= 64) {
-      bits = word.hi >> (shift - 64);
-    } else {
-      bits = word.lo >> shift;
-      if (shift > 0 && shift + width > 64) bits |= word.hi << (64 - shift);
-    }
+    const int part = shift / 64, offset = shift % 64;
+    uint64_t bits = word.parts[part] >> offset;
+    if (offset + width > 64) bits |= word.parts[part + 1] << (64 - offset);
     return bits & Limit();
   }
 };
@@ -55,37 +53,52 @@ inline constexpr const char* kPadNames[kPadCount] = {"uop", "inp", "wgt", "acc",
 enum class Engine : uint8_t {
   kLoad = 0,
   kCompute = 1,
-  kStore = 2,
+  kVector = 2,
+  kPpu = 3,
+  kStore = 4,
 };
-inline constexpr int kEngineCount = 3;
-inline constexpr const char* kEngineNames[kEngineCount] = {"load", "compute", "store"};
-inline constexpr int kUnitCount = 4;
-inline constexpr const char* kUnitNames[kUnitCount] = {"fetch", "load", "compute", "store"};
+inline constexpr int kEngineCount = 5;
+inline constexpr const char* kEngineNames[kEngineCount] = {"load", "compute", "vector", "ppu", "store"};
+inline constexpr int kUnitCount = 6;
+inline constexpr const char* kUnitNames[kUnitCount] = {"fetch", "load", "compute", "vector", "ppu", "store"};
 
 // Ports to the DRAM channel, in the order in which they take turns; -1: the engine has none.
 inline constexpr int kPortCount = 3;
 inline constexpr int kFetchPort = 0;
-inline constexpr int kPortOf[kEngineCount] = {1, -1, 2};
+inline constexpr int kPortOf[kEngineCount] = {1, -1, -1, -1, 2};
 
 // Bits of an instruction that pop or push a token.
 enum class Token : uint8_t {
-  kPopPrev = 0,
-  kPopNext = 1,
-  kPushPrev = 2,
-  kPushNext = 3,
+  kPopLoad = 0,
+  kPopCompute = 1,
+  kPopVector = 2,
+  kPopPpu = 3,
+  kPopStore = 4,
+  kPushLoad = 5,
+  kPushCompute = 6,
+  kPushVector = 7,
+  kPushPpu = 8,
+  kPushStore = 9,
 };
-inline constexpr int kTokenCount = 4;
+inline constexpr int kTokenCount = 10;
 struct TokenInfo {
   const char* name;
-  const char* relation;  // of the engine at the other end
+  Engine engine;  // at the other end of the queue
 };
 inline constexpr TokenInfo kTokens[kTokenCount] = {
-    {"pop_prev", "precedes"},
-    {"pop_next", "follows"},
-    {"push_prev", "precedes"},
-    {"push_next", "follows"},
+    {"pop_load", Engine::kLoad},
+    {"pop_compute", Engine::kCompute},
+    {"pop_vector", Engine::kVector},
+    {"pop_ppu", Engine::kPpu},
+    {"pop_store", Engine::kStore},
+    {"push_load", Engine::kLoad},
+    {"push_compute", Engine::kCompute},
+    {"push_vector", Engine::kVector},
+    {"push_ppu", Engine::kPpu},
+    {"push_store", Engine::kStore},
 };
-using TokenBits = uint8_t;
+using TokenBits = uint16_t;
+static_assert(kTokenCount <= 16);
 inline constexpr TokenBits BitOf(Token token) { return static_cast<TokenBits>(1 << static_cast<int>(token)); }
 
 // Token queues.
@@ -95,12 +108,28 @@ struct Route {
   Engine sink;
   Token pop;
 };
-inline constexpr int kRouteCount = 4;
+inline constexpr int kRouteCount = 20;
 inline constexpr Route kRoutes[kRouteCount] = {
-    {Engine::kCompute, Token::kPushPrev, Engine::kLoad, Token::kPopNext},
-    {Engine::kLoad, Token::kPushNext, Engine::kCompute, Token::kPopPrev},
-    {Engine::kStore, Token::kPushPrev, Engine::kCompute, Token::kPopNext},
-    {Engine::kCompute, Token::kPushNext, Engine::kStore, Token::kPopPrev},
+    {Engine::kCompute, Token::kPushLoad, Engine::kLoad, Token::kPopCompute},
+    {Engine::kVector, Token::kPushLoad, Engine::kLoad, Token::kPopVector},
+    {Engine::kPpu, Token::kPushLoad, Engine::kLoad, Token::kPopPpu},
+    {Engine::kStore, Token::kPushLoad, Engine::kLoad, Token::kPopStore},
+    {Engine::kLoad, Token::kPushCompute, Engine::kCompute, Token::kPopLoad},
+    {Engine::kVector, Token::kPushCompute, Engine::kCompute, Token::kPopVector},
+    {Engine::kPpu, Token::kPushCompute, Engine::kCompute, Token::kPopPpu},
+    {Engine::kStore, Token::kPushCompute, Engine::kCompute, Token::kPopStore},
+    {Engine::kLoad, Token::kPushVector, Engine::kVector, Token::kPopLoad},
+    {Engine::kCompute, Token::kPushVector, Engine::kVector, Token::kPopCompute},
+    {Engine::kPpu, Token::kPushVector, Engine::kVector, Token::kPopPpu},
+    {Engine::kStore, Token::kPushVector, Engine::kVector, Token::kPopStore},
+    {Engine::kLoad, Token::kPushPpu, Engine::kPpu, Token::kPopLoad},
+    {Engine::kCompute, Token::kPushPpu, Engine::kPpu, Token::kPopCompute},
+    {Engine::kVector, Token::kPushPpu, Engine::kPpu, Token::kPopVector},
+    {Engine::kStore, Token::kPushPpu, Engine::kPpu, Token::kPopStore},
+    {Engine::kLoad, Token::kPushStore, Engine::kStore, Token::kPopLoad},
+    {Engine::kCompute, Token::kPushStore, Engine::kStore, Token::kPopCompute},
+    {Engine::kVector, Token::kPushStore, Engine::kStore, Token::kPopVector},
+    {Engine::kPpu, Token::kPushStore, Engine::kStore, Token::kPopPpu},
 };
 
 enum class Opcode : uint8_t {
@@ -186,37 +215,37 @@ inline Bits Take(int* shift, int width) {
 
 // Bits of COMMON, present in every instruction.
 struct CommonFields {
-  Bits opcode, pop_prev, pop_next, push_prev, push_next;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store;
 };
-inline constexpr Bits CommonFields::* kTokenFields[kTokenCount] = {&CommonFields::pop_prev, &CommonFields::pop_next, &CommonFields::push_prev, &CommonFields::push_next};
+inline constexpr Bits CommonFields::* kTokenFields[kTokenCount] = {&CommonFields::pop_load, &CommonFields::pop_compute, &CommonFields::pop_vector, &CommonFields::pop_ppu, &CommonFields::pop_store, &CommonFields::push_load, &CommonFields::push_compute, &CommonFields::push_vector, &CommonFields::push_ppu, &CommonFields::push_store};
 
 struct LoadFields {
-  Bits opcode, pop_prev, pop_next, push_prev, push_next, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right;
   int used_bits = 0;
 };
 
 struct StoreFields {
-  Bits opcode, pop_prev, pop_next, push_prev, push_next, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride;
   int used_bits = 0;
 };
 
 struct GemmFields {
-  Bits opcode, pop_prev, pop_next, push_prev, push_next, reset, act_unsigned, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, reset, act_unsigned, fresh_uops, out_reduces, in_reduces, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
   int used_bits = 0;
 };
 
 struct PpuFields {
-  Bits opcode, pop_prev, pop_next, push_prev, push_next, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, res_mult, res_shift;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, res_mult, res_shift;
   int used_bits = 0;
 };
 
 struct SyncFields {
-  Bits opcode, pop_prev, pop_next, push_prev, push_next;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store;
   int used_bits = 0;
 };
 
 struct FinishFields {
-  Bits opcode, pop_prev, pop_next, push_prev, push_next;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store;
   int used_bits = 0;
 };
 
@@ -246,19 +275,31 @@ struct Layout {
     const int store_sram_width = IndexWidth(std::max({sizes.out_depth, sizes.acc_depth}));
     const int dram_width = IndexWidth(sizes.dram_bytes);
     int shift = 0;
-    common.opcode = Take(&shift, 3);
-    common.pop_prev = Take(&shift, 1);
-    common.pop_next = Take(&shift, 1);
-    common.push_prev = Take(&shift, 1);
-    common.push_next = Take(&shift, 1);
+    common.opcode = Take(&shift, 5);
+    common.pop_load = Take(&shift, 1);
+    common.pop_compute = Take(&shift, 1);
+    common.pop_vector = Take(&shift, 1);
+    common.pop_ppu = Take(&shift, 1);
+    common.pop_store = Take(&shift, 1);
+    common.push_load = Take(&shift, 1);
+    common.push_compute = Take(&shift, 1);
+    common.push_vector = Take(&shift, 1);
+    common.push_ppu = Take(&shift, 1);
+    common.push_store = Take(&shift, 1);
 
     shift = 0;
-    load.opcode = Take(&shift, 3);
-    load.pop_prev = Take(&shift, 1);
-    load.pop_next = Take(&shift, 1);
-    load.push_prev = Take(&shift, 1);
-    load.push_next = Take(&shift, 1);
-    load.mem = Take(&shift, 2);
+    load.opcode = Take(&shift, 5);
+    load.pop_load = Take(&shift, 1);
+    load.pop_compute = Take(&shift, 1);
+    load.pop_vector = Take(&shift, 1);
+    load.pop_ppu = Take(&shift, 1);
+    load.pop_store = Take(&shift, 1);
+    load.push_load = Take(&shift, 1);
+    load.push_compute = Take(&shift, 1);
+    load.push_vector = Take(&shift, 1);
+    load.push_ppu = Take(&shift, 1);
+    load.push_store = Take(&shift, 1);
+    load.mem = Take(&shift, 4);
     load.sram_base = Take(&shift, load_sram_width);
     load.dram_base = Take(&shift, dram_width);
     load.z_size = Take(&shift, 10);
@@ -273,12 +314,18 @@ struct Layout {
     load.used_bits = shift;
 
     shift = 0;
-    store.opcode = Take(&shift, 3);
-    store.pop_prev = Take(&shift, 1);
-    store.pop_next = Take(&shift, 1);
-    store.push_prev = Take(&shift, 1);
-    store.push_next = Take(&shift, 1);
-    store.mem = Take(&shift, 1);
+    store.opcode = Take(&shift, 5);
+    store.pop_load = Take(&shift, 1);
+    store.pop_compute = Take(&shift, 1);
+    store.pop_vector = Take(&shift, 1);
+    store.pop_ppu = Take(&shift, 1);
+    store.pop_store = Take(&shift, 1);
+    store.push_load = Take(&shift, 1);
+    store.push_compute = Take(&shift, 1);
+    store.push_vector = Take(&shift, 1);
+    store.push_ppu = Take(&shift, 1);
+    store.push_store = Take(&shift, 1);
+    store.mem = Take(&shift, 4);
     store.sram_base = Take(&shift, store_sram_width);
     store.dram_base = Take(&shift, dram_width);
     store.z_size = Take(&shift, 10);
@@ -289,13 +336,22 @@ struct Layout {
     store.used_bits = shift;
 
     shift = 0;
-    gemm.opcode = Take(&shift, 3);
-    gemm.pop_prev = Take(&shift, 1);
-    gemm.pop_next = Take(&shift, 1);
-    gemm.push_prev = Take(&shift, 1);
-    gemm.push_next = Take(&shift, 1);
+    gemm.opcode = Take(&shift, 5);
+    gemm.pop_load = Take(&shift, 1);
+    gemm.pop_compute = Take(&shift, 1);
+    gemm.pop_vector = Take(&shift, 1);
+    gemm.pop_ppu = Take(&shift, 1);
+    gemm.pop_store = Take(&shift, 1);
+    gemm.push_load = Take(&shift, 1);
+    gemm.push_compute = Take(&shift, 1);
+    gemm.push_vector = Take(&shift, 1);
+    gemm.push_ppu = Take(&shift, 1);
+    gemm.push_store = Take(&shift, 1);
     gemm.reset = Take(&shift, 1);
     gemm.act_unsigned = Take(&shift, 1);
+    gemm.fresh_uops = Take(&shift, 11);
+    gemm.out_reduces = Take(&shift, 1);
+    gemm.in_reduces = Take(&shift, 1);
     gemm.uop_begin = Take(&shift, uop_width);
     gemm.uop_count = Take(&shift, 11);
     gemm.iter_out = Take(&shift, 10);
@@ -309,11 +365,17 @@ struct Layout {
     gemm.used_bits = shift;
 
     shift = 0;
-    ppu.opcode = Take(&shift, 3);
-    ppu.pop_prev = Take(&shift, 1);
-    ppu.pop_next = Take(&shift, 1);
-    ppu.push_prev = Take(&shift, 1);
-    ppu.push_next = Take(&shift, 1);
+    ppu.opcode = Take(&shift, 5);
+    ppu.pop_load = Take(&shift, 1);
+    ppu.pop_compute = Take(&shift, 1);
+    ppu.pop_vector = Take(&shift, 1);
+    ppu.pop_ppu = Take(&shift, 1);
+    ppu.pop_store = Take(&shift, 1);
+    ppu.push_load = Take(&shift, 1);
+    ppu.push_compute = Take(&shift, 1);
+    ppu.push_vector = Take(&shift, 1);
+    ppu.push_ppu = Take(&shift, 1);
+    ppu.push_store = Take(&shift, 1);
     ppu.wide = Take(&shift, 1);
     ppu.relu = Take(&shift, 1);
     ppu.residual = Take(&shift, 1);
@@ -330,19 +392,31 @@ struct Layout {
     ppu.used_bits = shift;
 
     shift = 0;
-    sync.opcode = Take(&shift, 3);
-    sync.pop_prev = Take(&shift, 1);
-    sync.pop_next = Take(&shift, 1);
-    sync.push_prev = Take(&shift, 1);
-    sync.push_next = Take(&shift, 1);
+    sync.opcode = Take(&shift, 5);
+    sync.pop_load = Take(&shift, 1);
+    sync.pop_compute = Take(&shift, 1);
+    sync.pop_vector = Take(&shift, 1);
+    sync.pop_ppu = Take(&shift, 1);
+    sync.pop_store = Take(&shift, 1);
+    sync.push_load = Take(&shift, 1);
+    sync.push_compute = Take(&shift, 1);
+    sync.push_vector = Take(&shift, 1);
+    sync.push_ppu = Take(&shift, 1);
+    sync.push_store = Take(&shift, 1);
     sync.used_bits = shift;
 
     shift = 0;
-    finish.opcode = Take(&shift, 3);
-    finish.pop_prev = Take(&shift, 1);
-    finish.pop_next = Take(&shift, 1);
-    finish.push_prev = Take(&shift, 1);
-    finish.push_next = Take(&shift, 1);
+    finish.opcode = Take(&shift, 5);
+    finish.pop_load = Take(&shift, 1);
+    finish.pop_compute = Take(&shift, 1);
+    finish.pop_vector = Take(&shift, 1);
+    finish.pop_ppu = Take(&shift, 1);
+    finish.pop_store = Take(&shift, 1);
+    finish.push_load = Take(&shift, 1);
+    finish.push_compute = Take(&shift, 1);
+    finish.push_vector = Take(&shift, 1);
+    finish.push_ppu = Take(&shift, 1);
+    finish.push_store = Take(&shift, 1);
     finish.used_bits = shift;
 
     shift = 0;
@@ -426,6 +500,9 @@ struct Store {
 struct Gemm {
   bool reset = false;
   bool act_unsigned = false;
+  uint32_t fresh_uops = 0;
+  bool out_reduces = false;
+  bool in_reduces = false;
   uint32_t uop_begin = 0;
   uint32_t uop_count = 0;
   uint32_t iter_out = 0;
@@ -441,6 +518,9 @@ struct Gemm {
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
     visit(FieldInfo{"reset"}, &GemmFields::reset, insn.reset);
     visit(FieldInfo{"act_unsigned"}, &GemmFields::act_unsigned, insn.act_unsigned);
+    visit(FieldInfo{"fresh_uops"}, &GemmFields::fresh_uops, insn.fresh_uops);
+    visit(FieldInfo{"out_reduces"}, &GemmFields::out_reduces, insn.out_reduces);
+    visit(FieldInfo{"in_reduces"}, &GemmFields::in_reduces, insn.in_reduces);
     visit(FieldInfo{"uop_begin"}, &GemmFields::uop_begin, insn.uop_begin);
     visit(FieldInfo{"uop_count", 1, kAny}, &GemmFields::uop_count, insn.uop_count);
     visit(FieldInfo{"iter_out", 1, kAny}, &GemmFields::iter_out, insn.iter_out);
@@ -530,9 +610,9 @@ inline constexpr InstructionInfo kInstructions[] = {
     {"LOAD", Opcode::kLoad, Engine::kLoad},
     {"STORE", Opcode::kStore, Engine::kStore},
     {"GEMM", Opcode::kGemm, Engine::kCompute},
-    {"PPU", Opcode::kPpu, Engine::kCompute},
+    {"PPU", Opcode::kPpu, Engine::kPpu},
     {"SYNC", Opcode::kSync, Engine::kCompute},
-    {"FINISH", Opcode::kFinish, Engine::kCompute},
+    {"FINISH", Opcode::kFinish, Engine::kStore},
 };
 
 // Calls visit(empty instruction, its bit positions) for the instruction with this opcode; false if there is none.

@@ -24,7 +24,7 @@ struct Descriptor {
 
 struct ProgramData {
   std::string name;
-  std::string instructions;  // 16 bytes each
+  std::string instructions;  // isa::kInstructionBytes each
   std::string layer_ids;     // u32 little-endian for each instruction
   std::vector<std::string> layer_names;
   std::string image;  // DRAM from address 0; zeros behind it

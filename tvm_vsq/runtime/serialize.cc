@@ -11,7 +11,7 @@ namespace tvm_vsq::runtime {
 namespace {
 
 constexpr std::string_view kMagic = "VSQACCEL";
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
 constexpr size_t kHeaderBytes = 24;  // magic, version, checksum
 
 constexpr int64_t Descriptor::* kDescriptorFields[] = {&Descriptor::kind, &Descriptor::dram_offset,

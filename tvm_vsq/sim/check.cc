@@ -36,8 +36,8 @@ class Checker {
     for (int token = 0; token < isa::kTokenCount; ++token) {
       const bool set = (instruction.tokens & isa::BitOf(static_cast<isa::Token>(token))) != 0;
       if (!set || HasRoute(engine, static_cast<isa::Token>(token))) continue;
-      Fail("field ", isa::kTokens[token].name, " is set, but no engine ", isa::kTokens[token].relation, " ",
-           kEngineNames[static_cast<int>(engine)]);
+      Fail("field ", isa::kTokens[token].name, " is set, but ", kEngineNames[static_cast<int>(engine)],
+           " has no queue to or from ", kEngineNames[static_cast<int>(isa::kTokens[token].engine)]);
     }
   }
 

@@ -7,8 +7,8 @@
 
 namespace tvm_vsq::sim {
 
-// Throws Error unless there is exactly one FINISH, at the end, every engine has the neighbours that its token
-// bits name, and every index and address outside micro-ops stays inside its memory.
+// Throws Error unless there is exactly one FINISH, at the end, every token bit names a queue of its
+// engine, and every index and address outside micro-ops stays inside its memory.
 void CheckProgram(const Params& params, const Program& program);
 
 }  // namespace tvm_vsq::sim

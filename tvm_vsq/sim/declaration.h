@@ -33,26 +33,40 @@ struct Access {
   uint64_t visits;  // how often entries are read or written altogether
 };
 
-// The entries uop.*index + o * out + i * in, for every micro-op and iteration.
+// For o < out, i < in: so many micro-ops, the first ones.
+struct Nest {
+  uint32_t uops = 0, out = 0, in = 0;
+
+  uint64_t Visits() const { return uint64_t{uops} * out * in; }
+};
+
+// The entries uop.*index + o * out + i * in, for every micro-op and iteration of `nest`. Entries that the
+// instruction fills held nothing before, and do not belong to what it accumulates.
 struct IndexedAccess {
   Pad pad = Pad::kAcc;
   Use use = Use::kRead;
   uint32_t isa::Uop::* index = nullptr;
   uint32_t out = 0, in = 0;
+  Nest nest;
+  uint64_t visits = 0;  // how often entries are read or written altogether
 };
 
-// For o < iter_out, i < iter_in: the micro-ops [uop_begin, + uop_count).
+// The micro-ops are those from uop_begin on.
 struct MicroOpLoops {
   static constexpr size_t kMaxAccesses = 4;
 
-  uint32_t uop_begin = 0, uop_count = 0, iter_out = 0, iter_in = 0;
+  uint32_t uop_begin = 0;
+  Nest nest;
   std::array<IndexedAccess, kMaxAccesses> accesses{};
   size_t access_count = 0;
 
+  // In the whole nest.
+  void Add(Pad pad, Use use, uint32_t isa::Uop::* index, uint32_t out, uint32_t in) {
+    Add({pad, use, index, out, in, nest, nest.Visits()});
+  }
   void Add(const IndexedAccess& access) { accesses[access_count++] = access; }
   const IndexedAccess* begin() const { return accesses.data(); }
   const IndexedAccess* end() const { return accesses.data() + access_count; }
-  uint64_t Visits() const { return uint64_t{uop_count} * iter_out * iter_in; }
 };
 
 struct MicroOpPlan;
@@ -80,6 +94,10 @@ struct Defaults {
   // Calls fail(parts of the message...) for fields that contradict each other.
   template <typename Fail>
   static void Check(const Params&, const Insn&, Fail) {}
+
+  // The same, for an instruction with micro-ops, for what they and its fields together make impossible.
+  template <typename Fail>
+  static void CheckPlan(const Params&, const Insn&, const MicroOpPlan&, Fail) {}
 
   // Cycles of its engine without conflicts, and what bank conflicts add; unless it transfers.
   static int64_t Cycles(const Params&, const Insn&) { return 1; }

@@ -52,7 +52,8 @@ void ForEachAccess(const Params& params, const Instruction& instruction, Visit v
   WithDeclaration(instruction, [&](const auto& insn, auto declared) {
     if constexpr (decltype(declared)::kMicroOps) {
       const MicroOpLoops loops = declared.Loops(insn);
-      visit(Access{Pad::kUop, Use::kRead, "uop_begin", loops.uop_begin, loops.uop_count, loops.Visits()});
+      visit(
+          Access{Pad::kUop, Use::kRead, "uop_begin", loops.uop_begin, loops.nest.uops, loops.nest.Visits()});
     }
     declared.Accesses(params, insn, visit);
   });

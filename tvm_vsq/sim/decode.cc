@@ -1,5 +1,6 @@
 #include "tvm_vsq/sim/decode.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tvm_vsq/sim/bytes.h"
@@ -20,9 +21,12 @@ void Set(const isa::FieldInfo& field, uint64_t code, Pad* value) {
 }
 
 void CheckReserved(const isa::Word& word, int used_bits) {
-  const uint64_t lo = used_bits >= 64 ? 0 : word.lo >> used_bits;
-  const uint64_t hi = used_bits >= 128 ? 0 : word.hi >> (used_bits > 64 ? used_bits - 64 : 0);
-  if ((lo | hi) != 0) Fail("reserved bits above bit ", used_bits - 1, " are set");
+  uint64_t reserved = 0;
+  for (int part = 0; part < isa::kWordParts; ++part) {
+    const int used = std::clamp(used_bits - 64 * part, 0, 64);
+    reserved |= used == 64 ? 0 : word.parts[part] >> used;
+  }
+  if (reserved != 0) Fail("reserved bits above bit ", used_bits - 1, " are set");
 }
 
 }  // namespace
@@ -77,8 +81,9 @@ Program DecodeProgram(const Params& params, std::string_view instructions, std::
     if (layer >= program.layer_names.size()) {
       Fail("instruction ", i, ": layer id ", layer, " of ", program.layer_names.size(), " layers");
     }
-    const isa::Word word{ReadLittleEndian(words + kBytes * i, 8),
-                         ReadLittleEndian(words + kBytes * i + 8, 8)};
+    isa::Word word;
+    for (int part = 0; part < isa::kWordParts; ++part)
+      word.parts[part] = ReadLittleEndian(words + kBytes * i + 8 * static_cast<size_t>(part), 8);
     try {
       program.instructions.push_back(DecodeWord(layout, word));
     } catch (const Error& error) {

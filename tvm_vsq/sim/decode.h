@@ -11,8 +11,9 @@
 
 namespace tvm_vsq::sim {
 
-// `instructions`: 16 bytes each. `layer_ids`: a little-endian u32 index into `layer_names` for each
-// instruction. Throws Error for bytes that are no program, naming layer, instruction, field, value and limit.
+// `instructions`: isa::kInstructionBytes each. `layer_ids`: a little-endian u32 index into `layer_names` for
+// each instruction. Throws Error for bytes that are no program, naming layer, instruction, field, value and
+// limit.
 Program DecodeProgram(const Params& params, std::string_view instructions, std::string_view layer_ids,
                       std::vector<std::string> layer_names, uint64_t dram_bytes);
 

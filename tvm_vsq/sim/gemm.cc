@@ -55,23 +55,20 @@ GemmOperands GemmUnit::Operands(const isa::Gemm& gemm, Scratchpads* pads) const 
   return operands;
 }
 
-void GemmUnit::Reset(const isa::Gemm& gemm, const GemmPlan& plan, Scratchpads* pads) const {
+void GemmUnit::Clear(const MicroOpPlan::Ranges& entries, Scratchpads* pads) const {
   if (pads->acc64.empty()) {
-    Reset(gemm, plan, pads->acc32.data());
+    Clear(entries, pads->acc32.data());
   } else {
-    Reset(gemm, plan, pads->acc64.data());
+    Clear(entries, pads->acc64.data());
   }
 }
 
 template <typename Acc>
-void GemmUnit::Reset(const isa::Gemm& gemm, const GemmPlan& plan, Acc* acc) const {
+void GemmUnit::Clear(const MicroOpPlan::Ranges& entries, Acc* acc) const {
   const auto lanes = static_cast<size_t>(params_.output_lanes);
-  for (size_t o = 0; o < gemm.iter_out; ++o) {
-    for (size_t i = 0; i < gemm.iter_in; ++i) {
-      CountWork(1 + plan.uops.size() * lanes / 16);
-      Acc* moved = acc + (o * gemm.acc_out + i * gemm.acc_in) * lanes;
-      for (const Uop& uop : plan.uops) std::fill_n(moved + uop.acc * lanes, lanes, Acc{0});
-    }
+  for (const MicroOpPlan::Range& range : entries) {
+    CountWork(1 + range.entries * lanes / 16);
+    std::fill_n(acc + range.begin * lanes, range.entries * lanes, Acc{0});
   }
 }
 
@@ -85,8 +82,8 @@ void GemmUnit::ExecuteSafe(const isa::Gemm& gemm, const GemmPlan& plan, int thre
     blocks += Blocks(tile);
     steps = std::max(steps, tile.steps);
   }
-  const uint64_t macs = Declared<isa::Gemm>::Loops(gemm).Visits() * MacsOfUop() /
-                        ((steps - 1) / kRoundSteps + 1);  // of so many steps
+  const uint64_t macs =
+      Declared<isa::Gemm>::Visits(gemm) * MacsOfUop() / ((steps - 1) / kRoundSteps + 1);  // of so many steps
   const size_t rounds = std::min<uint64_t>(blocks, macs / kRoundMacs + 1);
   const bool shared = threads > 1 && macs / rounds >= kSharedMacs;
   const auto parts = shared ? std::min<size_t>(blocks, macs / rounds / kPartMacs) : size_t{1};

@@ -15,7 +15,8 @@ class GemmUnit {
   explicit GemmUnit(const Params& params)
       : params_(params), formats_{GemmFormat(params, false), GemmFormat(params, true)} {}
 
-  void Reset(const isa::Gemm& gemm, const GemmPlan& plan, Scratchpads* pads) const;
+  // Makes these accumulators zero.
+  void Clear(const MicroOpPlan::Ranges& entries, Scratchpads* pads) const;
 
   // For instructions whose accumulators cannot overflow; the plan has tiles and accumulators have at most 32
   // bits. Uses up to `threads` threads, which changes no result.
@@ -28,7 +29,7 @@ class GemmUnit {
   uint64_t MacsOfUop() const { return static_cast<uint64_t>(params_.vector_size * params_.output_lanes); }
   GemmOperands Operands(const isa::Gemm& gemm, Scratchpads* pads) const;
   template <typename Acc>
-  void Reset(const isa::Gemm& gemm, const GemmPlan& plan, Acc* acc) const;
+  void Clear(const MicroOpPlan::Ranges& entries, Acc* acc) const;
   template <typename Acc>
   void ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Acc* acc,
                       Scratchpads* pads) const;

@@ -19,7 +19,7 @@ Uop MicroOps::Decode(uint64_t address) const {
   const auto record = static_cast<uint64_t>(params_.uop_record_bytes);
   for (uint64_t i = 0; i < record && address + i < image_.size(); ++i)
     bytes[i] = static_cast<uint8_t>(image_[address + i]);
-  const isa::Word word{ReadLittleEndian(bytes, record), 0};
+  const isa::Word word{{ReadLittleEndian(bytes, record)}};
   Uop uop;
   Uop::ForEachField(uop, [&](const isa::FieldInfo&, auto slot, uint32_t& entry) {
     entry = static_cast<uint32_t>((fields_.*slot).Get(word));
@@ -39,9 +39,9 @@ void MicroOps::CheckConstants(size_t index) const {
 void MicroOps::CheckIndices(size_t index, const MicroOpLoops& loops) const {
   for (const IndexedAccess& access : loops) {
     const uint64_t steps =
-        uint64_t{loops.iter_out - 1} * access.out + uint64_t{loops.iter_in - 1} * access.in;
+        uint64_t{access.nest.out - 1} * access.out + uint64_t{access.nest.in - 1} * access.in;
     const auto depth = static_cast<uint64_t>(params_.Depth(access.pad));
-    for (uint64_t u = loops.uop_begin; u < uint64_t{loops.uop_begin} + loops.uop_count; ++u) {
+    for (uint64_t u = loops.uop_begin; u < uint64_t{loops.uop_begin} + access.nest.uops; ++u) {
       const uint64_t last = uops_[u].*access.index + steps;
       if (last < depth) continue;
       program_.FailAt(index, "micro-op ", u, ": ", PadName(access.pad), " index ", uops_[u].*access.index,

@@ -18,15 +18,18 @@ void Spread(uint64_t step, uint64_t count, std::vector<bool>* entries) {
   }
 }
 
-MicroOpPlan::Ranges TouchedEntries(const MicroOpLoops& loops, const std::vector<Uop>& uops,
-                                   const IndexedAccess& access, int64_t depth) {
+std::vector<bool> TouchedEntries(const std::vector<Uop>& uops, const IndexedAccess& access, int64_t depth) {
   CountWork(static_cast<uint64_t>(depth));
   std::vector<bool> touched(static_cast<size_t>(depth));
-  for (const Uop& uop : uops) touched[uop.*access.index] = true;
-  Spread(access.in, loops.iter_in, &touched);
-  Spread(access.out, loops.iter_out, &touched);
+  for (size_t u = 0; u < access.nest.uops; ++u) touched[uops[u].*access.index] = true;
+  Spread(access.in, access.nest.in, &touched);
+  Spread(access.out, access.nest.out, &touched);
+  return touched;
+}
+
+MicroOpPlan::Ranges RangesOf(const std::vector<bool>& touched) {
   MicroOpPlan::Ranges ranges;
-  for (uint32_t entry = 0; entry < depth; ++entry) {
+  for (uint32_t entry = 0; entry < touched.size(); ++entry) {
     if (!touched[entry]) continue;
     if (ranges.empty() || ranges.back().begin + ranges.back().entries < entry) ranges.push_back({entry, 0});
     ++ranges.back().entries;
@@ -43,10 +46,16 @@ uint64_t MicroOpPlan::Bytes() const {
 }
 
 void FillPlan(const Params& params, const MicroOpLoops& loops, const Uop* uops, MicroOpPlan* plan) {
-  plan->uops.assign(uops, uops + loops.uop_count);
+  plan->uops.assign(uops, uops + loops.nest.uops);
   size_t number = 0;
   for (const IndexedAccess& access : loops) {
-    plan->touched[number++] = TouchedEntries(loops, plan->uops, access, params.Depth(access.pad));
+    std::vector<bool> touched = TouchedEntries(plan->uops, access, params.Depth(access.pad));
+    for (size_t fill = 0; fill < number && access.use == Use::kAccumulate; ++fill) {
+      if (loops.accesses[fill].use != Use::kFill || loops.accesses[fill].pad != access.pad) continue;
+      for (const MicroOpPlan::Range& range : plan->touched[fill])
+        std::fill_n(touched.begin() + range.begin, range.entries, false);
+    }
+    plan->touched[number++] = RangesOf(touched);
   }
 }
 

@@ -25,11 +25,11 @@ struct MicroOpPlan {
   virtual uint64_t Bytes() const;
 
   std::vector<Uop> uops;  // those of the instruction, in its order
-  // By access of the loops: the entries that it touches, in order.
+  // By access of the loops, fills first: the entries that it touches, in order.
   std::array<Ranges, MicroOpLoops::kMaxAccesses> touched;
 };
 
-// `uops[0, loops.uop_count)` are the instruction's; their indices stay inside the scratchpads.
+// `uops[0, loops.nest.uops)` are the instruction's; their indices stay inside the scratchpads.
 void FillPlan(const Params& params, const MicroOpLoops& loops, const Uop* uops, MicroOpPlan* plan);
 
 }  // namespace tvm_vsq::sim

@@ -29,21 +29,23 @@ class Planner {
   template <typename Insn>
   const MicroOpPlan* Plan(size_t index, const Insn& insn, const Uop* uops, Plans* plans) {
     const MicroOpLoops loops = Declared<Insn>::Loops(insn);
-    CountWork(uint64_t{8} * loops.uop_count);
+    CountWork(uint64_t{8} * loops.nest.uops);
     std::vector<uint32_t> key = {static_cast<uint32_t>(program_.instructions[index].body.index()),
-                                 loops.iter_out, loops.iter_in};
+                                 loops.nest.out, loops.nest.in};
     for (const IndexedAccess& access : loops) {
       key.insert(key.end(), {static_cast<uint32_t>(access.pad), static_cast<uint32_t>(access.use), access.out,
-                             access.in});
+                             access.in, access.nest.uops, access.nest.out, access.nest.in});
     }
     static_assert(sizeof(Uop) % sizeof(uint32_t) == 0);
     const size_t fields = key.size();
-    key.resize(fields + loops.uop_count * (sizeof(Uop) / sizeof(uint32_t)));
-    std::memcpy(&key[fields], uops, loops.uop_count * sizeof(Uop));
+    key.resize(fields + loops.nest.uops * (sizeof(Uop) / sizeof(uint32_t)));
+    std::memcpy(&key[fields], uops, loops.nest.uops * sizeof(Uop));
     const auto [found, is_new] = index_.emplace(std::move(key), nullptr);
     if (is_new) {
       plans->push_back(Declared<Insn>::MakePlan(params_, insn, uops));
       found->second = plans->back().get();
+      Declared<Insn>::CheckPlan(params_, insn, *found->second,
+                                [&](const auto&... parts) { program_.FailAt(index, parts...); });
       bytes_ += found->second->Bytes() + found->first.size() * sizeof(uint32_t);
       if (bytes_ > kMaxPreparedBytes) {
         program_.FailAt(index, program_.instructions[index].info().name,

@@ -34,8 +34,8 @@ struct Timing {
   std::vector<LayerTiming> layers;
 };
 
-// When one instruction went through its stages. For load and store, `transfer` to `end` is the transfer with
-// what it waits for the channel and for banks; for compute, `start` to `end` is all of it.
+// When one instruction went through its stages. Of a LOAD or STORE, `transfer` to `end` is the transfer
+// with what it waits for the channel and for banks; of any other one, `start` to `end` is all of it.
 struct InstructionTimes {
   int64_t queued = 0;    // fetched and put into the engine's queue
   int64_t taken = 0;     // the engine's current instruction from here on

@@ -121,7 +121,7 @@ class LayerEmitter:
             fields["dram_base"] = (record + transfer.dram) * view.record_bytes
             insn = Insn(name, fields)
             if copy.is_load:
-                step = Step(insn, "load", self.layer, writes=interval, region=view.region, dram_read=pixels)
+                step = Step(insn, self.layer, writes=interval, region=view.region, dram_read=pixels)
             else:
-                step = Step(insn, "store", self.layer, reads=interval, region=view.region, dram_write=pixels)
+                step = Step(insn, self.layer, reads=interval, region=view.region, dram_write=pixels)
             self.steps.append(step)

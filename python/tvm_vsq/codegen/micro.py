@@ -66,5 +66,5 @@ class MicroOps:
                     found[f"{MEMORIES[place]}_out"] = program.outer.step[place]
                     found[f"{MEMORIES[place]}_in"] = program.inner.step[place]
                 uops: Interval = ("uop", begin, begin + len(offsets))
-                step = Step(Insn(instruction, found), "compute", emitter.layer, (uops, *read), (written,))
+                step = Step(Insn(instruction, found), emitter.layer, (uops, *read), (written,))
                 emitter.steps.append(step)

@@ -61,9 +61,7 @@ class Ppu:
                     "res_shift": post.res_shift,
                 }
                 reads.append(res.interval)
-            emitter.steps.append(
-                Step(Insn("PPU", fields), "compute", emitter.layer, tuple(reads), tuple(writes))
-            )
+            emitter.steps.append(Step(Insn("PPU", fields), emitter.layer, tuple(reads), tuple(writes)))
 
 
 def read_ppu(call: ExternCall) -> Ppu:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tvm_vsq.isa import Insn
+from tvm_vsq.isa import ENGINE_OF, Insn
 
 Interval = tuple[str, int, int]
 """(memory, first, end): scratchpad entries, or pixels of a DRAM tensor."""
@@ -12,14 +12,13 @@ Interval = tuple[str, int, int]
 
 @dataclass
 class Step:
-    """`insn` on `engine` ("load", "compute" or "store"), from layer number `layer`.
+    """`insn`, from layer number `layer`.
 
     `reads` and `writes` are scratchpad intervals, `dram_read` and `dram_write` pixels of an activation
     tensor. If `region` is named, its DRAM address has yet to be added to the field dram_base.
     """
 
     insn: Insn
-    engine: str
     layer: int
     reads: tuple[Interval, ...] = ()
     writes: tuple[Interval, ...] = ()
@@ -27,3 +26,8 @@ class Step:
     dram_read: Interval | None = None
     dram_write: Interval | None = None
     tokens: set[str] = field(default_factory=set)
+
+    @property
+    def engine(self) -> str:
+        """What executes it."""
+        return ENGINE_OF[self.insn.name]

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tvm_vsq.hardware.config import HardwareConfig
+from tvm_vsq.hardware.engines import ENGINES, INSTRUCTION_BITS
 from tvm_vsq.hardware.memories import MEMORIES
 from tvm_vsq.hardware.units import Adder, AdderTree, DramChannel, Multiplier, Sram, Unit
 
-INSTRUCTION_BITS = 128
-_QUEUES = 3  # of load, compute and store
 _PPU_BITS = 32  # width of the PPU's result y
 
 
@@ -113,7 +112,7 @@ def _memories(hardware: HardwareConfig) -> Iterator[Component]:
     timing, dram = hardware.timing, hardware.dram
     # Fetched into a command queue and read out of it; its bytes of DRAM count as dram_read_bytes.
     queue = Sram(timing.command_queue_depth * INSTRUCTION_BITS / 8192, INSTRUCTION_BITS, 1)
-    yield Component("command queue", queue, _QUEUES, {"instructions": 2 * INSTRUCTION_BITS})
+    yield Component("command queue", queue, len(ENGINES), {"instructions": 2 * INSTRUCTION_BITS})
     buffer_kib = timing.fetch_buffer_bursts * dram.burst_bytes / 1024
     yield Component("fetch buffer", Sram(buffer_kib, INSTRUCTION_BITS, 1), 1)
     for memory in MEMORIES:

@@ -9,15 +9,18 @@ from tvm_vsq.isa.codec import (
     encode,
     encode_all,
     encode_uops,
+    opcodes,
 )
 from tvm_vsq.isa.layout import Layout, Slot, layout_of, widths
-from tvm_vsq.isa.table import INSTRUCTIONS, LOAD_MEMORIES, STORE_MEMORIES, UNITS
+from tvm_vsq.isa.table import ENGINE_OF, INSTRUCTIONS, LOAD_MEMORIES, ROUTES, STORE_MEMORIES, UNITS
 from tvm_vsq.isa.text import assemble, assemble_all, disassemble, disassemble_all
 
 __all__ = [
+    "ENGINE_OF",
     "INSTRUCTIONS",
     "INSTRUCTION_BYTES",
     "LOAD_MEMORIES",
+    "ROUTES",
     "STORE_MEMORIES",
     "UNITS",
     "Insn",
@@ -34,5 +37,6 @@ __all__ = [
     "encode_all",
     "encode_uops",
     "layout_of",
+    "opcodes",
     "widths",
 ]

@@ -1,4 +1,4 @@
-"""Encode and decode 128-bit instruction words and micro-ops."""
+"""Encode and decode instruction words and micro-ops."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.engines import INSTRUCTION_BITS
 from tvm_vsq.isa.layout import Slot, layout_of
-from tvm_vsq.isa.table import INSTRUCTION_BITS, INSTRUCTIONS, OPCODE, TOKENS
+from tvm_vsq.isa.table import INSTRUCTIONS, OPCODE, TOKENS
 
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 _BY_OPCODE = {instruction.opcode: instruction.name for instruction in INSTRUCTIONS}
@@ -40,7 +41,7 @@ def _put(value: int, slot: Slot, where: str) -> int:
 
 
 def encode(insn: Insn, hardware: HardwareConfig) -> bytes:
-    """The 16 bytes of `insn`, little-endian. ProgramError names the field that is unknown or does not fit."""
+    """The bytes of `insn`, little-endian. ProgramError names the field that is unknown or does not fit."""
     slots = layout_of(hardware).slots.get(insn.name)
     if slots is None:
         raise ProgramError(f"unknown instruction '{insn.name}'; known are {', '.join(_OPCODES)}")
@@ -61,9 +62,15 @@ def encode_all(insns: Iterable[Insn], hardware: HardwareConfig) -> bytes:
     return b"".join(encode(insn, hardware) for insn in insns)
 
 
+def opcodes(program: bytes) -> npt.NDArray[np.int64]:
+    """The opcode of each instruction in the words of a program, int64[instructions]."""
+    words = np.frombuffer(program, np.uint8).reshape(-1, INSTRUCTION_BYTES)
+    return (words[:, 0] & ((1 << int(OPCODE.width)) - 1)).astype(np.int64)  # within the first byte
+
+
 def decode(word: bytes, hardware: HardwareConfig) -> Insn:
-    """The instruction in 16 bytes. ProgramError for an unknown opcode, a wrong length or set bits
-    outside all fields."""
+    """The instruction in one word. ProgramError for an unknown opcode, a wrong length or set bits outside all
+    fields."""
     if len(word) != INSTRUCTION_BYTES:
         raise ProgramError(f"an instruction has {INSTRUCTION_BYTES} bytes, not {len(word)}")
     bits = int.from_bytes(word, "little")

@@ -10,6 +10,7 @@ import jinja2
 import typer
 
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.isa import table
 from tvm_vsq.isa.codec import INSTRUCTION_BYTES
@@ -70,8 +71,8 @@ def render() -> dict[str, str]:
         "depths": size_names(),
         "scratchpads": [name.removesuffix("_depth") for name in size_names() if name.endswith("_depth")],
         "tokens": table.TOKENS,
-        "engines": table.ENGINES,
-        "ports": [engine.name for engine in table.ENGINES if engine.dram],
+        "engines": ENGINES,
+        "ports": [engine.name for engine in ENGINES if engine.dram],
         "routes": table.ROUTES,
         "units": table.UNITS,
         "events": EVENTS,

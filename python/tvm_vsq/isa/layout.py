@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import HardwareConfig, index_width
-from tvm_vsq.isa.table import COMMON, INSTRUCTION_BITS, INSTRUCTIONS, UOP_FIELDS, WIDTHS, Field
+from tvm_vsq.hardware.engines import INSTRUCTION_BITS
+from tvm_vsq.isa.table import COMMON, INSTRUCTIONS, UOP_FIELDS, WIDTHS, Field
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _place(fields: tuple[Field, ...], named: dict[str, int]) -> tuple[dict[str, 
 
 @lru_cache(maxsize=64)
 def layout_of(hardware: HardwareConfig) -> Layout:
-    """Bit positions for `hardware`; ConfigError if an instruction needs more than 128 bits."""
+    """Bit positions for `hardware`; ConfigError if an instruction needs more than INSTRUCTION_BITS."""
     named = widths(hardware)
     slots = {}
     for instruction in INSTRUCTIONS:

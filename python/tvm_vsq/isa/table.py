@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvm_vsq.hardware import LOADED, MEMORIES, STORED, Memory
-
-INSTRUCTION_BITS = 128
+from tvm_vsq.hardware.engines import ENGINES
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Token(Field):
-    """A bit that pops or pushes a token; the engine at the other end `precedes` or `follows`."""
+    """A bit that pops or pushes a token; `engine` is at the other end of the queue."""
 
-    relation: str = ""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A unit that executes instructions, in their order, beside the others."""
-
-    name: str
-    dram: bool
-    """Whether it has a port of its own to the DRAM channel."""
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,33 +79,27 @@ Y_STRIDE_BITS = 16
 PIXEL_BITS = 12
 BLOCK_BITS = 8
 SHIFT_BITS = 6
+MEMORY_BITS = 4
 
-OPCODE = Field("opcode", 3, "selects the instruction")
+UNITS = ("fetch", *(engine.name for engine in ENGINES))
+
+OPCODE = Field("opcode", 5, "selects the instruction")
 TOKENS = (
-    Token(
-        "pop_prev",
-        1,
-        "wait for a token from the previous engine of the chain load - compute - store",
-        relation="precedes",
-    ),
-    Token("pop_next", 1, "wait for a token from the next engine of the chain", relation="follows"),
-    Token("push_prev", 1, "on completion give a token to the previous engine", relation="precedes"),
-    Token("push_next", 1, "on completion give a token to the next engine", relation="follows"),
+    *(Token(f"pop_{e.name}", 1, f"wait for a token from {e.name}", engine=e.name) for e in ENGINES),
+    *(Token(f"push_{e.name}", 1, f"on completion give a token to {e.name}", engine=e.name) for e in ENGINES),
 )
 COMMON = (OPCODE, *TOKENS)
 
+# A queue from every engine to every other one.
+ROUTES = tuple(
+    Route(source.name, f"push_{sink.name}", sink.name, f"pop_{source.name}")
+    for sink in ENGINES
+    for source in ENGINES
+    if source is not sink
+)
+
 LOAD_MEMORIES = tuple(memory.name for memory in LOADED)
 STORE_MEMORIES = tuple(memory.name for memory in STORED)
-
-# Ports to DRAM take turns in this order, behind fetch.
-ENGINES = (Engine("load", dram=True), Engine("compute", dram=False), Engine("store", dram=True))
-UNITS = ("fetch", *(engine.name for engine in ENGINES))
-ROUTES = (
-    Route("compute", "push_prev", "load", "pop_next"),
-    Route("load", "push_next", "compute", "pop_prev"),
-    Route("store", "push_prev", "compute", "pop_next"),
-    Route("compute", "push_next", "store", "pop_prev"),
-)
 
 
 def _strided(*, groups_at_least: int) -> tuple[Field, ...]:
@@ -140,7 +124,7 @@ INSTRUCTIONS = (
         "sram_base. Border entries become zero: elements 0, scale 0. Elements and their scale travel "
         "together.",
         (
-            Field("mem", 2, "destination scratchpad", LOAD_MEMORIES),
+            Field("mem", MEMORY_BITS, "destination scratchpad", LOAD_MEMORIES),
             Field("sram_base", "load_sram", "first scratchpad entry"),
             Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
             *_strided(groups_at_least=0),
@@ -158,7 +142,7 @@ INSTRUCTIONS = (
         "Entries of out are packed vectors with their scale; entries of acc are output_lanes "
         "little-endian int32.",
         (
-            Field("mem", 1, "source scratchpad", STORE_MEMORIES),
+            Field("mem", MEMORY_BITS, "source scratchpad", STORE_MEMORIES),
             Field("sram_base", "store_sram", "first scratchpad entry"),
             Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
             *_strided(groups_at_least=1),
@@ -173,10 +157,18 @@ INSTRUCTIONS = (
         "0. Otherwise, for every "
         "output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * "
         "wgt[w][b][v]. "
-        "Without scale units the factor is 1.",
+        "Without scale units the factor is 1. A reduction begins where u < fresh_uops, o = 0 if out_reduces, "
+        "and i = 0 if in_reduces: = instead of +=. No earlier (o, i, u) of the instruction may have that a.",
         (
             Field("reset", 1, "write zeros instead of accumulating; inp and wgt stay untouched"),
             Field("act_unsigned", 1, "activation elements are unsigned"),
+            Field("fresh_uops", COUNT_BITS + 1, "so many micro-ops, the first ones, begin a reduction"),
+            Field(
+                "out_reduces", 1, "the outer loop goes on with the reductions that its first iteration began"
+            ),
+            Field(
+                "in_reduces", 1, "the inner loop goes on with the reductions that its first iteration began"
+            ),
             Field("uop_begin", "uop", "first micro-op"),
             Field("uop_count", COUNT_BITS + 1, "number of micro-ops", at_least=1),
             Field("iter_out", COUNT_BITS, "extent of the outer loop", at_least=1),
@@ -192,7 +184,7 @@ INSTRUCTIONS = (
     Instruction(
         "PPU",
         4,
-        "compute",
+        "ppu",
         "For every pixel p and block b, each lane of acc[acc_base + p * blocks + b] becomes "
         "y = clip32(rhu(acc * mult, 2^shift) + bias + r), then max(y, 0) if relu, then min(y, clip), "
         "with mult, shift, bias "
@@ -219,9 +211,11 @@ INSTRUCTIONS = (
             Field("res_shift", SHIFT_BITS, "residual shift", at_most=62, only_if="residual"),
         ),
     ),
-    Instruction("SYNC", 5, "compute", "Nothing but its tokens: orders a LOAD behind an earlier STORE.", ()),
-    Instruction("FINISH", 6, "compute", "Ends the program. Exactly one, at the end.", ()),
+    Instruction("SYNC", 5, "compute", "Nothing but its tokens.", ()),
+    Instruction("FINISH", 6, "store", "Ends the program. Exactly one, at the end.", ()),
 )
+
+ENGINE_OF = {instruction.name: instruction.engine for instruction in INSTRUCTIONS}
 
 UOP_FIELDS = (
     Field("acc", "acc", "accumulator entry"),

@@ -14,6 +14,7 @@ from tvm_vsq.errors import InputError
 from tvm_vsq.files import write_text
 from tvm_vsq.hardware import HardwareConfig, Technology, layer_energy, load_technology
 from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.isa import UNITS
 from tvm_vsq.runtime.bottlenecks import (
     Bottleneck,
     Bottlenecks,
@@ -26,8 +27,6 @@ from tvm_vsq.runtime.metadata import LayerInfo, Metadata
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.runtime.padding import padding_note, padding_of
 from tvm_vsq.runtime.timeline import ProgramTrace, trace_json
-
-ENGINES = ("fetch", "load", "compute", "store")
 
 
 @dataclass(frozen=True)
@@ -123,12 +122,12 @@ class Profile:
 
     @property
     def engine_busy(self) -> dict[str, int]:
-        """Cycles of work of fetch, load, compute and store."""
-        return {unit: sum(layer.busy[unit] for layer in self.layers) for unit in ENGINES}
+        """Cycles of work of fetch and of each engine."""
+        return {unit: sum(layer.busy[unit] for layer in self.layers) for unit in UNITS}
 
     @property
     def engine_stalled(self) -> dict[str, int]:
-        """Cycles in which fetch, load, compute and store waited for anything but their next instruction."""
+        """Cycles in which fetch and each engine waited for anything but their next instruction."""
         without = ("instruction", "finished")
         return {
             unit: sum(
@@ -137,7 +136,7 @@ class Profile:
                 for stall in layer.stalls
                 if stall.unit == unit and stall.waits_for not in without
             )
-            for unit in ENGINES
+            for unit in UNITS
         }
 
     @property
@@ -193,8 +192,8 @@ class Profile:
         layer may be longer or shorter than its cycles; all together they are the same.
         Raises InputError for another unit.
         """
-        if unit not in ENGINES:
-            raise InputError(f"unit={unit!r} is not known; the units are {', '.join(ENGINES)}")
+        if unit not in UNITS:
+            raise InputError(f"unit={unit!r} is not known; the units are {', '.join(UNITS)}")
         paths = [t.critical_cycles(layer) for t in self._traces(1) for layer in range(len(t.layer_names))]
         rows = []
         for layer, critical in zip(self.layers, paths, strict=True):
@@ -356,6 +355,6 @@ def _layer_profile(
         instructions=events["instructions"],
         tuned=info.tuned,
         roofline=Roofline.of(events["macs"], dram_bytes, cycles, peak, hardware.dram.bytes_per_cycle),
-        busy={unit: int(count) for unit, count in zip(ENGINES, run["busy"][number], strict=True)},
+        busy={unit: int(count) for unit, count in zip(UNITS, run["busy"][number], strict=True)},
         stalls=stalls,
     )

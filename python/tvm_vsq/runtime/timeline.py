@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.hardware import HardwareConfig, Technology, event_energy_pj
+from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.hardware.memories import SCRATCHPADS
-from tvm_vsq.isa import INSTRUCTIONS
+from tvm_vsq.isa import INSTRUCTIONS, opcodes
 from tvm_vsq.runtime import native
 
 _TIMES = ("queued", "taken", "start", "transfer", "end", "complete")
-_ENGINES = ("load", "compute", "store")
+_ENGINES = tuple(engine.name for engine in ENGINES)
+_PATH_TRACK = len(_ENGINES)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,6 @@ class ProgramTrace:
         def array(key: str, columns: int) -> npt.NDArray[np.int64]:
             return np.frombuffer(bytes(raw[key]), np.int64).reshape(-1, columns)
 
-        words = np.frombuffer(bytes(program["instructions"]), np.uint8).reshape(-1, 16)
         return ProgramTrace(
             int(raw["cycles"]),
             array("times", len(_TIMES)),
@@ -59,7 +60,7 @@ class ProgramTrace:
             array("bins", len(EVENTS)),
             array("dram_bytes", 1)[:, 0],
             array("alive", len(SCRATCHPADS)),
-            (words[:, 0] & 7).astype(np.int64),  # the opcode: docs/isa.md
+            opcodes(bytes(program["instructions"])),
             np.array([int(layer) for layer in program["layers"]], np.int64),
             tuple(str(name) for name in program["layer_names"]),
         )
@@ -156,8 +157,15 @@ def _path_slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
         until = int(trace.path[end - 1, 3])
         what = steps[step] if end - first == 1 else f"{end - first} steps"
         name = f"{trace.layer_names[layers[first]]}: {what}"
-        args = {"instruction": index}
-        yield {"ph": "X", "pid": 0, "tid": 3, "name": name, "ts": begin, "dur": until - begin, "args": args}
+        yield {
+            "ph": "X",
+            "pid": 0,
+            "tid": _PATH_TRACK,
+            "name": name,
+            "ts": begin,
+            "dur": until - begin,
+            "args": {"instruction": index},
+        }
 
 
 def _counters(

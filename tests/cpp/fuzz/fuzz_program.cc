@@ -12,11 +12,13 @@ namespace tvm_vsq::fuzz {
 namespace {
 
 std::string CodeOf(const ProgramInput& input) {
-  std::string code(input.words.size() * 16, '\0');
+  std::string code(input.words.size() * isa::kInstructionBytes, '\0');
   auto* bytes = reinterpret_cast<uint8_t*>(code.data());
-  for (size_t i = 0; i < input.words.size(); ++i) {
-    sim::WriteLittleEndian(bytes + 16 * i, 8, input.words[i].lo);
-    sim::WriteLittleEndian(bytes + 16 * i + 8, 8, input.words[i].hi);
+  for (const isa::Word& word : input.words) {
+    for (const uint64_t part : word.parts) {
+      sim::WriteLittleEndian(bytes, 8, part);
+      bytes += 8;
+    }
   }
   return code;
 }

@@ -20,6 +20,7 @@ from torch import nn
 
 import tvm_vsq
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.isa.codec import INSTRUCTION_BYTES
 
 HERE = Path(__file__).resolve().parent
 PADS = ("uop_kib", "inp_kib", "wgt_kib", "acc_kib", "par_kib", "out_kib")
@@ -95,7 +96,8 @@ def _program(index: int, data: dict[str, Any]) -> bytes:
     rng = np.random.default_rng(index)
     rest = rng.integers(0, 256, data["dram_bytes"] - len(data["image"]), np.uint8).tobytes()
     code, ids = data["instructions"], np.frombuffer(data["layer_ids"], "<u4")
-    words = b"".join(code[16 * i : 16 * i + 16] + bytes([layer % 2]) for i, layer in enumerate(ids))
+    size = INSTRUCTION_BYTES
+    words = b"".join(code[size * i : size * (i + 1)] + bytes([layer % 2]) for i, layer in enumerate(ids))
     return struct.pack("<BIH", index, data["dram_bytes"], len(ids)) + words + data["image"] + rest
 
 
@@ -150,9 +152,18 @@ def main() -> None:
         _write("tensor", f"wide{index}", _tensor(index, False, [1, 8, 3, 5, 0], rng))
 
     shortest = Program(CONFIGS[0], [insn("FINISH")], dram_bytes=64)
-    copy = [load("inp", 0, 0, 2, "push_next"), insn("SYNC", "pop_prev push_next"), store("acc", 0, 64, 1)]
+    copy = [
+        load("inp", 0, 0, 2, "push_compute"),
+        insn("SYNC", "pop_load push_store"),
+        store("acc", 0, 64, 1, "pop_compute"),
+    ]
     refused = Program(CONFIGS[0], [*copy, insn("FINISH")], dram_bytes=256)
-    for name, program in (("shortest", shortest), ("refused", refused)):
+    loads = [load("uop", 0, 0, 2), load("inp", 0, 64, 1), load("wgt", 0, 128, 1, "push_compute")]
+    fields = {"fresh_uops": 1, "out_reduces": 1, "uop_count": 2, "iter_out": 2, "iter_in": 1}
+    gemm = insn("GEMM", "pop_load push_store", **fields)
+    insns = [*loads, gemm, store("acc", 0, 192, 1, "pop_compute"), insn("FINISH")]
+    overwrites = Program(CONFIGS[0], insns, image=bytes(64), dram_bytes=256)
+    for name, program in (("shortest", shortest), ("refused", refused), ("overwrites", overwrites)):
         _write("program", name, _program(0, program.data()))
     _write("artifact", "shortest", saved(shortest.module(max_cycles=MAX_CYCLES)))
 

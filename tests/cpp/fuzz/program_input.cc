@@ -12,8 +12,8 @@ namespace {
 void Put(const isa::Bits& bits, uint64_t value, isa::Word* word) {
   for (int i = 0; i < bits.width; ++i) {
     const int at = bits.shift + i;
-    uint64_t& half = at < 64 ? word->lo : word->hi;
-    half = (half & ~(uint64_t{1} << at % 64)) | (value >> i & 1) << at % 64;
+    uint64_t& part = word->parts[at / 64];
+    part = (part & ~(uint64_t{1} << at % 64)) | (value >> i & 1) << at % 64;
   }
 }
 
@@ -44,8 +44,9 @@ ProgramInput ParseProgramInput(const uint8_t* data, size_t size) {
   input.dram_bytes = bytes.Integer(4) % (ProgramInput::kMaxDramBytes + 1);
   const uint64_t count = bytes.Integer(2) % (ProgramInput::kMaxInstructions + 1);
   for (uint64_t i = 0; i < count && !bytes.Rest().empty(); ++i) {
-    const uint64_t lo = bytes.Integer(8), hi = bytes.Integer(8);
-    input.words.push_back({lo, hi});
+    isa::Word word;
+    for (uint64_t& part : word.parts) part = bytes.Integer(8);
+    input.words.push_back(word);
     input.layers.push_back(static_cast<uint8_t>(bytes.Integer(1)));
   }
   const std::string_view image = bytes.Rest().substr(0, input.dram_bytes);
@@ -62,8 +63,7 @@ std::string SerializeProgramInput(const ProgramInput& input) {
   put(input.dram_bytes, 4);
   put(input.words.size(), 2);
   for (size_t i = 0; i < input.words.size(); ++i) {
-    put(input.words[i].lo, 8);
-    put(input.words[i].hi, 8);
+    for (const uint64_t part : input.words[i].parts) put(part, 8);
     put(input.layers[i], 1);
   }
   bytes.append(input.image.begin(), input.image.end());

@@ -12,7 +12,7 @@
 
 namespace tvm_vsq::fuzz {
 
-// Serialized: config u8, DRAM bytes u32, count u16, for each instruction 16 bytes and a layer id u8, and the
+// Serialized: config u8, DRAM bytes u32, count u16, for each instruction its bytes and a layer id u8, and the
 // image.
 struct ProgramInput {
   static constexpr uint64_t kMaxDramBytes = 1 << 16, kMaxInstructions = 512;

@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/instructions/gemm.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "tvm_vsq/sim/gemm.h"
 #include "tvm_vsq/sim/gemm_plan.h"
@@ -14,13 +15,49 @@ std::unique_ptr<const MicroOpPlan> Declared<isa::Gemm>::MakePlan(const Params& p
   return std::make_unique<GemmPlan>(MakeGemmPlan(params, gemm, uops));
 }
 
+// Only the iterations of Fresh, of which there are no more than entries before one repeats an entry, are
+// looked at one by one, each with what comes before the next of them.
+std::optional<Declared<isa::Gemm>::Iteration> Declared<isa::Gemm>::LateOverwrite(const Params& params,
+                                                                                 const isa::Gemm& gemm,
+                                                                                 const MicroOpPlan& plan) {
+  const Nest fresh = Fresh(gemm);
+  if (fresh.Visits() == 0) return std::nullopt;
+  std::vector<bool> written(static_cast<size_t>(params.acc_depth));
+  // What follows the overwrites of an iteration, moved by it: its other micro-ops, and where the inner loop
+  // reduces, the rest of that.
+  std::vector<bool> follows(written.size());
+  const size_t last_in = gemm.in_reduces ? gemm.iter_in : 1;
+  CountWork(written.size() + gemm.uop_count * last_in);
+  for (size_t u = 0; u < gemm.uop_count; ++u) {
+    for (size_t i = u < fresh.uops ? 1 : 0; i < last_in; ++i)
+      follows[plan.uops[u].acc + i * gemm.acc_in] = true;
+  }
+  std::vector<size_t> others;
+  for (size_t entry = 0; entry < follows.size(); ++entry) {
+    if (follows[entry]) others.push_back(entry);
+  }
+  for (size_t o = 0; o < fresh.out; ++o) {
+    for (size_t i = 0; i < fresh.in; ++i) {
+      const size_t moved = o * gemm.acc_out + i * gemm.acc_in;
+      CountWork(fresh.uops + others.size());
+      for (size_t u = 0; u < fresh.uops; ++u) {
+        const size_t acc = plan.uops[u].acc + moved;
+        if (written[acc]) return Iteration{o, i, u, acc};
+        written[acc] = true;
+      }
+      for (const size_t entry : others) written[entry + moved] = true;
+    }
+  }
+  return std::nullopt;
+}
+
 bool Declared<isa::Gemm>::Bound(const Params& params, const isa::Gemm& gemm, const MicroOpPlan* touched,
                                 AccumulatorBounds* bounds) {
   const auto& plan = static_cast<const GemmPlan&>(*touched);
-  if (gemm.reset) {
+  if (Fills(gemm)) {
     for (const MicroOpPlan::Range& range : plan.touched[0]) bounds->Set(range.begin, range.entries, 0);
-    return true;
   }
+  if (gemm.reset) return true;
   const auto addend = static_cast<uint64_t>(LargestProduct(params) *
                                             LargestDot(params, gemm.act_unsigned, bounds->max_weight()));
   bool safe = !plan.tiles.empty();
@@ -39,9 +76,10 @@ bool Declared<isa::Gemm>::Bound(const Params& params, const isa::Gemm& gemm, con
 void Execute(const isa::Gemm& gemm, const Execution& execution) {
   const GemmUnit unit(execution.params);
   const auto& plan = static_cast<const GemmPlan&>(*execution.plan);
-  if (gemm.reset) {
-    unit.Reset(gemm, plan, execution.pads);
-  } else if (execution.safe && execution.pads->acc64.empty()) {
+  // Nothing is accumulated in an entry before it is overwritten.
+  if (Declared<isa::Gemm>::Fills(gemm)) unit.Clear(plan.touched[0], execution.pads);
+  if (gemm.reset) return;
+  if (execution.safe && execution.pads->acc64.empty()) {
     unit.ExecuteSafe(gemm, plan, execution.threads, execution.pads);
   } else {
     unit.ExecuteChecked(execution.program, execution.index, plan, execution.pads);
