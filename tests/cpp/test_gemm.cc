@@ -238,10 +238,11 @@ void TestOverwrites() {
     ++(overwrites > 0 ? mixed : kept);
     std::vector<int> declared(writes.size());
     const sim::Instruction instruction = testing::Make(gemm);
-    sim::ForEachIndexed(instruction, plan, [&](sim::Pad pad, sim::Use use, uint64_t begin, uint64_t entries) {
-      for (uint64_t entry = begin; pad == sim::Pad::kAcc && entry < begin + entries; ++entry)
-        declared[entry] |= use == sim::Use::kFill ? 1 : 2;
-    });
+    sim::ForEachIndexed(
+        params, instruction, plan, [&](sim::Pad pad, sim::Use use, uint64_t begin, uint64_t entries) {
+          for (uint64_t entry = begin; pad == sim::Pad::kAcc && entry < begin + entries; ++entry)
+            declared[entry] |= use == sim::Use::kFill ? 1 : 2;
+        });
     for (size_t entry = 0; entry < writes.size(); ++entry)
       CHECK_EQ(declared[entry], writes[entry] == 3 ? 1 : writes[entry]);
     sim::EventCounts counts{};

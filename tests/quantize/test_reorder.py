@@ -10,7 +10,7 @@ from torch import nn
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.network import layer_names
+from tvm_vsq.network import layer_names, source_of
 from tvm_vsq.quantize import QuantConfig, quantize
 from tvm_vsq.quantize.calibration import observe
 from tvm_vsq.quantize.reorder import channel_orders, reorder_channels
@@ -26,7 +26,11 @@ def reordered(networks, network):
 
 def weights(module):
     values = definitions(module["main"])
-    return {name: constant_array(values[var].args[1]) for var, name in layer_names(module).items()}
+    return {
+        name: constant_array(values[var].args[1])
+        for var, name in layer_names(module).items()
+        if source_of(values[var]).weights
+    }
 
 
 @pytest.mark.parametrize("name", ["ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet"])

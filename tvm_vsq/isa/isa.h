@@ -442,17 +442,17 @@ struct FieldInfo {
 struct Load {
   static constexpr Pad kMemCodes[] = {Pad::kUop, Pad::kInp, Pad::kWgt, Pad::kPar};
   Pad mem = kMemCodes[0];
-  uint32_t sram_base = 0;
-  uint64_t dram_base = 0;
-  uint32_t z_size = 0;
-  uint32_t x_size = 0;
-  uint32_t y_size = 0;
-  uint32_t x_stride = 0;
-  uint32_t y_stride = 0;
-  uint32_t y_pad_top = 0;
-  uint32_t y_pad_bottom = 0;
-  uint32_t x_pad_left = 0;
-  uint32_t x_pad_right = 0;
+  uint32_t sram_base = uint32_t{};
+  uint64_t dram_base = uint64_t{};
+  uint32_t z_size = uint32_t{};
+  uint32_t x_size = uint32_t{};
+  uint32_t y_size = uint32_t{};
+  uint32_t x_stride = uint32_t{};
+  uint32_t y_stride = uint32_t{};
+  uint32_t y_pad_top = uint32_t{};
+  uint32_t y_pad_bottom = uint32_t{};
+  uint32_t x_pad_left = uint32_t{};
+  uint32_t x_pad_right = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -475,13 +475,13 @@ struct Load {
 struct Store {
   static constexpr Pad kMemCodes[] = {Pad::kOut, Pad::kAcc};
   Pad mem = kMemCodes[0];
-  uint32_t sram_base = 0;
-  uint64_t dram_base = 0;
-  uint32_t z_size = 0;
-  uint32_t x_size = 0;
-  uint32_t y_size = 0;
-  uint32_t x_stride = 0;
-  uint32_t y_stride = 0;
+  uint32_t sram_base = uint32_t{};
+  uint64_t dram_base = uint64_t{};
+  uint32_t z_size = uint32_t{};
+  uint32_t x_size = uint32_t{};
+  uint32_t y_size = uint32_t{};
+  uint32_t x_stride = uint32_t{};
+  uint32_t y_stride = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -500,19 +500,19 @@ struct Store {
 struct Gemm {
   bool reset = false;
   bool act_unsigned = false;
-  uint32_t fresh_uops = 0;
+  uint32_t fresh_uops = uint32_t{};
   bool out_reduces = false;
   bool in_reduces = false;
-  uint32_t uop_begin = 0;
-  uint32_t uop_count = 0;
-  uint32_t iter_out = 0;
-  uint32_t iter_in = 0;
-  uint32_t acc_out = 0;
-  uint32_t acc_in = 0;
-  uint32_t inp_out = 0;
-  uint32_t inp_in = 0;
-  uint32_t wgt_out = 0;
-  uint32_t wgt_in = 0;
+  uint32_t uop_begin = uint32_t{};
+  uint32_t uop_count = uint32_t{};
+  uint32_t iter_out = uint32_t{};
+  uint32_t iter_in = uint32_t{};
+  uint32_t acc_out = uint32_t{};
+  uint32_t acc_in = uint32_t{};
+  uint32_t inp_out = uint32_t{};
+  uint32_t inp_in = uint32_t{};
+  uint32_t wgt_out = uint32_t{};
+  uint32_t wgt_in = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -541,14 +541,14 @@ struct Ppu {
   bool residual = false;
   bool res_unsigned = false;
   bool out_unsigned = false;
-  uint32_t acc_base = 0;
-  uint32_t par_base = 0;
-  uint32_t out_base = 0;
-  uint32_t res_base = 0;
-  uint32_t pixels = 0;
-  uint32_t blocks = 0;
-  uint32_t res_mult = 0;
-  uint32_t res_shift = 0;
+  uint32_t acc_base = uint32_t{};
+  uint32_t par_base = uint32_t{};
+  uint32_t out_base = uint32_t{};
+  uint32_t res_base = uint32_t{};
+  uint32_t pixels = uint32_t{};
+  uint32_t blocks = uint32_t{};
+  uint32_t res_mult = uint32_t{};
+  uint32_t res_shift = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -586,9 +586,9 @@ struct Finish {
 
 
 struct Uop {
-  uint32_t acc = 0;
-  uint32_t inp = 0;
-  uint32_t wgt = 0;
+  uint32_t acc = uint32_t{};
+  uint32_t inp = uint32_t{};
+  uint32_t wgt = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {

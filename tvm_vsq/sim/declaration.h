@@ -40,7 +40,7 @@ struct Nest {
   uint64_t Visits() const { return uint64_t{uops} * out * in; }
 };
 
-// The entries uop.*index + o * out + i * in, for every micro-op and iteration of `nest`. Entries that the
+// `width` entries from uop.*index + o * out + i * in on, for every micro-op and iteration of `nest`. Entries that the
 // instruction fills held nothing before, and do not belong to what it accumulates.
 struct IndexedAccess {
   Pad pad = Pad::kAcc;
@@ -49,6 +49,7 @@ struct IndexedAccess {
   uint32_t out = 0, in = 0;
   Nest nest;
   uint64_t visits = 0;  // how often entries are read or written altogether
+  uint32_t width = 1;
 };
 
 // The micro-ops are those from uop_begin on.
@@ -61,8 +62,8 @@ struct MicroOpLoops {
   size_t access_count = 0;
 
   // In the whole nest.
-  void Add(Pad pad, Use use, uint32_t isa::Uop::* index, uint32_t out, uint32_t in) {
-    Add({pad, use, index, out, in, nest, nest.Visits()});
+  void Add(Pad pad, Use use, uint32_t isa::Uop::* index, uint32_t out, uint32_t in, uint32_t width = 1) {
+    Add({pad, use, index, out, in, nest, nest.Visits() * width, width});
   }
   void Add(const IndexedAccess& access) { accesses[access_count++] = access; }
   const IndexedAccess* begin() const { return accesses.data(); }

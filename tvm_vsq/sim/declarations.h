@@ -35,10 +35,10 @@ inline std::optional<Transfer> TransferOf(const Instruction& instruction) {
   });
 }
 
-inline std::optional<MicroOpLoops> LoopsOf(const Instruction& instruction) {
-  return WithDeclaration(instruction, [](const auto& insn, auto declared) -> std::optional<MicroOpLoops> {
+inline std::optional<MicroOpLoops> LoopsOf(const Params& params, const Instruction& instruction) {
+  return WithDeclaration(instruction, [&](const auto& insn, auto declared) -> std::optional<MicroOpLoops> {
     if constexpr (decltype(declared)::kMicroOps) {
-      return declared.Loops(insn);
+      return declared.Loops(params, insn);
     } else {
       return std::nullopt;
     }
@@ -51,7 +51,7 @@ template <typename Visit>
 void ForEachAccess(const Params& params, const Instruction& instruction, Visit visit) {
   WithDeclaration(instruction, [&](const auto& insn, auto declared) {
     if constexpr (decltype(declared)::kMicroOps) {
-      const MicroOpLoops loops = declared.Loops(insn);
+      const MicroOpLoops loops = declared.Loops(params, insn);
       visit(
           Access{Pad::kUop, Use::kRead, "uop_begin", loops.uop_begin, loops.nest.uops, loops.nest.Visits()});
     }
@@ -61,11 +61,12 @@ void ForEachAccess(const Params& params, const Instruction& instruction, Visit v
 
 // Calls visit(Pad, Use, begin, entries) for what the micro-ops of the instruction index.
 template <typename Visit>
-void ForEachIndexed(const Instruction& instruction, const MicroOpPlan& plan, Visit visit) {
+void ForEachIndexed(const Params& params, const Instruction& instruction, const MicroOpPlan& plan,
+                    Visit visit) {
   WithDeclaration(instruction, [&](const auto& insn, auto declared) {
     if constexpr (decltype(declared)::kMicroOps) {
       size_t number = 0;
-      for (const IndexedAccess& access : declared.Loops(insn)) {
+      for (const IndexedAccess& access : declared.Loops(params, insn)) {
         for (const MicroOpPlan::Range& range : plan.touched[number])
           visit(access.pad, access.use, uint64_t{range.begin}, uint64_t{range.entries});
         ++number;
@@ -81,7 +82,7 @@ void ForEachTouched(const Params& params, const Instruction& instruction, const 
                     Visit visit) {
   ForEachAccess(params, instruction,
                 [&](const Access& access) { visit(access.pad, access.use, access.begin, access.entries); });
-  if (plan != nullptr) ForEachIndexed(instruction, *plan, visit);
+  if (plan != nullptr) ForEachIndexed(params, instruction, *plan, visit);
 }
 
 }  // namespace tvm_vsq::sim

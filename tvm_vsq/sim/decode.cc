@@ -15,9 +15,17 @@ void Set(const isa::FieldInfo&, uint64_t code, bool* value) { *value = code != 0
 void Set(const isa::FieldInfo&, uint64_t code, uint64_t* value) { *value = code; }
 // Only DRAM addresses have more than 32 bits, see isa::Layout.
 void Set(const isa::FieldInfo&, uint64_t code, uint32_t* value) { *value = static_cast<uint32_t>(code); }
-void Set(const isa::FieldInfo& field, uint64_t code, Pad* value) {
+void CheckCode(const isa::FieldInfo& field, uint64_t code) {
   if (code > field.high) Fail("field ", field.name, " is ", code, ", must be at most ", field.high);
+}
+void Set(const isa::FieldInfo& field, uint64_t code, Pad* value) {
+  CheckCode(field, code);
   *value = field.pads[code];
+}
+template <typename Enum>
+void Set(const isa::FieldInfo& field, uint64_t code, Enum* value) {
+  CheckCode(field, code);
+  *value = static_cast<Enum>(code);
 }
 
 void CheckReserved(const isa::Word& word, int used_bits) {

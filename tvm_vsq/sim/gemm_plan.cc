@@ -119,7 +119,7 @@ uint64_t GemmPlan::Bytes() const {
 
 GemmPlan MakeGemmPlan(const Params& params, const isa::Gemm& gemm, const Uop* uops) {
   GemmPlan plan;
-  FillPlan(params, Declared<isa::Gemm>::Loops(gemm), uops, &plan);
+  FillPlan(params, Declared<isa::Gemm>::Loops(params, gemm), uops, &plan);
   if (gemm.reset) return plan;
   const Loop loops[] = {{gemm.iter_in, gemm.acc_in, gemm.inp_in, gemm.wgt_in},
                         {gemm.iter_out, gemm.acc_out, gemm.inp_out, gemm.wgt_out}};

@@ -42,7 +42,7 @@ void MicroOps::CheckIndices(size_t index, const MicroOpLoops& loops) const {
         uint64_t{access.nest.out - 1} * access.out + uint64_t{access.nest.in - 1} * access.in;
     const auto depth = static_cast<uint64_t>(params_.Depth(access.pad));
     for (uint64_t u = loops.uop_begin; u < uint64_t{loops.uop_begin} + access.nest.uops; ++u) {
-      const uint64_t last = uops_[u].*access.index + steps;
+      const uint64_t last = uops_[u].*access.index + steps + access.width - 1;
       if (last < depth) continue;
       program_.FailAt(index, "micro-op ", u, ": ", PadName(access.pad), " index ", uops_[u].*access.index,
                       " reaches ", last, " in the last iteration; the scratchpad has ", depth, " entries");

@@ -36,6 +36,12 @@ void AccumulatorBounds::Set(uint64_t begin, uint64_t entries, uint64_t bound) {
   std::fill_n(bounds_.begin() + static_cast<std::ptrdiff_t>(begin), entries, bound);
 }
 
+void AccumulatorBounds::Raise(uint64_t begin, uint64_t entries, uint64_t bound) {
+  CountWork(entries);
+  for (uint64_t entry = begin; entry < begin + entries; ++entry)
+    bounds_[entry] = std::max(bounds_[entry], bound);
+}
+
 bool AccumulatorBounds::Visit(const Params& params, const Instruction& instruction, const MicroOpPlan* plan) {
   return WithDeclaration(instruction, [&](const auto& insn, auto declared) {
     if constexpr (decltype(declared)::kBounds) {

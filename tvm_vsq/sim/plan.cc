@@ -21,7 +21,8 @@ void Spread(uint64_t step, uint64_t count, std::vector<bool>* entries) {
 std::vector<bool> TouchedEntries(const std::vector<Uop>& uops, const IndexedAccess& access, int64_t depth) {
   CountWork(static_cast<uint64_t>(depth));
   std::vector<bool> touched(static_cast<size_t>(depth));
-  for (size_t u = 0; u < access.nest.uops; ++u) touched[uops[u].*access.index] = true;
+  for (size_t u = 0; u < access.nest.uops; ++u)
+    std::fill_n(touched.begin() + uops[u].*access.index, access.width, true);
   Spread(access.in, access.nest.in, &touched);
   Spread(access.out, access.nest.out, &touched);
   return touched;

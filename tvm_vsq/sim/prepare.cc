@@ -28,13 +28,13 @@ class Planner {
   // The plan of an instruction that has micro-ops; they are `uops`.
   template <typename Insn>
   const MicroOpPlan* Plan(size_t index, const Insn& insn, const Uop* uops, Plans* plans) {
-    const MicroOpLoops loops = Declared<Insn>::Loops(insn);
+    const MicroOpLoops loops = Declared<Insn>::Loops(params_, insn);
     CountWork(uint64_t{8} * loops.nest.uops);
     std::vector<uint32_t> key = {static_cast<uint32_t>(program_.instructions[index].body.index()),
                                  loops.nest.out, loops.nest.in};
     for (const IndexedAccess& access : loops) {
       key.insert(key.end(), {static_cast<uint32_t>(access.pad), static_cast<uint32_t>(access.use), access.out,
-                             access.in, access.nest.uops, access.nest.out, access.nest.in});
+                             access.in, access.nest.uops, access.nest.out, access.nest.in, access.width});
     }
     static_assert(sizeof(Uop) % sizeof(uint32_t) == 0);
     const size_t fields = key.size();
@@ -111,14 +111,14 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
         }
       }
       if constexpr (decltype(declared)::kMicroOps) {
-        const MicroOpLoops loops = declared.Loops(insn);
+        const MicroOpLoops loops = declared.Loops(params, insn);
         micro_ops.CheckIndices(i, loops);
         plan = planner.Plan(i, insn, &micro_ops.uops()[loops.uop_begin], &prepared.plans);
       }
     });
     if (verify) {
       if (plan != nullptr) {
-        ForEachIndexed(instruction, *plan, [&](Pad pad, Use use, uint64_t begin, uint64_t entries) {
+        ForEachIndexed(params, instruction, *plan, [&](Pad pad, Use use, uint64_t begin, uint64_t entries) {
           if (Reads(use)) shadow->Read(*order, i, pad, begin, entries);
         });
       }

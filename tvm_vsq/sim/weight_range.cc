@@ -51,7 +51,7 @@ bool WritesWeights(const Params& params, const Instruction& instruction) {
   bool writes = false;
   const auto look = [&](Pad pad, Use use) { writes = writes || (pad == Pad::kWgt && Writes(use)); };
   ForEachAccess(params, instruction, [&](const Access& access) { look(access.pad, access.use); });
-  if (const std::optional<MicroOpLoops> loops = LoopsOf(instruction)) {
+  if (const std::optional<MicroOpLoops> loops = LoopsOf(params, instruction)) {
     for (const IndexedAccess& access : *loops) look(access.pad, access.use);
   }
   return writes;

@@ -155,7 +155,9 @@ def _cast(writer: Writer, var: Var, _call: Any, operands: Operands) -> str:
     return writer.node("Cast", operands[0], hint=var.name, to=element_type(dtype_of(var)))
 
 
-def _pool(kind: str) -> Any:
+def pool(kind: str) -> Any:
+    """A writer of one node with the window of the call."""
+
     def write(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
         attrs = call.attrs
         window = {
@@ -241,13 +243,13 @@ WRITERS: dict[str, Any] = {
         "multiply": plain("Mul"),
         "negative": plain("Neg"),
         "nn.adaptive_avg_pool2d": _global_pool,
-        "nn.avg_pool2d": _pool("AveragePool"),
+        "nn.avg_pool2d": pool("AveragePool"),
         "nn.gelu": plain("Gelu"),
         "nn.gelu_tanh": plain("Gelu", approximate="tanh"),
         "nn.layer_norm": _layer_norm,
         "nn.leakyrelu": _leaky_relu,
         "nn.log_softmax": _softmax("LogSoftmax"),
-        "nn.max_pool2d": _pool("MaxPool"),
+        "nn.max_pool2d": pool("MaxPool"),
         "nn.pad": _pad,
         "nn.relu": plain("Relu"),
         "nn.silu": _silu,

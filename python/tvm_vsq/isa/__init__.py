@@ -12,7 +12,7 @@ from tvm_vsq.isa.codec import (
     opcodes,
 )
 from tvm_vsq.isa.layout import Layout, Slot, layout_of, widths
-from tvm_vsq.isa.table import ENGINE_OF, INSTRUCTIONS, LOAD_MEMORIES, ROUTES, STORE_MEMORIES, UNITS
+from tvm_vsq.isa.table import ENGINE_OF, INSTRUCTIONS, LOAD_MEMORIES, ROUTES, STORE_MEMORIES, UNITS, code_of
 from tvm_vsq.isa.text import assemble, assemble_all, disassemble, disassemble_all
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Slot",
     "assemble",
     "assemble_all",
+    "code_of",
     "decode",
     "decode_all",
     "decode_uops",

@@ -12,6 +12,7 @@ import typer
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.memories import SCRATCHPADS
 from tvm_vsq.isa import table
 from tvm_vsq.isa.codec import INSTRUCTION_BYTES
 from tvm_vsq.isa.golden import golden_words, size_names
@@ -33,7 +34,7 @@ def _range(field: table.Field) -> str:
 def _type(field: table.Field) -> str:
     """The C++ type of a decoded field."""
     if field.names:
-        return "Pad"
+        return "Pad" if set(field.names) <= set(SCRATCHPADS) else _camel(field.name)
     if field.width == 1:
         return "bool"
     return "uint64_t" if field.width == "dram" else "uint32_t"

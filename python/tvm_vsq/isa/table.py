@@ -217,6 +217,14 @@ INSTRUCTIONS = (
 
 ENGINE_OF = {instruction.name: instruction.engine for instruction in INSTRUCTIONS}
 
+
+def code_of(instruction: str, field: str, name: str) -> int:
+    """The value of an enumerated field that `name` stands for."""
+    (fields,) = (each.fields for each in INSTRUCTIONS if each.name == instruction)
+    (names,) = (each.names for each in fields if each.name == field)
+    return names.index(name)
+
+
 UOP_FIELDS = (
     Field("acc", "acc", "accumulator entry"),
     Field("inp", "inp", "input entry"),

@@ -15,10 +15,14 @@ _TOKEN_NAMES = tuple(token.name for token in TOKENS)
 
 
 def disassemble(insn: Insn) -> str:
-    """One line of text; fields that are 0 are left out."""
+    """One line of text; numbers that are 0 are left out."""
     fields = _FIELDS[insn.name]
     memory = f".{fields['mem'].names[insn.fields.get('mem', 0)]}" if "mem" in fields else ""
-    values = [f"{key}={insn.fields[key]}" for key in fields if key != "mem" and insn.fields.get(key)]
+    values = [
+        f"{key}={field.names[value] if field.names else value}"
+        for key, field in fields.items()
+        if key != "mem" and ((value := insn.fields.get(key, 0)) or field.names)
+    ]
     tokens = [name for name in _TOKEN_NAMES if name in insn.tokens]
     return " ".join([insn.name + memory, *values, *tokens])
 
@@ -47,6 +51,8 @@ def assemble(line: str) -> Insn:
         key, equals, value = word.partition("=")
         if not equals and key in _TOKEN_NAMES:
             tokens.add(key)
+        elif equals and key in fields and key != "mem" and key not in values and value in fields[key].names:
+            values[key] = fields[key].names.index(value)
         elif equals and key in fields and key != "mem" and key not in values and value.isdecimal():
             values[key] = int(value)
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from tvm import relax
 
@@ -14,7 +15,8 @@ from tvm_vsq.graph import bindings, definitions
 from tvm_vsq.network.source import source_of
 from tvm_vsq.tvm_compat import IRModule, Var
 
-_ATTRIBUTE = "vsq_layer_names"
+_WEIGHTED = "vsq_layer_names"
+_WEIGHTLESS = "vsq_weightless_names"
 _NAME_END = 60
 """Characters, of up to four bytes each."""
 
@@ -23,9 +25,13 @@ def layer_names(module: IRModule) -> dict[Var, str]:
     """The name of each layer of "main", quantizable or not, by the variable it is bound to."""
     function = module["main"]
     values = definitions(function)
-    weighted = weighted_layers(function)
-    recorded = [str(name) for name in (module.attrs or {}).get(_ATTRIBUTE, [])]
-    given = dict(zip(weighted, recorded, strict=True)) if len(recorded) == len(weighted) else {}
+    given: dict[Var, str] = {}
+    for attribute, layers in (
+        (_WEIGHTED, weighted_layers(function)),
+        (_WEIGHTLESS, weightless_layers(function)),
+    ):
+        recorded = [str(name) for name in (module.attrs or {}).get(attribute, [])]
+        given |= dict(zip(layers, recorded, strict=True)) if len(recorded) == len(layers) else {}
     names: dict[Var, str] = {}
     counts: Counter[str] = Counter()
     for variable, value in values.items():
@@ -39,9 +45,9 @@ def layer_names(module: IRModule) -> dict[Var, str]:
     return names
 
 
-def with_layer_names(module: IRModule, names: list[str]) -> IRModule:
-    """`module` with the names of its layers with weights, in program order ("" for default)."""
-    return module.with_attr(_ATTRIBUTE, names)
+def with_layer_names(module: IRModule, names: list[str], weightless: Sequence[str] = ()) -> IRModule:
+    """`module` with the names of its layers with and without weights, in program order ("" for default)."""
+    return module.with_attr(_WEIGHTED, names).with_attr(_WEIGHTLESS, list(weightless))
 
 
 def layer_variables(function: relax.Function) -> list[Var]:
@@ -51,8 +57,21 @@ def layer_variables(function: relax.Function) -> list[Var]:
 
 def weighted_layers(function: relax.Function) -> list[Var]:
     """Those of them that have weights, constant or not."""
+    return _layers(function, has_weights=True)
+
+
+def weightless_layers(function: relax.Function) -> list[Var]:
+    """Those of them that have none."""
+    return _layers(function, has_weights=False)
+
+
+def _layers(function: relax.Function, has_weights: bool) -> list[Var]:
     found = ((binding.var, source_of(binding.value)) for binding in bindings(function))
-    return [variable for variable, source in found if source is not None and source.weights]
+    return [
+        variable
+        for variable, source in found
+        if source is not None and (source.weights is not None) == has_weights
+    ]
 
 
 def name_of_weight(weight: str) -> str:

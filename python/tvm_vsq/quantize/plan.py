@@ -10,7 +10,7 @@ from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.graph import definitions, leaves, static_shape
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.chains import Chain, ChainFinder
+from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
 from tvm_vsq.network import layer_names, source_of
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
@@ -174,11 +174,10 @@ def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Cand
 def _settings(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:
     """Of all layers that can be quantized and are not left in fp32."""
     values = definitions(module["main"])
-    candidates = {
-        var: Candidate(name, kind)
-        for var, name in layer_names(module).items()
-        if (kind := _kind(values[var])) is not None
-    }
+    names = layer_names(module)
+    kinds = {var: kind for var in names if (kind := _kind(values[var])) is not None}
+    taken = _taken_along(module, [var for var, kind in kinds.items() if kind is Kind.ORDINARY])
+    candidates = {var: Candidate(names[var], kind) for var, kind in kinds.items() if var not in taken}
     settings = resolve(config, list(candidates.values()))
     chosen = {
         var: (layer, found)
@@ -191,6 +190,11 @@ def _settings(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidat
             "constant weights, that no rule leaves in fp32); compile it with TVM alone"
         )
     return chosen
+
+
+def _taken_along(module: IRModule, layers: list[Var]) -> set[Var | None]:
+    """Sums that one of `layers` adds in its epilogue, so that they are no layers that a rule could name."""
+    return {chain.residual_add for chain in find_chains(module["main"], layers, lambda _other: True).values()}
 
 
 def _kind(call: Any) -> Kind | None:

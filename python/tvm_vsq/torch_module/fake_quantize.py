@@ -63,6 +63,8 @@ def fake_quantize(
     module = prepare(module, config, data)
     quantized = quantize_prepared(module, config, hardware, data)
     weights = {
-        layer.name: float_weights(module, layer) for layer in make_plan(module, config, hardware).layers
+        layer.name: float_weights(module, layer)
+        for layer in make_plan(module, config, hardware).layers
+        if layer.has_weights
     }
     return FakeQuantized(quantized, hardware, weights).eval()

@@ -11,7 +11,7 @@ from tvm import relax
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
-from tvm_vsq.network import Elements, facts_of, layer_names, refusal
+from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
 from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
@@ -75,6 +75,9 @@ class _Explainer:
             return self._why_quantize(call.args[0])
         if name == "vsq.dequantize":
             return "an operator on the CPU, or the caller, reads this tensor as fp32"
+        source = source_of(call)
+        if source is not None and source.weights is None and not all(map(self._is_result, call.args)):
+            return "not between layers on the accelerator, where it would read vectors"
         why = refusal(call)
         if why is not None:
             return why or self._why_fp32
@@ -95,6 +98,13 @@ class _Explainer:
         if isinstance(x, Var) and x in set(self._main.params):
             return f"input '{x.name}' arrives as fp32"
         return f"{op_name(source) or 'its source'} on the CPU gives fp32"
+
+    def _is_result(self, x: Any) -> bool:
+        """Whether a layer on the accelerator gives `x`, which the CPU reads as fp32."""
+        source = self._values.get(x)
+        if source is None:
+            return False
+        return op_name(source) == "vsq.dequantize" or self._wide_layer(source) is not None
 
     def _wide_layer(self, call: Call) -> str | None:
         """Whose wide result `call` casts or scales, as " of layer ..."; None if it does neither."""

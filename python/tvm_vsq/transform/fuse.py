@@ -12,7 +12,7 @@ from tvm_vsq.graph import Rebuilder, constant, replace_main
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node
 from tvm_vsq.network import layer_names, with_layer_names
-from tvm_vsq.network.names import weighted_layers
+from tvm_vsq.network.names import weighted_layers, weightless_layers
 from tvm_vsq.relax_ops import layer_operators
 from tvm_vsq.transform.fusable import fusable_nodes
 from tvm_vsq.transform.post_processing import PostProcessing, post_processing
@@ -33,11 +33,17 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     """
     nodes = fusable_nodes(module, hardware)
     function = module["main"]
-    fused_anchors, names = {node.anchor for node in nodes}, layer_names(module)
-    remaining = [names[var] for var in weighted_layers(function) if var not in fused_anchors]
+    gone, names = (
+        {var for node in nodes for var in (node.anchor, node.chain.residual_add)},
+        layer_names(module),
+    )
+    remaining = (
+        [names[var] for var in layers if var not in gone]
+        for layers in (weighted_layers(function), weightless_layers(function))
+    )
     fused = replace_main(module, _Fuse(function, nodes, hardware).run())
     fused = relax.transform.DeadCodeElimination()(relax.transform.CanonicalizeBindings()(fused))
-    return with_layer_names(fused, remaining)
+    return with_layer_names(fused, *remaining)
 
 
 class _Fuse(Rebuilder):

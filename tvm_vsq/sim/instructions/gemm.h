@@ -21,7 +21,7 @@ struct Declared<isa::Gemm> : Defaults<isa::Gemm> {
     return {gemm.fresh_uops, gemm.out_reduces ? 1 : gemm.iter_out, gemm.in_reduces ? 1 : gemm.iter_in};
   }
 
-  static MicroOpLoops Loops(const isa::Gemm& gemm) {
+  static MicroOpLoops Loops(const Params&, const isa::Gemm& gemm) {
     MicroOpLoops loops{gemm.uop_begin, {gemm.uop_count, gemm.iter_out, gemm.iter_in}};
     const auto accumulators = [&](Use use, const Nest& nest, uint64_t visits) {
       if (visits > 0) loops.Add({Pad::kAcc, use, &isa::Uop::acc, gemm.acc_out, gemm.acc_in, nest, visits});
