@@ -138,6 +138,7 @@ enum class Opcode : uint8_t {
   kGemm = 3,
   kPpu = 4,
   kSync = 5,
+  kVec = 7,
   kFinish = 6,
 };
 
@@ -146,29 +147,33 @@ enum class Event : int {
   kMacs = 1,
   kScaleProducts = 2,
   kScaleMacs = 3,
-  kPpuLaneOps = 4,
-  kQuantizeLaneOps = 5,
-  kDramReadBytes = 6,
-  kDramWriteBytes = 7,
-  kUopReadBits = 8,
-  kUopWriteBits = 9,
-  kInpReadBits = 10,
-  kInpWriteBits = 11,
-  kWgtReadBits = 12,
-  kWgtWriteBits = 13,
-  kAccReadBits = 14,
-  kAccWriteBits = 15,
-  kParReadBits = 16,
-  kParWriteBits = 17,
-  kOutReadBits = 18,
-  kOutWriteBits = 19,
+  kVectorLaneOps = 4,
+  kUnpackLaneOps = 5,
+  kPpuLaneOps = 6,
+  kQuantizeLaneOps = 7,
+  kDramReadBytes = 8,
+  kDramWriteBytes = 9,
+  kUopReadBits = 10,
+  kUopWriteBits = 11,
+  kInpReadBits = 12,
+  kInpWriteBits = 13,
+  kWgtReadBits = 14,
+  kWgtWriteBits = 15,
+  kAccReadBits = 16,
+  kAccWriteBits = 17,
+  kParReadBits = 18,
+  kParWriteBits = 19,
+  kOutReadBits = 20,
+  kOutWriteBits = 21,
 };
-inline constexpr int kEventCount = 20;
+inline constexpr int kEventCount = 22;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
     "scale_products",
     "scale_macs",
+    "vector_lane_ops",
+    "unpack_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",
@@ -244,6 +249,11 @@ struct SyncFields {
   int used_bits = 0;
 };
 
+struct VecFields {
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm;
+  int used_bits = 0;
+};
+
 struct FinishFields {
   Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store;
   int used_bits = 0;
@@ -261,6 +271,7 @@ struct Layout {
   GemmFields gemm;
   PpuFields ppu;
   SyncFields sync;
+  VecFields vec;
   FinishFields finish;
   UopFields uop;
 
@@ -404,6 +415,32 @@ struct Layout {
     sync.push_ppu = Take(&shift, 1);
     sync.push_store = Take(&shift, 1);
     sync.used_bits = shift;
+
+    shift = 0;
+    vec.opcode = Take(&shift, 5);
+    vec.pop_load = Take(&shift, 1);
+    vec.pop_compute = Take(&shift, 1);
+    vec.pop_vector = Take(&shift, 1);
+    vec.pop_ppu = Take(&shift, 1);
+    vec.pop_store = Take(&shift, 1);
+    vec.push_load = Take(&shift, 1);
+    vec.push_compute = Take(&shift, 1);
+    vec.push_vector = Take(&shift, 1);
+    vec.push_ppu = Take(&shift, 1);
+    vec.push_store = Take(&shift, 1);
+    vec.op = Take(&shift, 4);
+    vec.src = Take(&shift, 3);
+    vec.src_unsigned = Take(&shift, 1);
+    vec.uop_begin = Take(&shift, uop_width);
+    vec.uop_count = Take(&shift, 11);
+    vec.iter_out = Take(&shift, 10);
+    vec.iter_in = Take(&shift, 10);
+    vec.acc_out = Take(&shift, acc_width);
+    vec.acc_in = Take(&shift, acc_width);
+    vec.inp_out = Take(&shift, inp_width);
+    vec.inp_in = Take(&shift, inp_width);
+    vec.imm = Take(&shift, 32);
+    vec.used_bits = shift;
 
     shift = 0;
     finish.opcode = Take(&shift, 5);
@@ -577,6 +614,40 @@ struct Sync {
 };
 
 
+struct Vec {
+  enum class Op : uint8_t {kMov, kMax};
+  enum class Src : uint8_t {kInp, kImm};
+  Op op = Op{};
+  Src src = Src{};
+  bool src_unsigned = false;
+  uint32_t uop_begin = uint32_t{};
+  uint32_t uop_count = uint32_t{};
+  uint32_t iter_out = uint32_t{};
+  uint32_t iter_in = uint32_t{};
+  uint32_t acc_out = uint32_t{};
+  uint32_t acc_in = uint32_t{};
+  uint32_t inp_out = uint32_t{};
+  uint32_t inp_in = uint32_t{};
+  uint32_t imm = uint32_t{};
+
+  template <typename Self, typename Visit>
+  static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
+    visit(FieldInfo{"op", 0, 1}, &VecFields::op, insn.op);
+    visit(FieldInfo{"src", 0, 1}, &VecFields::src, insn.src);
+    visit(FieldInfo{"src_unsigned"}, &VecFields::src_unsigned, insn.src_unsigned);
+    visit(FieldInfo{"uop_begin"}, &VecFields::uop_begin, insn.uop_begin);
+    visit(FieldInfo{"uop_count", 1, kAny}, &VecFields::uop_count, insn.uop_count);
+    visit(FieldInfo{"iter_out", 1, kAny}, &VecFields::iter_out, insn.iter_out);
+    visit(FieldInfo{"iter_in", 1, kAny}, &VecFields::iter_in, insn.iter_in);
+    visit(FieldInfo{"acc_out"}, &VecFields::acc_out, insn.acc_out);
+    visit(FieldInfo{"acc_in"}, &VecFields::acc_in, insn.acc_in);
+    visit(FieldInfo{"inp_out"}, &VecFields::inp_out, insn.inp_out);
+    visit(FieldInfo{"inp_in"}, &VecFields::inp_in, insn.inp_in);
+    visit(FieldInfo{"imm"}, &VecFields::imm, insn.imm);
+  }
+};
+
+
 struct Finish {
 
   template <typename Self, typename Visit>
@@ -598,7 +669,7 @@ struct Uop {
   }
 };
 
-using AnyInstruction = std::variant<Load, Store, Gemm, Ppu, Sync, Finish>;
+using AnyInstruction = std::variant<Load, Store, Gemm, Ppu, Sync, Vec, Finish>;
 
 // By the index of an AnyInstruction.
 struct InstructionInfo {
@@ -612,6 +683,7 @@ inline constexpr InstructionInfo kInstructions[] = {
     {"GEMM", Opcode::kGemm, Engine::kCompute},
     {"PPU", Opcode::kPpu, Engine::kPpu},
     {"SYNC", Opcode::kSync, Engine::kCompute},
+    {"VEC", Opcode::kVec, Engine::kVector},
     {"FINISH", Opcode::kFinish, Engine::kStore},
 };
 
@@ -634,6 +706,9 @@ bool WithOpcode(const Layout& layout, uint64_t opcode, Visit visit) {
     case 5:
       visit(Sync(), layout.sync);
       return true;
+    case 7:
+      visit(Vec(), layout.vec);
+      return true;
     case 6:
       visit(Finish(), layout.finish);
       return true;
@@ -644,7 +719,7 @@ bool WithOpcode(const Layout& layout, uint64_t opcode, Visit visit) {
 
 // The bits that the longest instruction needs.
 inline int LongestInstruction(const Layout& layout) {
-  return std::max({layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits, layout.sync.used_bits, layout.finish.used_bits});
+  return std::max({layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits, layout.sync.used_bits, layout.vec.used_bits, layout.finish.used_bits});
 }
 
 }  // namespace tvm_vsq::isa

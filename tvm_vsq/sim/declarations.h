@@ -11,6 +11,7 @@
 #include "tvm_vsq/sim/instructions/ppu.h"
 #include "tvm_vsq/sim/instructions/store.h"
 #include "tvm_vsq/sim/instructions/sync.h"
+#include "tvm_vsq/sim/instructions/vec.h"
 #include "tvm_vsq/sim/plan.h"
 
 namespace tvm_vsq::sim {

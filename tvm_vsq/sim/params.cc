@@ -145,6 +145,7 @@ const std::vector<ParamField>& ParamFields() {
       {"fetch_buffer_bursts", &Params::fetch_buffer_bursts, 1, 1 << 20},
       {"dma_setup_cycles", &Params::dma_setup_cycles, 0, 1 << 20},
       {"gemm_pipeline_cycles", &Params::gemm_pipeline_cycles, 0, 1 << 20},
+      {"vector_pipeline_cycles", &Params::vector_pipeline_cycles, 0, 1 << 20},
       {"ppu_pipeline_cycles", &Params::ppu_pipeline_cycles, 0, 1 << 20},
       {"command_queue_depth", &Params::command_queue_depth, 1, 1 << 20},
       {"token_queue_depth", &Params::token_queue_depth, 1, 1 << 20},

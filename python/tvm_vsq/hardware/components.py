@@ -36,6 +36,7 @@ def components(hardware: HardwareConfig) -> tuple[Component, ...]:
     return (
         *_array(hardware),
         *_scale_units(hardware),
+        *_vector_unit(hardware),
         *_post_processing(hardware),
         *_residual(hardware),
         *_quantizer(hardware),
@@ -64,6 +65,16 @@ def _scale_units(hardware: HardwareConfig) -> Iterator[Component]:
         sum_bits = AdderTree(hardware.vector_size, formats.weight.bits + formats.activation.bits).sum_bits
         unit = Multiplier(sum_bits, formats.product_bits)
         yield Component("scaling multiplier", unit, lanes, {"scale_macs": 1})
+
+
+def _vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
+    """element * scale of what is unpacked, and a subtractor that compares; moving alone uses it as well."""
+    lanes, activation = hardware.output_lanes, hardware.formats.activation
+    if activation.scale_bits is not None:
+        unit = Multiplier(activation.bits, activation.scale_bits)
+        yield Component("vector unit's scale multiplier", unit, lanes, {"unpack_lane_ops": 1})
+    unit_adder = Adder(hardware.accumulator_bits)
+    yield Component("vector unit's comparator", unit_adder, lanes, {"vector_lane_ops": 1})
 
 
 def _post_processing(hardware: HardwareConfig) -> Iterator[Component]:

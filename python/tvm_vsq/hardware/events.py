@@ -7,6 +7,8 @@ EVENTS = (
     "macs",
     "scale_products",
     "scale_macs",
+    "vector_lane_ops",
+    "unpack_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",

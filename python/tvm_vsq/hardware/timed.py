@@ -36,6 +36,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "timing.fetch_buffer_bursts",
         "timing.dma_setup_cycles",
         "timing.gemm_pipeline_cycles",
+        "timing.vector_pipeline_cycles",
         "timing.ppu_pipeline_cycles",
         "timing.command_queue_depth",
         "timing.token_queue_depth",

@@ -212,6 +212,30 @@ INSTRUCTIONS = (
         ),
     ),
     Instruction("SYNC", 5, "compute", "Nothing but its tokens.", ()),
+    Instruction(
+        "VEC",
+        7,
+        "vector",
+        "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
+        "a = m.acc + o * acc_out + i * acc_in, x likewise from inp: each lane c of the channel group from "
+        "acc[a] on, which has max(vector_size, output_lanes) lanes, becomes s(c) if op is mov, and "
+        "max(lane, s(c)) if it is max. s(c) is imm, or element times scale of lane c of the vectors from "
+        "inp[x] on.",
+        (
+            Field("op", 4, "operation", ("mov", "max")),
+            Field("src", 3, "what s is", ("inp", "imm")),
+            Field("src_unsigned", 1, "elements are unsigned"),
+            Field("uop_begin", "uop", "first micro-op"),
+            Field("uop_count", COUNT_BITS + 1, "number of micro-ops", at_least=1),
+            Field("iter_out", COUNT_BITS, "extent of the outer loop", at_least=1),
+            Field("iter_in", COUNT_BITS, "extent of the inner loop", at_least=1),
+            Field("acc_out", "acc", "accumulator step of the outer loop"),
+            Field("acc_in", "acc", "accumulator step of the inner loop"),
+            Field("inp_out", "inp", "input step of the outer loop"),
+            Field("inp_in", "inp", "input step of the inner loop"),
+            Field("imm", 32, "the immediate, in two's complement"),
+        ),
+    ),
     Instruction("FINISH", 6, "store", "Ends the program. Exactly one, at the end.", ()),
 )
 

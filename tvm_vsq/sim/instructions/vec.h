@@ -1,0 +1,92 @@
+// VEC: the vector unit's operations on accumulators.
+#ifndef TVM_VSQ_SIM_INSTRUCTIONS_VEC_H_
+#define TVM_VSQ_SIM_INSTRUCTIONS_VEC_H_
+
+#include <algorithm>
+#include <memory>
+
+#include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/execution.h"
+#include "tvm_vsq/sim/plan.h"
+
+namespace tvm_vsq::sim {
+
+template <>
+struct Declared<isa::Vec> : Defaults<isa::Vec> {
+  static constexpr bool kMicroOps = true;
+  static constexpr bool kBounds = true;
+
+  // A micro-op is on a channel group: the larger of a vector and an accumulator entry.
+  static uint32_t Blocks(const Params& params) {
+    return static_cast<uint32_t>(std::max<int64_t>(1, params.vector_size / params.output_lanes));
+  }
+  static uint32_t Vectors(const Params& params) {
+    return static_cast<uint32_t>(std::max<int64_t>(1, params.output_lanes / params.vector_size));
+  }
+
+  static MicroOpLoops Loops(const Params& params, const isa::Vec& vec) {
+    MicroOpLoops loops{vec.uop_begin, {vec.uop_count, vec.iter_out, vec.iter_in}};
+    const Use use = vec.op == isa::Vec::Op::kMov ? Use::kFill : Use::kAccumulate;
+    loops.Add(Pad::kAcc, use, &isa::Uop::acc, vec.acc_out, vec.acc_in, Blocks(params));
+    if (vec.src == isa::Vec::Src::kInp)
+      loops.Add(Pad::kInp, Use::kRead, &isa::Uop::inp, vec.inp_out, vec.inp_in, Vectors(params));
+    return loops;
+  }
+
+  // The immediate is a two's complement number.
+  static int64_t Immediate(const isa::Vec& vec) { return static_cast<int32_t>(vec.imm); }
+
+  // The largest magnitude of what is written.
+  static int64_t Largest(const Params& params, const isa::Vec& vec) {
+    if (vec.src == isa::Vec::Src::kImm) return std::abs(Immediate(vec));
+    const int64_t element = vec.src_unsigned ? (int64_t{1} << params.activation_bits) - 1
+                                             : int64_t{1} << (params.activation_bits - 1);
+    return element * std::max<int64_t>(1, (int64_t{1} << params.activation_scale_bits) - 1);
+  }
+
+  template <typename Fail>
+  static void Check(const Params& params, const isa::Vec& vec, Fail fail) {
+    const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), largest = Largest(params, vec);
+    if (largest < limit || (vec.src == isa::Vec::Src::kImm && Immediate(vec) == -limit)) return;
+    if (vec.src == isa::Vec::Src::kImm) {
+      fail("field imm is ", Immediate(vec), ", which does not fit accumulator_bits ", params.accumulator_bits);
+    }
+    fail("an element times its scale can be ", largest, ", which does not fit accumulator_bits ",
+         params.accumulator_bits);
+  }
+
+  static std::unique_ptr<const MicroOpPlan> MakePlan(const Params& params, const isa::Vec& vec,
+                                                     const isa::Uop* uops);
+
+  static uint64_t Visits(const isa::Vec& vec) {
+    return Nest{vec.uop_count, vec.iter_out, vec.iter_in}.Visits();
+  }
+
+  // One accumulator entry a cycle.
+  static int64_t Cycles(const Params& params, const isa::Vec& vec) {
+    return params.vector_pipeline_cycles + static_cast<int64_t>(Visits(vec) * Blocks(params));
+  }
+
+  // Neighbouring vectors lie in different banks, each of which serves one a cycle.
+  static int64_t ConflictCycles(const Params& params, const isa::Vec& vec) {
+    if (vec.src != isa::Vec::Src::kInp) return 0;
+    const int64_t turns = (Vectors(params) + params.inp_banks - 1) / params.inp_banks;
+    return static_cast<int64_t>(Visits(vec)) * (turns - 1);
+  }
+
+  template <typename Count>
+  static void Events(const Params& params, const isa::Vec& vec, Count count) {
+    const int64_t lanes = static_cast<int64_t>(Visits(vec)) * std::max(params.output_lanes, params.vector_size);
+    count(isa::Event::kVectorLaneOps, lanes);
+    if (vec.src == isa::Vec::Src::kInp) count(isa::Event::kUnpackLaneOps, lanes);
+  }
+
+  static bool Bound(const Params& params, const isa::Vec& vec, const MicroOpPlan* plan,
+                    AccumulatorBounds* bounds);
+};
+
+void Execute(const isa::Vec& vec, const Execution& execution);
+
+}  // namespace tvm_vsq::sim
+
+#endif  // TVM_VSQ_SIM_INSTRUCTIONS_VEC_H_
