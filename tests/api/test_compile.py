@@ -139,7 +139,7 @@ def test_a_layer_used_twice_runs_twice(networks):
             self.conv = torch.nn.Conv2d(16, 16, 3, padding=1)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.conv(torch.nn.functional.max_pool2d(torch.relu(self.conv(x)), 3, 1, 1))
+            return self.conv(torch.nn.functional.avg_pool2d(torch.relu(self.conv(x)), 3, 1, 1))
 
     torch.manual_seed(0)
     model, x = Shared().eval(), torch.randn(1, 16, 5, 5)

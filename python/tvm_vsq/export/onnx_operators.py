@@ -249,7 +249,6 @@ WRITERS: dict[str, Any] = {
         "nn.layer_norm": _layer_norm,
         "nn.leakyrelu": _leaky_relu,
         "nn.log_softmax": _softmax("LogSoftmax"),
-        "nn.max_pool2d": pool("MaxPool"),
         "nn.pad": _pad,
         "nn.relu": plain("Relu"),
         "nn.silu": _silu,

@@ -245,7 +245,6 @@ FACTS: dict[str, Facts] = {
         "nn.avg_pool2d": _AVERAGE,
         "nn.avg_pool3d": _AVERAGE,
         "nn.max_pool1d": _LARGEST,
-        "nn.max_pool2d": _LARGEST,
         "nn.max_pool3d": _LARGEST,
     }.items()
 }

@@ -216,7 +216,6 @@ _BUILDERS: dict[str, Builder] = {
     "nn.layer_norm": _layer_norm,
     "nn.leakyrelu": lambda call: lambda x, slope=float(call.attrs.alpha): F.leaky_relu(x, slope),
     "nn.log_softmax": _softmax(torch.log_softmax),
-    "nn.max_pool2d": spatial.max_pool2d,
     "nn.pad": spatial.pad,
     "nn.softmax": _softmax(torch.softmax),
     "permute_dims": _permute_dims,

@@ -8,27 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from tvm_vsq.tvm_compat import Call
 
 Operator = Callable[..., Any]
-
-
-def max_pool2d(call: Call) -> Operator | None:
-    """relax.nn.max_pool2d; what is outside the image never wins."""
-    attrs, padding = call.attrs, integers(call.attrs.padding)
-    if bool(attrs.ceil_mode):
-        return None  # torch drops windows that start in the padding
-    size, strides, dilation = (integers(attrs[name]) for name in ("pool_size", "strides", "dilation"))
-
-    def run(x: Tensor) -> Tensor:
-        outside = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-        return F.max_pool2d(F.pad(x, widths(padding), value=outside), size, strides, 0, dilation)
-
-    return in_nchw(call, run)
 
 
 def avg_pool2d(call: Call) -> Operator | None:

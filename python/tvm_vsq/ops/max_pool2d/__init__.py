@@ -1,0 +1,1 @@
+"""2-D maximum pooling, channels last: any window, stride, dilation and padding."""

@@ -1,0 +1,123 @@
+"""One call of a vsq.* operator without weights, computed four times: NumPy, TensorIR, torch, simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import tvm
+from tests.accelerators import accelerator, random_formats
+from tvm import relax
+from tvm.ir import Call
+
+from tvm_vsq import numerics
+from tvm_vsq.codegen import Program, lower_region
+from tvm_vsq.graph import constant
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.runtime import native
+from tvm_vsq.schedule import Database
+from tvm_vsq.torch_graph import TorchGraph
+from tvm_vsq.transform import partition
+
+INT32_MAX = 2**31 - 1
+
+
+def random_hardware(rng: np.random.Generator) -> HardwareConfig:
+    """Any formats, vector size and lanes; scratchpads so small that a tiny layer is cut into tiles."""
+    entries = {"inp": 64, "out": 40, "wgt": 8, "acc": 40, "par": 8, "uop": 64}
+    return accelerator({"name": "small", "dram": {"capacity_mib": 4}}, random_formats(rng, entries))
+
+
+def random_vectors(
+    rng: np.random.Generator, hw: HardwareConfig, signed: bool, *leading: int, channels: int
+) -> np.ndarray:
+    """int16[*leading, CV, V+1] of any elements and scales; lanes beyond the channels hold 0, as ever."""
+    fmt = hw.formats.activation.with_sign(signed)
+    vectors = fmt.vectors(channels)
+    elements = rng.integers(fmt.lo, fmt.qmax + 1, (*leading, vectors * fmt.vector_size))
+    elements[..., channels:] = 0
+    scales = rng.integers(1, fmt.smax + 1, (*leading, vectors, 1))
+    vectors_of_elements = elements.reshape(*leading, vectors, fmt.vector_size)
+    return np.concatenate([vectors_of_elements, scales], axis=-1).astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What follows the accumulators: parameters [channels, 4] and the attributes that all operators share."""
+
+    params: np.ndarray
+    attributes: dict[str, Any]
+
+    @staticmethod
+    def draw(rng: np.random.Generator, hw: HardwareConfig, channels: int, **fixed: int) -> Epilogue:
+        """Results that spread around the output's range."""
+        reach = (hw.formats.activation.qmax * hw.formats.activation.smax) << hw.guard_bits
+        largest = 2 * hw.formats.activation.qmax * hw.formats.activation.smax
+        mult = rng.integers(1, 2**hw.multiplier_bits, channels)
+        fitting = np.array([(largest * int(m) // (2 * reach)).bit_length() for m in mult])
+        clip = np.where(rng.integers(3, size=channels) == 0, max(1, reach // 2), INT32_MAX)
+        columns = [mult, np.clip(fitting, 0, 62), rng.integers(-reach, reach + 1, channels) // 2, clip]
+        signed = int(rng.integers(2))
+        attributes = {
+            "product_shift": hw.product_shift,
+            "product_bits": hw.product_bits,
+            "relu": int(rng.integers(2)) if signed else 1,
+            "res_mult": int(rng.integers(2**hw.multiplier_bits)),
+            "res_shift": int(rng.integers(6, 17)),
+            "wide": int(rng.integers(4) == 0),
+            "out_bits": hw.activation_bits,
+            "out_scale_bits": hw.formats.activation.scale_width,
+            "out_signed": signed,
+            "guard_bits": hw.guard_bits,
+            "act_signed": int(rng.integers(2)),
+            "res_signed": int(rng.integers(2)),
+            "layer": "layer",
+            **fixed,
+        }
+        return Epilogue(np.stack(columns, axis=1).astype(np.int32), attributes)
+
+    def apply(self, hw: HardwareConfig, acc: np.ndarray, residual: np.ndarray | None) -> np.ndarray:
+        """What NumPy makes of accumulators."""
+        a = self.attributes
+        factor = (a["res_mult"], a["res_shift"])
+        y = numerics.post_process(acc, self.params, bool(a["relu"]), residual, *factor)
+        out = hw.formats.activation.with_sign(bool(a["out_signed"]))
+        return y if a["wide"] else numerics.requantize(y, out, hw.guard_bits)
+
+
+def module_of(build: Callable[..., Call], inputs: list[np.ndarray], params: np.ndarray) -> Any:
+    """A function of the inputs, whose body is build(x, params[, residual])."""
+    builder = relax.BlockBuilder()
+    parameters = [relax.Var(f"x{i}", relax.TensorType(list(a.shape), "int16")) for i, a in enumerate(inputs)]
+    with builder.function("main", parameters):
+        with builder.dataflow():
+            call = build(parameters[0], constant(params), *parameters[1:])
+            result = builder.emit_output(builder.emit(call))
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def program_of(module: Any, hw: HardwareConfig) -> tuple[Any, Program]:
+    functions = [function for _, function in partition(module).functions_items()]
+    (region,) = [f for f in functions if f.attrs and "Codegen" in f.attrs]
+    return region, lower_region(region, hw, Database())
+
+
+def check(module: Any, inputs: list[np.ndarray], hw: HardwareConfig, expected: np.ndarray) -> Program:
+    """TensorIR, torch and the simulator give `expected`; returns the program."""
+    machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
+    np.testing.assert_array_equal(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy(), expected)
+    in_torch = TorchGraph(module["main"])(*map(torch.from_numpy, inputs)).numpy()
+    assert in_torch.dtype == expected.dtype
+    np.testing.assert_array_equal(in_torch, expected)
+    region, program = program_of(module, hw)
+    native_module = native.create_module(hw.sim_params(), [program.to_native()], "{}")
+    by_name = {f"x{i}": array for i, array in enumerate(inputs)}
+    result = tvm.runtime.tensor(np.full_like(expected, 77))
+    arguments = [by_name[parameter.name] for parameter in region.params]
+    native_module[program.name](*map(tvm.runtime.tensor, arguments), result)
+    np.testing.assert_array_equal(result.numpy(), expected)
+    return program
