@@ -56,9 +56,11 @@ def test_layers_are_named_after_their_parameters(networks):
         "conv1",
         "layer1.conv1",
         "layer1.conv2",
+        "add_0",
         "layer2.conv1",
         "layer2.conv2",
         "layer2.downsample.0",
+        "add_1",
         "fc",
     ]
 
@@ -140,4 +142,8 @@ def test_names_survive_json(networks):
     model, x = networks.build(networks.Mlp)
     module = import_model(model, (x,))
     again = load_json(save_json(module))
-    assert list(layer_names(again).values()) == list(layer_names(module).values()) == ["up", "down", "head"]
+    assert (
+        list(layer_names(again).values())
+        == list(layer_names(module).values())
+        == ["up", "down", "add_0", "head"]
+    )
