@@ -57,6 +57,7 @@ inline std::map<std::string, int64_t> SmallParams() {
           {"fetch_buffer_bursts", 2},
           {"dma_setup_cycles", 8},
           {"gemm_pipeline_cycles", 8},
+          {"vector_pipeline_cycles", 6},
           {"ppu_pipeline_cycles", 10},
           {"command_queue_depth", 4},
           {"token_queue_depth", 2},
@@ -120,6 +121,18 @@ inline sim::Instruction MakeGemm(bool reset, uint32_t uops, uint32_t iterations,
   gemm.iter_out = iterations;
   gemm.iter_in = 1;
   return Make(gemm, tokens);
+}
+
+// The same.
+inline sim::Instruction MakeVec(isa::Vec::Op op, isa::Vec::Src src, uint32_t uops, uint32_t iterations,
+                                const std::string& tokens = "") {
+  isa::Vec vec;
+  vec.op = op;
+  vec.src = src;
+  vec.uop_count = uops;
+  vec.iter_out = iterations;
+  vec.iter_in = 1;
+  return Make(vec, tokens);
 }
 
 inline sim::Instruction MakePpu(uint32_t pixels, const std::string& tokens = "") {

@@ -77,8 +77,9 @@ class Bench {
         }
         return;
       case Pad::kAcc: {
-        // About as large as a residual.
-        const int64_t limit = params_.activation_scale_bits < 6 ? 30 << params_.activation_scale_bits : 1920;
+        // About as large as a residual, or larger than any element times its scale.
+        const int64_t limit = (params_.activation_scale_bits < 6 ? 30 << params_.activation_scale_bits : 1920)
+                              << 4 * Draw(0, 1);
         for (size_t i = entry * lanes; i < (entry + 1) * lanes; ++i)
           pads.acc32[i] = static_cast<int32_t>(Draw(-limit, limit));
         return;
@@ -239,7 +240,8 @@ class Bench {
   }
   template <typename Integer>
   void Set(const isa::FieldInfo& field, Integer* value) {
-    *value = static_cast<Integer>(Draw(static_cast<int64_t>(field.low), 4));
+    const auto high = static_cast<int64_t>(std::min<uint64_t>(field.high, 4));
+    *value = static_cast<Integer>(Draw(static_cast<int64_t>(field.low), high));
   }
 
   const sim::Params& params_;
@@ -259,6 +261,7 @@ class Comparison {
       start_ = bench_.Random(instruction_);
       try {
         end_ = bench_.Run(instruction_, safe_, start_, &prepared);
+        if (FillsTwice(*prepared)) prepared.reset();
       } catch (const sim::Error&) {
       }
     }
@@ -280,6 +283,15 @@ class Comparison {
 
  private:
   using Entries = std::array<std::set<uint64_t>, sim::kPadCount>;
+
+  // Of what goes into an entry that it fills again, nothing is left to see.
+  bool FillsTwice(const sim::PreparedProgram& prepared) const {
+    const auto loops = sim::LoopsOf(bench_.params(), instruction_);
+    if (!loops || loops->access_count == 1 || loops->begin()->use != sim::Use::kFill) return false;
+    uint64_t entries = 0;
+    for (const auto& range : prepared.planned[1].plan->touched[0]) entries += range.entries;
+    return entries < loops->begin()->visits;
+  }
 
   template <typename Visit>
   void ForEachEntry(Visit visit) {

@@ -11,6 +11,7 @@ using testing::Load;
 using testing::MakeGemm;
 using testing::MakePpu;
 using testing::MakeProgram;
+using testing::MakeVec;
 using testing::Store;
 using testing::Sync;
 
@@ -87,6 +88,47 @@ void TestCompute() {
   CHECK_ERROR(Check(ppu), "par_base 0 + 9 entries exceeds the 8");
 }
 
+void TestVector() {
+  using isa::Vec;
+  Check(MakeVec(Vec::Op::kMax, Vec::Src::kInp, 64, 1023));
+  CHECK_ERROR(Check(MakeVec(Vec::Op::kMax, Vec::Src::kInp, 65, 1)), "uop_begin 0 + 65 entries");
+  CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 0, 1)), "uop_count is 0");
+  CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 1, 0)), "iter_out is 0");
+  CHECK_ERROR(Check(MakeVec(Vec::Op{2}, Vec::Src::kInp, 1, 1)), "field op is 2, must be at most 1");
+  CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src{2}, 1, 1)), "field src is 2, must be at most 1");
+  const auto immediate = [](Vec::Src src, int64_t imm) {
+    sim::Instruction instruction = MakeVec(Vec::Op::kMax, src, 1, 1);
+    std::get<Vec>(instruction.body).imm = static_cast<uint32_t>(imm);
+    Check(instruction);
+  };
+  immediate(Vec::Src::kImm, 8388607);
+  immediate(Vec::Src::kImm, -8388608);
+  CHECK_ERROR(immediate(Vec::Src::kImm, 8388608), "imm is 8388608, which does not fit accumulator_bits 24");
+  CHECK_ERROR(immediate(Vec::Src::kImm, -8388609), "imm is -8388609, which does not fit accumulator_bits 24");
+  immediate(Vec::Src::kInp, 8388608);
+}
+
+// 16 bits hold 32767: 32 * 1023 and 31 * 1023 fit, 63 * 1023 do not.
+void TestElementsThatOverflow() {
+  const auto check = [](int64_t bits, bool is_unsigned) {
+    std::map<std::string, int64_t> values = testing::SmallParams();
+    values["activation_bits"] = bits;
+    values["activation_scale_bits"] = 10;
+    values["inp_record_bytes"] = values["out_record_bytes"] = (8 * bits + 10 + 7) / 8;
+    values["product_bits"] = 14;
+    values["accumulator_bits"] = 16;
+    sim::Instruction instruction = MakeVec(isa::Vec::Op::kMov, isa::Vec::Src::kInp, 1, 1);
+    std::get<isa::Vec>(instruction.body).src_unsigned = is_unsigned;
+    sim::CheckProgram(sim::ParseParams(values), MakeProgram({instruction, Finish()}));
+  };
+  check(5, true);
+  check(6, false);
+  CHECK_ERROR(check(6, true),
+              "instruction 0 (VEC): field src: an element times its scale can be 64449, which does not fit "
+              "accumulator_bits 16");
+  CHECK_ERROR(check(7, false), "can be 65472");
+}
+
 // Two lanes' blocks of 4 make a vector of 8, in out and in the residual.
 void TestPostProcessing() {
   const auto check = [](bool wide, bool residual, uint32_t blocks, uint32_t res_base, uint32_t res_shift) {
@@ -121,6 +163,8 @@ int main() {
   tvm_vsq::TestParams();
   tvm_vsq::TestTransfers();
   tvm_vsq::TestCompute();
+  tvm_vsq::TestVector();
+  tvm_vsq::TestElementsThatOverflow();
   tvm_vsq::TestPostProcessing();
   tvm_vsq::TestFinish();
   return tvm_vsq::testing::Result();

@@ -73,7 +73,8 @@ void CostModel::AddEvents(const Instruction& instruction, int64_t bursts, EventC
   WithDeclaration(instruction, [&](const auto& insn, auto declared) {
     declared.Events(params_, insn, count);
     if constexpr (decltype(declared)::kMicroOps) {
-      for (const IndexedAccess& access : declared.Loops(params_, insn)) touch(access.pad, access.use, access.visits);
+      for (const IndexedAccess& access : declared.Loops(params_, insn))
+        touch(access.pad, access.use, access.visits);
     }
     if constexpr (decltype(declared)::kTransfers) {
       const bool writes = declared.DramSide(insn).writes_dram;

@@ -40,8 +40,8 @@ struct Nest {
   uint64_t Visits() const { return uint64_t{uops} * out * in; }
 };
 
-// `width` entries from uop.*index + o * out + i * in on, for every micro-op and iteration of `nest`. Entries that the
-// instruction fills held nothing before, and do not belong to what it accumulates.
+// `width` entries from uop.*index + o * out + i * in on, for every micro-op and iteration of `nest`. Entries
+// that the instruction fills held nothing before, and do not belong to what it accumulates.
 struct IndexedAccess {
   Pad pad = Pad::kAcc;
   Use use = Use::kRead;

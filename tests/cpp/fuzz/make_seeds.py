@@ -20,6 +20,7 @@ from torch import nn
 
 import tvm_vsq
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.isa import code_of
 from tvm_vsq.isa.codec import INSTRUCTION_BYTES
 
 HERE = Path(__file__).resolve().parent
@@ -91,6 +92,23 @@ def _convs() -> list[Conv]:
     return convs
 
 
+def _pool(hw: HardwareConfig) -> Program:
+    """The largest of every two of three neighbouring channel groups."""
+    vectors, blocks = hw.group_channels // hw.vector_size, hw.group_blocks
+    loops = {"uop_count": 1, "iter_out": 2, "acc_out": blocks}
+    lowest = {"op": code_of("VEC", "op", "mov"), "src": code_of("VEC", "src", "imm"), "imm": 0xFFFF8000}
+    largest = {"op": code_of("VEC", "op", "max"), "iter_in": 2, "inp_out": vectors, "inp_in": vectors}
+    insns = [
+        load("uop", 0, 0, 1),
+        load("inp", 0, 64, 3 * vectors, "push_vector"),
+        insn("VEC", "pop_load", **loops, **lowest, iter_in=1),
+        insn("VEC", "push_store", **loops, **largest),
+        store("acc", 0, 256, 2 * blocks, "pop_vector"),
+        insn("FINISH"),
+    ]
+    return Program(hw, insns, image=bytes(64), dram_bytes=1024)
+
+
 def _program(index: int, data: dict[str, Any]) -> bytes:
     """A seed of fuzz_program: see ProgramInput. What the image lacks is random: the inputs."""
     rng = np.random.default_rng(index)
@@ -146,6 +164,7 @@ def main() -> None:
     for index, conv in enumerate(_convs()):
         program = conv.program()
         _write("program", f"conv{index}", _program(index, program.data()))
+        _write("program", f"pool{index}", _program(index, _pool(conv.hw).data()))
         _write("artifact", f"conv{index}", saved(program.module(max_cycles=MAX_CYCLES)))
         lanes = conv.hw.vector_size + 1
         _write("tensor", f"vectors{index}", _tensor(index, True, [0, 64 * index, 5, lanes, index % 2], rng))

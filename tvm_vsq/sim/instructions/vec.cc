@@ -8,33 +8,37 @@
 namespace tvm_vsq::sim {
 namespace {
 
-// One channel group: acc[0, channels) and, as element codes with their scales, the vectors of the source.
-template <typename Acc>
-void Apply(const isa::Vec& vec, const Execution& execution, size_t entry, size_t vector, Acc* acc) {
+// The element times its scale of every lane of `values`, which are those of the vectors from `vector` on.
+void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std::vector<int32_t>* values) {
   const Params& params = execution.params;
   const Scratchpads& pads = *execution.pads;
-  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
-  const std::vector<uint8_t>& codes = vec.src_unsigned ? pads.inp_code : pads.inp_biased;
-  const int64_t bias = vec.src_unsigned ? 0 : int64_t{1} << (params.activation_bits - 1);
-  Acc* group = &acc[entry * lanes];
-  for (size_t channel = 0; channel < std::max(size, lanes); ++channel) {
-    int64_t value = static_cast<int32_t>(vec.imm);
-    if (vec.src == isa::Vec::Src::kInp) {
-      value = (int64_t{codes[vector * size + channel]} - bias) * pads.inp_scale[vector + channel / size];
-    }
-    const int64_t before = group[channel];
-    group[channel] = static_cast<Acc>(vec.op == isa::Vec::Op::kMax ? std::max(before, value) : value);
+  const auto size = static_cast<size_t>(params.vector_size);
+  const uint8_t* codes = &(vec.src_unsigned ? pads.inp_code : pads.inp_biased)[vector * size];
+  const int32_t bias = vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1);
+  for (size_t first = 0; first < values->size(); first += size, ++vector) {
+    const int32_t scale = pads.inp_scale[vector];
+    for (size_t i = first; i < first + size; ++i) (*values)[i] = (codes[i] - bias) * scale;
   }
 }
 
 template <typename Acc>
-void ApplyAll(const isa::Vec& vec, const Execution& execution, Acc* acc) {
-  for (uint32_t o = 0; o < vec.iter_out; ++o) {
-    for (uint32_t i = 0; i < vec.iter_in; ++i) {
+void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>* acc) {
+  const Params& params = execution.params;
+  const auto lanes = static_cast<size_t>(params.output_lanes);
+  const size_t group = std::max(lanes, static_cast<size_t>(params.vector_size));
+  std::vector<int32_t> values(group, static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)));
+  for (size_t o = 0; o < vec.iter_out; ++o) {
+    for (size_t i = 0; i < vec.iter_in; ++i) {
+      CountWork(execution.plan->uops.size() * (1 + group / 8));
       for (const Uop& uop : execution.plan->uops) {
-        const size_t entry = uop.acc + size_t{o} * vec.acc_out + size_t{i} * vec.acc_in;
-        const size_t vector = uop.inp + size_t{o} * vec.inp_out + size_t{i} * vec.inp_in;
-        Apply(vec, execution, entry, vector, acc);
+        if (vec.src == isa::Vec::Src::kInp)
+          Unpack(vec, execution, uop.inp + o * vec.inp_out + i * vec.inp_in, &values);
+        Acc* lane = &(*acc)[(uop.acc + o * vec.acc_out + i * vec.acc_in) * lanes];
+        if (vec.op == isa::Vec::Op::kMov) {
+          std::copy(values.begin(), values.end(), lane);
+        } else {
+          for (size_t c = 0; c < group; ++c) lane[c] = std::max(lane[c], static_cast<Acc>(values[c]));
+        }
       }
     }
   }
@@ -64,12 +68,10 @@ bool Declared<isa::Vec>::Bound(const Params& params, const isa::Vec& vec, const 
 
 void Execute(const isa::Vec& vec, const Execution& execution) {
   Scratchpads* pads = execution.pads;
-  CountWork(Declared<isa::Vec>::Visits(vec) *
-            static_cast<uint64_t>(std::max(execution.params.vector_size, execution.params.output_lanes)) / 2);
   if (pads->acc64.empty()) {
-    ApplyAll(vec, execution, pads->acc32.data());
+    ApplyAll(vec, execution, &pads->acc32);
   } else {
-    ApplyAll(vec, execution, pads->acc64.data());
+    ApplyAll(vec, execution, &pads->acc64);
   }
 }
 

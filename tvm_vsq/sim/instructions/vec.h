@@ -1,4 +1,4 @@
-// VEC: the vector unit's operations on accumulators.
+// VEC: the vector unit's operations on accumulators, with vectors of inp or an immediate.
 #ifndef TVM_VSQ_SIM_INSTRUCTIONS_VEC_H_
 #define TVM_VSQ_SIM_INSTRUCTIONS_VEC_H_
 
@@ -46,13 +46,14 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
 
   template <typename Fail>
   static void Check(const Params& params, const isa::Vec& vec, Fail fail) {
-    const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), largest = Largest(params, vec);
-    if (largest < limit || (vec.src == isa::Vec::Src::kImm && Immediate(vec) == -limit)) return;
+    const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), imm = Immediate(vec);
     if (vec.src == isa::Vec::Src::kImm) {
-      fail("field imm is ", Immediate(vec), ", which does not fit accumulator_bits ", params.accumulator_bits);
+      if (imm < -limit || imm >= limit)
+        fail("field imm is ", imm, ", which does not fit accumulator_bits ", params.accumulator_bits);
+    } else if (Largest(params, vec) >= limit) {
+      fail("field src: an element times its scale can be ", Largest(params, vec),
+           ", which does not fit accumulator_bits ", params.accumulator_bits);
     }
-    fail("an element times its scale can be ", largest, ", which does not fit accumulator_bits ",
-         params.accumulator_bits);
   }
 
   static std::unique_ptr<const MicroOpPlan> MakePlan(const Params& params, const isa::Vec& vec,
@@ -76,7 +77,8 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
 
   template <typename Count>
   static void Events(const Params& params, const isa::Vec& vec, Count count) {
-    const int64_t lanes = static_cast<int64_t>(Visits(vec)) * std::max(params.output_lanes, params.vector_size);
+    const int64_t lanes =
+        static_cast<int64_t>(Visits(vec)) * std::max(params.output_lanes, params.vector_size);
     count(isa::Event::kVectorLaneOps, lanes);
     if (vec.src == isa::Vec::Src::kInp) count(isa::Event::kUnpackLaneOps, lanes);
   }
