@@ -16,7 +16,10 @@ namespace {
 uint64_t Code(const isa::FieldInfo& field, sim::Pad pad) {
   return static_cast<uint64_t>(std::find(field.pads, field.pads + field.high + 1, pad) - field.pads);
 }
-uint64_t Code(const isa::FieldInfo&, uint64_t value) { return value; }
+template <typename Value>
+uint64_t Code(const isa::FieldInfo&, Value value) {
+  return static_cast<uint64_t>(value);
+}
 
 // What the decoded instruction holds in the field of this name, as its code.
 uint64_t Decoded(const isa::Layout& layout, const isa::Word& word, const std::string& name) {
@@ -56,16 +59,18 @@ std::string Bytes(uint64_t first, uint64_t last = 0) {
   return std::string(reinterpret_cast<const char*>(bytes), sizeof bytes);
 }
 
+void Put(const isa::Bits& bits, uint64_t value, isa::Word* word) {
+  for (int i = 0; i < bits.width; ++i) {
+    const int at = bits.shift + i;
+    word->parts[at / 64] |= (value >> i & 1) << at % 64;
+  }
+}
+
 void TestWholeInstruction() {
   const sim::Params params = testing::Small();
   const isa::Layout layout(params.Sizes());
   isa::Word word;
-  const auto put = [&](const isa::Bits& bits, uint64_t value) {
-    for (int i = 0; i < bits.width; ++i) {
-      const int at = bits.shift + i;
-      word.parts[at / 64] |= (value >> i & 1) << at % 64;
-    }
-  };
+  const auto put = [&](const isa::Bits& bits, uint64_t value) { Put(bits, value, &word); };
   put(layout.load.opcode, 1);
   put(layout.load.push_store, 1);
   put(layout.load.mem, 2);
@@ -83,6 +88,22 @@ void TestWholeInstruction() {
   CHECK_EQ(load.z_size, 3u);
   CHECK_EQ(load.y_stride, 40000u);
   CHECK_EQ(load.x_pad_right, 9u);
+}
+
+// Codes that no name stands for.
+void TestEnumerations() {
+  const isa::Layout layout(testing::Small().Sizes());
+  const auto decode = [&](uint64_t op, uint64_t src) {
+    isa::Word word;
+    Put(layout.vec.opcode, 7, &word);
+    Put(layout.vec.op, op, &word);
+    Put(layout.vec.src, src, &word);
+    return std::get<isa::Vec>(sim::DecodeWord(layout, word).body);
+  };
+  CHECK_EQ(decode(1, 0).op == isa::Vec::Op::kMax, true);
+  CHECK_EQ(decode(0, 1).src == isa::Vec::Src::kImm, true);
+  CHECK_ERROR(decode(2, 0), "field op is 2, must be at most 1");
+  CHECK_ERROR(decode(0, 7), "field src is 7, must be at most 1");
 }
 
 void TestRefusals() {
@@ -112,6 +133,7 @@ void TestRefusals() {
 int main() {
   tvm_vsq::TestGoldenWords();
   tvm_vsq::TestWholeInstruction();
+  tvm_vsq::TestEnumerations();
   tvm_vsq::TestRefusals();
   return tvm_vsq::testing::Result();
 }

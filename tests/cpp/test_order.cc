@@ -6,7 +6,6 @@
 #include "tvm_vsq/sim/dram_order.h"
 #include "tvm_vsq/sim/order.h"
 #include "tvm_vsq/sim/prepare.h"
-#include "tvm_vsq/sim/shadow.h"
 
 namespace tvm_vsq {
 namespace {
@@ -16,6 +15,7 @@ using testing::Load;
 using testing::MakeGemm;
 using testing::MakePpu;
 using testing::MakeProgram;
+using testing::MakeVec;
 using testing::Store;
 using testing::Sync;
 
@@ -82,9 +82,10 @@ void TestStridedNeighboursDoNotRace() {
   CHECK_ERROR(run(60), "race on DRAM byte 60");
 }
 
-void Prepare(const std::vector<sim::Instruction>& instructions) {
+void Prepare(const std::vector<sim::Instruction>& instructions, int64_t lanes = 8) {
   uint64_t bytes = 0;
-  sim::Prepare(testing::Small(), MakeProgram(instructions), "", {}, true, &bytes);
+  sim::Prepare(sim::ParseParams(testing::SmallParams(lanes)), MakeProgram(instructions), "", {}, true,
+               &bytes);
 }
 
 // Micro-op 0, with these entries of acc.
@@ -145,44 +146,83 @@ void TestTwoEnginesReadAScratchpad() {
   CHECK_ERROR(run("pop_store"), "behind layer 'conv1', instruction 3 (PPU)");
 }
 
-// No instruction so far fills what another engine fills, or writes DRAM from the engine of LOADs: the proof
-// is given such accesses by hand, for a LOAD and a STORE that waits for it if they are ordered.
-template <typename Visit>
-void ByHand(bool ordered, Visit visit) {
-  const sim::Program program =
-      MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, ordered ? "push_store" : ""),
-                   Store(sim::Pad::kOut, 0, 0, 1, ordered ? "pop_load" : ""), Finish()});
-  sim::Order order(program);
-  const sim::Params params = testing::Small();
-  sim::Shadow shadow(params, program);
-  sim::DramOrder dram(params, program);
-  for (size_t i = 0; i < 2; ++i) {
-    order.Begin(i);
-    visit(i, order, &shadow, &dram);
-    order.End(i);
-  }
-}
-
+// GEMM fills entries 0 and 1 of acc, VEC entry 0.
 void TestTwoEnginesFillAScratchpad() {
-  const auto fill = [](bool ordered) {
-    ByHand(ordered, [](size_t i, const sim::Order& order, sim::Shadow* shadow, sim::DramOrder*) {
-      shadow->Write(order, i, sim::Pad::kAcc, 3 + i, 2);  // both entry 4
-    });
+  const auto run = [](bool vector_first, const std::string& first, const std::string& second) {
+    const auto gemm = [](const std::string& tokens) { return Clear(2, "pop_load " + tokens); };
+    const auto vec = [](const std::string& tokens) {
+      return MakeVec(isa::Vec::Op::kMov, isa::Vec::Src::kImm, 1, 1, "pop_load " + tokens);
+    };
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "push_compute push_vector"),
+             vector_first ? vec(first) : gemm(first), vector_first ? gemm(second) : vec(second), Finish()});
   };
-  fill(true);
-  CHECK_ERROR(fill(false),
-              "instruction 1 (STORE): race: overwrites entry 4 of scratchpad acc, but no token orders it "
-              "behind layer 'conv1', instruction 0 (LOAD)");
+  run(false, "push_vector", "pop_compute");
+  run(true, "push_compute", "pop_vector");
+  CHECK_ERROR(run(false, "", ""),
+              "instruction 2 (VEC): race: overwrites entry 0 of scratchpad acc, but no token orders it "
+              "behind layer 'conv1', instruction 1 (GEMM)");
+  CHECK_ERROR(run(true, "", ""),
+              "instruction 2 (GEMM): race: overwrites entry 0 of scratchpad acc, but no token orders it "
+              "behind layer 'conv1', instruction 1 (VEC)");
 }
 
+// A channel group of two entries, which VEC compares with a vector; the PPU takes the second one.
+void TestEveryAccumulatorEntryOfAVecIsOrdered() {
+  const auto run = [](uint32_t cleared, const std::string& compute, const std::string& ppu) {
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1, "push_compute"), Load(sim::Pad::kInp, 0, 64, 1),
+             Load(sim::Pad::kPar, 0, 256, 1, "push_vector push_ppu"), Clear(cleared, "pop_load push_vector"),
+             MakeVec(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 1, 1, "pop_load push_ppu" + compute),
+             PostProcess(true, 1, ppu), Finish()},
+            4);
+  };
+  run(2, " pop_compute", "pop_vector");
+  CHECK_ERROR(run(2, "", "pop_vector"),
+              "instruction 4 (VEC): race: reads entry 0 of scratchpad acc, but no token orders it behind "
+              "layer 'conv1', instruction 3 (GEMM)");
+  CHECK_ERROR(run(1, " pop_compute", "pop_vector"),
+              "instruction 4 (VEC): reads entry 1 of scratchpad acc, which nothing has written");
+  CHECK_ERROR(run(2, " pop_compute", "pop_load"),
+              "instruction 5 (PPU): race: reads entry 1 of scratchpad acc, but no token orders it behind "
+              "layer 'conv1', instruction 4 (VEC)");
+}
+
+// A channel group of two vectors: the second must be there, and must stay until VEC is done.
+void TestEveryVectorOfAVecIsOrdered() {
+  const auto run = [](uint32_t entry, const std::string& first, const std::string& second,
+                      const std::string& again) {
+    Prepare({Load(sim::Pad::kUop, 0, 0, 1), Load(sim::Pad::kInp, 0, 64, 1, first),
+             Load(sim::Pad::kInp, entry, 69, 1, second),
+             MakeVec(isa::Vec::Op::kMov, isa::Vec::Src::kInp, 1, 1, "pop_load push_load"),
+             Load(sim::Pad::kInp, 1, 64, 1, again), Finish()},
+            16);
+  };
+  run(1, "", "push_vector", "pop_vector");
+  CHECK_ERROR(run(1, "push_vector", "", "pop_vector"),
+              "instruction 3 (VEC): race: reads entry 1 of scratchpad inp, but no token orders it behind "
+              "layer 'conv1', instruction 2 (LOAD)");
+  CHECK_ERROR(run(2, "", "push_vector", "pop_vector"),
+              "instruction 3 (VEC): reads entry 1 of scratchpad inp, which nothing has written");
+  CHECK_ERROR(
+      run(1, "", "push_vector", ""),
+      "instruction 4 (LOAD): race: overwrites entry 1 of scratchpad inp, but no token orders it behind "
+      "layer 'conv1', instruction 3 (VEC)");
+}
+
+// No instruction writes DRAM from the engine of LOADs: the proof is given such a transfer by hand, and a
+// STORE that waits for it if they are ordered.
 void TestTwoEnginesWriteDram() {
   const auto run = [](bool ordered, uint64_t address) {
-    const sim::Transfer first{sim::Pad::kOut, true, 0, 4, 1, 1, 0, 0};
-    sim::Transfer second = first;
-    second.dram_base = address;
-    ByHand(ordered, [&](size_t i, const sim::Order& order, sim::Shadow*, sim::DramOrder* dram) {
-      dram->Visit(order, i, i == 0 ? first : second);
-    });
+    const sim::Program program =
+        MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, ordered ? "push_store" : ""),
+                     Store(sim::Pad::kOut, 0, 0, 1, ordered ? "pop_load" : ""), Finish()});
+    const sim::Params params = testing::Small();
+    sim::Order order(program);
+    sim::DramOrder dram(params, program);
+    for (size_t i = 0; i < 2; ++i) {
+      order.Begin(i);
+      dram.Visit(order, i, {sim::Pad::kOut, true, i == 0 ? 0 : address, 4, 1, 1, 0, 0});
+      order.End(i);
+    }
   };
   run(true, 19);
   run(false, 20);
@@ -215,6 +255,8 @@ int main() {
   tvm_vsq::TestTwoEnginesWriteAScratchpad();
   tvm_vsq::TestTwoEnginesReadAScratchpad();
   tvm_vsq::TestTwoEnginesFillAScratchpad();
+  tvm_vsq::TestEveryAccumulatorEntryOfAVecIsOrdered();
+  tvm_vsq::TestEveryVectorOfAVecIsOrdered();
   tvm_vsq::TestTwoEnginesWriteDram();
   tvm_vsq::TestEnds();
   return tvm_vsq::testing::Result();

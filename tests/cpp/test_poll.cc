@@ -112,6 +112,13 @@ sim::Instruction OnAll(bool reset) {
   return instruction;
 }
 
+// One micro-op so often, without moving.
+sim::Instruction Compare(uint32_t iter_out, uint32_t iter_in) {
+  sim::Instruction instruction = testing::MakeVec(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 1, iter_out);
+  std::get<isa::Vec>(instruction.body).iter_in = iter_in;
+  return instruction;
+}
+
 sim::PreparedProgram Prepare(const sim::Program& program, bool verify, const std::string& image = "") {
   uint64_t bytes = 0;
   return sim::Prepare(kParams, program, image, {}, verify, &bytes);
@@ -170,6 +177,16 @@ void TestBounds() {
   };
   CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i)
                       sim::Declared<isa::Gemm>::CheckPlan(kParams, fresh, overwrites, refuse));
+  for (const isa::Vec::Op op : {isa::Vec::Op::kMov, isa::Vec::Op::kMax}) {
+    sim::Instruction instruction = Compare(128, 128);
+    auto& vec = std::get<isa::Vec>(instruction.body);
+    vec.op = op;
+    vec.acc_out = 128;
+    vec.acc_in = 1;
+    const auto plan = sim::Declared<isa::Vec>::MakePlan(kParams, vec, &uop);
+    sim::AccumulatorBounds bounds(kParams, 1);
+    CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) bounds.Visit(kParams, instruction, plan.get()));
+  }
   sim::Instruction ppu = MakePpu(kEntries);
   std::get<isa::Ppu>(ppu.body).wide = true;
   sim::AccumulatorBounds bounds(kParams, 1);
@@ -242,6 +259,9 @@ void TestRuns() {
   check(64, Repeated({OnAll(false)}), true);
   sim::Instruction ppu = MakePpu(kEntries);
   check(30, Repeated({ppu}));
+  check(30, Repeated({Compare(1023, 1)}, 1 << 12));
+  // Within one instruction.
+  check(7, Repeated({Compare(1023, 1023)}, 1));
   // Very many micro-ops in one iteration.
   check(16, Repeated({MakeGemm(false, kEntries, 1)}, 4), true);
 }

@@ -146,6 +146,25 @@ void TestResetsUseAccumulatorsOnly() {
   }
 }
 
+// Two entries of acc make a channel group of 8 with 4 lanes, two vectors of inp one of 16 lanes.
+void TestChannelGroupsStayInside() {
+  const auto prepare = [](int64_t lanes, isa::Vec::Src src, uint32_t acc, uint32_t inp) {
+    const uint32_t code = acc | inp << 6;
+    const std::string image{static_cast<char>(code), static_cast<char>(code >> 8)};
+    const sim::Program program = MakeProgram(
+        {Load(sim::Pad::kUop, 0, 0, 1), testing::MakeVec(isa::Vec::Op::kMov, src, 1, 1), Finish()});
+    uint64_t bytes = 0;
+    sim::Prepare(sim::ParseParams(testing::SmallParams(lanes)), program, image, {}, false, &bytes);
+  };
+  prepare(4, isa::Vec::Src::kInp, 62, 63);
+  CHECK_ERROR(prepare(4, isa::Vec::Src::kInp, 63, 63),
+              "instruction 1 (VEC): micro-op 0: acc index 63 reaches 64 in the last iteration");
+  prepare(16, isa::Vec::Src::kInp, 63, 62);
+  CHECK_ERROR(prepare(16, isa::Vec::Src::kInp, 63, 63),
+              "instruction 1 (VEC): micro-op 0: inp index 63 reaches 64 in the last iteration");
+  prepare(16, isa::Vec::Src::kImm, 63, 63);
+}
+
 void TestMicroOpsAreConstants() {
   const std::vector<sim::Instruction> loads = {Load(sim::Pad::kUop, 0, 30, 2), Finish()};
   Prepare(loads, "", {{0, 30}, {36, 40}});
@@ -394,6 +413,19 @@ void TestEqualInstructionsShareAPlan() {
   gemms.push_back(Finish());
   gemms.insert(gemms.begin(), Load(sim::Pad::kUop, 0, 0, 3));
   CHECK_EQ(Prepare(gemms, std::string("\1\0\0\2\0\0\3", 7)).plans.size(), 3u);
+  // The largest of accumulators and something is no move, and an immediate no vector.
+  using isa::Vec;
+  std::vector<sim::Instruction> vecs = {Load(sim::Pad::kUop, 0, 0, 1)};
+  for (const Vec::Op op : {Vec::Op::kMov, Vec::Op::kMax}) {
+    for (const Vec::Src src : {Vec::Src::kInp, Vec::Src::kImm})
+      vecs.push_back(testing::MakeVec(op, src, 1, 1));
+  }
+  vecs.push_back(vecs.back());
+  std::get<Vec>(vecs.back().body).imm = 5;
+  vecs.push_back(Finish());
+  const sim::PreparedProgram four = Prepare(vecs);
+  CHECK_EQ(four.plans.size(), 4u);
+  CHECK_EQ(four.planned[4].plan == four.planned[5].plan, true);
 }
 
 }  // namespace
@@ -407,6 +439,7 @@ int main() {
   tvm_vsq::TestDroppedTilesTakeNoMemory();
   tvm_vsq::TestMicroOps();
   tvm_vsq::TestResetsUseAccumulatorsOnly();
+  tvm_vsq::TestChannelGroupsStayInside();
   tvm_vsq::TestMicroOpsAreConstants();
   tvm_vsq::TestVerification();
   tvm_vsq::TestEveryParameterEntryIsOrdered();

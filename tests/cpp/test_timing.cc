@@ -16,6 +16,7 @@ using testing::Load;
 using testing::MakeGemm;
 using testing::MakePpu;
 using testing::MakeProgram;
+using testing::MakeVec;
 using testing::Store;
 using testing::Sync;
 
@@ -188,6 +189,34 @@ void TestPpuWithAResidual() {
   check(false, true, 1, 1, 1);
 }
 
+// A group of 8 channels are two entries of 4 accumulators, one of 32 four vectors, which two banks of inp
+// serve in two cycles and one bank in four.
+void TestVectorUnit() {
+  const auto check = [](isa::Vec::Op op, isa::Vec::Src src, int64_t lanes, int64_t inp_banks, int64_t cycles,
+                        int64_t conflicts) {
+    std::map<std::string, int64_t> values = testing::SmallParams(lanes);
+    values["inp_banks"] = inp_banks;
+    const sim::Timing timing = Time({MakeVec(op, src, 5, 3), Finish()}, sim::ParseParams(values));
+    CHECK_EQ(timing.cycles, 105 + 6 + 15 * (cycles + conflicts));
+    CHECK_EQ(Busy(timing, kVector), 6 + 15 * cycles);
+    CHECK_EQ(Cycles(timing, kVector, Stall::kBanks, Cause::kBanks), 15 * conflicts);
+    const auto count = [&](isa::Event event) { return timing.layers[0].events[static_cast<size_t>(event)]; };
+    const bool reads = src == isa::Vec::Src::kInp;
+    const int64_t channels = 15 * std::max<int64_t>(lanes, 8);
+    CHECK_EQ(count(isa::Event::kVectorLaneOps), channels);
+    CHECK_EQ(count(isa::Event::kUnpackLaneOps), reads ? channels : 0);
+    CHECK_EQ(count(isa::Event::kInpReadBits), reads ? channels / 8 * 36 : 0);
+    CHECK_EQ(count(isa::Event::kAccReadBits), op == isa::Vec::Op::kMax ? channels * 24 : 0);
+    CHECK_EQ(count(isa::Event::kAccWriteBits), channels * 24);
+  };
+  check(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 8, 1, 1, 0);
+  check(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 4, 1, 2, 0);
+  check(isa::Vec::Op::kMov, isa::Vec::Src::kInp, 32, 4, 1, 0);
+  check(isa::Vec::Op::kMov, isa::Vec::Src::kInp, 32, 2, 1, 1);
+  check(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 32, 1, 1, 3);
+  check(isa::Vec::Op::kMov, isa::Vec::Src::kImm, 32, 1, 1, 0);
+}
+
 // What a program of every kind of instruction counts. Entries have 18 bits in uop, 36 in inp and out, 288 in
 // wgt, 192 in acc, 704 in par; the three entries of the LOAD are one of border and two of 5 bytes in DRAM.
 void TestEvents() {
@@ -198,24 +227,27 @@ void TestEvents() {
   sim::Instruction ppu = MakePpu(2, "pop_compute push_store");
   std::get<isa::Ppu>(ppu.body).blocks = 3;
   const sim::Timing timing = Time({load, MakeGemm(true, 2, 3, "pop_load"), MakeGemm(false, 5, 2, "push_ppu"),
-                                   ppu, Store(sim::Pad::kOut, 0, 0, 2, "pop_ppu"), Finish()});
+                                   MakeVec(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 4, 1), ppu,
+                                   Store(sim::Pad::kOut, 0, 0, 2, "pop_ppu"), Finish()});
   const int64_t expected[isa::kEventCount] = {
-      6,             // instructions
+      7,             // instructions
       10 * 64,       // macs
       10 * 8,        // scale_products
       10 * 8,        // scale_macs
+      4 * 8,         // vector_lane_ops
+      4 * 8,         // unpack_lane_ops
       6 * 8,         // ppu_lane_ops
       6 * 8,         // quantize_lane_ops
-      6 * 32 + 128,  // dram_read_bytes
+      7 * 32 + 128,  // dram_read_bytes
       128,           // dram_write_bytes
-      (6 + 10) * 18,
+      (6 + 10 + 4) * 18,
       0,  // uop: read, write bits
-      10 * 36,
+      (10 + 4) * 36,
       3 * 36,  // inp
       10 * 288,
       0,  // wgt
-      (10 + 6) * 192,
-      (6 + 10) * 192,  // acc
+      (10 + 4 + 6) * 192,
+      (6 + 10 + 4) * 192,  // acc
       6 * 704,
       0,  // par
       2 * 36,
@@ -311,9 +343,9 @@ void TestFetchBuffer() {
   CHECK_EQ(Time({Finish()}, With("dram_burst_bytes", 8)).cycles, 4 + 100 + 1 + 1);
 }
 
-// An instruction of each engine that has any.
 std::vector<sim::Instruction> OneOfEachEngine() {
-  return {Load(sim::Pad::kInp, 0, 0, 1), MakeGemm(true, 100, 1), MakePpu(100),
+  return {Load(sim::Pad::kInp, 0, 0, 1), MakeGemm(true, 100, 1),
+          MakeVec(isa::Vec::Op::kMov, isa::Vec::Src::kImm, 100, 1), MakePpu(100),
           Store(sim::Pad::kOut, 0, 4096, 1)};
 }
 
@@ -339,14 +371,23 @@ void TestEveryEngineWaitsForEveryOther() {
       ++pairs;
     }
   }
-  CHECK_EQ(pairs, 4 * 3);
+  CHECK_EQ(pairs, isa::kEngineCount * (isa::kEngineCount - 1));
 }
 
-// 1008 cycles from 105 on, and 10 + 64 from 106 on.
-void TestPostProcessingRunsBesideTheArray() {
-  CHECK_EQ(Time({MakeGemm(true, 10, 100), MakePpu(64), Finish()}).cycles, 105 + 1008);
-  CHECK_EQ(Time({MakeGemm(true, 10, 1, "push_ppu"), MakePpu(64, "pop_compute"), Finish()}).cycles,
-           105 + 18 + 74);
+// GEMM, VEC and PPU are handed out from 105 on, one each cycle.
+void TestComputingEnginesRunBesideEachOther() {
+  const auto cycles = [](uint32_t gemm, uint32_t vec, uint32_t ppu, const char* tokens[3]) {
+    return Time({MakeGemm(true, gemm, 10, tokens[0]),
+                 MakeVec(isa::Vec::Op::kMov, isa::Vec::Src::kImm, vec, 10, tokens[1]),
+                 MakePpu(ppu, tokens[2]), Finish()})
+        .cycles;
+  };
+  const char* unordered[] = {"", "", ""};
+  CHECK_EQ(cycles(90, 10, 64, unordered), 105 + 8 + 900);
+  CHECK_EQ(cycles(90, 100, 64, unordered), 106 + 6 + 1000);
+  CHECK_EQ(cycles(90, 100, 1064, unordered), 107 + 10 + 1064);
+  const char* chained[] = {"push_vector", "pop_compute push_ppu", "pop_vector"};
+  CHECK_EQ(cycles(90, 100, 1064, chained), 105 + 908 + 1006 + 1074);
 }
 
 void TestDeadlocks() {
@@ -401,6 +442,7 @@ int main() {
   tvm_vsq::TestBanks();
   tvm_vsq::TestPpuBankConflicts();
   tvm_vsq::TestPpuWithAResidual();
+  tvm_vsq::TestVectorUnit();
   tvm_vsq::TestEvents();
   tvm_vsq::TestEventsOfScaleUnits();
   tvm_vsq::TestRows();
@@ -409,7 +451,7 @@ int main() {
   tvm_vsq::TestTurnsGoOn();
   tvm_vsq::TestFetchBuffer();
   tvm_vsq::TestEveryEngineWaitsForEveryOther();
-  tvm_vsq::TestPostProcessingRunsBesideTheArray();
+  tvm_vsq::TestComputingEnginesRunBesideEachOther();
   tvm_vsq::TestDeadlocks();
   tvm_vsq::TestLeftOverTokensAndEndlessPrograms();
   tvm_vsq::TestTimesOfInstructions();

@@ -178,6 +178,17 @@ void TestOccupancyOfOverwrites() {
   CHECK_EQ(trace.alive[0][static_cast<size_t>(sim::Pad::kAcc)], 2 * (8 + 2));
 }
 
+// A group of two entries lives from the move that fills it to the comparison behind that.
+void TestOccupancyOfAVec() {
+  const auto vec = [](isa::Vec::Op op) { return testing::MakeVec(op, isa::Vec::Src::kImm, 1, 1); };
+  const sim::Program program = MakeProgram({vec(isa::Vec::Op::kMov), vec(isa::Vec::Op::kMax), Finish()});
+  const sim::Params params = sim::ParseParams(testing::SmallParams(4));
+  uint64_t bytes = 0;
+  const sim::PreparedProgram prepared = sim::Prepare(params, program, "", {}, false, &bytes);
+  const sim::Trace trace = sim::TraceProgram(params, program, 1, &prepared);
+  CHECK_EQ(trace.alive[0][static_cast<size_t>(sim::Pad::kAcc)], 2 * (6 + 2 + 6 + 2));
+}
+
 void TestBinsAddUp() {
   const sim::Program program = MakeProgram(
       {Load(sim::Pad::kInp, 0, 0, 60, "push_compute"), MakeGemm(false, 50, 20, "pop_load"), Finish()});
@@ -207,6 +218,7 @@ int main() {
   tvm_vsq::TestOccupancyOfAResidual();
   tvm_vsq::TestOccupancyOfEntriesFilledAgain();
   tvm_vsq::TestOccupancyOfOverwrites();
+  tvm_vsq::TestOccupancyOfAVec();
   tvm_vsq::TestBinsAddUp();
   return tvm_vsq::testing::Result();
 }

@@ -1,0 +1,193 @@
+// VEC against a plain loop, whatever the shape and the format, and what it leaves known of accumulators.
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "tests/cpp/bit_string.h"
+#include "tests/cpp/execute.h"
+#include "tests/cpp/programs.h"
+#include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/declarations.h"
+#include "tvm_vsq/sim/gemm_plan.h"
+#include "tvm_vsq/sim/overflow.h"
+
+namespace tvm_vsq {
+namespace {
+
+using isa::Vec;
+
+std::vector<int64_t> Accumulators(const sim::Scratchpads& pads) {
+  return pads.acc64.empty() ? std::vector<int64_t>(pads.acc32.begin(), pads.acc32.end()) : pads.acc64;
+}
+
+class Generator {
+ public:
+  int64_t Draw(int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random_);
+  }
+
+  sim::Params Params() {
+    std::map<std::string, int64_t> values = testing::SmallParams(4 << Draw(0, 4));
+    const int64_t size = 8 << Draw(0, 3), lanes = values["output_lanes"], bits = Draw(2, 8);
+    const int64_t scale_bits = Draw(0, 10);
+    values["vector_size"] = size;
+    values["activation_bits"] = bits;
+    values["activation_scale_bits"] = scale_bits;
+    values["product_bits"] = 4 + scale_bits;
+    values["accumulator_bits"] = Draw(0, 1) == 1 ? 32 : 46;
+    values["inp_record_bytes"] = values["out_record_bytes"] = (size * bits + scale_bits + 7) / 8;
+    values["wgt_record_bytes"] = lanes * (size * 4 + 4) / 8;
+    return sim::ParseParams(values);
+  }
+
+  // All elements, scales of 0 as in a border, and accumulators that are about as large or fill their bits.
+  sim::Scratchpads Pads(const sim::Params& params) {
+    sim::Scratchpads pads(params);
+    for (size_t i = 0; i < pads.inp_code.size(); ++i) {
+      pads.inp_code[i] = static_cast<uint8_t>(Draw(0, (1 << params.activation_bits) - 1));
+      pads.inp_biased[i] = static_cast<uint8_t>(pads.inp_code[i] ^ 1 << (params.activation_bits - 1));
+    }
+    for (int32_t& scale : pads.inp_scale)
+      scale = static_cast<int32_t>(Draw(0, (1 << std::max<int64_t>(1, params.activation_scale_bits)) - 1));
+    const int64_t limit = int64_t{1} << (Draw(0, 1) == 1 ? params.accumulator_bits - 1 : 12);
+    for (int32_t& acc : pads.acc32) acc = static_cast<int32_t>(Draw(-limit, limit - 1));
+    for (int64_t& acc : pads.acc64) acc = Draw(-limit, limit - 1);
+    return pads;
+  }
+
+  // Up to the last entry of the scratchpads.
+  Vec Instruction(const sim::Params& params, std::vector<isa::Uop>* uops) {
+    const auto any = [&](int64_t high) { return static_cast<uint32_t>(Draw(0, high)); };
+    Vec vec;
+    vec.op = Vec::Op{static_cast<uint8_t>(any(1))};
+    vec.src = Vec::Src{static_cast<uint8_t>(any(1))};
+    vec.src_unsigned = any(1) == 1;
+    vec.iter_out = 1 + any(3);
+    vec.iter_in = 1 + any(3);
+    for (uint32_t Vec::* step : {&Vec::acc_out, &Vec::acc_in, &Vec::inp_out, &Vec::inp_in})
+      vec.*step = any(5);
+    const int64_t imms[] = {-1,
+                            0,
+                            1,
+                            Draw(-5000, 5000),
+                            std::numeric_limits<int32_t>::min(),
+                            std::numeric_limits<int32_t>::max()};
+    vec.imm = static_cast<uint32_t>(imms[any(5)]);
+    const auto index = [&](uint32_t out, uint32_t in, int64_t width) {
+      const int64_t last = 64 - width - (vec.iter_out - 1) * out - (vec.iter_in - 1) * in;
+      return any(3) == 0 ? static_cast<uint32_t>(last) : any(last);
+    };
+    const int64_t size = params.vector_size, lanes = params.output_lanes;
+    for (int64_t left = Draw(1, 10); left > 0; --left) {
+      uops->push_back({index(vec.acc_out, vec.acc_in, std::max<int64_t>(1, size / lanes)),
+                       index(vec.inp_out, vec.inp_in, std::max<int64_t>(1, lanes / size)), 0});
+    }
+    vec.uop_count = static_cast<uint32_t>(uops->size());
+    return vec;
+  }
+
+ private:
+  std::mt19937 random_{1};
+};
+
+std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const std::vector<isa::Uop>& uops,
+                              const sim::Scratchpads& pads) {
+  std::vector<int64_t> acc = Accumulators(pads);
+  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
+  for (size_t o = 0; o < vec.iter_out; ++o) {
+    for (size_t i = 0; i < vec.iter_in; ++i) {
+      for (const isa::Uop& uop : uops) {
+        for (size_t c = 0; c < size || c < lanes; ++c) {
+          int64_t& lane = acc[(uop.acc + o * vec.acc_out + i * vec.acc_in) * lanes + c];
+          int64_t s = static_cast<int32_t>(vec.imm);
+          if (vec.src == Vec::Src::kInp) {
+            const size_t vector = uop.inp + o * vec.inp_out + i * vec.inp_in + c / size;
+            const int code = pads.inp_code[vector * size + c % size];
+            s = vec.src_unsigned ? code : testing::SignExtend(code, static_cast<int>(params.activation_bits));
+            s *= pads.inp_scale[vector];
+          }
+          if (vec.op == Vec::Op::kMov || s > lane) lane = s;
+        }
+      }
+    }
+  }
+  return acc;
+}
+
+void TestAgainstAPlainLoop() {
+  Generator generator;
+  for (int round = 0; round < 4000; ++round) {
+    const sim::Params params = generator.Params();
+    std::vector<isa::Uop> uops;
+    const Vec vec = generator.Instruction(params, &uops);
+    const sim::Scratchpads before = generator.Pads(params);
+    sim::Scratchpads after = before;
+    const auto plan = sim::Declared<Vec>::MakePlan(params, vec, uops.data());
+    testing::Execute(params, testing::Make(vec), &after, nullptr, {plan.get(), true});
+    CHECK_EQ(Accumulators(after) == Expected(params, vec, uops, before), true);
+  }
+}
+
+// Bounds of accumulators of 24 bits, in groups of two entries. A GEMM of 38 steps adds up to 8208000 to entry
+// 1 (test_gemm.cc), which leaves 180607.
+class Known {
+ public:
+  Known() : params_(sim::ParseParams(testing::SmallParams(4))), bounds_(params_, 8) {}
+
+  // On the group of entry 0.
+  Known& Visit(Vec::Op op, Vec::Src src, int32_t imm = 0) {
+    Vec vec = std::get<Vec>(testing::MakeVec(op, src, 1, 1).body);
+    vec.src_unsigned = true;
+    vec.imm = static_cast<uint32_t>(imm);
+    const isa::Uop uop;
+    const auto plan = sim::Declared<Vec>::MakePlan(params_, vec, &uop);
+    CHECK_EQ(bounds_.Visit(params_, testing::Make(vec), plan.get()), true);
+    return *this;
+  }
+  Known& AnyInt32() {
+    isa::Ppu ppu;
+    ppu.wide = true;
+    ppu.pixels = 2;
+    ppu.blocks = 1;
+    bounds_.Visit(params_, testing::Make(ppu), nullptr);
+    return *this;
+  }
+  bool Safe() {
+    isa::Gemm gemm = std::get<isa::Gemm>(testing::MakeGemm(false, 1, 38).body);
+    gemm.act_unsigned = true;
+    const isa::Uop uop{1, 0, 0};
+    const sim::GemmPlan plan = sim::MakeGemmPlan(params_, gemm, &uop);
+    return bounds_.Visit(params_, testing::Make(gemm), &plan);
+  }
+
+ private:
+  const sim::Params params_;
+  sim::AccumulatorBounds bounds_;
+};
+
+void TestBounds() {
+  constexpr Vec::Op kMov = Vec::Op::kMov, kMax = Vec::Op::kMax;
+  constexpr Vec::Src kInp = Vec::Src::kInp, kImm = Vec::Src::kImm;
+  CHECK_EQ(Known().Visit(kMov, kImm, 180607).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 180608).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, -180607).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, -180608).Safe(), false);
+  // The larger of two is no larger than both; elements times scales are at most 15 * 15.
+  CHECK_EQ(Known().Visit(kMov, kInp).Visit(kMax, kImm, 180607).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kInp).Visit(kMax, kImm, 180608).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, 180607).Visit(kMax, kInp).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 180608).Visit(kMax, kInp).Safe(), false);
+  CHECK_EQ(Known().AnyInt32().Visit(kMax, kInp).Safe(), false);
+  CHECK_EQ(Known().AnyInt32().Visit(kMov, kInp).Safe(), true);
+}
+
+}  // namespace
+}  // namespace tvm_vsq
+
+int main() {
+  tvm_vsq::TestAgainstAPlainLoop();
+  tvm_vsq::TestBounds();
+  return tvm_vsq::testing::Result();
+}
