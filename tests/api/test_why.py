@@ -57,10 +57,11 @@ def test_rooflines_follow_from_the_layer(profile):
 def test_shares_of_a_unit_add_up(profile, unit):
     for layer, row in zip(profile.layers, profile.why(unit), strict=True):
         assert row.unit == unit
-        if row.busy or row.stalls:  # it has something to do in this layer
-            assert row.busy + sum(row.stalls.values()) == pytest.approx(1)
         waiting = [s for s in layer.stalls if s.unit == unit and s.waits_for != "finished"]
         assert len(row.stalls) == len(waiting)
+        # Nothing is left for a unit that the layer, and those behind it, do not use.
+        shares = 1 if layer.busy[unit] or waiting else 0
+        assert row.busy + sum(row.stalls.values()) == pytest.approx(shares)
         longest = max(waiting, key=lambda stall: stall.cycles, default=None)
         assert longest is None or longest.cause in max(row.stalls, key=row.stalls.__getitem__)
 

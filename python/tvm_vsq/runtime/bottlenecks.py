@@ -14,7 +14,7 @@ from tvm_vsq.runtime import native
 
 @dataclass(frozen=True)
 class Stall:
-    """Cycles that `unit` (fetch, load, compute, store) waited for `waits_for` while `cause` went on."""
+    """Cycles that `unit` (fetch, or an engine) waited for `waits_for` while `cause` went on."""
 
     unit: str
     waits_for: str

@@ -188,7 +188,7 @@ class Profile:
     def why(self, unit: str = "compute") -> Bottlenecks:
         """Why each layer takes its cycles: stalls of `unit`, roofline, share of the critical path.
 
-        unit: fetch, load, compute or store. Prints as a table. Layers overlap, so the critical path of a
+        unit: fetch, or an engine. Prints as a table. Layers overlap, so the critical path of a
         layer may be longer or shorter than its cycles; all together they are the same.
         Raises InputError for another unit.
         """
@@ -208,7 +208,7 @@ class Profile:
     def to_trace(self, path: str | Path, *, max_slices: int = 100_000, max_bins: int = 2_000) -> None:
         """Write a timeline (Chrome trace JSON) that ui.perfetto.dev opens.
 
-        Tracks are load, compute, store and the critical path, with instructions named after their layer;
+        Tracks are the engines and the critical path, with instructions named after their layer;
         counters are DRAM bandwidth, power and scratchpad occupancy. Programs follow each other without the
         CPU's time. A longer program is aggregated, so that the file stays below some tens of megabytes:
         neighbouring instructions of a layer share a slice where there are more than `max_slices`, and each
