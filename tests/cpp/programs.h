@@ -74,6 +74,12 @@ inline std::map<std::string, int64_t> SmallParams(int64_t lanes) {
   return values;
 }
 
+inline sim::Params Small(const char* name, int64_t value) {
+  std::map<std::string, int64_t> values = SmallParams();
+  values[name] = value;
+  return sim::ParseParams(values);
+}
+
 inline sim::Params Small() { return sim::ParseParams(SmallParams()); }
 
 // `tokens` are the names of token bits, with spaces between them.

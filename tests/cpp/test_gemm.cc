@@ -279,9 +279,7 @@ void TestOverwritesOfWideAccumulators() {
 // Enough work for several threads and rounds.
 void TestLargeInstruction() {
   Generator generator;
-  std::map<std::string, int64_t> values = testing::SmallParams();
-  values["accumulator_bits"] = 32;
-  const sim::Params params = sim::ParseParams(values);
+  const sim::Params params = testing::Small("accumulator_bits", 32);
   const sim::Scratchpads pads = generator.Pads(params, 9 * 40000);
   isa::Gemm gemm;
   gemm.iter_out = 7;

@@ -1,7 +1,6 @@
-// DRAM records of the small accelerator, by hand: bit positions, sign, and the order in the scratchpads.
+// DRAM records of the small accelerator, by hand: bit positions, sign, borders. Weights: test_packing.cc.
 #include <vector>
 
-#include "tests/cpp/bit_string.h"
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/record.h"
@@ -39,27 +38,6 @@ void TestOutput() {
   for (size_t i = 0; i < 5; ++i) CHECK_EQ(int{record[i]}, expected[i]);
 }
 
-void TestWeights() {
-  const sim::Params params = testing::Small();
-  sim::Scratchpads pads(params);
-  testing::BitString record;
-  for (int lane = 0; lane < 8; ++lane) {
-    for (int i = 0; i < 8; ++i) record.Put((lane + i) % 16, 4);
-    record.Put(15 - lane, 4);
-  }
-  sim::RecordCodec(params).Load(sim::Pad::kWgt, record.bytes().data(), 1, 1, &pads);
-  for (size_t lane = 0; lane < 8; ++lane) {
-    CHECK_EQ(pads.wgt_scale[8 + lane], static_cast<int32_t>(15 - lane));
-    int32_t sum = 0;
-    for (size_t i = 0; i < 8; ++i) {
-      const int32_t value = testing::SignExtend(static_cast<int>((lane + i) % 16), 4);
-      CHECK_EQ(int{pads.wgt[64 + i / 4 * 32 + 4 * lane + i % 4]}, value);
-      sum += value;
-    }
-    CHECK_EQ(pads.wgt_sum[8 + lane], sum);
-  }
-}
-
 void TestParameters() {
   const sim::Params params = testing::Small();
   const sim::RecordCodec codec(params);
@@ -81,7 +59,6 @@ void TestParameters() {
 int main() {
   tvm_vsq::TestInput();
   tvm_vsq::TestOutput();
-  tvm_vsq::TestWeights();
   tvm_vsq::TestParameters();
   return tvm_vsq::testing::Result();
 }

@@ -19,18 +19,12 @@ void Check(const sim::Instruction& instruction) {
   sim::CheckProgram(testing::Small(), MakeProgram({instruction, Finish()}));
 }
 
-void With(const char* name, int64_t value) {
-  std::map<std::string, int64_t> params = testing::SmallParams();
-  params[name] = value;
-  sim::ParseParams(params);
-}
-
 void TestParams() {
-  With("accumulator_bits", 46);
-  CHECK_ERROR(With("accumulator_bits", 47), "accumulator_bits is 47, allowed are 16 to 46");
-  CHECK_ERROR(With("vector_size", 24), "vector_size must be 8, 16, 32 or 64");
-  CHECK_ERROR(With("wgt_record_bytes", 35), "wgt_record_bytes is 35, but its 288 bits need 36");
-  CHECK_ERROR(With("colour", 1), "unknown hardware parameter colour");
+  testing::Small("accumulator_bits", 46);
+  CHECK_ERROR(testing::Small("accumulator_bits", 47), "accumulator_bits is 47, allowed are 16 to 46");
+  CHECK_ERROR(testing::Small("vector_size", 24), "vector_size must be 8, 16, 32 or 64");
+  CHECK_ERROR(testing::Small("wgt_record_bytes", 35), "wgt_record_bytes is 35, but its 288 bits need 36");
+  CHECK_ERROR(testing::Small("colour", 1), "unknown hardware parameter colour");
   std::map<std::string, int64_t> params = testing::SmallParams();
   params.erase("max_cycles");
   CHECK_EQ(sim::ParseParams(params).max_cycles, int64_t{1} << 36);

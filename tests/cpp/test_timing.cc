@@ -133,16 +133,10 @@ void TestChannelTakesTurns() {
   CHECK_EQ(Cycles(timing, kStore, Stall::kDramData, Cause::kDramBandwidth), 157 - 134 - 12);
 }
 
-sim::Params With(const char* name, int64_t value) {
-  std::map<std::string, int64_t> values = testing::SmallParams();
-  values[name] = value;
-  return sim::ParseParams(values);
-}
-
 // 64 entries through one bank take 64 cycles, while their three bursts take 12.
 void TestBanks() {
-  const sim::Timing timing =
-      Time({Load(sim::Pad::kInp, 0, 0, 64, "push_store"), Finish("pop_load")}, With("inp_banks", 1));
+  const sim::Timing timing = Time({Load(sim::Pad::kInp, 0, 0, 64, "push_store"), Finish("pop_load")},
+                                  testing::Small("inp_banks", 1));
   CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 12);
   CHECK_EQ(Cycles(timing, kStore, TokenFrom(isa::Engine::kLoad), Cause::kBanks), 64 - 12);
@@ -292,7 +286,7 @@ void TestRowsBehind() {
 void TestBanksOfABorder() {
   sim::Instruction load = Load(sim::Pad::kInp, 0, 0, 1, "push_store");
   std::get<isa::Load>(load.body).x_pad_left = 63;
-  const sim::Timing timing = Time({load, Finish("pop_load")}, With("inp_banks", 1));
+  const sim::Timing timing = Time({load, Finish("pop_load")}, testing::Small("inp_banks", 1));
   CHECK_EQ(timing.cycles, 133 + 64 + 100 + 1);
   CHECK_EQ(Cycles(timing, kLoad, Stall::kBanks, Cause::kBanks), 64 - 4);
 }
@@ -340,7 +334,7 @@ void TestFetchBuffer() {
   sim::SimulateTiming(testing::Small(), MakeProgram(instructions), &record);
   CHECK_EQ(record.times[7].queued, 112);
   CHECK_EQ(record.times[8].queued, 108 + 4 + 100 + 1);
-  CHECK_EQ(Time({Finish()}, With("dram_burst_bytes", 8)).cycles, 4 + 100 + 1 + 1);
+  CHECK_EQ(Time({Finish()}, testing::Small("dram_burst_bytes", 8)).cycles, 4 + 100 + 1 + 1);
 }
 
 std::vector<sim::Instruction> OneOfEachEngine() {
@@ -415,21 +409,6 @@ void TestLeftOverTokensAndEndlessPrograms() {
   CHECK_ERROR(Time({MakeGemm(true, 2047, 1023), Finish()}), "more than max_cycles = 1000000 cycles");
 }
 
-void TestTimesOfInstructions() {
-  sim::TimingRecord record;
-  sim::SimulateTiming(testing::Small(),
-                      MakeProgram({Load(sim::Pad::kInp, 0, 0, 1, "push_compute"),
-                                   MakeGemm(false, 3, 1, "pop_load"), Finish()}),
-                      &record);
-  const int64_t expected[][6] = {
-      {105, 105, 105, 133, 137, 237}, {106, 106, 237, 237, 248, 248}, {107, 107, 107, 107, 108, 108}};
-  for (size_t i = 0; i < 3; ++i) {
-    const sim::InstructionTimes& t = record.times[i];
-    const int64_t actual[] = {t.queued, t.taken, t.start, t.transfer, t.end, t.complete};
-    for (size_t k = 0; k < 6; ++k) CHECK_EQ(actual[k], expected[i][k]);
-  }
-}
-
 }  // namespace
 }  // namespace tvm_vsq
 
@@ -454,6 +433,5 @@ int main() {
   tvm_vsq::TestComputingEnginesRunBesideEachOther();
   tvm_vsq::TestDeadlocks();
   tvm_vsq::TestLeftOverTokensAndEndlessPrograms();
-  tvm_vsq::TestTimesOfInstructions();
   return tvm_vsq::testing::Result();
 }
