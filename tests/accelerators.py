@@ -43,6 +43,7 @@ BASE: dict[str, Any] = {
         "fetch_buffer_bursts": 2,
         "dma_setup_cycles": 8,
         "gemm_pipeline_cycles": 8,
+        "vector_pipeline_cycles": 6,
         "ppu_pipeline_cycles": 10,
         "command_queue_depth": 4,
         "token_queue_depth": 2,

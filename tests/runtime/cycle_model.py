@@ -21,6 +21,7 @@ ENGINE = {
     "LOAD": "load",
     "GEMM": "compute",
     "SYNC": "compute",
+    "VEC": "vector",
     "PPU": "ppu",
     "STORE": "store",
     "FINISH": "store",
@@ -217,11 +218,17 @@ class Model:
 
     def compute_cycles(self, insn: isa.Insn) -> tuple[int, int]:
         f, timing = insn.fields, self.hw.timing
+        size, lanes, banks = self.hw.vector_size, self.hw.output_lanes, self.hw.scratchpads.banks
+        vectors = max(1, lanes // size)
         if insn.name == "GEMM":
             return timing.gemm_pipeline_cycles + f["uop_count"] * f["iter_out"] * f["iter_in"], 0
+        if insn.name == "VEC":
+            groups, blocks = f["uop_count"] * f["iter_out"] * f["iter_in"], max(1, size // lanes)
+            reads = f.get("src", 0) == isa.code_of("VEC", "src", "inp")
+            turns = -(-vectors // banks.inp) if reads else 1
+            return timing.vector_pipeline_cycles + groups * blocks, groups * (turns - 1)
         if insn.name == "PPU":
-            blocks, banks = f["pixels"] * f["blocks"], self.hw.scratchpads.banks
-            vectors = max(1, self.hw.output_lanes // self.hw.vector_size)
+            blocks = f["pixels"] * f["blocks"]
             need = [1]
             if f.get("residual"):
                 need.append(-(-vectors // banks.inp))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
 
+from tvm_vsq import isa
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.runtime import native
 
@@ -12,7 +15,7 @@ from tvm_vsq.runtime import native
 HW = hardware()
 WORD = 32
 UNITS = ("fetch", "load", "compute", "vector", "ppu", "store")
-COMPUTE, PPU, STORE = (UNITS.index(unit) for unit in ("compute", "ppu", "store"))
+COMPUTE, VECTOR, PPU, STORE = (UNITS.index(unit) for unit in ("compute", "vector", "ppu", "store"))
 FIRST = 4 + 100 + 1  # the first burst of instructions, its latency, the first instruction decoded
 
 
@@ -105,6 +108,31 @@ def test_gemm_and_ppu_take_one_cycle_per_block(small_conv: Conv) -> None:
     assert counts["acc_write_bits"] == (pixels + micro_ops) * 8 * 32
     assert counts["acc_read_bits"] == (micro_ops + pixels) * 8 * 32
     assert counts["out_read_bits"] == counts["out_write_bits"] == pixels * 36
+
+
+def test_vec_takes_one_cycle_per_block_and_counts_what_its_operation_touches() -> None:
+    """A micro-op is on a channel group: two blocks of 4 lanes, or four vectors of 8."""
+
+    def vec(lanes: int, op: str, src: str) -> tuple[int, dict[str, int]]:
+        kind = {field: isa.code_of("VEC", field, name) for field, name in (("op", op), ("src", src))}
+        loops = {"uop_count": 5, "iter_out": 3, "iter_in": 2}
+        program = Program(hardware(output_lanes=lanes), [insn("VEC", **kind, **loops), insn("FINISH")])
+        timing = program.timing()
+        return timing["units"][VECTOR][0], events(timing)
+
+    groups = 5 * 3 * 2
+    for op, src in product(("mov", "max"), ("inp", "imm")):
+        cycles, counts = vec(4, op, src)
+        assert cycles == 6 + groups * 2
+        assert counts["vector_lane_ops"] == groups * 8
+        assert counts["unpack_lane_ops"] == (groups * 8 if src == "inp" else 0)
+        assert counts["inp_read_bits"] == (groups * 36 if src == "inp" else 0)
+        assert counts["acc_read_bits"] == (groups * 8 * 32 if op == "max" else 0)
+        assert counts["acc_write_bits"] == groups * 8 * 32
+        cycles, counts = vec(32, op, src)
+        assert cycles == 6 + groups
+        assert counts["vector_lane_ops"] == groups * 32
+        assert counts["inp_read_bits"] == (groups * 4 * 36 if src == "inp" else 0)
 
 
 def test_a_scale_unit_that_is_absent_counts_nothing() -> None:

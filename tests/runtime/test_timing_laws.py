@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,7 @@ from tvm_vsq.runtime import native
 
 PADS = ("uop", "inp", "wgt", "acc", "par", "out")
 BITS = {
-    engine: tuple(
-        f"{verb}_{other}" for verb in ("pop", "push") for other in ORDER if other not in (engine, "vector")
-    )
+    engine: tuple(f"{verb}_{other}" for verb in ("pop", "push") for other in ORDER if other != engine)
     for engine in ORDER
 }
 
@@ -45,6 +44,7 @@ def machines(draw: st.DrawFn) -> HardwareConfig:
             "fetch_buffer_bursts": number(1, 4),
             "dma_setup_cycles": number(0, 9),
             "gemm_pipeline_cycles": number(0, 9),
+            "vector_pipeline_cycles": number(0, 9),
             "ppu_pipeline_cycles": number(0, 9),
             "command_queue_depth": number(1, 4),
             "token_queue_depth": number(1, 3),
@@ -68,8 +68,10 @@ def draw_insn(draw: st.DrawFn, name: str, tokens: set[str]) -> isa.Insn:
             return store("out", 0, number(0, 2000), number(1, 6), bits, **sizes)
         border = {"y_pad_top": number(0, 1), "x_pad_left": number(0, 2)}
         return load("inp", 0, number(0, 2000), number(1, 6), bits, **sizes, **border)
-    if name == "GEMM":
-        return insn(name, bits, uop_count=number(1, 5), iter_out=number(1, 3), iter_in=number(1, 3))
+    if name in ("GEMM", "VEC"):
+        loops = {"uop_count": number(1, 5), "iter_out": number(1, 3), "iter_in": number(1, 3)}
+        kind = {"op": number(0, 1), "src": number(0, 1)} if name == "VEC" else {}
+        return insn(name, bits, **loops, **kind)
     if name == "PPU":
         return insn(name, bits, pixels=number(1, 3), blocks=2, wide=number(0, 1))
     return insn(name, bits)
@@ -94,10 +96,10 @@ def programs(draw: st.DrawFn) -> Program:
         insns.append(draw_insn(draw, name, kept))
 
     for _ in range(draw(st.integers(1, 14))):
-        name = draw(st.sampled_from(["LOAD", "STORE", "GEMM", "PPU", "SYNC"]))
+        name = draw(st.sampled_from(["LOAD", "STORE", "GEMM", "VEC", "PPU", "SYNC"]))
         append(name, draw(st.sets(st.sampled_from(BITS[engine_of(isa.Insn(name))]))))
     while any(open_tokens.values()):
-        for name in ("LOAD", "STORE", "SYNC", "PPU"):
+        for name in ("LOAD", "STORE", "SYNC", "VEC", "PPU"):
             append(name, {bit for bit in BITS[engine_of(isa.Insn(name))] if bit.startswith("pop")})
     return Program(hw, [*insns, insn("FINISH")])
 
@@ -167,6 +169,7 @@ def waits_for_tokens(hw: HardwareConfig) -> Program:
         ("timing", "fetch_buffer_bursts", (4, 1)),
         ("timing", "dma_setup_cycles", (8, 20)),
         ("timing", "gemm_pipeline_cycles", (8, 20)),
+        ("timing", "vector_pipeline_cycles", (6, 20)),
         ("timing", "ppu_pipeline_cycles", (10, 20)),
         ("dram", "bytes_per_cycle", (16, 8)),
         ("dram", "latency_cycles", (100, 150)),
@@ -182,8 +185,11 @@ def test_every_constant_matters_in_the_direction_that_it_should(
 
     def cycles(value: int) -> int:
         hw = hardware(output_lanes=32, **{group: {field: value}})
-        strided = load("inp", 0, 0, 1, "push_store", y_size=30, y_stride=40)
-        insns = [*conv.insns[:-1], strided, insn("FINISH", "pop_load")]
+        strided = load("inp", 0, 0, 1, "push_vector", y_size=30, y_stride=40)
+        *before, stored, _ = conv.insns
+        stored = replace(stored, tokens=stored.tokens | {"push_vector"})
+        last = insn("VEC", "pop_load pop_store push_store", uop_count=1, iter_out=1, iter_in=1)
+        insns = [*before, stored, strided, last, insn("FINISH", "pop_vector")]
         return int(Program(hw, insns, conv.image, conv.dram_bytes).timing()["cycles"])
 
     fast, slow = values
