@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from tests.accelerators import accelerator
+from tests.ops.layers import Epilogue, random_vectors, region_of, simulate, vectors_of
+from tvm import relax
+from tvm.ir import Call, IRModule
 
 from tvm_vsq import numerics
-from tvm_vsq.codegen import DramTensor, PostOp, Program, ScheduledLayer, build_program
-from tvm_vsq.codegen.constants import param_records, weight_records
-from tvm_vsq.formats import VectorFormat
+from tvm_vsq.codegen import Program, lower_region, region_workloads
+from tvm_vsq.graph import constant
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.ops.add.reference import add_accumulate
+from tvm_vsq.ops.add.relax import add
 from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
-from tvm_vsq.schedule import Convolution, Knobs, default_knobs
+from tvm_vsq.ops.conv2d.relax import conv2d
+from tvm_vsq.ops.dense.relax import dense
+from tvm_vsq.ops.max_pool2d.reference import max_pool2d_accumulate
+from tvm_vsq.ops.max_pool2d.relax import max_pool2d
+from tvm_vsq.schedule import Database, Knobs, Record, candidates, fingerprint
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -40,29 +49,28 @@ def hardware(**changes: Any) -> HardwareConfig:
 
 @dataclass
 class Network:
-    """Layers appended one by one; tensors hold int16 vectors [n, h, w, vectors, V+1]."""
+    """Layers appended one by one, and what NumPy computes for them.
+
+    Tensors have names; their values are int16 vectors [n, h, w, vectors, V+1], or int32 [n, h, w, channels].
+    """
 
     hw: HardwareConfig
     rng: np.random.Generator
-    layers: list[ScheduledLayer] = field(default_factory=list)
-    tensors: dict[str, DramTensor] = field(default_factory=dict)
-    values: dict[str, np.ndarray] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
+    """In the order of the program's arguments, once there is a program."""
     outputs: list[str] = field(default_factory=list)
-    data: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    """Weights int16 [K, R, S, CV, V+1] and parameters int32 [K, 4] of each layer."""
-
-    def format(self, signed: bool) -> VectorFormat:
-        return self.hw.formats.activation.with_sign(signed)
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
+    signed: dict[str, bool] = field(default_factory=dict)
+    calls: list[tuple[str, Callable[..., Call]]] = field(default_factory=list)
+    """The name of each result, and its vsq.* call as a function of the variables by name."""
+    schedules: dict[str, Knobs] = field(default_factory=dict)
 
     def input(self, name: str, shape: tuple[int, int, int, int], signed: bool = True) -> str:
         """A region input [n, h, w, channels] of random integers."""
-        scale = self.format(signed).qmax * self.format(signed).smax << self.hw.guard_bits
-        y = self.rng.integers(-scale if signed else 0, scale + 1, shape) * self.rng.random(shape) ** 2
-        vectors = numerics.requantize(y.astype(np.int64), self.format(signed), self.hw.guard_bits)
-        n, h, w, c = vectors.shape[:4]
-        self.tensors[name] = DramTensor(name, n * h * w, c, c, signed)
-        self.values[name] = vectors
+        *pixels, channels = shape
+        self.values[name] = random_vectors(self.rng, self.hw, signed, *pixels, channels=channels)
+        self.channels[name], self.signed[name] = channels, signed
         self.inputs.append(name)
         return name
 
@@ -71,99 +79,143 @@ class Network:
         source: str,
         channels: int,
         kernel: tuple[int, int] = (1, 1),
+        *,
+        strides: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        **layer: Any,
+    ) -> str:
+        """Append a convolution; returns the name of its result. `layer` is for `_append`."""
+        hw, x = self.hw, self.values[source]
+        given = x.shape[-2] * hw.vector_size
+        w = vectors_of(self.rng, hw.formats.weight, channels, *kernel, channels=given)
+        geometry = {"strides": strides, "padding": padding, "dilation": dilation}
+        acc = conv2d_accumulate(x, w, *geometry.values(), hw.product_shift, hw.product_bits)
+        return self._append(conv2d, source, acc, [w], geometry, **layer)
+
+    def dense(self, source: str, channels: int, **layer: Any) -> str:
+        """Append a matrix product with every pixel."""
+        hw, x = self.hw, self.values[source]
+        w = vectors_of(self.rng, hw.formats.weight, channels, channels=x.shape[-2] * hw.vector_size)
+        acc = numerics.accumulate(x, w, hw.product_shift, hw.product_bits)
+        return self._append(dense, source, acc, [w], {}, **layer)
+
+    def pool(
+        self,
+        source: str,
+        kernel: tuple[int, int],
+        *,
+        strides: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        **layer: Any,
+    ) -> str:
+        """Append a maximum over windows."""
+        geometry = {"pool_size": kernel, "strides": strides, "padding": padding, "dilation": (1, 1)}
+        acc = max_pool2d_accumulate(self.values[source], *geometry.values())[..., : self.channels[source]]
+        return self._append(max_pool2d, source, acc, [], {**geometry, "channels": acc.shape[-1]}, **layer)
+
+    def add(self, source: str, other: str, **layer: Any) -> str:
+        """Append a sum."""
+        channels = self.channels[source]
+        acc = add_accumulate(self.values[source], channels)
+        return self._append(add, source, acc, [], {"channels": channels}, residual=other, **layer)
+
+    def _append(
+        self,
+        operator: Callable[..., Call],
+        source: str,
+        acc: np.ndarray,
+        weights: list[np.ndarray],
+        attributes: dict[str, Any],
+        *,
         residual: str | None = None,
         knobs: Knobs | None = None,
         output: bool = False,
         wide: bool = False,
         relu: bool = False,
         signed: bool = True,
-        **geometry: Any,
+        **changes: int,
     ) -> str:
-        """Append a convolution and return the name of its result."""
-        hw, rng, x = self.hw, self.rng, self.values[source]
-        name = f"layer{len(self.layers)}"
-        groups = -(-channels // hw.group_channels)
-        n, h, w, cv = x.shape[:4]
-        work = Convolution(
-            n,
-            h,
-            w,
-            cv,
-            groups * hw.group_blocks,
-            *kernel,
-            has_residual=residual is not None,
-            wide=wide,
-            **geometry,
-        )
-        high, smax = 2 ** (hw.weight_bits - 1) - 1, 2 ** (hw.weight_scale_bits or 0) - 1 or 1
-        weights = np.concatenate(
-            [
-                rng.integers(-high, high + 1, (channels, *kernel, cv, hw.vector_size)),
-                rng.integers(1, smax + 1, (channels, *kernel, cv, 1)),
-            ],
-            axis=-1,
-        ).astype(np.int16)
-        params = np.stack(
-            [
-                rng.integers(1, 2**hw.multiplier_bits, channels),
-                rng.integers(14, 22, channels),
-                rng.integers(-500, 500, channels),
-                rng.choice([2**31 - 1, 700], channels),
-            ],
-            axis=1,
-        ).astype(np.int32)
-        post = PostOp(
-            relu=relu,
-            res_mult=int(rng.integers(1, 2**16)) if residual else 0,
-            res_shift=12 if residual else 0,
-            act_unsigned=not self.tensors[source].signed,
-            res_unsigned=residual is not None and not self.tensors[residual].signed,
-            out_unsigned=not signed,
-        )
-        knobs = knobs or default_knobs(work, hw, name)
-        result = f"t{len(self.layers)}"
-        vectors = -(-channels // hw.vector_size)
-        pitch = vectors if output else work.kb * hw.output_lanes // hw.vector_size
-        self.tensors[result] = DramTensor(
-            result,
-            n * work.oh * work.ow,
-            vectors,
-            work.kb if wide else pitch,
-            signed,
-            channels if wide else None,
-        )
-        self.data[name] = weights, params
-        self.layers.append(
-            ScheduledLayer(
-                name,
-                "conv2d",
-                work,
-                post,
-                (cv * hw.vector_size, channels),
-                {"wgt": weight_records(weights, hw), "par": param_records(params, hw)},
-                {"inp": source} | ({"res": residual} if residual else {}),
+        """A layer of these accumulators with a random epilogue; `changes` are attributes of its call."""
+        number = len(self.calls)
+        name, result, channels = f"layer{number}", f"t{number}", acc.shape[-1]
+        chosen = {"wide": wide, "relu": relu, "out_signed": signed, "act_signed": self.signed[source]}
+        chosen |= {"res_signed": self.signed[residual]} if residual else {"res_mult": 0, "res_shift": 0}
+        largest = max(1, int(np.abs(acc).max()))
+        fixed = {key: int(value) for key, value in chosen.items()}
+        epilogue = Epilogue.draw(self.rng, self.hw, channels, largest, layer=name, **fixed)
+        attributes = {**attributes, **epilogue.attributes, **changes}
+        constants = [constant(array) for array in (*weights, epilogue.params)]
+        others = [residual] if residual else []
+        self.calls.append(
+            (
                 result,
-                knobs=knobs,
-                tuned=False,
+                lambda at: operator(at[source], *constants, *(at[other] for other in others), **attributes),
             )
         )
-        acc = conv2d_accumulate(
-            x, weights, work.strides, work.padding, work.dilation, hw.product_shift, hw.product_bits
-        )
-        res = self.values[residual] if residual else None
-        y = numerics.post_process(acc, params, relu, res, post.res_mult, post.res_shift)
-        self.values[result] = y if wide else numerics.requantize(y, self.format(signed), hw.guard_bits)
+        self.values[result] = epilogue.apply(self.hw, acc, self.values[residual] if residual else None)
+        self.channels[result], self.signed[result] = channels, signed
+        if knobs:
+            self.schedules[name] = knobs
         if output:
             self.outputs.append(result)
         return result
 
+    def module(self) -> IRModule:
+        """The network as one Relax function."""
+        types = {name: relax.TensorType(list(self.values[name].shape), "int16") for name in self.inputs}
+        at: dict[str, Any] = {name: relax.Var(name, kind) for name, kind in types.items()}
+        builder = relax.BlockBuilder()
+        with builder.function("main", list(at.values())):
+            with builder.dataflow():
+                for result, call in self.calls:
+                    at[result] = builder.emit(call(at))
+                results = [at[name] for name in self.outputs]
+                out = builder.emit_output(results[0] if len(results) == 1 else relax.Tuple(results))
+            builder.emit_func_output(out)
+        return builder.get()
+
+    def region(self) -> Any:
+        """What code generation gets; its parameters have the names of the inputs, in an order of its own."""
+        region = region_of(self.module())
+        self.inputs = [parameter.name for parameter in region.params]
+        return region
+
+    def draw_schedules(self) -> None:
+        """Any legal schedule for every layer."""
+        for layer, work in region_workloads(self.region(), self.hw):
+            legal = candidates(work, self.hw)
+            self.schedules[layer] = legal[int(self.rng.integers(len(legal)))]
+
+    def database(self) -> Database:
+        """The schedules that were asked for."""
+        common = {"hardware": fingerprint(self.hw), "cycles": 1, "default_cycles": 1, "trials": 1}
+        works = dict(region_workloads(self.region(), self.hw))
+        records = {
+            works[layer].key: Record(workload=works[layer].key, knobs=knobs.to_dict(), **common)
+            for layer, knobs in self.schedules.items()
+        }
+        return Database(records=tuple(records.values()))
+
     def program(self) -> Program:
-        return build_program("main", self.layers, self.tensors, self.inputs, self.outputs, self.hw)
+        """The region's program."""
+        database = self.database() if self.schedules else Database()
+        program = lower_region(self.region(), self.hw, database)
+        assert all(layer.tuned for layer in program.layers if layer.name in self.schedules)
+        return program
+
+    def simulate(self, program: Program) -> Any:
+        """The simulator's results equal NumPy's; returns the timing."""
+        values = [self.values[name] for name in self.outputs]
+        results, timing = simulate(program, [self.values[name] for name in self.inputs], values)
+        for result, value in zip(results, values, strict=True):
+            np.testing.assert_array_equal(result, value)
+        return timing
 
 
 def random_network(seed: int) -> Network:
-    """Three or four convolutions of any geometry, with residuals where shapes allow, on a random small
-    accelerator.
+    """Convolutions, pools and sums of any geometry, residuals where shapes allow, and a wide dense layer;
+    on a random small accelerator, every other one with any schedules.
     """
     rng = np.random.default_rng(seed)
     hw = hardware(
@@ -176,23 +228,35 @@ def random_network(seed: int) -> Network:
     n, h, w = (int(size) for size in rng.integers(1, (3, 8, 8)))
     channels = int(rng.integers(1, 40))
     value = network.input("x", (n, h, w, channels), bool(rng.integers(2)))
-    for index in range(3):
+    for index in range(4):
         kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
         same = bool(rng.integers(2))
         residual = value if same and rng.integers(3) else None
-        channels = channels if residual else int(rng.integers(1, 50))
-        value = network.conv(
-            value,
-            channels,
-            kernel,
-            residual=residual,
-            output=index == 2 or bool(rng.integers(2)),
-            relu=bool(rng.integers(2)),
-            signed=bool(rng.integers(2)),
-            padding=(kernel[0] - 1, kernel[1] - 1, 0, 0) if same else (2, 2, 1, 2),
-            strides=(1, 1) if same else (int(rng.integers(1, 4)), int(rng.integers(1, 4))),
-        )
-    network.conv(value, 5, output=True, wide=True)
+        layer = {
+            "output": index == 3 or bool(rng.integers(2)),
+            "relu": bool(rng.integers(2)),
+            "signed": bool(rng.integers(2)),
+        }
+        around = (kernel[0] - 1, kernel[1] - 1, 0, 0) if same else (2, 2, 1, 2)
+        strides = (1, 1) if same else (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+        kind = rng.choice(["conv", "conv", "pool", "add"])
+        if kind == "conv":
+            channels = channels if residual else int(rng.integers(1, 50))
+            geometry = {"padding": around, "strides": strides}
+            value = network.conv(value, channels, kernel, residual=residual, **geometry, **layer)
+        elif kind == "pool":
+            # No window may lie in the padding.
+            halves = tuple((taps - 1) // 2 for taps in kernel)
+            size = network.values[value].shape[1:3]
+            kernel = tuple(
+                min(taps, extent + 2 * half) for taps, extent, half in zip(kernel, size, halves, strict=True)
+            )
+            value = network.pool(value, kernel, strides=strides, padding=halves * 2, **layer)
+        else:
+            value = network.add(value, value, **layer)
+    network.dense(value, 5, output=True, wide=True)
+    if seed % 2:
+        network.draw_schedules()
     return network
 
 

@@ -19,6 +19,7 @@ ENGINE = {
     "GEMM": "compute",
     "PPU": "ppu",
     "SYNC": "compute",
+    "VEC": "vector",
     "FINISH": "store",
 }
 ENGINES = ("load", "compute", "vector", "ppu", "store")
@@ -177,15 +178,21 @@ class Machine:
                 self.dram[start : start + data.size] = data.reshape(-1)
                 entry += f["z_size"]
 
-    def gemm(self, f: dict[str, int]) -> None:
+    def micro_ops(self, f: dict[str, int], *pads: str) -> dict[str, np.ndarray]:
+        """The entry of each of these scratchpads, for every micro-op of every iteration, in order."""
         outer, inner, uop = np.meshgrid(
             *(np.arange(f[n]) for n in ("iter_out", "iter_in", "uop_count")), indexing="ij"
         )
         index = {}
-        for column, pad in enumerate(("acc", "inp", "wgt")):
+        for column, pad in enumerate(pads):
             base = self.pads["uop"][f["uop_begin"] + uop, column]
             index[pad] = (base + outer * f[pad + "_out"] + inner * f[pad + "_in"]).reshape(-1)
         self.reads("uop", slice(f["uop_begin"], f["uop_begin"] + f["uop_count"]))
+        return index
+
+    def gemm(self, f: dict[str, int]) -> None:
+        assert not f["fresh_uops"], "this machine does not overwrite"
+        index = self.micro_ops(f, "acc", "inp", "wgt")
         if f["reset"]:
             self.pads["acc"][index["acc"]] = 0
             self.writes("acc", index["acc"])
@@ -200,6 +207,28 @@ class Machine:
             scale = (scale + (1 << (self.hw.product_shift - 1))) >> self.hw.product_shift
             scale = np.minimum(scale, (1 << self.hw.product_bits) - 1)
         np.add.at(self.pads["acc"], index["acc"], scale * np.einsum("nbv,nv->nb", w[..., :-1], elements))
+
+    def vec(self, f: dict[str, int]) -> None:
+        """Its micro-ops are on channel groups: some neighbouring blocks, and some neighbouring vectors."""
+        v, bo = self.hw.vector_size, self.hw.output_lanes
+        blocks, vectors = max(1, v // bo), max(1, bo // v)
+        is_max, is_imm = f["op"] == 1, f["src"] == 1
+        index = self.micro_ops(f, "acc", "inp")
+        groups = index["acc"][:, None] + np.arange(blocks)
+        if is_imm:
+            values = np.full((*groups.shape, bo), to_signed(np.array(f["imm"]), 32))
+        else:
+            sources = index["inp"][:, None] + np.arange(vectors)
+            self.reads("inp", sources)
+            x = self.pads["inp"][sources]
+            elements = x[..., :-1] if f["src_unsigned"] else to_signed(x[..., :-1], self.hw.activation_bits)
+            values = (elements * x[..., -1:]).reshape(*groups.shape, bo)
+        if is_max:
+            self.reads("acc", groups)
+            np.maximum.at(self.pads["acc"], groups, values)
+        else:
+            self.pads["acc"][groups] = values  # the last one stays
+        self.writes("acc", groups)
 
     def ppu(self, f: dict[str, int]) -> None:
         v, bo, bits = self.hw.vector_size, self.hw.output_lanes, self.hw.activation_bits

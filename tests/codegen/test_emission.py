@@ -65,7 +65,7 @@ def test_compiling_twice_gives_the_same_bytes(cases):
 def test_every_instruction_is_listed_with_its_layer(cases):
     program = cases.random_network(3).program()
     lines = program.disassemble().splitlines()
-    assert lines[0] == f"# program main: {len(program)} instructions"
+    assert lines[0] == f"# program {program.name}: {len(program)} instructions"
     assert len(lines) == 1 + len(program) == 1 + len(program.instructions) // INSTRUCTION_BYTES
     assert [line.split()[-1] for line in lines[1:]] == [program.layer_names[i] for i in program.layer_ids]
     assert lines[-1].startswith("FINISH")
@@ -86,7 +86,8 @@ def test_a_full_dram_names_layer_and_sizes(cases):
     network.input("x", (8, 128, 128, 8))
     network.conv("x", 8, knobs=Knobs(8, 8, 1, 1), output=True)
     with pytest.raises(
-        ProgramError, match=r"layer 'layer0': t0 needs 0\.62 MiB of DRAM, 0\.63 MiB are in use"
+        ProgramError,
+        match=r"layer 'layer0': result 0 of 'layer0' needs 0\.62 MiB of DRAM, 0\.63 MiB are in use",
     ):
         network.program()
 

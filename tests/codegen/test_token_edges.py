@@ -25,16 +25,23 @@ NETWORKS = {
     "queues of one token": {"knobs": TILE, "depth": 1},
     "one tile": {"knobs": Knobs(6, 6, 2, 2)},
     "uneven kernel": {"knobs": Knobs(6, 2, 2, 2), "kernel": (3, 5)},
+    "vector unit": {"knobs": TILE, "between": True},
+    "vector unit, wide array": {"knobs": TILE, "between": True, "output_lanes": 32},
 }
 
 
-def network_of(cases, knobs, depth=4, kernel=(3, 3)):
-    """Two convolutions through DRAM, the first one's result also as residual, and a wide layer."""
-    hw = cases.hardware(scratchpads={"inp_kib": 4, "acc_kib": 8}, timing={"token_queue_depth": depth})
+def network_of(cases, knobs, depth=4, kernel=(3, 3), between=False, output_lanes=8):
+    """Two convolutions through DRAM, the first one's result also as residual, and a wide layer; `between`
+    them a pool and a sum.
+    """
+    pads, timing = {"inp_kib": 4, "acc_kib": 8}, {"token_queue_depth": depth}
+    hw = cases.hardware(scratchpads=pads, timing=timing, output_lanes=output_lanes)
     network = cases.Network(hw, np.random.default_rng(5))
     network.input("x", (1, 6, 6, 16))
     around = tuple(size // 2 for size in kernel) * 2
     a = network.conv("x", 16, kernel, padding=around, knobs=knobs, relu=True, signed=False)
+    if between:
+        a = network.add(network.pool(a, (3, 3), padding=around, knobs=knobs), a, signed=False, relu=True)
     b = network.conv(a, 16, kernel, padding=around, knobs=knobs, residual=a, output=True)
     network.conv(b, 9, wide=True, output=True)
     return network
@@ -67,8 +74,17 @@ def span(first: int, count: int) -> int:
     return ((1 << count) - 1) << first
 
 
+def indexed(device, insn: Insn, pad: str, count: int) -> int:
+    """Entries that micro-ops of `insn` use, `count` neighbours each."""
+    f = insn.fields
+    grid = np.meshgrid(*(np.arange(f[n]) for n in ("iter_out", "iter_in", "uop_count")), indexing="ij")
+    base = device.pads["uop"][f["uop_begin"] + grid[2], ("acc", "inp", "wgt").index(pad)]
+    first = base + grid[0] * f[f"{pad}_out"] + grid[1] * f[f"{pad}_in"]
+    return sum(1 << index for index in np.unique(first[..., None] + np.arange(count)).tolist())
+
+
 def access_of(machine, device, number: int, insn: Insn) -> Access:
-    """`device` executes the LOADs of micro-ops, so that GEMMs are read with those of program order."""
+    """`device` executes the LOADs of micro-ops, so that instructions are read with those of program order."""
     f, reads, writes = insn.fields, {}, {}
     if insn.name in ("LOAD", "STORE"):
         load = insn.name == "LOAD"
@@ -87,13 +103,17 @@ def access_of(machine, device, number: int, insn: Insn) -> Access:
         if memory == "uop":
             device.execute(number, insn)
     elif insn.name == "GEMM":
-        grid = np.meshgrid(*(np.arange(f[n]) for n in ("iter_out", "iter_in", "uop_count")), indexing="ij")
-        for column, pad in enumerate(("acc", "inp", "wgt")):
-            base = device.pads["uop"][f["uop_begin"] + grid[2], column]
-            touched = np.unique(base + grid[0] * f[f"{pad}_out"] + grid[1] * f[f"{pad}_in"])
-            reads[pad] = sum(1 << index for index in touched.tolist())
-        writes["acc"] = reads["acc"]
-        reads = {"uop": span(f["uop_begin"], f["uop_count"]), **({} if f["reset"] else reads)}
+        used = {pad: indexed(device, insn, pad, 1) for pad in ("acc", "inp", "wgt")}
+        writes["acc"] = used["acc"]
+        reads = {"uop": span(f["uop_begin"], f["uop_count"]), **({} if f["reset"] else used)}
+    elif insn.name == "VEC":
+        size, lanes = device.hw.vector_size, device.hw.output_lanes
+        reads = {"uop": span(f["uop_begin"], f["uop_count"])}
+        writes["acc"] = indexed(device, insn, "acc", max(1, size // lanes))
+        if f["op"] == 1:  # max
+            reads["acc"] = writes["acc"]
+        if f["src"] == 0:  # no immediate
+            reads["inp"] = indexed(device, insn, "inp", max(1, lanes // size))
     elif insn.name == "PPU":
         count = f["pixels"] * f["blocks"]
         vectors = count * device.hw.output_lanes // device.hw.vector_size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,13 @@ from tvm.ir import Call
 
 from tvm_vsq import numerics
 from tvm_vsq.codegen import Program, lower_region
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Database
 from tvm_vsq.torch_graph import TorchGraph
-from tvm_vsq.transform import partition
+from tvm_vsq.transform.partition import CODEGEN, partition
 
 INT32_MAX = 2**31 - 1
 
@@ -34,8 +35,12 @@ def random_hardware(rng: np.random.Generator) -> HardwareConfig:
 def random_vectors(
     rng: np.random.Generator, hw: HardwareConfig, signed: bool, *leading: int, channels: int
 ) -> np.ndarray:
-    """int16[*leading, CV, V+1] of any elements and scales; lanes beyond the channels hold 0, as ever."""
-    fmt = hw.formats.activation.with_sign(signed)
+    """Activations int16[*leading, CV, V+1] of any elements and scales."""
+    return vectors_of(rng, hw.formats.activation.with_sign(signed), *leading, channels=channels)
+
+
+def vectors_of(rng: np.random.Generator, fmt: VectorFormat, *leading: int, channels: int) -> np.ndarray:
+    """int16[*leading, CV, V+1] of any elements and scales; lanes beyond the channels hold 0."""
     vectors = fmt.vectors(channels)
     elements = rng.integers(fmt.lo, fmt.qmax + 1, (*leading, vectors * fmt.vector_size))
     elements[..., channels:] = 0
@@ -52,10 +57,16 @@ class Epilogue:
     attributes: dict[str, Any]
 
     @staticmethod
-    def draw(rng: np.random.Generator, hw: HardwareConfig, channels: int, **fixed: int) -> Epilogue:
-        """Results that spread around the output's range."""
-        reach = (hw.formats.activation.qmax * hw.formats.activation.smax) << hw.guard_bits
-        largest = 2 * hw.formats.activation.qmax * hw.formats.activation.smax
+    def draw(
+        rng: np.random.Generator,
+        hw: HardwareConfig,
+        channels: int,
+        largest: int | None = None,
+        **fixed: int | str,
+    ) -> Epilogue:
+        """Results that spread around the output's range, of accumulators up to `largest` (of one vector)."""
+        peak = hw.formats.activation.qmax * hw.formats.activation.smax
+        reach, largest = peak << hw.guard_bits, 2 * peak if largest is None else largest
         mult = rng.integers(1, 2**hw.multiplier_bits, channels)
         fitting = np.array([(largest * int(m) // (2 * reach)).bit_length() for m in mult])
         clip = np.where(rng.integers(3, size=channels) == 0, max(1, reach // 2), INT32_MAX)
@@ -100,24 +111,39 @@ def module_of(build: Callable[..., Call], inputs: list[np.ndarray], params: np.n
     return builder.get()
 
 
-def program_of(module: Any, hw: HardwareConfig) -> tuple[Any, Program]:
+def region_of(module: Any) -> Any:
+    """The only region of a module."""
     functions = [function for _, function in partition(module).functions_items()]
-    (region,) = [f for f in functions if f.attrs and "Codegen" in f.attrs]
-    return region, lower_region(region, hw, Database())
+    (region,) = [f for f in functions if f.attrs and f.attrs.get("Codegen") == CODEGEN]
+    return region
 
 
-def check(module: Any, inputs: list[np.ndarray], hw: HardwareConfig, expected: np.ndarray) -> Program:
+def simulate(
+    program: Program, arguments: Sequence[np.ndarray], like: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], Any]:
+    """Results of the program in the simulator, which are arrays like `like`, and its timing."""
+    module = native.create_module(program.hardware.sim_params(), [program.to_native()], "{}")
+    results = [tvm.runtime.tensor(np.full_like(array, 77)) for array in like]
+    module[program.name](*map(tvm.runtime.tensor, arguments), *results)
+    return [result.numpy() for result in results], module["get_timing"]()[0]
+
+
+def check(
+    module: Any,
+    inputs: list[np.ndarray],
+    hw: HardwareConfig,
+    expected: np.ndarray,
+    schedules: Database | None = None,
+) -> Program:
     """TensorIR, torch and the simulator give `expected`; returns the program."""
     machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
     np.testing.assert_array_equal(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy(), expected)
     in_torch = TorchGraph(module["main"])(*map(torch.from_numpy, inputs)).numpy()
     assert in_torch.dtype == expected.dtype
     np.testing.assert_array_equal(in_torch, expected)
-    region, program = program_of(module, hw)
-    native_module = native.create_module(hw.sim_params(), [program.to_native()], "{}")
-    by_name = {f"x{i}": array for i, array in enumerate(inputs)}
-    result = tvm.runtime.tensor(np.full_like(expected, 77))
-    arguments = [by_name[parameter.name] for parameter in region.params]
-    native_module[program.name](*map(tvm.runtime.tensor, arguments), result)
-    np.testing.assert_array_equal(result.numpy(), expected)
+    region = region_of(module)
+    program = lower_region(region, hw, schedules or Database())
+    by_name = dict(zip((parameter.name for parameter in module["main"].params), inputs, strict=True))
+    (result,), _ = simulate(program, [by_name[parameter.name] for parameter in region.params], [expected])
+    np.testing.assert_array_equal(result, expected)
     return program
