@@ -9,8 +9,6 @@ from types import ModuleType
 
 import pytest
 
-from tvm_vsq.codegen.kinds import LEAVES
-
 
 def _sibling(name: str) -> ModuleType:
     full = f"tvm_vsq_test_codegen_{name}"
@@ -31,12 +29,3 @@ def machine() -> ModuleType:
 @pytest.fixture(scope="session")
 def cases() -> ModuleType:
     return _sibling("cases")
-
-
-@pytest.fixture
-def vector_unit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Bodies of which the project knows nothing, and what reads their calls."""
-    module = _sibling("vector_unit")
-    for name, reader in module.leaves().items():
-        monkeypatch.setitem(LEAVES, name, reader)
-    return module
