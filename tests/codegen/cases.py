@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from tests.accelerators import accelerator
-from tests.ops.layers import Epilogue, random_vectors, region_of, simulate, vectors_of
+from tests.ops.layers import Epilogue, random_vectors, region_of, simulate
+from tests.vectors import tensor_of
 from tvm import relax
 from tvm.ir import Call, IRModule
 
@@ -88,7 +89,7 @@ class Network:
         """Append a convolution; returns the name of its result. `layer` is for `_append`."""
         hw, x = self.hw, self.values[source]
         given = x.shape[-2] * hw.vector_size
-        w = vectors_of(self.rng, hw.formats.weight, channels, *kernel, channels=given)
+        w = tensor_of(self.rng, hw.formats.weight, channels, *kernel, channels=given)
         geometry = {"strides": strides, "padding": padding, "dilation": dilation}
         acc = conv2d_accumulate(x, w, *geometry.values(), hw.product_shift, hw.product_bits)
         return self._append(conv2d, source, acc, [w], geometry, **layer)
@@ -96,7 +97,7 @@ class Network:
     def dense(self, source: str, channels: int, **layer: Any) -> str:
         """Append a matrix product with every pixel."""
         hw, x = self.hw, self.values[source]
-        w = vectors_of(self.rng, hw.formats.weight, channels, channels=x.shape[-2] * hw.vector_size)
+        w = tensor_of(self.rng, hw.formats.weight, channels, channels=x.shape[-2] * hw.vector_size)
         acc = numerics.accumulate(x, w, hw.product_shift, hw.product_bits)
         return self._append(dense, source, acc, [w], {}, **layer)
 

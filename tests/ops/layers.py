@@ -10,12 +10,12 @@ import numpy as np
 import torch
 import tvm
 from tests.accelerators import accelerator, random_formats
+from tests.vectors import tensor_of
 from tvm import relax
-from tvm.ir import Call
+from tvm.ir import Call, IRModule
 
 from tvm_vsq import numerics
 from tvm_vsq.codegen import Program, lower_region
-from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.runtime import native
@@ -35,18 +35,8 @@ def random_hardware(rng: np.random.Generator) -> HardwareConfig:
 def random_vectors(
     rng: np.random.Generator, hw: HardwareConfig, signed: bool, *leading: int, channels: int
 ) -> np.ndarray:
-    """Activations int16[*leading, CV, V+1] of any elements and scales."""
-    return vectors_of(rng, hw.formats.activation.with_sign(signed), *leading, channels=channels)
-
-
-def vectors_of(rng: np.random.Generator, fmt: VectorFormat, *leading: int, channels: int) -> np.ndarray:
-    """int16[*leading, CV, V+1] of any elements and scales; lanes beyond the channels hold 0."""
-    vectors = fmt.vectors(channels)
-    elements = rng.integers(fmt.lo, fmt.qmax + 1, (*leading, vectors * fmt.vector_size))
-    elements[..., channels:] = 0
-    scales = rng.integers(1, fmt.smax + 1, (*leading, vectors, 1))
-    vectors_of_elements = elements.reshape(*leading, vectors, fmt.vector_size)
-    return np.concatenate([vectors_of_elements, scales], axis=-1).astype(np.int16)
+    """Activations int16[*leading, CV, V+1]."""
+    return tensor_of(rng, hw.formats.activation.with_sign(signed), *leading, channels=channels)
 
 
 @dataclass(frozen=True)
@@ -99,16 +89,34 @@ class Epilogue:
         return y if a["wide"] else numerics.requantize(y, out, hw.guard_bits)
 
 
-def module_of(build: Callable[..., Call], inputs: list[np.ndarray], params: np.ndarray) -> Any:
-    """A function of the inputs, whose body is build(x, params[, residual])."""
+def function_of(build: Callable[..., Call], *arrays: np.ndarray) -> IRModule:
+    """A module of one function of parameters x0, x1, ... like the arrays: build(*parameters)."""
     builder = relax.BlockBuilder()
-    parameters = [relax.Var(f"x{i}", relax.TensorType(list(a.shape), "int16")) for i, a in enumerate(inputs)]
+    parameters = [
+        relax.Var(f"x{i}", relax.TensorType(list(array.shape), str(array.dtype)))
+        for i, array in enumerate(arrays)
+    ]
     with builder.function("main", parameters):
         with builder.dataflow():
-            call = build(parameters[0], constant(params), *parameters[1:])
-            result = builder.emit_output(builder.emit(call))
+            result = builder.emit_output(builder.emit(build(*parameters)))
         builder.emit_func_output(result)
     return builder.get()
+
+
+def module_of(build: Callable[..., Call], inputs: list[np.ndarray], params: np.ndarray) -> IRModule:
+    """A function of the inputs, whose body is build(x, params[, residual])."""
+    return function_of(lambda x, *others: build(x, constant(params), *others), *inputs)
+
+
+def on_cpu(module: IRModule, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """The module legalized to TIR, built for the CPU and called; in torch it gives the same bits."""
+    copies = [np.array(array, order="C") for array in inputs]
+    machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
+    result: np.ndarray = machine["main"](*map(tvm.runtime.tensor, copies)).numpy()
+    in_torch = TorchGraph(module["main"])(*map(torch.from_numpy, copies)).numpy()
+    assert in_torch.dtype == result.dtype
+    np.testing.assert_array_equal(in_torch, result)
+    return result
 
 
 def region_of(module: Any) -> Any:
@@ -129,21 +137,18 @@ def simulate(
 
 
 def check(
-    module: Any,
+    module: IRModule,
     inputs: list[np.ndarray],
     hw: HardwareConfig,
     expected: np.ndarray,
-    schedules: Database | None = None,
 ) -> Program:
     """TensorIR, torch and the simulator give `expected`; returns the program."""
-    machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
-    np.testing.assert_array_equal(machine["main"](*map(tvm.runtime.tensor, inputs)).numpy(), expected)
-    in_torch = TorchGraph(module["main"])(*map(torch.from_numpy, inputs)).numpy()
-    assert in_torch.dtype == expected.dtype
-    np.testing.assert_array_equal(in_torch, expected)
-    region = region_of(module)
-    program = lower_region(region, hw, schedules or Database())
-    by_name = dict(zip((parameter.name for parameter in module["main"].params), inputs, strict=True))
-    (result,), _ = simulate(program, [by_name[parameter.name] for parameter in region.params], [expected])
+    result = on_cpu(module, inputs)
+    assert result.dtype == expected.dtype
     np.testing.assert_array_equal(result, expected)
+    region = region_of(module)
+    program = lower_region(region, hw, Database())
+    by_name = dict(zip((parameter.name for parameter in module["main"].params), inputs, strict=True))
+    (simulated,), _ = simulate(program, [by_name[parameter.name] for parameter in region.params], [expected])
+    np.testing.assert_array_equal(simulated, expected)
     return program

@@ -11,21 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.accelerators import random_formats
 from tests.runtime.conftest import Conv, hardware
+from tests.vectors import tensor_of, vectors_of
 
 from tvm_vsq.hardware import HardwareConfig
 
 INT32_MAX = 2**31 - 1
-
-
-def vectors(
-    rng: np.random.Generator, shape: tuple[int, ...], size: int, bits: int, scale_bits: int, signed: bool
-) -> npt.NDArray[np.int16]:
-    """Random vector tensor int16[*shape, size + 1] with the extreme values made likely."""
-    high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-    elements = rng.integers(-high if signed else 0, high + 1, (*shape, size))
-    elements = np.where(rng.random(elements.shape) < 0.2, high, elements)
-    scales = rng.integers(1, 2**scale_bits, (*shape, 1)) if scale_bits else np.ones((*shape, 1), np.int64)
-    return np.concatenate([elements, scales], axis=-1).astype(np.int16)
 
 
 def random_params(rng: np.random.Generator, channels: int, relu: bool) -> npt.NDArray[np.int32]:
@@ -54,22 +44,15 @@ def test_a_convolution_equals_the_numpy_reference(hw: HardwareConfig, seed: int,
     kernel, stride = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2))
     channels, cv = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 2))
     padding = tuple(data.draw(st.integers(0, 2)) for _ in range(4))
-    size = hw.vector_size
-    x = vectors(rng, (4, 5, cv), size, hw.activation_bits, hw.activation_scale_bits or 0, signed)
-    w = vectors(rng, (channels, kernel, kernel, cv), size, hw.weight_bits, hw.weight_scale_bits or 0, True)
+    size, activation = hw.vector_size, hw.formats.activation
+    x = vectors_of(rng, activation.with_sign(signed), 4, 5, cv)
+    w = vectors_of(rng, hw.formats.weight, channels, kernel, kernel, cv)
     conv = Conv(hw, x, w, random_params(rng, channels, relu), stride, padding, signed, out_signed, relu, wide)  # type: ignore[arg-type]
     residual: dict[str, Any] = {}
     # The residual in the scratchpad covers whole channel groups, also where K does not.
     if with_residual and -(-channels // size) * size % hw.group_channels == 0:
-        kv = -(-channels // size)
-        values = vectors(
-            rng, (*conv.out_size, kv), size, hw.activation_bits, hw.activation_scale_bits or 0, res_signed
-        )
-        elements = values[..., :-1].reshape(*conv.out_size, kv * size)
-        elements[..., channels:] = 0  # as in every vector tensor
-        values[..., :-1] = elements.reshape(*conv.out_size, kv, size)
         residual = {
-            "residual": values,
+            "residual": tensor_of(rng, activation.with_sign(res_signed), *conv.out_size, channels=channels),
             "res_signed": res_signed,
             "res_mult": int(rng.integers(2**16)),
             "res_shift": int(rng.integers(30)),
@@ -84,12 +67,8 @@ def test_a_convolution_equals_the_numpy_reference(hw: HardwareConfig, seed: int,
 def test_formats_without_scales_return_scale_one() -> None:
     hw = hardware(weight_scale_bits=None, activation_scale_bits=None)
     rng = np.random.default_rng(1)
-    conv = Conv(
-        hw,
-        vectors(rng, (3, 3, 1), 8, 4, 0, True),
-        vectors(rng, (8, 1, 1, 1), 8, 4, 0, True),
-        random_params(rng, 8, False),
-    )
+    x, w = vectors_of(rng, hw.formats.activation, 3, 3, 1), vectors_of(rng, hw.formats.weight, 8, 1, 1, 1)
+    conv = Conv(hw, x, w, random_params(rng, 8, False))
     result = conv.run()
     assert (result[..., -1] == 1).all()
     np.testing.assert_array_equal(result, conv.expected())

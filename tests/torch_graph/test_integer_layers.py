@@ -1,6 +1,6 @@
 """Integer layers with constant weights, in torch: equal to NumPy at every size of their sums.
 
-tests/relax_ops compares all operators in torch with TIR and NumPy; here is what only constant weights have:
+tests/ops compares all operators in torch with TIR and NumPy; here is what only constant weights have:
 sums in float32, in one piece or several, and in float64 beyond.
 """
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.vectors import vectors_of
 from tvm import relax
 
 from tvm_vsq import relax_ops
@@ -29,15 +30,6 @@ from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.dot_products import Geometry, _pieces, plain_product
 
 GAMMA = np.float32(2.0**-10)
-
-
-def vectors(rng: np.random.Generator, fmt: VectorFormat, *leading: int) -> np.ndarray:
-    """Vectors int16[*leading, V+1], half of them at the format's limits."""
-    elements = rng.integers(fmt.lo, fmt.qmax + 1, (*leading, fmt.vector_size))
-    scales = rng.integers(1, fmt.smax + 1, (*leading, 1))
-    at_limit = rng.integers(0, 2, (*leading, 1))
-    pair = [np.where(at_limit, fmt.qmax, elements), np.where(at_limit, fmt.smax, scales)]
-    return np.concatenate(pair, axis=-1).astype(np.int16)
 
 
 def layer(
@@ -89,7 +81,7 @@ def test_sums_of_any_size_are_exact(activation, weight, seed, batch, kernel):
     taps = (kernel, kernel) if kernel else ()
     x = rng.standard_normal((batch, *([9, 7] if kernel else []), channels), np.float32)
     x *= float(GAMMA) * activation.qmax * activation.smax
-    w = vectors(rng, weight, 24, *taps, -(-channels // 16))
+    w = vectors_of(rng, weight, 24, *taps, -(-channels // 16), at_limit=0.5)
     graph, params = layer(x, w, activation, kernel // 2)
     quantized = quantize_activations(x, activation, GAMMA, 2)
     acc = (
@@ -148,7 +140,7 @@ def test_sums_beyond_24_bits_are_split_or_in_float64(element, peak, pieces, dtyp
 def test_a_lowered_float32_precision_changes_nothing():
     rng = np.random.default_rng(0)
     fmt = VectorFormat(8, None, 16, signed=True)
-    x, w = vectors(rng, fmt, 33, 4), vectors(rng, fmt, 24, 4)
+    x, w = vectors_of(rng, fmt, 33, 4, at_limit=0.5), vectors_of(rng, fmt, 24, 4, at_limit=0.5)
     product = plain_product(torch.from_numpy(w), None, fmt.qmax)
     torch.set_float32_matmul_precision("medium")
     try:

@@ -1,4 +1,4 @@
-"""vsq.conv2d and vsq.dense, legalized to TIR and run on the CPU, equal the NumPy reference bit for bit."""
+"""Layers with weights, in TIR and in torch, equal the NumPy reference bit for bit, in any formats."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from tests.ops.layers import function_of, on_cpu
+from tests.vectors import vectors_of
 
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import (
@@ -18,16 +20,6 @@ from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.ops.dense.relax import dense
 
 INT32_MAX = 2**31 - 1
-
-
-def vectors_of(rng: np.random.Generator, fmt: VectorFormat, *leading: int) -> np.ndarray:
-    """A random vector tensor [*leading, V+1], some of its vectors all zero and some at the limits."""
-    elements = rng.integers(fmt.lo, fmt.qmax + 1, (*leading, fmt.vector_size))
-    scales = rng.integers(1, fmt.smax + 1, (*leading, 1))
-    kind = rng.integers(0, 8, (*leading, 1))
-    elements = np.where(kind == 0, 0, np.where(kind == 1, fmt.qmax, elements))
-    scales = np.where(kind == 1, fmt.smax, scales)
-    return np.concatenate([elements, scales], axis=-1).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -110,12 +102,12 @@ class Case:
 
 
 @pytest.mark.parametrize("seed", range(45))
-def test_a_random_convolution_equals_the_reference(run, seed):
+def test_a_random_convolution_equals_the_reference(seed):
     rng = np.random.default_rng(seed)
     case = Case.draw(rng)
     size = case.weight.vector_size
-    kernel, strides, dilation = rng.integers(1, 4, 2), rng.integers(1, 4, 2), rng.integers(1, 3, 2)
-    padding = rng.integers(0, 3, 4)
+    kernel, strides, dilation = rng.integers(1, 5, 2), rng.integers(1, 4, 2), rng.integers(1, 3, 2)
+    padding = rng.integers(0, 5, 4)
     reach = dilation * (kernel - 1) + 1
     image = np.maximum(rng.integers(1, 8, 2), reach - padding[:2] - padding[2:])
     channels, vectors = int(rng.integers(1, 2 * size + 2)), int(rng.integers(1, 4))
@@ -134,14 +126,14 @@ def test_a_random_convolution_equals_the_reference(run, seed):
         )
 
     arrays = [x, w, params] + ([] if residual is None else [residual])
-    result = run(build, *arrays)
+    result = on_cpu(function_of(build, *arrays), arrays)
     expected = case.expected(acc, params, residual, res_mult, res_shift)
     assert result.dtype == expected.dtype
     assert np.array_equal(result, expected), case
 
 
 @pytest.mark.parametrize("seed", range(100, 125))
-def test_a_random_matrix_product_equals_the_reference(run, seed):
+def test_a_random_matrix_product_equals_the_reference(seed):
     rng = np.random.default_rng(seed)
     case = Case.draw(rng)
     size = case.weight.vector_size
@@ -157,14 +149,14 @@ def test_a_random_matrix_product_equals_the_reference(run, seed):
         return dense(*tensors, layer=f"dense{seed}", **case.attributes(res_mult, res_shift, channels))
 
     arrays = [x, w, params] + ([] if residual is None else [residual])
-    result = run(build, *arrays)
+    result = on_cpu(function_of(build, *arrays), arrays)
     expected = case.expected(acc, params, residual, res_mult, res_shift)
     assert result.dtype == expected.dtype
     assert np.array_equal(result, expected), case
 
 
 @pytest.mark.parametrize("guard_bits", [0, 5, 6, 7, 8])
-def test_requantization_rounds_right_next_to_every_half(run, guard_bits):
+def test_requantization_rounds_right_next_to_every_half(guard_bits):
     """Results that are all bias, one off the middle between two elements: 25 bits at 8 guard bits."""
     fmt = VectorFormat(8, 10, 16)
     rows = []
@@ -175,6 +167,7 @@ def test_requantization_rounds_right_next_to_every_half(run, guard_bits):
     params = np.array([[0, 0, y, INT32_MAX] for y in rows], np.int32)
     x, w = np.zeros((1, 1, 17), np.int16), np.zeros((len(rows), 1, 17), np.int16)
     form = {"out_bits": 8, "out_scale_bits": 10, "out_signed": 1, "guard_bits": guard_bits}
-    result = run(lambda *tensors: dense(*tensors, layer="fc", **form), x, w, params)
+    module = function_of(lambda *tensors: dense(*tensors, layer="fc", **form), x, w, params)
+    result = on_cpu(module, [x, w, params])
     assert result[0, :, -1].tolist() == [1023, 1021, 517, 3]
     assert np.array_equal(result, requantize(np.array([rows]), fmt, guard_bits))
