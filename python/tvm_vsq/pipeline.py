@@ -148,7 +148,7 @@ def build_executable(
     verify: bool = True,
     dump: Dump | None = None,
 ) -> Executable:
-    """Compile a fake-quantized module (`quantize.quantize`) for the simulator."""
+    """Compile a fake-quantized module (`quantized_of`) for the simulator."""
     phases = [*region_phases(hardware), *code_phases(hardware, database, dump)]
     with phase(f"compiling the model for {hardware.name}", ModelError), native.verification(verify):
         built = tvm.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.quantizing import quantize
 from torch import nn
 from tvm.ir import load_json, save_json
 
@@ -12,7 +13,7 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, count_uses, definitions, dtype_of, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.layers.reader import read_nodes
-from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.quantize import QuantConfig
 
 HARDWARE = load_hardware("vsq-accel")
 CONFIG = QuantConfig.of_hardware(HARDWARE).unfitted()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.quantizing import quantize
 from torch import nn
 
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.network import layer_names, source_of
-from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.quantize.calibration import observe
 from tvm_vsq.quantize.reorder import channel_orders, reorder_channels
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.quantizing import quantize
 
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.transform import check_target, fuse
 

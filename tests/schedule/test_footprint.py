@@ -23,10 +23,11 @@ from tvm_vsq.schedule import (
     explain_misfit,
     fits,
     footprint,
+    nest_of,
     place,
     require_fit,
 )
-from tvm_vsq.schedule.tiling import all_knobs
+from tvm_vsq.schedule.tiling import all_tiles, variants
 
 BASE = load_hardware("vsq-accel")
 TITLES = {"input": "inp", "weight": "wgt", "accumulator": "acc", "parameter": "par", "output": "out"}
@@ -35,6 +36,12 @@ TITLES = {"input": "inp", "weight": "wgt", "accumulator": "acc", "parameter": "p
 def hardware(vector=16, lanes=16, **kib):
     pads = BASE.scratchpads.model_copy(update=kib)
     return BASE.model_copy(update={"vector_size": vector, "output_lanes": lanes, "scratchpads": pads})
+
+
+def all_knobs(work, hw):
+    """Every combination of perfect tiles, loop order and buffering, whether it fits or not."""
+    nest = nest_of(work, hw)
+    return [knobs for tiles in all_tiles(nest) for knobs in variants(nest, tiles)]
 
 
 TINY = hardware(inp_kib=1, wgt_kib=4, acc_kib=2, out_kib=1, par_kib=1)
@@ -65,7 +72,7 @@ def workloads(draw, lanes=1):
 def test_the_emitter_allocates_what_footprint_says(data):
     hw = hardware(*data.draw(st.sampled_from([(16, 16), (16, 4), (8, 32), (32, 8)])))
     work = data.draw(workloads(hw.group_blocks))
-    knobs = data.draw(st.sampled_from(list(all_knobs(work, hw))))
+    knobs = data.draw(st.sampled_from(all_knobs(work, hw)))
     assume(fits(work, knobs, hw))
     nest, homes = lower_layer(work, knobs, hw), place(work, knobs, hw)
     assert {b.name: (b.scratchpad, b.entries) for b in nest.buffers} == {

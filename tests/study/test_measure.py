@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from tests.quantizing import quantize
 from torch import nn
 
 from tvm_vsq.errors import InputError
@@ -14,7 +15,7 @@ from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import dequantize, quantize_activations, quantize_weights
-from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.study.measure import Ratio, measure
 
 HARDWARE = load_hardware("vsq-accel")

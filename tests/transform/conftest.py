@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 import pytest
+from tests.quantizing import quantize
 from tvm.ir import IRModule
 
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import HardwareConfig, load_hardware
-from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.transform import fuse
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.quantizing import quantize
 from tvm import relax
 
 import tvm_vsq
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant, constant_array, op_name
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.transform import fuse
 
 op = relax.op

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tests.quantizing import quantize
+
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.transform import OpPlacement, explain, fuse, partition
 from tvm_vsq.transform.work import Work
 

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tests.quantizing import quantize
 from torch import nn
 from tvm.ir import load_json, save_json
 
@@ -16,7 +17,7 @@ from tvm_vsq.graph import bindings, constant_array, definitions, dtype_of, op_na
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.network import layer_names
 from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
-from tvm_vsq.quantize import QuantConfig, quantize
+from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.transform import fuse, legalize_reference
 
 NETWORKS = ("ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet")

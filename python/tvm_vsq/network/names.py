@@ -50,18 +50,13 @@ def with_layer_names(module: IRModule, names: list[str], weightless: Sequence[st
     return module.with_attr(_WEIGHTED, names).with_attr(_WEIGHTLESS, list(weightless))
 
 
-def layer_variables(function: relax.Function) -> list[Var]:
-    """The variables bound to a layer, in program order."""
-    return [binding.var for binding in bindings(function) if source_of(binding.value) is not None]
-
-
 def weighted_layers(function: relax.Function) -> list[Var]:
-    """Those of them that have weights, constant or not."""
+    """The variables bound to a layer with weights, constant or not, in program order."""
     return _layers(function, has_weights=True)
 
 
 def weightless_layers(function: relax.Function) -> list[Var]:
-    """Those of them that have none."""
+    """Those bound to a layer without."""
     return _layers(function, has_weights=False)
 
 

@@ -10,6 +10,5 @@ the order of the steps. Nothing here runs a quantized network, or judges it: see
 
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig, Rule
-from tvm_vsq.quantize.quantizer import quantize
 
-__all__ = ["LayerConfig", "QuantConfig", "Range", "Rule", "calibrate", "quantize"]
+__all__ = ["LayerConfig", "QuantConfig", "Range", "Rule", "calibrate"]

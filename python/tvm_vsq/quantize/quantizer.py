@@ -14,7 +14,6 @@ from tvm_vsq.quantize.activations.share_limits import share_limits
 from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
-from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
@@ -23,32 +22,26 @@ from tvm_vsq.quantize.weights.moments import collect_moments
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
-def quantize(module: IRModule, config: QuantConfig, hardware: HardwareConfig, calibration: Any) -> IRModule:
-    """Calibrate `module` on the data, and quantize its convolutions and linear layers.
-
-    module: from `frontend.import_model`. hardware: for its guard bits, multiplier and scale products; whether
-    it is built for the formats is `transform.check_target`'s question. calibration: see
-    `tvm_vsq.quantize.data.batches`.
-    The result runs on "llvm" as it is, and is what `transform.fuse` turns into integer layers.
-    Raises ConfigError for a rule that matches no layer, CalibrationError for bad data, and
-    QuantizationError if the model has no layer to quantize.
-    """
-    data = rereadable(calibration)
-    return quantize_prepared(prepare(module, config, data), config, hardware, data)
-
-
 def prepare(module: IRModule, config: QuantConfig, data: Any) -> IRModule:
     """The canonical fp32 module whose layers are quantized: `module` with its channels in the order to be,
     and without clips that quantization makes unnecessary.
 
-    data: calibration data, not an iterator.
+    module: from `frontend.import_model`. data: calibration data (`tvm_vsq.quantize.data.batches`), not an
+    iterator.
     """
     module = absorb_clips(module, config, data)
     return reorder_channels(module, data) if config.reorders_channels else module
 
 
 def quantize_prepared(module: IRModule, config: QuantConfig, hardware: HardwareConfig, data: Any) -> IRModule:
-    """The rest of `quantize`, for a module from `prepare`."""
+    """Calibrate a module from `prepare` on the data, and quantize its layers.
+
+    hardware: for its guard bits, multiplier and scale products; whether it is built for the formats is
+    `transform.check_target`'s question.
+    The result runs on "llvm" as it is, and is what `transform.fuse` turns into integer layers.
+    Raises ConfigError for a rule that matches no layer, CalibrationError for bad data, and
+    QuantizationError if the model has no layer to quantize.
+    """
     plan = make_plan(module, config, hardware)
     return quantize_calibrated(module, plan, calibrated_ranges(module, plan.points, data), data, hardware)
 
@@ -64,7 +57,7 @@ def calibrated_ranges(module: IRModule, points: list[Var], data: Any) -> dict[Va
 def quantize_calibrated(
     module: IRModule, plan: Plan, ranges: Mapping[Var, Range], data: Any, hardware: HardwareConfig
 ) -> IRModule:
-    """The rest of `quantize`, once the layers are chosen and the ranges of `plan.points` known."""
+    """The rest of it, once the layers are chosen and the ranges of `plan.points` known."""
     plan = share_limits(plan, ranges)
     signs = Signs(module["main"])
     formats = {

@@ -54,13 +54,6 @@ def variants(nest: LoopNest, tiles: Tiles) -> Iterator[Knobs]:
         yield Knobs(*tiles, order, double_buffer)
 
 
-def all_knobs(workload: Workload, hardware: HardwareConfig) -> Iterator[Knobs]:
-    """Every combination of perfect tiles, loop order and buffering, whether it fits or not."""
-    nest = nest_of(workload, hardware)
-    for tiles in all_tiles(nest):
-        yield from variants(nest, tiles)
-
-
 def smallest_knobs(workload: Workload, hardware: HardwareConfig) -> Knobs:
     """The schedule that needs the least of every scratchpad."""
     nest = nest_of(workload, hardware)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.quantizing import quantize
 
 from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.quantize import QuantConfig, Rule, quantize
+from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.transform import check_target, fuse
 

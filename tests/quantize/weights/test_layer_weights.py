@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.quantizing import quantize
 from torch import nn
 from tvm.ir import assert_structural_equal
 
@@ -15,7 +16,6 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant_array, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import dequantize, quantize_weights
-from tvm_vsq.quantize import quantize
 from tvm_vsq.quantize.config import Rule
 from tvm_vsq.quantize.weights.layer_weights import bias_correction
 from tvm_vsq.quantize.weights.moments import Moments
