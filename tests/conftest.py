@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import hypothesis
@@ -40,11 +38,4 @@ def relax_functions() -> ModuleType:
 
 
 def _helper(file: str) -> ModuleType:
-    name = f"tvm_vsq_test_{file}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{file}.py"))
-        if spec is None or spec.loader is None:
-            raise ImportError(f"tests/{file}.py is missing")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    return importlib.import_module(f"tests.{file}")

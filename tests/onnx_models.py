@@ -7,6 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -31,6 +32,22 @@ def model(
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+def run(model: onnx.ModelProto, *inputs: np.ndarray, optimized: bool = True) -> list[np.ndarray]:
+    """All results in ONNX Runtime.
+
+    Optimized, DequantizeLinear and MatMul become MatMulNBits, which rounds its input to 8 bits as well.
+    """
+    options = onnxruntime.SessionOptions()
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [value.name for value in session.get_inputs()]
+    results: list[np.ndarray] = session.run(None, dict(zip(names, inputs, strict=True)))
+    return results
 
 
 def two_level(

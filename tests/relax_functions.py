@@ -33,6 +33,19 @@ def inputs_of(module: IRModule, seed: int = 0) -> list[np.ndarray]:
     return [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
 
 
+def after(
+    rewrite: Callable[[IRModule], IRModule],
+    module: IRModule,
+    run: Callable[..., list[np.ndarray]],
+    tolerance: float = 1e-5,
+) -> list[str]:
+    """The operators after `rewrite`, which must not change what `run` (networks.run_quick) computes."""
+    rewritten, inputs = rewrite(module), inputs_of(module)
+    for result, expected in zip(run(rewritten, *inputs), run(module, *inputs), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance / 10)
+    return operators(rewritten)
+
+
 def operators(module: IRModule) -> list[str]:
     """Names of the operators that the result needs, in order, without "relax."."""
     needed = relax.transform.DeadCodeElimination()(module)

@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 import onnx
 import onnx.inliner
-import onnxruntime
 import pytest
 import torch
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.onnx_models import run as run_onnx
 from torch import nn
 
 import tvm_vsq
@@ -28,12 +28,6 @@ from tvm_vsq.pipeline import build_reference
 
 TOLERANCE = 1e-5
 """Of the largest value: products of fp32 values in another order; docs/onnx.md states it."""
-
-
-def run_onnx(model: onnx.ModelProto, *inputs: np.ndarray) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_inputs()]
-    return session.run(None, dict(zip(names, inputs, strict=True)))
 
 
 MODULES = {}

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
+from tests.onnx_models import run as run_onnx
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.network import layer_names
-
-
-def run_onnx(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: x})[0]
 
 
 def convolutions(onnx_models, x=(2, 3, 8, 8), opset=21):
@@ -58,7 +53,7 @@ def test_a_model_computes_what_onnxruntime_computes(networks, onnx_models, opset
     model = convolutions(onnx_models, opset=opset)
     x = np.random.default_rng(1).standard_normal((2, 3, 8, 8), np.float32)
     (value,) = networks.run_tvm(import_model(model), x)
-    np.testing.assert_allclose(value, run_onnx(model, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(value, run_onnx(model, x)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_layers_are_named_after_their_weights_or_else_their_node(onnx_models):
@@ -75,7 +70,7 @@ def test_clip_becomes_part_of_the_layer(onnx_models):
 def test_a_model_with_its_weights_in_another_file(networks, onnx_models, tmp_path):
     model = convolutions(onnx_models)
     x = np.random.default_rng(1).standard_normal((2, 3, 8, 8), np.float32)
-    expected = run_onnx(model, x)
+    expected = run_onnx(model, x)[0]
     path = tmp_path / "net.onnx"
     onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     (value,) = networks.run_tvm(import_model(path), x)
@@ -116,7 +111,7 @@ def test_padding_becomes_part_of_the_convolution_or_stays(networks, onnx_models,
     assert ("R.nn.pad" in import_model(model).script()) == (reader == "MaxPool")
     x = rng.standard_normal((1, 3, 6, 6), np.float32)
     (value,) = networks.run_tvm(import_model(model), x)
-    np.testing.assert_allclose(value, run_onnx(model, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(value, run_onnx(model, x)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_widths_that_are_computed_from_constants(networks, onnx_models):
@@ -148,7 +143,7 @@ def test_widths_that_are_computed_from_constants(networks, onnx_models):
     x = rng.standard_normal((1, 3, 6, 6), np.float32)
     (value,) = networks.run_tvm(import_model(model), x)
     assert value.shape == (1, 4, 5, 7)
-    np.testing.assert_allclose(value, run_onnx(model, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(value, run_onnx(model, x)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_branch_is_refused(onnx_models):

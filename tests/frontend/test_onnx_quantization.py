@@ -6,25 +6,15 @@ import warnings
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.onnx_models import run as run_onnx
 
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend import import_model
 from tvm_vsq.frontend.given import given_limits, given_weights
 from tvm_vsq.importing import import_checked
-
-
-def run_onnx(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    # optimized, DequantizeLinear and MatMul become MatMulNBits, which rounds its input to 8 bits as well
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"x": x})[0]
 
 
 def agrees_with_onnxruntime(networks, model, rank=2):
@@ -33,7 +23,7 @@ def agrees_with_onnxruntime(networks, model, rank=2):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VsqWarning)
         (value,) = networks.run_tvm(import_model(model), x)
-    np.testing.assert_allclose(value, run_onnx(model, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(value, run_onnx(model, x, optimized=False)[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["Gemm", "Gemm0", "MatMul", "Transpose"])
@@ -94,7 +84,7 @@ def test_blocks_of_any_shape_restore_what_onnxruntime_computes(
         onnx_models.node("Gemm", ["x", "w"], "y", transB=int(transposed)),
     ]
     model = onnx_models.model(nodes, constants, [channels, channels])
-    expected = run_onnx(model, np.eye(channels, dtype=np.float32)).T  # the weights as [K, C]
+    expected = run_onnx(model, np.eye(channels, dtype=np.float32), optimized=False)[0].T  # as [K, C]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = given_weights(import_model(model))
