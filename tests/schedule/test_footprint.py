@@ -17,7 +17,6 @@ from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import (
     Convolution,
-    Knobs,
     candidates,
     default_knobs,
     explain_misfit,
@@ -149,19 +148,3 @@ def test_a_layer_that_fits_in_no_tile_is_refused_with_the_excess(work, kib, text
     hw = hardware(**{"inp_kib": 1, "wgt_kib": 4, "acc_kib": 2, "out_kib": 1, "par_kib": 1} | kib)
     with pytest.raises(ScheduleError, match=rf"even the smallest tile fails\. layer 'huge'.*{text}.*too few"):
         default_knobs(work, hw, "huge")
-
-
-@pytest.mark.parametrize(
-    ("knobs", "text"),
-    [
-        (Knobs(4, 1, 4, 1), "tile_h=4 does not divide 6"),
-        (Knobs(1, -1, 4, 1), "tile_w=-1 does not divide 6"),
-        (Knobs(1, 1, 3, 1), "tile_k=3 does not divide 8"),
-        (Knobs(1, 1, 4, 0), "tile_c=0 does not divide 2"),
-        (Knobs(1, 1, 2, 1), "tile_k=2 is not a multiple of the 4 blocks of a channel group"),
-        (Knobs(1, 1, 4, 1, "outer"), "unknown loop order 'outer'"),
-    ],
-)
-def test_illegal_knobs_name_the_layer_and_the_knob(knobs, text):
-    with pytest.raises(ScheduleError, match=f"layer 'conv7': {text}"):
-        require_fit(Convolution(1, 6, 6, 2, 8), knobs, hardware(16, 4), "conv7")
