@@ -103,6 +103,7 @@ class Conv:
     res_signed: bool = True
     res_mult: int = 0
     res_shift: int = 0
+    overwrites: bool = False  # at the first tap, instead of a reset before
 
     @property
     def out_size(self) -> tuple[int, int]:
@@ -148,6 +149,8 @@ class Conv:
             for s in range(s_size)
             for c in range(cv)
         ]
+        if self.overwrites:
+            uops.sort(key=lambda uop: uop[1])  # the first tap of every block first
         reset = [(b, 0, 0) for b in range(blocks)]
         vectors = blocks * lanes // size
         parts = {
@@ -197,11 +200,13 @@ class Conv:
             loads.append(load("inp", inp_entries, at["res"], pixels * vectors))
         loads[-1] = replace(loads[-1], tokens=frozenset({"push_compute"}))
         loops = {"iter_out": out_h, "iter_in": out_w, "acc_out": out_w * blocks, "acc_in": blocks}
+        resets = [insn("GEMM", "pop_load", reset=1, uop_begin=len(uops), uop_count=blocks, **loops)]
         compute = [
-            insn("GEMM", "pop_load", reset=1, uop_begin=len(uops), uop_count=blocks, **loops),
+            *([] if self.overwrites else resets),
             insn(
                 "GEMM",
-                "push_ppu",
+                "pop_load push_ppu" if self.overwrites else "push_ppu",
+                fresh_uops=blocks if self.overwrites else 0,
                 act_unsigned=int(not self.act_signed),
                 uop_count=len(uops),
                 inp_out=self.stride * padded_width * cv,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ def test_a_convolution_equals_the_numpy_reference(hw: HardwareConfig, seed: int,
     x = vectors_of(rng, activation.with_sign(signed), 4, 5, cv)
     w = vectors_of(rng, hw.formats.weight, channels, kernel, kernel, cv)
     conv = Conv(hw, x, w, random_params(rng, channels, relu), stride, padding, signed, out_signed, relu, wide)  # type: ignore[arg-type]
+    conv = replace(conv, overwrites=data.draw(st.booleans()))
     residual: dict[str, Any] = {}
     # The residual in the scratchpad covers whole channel groups, also where K does not.
     if with_residual and -(-channels // size) * size % hw.group_channels == 0:
@@ -57,10 +59,7 @@ def test_a_convolution_equals_the_numpy_reference(hw: HardwareConfig, seed: int,
             "res_mult": int(rng.integers(2**16)),
             "res_shift": int(rng.integers(30)),
         }
-    conv = Conv(
-        **{name: getattr(conv, name) for name in conv.__dataclass_fields__ if name not in residual},
-        **residual,
-    )
+    conv = replace(conv, **residual)
     np.testing.assert_array_equal(conv.run(), conv.expected())
 
 
