@@ -72,6 +72,16 @@ MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
         [A],
         ["mean"],
     ),
+    "slice": (
+        lambda emit, x: op.strided_slice(nchw(emit, x), [-1, 1], [0, 1], [9, 3], [2, 1]),
+        [A],
+        ["strided_slice"],
+    ),
+    "slice without steps": (
+        lambda emit, x: op.strided_slice(other(emit, x), [2], [1], [3]),
+        [A],
+        ["strided_slice"],
+    ),
     "reduction": (lambda emit, x: op.max(nchw(emit, x), [2]), [A], ["max"]),
     "permute after permute": (lambda emit, x: op.permute_dims(other(emit, x), [2, 0, 1, 3]), [A], []),
 }

@@ -28,8 +28,8 @@ _REDUCTIONS = {"relax.mean": relax.op.mean, "relax.max": relax.op.max, "relax.su
 def sink_permutes(module: IRModule) -> IRModule:
     """`op(permute_dims(x))` becomes `permute_dims(op(x))`; permutes that cancel vanish.
 
-    Covers elementwise operators, concatenation, pools and resizes, reductions that keep their axes, and
-    reshapes for which the permute only moves axes of extent 1.
+    Covers elementwise operators, concatenation, slices, pools and resizes, reductions that keep their axes,
+    and reshapes for which the permute only moves axes of extent 1.
     """
     return replace_main(module, _SinkPermutes(module["main"]).run())
 
@@ -58,6 +58,8 @@ class _SinkPermutes(PermutingRebuilder):
             return self._after(moved, axes)
         if name in _REDUCTIONS and value.attrs.axis is not None:
             return self._past_reduction(value, x, axes)
+        if name == "relax.strided_slice":
+            return self._past_slice(value, x, axes)
         if name == "relax.reshape" and _moves_only_units(x, axes):
             return relax.op.reshape(x, value.args[1])
         return value
@@ -76,6 +78,12 @@ class _SinkPermutes(PermutingRebuilder):
         kept = [axis for axis in axes if keepdims or axis not in inner]
         reduced = _REDUCTIONS[op_name(value)](x, inner, keepdims=keepdims)
         return self._after(reduced, [sorted(kept).index(axis) for axis in kept])
+
+    def _past_slice(self, value: Call, x: Any, axes: list[int]) -> Any:
+        named, *places = ([int(field.value) for field in arg.fields] for arg in value.args[1:])
+        inbound = bool(value.attrs.assume_inbound)
+        inner = [axes[axis] for axis in named]
+        return self._after(relax.op.strided_slice(x, inner, *places, assume_inbound=inbound), axes)
 
     def _past_binary(self, value: Call, shape: tuple[int, ...]) -> Any:
         sides = [self._before_permute(arg) for arg in value.args]
