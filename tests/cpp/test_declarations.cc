@@ -444,13 +444,16 @@ class Comparison {
   std::set<uint64_t> loaded_, stored_;  // records
 };
 
-// `rounds` instructions of each kind.
-void TestInstructionsDoWhatTheyDeclare(const sim::Params& params, int rounds) {
+// `rounds` instructions of each kind, or of the one that is named.
+void TestInstructionsDoWhatTheyDeclare(const sim::Params& params, int rounds, const std::string& only) {
   static const std::vector<std::string> kernels = sim::GemmKernelNames();
   static unsigned seed = 0;
   Bench bench(params, seed++);
   const isa::Layout layout(params.Sizes());
+  bool found = false;
   for (const isa::InstructionInfo& info : isa::kInstructions) {
+    if (!only.empty() && only != info.name) continue;
+    found = true;
     isa::WithOpcode(layout, static_cast<uint64_t>(info.opcode), [&](auto insn, const auto&) {
       for (int round = 0; round < rounds; ++round) {
         sim::UseGemmKernel(kernels[static_cast<size_t>(round) % kernels.size()]);
@@ -462,22 +465,25 @@ void TestInstructionsDoWhatTheyDeclare(const sim::Params& params, int rounds) {
       }
     });
   }
+  CHECK_EQ(found, true);
 }
 
 }  // namespace
 }  // namespace tvm_vsq
 
-int main() {
+// The name of an instruction as an argument: no others.
+int main(int count, char** arguments) {
+  const std::string only = count > 1 ? arguments[1] : "";
   // Vectors longer and shorter than the output lanes.
   for (const tvm_vsq::sim::Params& params : tvm_vsq::fuzz::Configs())
-    tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 15);
+    tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 15, only);
   // What is shipped, with fewer entries to compare.
   for (auto [target, params] : tvm_vsq::testing::ShippedParams()) {
     using tvm_vsq::sim::Params;
     for (int64_t Params::* depth : {&Params::uop_depth, &Params::inp_depth, &Params::wgt_depth,
                                     &Params::acc_depth, &Params::par_depth, &Params::out_depth})
       params.*depth = std::min<int64_t>(params.*depth, 64);
-    tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 5);
+    tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 5, only);
   }
   return tvm_vsq::testing::Result();
 }
