@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tvm_vsq.formats import ELEMENT_BITS, SCALE_BITS
 from tvm_vsq.hardware import HardwareConfig, parse_hardware
 
 BASE: dict[str, Any] = {
@@ -63,8 +64,8 @@ def accelerator(*changes: Mapping[str, Any]) -> HardwareConfig:
 def random_formats(rng: np.random.Generator, entries: Mapping[str, int]) -> dict[str, Any]:
     """Keys of any number formats and array, with scratchpads of at least `entries`; of weights, per group."""
     vector, lanes = int(rng.choice([8, 16, 32, 64])), int(rng.choice([4, 8, 16, 32, 64]))
-    bits = [int(b) for b in rng.integers(2, 9, 2)]
-    scales = [int(b) if b else None for b in rng.integers(0, 11, 2) * (rng.random(2) < 0.8)]
+    bits = [int(b) for b in rng.integers(ELEMENT_BITS[0], ELEMENT_BITS[1] + 1, 2)]
+    scales = [int(b) if b else None for b in rng.integers(0, SCALE_BITS[1] + 1, 2) * (rng.random(2) < 0.8)]
     full = sum(scale or 0 for scale in scales)
     weight, activation = (vector * b + (scale or 0) for b, scale in zip(bits, scales, strict=True))
     sizes = {

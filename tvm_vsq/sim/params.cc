@@ -6,6 +6,8 @@
 namespace tvm_vsq::sim {
 namespace {
 
+// As in python/tvm_vsq/formats/widths.py, but checked here too: artifacts are not trusted.
+constexpr int64_t kMinElementBits = 2, kMaxElementBits = 8, kMaxScaleBits = 10;
 constexpr int64_t kMaxDepth = (int64_t{1} << 20) - 1;
 constexpr int64_t kMaxBanks = 64;
 constexpr int64_t kMaxRecordBytes = int64_t{1} << 16;
@@ -108,12 +110,12 @@ const std::vector<ParamField>& ParamFields() {
   static const std::vector<ParamField> fields = {
       {"vector_size", &Params::vector_size, 8, 64},
       {"output_lanes", &Params::output_lanes, 4, 64},
-      {"weight_bits", &Params::weight_bits, 2, 8},
-      {"activation_bits", &Params::activation_bits, 2, 8},
-      {"weight_scale_bits", &Params::weight_scale_bits, 0, 10},
-      {"activation_scale_bits", &Params::activation_scale_bits, 0, 10},
-      {"product_bits", &Params::product_bits, 0, 20},
-      {"product_shift", &Params::product_shift, 0, 20},
+      {"weight_bits", &Params::weight_bits, kMinElementBits, kMaxElementBits},
+      {"activation_bits", &Params::activation_bits, kMinElementBits, kMaxElementBits},
+      {"weight_scale_bits", &Params::weight_scale_bits, 0, kMaxScaleBits},
+      {"activation_scale_bits", &Params::activation_scale_bits, 0, kMaxScaleBits},
+      {"product_bits", &Params::product_bits, 0, 2 * kMaxScaleBits},
+      {"product_shift", &Params::product_shift, 0, 2 * kMaxScaleBits},
       {"accumulator_bits", &Params::accumulator_bits, 16, 46},
       {"guard_bits", &Params::guard_bits, 0, 8},
       {"multiplier_bits", &Params::multiplier_bits, 4, 16},

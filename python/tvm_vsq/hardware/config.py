@@ -12,7 +12,15 @@ from pydantic import Field, create_model, model_validator
 from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError, shown
-from tvm_vsq.formats import ElementBits, LayerFormats, ScaleBits, VectorFormat, VectorSize, parse_notation
+from tvm_vsq.formats import (
+    SCALE_BITS,
+    ElementBits,
+    LayerFormats,
+    ScaleBits,
+    VectorFormat,
+    VectorSize,
+    parse_notation,
+)
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware.memories import MAX_BANKS, MEMORIES, Memory
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
@@ -83,7 +91,7 @@ class HardwareConfig(Frozen):
     activation_bits: ElementBits
     weight_scale_bits: ScaleBits | None
     activation_scale_bits: ScaleBits | None
-    scale_product_bits: int | None = Field(default=None, ge=1, le=20)
+    scale_product_bits: int | None = Field(default=None, ge=1, le=2 * SCALE_BITS[1])
     accumulator_bits: int = Field(ge=16, le=_ACCUMULATOR_LIMIT)
     guard_bits: int = Field(ge=0, le=8)
     multiplier_bits: int = Field(default=16, ge=4, le=16)

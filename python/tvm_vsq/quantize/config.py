@@ -82,7 +82,8 @@ class LayerConfig(Frozen):
                 )
         if self.activation_scales == "static" and not isinstance(self.activation_scale_bits, int):
             raise ValueError(
-                "activation_scales='static' needs integer vector scales: set activation_scale_bits to 1..10"
+                "activation_scales='static' needs integer vector scales: set activation_scale_bits to "
+                f"{SCALE_BITS[0]}..{SCALE_BITS[1]}"
             )
         return self
 

@@ -10,8 +10,8 @@ from tvm_vsq.formats import ELEMENT_BITS, OUTPUT, SCALE_BITS, VectorFormat
 from tvm_vsq.relax_ops.checks import OperatorError, attribute, integer, static_scales
 
 _RANGES = {
-    "product_shift": (0, 20),
-    "product_bits": (0, 20),
+    "product_shift": (0, 2 * SCALE_BITS[1]),
+    "product_bits": (0, 2 * SCALE_BITS[1]),
     "relu": (0, 1),
     "res_mult": (0, (1 << 16) - 1),
     "res_shift": (0, 62),
