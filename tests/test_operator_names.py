@@ -29,11 +29,16 @@ def in_identifiers(operator: str) -> re.Pattern[str]:
 
 
 def in_strings(operator: str) -> re.Pattern[str]:
-    """The names of calls in Relax, ours and in fp32, and the operator's alone; prose may use its word."""
-    names = [rf"vsq\.{operator}\b"]
+    """The names of calls in Relax, ours and in fp32, and the operator's alone; prose may use its word.
+
+    Others may name an fp32 operator of which only some calls are ours.
+    """
+    names, source = [rf"vsq\.{operator}\b"], aspects("source", Source)[operator]
     if operator not in ORDINARY_WORDS:
-        relax = re.escape(aspects("source", Source)[operator].relax.removeprefix("relax."))
-        names += [rf"relax\.{relax}\b", f"^({relax}|{operator})$"]
+        names.append(f"^{operator}$")
+        if source.matches is Source.matches:
+            relax = re.escape(source.relax.removeprefix("relax."))
+            names += [rf"relax\.{relax}\b", f"^{relax}$"]
     return re.compile("|".join(names))
 
 
