@@ -69,6 +69,11 @@ def leaves(expr: Any) -> list[Any]:
     return [expr]
 
 
+def tensors(expr: Any) -> list[Any]:
+    """The variables and constants among the operands: no axes and other numbers."""
+    return [leaf for leaf in leaves(expr) if isinstance(leaf, Var) or is_constant(leaf)]
+
+
 def count_uses(function: relax.Function) -> Counter[Var]:
     """How often each variable is read; the function's result counts as one read."""
     uses: Counter[Var] = Counter([function.body.body])

@@ -8,7 +8,7 @@ from typing import Any
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.frontend.given import given_limits
-from tvm_vsq.graph import definitions, is_constant, leaves, static_shape
+from tvm_vsq.graph import definitions, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
 from tvm_vsq.network import layer_names, source_of
@@ -137,8 +137,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     stored = {chain.output for chain in chains.values()}
     for var in (var for var, kind in kinds.items() if kind is Kind.WEIGHTLESS):
         # without weights, it only pays between layers, where its operands are vectors already
-        operands = [leaf for leaf in leaves(values[var]) if isinstance(leaf, Var) or is_constant(leaf)]
-        if stored.issuperset(operands) and (chain := finder.grow(var)):
+        if stored.issuperset(tensors(values[var])) and (chain := finder.grow(var)):
             chains[var] = chain
             stored.add(chain.output)
     given = given_limits(module)
