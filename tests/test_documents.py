@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import numpy as np
+import pytest
 import torch
 import tvm
+from tests.documents import Copy, sections
 from torch import nn
 
 import tvm_vsq
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+NATIVE = ("An instruction", "A number format")
+EXAMPLES = [
+    *((part,) for part in sections("extending.md") if part and part not in NATIVE),
+    pytest.param(NATIVE, marks=pytest.mark.large),  # build the simulator
+]
+"""Parts of extending.md, by the copy of the project that they share."""
 
 
 def python_of(document):
     """The Python of a document, its blocks one after the other."""
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / document).read_text(encoding="utf-8"), re.M | re.S)
-    assert blocks
-    return "\n".join(blocks)
+    found = [block for part in sections(document).values() for block in part if block.language == "python"]
+    assert found
+    return "\n".join(block.text for block in found)
 
 
 def test_fine_tuning_at_3_bits_leads_to_cycles_energy_and_a_file(tmp_path, monkeypatch):
@@ -37,3 +41,11 @@ def test_fine_tuning_at_3_bits_leads_to_cycles_energy_and_a_file(tmp_path, monke
     assert names["profile"].cycles == exe.timing().cycles > 0
     assert not torch.equal(module.layers.get_parameter("0.weight"), model[0].weight)
     np.testing.assert_array_equal(names["scores"], module(images[:128]))
+
+
+@pytest.mark.parametrize("parts", EXAMPLES, ids="+".join)
+def test_what_extending_md_adds_works_in_a_copy_of_the_project(parts, tmp_path):
+    copy, blocks = Copy(tmp_path), sections("extending.md")
+    for part in parts:
+        for block in blocks[part]:
+            copy.follow(block)
