@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.memories import PARAMETER_BITS
 from tvm_vsq.numerics import pack_weights
 
 Records = npt.NDArray[np.integer[Any]]
-
-_PARAM = np.dtype([("mult", "<u2"), ("shift", "u1"), ("bias", "<i4"), ("clip", "<i4")])
 
 
 def weight_records(weights: npt.NDArray[np.int16], hardware: HardwareConfig) -> Records:
@@ -43,10 +42,10 @@ def _pack_weights(records: Records, hardware: HardwareConfig) -> bytes:
 
 
 def _pack_params(records: Records, hardware: HardwareConfig) -> bytes:
-    packed = np.zeros(records.shape[:-1], dtype=_PARAM)
-    for column, name in enumerate(_PARAM.names or ()):
-        packed[name] = records[..., column]
-    return packed.tobytes()
+    """Whole bytes of each field, little-endian; two's complement where it is signed."""
+    words = np.ascontiguousarray(records, dtype="<i8")[..., None].view(np.uint8)
+    fields = [words[..., i, : bits // 8] for i, bits in enumerate(PARAMETER_BITS.values())]
+    return np.concatenate(fields, axis=-1).tobytes()
 
 
 _PACK: dict[str, Callable[[Records, HardwareConfig], bytes]] = {"wgt": _pack_weights, "par": _pack_params}

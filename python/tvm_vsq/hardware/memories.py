@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 MAX_BANKS = 64
 _INDEXED = ("acc", "inp", "wgt")  # by a micro-op
-_PARAMETER_BITS = 16 + 8 + 32 + 32  # multiplier, shift, bias and bound of one channel
+PARAMETER_BITS = {"mult": 16, "shift": 8, "bias": 32, "clip": 32}
+"""Widths of the fields with which one channel is post-processed, in their order."""
 _WIDE_BITS = 32  # of an accumulator in DRAM
 
 
@@ -116,7 +117,7 @@ MEMORIES = (
         "parameter",
         "per-channel post-processing parameters",
         1024,
-        lambda hardware: hardware.output_lanes * _PARAMETER_BITS,
+        lambda hardware: hardware.output_lanes * sum(PARAMETER_BITS.values()),
         load_code=3,
     ),
     Memory(

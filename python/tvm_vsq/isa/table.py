@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tvm_vsq.hardware import LOADED, MEMORIES, STORED, Memory
 from tvm_vsq.hardware.engines import ENGINES
+from tvm_vsq.hardware.memories import PARAMETER_BITS
 
 
 @dataclass(frozen=True)
@@ -256,8 +257,8 @@ UOP_FIELDS = (
 )
 
 PAR_FIELDS = (
-    Field("mult", 16, "unsigned multiplier"),
-    Field("shift", 8, "right shift, 0 to 62"),
-    Field("bias", 32, "signed, in units of y"),
-    Field("clip", 32, "signed upper bound of y"),
+    Field("mult", PARAMETER_BITS["mult"], "unsigned multiplier"),
+    Field("shift", PARAMETER_BITS["shift"], "right shift, 0 to 62"),
+    Field("bias", PARAMETER_BITS["bias"], "signed, in units of y"),
+    Field("clip", PARAMETER_BITS["clip"], "signed upper bound of y"),
 )
