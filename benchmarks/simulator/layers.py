@@ -23,7 +23,7 @@ from tvm_vsq.schedule import Convolution, default_knobs, shipped_database
 TARGET = "vsq-accel-int8"  # one byte an element and no scales: what the others can express
 
 
-_COMPUTE = 2  # of the engines fetch, load, compute, store
+_COMPUTE = 2  # of the units fetch, load, compute and the rest
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,9 @@ class Machine {
           break;
         case 6:
           return;
+        case 7:
+          Vec({table_, word, "VEC"});
+          break;
         default:
           throw std::runtime_error("unknown opcode at instruction " + std::to_string(index));
       }
@@ -249,6 +252,28 @@ class Machine {
           }
           std::memset(record, 0, bytes);
           for (int64_t b = 0; b < BO_; ++b) SetBits(record, 32 * b, 32, acc_.at(entry)[b]);
+        }
+      }
+    }
+  }
+
+  void Vec(const Instruction& vec) {
+    const bool moves = vec["op"] == 0, immediate = vec["src"] == 1, is_unsigned = vec["src_unsigned"] != 0;
+    for (int64_t o = 0; o < vec["iter_out"]; ++o) {
+      for (int64_t i = 0; i < vec["iter_in"]; ++i) {
+        for (int64_t u = 0; u < vec["uop_count"]; ++u) {
+          const MicroOp& uop = uop_.at(vec["uop_begin"] + u);
+          const int64_t a = uop.acc + o * vec["acc_out"] + i * vec["acc_in"];
+          const int64_t x = uop.inp + o * vec["inp_out"] + i * vec["inp_in"];
+          for (int64_t c = 0; c < std::max(V_, BO_); ++c) {
+            int64_t value = SignExtend(vec["imm"], 32);
+            if (!immediate) {
+              const Vector& vector = inp_.at(x + c / V_);
+              value = int64_t{Element(vector.codes[c % V_], is_unsigned)} * vector.scale;
+            }
+            int64_t& lane = acc_.at(a + c / BO_)[c % BO_];
+            lane = moves ? value : std::max(lane, value);
+          }
         }
       }
     }
