@@ -13,10 +13,11 @@ from tvm_vsq.schedule import LoopNest
 from tvm_vsq.schedule.access import Axis, Operand
 from tvm_vsq.schedule.postprocess import post_processed, result_dims
 from tvm_vsq.schedule.vector import Unpack
+from tvm_vsq.schedule.weightless import Weightless
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(Weightless):
     """The sum of two tensors of [n, h, w] pixels of `kb` blocks of output_lanes channels.
 
     `wide` results are int32 in DRAM instead of requantized vectors.
@@ -33,9 +34,6 @@ class Sum:
         """Stable text for tuning databases."""
         return f"add-n{self.n}h{self.h}w{self.w}kb{self.kb}-wide{int(self.wide)}"
 
-    def check(self, hardware: HardwareConfig, layer: str) -> None:
-        """Any hardware will do: `kb` is made of its channel groups."""
-
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result."""
         dims = result_dims(self.n, self.h, self.w, self.kb, hardware)
@@ -48,17 +46,7 @@ class Sum:
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """The shape for reports, such as "56x56x64"."""
-        batch, padded = f"{self.n}x" if self.n > 1 else "", self.padded_channels(hardware)[0]
-        c = f"{channels[0]}" if channels[0] == padded else f"{channels[0]}({padded})"
-        return f"{batch}{self.h}x{self.w}x{c}"
-
-    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """Channels of input and result, with those that fill up channel groups."""
-        return self.kb * hardware.output_lanes, self.kb * hardware.output_lanes
-
-    def macs(self, channels: tuple[int, int]) -> int:
-        """None."""
-        return 0
+        return self.tensor_text(self.h, self.w, channels[0], hardware)
 
 
 def _workload(call: Any, _has_residual: bool, hardware: HardwareConfig) -> Sum:

@@ -12,10 +12,11 @@ from tvm_vsq.schedule import LoopNest
 from tvm_vsq.schedule.access import Axis, Dim, Operand
 from tvm_vsq.schedule.postprocess import post_processed, result_dims
 from tvm_vsq.schedule.vector import Unpack
+from tvm_vsq.schedule.weightless import Weightless
 
 
 @dataclass(frozen=True)
-class Pooling:
+class Pooling(Weightless):
     """The largest in each window of [n, h, w] pixels of `kb` blocks of output_lanes channels.
 
     `padding` is (top, left, bottom, right). `wide` results are int32 in DRAM instead of requantized vectors.
@@ -54,9 +55,6 @@ class Pooling:
         ]
         return "-".join(parts)
 
-    def check(self, hardware: HardwareConfig, layer: str) -> None:
-        """Any hardware will do: `kb` is made of its channel groups."""
-
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result, and r and s, the window."""
         dims = result_dims(self.n, *self.out, self.kb, hardware)
@@ -79,19 +77,10 @@ class Pooling:
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """The shape for reports, such as "112x112x64 > 56x56x64 3x3"."""
-        batch, (rows, columns) = f"{self.n}x" if self.n > 1 else "", self.out
-        padded = self.padded_channels(hardware)[0]
-        c = f"{channels[0]}" if channels[0] == padded else f"{channels[0]}({padded})"
-        window = "x".join(map(str, self.kernel))
-        return f"{batch}{self.h}x{self.w}x{c} > {batch}{rows}x{columns}x{c} {window}"
-
-    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """Channels of input and result, with those that fill up channel groups."""
-        return self.kb * hardware.output_lanes, self.kb * hardware.output_lanes
-
-    def macs(self, channels: tuple[int, int]) -> int:
-        """None."""
-        return 0
+        given, taken = (
+            self.tensor_text(*extents, channels[0], hardware) for extents in ((self.h, self.w), self.out)
+        )
+        return f"{given} > {taken} {self.kernel[0]}x{self.kernel[1]}"
 
 
 def _workload(call: Any, has_residual: bool, hardware: HardwareConfig) -> Pooling:
