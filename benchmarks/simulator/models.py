@@ -115,7 +115,10 @@ class Graph:
         return made.SerializeToString()
 
 
-def _blocks(graph: Graph, x: str, model: ResNet50) -> str:
+def _body(graph: Graph, model: ResNet50) -> str:
+    """Everything in front of the average over the image."""
+    x = graph.relu(graph.conv("x", model.conv1, model.bn1))
+    x = graph.add("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     for block in model.layers:
         y = graph.relu(graph.conv(x, block.conv1, block.bn1))
         y = graph.relu(graph.conv(y, block.conv2, block.bn2))
@@ -132,14 +135,11 @@ def onnx_graphs(name: str, model: Any) -> tuple[dict[str, tuple[int, ...]], dict
         for layer in model.layers:
             whole.linear(whole.last, layer)
         return {"whole": SHAPES[name]}, {"whole": whole.model()}
-    y = whole.relu(whole.conv("x", model.conv1, model.bn1))
-    y = whole.add("MaxPool", [y], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
-    y = whole.add("GlobalAveragePool", [_blocks(whole, y, model)])
+    y = whole.add("GlobalAveragePool", [_body(whole, model)])
     whole.linear(whole.add("Flatten", [y]), model.fc)
-    stem, middle, head = Graph(SHAPES[name]), Graph((1, 64, 56, 56)), Graph((1, 2048))
-    stem.relu(stem.conv("x", model.conv1, model.bn1))
-    _blocks(middle, "x", model)
+    body, head = Graph(SHAPES[name]), Graph((1, 2048))
+    _body(body, model)
     head.linear("x", model.fc)
-    shapes = {"whole": SHAPES[name], "stem": SHAPES[name], "blocks": (1, 64, 56, 56), "head": (1, 2048)}
-    graphs = {"whole": whole, "stem": stem, "blocks": middle, "head": head}
+    shapes = {"whole": SHAPES[name], "body": SHAPES[name], "head": (1, 2048)}
+    graphs = {"whole": whole, "body": body, "head": head}
     return shapes, {part: graph.model() for part, graph in graphs.items()}
