@@ -33,7 +33,12 @@ def test_the_lock_is_free_and_the_handler_is_back_afterwards():
     test_an_interrupt_that_a_library_renames_or_drops_is_raised(RuntimeError)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     done = []
-    worker = threading.Thread(target=lambda: (compiling.__enter__(), done.append(1), compiling.__exit__()))
+
+    def other() -> None:
+        with compiling:
+            done.append(1)
+
+    worker = threading.Thread(target=other)
     worker.start()
     worker.join(10)
     assert done == [1]

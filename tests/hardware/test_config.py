@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.formats import SCALE_BITS
 from tvm_vsq.hardware import HardwareConfig, list_targets, list_technologies, load_hardware, parse_hardware
 
 SHIPPED = load_hardware("vsq-accel")
@@ -96,7 +97,7 @@ def test_a_missing_key_is_named_with_an_example() -> None:
         ("weight_bits", 1),
         ("weight_bits", 9),
         ("activation_bits", 0),
-        ("weight_scale_bits", 11),
+        ("weight_scale_bits", SCALE_BITS[1] + 1),
         ("vector_size", 12),
         ("output_lanes", 0),
         ("accumulator_bits", 8),

@@ -83,11 +83,13 @@ def test_readers_see_whole_databases_alone(tmp_path: Path) -> None:
     process = PROCESSES.Process(target=_replacer, args=(file,))
     process.start()
     try:
-        seen = {Database.load(file).records[0].cycles for _ in range(100)}
+        seen: set[int] = set()
+        while len(seen) < 50 and process.is_alive():  # a busy machine may start the writer late
+            seen.add(Database.load(file).records[0].cycles)
     finally:
         process.kill()
         process.join()
-    assert len(seen) > 1
+    assert len(seen) == 50
 
 
 A, B = record("a"), record("b")

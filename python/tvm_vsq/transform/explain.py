@@ -16,8 +16,6 @@ from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
-_NOT_BETWEEN = "not between layers on the accelerator, where it would read vectors"
-
 
 @dataclass(frozen=True)
 class OpPlacement:
@@ -77,12 +75,12 @@ class _Explainer:
             return self._why_quantize(call.args[0])
         if name == "vsq.dequantize":
             return "an operator on the CPU, or the caller, reads this tensor as fp32"
-        why, source = refusal(call), source_of(call)
-        if why:
-            return why
-        if source is not None:
-            is_between = source.weights is not None or all(map(self._is_result, tensors(call)))
-            return self._why_fp32 if is_between else _NOT_BETWEEN
+        source = source_of(call)
+        if source is not None and source.weights is None and not all(map(self._is_result, tensors(call))):
+            return "not between layers on the accelerator, where it would read vectors"
+        why = refusal(call)
+        if why is not None:
+            return why or self._why_fp32
         wide = self._wide_layer(call)
         if wide is not None:
             return f"the int32 result{wide} leaves the accelerator and becomes fp32"
