@@ -196,9 +196,9 @@ void TestBounds() {
 void TestRaces() {
   const sim::Program program = Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)});
   sim::Shadow shadow(kParams, program);
-  const sim::Order order(program);
-  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.Write(order, 0, sim::Pad::kInp, 0, kEntries));
-  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.Read(order, 0, sim::Pad::kInp, 0, kEntries));
+  shadow.Begin(sim::Order(program), 0);
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.Write(sim::Pad::kInp, 0, kEntries));
+  CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i) shadow.Read(sim::Pad::kInp, 0, kEntries));
 }
 
 void TestInstructions() {

@@ -6,14 +6,12 @@ namespace tvm_vsq::sim {
 
 void Machinery::Count(TokenQueues queues, int change) {
   signal = signal || queues != 0;
-  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
-    if ((queues & Bit(queue)) == 0) continue;
+  ForEachQueue(queues, [&](int queue) {
     int64_t& count = tokens[static_cast<size_t>(queue)];
     count += change;
-    empty = static_cast<TokenQueues>(count == 0 ? empty | Bit(queue) : empty & ~Bit(queue));
-    full =
-        static_cast<TokenQueues>(count >= params.token_queue_depth ? full | Bit(queue) : full & ~Bit(queue));
-  }
+    empty = count == 0 ? empty | Bit(queue) : empty & ~Bit(queue);
+    full = count >= params.token_queue_depth ? full | Bit(queue) : full & ~Bit(queue);
+  });
 }
 
 TimedEngine::TimedEngine(Machinery* machine, Engine id) : machine_(*machine), id_(id) {
@@ -45,10 +43,9 @@ bool TimedEngine::Advance(int64_t now) {
 bool TimedEngine::Complete(int64_t now) {
   bool changed = false;
   while (!completions_.empty() && completions_.front().time <= now && FullQueue(now) < 0) {
-    const size_t index = completions_.front().index;
-    const Instruction& instruction = machine_.At(index);
-    machine_.Count(PushesOf(instruction), 1);
-    machine_.timing.layers[instruction.layer].end = now;
+    const auto [time, index, pushes] = completions_.front();
+    machine_.Count(pushes, 1);
+    machine_.timing.layers[machine_.At(index).layer].end = now;
     machine_.timing.cycles = now;
     if (machine_.times != nullptr) (*machine_.times)[index].complete = now;
     completions_.pop_front();
@@ -124,10 +121,9 @@ void TimedEngine::Finish(int64_t now) {
   phase_ = Phase::kIdle;
   if (machine_.times != nullptr) (*machine_.times)[current_].end = now;
   const int64_t latency = cost_.transfers ? machine_.params.dram_latency_cycles : 0;
-  completions_.push_back({now + latency, current_});
-  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
-    if ((PushesOf(Current()) & Bit(queue)) != 0) last_push_[static_cast<size_t>(queue)] = now + latency;
-  }
+  const TokenQueues pushes = PushesOf(Current());
+  completions_.push_back({now + latency, current_, pushes});
+  ForEachQueue(pushes, [&](int queue) { last_push_[static_cast<size_t>(queue)] = now + latency; });
   Complete(now);
 }
 

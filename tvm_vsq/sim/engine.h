@@ -70,7 +70,7 @@ class TimedEngine {
   // The token queue that has no room for what a finished instruction pushes, or -1.
   int FullQueue(int64_t now) const {
     if (completions_.empty() || completions_.front().time > now) return -1;
-    return First(PushesOf(machine_.At(completions_.front().index)) & machine_.full);
+    return First(completions_.front().pushes & machine_.full);
   }
   // Whether an executed instruction will push a token into `queue` once its data have arrived.
   bool InFlight(int queue, int64_t now) const { return last_push_[static_cast<size_t>(queue)] > now; }
@@ -87,6 +87,7 @@ class TimedEngine {
   struct Completion {
     int64_t time;
     size_t index;
+    TokenQueues pushes;
   };
 
   const Instruction& Current() const { return machine_.At(current_); }

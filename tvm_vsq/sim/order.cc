@@ -11,8 +11,7 @@ namespace tvm_vsq::sim {
 void Order::Begin(size_t index) {
   const Instruction& instruction = program_.instructions[index];
   current_ = static_cast<size_t>(instruction.engine());
-  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
-    if ((PopsOf(instruction) & Bit(queue)) == 0) continue;
+  ForEachQueue(PopsOf(instruction), [&](int queue) {
     auto& tokens = tokens_[static_cast<size_t>(queue)];
     if (tokens.empty()) {
       program_.FailAt(index, "pops a token from ", ProducerOf(queue), " that no earlier instruction pushes");
@@ -22,15 +21,13 @@ void Order::Begin(size_t index) {
       clock[engine] = std::max(clock[engine], tokens.front()[engine]);
     }
     tokens.pop_front();
-  }
+  });
 }
 
 void Order::End(size_t index) {
   clock_[current_][current_] = index + 1;
-  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
-    if ((PushesOf(program_.instructions[index]) & Bit(queue)) != 0)
-      tokens_[static_cast<size_t>(queue)].push_back(clock_[current_]);
-  }
+  ForEachQueue(PushesOf(program_.instructions[index]),
+               [&](int queue) { tokens_[static_cast<size_t>(queue)].push_back(clock_[current_]); });
 }
 
 void CheckOrder(const Params& params, const Program& program) {

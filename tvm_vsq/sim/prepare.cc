@@ -95,12 +95,13 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
     const MicroOpPlan*& plan = prepared.planned[i].plan;
-    if (verify) order->Begin(i);
     CountWork(16);
     // What micro-ops index is known once they are.
     if (verify) {
+      order->Begin(i);
+      shadow->Begin(*order, i);
       ForEachAccess(params, instruction, [&](const Access& access) {
-        if (Reads(access.use)) shadow->Read(*order, i, access.pad, access.begin, access.entries);
+        if (Reads(access.use)) shadow->Read(access.pad, access.begin, access.entries);
       });
     }
     WithDeclaration(instruction, [&](const auto& insn, auto declared) {
@@ -119,11 +120,11 @@ PreparedProgram Prepare(const Params& params, const Program& program, std::strin
     if (verify) {
       if (plan != nullptr) {
         ForEachIndexed(params, instruction, *plan, [&](Pad pad, Use use, uint64_t begin, uint64_t entries) {
-          if (Reads(use)) shadow->Read(*order, i, pad, begin, entries);
+          if (Reads(use)) shadow->Read(pad, begin, entries);
         });
       }
       ForEachTouched(params, instruction, plan, [&](Pad pad, Use use, uint64_t begin, uint64_t entries) {
-        if (Writes(use)) shadow->Write(*order, i, pad, begin, entries);
+        if (Writes(use)) shadow->Write(pad, begin, entries);
       });
       order->End(i);
     }

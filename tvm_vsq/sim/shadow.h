@@ -12,38 +12,39 @@
 
 namespace tvm_vsq::sim {
 
-// Of each entry, the last writer, whichever engine it belongs to, and the last reader of each engine: all
-// earlier ones come before these in the order that was checked already. Instructions are visited in program
-// order.
+// Of each entry, the last writer and the last reader of each engine: all earlier ones come before these in
+// the order that was checked already. Instructions are visited in program order.
 class Shadow {
  public:
   Shadow(const Params& params, const Program& program);
 
-  // The current instruction, `index`, reads entries. Throws Error for one that was never written or whose
-  // writer may still be running.
-  void Read(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count);
+  // What follows is of this instruction, behind order.Begin(index).
+  void Begin(const Order& order, size_t index);
+  // It reads entries. Throws Error for one that was never written or whose writer may still be running.
+  void Read(Pad pad, uint64_t begin, uint64_t count);
   // It writes them. Throws Error for one whose writer or a reader of which may still be running.
-  void Write(const Order& order, size_t index, Pad pad, uint64_t begin, uint64_t count);
+  void Write(Pad pad, uint64_t begin, uint64_t count);
 
  private:
-  // [entry]: instruction index + 1; 0: none.
-  using Last = std::vector<int32_t>;
+  // [engine][entry]: instruction index + 1; 0: none. Empty before the engine's first.
+  using Last = std::array<std::vector<int32_t>, kEngineCount>;
   struct Entries {
-    Last writer;
-    std::array<Last, kEngineCount> reader;    // empty before the engine's first
-    std::array<bool, kEngineCount> writes{};  // which engines ever did
+    std::vector<uint8_t> written;  // [entry], 0 or 1
+    Last writer, reader;
   };
 
-  // The instructions of `engine` before this one are no danger to one of `self`: complete, or in order with
-  // it.
-  static int32_t SafeBefore(const Order& order, Engine self, size_t engine);
-  // The same for those of every engine that wrote any of the entries.
-  static int32_t SafeBefore(const Order& order, Engine self, const Entries& entries);
-  bool Safe(const Order& order, Engine self, int32_t instruction) const;
-  [[noreturn]] void Race(size_t index, Pad pad, uint64_t entry, const char* verb, int32_t other) const;
+  // Whether the instruction comes behind all of these.
+  bool Ordered(const Last& last, uint64_t begin, uint64_t count) const;
+  // Throws Error for the first of the entries of which that is not so.
+  [[noreturn]] void Race(Pad pad, const Last& last, uint64_t begin, const char* verb) const;
+  // It is the last one of its engine.
+  void Enter(uint64_t begin, uint64_t count, const Entries& entries, Last* last) const;
 
   const Program& program_;
   std::array<Entries, kPadCount> pads_;
+  size_t index_ = 0, self_ = 0;  // the instruction, and its engine
+  // Instructions of each engine before this one are no danger to it: complete, or in order with it.
+  std::array<int32_t, kEngineCount> safe_before_{};
 };
 
 }  // namespace tvm_vsq::sim

@@ -62,7 +62,6 @@ class Simulation {
   // channel, the engines account themselves.
   void Account(TimedEngine& engine, int64_t now, int64_t cycles) {
     using Phase = TimedEngine::Phase;
-    const int full = engine.FullQueue(now);
     if (engine.phase() == Phase::kRow) {
       Add(engine.activity(), Stall::kDramRow, Cause::kDramRow, cycles);
     } else if (engine.phase() == Phase::kBanks) {
@@ -72,7 +71,7 @@ class Simulation {
       Add(engine.activity(), TokenFrom(isa::kRoutes[queue].source), CauseOfToken(queue, now), cycles);
     } else if (engine.phase() != Phase::kIdle) {
       return;
-    } else if (full >= 0) {
+    } else if (const int full = engine.FullQueue(now); full >= 0) {
       const Engine to = isa::kRoutes[full].sink;
       Add(engine.activity(), RoomForTokenTo(to), CauseOf(to, now), cycles);
     } else if (engine.Finished()) {

@@ -20,11 +20,12 @@ static_assert(kTokenQueueCount < 32);
 inline constexpr TokenQueues Bit(int queue) { return TokenQueues{1} << queue; }
 
 // The first queue of the set, or -1.
-inline int First(TokenQueues queues) {
-  for (int queue = 0; queue < kTokenQueueCount; ++queue) {
-    if ((queues & Bit(queue)) != 0) return queue;
-  }
-  return -1;
+inline int First(TokenQueues queues) { return queues == 0 ? -1 : __builtin_ctz(queues); }
+
+// Calls visit(queue) for each queue of the set.
+template <typename Visit>
+void ForEachQueue(TokenQueues queues, Visit visit) {
+  for (; queues != 0; queues &= queues - 1) visit(First(queues));
 }
 
 // The queues that each token bit of each engine means.
