@@ -19,6 +19,7 @@ TimedEngine::TimedEngine(Machinery* machine, Engine id) : machine_(*machine), id
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].engine() == id) instructions_.push_back(static_cast<uint32_t>(i));
   }
+  FindLayer();
 }
 
 bool TimedEngine::Advance(int64_t now) {
@@ -119,6 +120,7 @@ void TimedEngine::WaitForBanks(int64_t now, int64_t until) {
 
 void TimedEngine::Finish(int64_t now) {
   phase_ = Phase::kIdle;
+  FindLayer();
   if (machine_.times != nullptr) (*machine_.times)[current_].end = now;
   const int64_t latency = cost_.transfers ? machine_.params.dram_latency_cycles : 0;
   const TokenQueues pushes = PushesOf(Current());
@@ -127,10 +129,10 @@ void TimedEngine::Finish(int64_t now) {
   Complete(now);
 }
 
-uint32_t TimedEngine::Layer() const {
-  if (phase_ != Phase::kIdle) return Current().layer;
-  if (instructions_.empty()) return 0;
-  return machine_.At(instructions_[std::min(taken_, instructions_.size() - 1)]).layer;
+// Without an instruction in hand; taking the next one leaves it as it is.
+void TimedEngine::FindLayer() {
+  if (instructions_.empty()) return;
+  layer_ = machine_.At(instructions_[std::min(taken_, instructions_.size() - 1)]).layer;
 }
 
 std::string TimedEngine::Waiting() const {

@@ -76,9 +76,8 @@ class TimedEngine {
   bool InFlight(int queue, int64_t now) const { return last_push_[static_cast<size_t>(queue)] > now; }
   bool HasInstruction() const { return phase_ != Phase::kIdle || queued_ > taken_; }
   bool Finished() const { return phase_ == Phase::kIdle && taken_ == instructions_.size(); }
-  // Layer of the instruction in hand, else of the next, else of the last.
-  uint32_t Layer() const;
-  Activity& activity() { return machine_.ActivityOf(Layer(), 1 + static_cast<int>(id_)); }
+  // In the layer of the instruction in hand, else of the next, else of the last.
+  Activity& activity() { return machine_.ActivityOf(layer_, 1 + static_cast<int>(id_)); }
 
   // For the deadlock report: what the engine waits for, or "" if it is done.
   std::string Waiting() const;
@@ -109,6 +108,7 @@ class TimedEngine {
   void EndTransfer(int64_t now);
   void WaitForBanks(int64_t now, int64_t until);
   void Finish(int64_t now);
+  void FindLayer();
 
   Machinery& machine_;
   const Engine id_;
@@ -119,6 +119,7 @@ class TimedEngine {
   std::array<int64_t, kTokenQueueCount> last_push_{};
   Phase phase_ = Phase::kIdle;
   size_t current_ = 0;
+  uint32_t layer_ = 0;
   TokenQueues pops_ = 0;    // of the current instruction
   Cost cost_;               // of the current instruction
   int64_t transfer_ = 0;    // start of the current transfer

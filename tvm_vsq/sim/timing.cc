@@ -96,7 +96,6 @@ class Simulation {
   // its own tail is a deadlock, in which no cycles pass; `links` only bounds the search.
   Cause CauseOf(Engine id, int64_t now, int links = 8) {
     const TimedEngine& engine = At(id);
-    const int full = engine.FullQueue(now);
     switch (engine.phase()) {
       case TimedEngine::Phase::kSetup:
         return Cause::kDmaSetup;
@@ -113,6 +112,7 @@ class Simulation {
       case TimedEngine::Phase::kIdle:
         break;
     }
+    const int full = engine.FullQueue(now);
     if (full >= 0 && links > 0) return CauseOf(isa::kRoutes[full].sink, now, links - 1);
     return CauseOfFetch(now, links);
   }
