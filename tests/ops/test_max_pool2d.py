@@ -136,3 +136,30 @@ def test_a_rule_keeps_a_pool_in_fp32_under_its_name(pools):
     assert [layer for layer, (where, _) in found.items() if where == "accelerator"] == ["max_pool2d_0"]
     assert found["max_pool2d_1"] == ("cpu", "left in fp32 by a rule")
     assert "not between layers" in found["max_pool2d_2"][1]
+
+
+def test_a_window_that_fits_no_tile_stays_on_the_cpu_and_says_why():
+    """The largest that fits, and one row more: 2048 entries, of which a residual may take one."""
+    torch.manual_seed(0)
+    for rows, where in ((89, "accelerator"), (90, "cpu")):
+        model = nn.Sequential(nn.Conv2d(1, 16, 1), nn.MaxPool2d((rows, 23)), nn.Conv2d(16, 4, 1)).eval()
+        x = torch.randn(2, 1, rows, 23)
+        quant = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
+        exe = tvm_vsq.compile(model, "vsq-accel-int8", quant=quant, example_inputs=x[:1], calibration=x)
+        (row,) = [row for row in exe.explain() if "pool" in row.op]
+        assert row.where == where
+        assert ("spans 90x23 pixels" in row.why) == (where == "cpu")
+        np.testing.assert_array_equal(exe(x[:1]), exe.reference(x[:1]))
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2, ceil_mode=True), nn.MaxPool2d(2, 3, 1, ceil_mode=True)])
+def test_a_pool_in_ceil_mode_can_be_trained(pool):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Conv2d(3, 20, 3), pool, nn.Conv2d(20, 4, 1)).eval(), torch.randn(4, 3, 9, 10)
+    config = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
+    network = tvm_vsq.fake_quantize(model, config, example_inputs=x[:1], calibration=x).train()
+    found = network(x)
+    found.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
+    expected = model(x)
+    assert (found - expected).square().mean() < 0.01 * expected.square().mean()

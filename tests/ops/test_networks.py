@@ -76,3 +76,37 @@ def test_an_artifact_holds_them(network, tmp_path):
     exe = tvm_vsq.compile(module, TARGET)
     exe.save(tmp_path / "net.so")
     np.testing.assert_array_equal(tvm_vsq.load(tmp_path / "net.so")(x), exe(x))
+
+
+class ReadTwice(nn.Module):
+    """A result that a convolution reads, and what reads it besides."""
+
+    def __init__(self, other):
+        super().__init__()
+        self.a, self.b, self.other = nn.Conv2d(3, 20, 3, padding=1), nn.Conv2d(20, 20, 1), other
+
+    def forward(self, x):
+        a = self.a(x)
+        return self.other(a), self.b(a)
+
+
+@pytest.mark.parametrize(
+    ("other", "name"), [(nn.MaxPool2d(2), "max_pool2d_0"), (lambda a: a + a, "add_0")], ids=["pool", "sum"]
+)
+def test_a_rule_keeps_a_layer_on_the_cpu_whose_operand_is_stored_as_vectors(other, name):
+    torch.manual_seed(0)
+    model, x = ReadTwice(other).eval(), torch.randn(4, 3, 8, 8)
+    quant = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
+    options = {"example_inputs": x[:1], "calibration": x}
+    placed = {}
+    for rules in ((), (tvm_vsq.Rule(layers=name, fp32=True),)):
+        config = quant.model_copy(update={"rules": rules})
+        exe = tvm_vsq.compile(model, quant=config, **options)
+        placed[rules] = next((row.where, row.why) for row in exe.explain() if row.layer == name)
+        network = tvm_vsq.fake_quantize(model, config, **options).eval()
+        for found, expected, same in zip(exe(x[:1]), exe.reference(x[:1]), network(x[:1]), strict=True):
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(found, same.detach().numpy())
+    (before, _), after = placed.values()
+    assert before == "accelerator"
+    assert after == ("cpu", "left in fp32 by a rule")

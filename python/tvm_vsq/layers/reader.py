@@ -12,6 +12,7 @@ from tvm_vsq.formats import QUANTIZED, WEIGHTS, VectorFormat
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
 from tvm_vsq.layers.chains import Chain, find_chains
 from tvm_vsq.layers.node import Node, Vectors, Weights
+from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.ranges import output_ranges
 from tvm_vsq.network import layer_names, operator_of, source_of
 from tvm_vsq.numerics import inverse_step
@@ -30,7 +31,9 @@ def read_nodes(module: IRModule, weight: VectorFormat | None = None) -> list[Nod
 class _Reader:
     def __init__(self, module: IRModule, weight: VectorFormat | None) -> None:
         self._function: relax.Function = module["main"]
-        self._names, self._ranges = layer_names(module), output_ranges(module)
+        on_cpu = layers_on_cpu(module)
+        self._names = {var: name for var, name in layer_names(module).items() if name not in on_cpu}
+        self._ranges = output_ranges(module)
         self._weight = weight
         self._values: dict[Any, Any] = dict(definitions(self._function))
         self._sources = {var: found for var in self._names if (found := source_of(self._values[var]))}

@@ -24,6 +24,7 @@ from tvm_vsq.graph import (
 )
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import with_arithmetic
+from tvm_vsq.layers.on_cpu import with_layers_on_cpu
 from tvm_vsq.layers.ranges import with_output_ranges
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
 from tvm_vsq.network import weight_form
@@ -55,7 +56,7 @@ def insert_quantization(
     absmax = {layer.name: ranges[layer.chain.output].absmax for layer in plan.layers}
     module = with_output_ranges(without_given(module), absmax)
     function = _Insert(module["main"], plan, encodings, weights, hardware).run()
-    return with_arithmetic(replace_main(module, function), hardware)
+    return with_layers_on_cpu(with_arithmetic(replace_main(module, function), hardware), plan.on_cpu)
 
 
 @dataclass(frozen=True)

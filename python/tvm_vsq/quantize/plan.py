@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tvm_vsq.errors import QuantizationError
@@ -86,10 +87,11 @@ class QuantizedLayer:
 
 @dataclass(frozen=True)
 class Plan:
-    """The layers in program order. strict: as in `QuantConfig`."""
+    """The layers in program order. strict: as in `QuantConfig`. on_cpu: see `layers.on_cpu`."""
 
     layers: tuple[QuantizedLayer, ...]
     strict: bool = False
+    on_cpu: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def readings(self) -> dict[Reading, LayerFormats]:
@@ -135,9 +137,15 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     ordinary = [var for var, kind in kinds.items() if kind is Kind.ORDINARY]
     chains |= {var: chain for var in finder.in_order(ordinary) if (chain := finder.grow(var))}
     stored = {chain.output for chain in chains.values()}
-    for var in (var for var, kind in kinds.items() if kind is Kind.WEIGHTLESS):
+    on_cpu = {}
+    for var, name in layer_names(module).items():
         # without weights, it only pays between layers, where its operands are vectors already
-        if stored.issuperset(tensors(values[var])) and (chain := finder.grow(var)):
+        if _kind(values[var]) is not Kind.WEIGHTLESS or not stored.issuperset(tensors(values[var])):
+            continue
+        too_large = _misfit(values[var], hardware)
+        if too_large or var not in kinds:
+            on_cpu[name] = too_large or "left in fp32 by a rule"
+        elif chain := finder.grow(var):
             chains[var] = chain
             stored.add(chain.output)
     given = given_limits(module)
@@ -159,7 +167,27 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         )
         if config.strict and layers[-1].has_weights:
             require_whole_vectors(candidate.name, layers[-1].x, layer_config.vector_size)
-    return Plan(tuple(layers), config.strict)
+    return Plan(tuple(layers), config.strict, on_cpu)
+
+
+def _misfit(call: Any, hardware: HardwareConfig) -> str:
+    """Why the window of a layer without weights fits no tile of the accelerator; "" if it does."""
+    source = source_of(call)
+    window = None if source is None else source.window(call)
+    if window is None:
+        return ""
+    rows, columns = (
+        dilation * (extent - 1) + 1 for dilation, extent in zip(window.dilation, window.kernel, strict=True)
+    )
+    vectors = hardware.group_channels // hardware.vector_size
+    entries = (rows * columns + 1) * vectors  # and a residual
+    depth = hardware.depths["inp"]
+    if entries <= depth:
+        return ""
+    return (
+        f"its window spans {rows}x{columns} pixels, which with a residual take {entries} entries of the "
+        f"input scratchpad; it has {depth} (scratchpads.inp_kib)"
+    )
 
 
 def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:

@@ -34,5 +34,8 @@ def default_knobs(workload: Workload, hardware: HardwareConfig, layer: str) -> K
     best = _best(workload, hardware)
     if best is None:
         text = explain_misfit(workload, smallest_knobs(workload, hardware), hardware, layer)
-        raise ScheduleError(f"no schedule fits: even the smallest tile fails. {text}")
+        raise ScheduleError(
+            f"no schedule fits: even the smallest tile fails. {text}; or leave the layer on the CPU: "
+            f"tvm_vsq.Rule(layers='{layer}', fp32=True)"
+        )
     return best

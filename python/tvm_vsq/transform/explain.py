@@ -11,6 +11,7 @@ from tvm import relax
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name, tensors
+from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
 from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import Work, work_of
@@ -41,7 +42,7 @@ class _Explainer:
         self._module = module
         self._main: relax.Function = module["main"]
         self._values = definitions(self._main)
-        self._names = layer_names(module)
+        self._names, self._on_cpu = layer_names(module), layers_on_cpu(module)
         self._why_fp32 = (
             "left in fp32 by a rule"
             if is_quantized(module)
@@ -59,7 +60,7 @@ class _Explainer:
                     op_name(value),
                     self._layer(binding.var, value),
                     "cpu",
-                    self._reason(value),
+                    self._reason(binding.var, value),
                     work_of(value, binding.var),
                 )
 
@@ -67,7 +68,7 @@ class _Explainer:
         attrs = dict(call.attrs) if op_name(call).startswith("vsq.") else {}
         return str(attrs.get("layer", self._names.get(var, "")))
 
-    def _reason(self, call: Call) -> str:
+    def _reason(self, var: Var, call: Call) -> str:
         name = op_name(call)
         if layer_operator(call):
             return "not part of a region; run transform.partition"
@@ -75,7 +76,9 @@ class _Explainer:
             return self._why_quantize(call.args[0])
         if name == "vsq.dequantize":
             return "an operator on the CPU, or the caller, reads this tensor as fp32"
-        source = source_of(call)
+        source, why_on_cpu = source_of(call), self._on_cpu.get(self._layer(var, call))
+        if why_on_cpu is not None:
+            return why_on_cpu
         if source is not None and source.weights is None and not all(map(self._is_result, tensors(call))):
             return "not between layers on the accelerator, where it would read vectors"
         why = refusal(call)
