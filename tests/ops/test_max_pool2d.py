@@ -62,7 +62,7 @@ class Pools(nn.Module):
 
     def forward(self, x):
         a = nn.functional.max_pool2d(self.first(x), 3, 2, 1)
-        b = nn.functional.max_pool2d(self.second(a), (2, 3), (2, 1), (1, 1), ceil_mode=True)
+        b = nn.functional.max_pool2d(self.second(a), (2, 3), (2, 1), (0, 1), ceil_mode=True)
         return self.last(torch.relu(nn.functional.max_pool2d(b, 2, 1, dilation=(1, 2))))
 
 
