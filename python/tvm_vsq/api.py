@@ -210,7 +210,8 @@ def profile_formats(
     them. data: inputs to measure on; the calibration data if None. progress: show a bar.
 
     The result prints and plots (`.sensitivity`), and chooses a mix of the formats (`.choose`). Energy is
-    simulated, layer by layer, on accelerators like `target` that are built for each format.
+    simulated, layer by layer, on accelerators like `target` that are built for each format. Maximum pools
+    and sums go with the layer whose result they read.
     Raises ConfigError for bad formats, and the errors of `compile`.
     """
     hardware = _resolve_target(target)

@@ -20,9 +20,11 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.pipeline import build_executable
 from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.data import rereadable
+from tvm_vsq.quantize.plan import make_plan
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.schedule import Database
+from tvm_vsq.study.choices import Choices
 from tvm_vsq.study.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
 from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
@@ -30,6 +32,8 @@ from tvm_vsq.tvm_compat import IRModule
 Matrix = npt.NDArray[np.float64]
 
 _ROUNDS = 6
+_STORING = ("activation_calibration", "activation_percentile")
+"""Settings in which neighbours must agree for the one to store what the other reads."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,13 @@ class MixedPrecision:
     """The formats that were chosen, and what they were chosen from.
 
     config: for `quantize_model` and `fake_quantize`: the commonest format, and a rule for every layer with
-        another one. formats: by layer. sqnr_db: of the network's results against fp32, measured with all
-        layers together. expected_sqnr_db: from the sum of the layers' own errors.
+        another one. formats: by layer; a maximum pool or a sum has that of the layer whose result it reads,
+        of two the first. sqnr_db: of the network's results against fp32, measured with all layers together.
+        expected_sqnr_db: from the sum of the layers' own errors.
     energy_pj[layer][format] of one inference: each layer's share in the network compiled for an accelerator
-        of that format. energy_ratio: of the mix to the most expensive of the formats for all layers. What
-        results cost that leave an accelerator because the next layer has another format is not counted, nor
-        what runs on the CPU in any format: `not_counted`.
+        of that format, pools and sums too. energy_ratio: of the mix to the most expensive of the formats for
+        all layers. What results cost that leave an accelerator because the next layer has another format is
+        not counted, nor what runs on the CPU in any format: `not_counted`.
     """
 
     config: QuantConfig
@@ -74,8 +79,10 @@ class MixedPrecision:
 class PrecisionProfile:
     """How sensitive each layer of a network is in each of several formats, and what energy it takes there.
 
-    `sensitivity` prints and plots; `choose` picks a mix, as often as wanted. `not_counted` is what runs on
-    the CPU, and is in no energy.
+    `sensitivity` prints and plots; `choose` picks a mix, as often as wanted. `energy_pj[layer][format]` is of
+    one inference, simulated with default schedules; maximum pools and sums have rows of their own. The rows
+    add up to the energy of the network compiled for that format, unless rules give layers other formats:
+    those count as fp32. `not_counted` is what runs on the CPU there, and is in no energy.
     """
 
     def __init__(
@@ -94,20 +101,24 @@ class PrecisionProfile:
         self._calibration = rereadable(calibration)
         self._module = module = prepare(module, config, self._calibration)
         self._compare = Comparison(module, data)
-        self.sensitivity = measure_sensitivity(
+        self.sensitivity, self._choices = measure_sensitivity(
             module, formats, config, base, self._calibration, self._compare, report
         )
         self._noise = np.array(self.sensitivity.noise)
-        self._energy, self.not_counted = _energies(module, self.sensitivity, config, base, self._calibration)
+        self.energy_pj, self.not_counted = _energies(
+            module, self._choices, formats, config, base, self._calibration
+        )
+        self._energy = self._energy_to_choose()
 
-    @property
-    def energy_pj(self) -> dict[str, dict[str, float]]:
-        """Energy of one inference by layer and format, simulated with default schedules."""
-        formats = self.sensitivity.formats
-        return {
-            name: dict(zip(formats, map(float, row), strict=True))
-            for name, row in zip(self.sensitivity.layers, self._energy, strict=True)
-        }
+    def _energy_to_choose(self) -> Matrix:
+        """float64[layer, format] in pJ: of each layer with what follows it."""
+        nothing = dict.fromkeys(self.sensitivity.formats, 0.0)
+        return np.array(
+            [
+                [sum(self.energy_pj.get(name, nothing)[notation] for name in group) for notation in nothing]
+                for group in map(self._choices.group, self.sensitivity.layers)
+            ]
+        )
 
     @compiling
     def choose(
@@ -132,13 +143,14 @@ class PrecisionProfile:
         """What the choice of a format for each layer comes to."""
         profile = self.sensitivity
         picked = {name: profile.formats[i] for name, i in zip(profile.layers, chosen, strict=True)}
-        mixed = _config(self._config, picked)
+        formats = self._with_followers(picked)
+        mixed = _config(self._config, picked, formats)
         hardware = mixed.hardware(self._base)
         measured = self._compare(quantize_prepared(self._module, mixed, hardware, self._calibration))
         rows = np.arange(len(chosen))
         return MixedPrecision(
             mixed,
-            picked,
+            formats,
             decibel(measured),
             decibel(float(self._noise[rows, chosen].sum())),
             float(self._energy[rows, chosen].sum() / self._energy.sum(axis=0).max()),
@@ -146,6 +158,15 @@ class PrecisionProfile:
             self.not_counted,
             profile,
         )
+
+    def _with_followers(self, picked: dict[str, str]) -> dict[str, str]:
+        """`picked`, and the formats that pools and sums have from the layers that they follow."""
+        mixed, leaders = _config(self._config, picked, picked), self._choices.leaders
+        plan = make_plan(self._module, mixed, mixed.hardware(self._base))
+        planned = {layer.name: layer.config.notation for layer in plan.layers}
+        return {
+            name: planned[leaders.get(name, name)] for name in planned if name in picked or name in leaders
+        }
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -219,30 +240,38 @@ def _solve(cost: Matrix, used: Matrix, budget: float) -> npt.NDArray[np.int64]:
 
 
 def _energies(
-    module: IRModule, profile: Sensitivity, config: QuantConfig, base: HardwareConfig, calibration: Any
-) -> tuple[Matrix, NotCounted]:
-    """float64[layer, format]: energy in pJ, simulated with default schedules; and what that leaves out.
+    module: IRModule,
+    choices: Choices,
+    formats: Sequence[str],
+    config: QuantConfig,
+    base: HardwareConfig,
+    calibration: Any,
+) -> tuple[dict[str, dict[str, float]], NotCounted]:
+    """[layer][format]: energy in pJ, simulated with default schedules; and what that leaves out.
 
-    The latter is of the last format; it is the same in all, as far as the network is.
+    Pools and sums are on the accelerator too, so that each layer stores its result as the next one reads it.
+    What is left out is of the last format; it is the same in all, as far as the network is.
     """
-    columns = []
-    for notation in profile.formats:
+    columns = {}
+    for notation in formats:
         uniform = config.with_formats(notation)
         hardware = uniform.hardware(base)
-        only_these = [Rule(layers="*", fp32=True)]
-        only_these += [Rule(layers=escape(name), formats=notation) for name in profile.layers]
-        plain = uniform.unfitted().model_copy(update={"rules": tuple(only_these)})
+        rules = [Rule(layers="*", fp32=True)]
+        for layer in (*choices.layers, *choices.followers):
+            storing = {name: getattr(layer.config, name) for name in _STORING}
+            rules.append(Rule(layers=escape(layer.name), formats=notation, settings=tuple(storing.items())))
+        plain = uniform.unfitted().model_copy(update={"rules": tuple(rules)})
         timing = build_executable(
             quantize_prepared(module, plain, hardware, calibration), hardware, Database()
         ).timing()
-        by_name = {layer.name: layer.energy_pj for layer in timing.layers}
-        columns.append([by_name[name] for name in profile.layers])
-    return np.array(columns).T, timing.not_counted
+        columns[notation] = {layer.name: layer.energy_pj for layer in timing.layers}
+    rows = {name: {notation: columns[notation][name] for notation in formats} for name in columns[formats[0]]}
+    return rows, timing.not_counted
 
 
-def _config(config: QuantConfig, formats: dict[str, str]) -> QuantConfig:
-    """`config` with the commonest format for all, and a rule for each layer that has another."""
-    commonest = Counter(formats.values()).most_common(1)[0][0]
+def _config(config: QuantConfig, picked: dict[str, str], formats: dict[str, str]) -> QuantConfig:
+    """`config` with the commonest format of `picked`, and a rule for each of `formats` that differs."""
+    commonest = Counter(picked.values()).most_common(1)[0][0]
     rules = [
         Rule(layers=escape(name), formats=notation)
         for name, notation in formats.items()

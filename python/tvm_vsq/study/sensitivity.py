@@ -6,23 +6,21 @@ import io
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from glob import escape
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from tvm_vsq.errors import CalibrationError, ConfigError
+from tvm_vsq.errors import CalibrationError
 from tvm_vsq.files import PLOTS, replacing
-from tvm_vsq.graph import definitions
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.network import refusal
-from tvm_vsq.quantize.config import FORMAT_FIELDS, QuantConfig, Rule
+from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.data import batches, rereadable
-from tvm_vsq.quantize.plan import Plan, QuantizedLayer, make_plan
+from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.quantizer import calibrated_ranges, quantize_calibrated
+from tvm_vsq.study.choices import Choices, find_choices
 from tvm_vsq.study.measure import Ratio
 from tvm_vsq.torch_graph import TorchGraph, tensor_of
 from tvm_vsq.tvm_compat import IRModule
@@ -33,7 +31,8 @@ class Sensitivity:
     """The profile of a network.
 
     noise[layer][format]: error over signal (a ratio of energies) of the network's results when only that
-    layer is quantized. uniform[format]: when all layers are. `layers` and `formats` name rows and columns.
+    layer is quantized, with the maximum pools and sums that follow it. uniform[format]: when all layers are.
+    `layers` and `formats` name rows and columns.
     """
 
     layers: tuple[str, ...]
@@ -91,30 +90,21 @@ def measure_sensitivity(
     calibration: Any,
     compare: Comparison,
     report: Callable[[], None] = lambda: None,
-) -> Sensitivity:
+) -> tuple[Sensitivity, Choices]:
     """Quantize one layer of the canonical `module` after the other to each of `formats` (W/A/ws/as).
 
-    config: all other settings; layers that its rules leave in fp32, or give formats of their own, are not
-    profiled. calibration: see `tvm_vsq.quantize.data.batches`. report: called after each of the
-    (layers + 1) * formats measurements. Raises ConfigError if there is no layer to profile.
+    Maximum pools and sums are quantized with the layer that they follow. config: all other settings; layers
+    that its rules leave in fp32, or give formats of their own, are not profiled. calibration: see
+    `tvm_vsq.quantize.data.batches`. report: called after each of the (layers + 1) * formats measurements.
+    Raises ConfigError if there is no layer to profile.
     """
-    calibration, values = rereadable(calibration), definitions(module["main"])
+    calibration = rereadable(calibration)
     configs = [config.with_formats(notation) for notation in formats]
     hardware = [candidate.hardware(base) for candidate in configs]
     plans = [[make_plan(module, *pair) for pair in zip(configs, hardware, strict=True)]]
-    versions = zip(*(plan.layers for plan in plans[0]), strict=True)
-    layers = [
-        same[0]
-        for same in versions
-        if all(layer.config.notation == notation for layer, notation in zip(same, formats, strict=True))
-        and same[0].has_weights
-        and not refusal(values[same[0].chain.anchor])  # a depthwise layer costs no accelerator anything
-    ]
-    if not layers:
-        raise ConfigError("the rules leave no layer for which a format could be chosen; drop some of them")
-    for layer in layers:
-        alone = [_only(candidate, layer) for candidate in configs]
-        plans.append([make_plan(module, *pair) for pair in zip(alone, hardware, strict=True)])
+    choices = find_choices(module, plans[0], formats)
+    names = tuple(layer.name for layer in choices.layers)
+    plans += [[_only(choices.group(name), plan) for plan in plans[0]] for name in names]
     points = dict.fromkeys(point for row in plans for plan in row for point in plan.points)
     ranges = calibrated_ranges(module, list(points), calibration)
 
@@ -124,14 +114,12 @@ def measure_sensitivity(
         return found
 
     rows = [tuple(noise(*pair) for pair in zip(row, hardware, strict=True)) for row in plans]
-    return Sensitivity(tuple(layer.name for layer in layers), tuple(formats), tuple(rows[1:]), rows[0])
+    return Sensitivity(names, tuple(formats), tuple(rows[1:]), rows[0]), choices
 
 
-def _only(config: QuantConfig, layer: QuantizedLayer) -> QuantConfig:
-    """All layers in fp32 but this one."""
-    settings = layer.config.model_dump(exclude={*FORMAT_FIELDS} - {"vector_size"})
-    this = Rule(layers=escape(layer.name), formats=config.notation, settings=tuple(settings.items()))
-    return config.model_copy(update={"rules": (Rule(layers="*", fp32=True), this)})
+def _only(names: list[str], plan: Plan) -> Plan:
+    """All layers in fp32 but these, which read vectors as they do among the others."""
+    return replace(plan, layers=tuple(layer for layer in plan.layers if layer.name in names))
 
 
 class Comparison:
