@@ -108,7 +108,7 @@ def test_energies_and_what_they_leave_out_are_those_of_the_compiled_network(prof
         tvm_vsq.Rule(layers="right", fp32=True),
         tvm_vsq.Rule(layers="up", settings={"activation_calibration": "mse"}),
     ],
-    ids=["pool in fp32", "layer in fp32", "other calibration"],
+    ids=["pool_in_fp32", "layer_in_fp32", "other_calibration"],
 )
 def test_rules_count_in_energy_as_in_the_compiled_network(profile, profiled, compiled, rule):
     ruled, program = profiled(rule), compiled(FORMATS[0], rule)
