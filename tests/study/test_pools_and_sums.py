@@ -160,3 +160,32 @@ def test_a_rule_for_a_pool_holds_and_a_pool_behind_a_layer_with_a_rule_follows_t
     assert mix.formats["add_1"] == mix.formats["up"]
     assert reported(options, mix.config)[1] == as_reported({**mix.formats, **ruled})
     assert set(found.energy_pj) == {"left", "right", "add_0", "up", "head"}  # others as if in fp32
+
+
+class Sum(nn.Module):
+    """Of two layers, either of which could add it to its own result."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = nn.Linear(16, 16)
+        self.right = nn.Linear(16, 16)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.head(self.left(x) + self.right(x))
+
+
+def test_a_sum_of_two_layers_disturbs_with_the_one_that_adds_it():
+    torch.manual_seed(0)
+    x = torch.randn(64, 16)
+    options = {"model": Sum().eval(), "example_inputs": (x[:1],), "calibration": x.numpy(), "progress": False}
+
+    def noise(*in_fp32):
+        quant = unfitted(*(tvm_vsq.Rule(layers=name, fp32=True) for name in in_fp32))
+        found = tvm_vsq.profile_formats(formats=FORMATS, quant=quant, **options).sensitivity
+        return dict(zip(found.layers, found.noise, strict=True))
+
+    both, left, right = noise(), noise("right")["left"], noise("left")["right"]
+    assert (both["left"] == left) != (both["right"] == right)
+    assert np.less_equal(both["left"], left).all()
+    assert np.less_equal(both["right"], right).all()

@@ -118,7 +118,7 @@ def measure_sensitivity(
 
 
 def _only(names: list[str], plan: Plan) -> Plan:
-    """All layers in fp32 but these, which read vectors as they do among the others."""
+    """All layers in fp32 but these, with what they have among all: a sum is of the one layer that adds it."""
     return replace(plan, layers=tuple(layer for layer in plan.layers if layer.name in names))
 
 
