@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import tvm_vsq
 from tvm_vsq.errors import InputError
@@ -42,15 +44,73 @@ def test_the_critical_path_is_the_time_from_beginning_to_end(profile):
         assert all(before[3] == after[2] for before, after in pairwise(trace.path))
 
 
+def check_roofline(layer, roof, hardware):
+    events, peak = {
+        "compute": ("macs", hardware.macs_per_cycle),
+        "vector": ("vector_lane_ops", hardware.output_lanes),
+        "ppu": ("ppu_lane_ops", hardware.output_lanes),
+    }[roof.unit]
+    assert roof.intensity == pytest.approx(layer.events[events] / layer.dram_bytes)
+    dram = roof.intensity * hardware.dram.bytes_per_cycle
+    assert roof.attainable == pytest.approx(min(peak, dram))
+    assert roof.bound == ("DRAM" if dram < peak else roof.unit)
+    assert roof.attained == pytest.approx(layer.events[events] / layer.cycles)
+
+
 def test_rooflines_follow_from_the_layer(profile):
-    hardware = profile.hardware
     for layer, row in zip(profile.layers, profile.why(), strict=True):
-        roof = row.roofline
-        assert roof.intensity == pytest.approx(layer.padded_macs / layer.dram_bytes)
-        dram = roof.intensity * hardware.dram.bytes_per_cycle
-        assert roof.attainable == pytest.approx(min(hardware.macs_per_cycle, dram))
-        assert roof.bound == ("DRAM" if dram < hardware.macs_per_cycle else "compute")
+        assert (row.unit == row.roofline.unit == "compute") == (layer.padded_macs > 0)
+        check_roofline(layer, row.roofline, profile.hardware)
         assert layer.name in str(profile.why())
+
+
+class Weightless(nn.Module):
+    """A maximum pool and a sum between layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 20, 3, padding=1), nn.Conv2d(20, 20, 3, padding=1)
+        self.last = nn.Conv2d(20, 20, 1)
+
+    def forward(self, x):
+        a = nn.functional.max_pool2d(torch.relu(self.first(x)), 3, 2, 1)
+        b = self.second(a)
+        return self.last(torch.relu(a + b)) + b
+
+
+@pytest.fixture(scope="module")
+def weightless():
+    torch.manual_seed(0)
+    samples = torch.randn(8, 3, 16, 16)
+    quant = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
+    exe = tvm_vsq.compile(Weightless(), example_inputs=samples[:1], calibration=samples, quant=quant)
+    return exe.timing()
+
+
+@pytest.mark.parametrize(("op", "engine"), [("max_pool2d", "vector"), ("add", "ppu")])
+def test_a_layer_without_macs_is_explained_by_the_engine_that_works_in_it(weightless, op, engine):
+    rows = zip(weightless.layers, weightless.why(), strict=True)
+    ((layer, row),) = [(layer, row) for layer, row in rows if layer.op == op]
+    assert 0 < layer.busy[engine] == max(layer.busy[other] for other in ("compute", "vector", "ppu"))
+    assert (row.unit, row.busy_cycles) == (engine, layer.busy[engine])
+    assert row.stalls
+    assert 0 < row.busy == pytest.approx(1 - sum(row.stalls.values()))
+    assert row == weightless.why(engine)[weightless.layers.index(layer)]
+    assert row.roofline.unit == engine
+    check_roofline(layer, row.roofline, weightless.hardware)
+    assert row.roofline.attainable > 0
+    assert f"{engine} busy {row.busy_cycles:,} ({row.busy:.1%})" in " ".join(str(weightless.why()).split())
+
+
+def test_a_calculation_on_the_critical_path_has_the_name_of_its_engine(weightless):
+    found = {}
+    for layer, row in zip(weightless.layers, weightless.why(), strict=True):
+        for engine in {"compute", "vector", "ppu"} & row.critical.keys():
+            found.setdefault(engine, set()).add(layer.op)
+            assert 0 < row.critical[engine] <= layer.busy[engine]
+    assert found["compute"] == {"conv2d"}
+    assert "max_pool2d" in found["vector"]
+    assert "conv2d" in found["ppu"]
 
 
 @pytest.mark.parametrize("unit", UNITS)

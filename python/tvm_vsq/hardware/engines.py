@@ -15,13 +15,15 @@ class Engine:
     name: str
     dram: bool = False
     """Whether it has a port of its own to the DRAM channel."""
+    work: str = ""
+    """The event that counts its arithmetic, in multiply-accumulates or lanes; "" if it only moves data."""
 
 
 # Ports to DRAM take turns in this order, behind fetch.
 ENGINES = (
     Engine("load", dram=True),
-    Engine("compute"),
-    Engine("vector"),
-    Engine("ppu"),
+    Engine("compute", work="macs"),
+    Engine("vector", work="vector_lane_ops"),
+    Engine("ppu", work="ppu_lane_ops"),
     Engine("store", dram=True),
 )

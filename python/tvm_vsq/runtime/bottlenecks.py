@@ -9,7 +9,14 @@ from typing import Any
 
 from typing_extensions import Self
 
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.engines import ENGINES, Engine
 from tvm_vsq.runtime import native
+
+_LEGEND = (
+    "ops: MACs of compute, padding included, and lanes of vector and ppu; roof: ops per cycle; "
+    "while compute: while an engine calculates, be it compute, vector or ppu"
+)
 
 
 @dataclass(frozen=True)
@@ -26,23 +33,37 @@ class Stall:
 class Roofline:
     """A layer under the roofs of its accelerator (Williams et al., CACM 2009).
 
-    `intensity` is MACs per DRAM byte, `attainable` the MACs per cycle that array and DRAM bandwidth allow at
-    this intensity, `attained` those that were done. MACs are those of the array, padded channels included:
-    padding costs the array, not DRAM.
+    `unit` is the engine that works in the layer: compute if it has multiply-accumulates, else whichever of
+    vector and ppu is busy longer. Operations of compute are MACs (padded channels included: padding costs the
+    array, not DRAM), those of vector and ppu are lanes. `intensity` is operations per DRAM byte, `attainable`
+    the operations per cycle that `unit` and DRAM bandwidth allow at this intensity, `attained` those that
+    were done. `bound` is which of the two allows less: `unit`, or "DRAM".
     """
 
+    unit: str
     intensity: float
     attainable: float
     attained: float
     bound: str
 
     @staticmethod
-    def of(macs: int, dram_bytes: int, cycles: int, peak: int, bytes_per_cycle: int) -> Roofline:
-        """`peak` is the array's MACs per cycle."""
-        intensity = macs / dram_bytes if dram_bytes else float("inf")
-        by_dram = intensity * bytes_per_cycle
-        bound = "compute" if by_dram >= peak else "DRAM"
-        return Roofline(intensity, min(float(peak), by_dram), macs / cycles if cycles else 0.0, bound)
+    def of(
+        events: Mapping[str, int], busy: Mapping[str, int], cycles: int, hardware: HardwareConfig
+    ) -> Roofline:
+        """Of a layer's events, and cycles of work of each unit."""
+        engine = _working_engine(events, busy)
+        operations, dram_bytes = events[engine.work], events["dram_read_bytes"] + events["dram_write_bytes"]
+        peak = hardware.macs_per_cycle if engine.work == "macs" else hardware.output_lanes
+        intensity = operations / dram_bytes if dram_bytes else float("inf")
+        by_dram = intensity * hardware.dram.bytes_per_cycle
+        bound = engine.name if by_dram >= peak else "DRAM"
+        attained = operations / cycles if cycles else 0.0
+        return Roofline(engine.name, intensity, min(float(peak), by_dram), attained, bound)
+
+
+def _working_engine(events: Mapping[str, int], busy: Mapping[str, int]) -> Engine:
+    array, *others = (engine for engine in ENGINES if engine.work)
+    return array if events[array.work] else max(others, key=lambda engine: busy[engine.name])
 
 
 def stalls_by_layer(run: Mapping[str, Any]) -> dict[int, tuple[Stall, ...]]:
@@ -57,9 +78,11 @@ def stalls_by_layer(run: Mapping[str, Any]) -> dict[int, tuple[Stall, ...]]:
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """One layer: shares of a unit's time, and cycles of the critical path by kind of step.
+    """One layer: shares of the time of `unit`, and cycles of the critical path by kind of step.
 
-    `padding` is the part of the array's work that multiplies zeros which fill up channels.
+    `busy_cycles` are those of work, `busy` is their share. The rest are waits, also before the unit's first
+    instruction of the layer, while others finish the layers before. A step in which an engine calculates has
+    the engine's name. `padding` is the part of the array's work that multiplies zeros which fill up channels.
     `stalls` are by what the unit waits for and what goes on meanwhile: "token from load, DRAM latency".
     """
 
@@ -68,6 +91,7 @@ class Bottleneck:
     roofline: Roofline
     padding: float
     unit: str
+    busy_cycles: int
     busy: float
     stalls: dict[str, float]
     critical: dict[str, int]
@@ -89,7 +113,7 @@ class Bottlenecks(tuple[Bottleneck, ...]):
 
         console = Console(width=150, file=io.StringIO())
         console.print(self._table())
-        for note in self.notes:
+        for note in (_LEGEND, *self.notes):
             console.print(note, markup=False, highlight=False)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
@@ -102,10 +126,9 @@ class Bottlenecks(tuple[Bottleneck, ...]):
 
         table = Table(title="Why it is slow", title_justify="left")
         table.add_column("layer", overflow="fold")
-        for heading in ("cycles", "padding", "MACs/DRAM B", "roof", "of roof", "bound"):
+        for heading in ("cycles", "padding", "ops/DRAM B", "roof", "of roof", "bound"):
             table.add_column(heading, justify="right", no_wrap=True)
-        unit = self[0].unit if self else "compute"
-        table.add_column(f"{unit}: busy; waits for ..., while ...", overflow="fold")
+        table.add_column("unit busy, cycles; waits for ... (while ...)", overflow="fold")
         table.add_column("critical path, cycles", overflow="fold")
         for row in self:
             roof = row.roofline
@@ -116,10 +139,10 @@ class Bottlenecks(tuple[Bottleneck, ...]):
                 f"{row.cycles:,}",
                 f"{row.padding:.1%}",
                 f"{roof.intensity:.1f}",
-                f"{roof.attainable:.0f}",
+                f"{roof.attainable:.1f}",
                 f"{roof.attained / roof.attainable:.1%}" if roof.attainable else "-",
                 roof.bound,
-                f"busy {row.busy:.1%}" + (f"; {waits}" if waits else ""),
+                f"{row.unit} busy {row.busy_cycles:,} ({row.busy:.1%})" + (f"; {waits}" if waits else ""),
                 ", ".join(f"{step} {cycles:,}" for step, cycles in path),
             )
         return table

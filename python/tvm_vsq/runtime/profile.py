@@ -185,22 +185,32 @@ class Profile:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
-    def why(self, unit: str = "compute") -> Bottlenecks:
+    def why(self, unit: str | None = None) -> Bottlenecks:
         """Why each layer takes its cycles: stalls of `unit`, roofline, share of the critical path.
 
-        unit: fetch, or an engine. Prints as a table. Layers overlap, so the critical path of a
+        unit: fetch, or an engine; None: in each layer the engine that works in it, `Roofline.unit`.
+        Prints as a table. Layers overlap, so the critical path of a
         layer may be longer or shorter than its cycles; all together they are the same.
         Raises InputError for another unit.
         """
-        if unit not in UNITS:
+        if unit not in (None, *UNITS):
             raise InputError(f"unit={unit!r} is not known; the units are {', '.join(UNITS)}")
         paths = [t.critical_cycles(layer) for t in self._traces(1) for layer in range(len(t.layer_names))]
         rows = []
         for layer, critical in zip(self.layers, paths, strict=True):
-            busy, waits = shares_of(unit, layer.busy, layer.stalls)
+            own = layer.roofline.unit if unit is None else unit
+            busy, waits = shares_of(own, layer.busy, layer.stalls)
             rows.append(
                 Bottleneck(
-                    layer.name, layer.cycles, layer.roofline, layer.padding, unit, busy, waits, critical
+                    layer.name,
+                    layer.cycles,
+                    layer.roofline,
+                    layer.padding,
+                    own,
+                    layer.busy[own],
+                    busy,
+                    waits,
+                    critical,
                 )
             )
         return Bottlenecks(rows, self.notes)
@@ -334,9 +344,9 @@ def _layer_profile(
     technology: Technology,
 ) -> LayerProfile:
     events = {name: int(count) for name, count in zip(EVENTS, run["events"][number], strict=True)}
+    busy = {unit: int(count) for unit, count in zip(UNITS, run["busy"][number], strict=True)}
     energy = layer_energy(events, hardware, technology)
     peak = hardware.macs_per_cycle
-    dram_bytes = events["dram_read_bytes"] + events["dram_write_bytes"]
     return LayerProfile(
         name=info.name,
         op=info.op,
@@ -351,10 +361,10 @@ def _layer_profile(
         energy_pj=sum(energy.values()),
         energy=energy,
         events=events,
-        dram_bytes=dram_bytes,
+        dram_bytes=events["dram_read_bytes"] + events["dram_write_bytes"],
         instructions=events["instructions"],
         tuned=info.tuned,
-        roofline=Roofline.of(events["macs"], dram_bytes, cycles, peak, hardware.dram.bytes_per_cycle),
-        busy={unit: int(count) for unit, count in zip(UNITS, run["busy"][number], strict=True)},
+        roofline=Roofline.of(events, busy, cycles, hardware),
+        busy=busy,
         stalls=stalls,
     )

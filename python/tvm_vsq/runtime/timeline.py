@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ from tvm_vsq.runtime import native
 _TIMES = ("queued", "taken", "start", "transfer", "end", "complete")
 _ENGINES = tuple(engine.name for engine in ENGINES)
 _PATH_TRACK = len(_ENGINES)
+_ENGINE_OF_OPCODE = {spec.opcode: _ENGINES.index(spec.engine) for spec in INSTRUCTIONS}
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,24 @@ class ProgramTrace:
             tuple(str(name) for name in program["layer_names"]),
         )
 
+    @cached_property
+    def engines(self) -> npt.NDArray[np.int64]:
+        """The engine of each instruction, as its place in ENGINES; int64 [instruction]."""
+        return np.array([_ENGINE_OF_OPCODE[opcode] for opcode in self.opcodes.tolist()], np.int64)
+
+    @cached_property
+    def steps(self) -> npt.NDArray[np.str_]:
+        """What each step of `path` is: the engine where one calculates, else of fetch or DRAM; str [step]."""
+        names = native.timing_names()["steps"]
+        kinds, engines = self.path[:, 1], self.engines[self.path[:, 0]]
+        calculates = kinds == names.index("compute")
+        return np.array([*names, *_ENGINES])[np.where(calculates, len(names) + engines, kinds)]
+
     def critical_cycles(self, layer: int) -> dict[str, int]:
         """Cycles that the layer has on the critical path, by kind of step."""
-        steps = native.timing_names()["steps"]
-        own = self.path[self.layers[self.path[:, 0]] == layer]
-        sums = {
-            name: int((own[own[:, 1] == n, 3] - own[own[:, 1] == n, 2]).sum()) for n, name in enumerate(steps)
-        }
-        return {name: cycles for name, cycles in sums.items() if cycles}
+        own = self.layers[self.path[:, 0]] == layer
+        cycles, steps = (self.path[:, 3] - self.path[:, 2])[own], self.steps[own]
+        return {str(name): int(cycles[steps == name].sum()) for name in np.unique(steps)}
 
 
 def trace_json(
@@ -124,10 +136,8 @@ def _runs(layers: npt.NDArray[np.int64], merge: int) -> list[tuple[int, int]]:
 
 def _slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
     names = {spec.opcode: spec.name for spec in INSTRUCTIONS}
-    tracks = {spec.opcode: _ENGINES.index(spec.engine) for spec in INSTRUCTIONS}
-    engines = np.array([tracks[int(opcode)] for opcode in trace.opcodes])
     for track in range(len(_ENGINES)):
-        own = np.flatnonzero(engines == track)
+        own = np.flatnonzero(trace.engines == track)
         for first, end in _runs(trace.layers[own], merge):
             index, last = int(own[first]), int(own[end - 1])
             begin, until = int(trace.times[index, 2]), int(trace.times[last, 4])
@@ -150,12 +160,11 @@ def _slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
 
 
 def _path_slices(trace: ProgramTrace, merge: int) -> Iterator[dict[str, Any]]:
-    steps = native.timing_names()["steps"]
     layers = trace.layers[trace.path[:, 0]]
     for first, end in _runs(layers, merge):
-        index, step, begin, _ = (int(value) for value in trace.path[first])
+        index, begin = int(trace.path[first, 0]), int(trace.path[first, 2])
         until = int(trace.path[end - 1, 3])
-        what = steps[step] if end - first == 1 else f"{end - first} steps"
+        what = trace.steps[first] if end - first == 1 else f"{end - first} steps"
         name = f"{trace.layer_names[layers[first]]}: {what}"
         yield {
             "ph": "X",
