@@ -66,10 +66,21 @@ def test_every_field_holds_its_limit_and_no_more(target: str, instruction) -> No
     hardware = load_hardware(target)
     for field in instruction.fields:
         limit = isa.layout_of(hardware).limit(instruction.name, field.name)
-        word = isa.encode(isa.Insn(instruction.name, {field.name: limit}), hardware)
-        assert isa.decode(word, hardware).fields[field.name] == limit
+        most = len(field.names) - 1 if field.names else limit
+        word = isa.encode(isa.Insn(instruction.name, {field.name: most}), hardware)
+        assert isa.decode(word, hardware).fields[field.name] == most
         with pytest.raises(ProgramError, match=f"'{field.name}': value {limit + 1} does not fit"):
             isa.encode(isa.Insn(instruction.name, {field.name: limit + 1}), hardware)
+
+
+def test_codes_without_a_name_are_refused() -> None:
+    message = "VEC: field 'op' has no code 2; its codes are 0 = mov, 1 = max"
+    with pytest.raises(ProgramError, match=message):
+        isa.encode(isa.Insn("VEC", {"op": 2}), BASE)
+    word = int.from_bytes(isa.encode(isa.Insn("VEC"), BASE), "little")
+    reserved = word | 2 << isa.layout_of(BASE).slots["VEC"]["op"].shift
+    with pytest.raises(ProgramError, match=message):
+        isa.decode(reserved.to_bytes(32, "little"), BASE)
 
 
 def test_fields_do_not_overlap() -> None:
@@ -116,13 +127,21 @@ def test_a_bad_word_in_a_program_is_located() -> None:
         ("LOAD z_size=1", "write LOAD.<memory>"),
         ("LOAD.acc", "unknown memory 'acc'"),
         ("GEMM.inp", "takes no memory"),
-        ("GEMM iter_out=x", "cannot read 'iter_out=x'"),
-        ("GEMM bogus=1", "cannot read 'bogus=1'"),
+        ("GEMM iter_out=x", "cannot read 'iter_out=x'; iter_out is a decimal number"),
+        ("GEMM iter_out=1 iter_out=2", "cannot read 'iter_out=2'; fields are reset, "),
+        ("GEMM bogus=1", "cannot read 'bogus=1'; fields are reset, "),
+        ("VEC op=min", "cannot read 'op=min'; codes of op are mov, max"),
+        ("VEC op=7", "cannot read 'op=7'; codes of op are mov, max"),
+        ("VEC src=-1", "cannot read 'src=-1'; codes of src are inp, imm"),
     ],
 )
 def test_bad_assembly_names_the_word(line: str, message: str) -> None:
     with pytest.raises(ProgramError, match=f"line 2: .*{message}"):
         isa.assemble_all("SYNC\n" + line)
+
+
+def test_a_code_is_also_written_as_its_number() -> None:
+    assert isa.assemble("VEC op=1 src=0") == isa.assemble("VEC op=max src=inp")
 
 
 def test_micro_op_index_beyond_its_field_is_refused() -> None:

@@ -12,7 +12,7 @@ from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.engines import INSTRUCTION_BITS
 from tvm_vsq.isa.layout import Slot, layout_of
-from tvm_vsq.isa.table import INSTRUCTIONS, OPCODE, TOKENS
+from tvm_vsq.isa.table import INSTRUCTIONS, OPCODE, TOKENS, Field
 
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 _BY_OPCODE = {instruction.opcode: instruction.name for instruction in INSTRUCTIONS}
@@ -37,11 +37,19 @@ def _put(value: int, slot: Slot, where: str) -> int:
         raise ProgramError(
             f"{where}: field '{slot.field.name}': value {value} does not fit in {slot.width} bits"
         )
+    _check_code(value, slot.field, where)
     return value << slot.shift
 
 
+def _check_code(value: int, field: Field, where: str) -> None:
+    if field.names and value >= len(field.names):
+        codes = ", ".join(f"{code} = {name}" for code, name in enumerate(field.names))
+        raise ProgramError(f"{where}: field '{field.name}' has no code {value}; its codes are {codes}")
+
+
 def encode(insn: Insn, hardware: HardwareConfig) -> bytes:
-    """The bytes of `insn`, little-endian. ProgramError names the field that is unknown or does not fit."""
+    """The bytes of `insn`, little-endian. ProgramError names the field that is unknown, does not fit, or has
+    no such code."""
     slots = layout_of(hardware).slots.get(insn.name)
     if slots is None:
         raise ProgramError(f"unknown instruction '{insn.name}'; known are {', '.join(_OPCODES)}")
@@ -69,8 +77,8 @@ def opcodes(program: bytes) -> npt.NDArray[np.int64]:
 
 
 def decode(word: bytes, hardware: HardwareConfig) -> Insn:
-    """The instruction in one word. ProgramError for an unknown opcode, a wrong length or set bits outside all
-    fields."""
+    """The instruction in one word. ProgramError for an unknown opcode or code, a wrong length or set bits
+    outside all fields."""
     if len(word) != INSTRUCTION_BYTES:
         raise ProgramError(f"an instruction has {INSTRUCTION_BYTES} bytes, not {len(word)}")
     bits = int.from_bytes(word, "little")
@@ -83,6 +91,8 @@ def decode(word: bytes, hardware: HardwareConfig) -> Insn:
     used = sum(slot.limit << slot.shift for slot in slots.values())
     if bits & ~used:
         raise ProgramError(f"{name}: reserved bits are set (word {word.hex()})")
+    for key, slot in slots.items():
+        _check_code(values[key], slot.field, name)
     tokens = frozenset(token for token in _TOKEN_NAMES if values[token])
     return Insn(name, {k: v for k, v in values.items() if k != OPCODE.name and k not in _TOKEN_NAMES}, tokens)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.isa.codec import Insn
-from tvm_vsq.isa.table import INSTRUCTIONS, TOKENS
+from tvm_vsq.isa.table import INSTRUCTIONS, TOKENS, Field
 
 _FIELDS = {
     instruction.name: {field.name: field for field in instruction.fields} for instruction in INSTRUCTIONS
 }
 _TOKEN_NAMES = tuple(token.name for token in TOKENS)
+_NUMBER = re.compile("[0-9]+")
 
 
 def disassemble(insn: Insn) -> str:
@@ -51,15 +53,24 @@ def assemble(line: str) -> Insn:
         key, equals, value = word.partition("=")
         if not equals and key in _TOKEN_NAMES:
             tokens.add(key)
-        elif equals and key in fields and key != "mem" and key not in values and value in fields[key].names:
-            values[key] = fields[key].names.index(value)
-        elif equals and key in fields and key != "mem" and key not in values and value.isdecimal():
-            values[key] = int(value)
+        elif equals and key in fields and key != "mem" and key not in values:
+            values[key] = _value(fields[key], value, f"{name}: cannot read '{word}'")
         else:
             raise ProgramError(
                 f"{name}: cannot read '{word}'; fields are {', '.join(f for f in fields if f != 'mem')}"
             )
     return Insn(name, values, frozenset(tokens))
+
+
+def _value(field: Field, text: str, refusal: str) -> int:
+    if text in field.names:
+        return field.names.index(text)
+    value = int(text) if _NUMBER.fullmatch(text) else None
+    if field.names and (value is None or value >= len(field.names)):
+        raise ProgramError(f"{refusal}; codes of {field.name} are {', '.join(field.names)}")
+    if value is None:
+        raise ProgramError(f"{refusal}; {field.name} is a decimal number")
+    return value
 
 
 def assemble_all(text: str) -> list[Insn]:
