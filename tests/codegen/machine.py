@@ -216,7 +216,7 @@ class Machine:
         index = self.micro_ops(f, "acc", "inp")
         groups = index["acc"][:, None] + np.arange(blocks)
         if is_imm:
-            values = np.full((*groups.shape, bo), to_signed(np.array(f["imm"]), 32))
+            values = np.full((*groups.shape, bo), f["imm"])
         else:
             sources = index["inp"][:, None] + np.arange(vectors)
             self.reads("inp", sources)

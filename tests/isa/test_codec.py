@@ -40,7 +40,7 @@ def instructions(draw: st.DrawFn) -> tuple[HardwareConfig, isa.Insn]:
     instruction = draw(st.sampled_from(INSTRUCTIONS))
     slots = isa.layout_of(hardware).slots[instruction.name]
     fields = {
-        f.name: draw(st.integers(0, len(f.names) - 1 if f.names else slots[f.name].limit))
+        f.name: draw(st.integers(*((0, len(f.names) - 1) if f.names else f.bounds(slots[f.name].width))))
         for f in instruction.fields
     }
     return hardware, isa.Insn(
@@ -69,7 +69,8 @@ def test_every_field_holds_its_limit_and_no_more(target: str, instruction) -> No
         most = len(field.names) - 1 if field.names else limit
         word = isa.encode(isa.Insn(instruction.name, {field.name: most}), hardware)
         assert isa.decode(word, hardware).fields[field.name] == most
-        with pytest.raises(ProgramError, match=f"'{field.name}': value {limit + 1} does not fit"):
+        refusal = f"'{field.name}': value {limit + 1} does not fit in [0-9]+ bits, (0|-[0-9]+) to {limit}$"
+        with pytest.raises(ProgramError, match=refusal):
             isa.encode(isa.Insn(instruction.name, {field.name: limit + 1}), hardware)
 
 
@@ -86,7 +87,7 @@ def test_codes_without_a_name_are_refused() -> None:
 def test_fields_do_not_overlap() -> None:
     for instruction in INSTRUCTIONS:
         slots = isa.layout_of(BASE).slots[instruction.name].values()
-        covered = [slot.limit << slot.shift for slot in slots]
+        covered = [slot.mask << slot.shift for slot in slots]
         assert sum(covered) == (1 << sum(slot.width for slot in slots)) - 1
     assert len({instruction.opcode for instruction in INSTRUCTIONS}) == len(INSTRUCTIONS)
     assert all(0 < instruction.opcode < 1 << int(OPCODE.width) for instruction in INSTRUCTIONS)
@@ -130,6 +131,8 @@ def test_a_bad_word_in_a_program_is_located() -> None:
         ("GEMM iter_out=x", "cannot read 'iter_out=x'; iter_out is a decimal number"),
         ("GEMM iter_out=1 iter_out=2", "cannot read 'iter_out=2'; fields are reset, "),
         ("GEMM bogus=1", "cannot read 'bogus=1'; fields are reset, "),
+        ("GEMM uop_begin=-1", "cannot read 'uop_begin=-1'; uop_begin is not signed"),
+        ("VEC imm=--5", "cannot read 'imm=--5'; imm is a decimal number"),
         ("VEC op=min", "cannot read 'op=min'; codes of op are mov, max"),
         ("VEC op=7", "cannot read 'op=7'; codes of op are mov, max"),
         ("VEC src=-1", "cannot read 'src=-1'; codes of src are inp, imm"),
@@ -138,6 +141,26 @@ def test_a_bad_word_in_a_program_is_located() -> None:
 def test_bad_assembly_names_the_word(line: str, message: str) -> None:
     with pytest.raises(ProgramError, match=f"line 2: .*{message}"):
         isa.assemble_all("SYNC\n" + line)
+
+
+@pytest.mark.parametrize("value", [-(1 << 31), -5, -1, 1, (1 << 31) - 1])
+def test_the_immediate_is_a_signed_number(value: int) -> None:
+    line = f"VEC op=max src=imm imm={value} pop_load"
+    insn = isa.assemble(line)
+    assert insn.fields["imm"] == value
+    word = isa.encode(insn, BASE)
+    shift = isa.layout_of(BASE).slots["VEC"]["imm"].shift
+    assert (int.from_bytes(word, "little") >> shift) & 0xFFFFFFFF == value % (1 << 32)
+    assert isa.disassemble(isa.decode(word, BASE)) == isa.disassemble(insn)
+    assert f" imm={value} " in isa.disassemble(isa.decode(word, BASE))
+
+
+@pytest.mark.parametrize("value", [-(1 << 31) - 1, 1 << 31, 0xFFFFFFFB])
+def test_an_immediate_beyond_its_range_is_refused(value: int) -> None:
+    with pytest.raises(
+        ProgramError, match=f"'imm': value {value} does not fit in 32 bits, -2147483648 to 2147483647"
+    ):
+        isa.encode(isa.assemble(f"VEC src=imm imm={value}"), BASE)
 
 
 def test_a_code_is_also_written_as_its_number() -> None:

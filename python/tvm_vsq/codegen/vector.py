@@ -39,7 +39,7 @@ class Vector:
             fields["src_unsigned"] = int(emitter.post.act_unsigned)
         else:
             bits = min(emitter.hardware.accumulator_bits, 32)
-            fields["imm"] = -(1 << (bits - 1)) % (1 << 32)
+            fields["imm"] = -(1 << (bits - 1))
         self.micro.emit_as("VEC", fields, emitter, values, clipped=1 if self.is_clipped else None)
 
 

@@ -33,12 +33,19 @@ class Insn:
 
 
 def _put(value: int, slot: Slot, where: str) -> int:
-    if not 0 <= value <= slot.limit:
+    least, most = slot.field.bounds(slot.width)
+    if not least <= value <= most:
         raise ProgramError(
-            f"{where}: field '{slot.field.name}': value {value} does not fit in {slot.width} bits"
+            f"{where}: field '{slot.field.name}': value {value} does not fit in {slot.width} bits, "
+            f"{least} to {most}"
         )
     _check_code(value, slot.field, where)
-    return value << slot.shift
+    return (value & slot.mask) << slot.shift
+
+
+def _get(word: int, slot: Slot) -> int:
+    value = (word >> slot.shift) & slot.mask
+    return value if value <= slot.limit else value - slot.mask - 1
 
 
 def _check_code(value: int, field: Field, where: str) -> None:
@@ -87,8 +94,8 @@ def decode(word: bytes, hardware: HardwareConfig) -> Insn:
     if name is None:
         raise ProgramError(f"opcode {opcode} is not an instruction (word {word.hex()})")
     slots = layout_of(hardware).slots[name]
-    values = {key: (bits >> slot.shift) & slot.limit for key, slot in slots.items()}
-    used = sum(slot.limit << slot.shift for slot in slots.values())
+    values = {key: _get(bits, slot) for key, slot in slots.items()}
+    used = sum(slot.mask << slot.shift for slot in slots.values())
     if bits & ~used:
         raise ProgramError(f"{name}: reserved bits are set (word {word.hex()})")
     for key, slot in slots.items():
@@ -137,6 +144,6 @@ def decode_uops(data: bytes, hardware: HardwareConfig) -> list[tuple[int, int, i
     rows = []
     for start in range(0, len(data), layout.uop_bytes):
         word = int.from_bytes(data[start : start + layout.uop_bytes], "little")
-        acc, inp, wgt = ((word >> slot.shift) & slot.limit for slot in layout.uop.values())
+        acc, inp, wgt = (_get(word, slot) for slot in layout.uop.values())
         rows.append((acc, inp, wgt))
     return rows

@@ -24,11 +24,12 @@ def _camel(name: str) -> str:
 
 
 def _range(field: table.Field) -> str:
-    """The values that a field accepts, for the documents; "" for all that fit."""
+    """The values that a field accepts, for the documents; "" for all numbers from 0 that fit."""
     limits = [f"at least {field.at_least}"] * (field.at_least > 0)
     limits += [f"at most {field.at_most}"] * (field.at_most is not None)
     condition = f" if {field.only_if} is set" if field.only_if else ""
-    return f"; {' and '.join(limits)}{condition}" if limits else ""
+    signed = "; signed, in two's complement" if field.signed else ""
+    return signed + (f"; {' and '.join(limits)}{condition}" if limits else "")
 
 
 def _type(field: table.Field) -> str:

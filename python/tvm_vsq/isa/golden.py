@@ -7,7 +7,7 @@ from typing import Any
 
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa.codec import INSTRUCTION_BYTES, Insn, encode
-from tvm_vsq.isa.layout import layout_of
+from tvm_vsq.isa.layout import Slot, layout_of
 from tvm_vsq.isa.table import INSTRUCTIONS, OPCODE, TOKENS
 
 
@@ -44,17 +44,14 @@ def _quote(text: str) -> str:
 def _instruction_rows(hardware: HardwareConfig, name: str) -> list[dict[str, Any]]:
     slots = layout_of(hardware).slots[name]
     tokens = {token.name for token in TOKENS}
-    # A code of an enumeration beyond its names is refused by the decoder.
-    names = {f.name: f.names for insn in INSTRUCTIONS if insn.name == name for f in insn.fields}
-    limits = {f: len(names[f]) - 1 if names.get(f) else s.limit for f, s in slots.items()}
     values = {
-        f: min((0x5A5A5A5A >> i % 3) & s.limit, limits[f])
+        f: min((0x5A5A5A5A >> i % 3) & s.limit, _full(s) & s.mask)
         for i, (f, s) in enumerate(slots.items())
         if f not in tokens and f != OPCODE.name
     }
     pattern = encode(Insn(name, values, frozenset({"pop_store", "push_load"})), hardware)
     rows: list[dict[str, Any]] = [{"field": f, "value": v, "word": pattern} for f, v in values.items()]
-    for field in slots:
+    for field, slot in slots.items():
         if field in tokens:
             rows.append(
                 {"field": field, "value": 1, "word": encode(Insn(name, {}, frozenset({field})), hardware)}
@@ -63,8 +60,15 @@ def _instruction_rows(hardware: HardwareConfig, name: str) -> list[dict[str, Any
             rows.append(
                 {
                     "field": field,
-                    "value": limits[field],
-                    "word": encode(Insn(name, {field: limits[field]}), hardware),
+                    "value": _full(slot) & slot.mask,
+                    "word": encode(Insn(name, {field: _full(slot)}), hardware),
                 }
             )
     return rows
+
+
+def _full(slot: Slot) -> int:
+    """The value with all bits set; of an enumeration the last code, as the decoder refuses those beyond."""
+    if slot.field.names:
+        return len(slot.field.names) - 1
+    return -1 if slot.field.signed else slot.limit

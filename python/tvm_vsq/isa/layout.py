@@ -20,9 +20,14 @@ class Slot:
     width: int
 
     @property
+    def mask(self) -> int:
+        """All bits of the field, at bit 0."""
+        return (1 << self.width) - 1
+
+    @property
     def limit(self) -> int:
         """Largest value that fits."""
-        return (1 << self.width) - 1
+        return self.field.bounds(self.width)[1]
 
 
 @dataclass(frozen=True)

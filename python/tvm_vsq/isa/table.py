@@ -23,6 +23,12 @@ class Field:
     """The values that the accelerator accepts; None: all that the width holds."""
     only_if: str = ""
     """The flag without which the field has no meaning, and any value is accepted."""
+    signed: bool = False
+    """In two's complement; other fields hold no negative numbers."""
+
+    def bounds(self, width: int) -> tuple[int, int]:
+        """The least and the largest value that `width` bits hold."""
+        return (-1 << (width - 1), (1 << (width - 1)) - 1) if self.signed else (0, (1 << width) - 1)
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,7 @@ INSTRUCTIONS = (
             Field("acc_in", "acc", "accumulator step of the inner loop"),
             Field("inp_out", "inp", "input step of the outer loop"),
             Field("inp_in", "inp", "input step of the inner loop"),
-            Field("imm", 32, "the immediate, in two's complement"),
+            Field("imm", 32, "the immediate", signed=True),
         ),
     ),
     Instruction("FINISH", 6, "store", "Ends the program. Exactly one, at the end.", ()),
@@ -259,6 +265,6 @@ UOP_FIELDS = (
 PAR_FIELDS = (
     Field("mult", PARAMETER_BITS["mult"], "unsigned multiplier"),
     Field("shift", PARAMETER_BITS["shift"], "right shift, 0 to 62"),
-    Field("bias", PARAMETER_BITS["bias"], "signed, in units of y"),
-    Field("clip", PARAMETER_BITS["clip"], "signed upper bound of y"),
+    Field("bias", PARAMETER_BITS["bias"], "in units of y", signed=True),
+    Field("clip", PARAMETER_BITS["clip"], "upper bound of y", signed=True),
 )

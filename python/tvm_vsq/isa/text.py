@@ -1,4 +1,4 @@
-"""Assembly text: one instruction a line, `LOAD.inp sram_base=0 z_size=4 ... pop_next push_next`."""
+"""Assembly text: one instruction a line, `LOAD.inp sram_base=0 z_size=4 ... pop_compute push_vector`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FIELDS = {
     instruction.name: {field.name: field for field in instruction.fields} for instruction in INSTRUCTIONS
 }
 _TOKEN_NAMES = tuple(token.name for token in TOKENS)
-_NUMBER = re.compile("[0-9]+")
+_NUMBER = re.compile("-?[0-9]+")
 
 
 def disassemble(insn: Insn) -> str:
@@ -31,7 +31,7 @@ def disassemble(insn: Insn) -> str:
 
 def assemble(line: str) -> Insn:
     """The instruction of one line of text (`#` starts a comment). ProgramError names the word that is
-    wrong."""
+    wrong. Whether a number fits its field, `encode` says."""
     words = line.split("#", 1)[0].split()
     if not words:
         raise ProgramError("an empty line is not an instruction")
@@ -66,10 +66,12 @@ def _value(field: Field, text: str, refusal: str) -> int:
     if text in field.names:
         return field.names.index(text)
     value = int(text) if _NUMBER.fullmatch(text) else None
-    if field.names and (value is None or value >= len(field.names)):
+    if field.names and (value is None or not 0 <= value < len(field.names)):
         raise ProgramError(f"{refusal}; codes of {field.name} are {', '.join(field.names)}")
     if value is None:
         raise ProgramError(f"{refusal}; {field.name} is a decimal number")
+    if value < 0 and not field.signed:
+        raise ProgramError(f"{refusal}; {field.name} is not signed")
     return value
 
 

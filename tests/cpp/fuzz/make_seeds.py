@@ -96,7 +96,7 @@ def _pool(hw: HardwareConfig) -> Program:
     """The largest of every two of three neighbouring channel groups."""
     vectors, blocks = hw.group_channels // hw.vector_size, hw.group_blocks
     loops = {"uop_count": 1, "iter_out": 2, "acc_out": blocks}
-    lowest = {"op": code_of("VEC", "op", "mov"), "src": code_of("VEC", "src", "imm"), "imm": 0xFFFF8000}
+    lowest = {"op": code_of("VEC", "op", "mov"), "src": code_of("VEC", "src", "imm"), "imm": -32768}
     largest = {"op": code_of("VEC", "op", "max"), "iter_in": 2, "inp_out": vectors, "inp_in": vectors}
     insns = [
         load("uop", 0, 0, 1),
