@@ -14,9 +14,23 @@ from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.hardware.memories import SCRATCHPADS
 from tvm_vsq.isa import table
-from tvm_vsq.isa.codec import INSTRUCTION_BYTES
+from tvm_vsq.isa.codec import INSTRUCTION_BYTES, Insn
 from tvm_vsq.isa.golden import golden_words, size_names
 from tvm_vsq.isa.layout import layout_of, widths
+from tvm_vsq.isa.text import disassemble
+
+_TEXT_EXAMPLE = Insn(
+    "LOAD",
+    {
+        "mem": table.code_of("LOAD", "mem", "inp"),
+        "dram_base": 4096,
+        "z_size": 2,
+        "x_size": 8,
+        "y_size": 1,
+        "x_stride": 4,
+    },
+    frozenset({"pop_compute", "push_vector"}),
+)
 
 
 def _camel(name: str) -> str:
@@ -80,6 +94,7 @@ def render() -> dict[str, str]:
         "events": EVENTS,
         "instruction_bytes": INSTRUCTION_BYTES,
         "targets": targets,
+        "text_example": disassemble(_TEXT_EXAMPLE),
     }
     return {
         "tvm_vsq/isa/isa.h": environment.get_template("isa.h.j2").render(context),
