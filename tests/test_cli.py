@@ -54,19 +54,18 @@ def files(networks, tmp_path_factory) -> Path:
     return folder
 
 
-def test_compile_reads_onnx_and_takes_its_shape(run, onnx_models, tmp_path):
+@pytest.fixture
+def dynamic(onnx_models, tmp_path) -> tuple[Path, ...]:
+    """An ONNX file whose first axis is dynamic, and what calibrates it, as words of a command line."""
     weight = np.random.default_rng(0).standard_normal((20, 6), np.float32)
     model = onnx_models.model([onnx_models.node("MatMul", ["x", "w"], "y")], {"w": weight}, ["batch", 20])
     onnx.save(model, tmp_path / "net.onnx")
     np.save(tmp_path / "samples.npy", np.random.default_rng(1).standard_normal((4, 20), np.float32))
-    words = [
-        "compile",
-        tmp_path / "net.onnx",
-        "--calibration",
-        tmp_path / "samples.npy",
-        "-o",
-        tmp_path / "net.so",
-    ]
+    return tmp_path / "net.onnx", "--calibration", tmp_path / "samples.npy"
+
+
+def test_compile_reads_onnx_and_takes_its_shape(run, dynamic, tmp_path):
+    words = ["compile", *dynamic, "-o", tmp_path / "net.so"]
     result = run(*words)
     assert (result.code, "dynamic shape [batch, 20]" in result.err, "--shape" in result.err) == (
         1,
@@ -78,6 +77,20 @@ def test_compile_reads_onnx_and_takes_its_shape(run, onnx_models, tmp_path):
     result = run(*words, "--shape", "2x20", "--json")
     assert result.code == 0, result.err
     assert tvm_vsq.load(tmp_path / "net.so").metadata.inputs[0].shape == (2, 20)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("report",), ("mix", "--formats", "4/4/4/4,8/8/-/-", "--max-energy-ratio", "1")],
+    ids=["report", "mix"],
+)
+def test_studies_take_the_shape_of_a_dynamic_input(run, dynamic, words):
+    command, *options = words
+    refused = run(command, *dynamic, *options)
+    assert (refused.code, "--shape" in refused.err) == (1, True)
+    result = run(command, *dynamic, *options, "--shape", "2x20", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)
 
 
 def test_compile_writes_an_artifact(run, files, tmp_path):

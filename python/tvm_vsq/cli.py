@@ -133,6 +133,7 @@ def report(
         Path | None, typer.Option(help="Inputs to compare with fp32 on. Default: the calibration data.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also write a plot (.png, .svg, .pdf).")] = None,
+    shape: Shapes = None,
     check_import: CheckImport = True,
     as_json: Json = False,
 ) -> None:
@@ -144,6 +145,7 @@ def report(
         read_model(model),
         target,
         quant=read_quant(quant),
+        example_inputs=example_inputs_of(shape),
         calibration=read_samples(calibration),
         data=None if data is None else read_samples(data),
         check_import=check_import,
@@ -172,6 +174,7 @@ def mix(
         Path | None, typer.Option("--output", "-o", help="Write the config as JSON, for --quant.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also plot how sensitive each layer is.")] = None,
+    shape: Shapes = None,
     check_import: CheckImport = True,
     as_json: Json = False,
 ) -> None:
@@ -186,6 +189,7 @@ def mix(
         target_sqnr_db=target_sqnr_db,
         max_energy_ratio=max_energy_ratio,
         quant=read_quant(quant),
+        example_inputs=example_inputs_of(shape),
         calibration=read_samples(calibration),
         progress=not as_json,
         check_import=check_import,
