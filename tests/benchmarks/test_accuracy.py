@@ -35,6 +35,7 @@ def run(directory: Path) -> tuple[str, str]:
     return done.stdout, document.read_text()
 
 
+@pytest.mark.large
 def test_a_row_is_measured_simulated_and_written_and_not_measured_twice(tmp_path: Path) -> None:
     pytest.importorskip("mlxtend")
     _, document = run(tmp_path)
