@@ -33,10 +33,8 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     """
     nodes = fusable_nodes(module, hardware)
     function = module["main"]
-    gone, names = (
-        {var for node in nodes for var in (node.anchor, node.chain.residual_add)},
-        layer_names(module),
-    )
+    names = layer_names(module)
+    gone = {var for node in nodes for var in (node.anchor, node.chain.residual_add)}
     remaining = (
         [names[var] for var in layers if var not in gone]
         for layers in (weighted_layers(function), weightless_layers(function))
