@@ -191,14 +191,19 @@ class Machine:
         return index
 
     def gemm(self, f: dict[str, int]) -> None:
-        assert not f["fresh_uops"], "this machine does not overwrite"
         index = self.micro_ops(f, "acc", "inp", "wgt")
         if f["reset"]:
             self.pads["acc"][index["acc"]] = 0
             self.writes("acc", index["acc"])
             return
-        for pad, entries in index.items():
-            self.reads(pad, entries)
+        fresh = np.zeros((f["iter_out"], f["iter_in"], f["uop_count"]), bool)
+        outer = slice(1 if f["out_reduces"] else None), slice(1 if f["in_reduces"] else None)
+        fresh[(*outer, slice(f["fresh_uops"]))] = True
+        begun = index["acc"][fresh.reshape(-1)]
+        self.pads["acc"][begun] = 0
+        self.reads("acc", np.setdiff1d(index["acc"], begun))
+        for pad in ("inp", "wgt"):
+            self.reads(pad, index[pad])
         self.writes("acc", index["acc"])
         x, w = self.pads["inp"][index["inp"]], self.pads["wgt"][index["wgt"]]
         elements = x[:, :-1] if f["act_unsigned"] else to_signed(x[:, :-1], self.hw.activation_bits)

@@ -83,3 +83,24 @@ def test_lists_in_the_scratchpad_never_overlap(cases):
         held[number] = (begin, begin + count)
         newest = [n for n in held if cache.fetch(uops(n, 1 + n * 37 % cache.longest("GEMM")), 0)[1] == []]
         assert newest == list(held)
+
+
+@given(LOOPS, st.integers(2, 8), st.integers(1, 9))
+def test_the_first_visit_of_each_accumulator_begins_its_reduction(loops, extent_limit, uop_limit):
+    """In nests as they are: only loops that reduce leave the accumulators alone, no two of others meet."""
+    strides, stride = [], 1
+    for loop in loops:
+        strides.append(0 if loop.step[0] == 0 else stride)
+        stride *= loop.extent if loop.step[0] else 1
+    nest = tuple(
+        MicroLoop(loop.extent, (step, *loop.step[1:])) for loop, step in zip(loops, strides, strict=True)
+    )
+    visited = set()
+    for program in fold_loops(nest, extent_limit, uop_limit):
+        outer, inner = program.outer, program.inner
+        for o, i, u in product(range(outer.extent), range(inner.extent), range(len(program.offsets))):
+            entry = int(program.offsets[u][0]) + o * outer.step[0] + i * inner.step[0]
+            begins = u < program.fresh and not (o and outer.reduces) and not (i and inner.reduces)
+            assert begins == (entry not in visited)
+            visited.add(entry)
+    assert visited == {place[0] for place in expand(nest)}

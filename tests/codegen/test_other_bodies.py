@@ -55,7 +55,7 @@ def test_both_operands_of_a_sum_lie_in_the_input_scratchpad(cases):
     assert {name: home.fills for name, home in homes.items() if name != "par"} == dict.fromkeys(
         ("inp", "res", "out", "acc"), 4
     )
-    assert footprint(work, knobs, hw) == {"inp": 48, "wgt": 0, "acc": 12, "par": 2, "out": 24}
+    assert footprint(work, knobs, hw) == {"inp": 48, "wgt": 0, "acc": 24, "par": 2, "out": 24}
 
 
 def test_candidates_tile_only_dimensions_that_there_are(cases):

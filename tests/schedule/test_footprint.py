@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tvm_vsq.codegen.emit import LayerEmitter, PostOp
 from tvm_vsq.codegen.lower import lower_layer
+from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.uops import UopCache
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
@@ -78,8 +79,9 @@ def test_the_emitter_allocates_what_footprint_says(data):
         name: (home.scratchpad, home.entries) for name, home in homes.items()
     }
     slots = {name: home.slots for name, home in homes.items()}
-    for from_top in (False, True):
-        emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), from_top)
+    places = Places(hw)
+    for _ in range(3):
+        emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), places)
         assert {pad: n for pad, n in footprint(work, knobs, hw).items() if n} == emitter.used
         taken = sorted(
             (s.buffer.scratchpad, s.base, s.base + s.buffer.entries * s.count)

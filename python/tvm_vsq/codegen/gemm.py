@@ -1,4 +1,4 @@
-"""GEMM: micro-ops that multiply and accumulate, or clear."""
+"""GEMM: micro-ops that multiply and accumulate. The first of a reduction overwrite, so nothing is cleared."""
 
 from __future__ import annotations
 
@@ -13,28 +13,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Gemm:
-    """Updates of accumulators, or, if `reset`, their first writes."""
+class Clear:
+    """A tile of accumulators begins: what updates it next overwrites."""
+
+    acc: str
+
+    def emit(self, emitter: LayerEmitter, _values: list[int]) -> None:
+        """No instruction."""
+        emitter.buffers[self.acc].fill()
+
+
+@dataclass(frozen=True)
+class Update:
+    """Updates of all accumulators of a tile."""
 
     micro: MicroOps
-    reset: bool
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """GEMM instructions."""
-        if self.reset:
-            emitter.buffers[self.micro.pointers[0].buffer].fill()
-        fields = {
-            "reset": int(self.reset),
-            "act_unsigned": int(emitter.post.act_unsigned and not self.reset),
-        }
-        self.micro.emit_as("GEMM", fields, emitter, values)
+        acc = emitter.buffers[self.micro.pointers[0].buffer]
+        fields = {"act_unsigned": int(emitter.post.act_unsigned)}
+        self.micro.emit_as("GEMM", fields, emitter, values, overwrite=acc.fresh)
+        acc.fresh = False
 
 
-def read_update(call: ExternCall) -> Gemm:
+def read_update(call: ExternCall) -> Update:
     """Of the pointers to acc, inp and wgt."""
-    return Gemm(MicroOps(call.extents, call.pointers), reset=False)
+    return Update(MicroOps(call.extents, call.pointers))
 
 
-def read_clear(call: ExternCall) -> Gemm:
+def read_clear(call: ExternCall) -> Clear:
     """Of the pointer to acc."""
-    return Gemm(MicroOps(call.extents, call.pointers), reset=True)
+    return Clear(call.pointers[0].buffer)

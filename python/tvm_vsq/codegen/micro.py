@@ -29,10 +29,12 @@ class MicroOps:
         emitter: LayerEmitter,
         values: list[int],
         clipped: int | None = None,
+        overwrite: bool = False,
     ) -> None:
         """Append the instructions, each with these `fields` besides those of its loops and micro-ops.
 
         clipped: number of a pointer to pixels; micro-ops for which it points to their border are left out.
+        overwrite: the first visit of an accumulator begins its reduction.
         """
         slots = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
         places = [MEMORIES.index(each.buffer.scratchpad) for each in slots]
@@ -62,6 +64,10 @@ class MicroOps:
                     "iter_out": program.outer.extent,
                     "iter_in": program.inner.extent,
                 }
+                if overwrite and program.fresh:
+                    found["fresh_uops"] = program.fresh
+                    found["out_reduces"] = int(program.outer.reduces)
+                    found["in_reduces"] = int(program.inner.reduces)
                 for place in places:
                     found[f"{MEMORIES[place]}_out"] = program.outer.step[place]
                     found[f"{MEMORIES[place]}_in"] = program.inner.step[place]

@@ -19,6 +19,7 @@ Vector = tuple[int, ...]
 """Entries or steps, parallel to MEMORIES."""
 
 _ZERO = (0,) * len(MEMORIES)
+_ACC = MEMORIES.index("acc")
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,24 @@ class MicroLoop:
     extent: int
     step: Vector
 
+    @property
+    def reduces(self) -> bool:
+        """Whether all iterations are of the same accumulators."""
+        return not self.step[_ACC]
+
 
 @dataclass(frozen=True)
 class MicroProgram:
-    """One instruction: `offsets` int64 [micro-ops, memories], repeated by two loops."""
+    """One instruction: `offsets` int64 [micro-ops, memories], repeated by two loops.
+
+    fresh: of how many micro-ops, the first ones, the first iterations are the first of all to visit their
+    accumulator; those of a loop that reduces but the first are not.
+    """
 
     outer: MicroLoop
     inner: MicroLoop
     offsets: npt.NDArray[np.int64]
+    fresh: int
 
 
 @lru_cache(maxsize=1024)
@@ -48,7 +59,7 @@ def fold_loops(loops: tuple[MicroLoop, ...], extent_limit: int, uop_limit: int) 
     several instructions.
     """
     joined = _join([loop for loop in loops if loop.extent > 1], extent_limit)
-    return tuple(_fold(joined, _ZERO, extent_limit, uop_limit))
+    return tuple(_fold(joined, _ZERO, True, extent_limit, uop_limit))
 
 
 def _join(loops: list[MicroLoop], limit: int) -> list[MicroLoop]:
@@ -61,18 +72,23 @@ def _join(loops: list[MicroLoop], limit: int) -> list[MicroLoop]:
     return loops
 
 
-def _fold(loops: list[MicroLoop], base: Vector, limit: int, uop_limit: int) -> Iterator[MicroProgram]:
+def _fold(
+    loops: list[MicroLoop], base: Vector, fresh: bool, limit: int, uop_limit: int
+) -> Iterator[MicroProgram]:
     unit = MicroLoop(1, _ZERO)
     outer, inner, *rest = [*sorted(loops, key=lambda loop: -loop.extent), unit, unit]
     if outer.extent > limit:
         for start in range(0, outer.extent, limit):
             moved = tuple(b + start * s for b, s in zip(base, outer.step, strict=True))
             piece = MicroLoop(min(limit, outer.extent - start), outer.step)
-            yield from _fold([piece, inner, *rest], moved, limit, uop_limit)
+            first = fresh and (start == 0 or not outer.reduces)
+            yield from _fold([piece, inner, *rest], moved, first, limit, uop_limit)
         return
-    offsets = np.array([base], dtype=np.int64)
-    for loop in rest:
+    offsets, visited = np.array([base], dtype=np.int64), int(fresh)
+    for loop in sorted(rest, key=lambda loop: not loop.reduces):
+        visited *= 1 if loop.reduces else loop.extent
         steps = np.arange(loop.extent, dtype=np.int64)[:, None] * np.array(loop.step, dtype=np.int64)
         offsets = (offsets[:, None] + steps[None]).reshape(-1, len(MEMORIES))
     for start in range(0, len(offsets), uop_limit):
-        yield MicroProgram(outer, inner, offsets[start : start + uop_limit])
+        chunk = offsets[start : start + uop_limit]
+        yield MicroProgram(outer, inner, chunk, min(max(visited - start, 0), len(chunk)))

@@ -8,6 +8,7 @@ from math import prod
 from tvm_vsq.codegen.build import layer_steps
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.codegen.layer import DramTensor
+from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
 from tvm_vsq.hardware import HardwareConfig
@@ -43,7 +44,7 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
         for operand in nest.operands
         if operand.in_dram and not operand.constant
     }
-    steps = layer_steps(work, knobs, PostOp(), constants, tensors, (0, layer), uops)
+    steps = layer_steps(work, knobs, PostOp(), constants, tensors, (0, layer), uops, Places(hardware))
     sizes = {
         region: nest.entries[name] * records[nest.operand[name].scratchpad]
         for name, region in constants.items()

@@ -63,4 +63,4 @@ class UopCache:
             "x_size": 1,
             "y_size": 1,
         }
-        return Step(Insn("LOAD", fields), layer, writes=(("uop", begin, end),), region=REGION)
+        return Step(Insn("LOAD", fields), layer, writes=(("uop", begin, end),), region=REGION, constant=True)

@@ -30,22 +30,26 @@ def dram_bytes(nest: LoopNest, knobs: Knobs, homes: dict[str, Home]) -> float:
 
 
 def estimate_cycles(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> float:
-    """Roofline plus overheads: the slower of DRAM channel and compute engine, plus what cannot overlap with
+    """Roofline plus overheads: the slowest of DRAM channel, body and finish, plus what cannot overlap with
     anything.
 
-    The first loads and the last store, one tile's worth, are serial; without double buffering everything is.
+    The first loads, the last results and their store, one tile's worth, are serial; without double buffering
+    everything is.
     """
     nest = nest_of(workload, hardware)
     trips = nest.tile(knobs).trips
     tiles = prod([trips[loop] for loop in nest.orders[knobs.order]])
     steps = prod(trips.values())
     timing, dram = hardware.timing, hardware.dram
-    compute = nest.body.cycles(nest, tiles, steps) + nest.finish.cycles(nest, tiles)
+    body, finish = nest.body.cycles(nest, tiles, steps), nest.finish.cycles(nest, tiles)
     homes = place_nest(nest, knobs)
     # Accumulators that are stored themselves count with their bytes only.
     fills = sum([home.fills for name, home in homes.items() if name != nest.acc.name])
     overhead = timing.dma_setup_cycles + dram.row_miss_cycles
     moving = dram_bytes(nest, knobs, homes) / dram.bytes_per_cycle + fills * overhead
     if not knobs.double_buffer:
-        return compute + moving + 2 * steps * dram.latency_cycles
-    return max(compute, moving) + min(compute, moving) / steps + 2 * dram.latency_cycles
+        return body + finish + moving + 2 * steps * dram.latency_cycles
+    stages = [(body, steps), (finish, tiles), (moving, steps)]
+    slowest, pieces = max(stages)
+    serial = sum([cycles / count for cycles, count in stages]) - slowest / pieces
+    return slowest + serial + 2 * dram.latency_cycles

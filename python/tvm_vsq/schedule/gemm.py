@@ -49,14 +49,13 @@ class MultiplyAccumulate:
         return te.compute((*nest.acc.extents, hardware.output_lanes), element, name="acc")
 
     def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
-        """GEMM, and GEMM with its field reset."""
+        """GEMM, and what says that its first micro-ops overwrite."""
         hw = nest.hardware
         return register_intrinsics(hw.vector_size, hw.output_lanes, hw.product_shift, hw.product_bits)
 
     def cycles(self, nest: LoopNest, tiles: int, steps: int) -> int:
-        """One for each micro-op, clearing ones included, and the pipeline of each instruction."""
-        pipeline = nest.hardware.timing.gemm_pipeline_cycles
-        return nest.iterations + nest.entries["acc"] + (steps + tiles) * pipeline
+        """One for each micro-op, and the pipeline of each instruction."""
+        return nest.iterations + steps * nest.hardware.timing.gemm_pipeline_cycles
 
 
 @lru_cache(maxsize=64)

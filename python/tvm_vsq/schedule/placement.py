@@ -50,8 +50,6 @@ def place_nest(nest: LoopNest, knobs: Knobs) -> dict[str, Home]:
         if whole:
             level, size = 0, nest.entries[name]
         fills = prod([trips[loop] for loop in loops[:level]])
-        # What updates and finishes accumulators shares an engine: a second tile of them helps only while
-        # STORE drains the first one.
-        twice = knobs.double_buffer and fills > 1 and operand.in_dram
+        twice = knobs.double_buffer and fills > 1
         homes[name] = Home(pad, level, fills, 2 if twice else 1, size, whole)
     return homes
