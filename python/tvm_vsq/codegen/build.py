@@ -9,6 +9,8 @@ from tvm_vsq.codegen.dram import DramLayout
 from tvm_vsq.codegen.emit import LayerEmitter, PostOp
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.lower import lower_layer
+from tvm_vsq.codegen.places import Places
+from tvm_vsq.codegen.prefetch import prefetch
 from tvm_vsq.codegen.program import Descriptor, LayerRecord, Program
 from tvm_vsq.codegen.step import Step
 from tvm_vsq.codegen.tokens import order_steps
@@ -35,6 +37,7 @@ def build_program(
     """
     uops = UopCache(hardware)
     dram = DramLayout(hardware)
+    places = Places(hardware)
     steps: list[Step] = []
     for index, layer in enumerate(layers):
         regions = _place_constants(layer, index, dram)
@@ -42,13 +45,13 @@ def build_program(
         used[nest_of(layer.workload, hardware).result.name] = tensors[layer.result]
         with phase(f"lowering layer '{layer.name}'", ProgramError):
             steps += layer_steps(
-                layer.workload, layer.knobs, layer.post, regions, used, (index, layer.name), uops
+                layer.workload, layer.knobs, layer.post, regions, used, (index, layer.name), uops, places
             )
     last = layers[-1].name
     dram.place(REGION, bytes(uops.image), last)
     for tensor in tensors.values():
         dram.reserve(tensor.name, tensor.size_bytes(hardware), _user(layers, tensor.name))
-    ordered = order_steps(steps, hardware.timing.token_queue_depth)
+    ordered = order_steps(prefetch(steps, hardware), hardware.timing.token_queue_depth)
     for step in ordered:
         if step.region is not None:
             step.insn.fields["dram_base"] += dram.addresses[step.region]
@@ -74,11 +77,12 @@ def layer_steps(
     tensors: Mapping[str, DramTensor],
     label: tuple[int, str],
     uops: UopCache,
+    places: Places,
 ) -> list[Step]:
     """Steps of one layer, `label` (index, name): `constants` are the regions of some operands, `tensors` of
     the others.
 
-    Layers with odd index use the far end of the scratchpads. ScheduleError if the schedule is illegal.
+    ScheduleError if the schedule is illegal.
     """
     hardware = uops.hardware
     index, name = label
@@ -86,7 +90,7 @@ def layer_steps(
     nest = lower_layer(work, knobs, hardware)
     slots = {operand: home.slots for operand, home in place(work, knobs, hardware).items()}
     views = layer_views(nest_of(work, hardware), constants, tensors)
-    emitter = LayerEmitter(nest, slots, views, post, index, hardware, uops, from_top=bool(index % 2))
+    emitter = LayerEmitter(nest, slots, views, post, index, hardware, uops, places)
     return emitter.run()
 
 

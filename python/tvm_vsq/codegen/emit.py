@@ -6,10 +6,12 @@ run decoupled, and tokens.py makes each of them wait only where it must.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
 from tvm_vsq.codegen.nest import Buffer, Copy, Loop, Nest, Node
+from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.step import Interval, Step
 from tvm_vsq.codegen.tensors import TensorView
 from tvm_vsq.codegen.uops import UopCache
@@ -33,18 +35,21 @@ class PostOp:
 class Slots:
     """A scratchpad buffer in `count` slots from entry `base`; `current` is the slot in use.
 
-    `box` is what the slot in use was loaded with: along each axis, how much of it is border.
+    It is `fresh` until something is written to it. `box` is what it was loaded with: along each axis, how
+    much of it is border.
     """
 
     buffer: Buffer
     base: int
     count: int
     current: int = -1
+    fresh: bool = False
     box: tuple[DmaAxis, ...] = ()
 
     def fill(self) -> None:
         """Go on to the next slot."""
         self.current = (self.current + 1) % self.count
+        self.fresh = True
 
     @property
     def start(self) -> int:
@@ -61,9 +66,6 @@ class Slots:
 class LayerEmitter:
     """Emits one layer. `slots` are the copies of each buffer of the nest, `views` what it is copied from or
     to.
-
-    `from_top` places the buffers at the end of the scratchpads instead of the start, so that the loads of
-    two consecutive layers do not wait for each other more than they must.
     """
 
     nest: Nest
@@ -73,7 +75,7 @@ class LayerEmitter:
     layer: int
     hardware: HardwareConfig
     uops: UopCache
-    from_top: bool = False
+    places: Places
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -81,14 +83,14 @@ class LayerEmitter:
         fields = ("z_size", "y_pad_top", "x_stride", "y_stride")
         self._dma = DmaLimits(*(self.limit("LOAD", name) for name in fields))
         self.buffers: dict[str, Slots] = {}
-        used: dict[str, int] = {}
+        self.used: Counter[str] = Counter()
         for buffer in self.nest.buffers:
-            size = buffer.entries * self.slots[buffer.name]
-            start = used.get(buffer.scratchpad, 0)
-            used[buffer.scratchpad] = start + size
-            base = self.hardware.depths[buffer.scratchpad] - start - size if self.from_top else start
-            self.buffers[buffer.name] = Slots(buffer, base, self.slots[buffer.name])
-        self.used = used
+            self.used[buffer.scratchpad] += buffer.entries * self.slots[buffer.name]
+        ends = {scratchpad: self.places.take(scratchpad, size) for scratchpad, size in self.used.items()}
+        for buffer in self.nest.buffers:
+            count, base = self.slots[buffer.name], ends[buffer.scratchpad]
+            ends[buffer.scratchpad] += buffer.entries * count
+            self.buffers[buffer.name] = Slots(buffer, base, count)
 
     def run(self) -> list[Step]:
         """All steps of the layer."""
@@ -121,7 +123,14 @@ class LayerEmitter:
             fields["dram_base"] = (record + transfer.dram) * view.record_bytes
             insn = Insn(name, fields)
             if copy.is_load:
-                step = Step(insn, self.layer, writes=interval, region=view.region, dram_read=pixels)
+                step = Step(
+                    insn,
+                    self.layer,
+                    writes=interval,
+                    region=view.region,
+                    dram_read=pixels,
+                    constant=view.grid is None,
+                )
             else:
                 step = Step(insn, self.layer, reads=interval, region=view.region, dram_write=pixels)
             self.steps.append(step)

@@ -15,7 +15,8 @@ class Step:
     """`insn`, from layer number `layer`.
 
     `reads` and `writes` are scratchpad intervals, `dram_read` and `dram_write` pixels of an activation
-    tensor. If `region` is named, its DRAM address has yet to be added to the field dram_base.
+    tensor. If `region` is named, its DRAM address has yet to be added to the field dram_base. constant: a
+    LOAD of what no step stores.
     """
 
     insn: Insn
@@ -25,6 +26,7 @@ class Step:
     region: str | None = None
     dram_read: Interval | None = None
     dram_write: Interval | None = None
+    constant: bool = False
     tokens: set[str] = field(default_factory=set)
 
     @property
