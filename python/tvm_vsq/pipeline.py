@@ -62,7 +62,8 @@ def quantize_phases(config: QuantConfig, hardware: HardwareConfig, data: Any) ->
     return [
         Phase(
             "prepared",
-            "clips that quantization makes unnecessary taken out, channels of like magnitude side by side",
+            "clips that quantization makes unnecessary taken out, thin inputs packed, channels of like "
+            "magnitude side by side",
             lambda module: prepare(module, config, data),
         ),
         Phase(

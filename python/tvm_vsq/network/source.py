@@ -10,7 +10,7 @@ from typing import Any
 from tvm_vsq.graph import is_constant, op_name
 from tvm_vsq.network.facts import FACTS, Facts
 from tvm_vsq.registry import aspects
-from tvm_vsq.tvm_compat import Var
+from tvm_vsq.tvm_compat import Call, Var
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Source:
     is_depthwise: whether a call that is refused can still be quantized for evaluation, as it has a filter for
         each group of channels.
     window: what a call reads at one output position; None for a matrix product.
+    rewindowed: the call with another input, kernel and window; None if there is no such call.
     facts: what holds of a call whether or not it becomes a layer; None if `network.facts` has its row.
     residual: the operand that post-processing adds to what the operator makes of the others.
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
@@ -82,6 +83,7 @@ class Source:
     weights: WeightForm | None = None
     is_depthwise: Callable[[Any], bool] = _never
     window: Callable[[Any], Window | None] = _no_window
+    rewindowed: Callable[[Any, Any, Any, Window], Call] | None = None
     facts: Facts | None = None
     residual: int | None = None
     macs: Callable[[Any, Var], int] | None = None

@@ -171,6 +171,8 @@ class QuantConfig(LayerConfig):
         fp32 arithmetic on the CPU from quantized operands.
     channel_order: "magnitude" sorts the channels between layers, where nothing else reads them, so that
         those that share a vector are of like magnitude (`quantize.reorder`); "model" leaves them alone.
+    thin_inputs: "packed" lets neighbouring pixels share the vectors of what the host gives to a convolution,
+        where that saves products of vectors and takes no more memory (`quantize.pack`); "model" leaves them.
     strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
         last vector with zeros; and layers with too few rows of calibration data to fit weights to, instead of
         quantizing them without, with a VsqWarning.
@@ -178,6 +180,7 @@ class QuantConfig(LayerConfig):
 
     rules: tuple[Rule, ...] = ()
     channel_order: Literal["magnitude", "model"] = "magnitude"
+    thin_inputs: Literal["packed", "model"] = "packed"
     strict: bool = False
 
     @field_validator("rules", mode="before")
@@ -207,6 +210,11 @@ class QuantConfig(LayerConfig):
     def reorders_channels(self) -> bool:
         """Whether the order of channels is to be chosen; the same for all formats, so that they compare."""
         return self.channel_order == "magnitude"
+
+    @property
+    def packs_inputs(self) -> bool:
+        """Whether thin inputs are packed."""
+        return self.thin_inputs == "packed"
 
     @property
     def base(self) -> LayerConfig:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tvm import relax
+
 from tvm_vsq.graph import is_constant, static_shape
 from tvm_vsq.network import Facts, Source, WeightForm, Window
-from tvm_vsq.tvm_compat import Var
+from tvm_vsq.tvm_compat import Call, Var
 
 
 def _refusal(call: Any, has_constant_weights: bool) -> str:
@@ -48,6 +50,22 @@ def _window(call: Any) -> Window:
     return Window((r, s), strides, padding, dilation, int(call.attrs.groups))
 
 
+def _rewindowed(call: Any, x: Any, weights: Any, window: Window) -> Call:
+    attrs = call.attrs
+    return relax.op.nn.conv2d(
+        x,
+        weights,
+        strides=list(window.strides),
+        padding=list(window.padding),
+        dilation=list(window.dilation),
+        groups=window.groups,
+        data_layout=attrs.data_layout,
+        kernel_layout=attrs.kernel_layout,
+        out_layout=attrs.out_layout,
+        out_dtype=attrs.out_dtype,
+    )
+
+
 SOURCE = Source(
     relax="relax.nn.conv2d",
     word="conv2d",
@@ -55,5 +73,6 @@ SOURCE = Source(
     weights=WeightForm(outputs=0, inputs=-1),
     is_depthwise=_is_depthwise,
     window=_window,
+    rewindowed=_rewindowed,
     facts=Facts(channelwise=_is_channelwise),
 )
