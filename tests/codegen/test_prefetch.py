@@ -27,9 +27,9 @@ def load(memory, first, count, *, constant=True, dram=0, layer=0):
     return Step(
         Insn("LOAD", fields),
         layer,
+        reads=() if constant else (("dram", 0, 1),),
         writes=((memory, first, first + count),),
         region="image" if constant else "x",
-        dram_read=None if constant else ("x", 0, 1),
         constant=constant,
     )
 

@@ -9,8 +9,9 @@ from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.isa import Insn
 
 
-def load(entries, **more):
-    return Step(Insn("LOAD"), 0, writes=(("inp", *entries),), **more)
+def load(entries, dram=None):
+    reads = () if dram is None else (("dram", *dram),)
+    return Step(Insn("LOAD"), 0, reads=reads, writes=(("inp", *entries),))
 
 
 def gemm(entries, acc=(0, 4)):
@@ -22,8 +23,9 @@ def ppu(out, residual=None):
     return Step(Insn("PPU"), 0, reads=reads, writes=(("out", *out),))
 
 
-def store(out, **more):
-    return Step(Insn("STORE"), 0, reads=(("out", *out),), **more)
+def store(out, dram=None):
+    writes = () if dram is None else (("dram", *dram),)
+    return Step(Insn("STORE"), 0, reads=(("out", *out),), writes=writes)
 
 
 def listing(steps, depth=8):
@@ -99,22 +101,35 @@ def test_a_load_waits_for_all_who_read_what_it_overwrites():
     assert listing(steps)[3] == "LOAD pop_ppu push_store"
 
 
-def test_a_load_of_stored_pixels_waits_for_the_store():
-    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
-    second = [load((4, 8), dram_read=("t", 4, 6)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
+def test_a_load_of_stored_bytes_waits_for_the_store():
+    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram=(0, 8))]
+    second = [load((4, 8), dram=(4, 6)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
     assert listing(first + second)[3:5] == ["STORE pop_ppu push_load", "LOAD pop_store push_compute"]
 
 
-def test_pixels_that_nobody_stored_need_no_wait():
-    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
-    second = [load((4, 8), dram_read=("t", 8, 9)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
+def test_bytes_that_nobody_stored_need_no_wait():
+    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram=(0, 8))]
+    second = [load((4, 8), dram=(8, 9)), gemm((4, 8)), ppu((4, 8)), store((4, 8))]
     assert not any("pop_store" in line for line in listing(first + second))
 
 
-def test_a_second_load_of_the_same_pixels_needs_no_second_wait():
-    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram_write=("t", 0, 8))]
-    more = [load((4, 8), dram_read=("t", 0, 4)), load((8, 12), dram_read=("t", 4, 8)), gemm((4, 12))]
+def test_a_second_load_of_the_same_bytes_needs_no_second_wait():
+    first = [load((0, 4)), gemm((0, 4)), ppu((0, 4)), store((0, 4), dram=(0, 8))]
+    more = [load((4, 8), dram=(0, 4)), load((8, 12), dram=(4, 8)), gemm((4, 12))]
     assert sum("pop_store" in line for line in listing([*first, *more, ppu((4, 8)), store((4, 8))])) == 1
+
+
+def test_a_store_waits_for_the_loads_of_what_it_overwrites():
+    """Tensors share bytes of DRAM; one of these loads has nobody else to wait for it."""
+    steps = [
+        load((0, 4)),
+        gemm((0, 4)),
+        ppu((0, 8)),
+        load((4, 8), dram=(0, 8)),
+        store((0, 4), dram=(8, 16)),
+        store((4, 8), dram=(7, 9)),
+    ]
+    assert listing(steps)[3:6] == ["LOAD push_store", "STORE pop_ppu", "STORE pop_load"]
 
 
 def test_finish_waits_for_engines_whose_work_nothing_else_waits_for():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tvm_vsq.codegen.arena import lifetimes, plan_arena
 from tvm_vsq.codegen.constants import image_of
 from tvm_vsq.codegen.dram import DramLayout
 from tvm_vsq.codegen.emit import LayerEmitter, PostOp
@@ -49,12 +50,14 @@ def build_program(
             )
     last = layers[-1].name
     dram.place(REGION, bytes(uops.image), last)
-    for tensor in tensors.values():
-        dram.reserve(tensor.name, tensor.size_bytes(hardware), _user(layers, tensor.name))
-    ordered = order_steps(prefetch(steps, hardware), hardware.timing.token_queue_depth)
-    for step in ordered:
-        if step.region is not None:
-            step.insn.fields["dram_base"] += dram.addresses[step.region]
+    sizes = {tensor.name: tensor.size_bytes(hardware) for tensor in tensors.values()}
+    alive = lifetimes(layers, tensors, inputs, outputs)
+    offsets = plan_arena(sizes, alive, hardware.dram.burst_bytes)
+    dram.place_arena(offsets, sizes, {tensor: _user(layers, tensor) for tensor in tensors})
+    steps = prefetch(steps, hardware)
+    for step in steps:
+        step.locate(dram.addresses)
+    ordered = order_steps(steps, hardware.timing.token_queue_depth)
     return Program(
         name=name,
         hardware=hardware,

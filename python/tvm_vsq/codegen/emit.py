@@ -110,27 +110,18 @@ class LayerEmitter:
 
     def _copy(self, copy: Copy, values: list[int]) -> None:
         slots, view = self.buffers[copy.buffer], self.views[copy.buffer]
-        axes, record, pixels = view.box(copy.axes, values, copy.is_load)
+        axes, record, touched = view.box(copy.axes, values, copy.is_load)
         if copy.is_load:
             slots.fill()
             slots.box = axes
         name, memories = ("LOAD", LOAD_MEMORIES) if copy.is_load else ("STORE", STORE_MEMORIES)
-        memory, start, interval = memories.index(slots.buffer.scratchpad), slots.start, (slots.interval,)
+        memory, start = memories.index(slots.buffer.scratchpad), slots.start
+        on_chip, outside = (slots.interval,), () if touched is None else (touched,)
+        reads, writes = (outside, on_chip) if copy.is_load else (on_chip, outside)
         for transfer in plan_transfers(axes, self._dma):
             fields = dict(transfer.fields)
             fields["mem"] = memory
             fields["sram_base"] = start + transfer.sram
             fields["dram_base"] = (record + transfer.dram) * view.record_bytes
-            insn = Insn(name, fields)
-            if copy.is_load:
-                step = Step(
-                    insn,
-                    self.layer,
-                    writes=interval,
-                    region=view.region,
-                    dram_read=pixels,
-                    constant=view.grid is None,
-                )
-            else:
-                step = Step(insn, self.layer, reads=interval, region=view.region, dram_write=pixels)
+            step = Step(Insn(name, fields), self.layer, reads, writes, view.region, view.constant)
             self.steps.append(step)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tvm_vsq.isa import ENGINE_OF, Insn
 
 Interval = tuple[str, int, int]
-"""(memory, first, end): scratchpad entries, or pixels of a DRAM tensor."""
+"""(memory, first, end): entries of a scratchpad, or bytes of DRAM."""
+
+DRAM = "dram"
 
 
 @dataclass
 class Step:
     """`insn`, from layer number `layer`.
 
-    `reads` and `writes` are scratchpad intervals, `dram_read` and `dram_write` pixels of an activation
-    tensor. If `region` is named, its DRAM address has yet to be added to the field dram_base. constant: a
-    LOAD of what no step stores.
+    If a `region` of DRAM is named, its address has yet to be added to the field dram_base and to the bytes of
+    DRAM. constant: a LOAD of what no step stores; its bytes are not listed.
     """
 
     insn: Insn
@@ -24,8 +26,6 @@ class Step:
     reads: tuple[Interval, ...] = ()
     writes: tuple[Interval, ...] = ()
     region: str | None = None
-    dram_read: Interval | None = None
-    dram_write: Interval | None = None
     constant: bool = False
     tokens: set[str] = field(default_factory=set)
 
@@ -33,3 +33,15 @@ class Step:
     def engine(self) -> str:
         """What executes it."""
         return ENGINE_OF[self.insn.name]
+
+    def locate(self, addresses: Mapping[str, int]) -> None:
+        """Replace the region, if one is named, by its address of these."""
+        if self.region is None:
+            return
+        address = addresses[self.region]
+        self.insn.fields["dram_base"] += address
+        self.reads, self.writes = (
+            tuple((m, b + address, e + address) if m == DRAM else (m, b, e) for m, b, e in intervals)
+            for intervals in (self.reads, self.writes)
+        )
+        self.region = None

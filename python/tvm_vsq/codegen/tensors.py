@@ -6,29 +6,29 @@ from dataclasses import dataclass
 
 from tvm_vsq.codegen.dma import DmaAxis
 from tvm_vsq.codegen.nest import Axis
-from tvm_vsq.codegen.step import Interval
+from tvm_vsq.codegen.step import DRAM, Interval
 
 
 @dataclass(frozen=True)
 class TensorView:
     """Records of `region` with extents `dims` and `strides` (in records), one per axis of the copy.
 
-    `grid` is (rows, columns) of an activation tensor [n, rows, columns, vectors], whose pixels order loads
-    behind stores; None for constants. Where `fold` is given, the copy has two axes for the last
-    one here: groups of `fold` records, and the record in its group.
+    Bytes of what is not `constant` order loads and stores. Where `fold` is given, the copy has two axes for
+    the last one here: groups of `fold` records, and the record in its group.
     """
 
     region: str
     record_bytes: int
     dims: tuple[int, ...]
     strides: tuple[int, ...]
-    grid: tuple[int, int] | None = None
+    constant: bool = False
     fold: int = 0
 
     def box(
         self, axes: tuple[Axis, ...], values: list[int], is_load: bool
     ) -> tuple[tuple[DmaAxis, ...], int, Interval | None]:
-        """The box of a copy at loop values `values`: DMA axes, first record, and the pixels that it touches.
+        """The box of a copy at loop values `values`: DMA axes, first record, and between which bytes it lies
+        (None: nowhere, or in constants), both counted from the start of the region.
 
         What lies outside the tensor is zero padding for a load, and left out of a store.
         """
@@ -37,8 +37,7 @@ class TensorView:
         if self.fold:
             record, (count, _) = starts.pop(), sizes.pop()
             starts[-1], sizes[-1] = starts[-1] * self.fold + record, (sizes[-1][0] * count, 1)
-        offset, sram, found = 0, 1, []
-        inside: list[tuple[int, int]] = []
+        offset, last, sram, found = 0, 0, 1, []
         for (extent, step), start, dim, stride in zip(
             reversed(sizes), reversed(starts), reversed(self.dims), reversed(self.strides), strict=True
         ):
@@ -52,11 +51,9 @@ class TensorView:
             )
             first = start + before * step
             offset += first * stride
+            last += (first + (size - 1) * step) * stride
             sram *= extent
-            inside.append((first, first + (size - 1) * step))
-        touched = None
-        if self.grid is not None and all(axis.size for axis in found):
-            (n0, n1), (y0, y1), (x0, x1) = inside[:0:-1]
-            rows, columns = self.grid
-            touched = (self.region, (n0 * rows + y0) * columns + x0, (n1 * rows + y1) * columns + x1 + 1)
-        return tuple(reversed(found)), offset if all(axis.size for axis in found) else 0, touched
+        if not all(axis.size for axis in found):
+            return tuple(reversed(found)), 0, None
+        touched = (DRAM, offset * self.record_bytes, (last + 1) * self.record_bytes)
+        return tuple(reversed(found)), offset, None if self.constant else touched

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from tvm_vsq.codegen.build import layer_steps
+from tvm_vsq.codegen.dram import whole_bursts
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.codegen.layer import DramTensor
 from tvm_vsq.codegen.places import Places
@@ -37,7 +38,7 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
     illegal.
     """
     uops, nest = UopCache(hardware), nest_of(work, hardware)
-    records, burst = hardware.record_bytes, hardware.dram.burst_bytes
+    records = hardware.record_bytes
     constants = {operand.name: operand.title for operand in nest.constants}
     tensors = {
         operand.name: _tensor(operand, hardware)
@@ -54,11 +55,10 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
     addresses, end = {}, 0
     for region, size in sizes.items():
         addresses[region] = end
-        end += -(-size // burst) * burst
+        end += whole_bursts(size, hardware)
+    for step in steps:
+        step.locate(addresses)
     ordered = order_steps(steps, hardware.timing.token_queue_depth)
-    for step in ordered:
-        if step.region is not None:
-            step.insn.fields["dram_base"] += addresses[step.region]
     return LayerCode(encode_all([step.insn for step in ordered], hardware), len(ordered))
 
 

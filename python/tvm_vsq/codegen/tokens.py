@@ -1,7 +1,7 @@
 """Dependency tokens, derived from what the instructions read and write.
 
 An instruction must follow the latest instruction of every other engine that it conflicts with: on scratchpad
-entries that one of the two writes, or, where it loads, on pixels that were stored. A wait is kept only if its
+entries, or on bytes of tensors in DRAM, that one of the two writes. A wait is kept only if its
 producer is later than every instruction of that engine that is known to be complete: because an earlier
 instruction of the own engine waited for it, or for something that had. So both ends of the waits in a queue
 ascend: tokens match in order, and an instruction gives and takes at most one token per queue. All waits point
@@ -13,6 +13,7 @@ completes, all do).
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -25,10 +26,10 @@ _ENGINES = tuple(engine.name for engine in ENGINES)
 
 @dataclass
 class _Segments:
-    """Scratchpad memories cut at every boundary that occurs, so that an interval is a range of segments."""
+    """Memories cut at every boundary that occurs, so that an interval is a slice of segments."""
 
     bounds: dict[str, list[int]] = field(default_factory=dict)
-    _spans: dict[Interval, range] = field(default_factory=dict)
+    _spans: dict[Interval, slice] = field(default_factory=dict)
 
     @staticmethod
     def of(steps: list[Step]) -> _Segments:
@@ -38,13 +39,17 @@ class _Segments:
                 edges.setdefault(memory, set()).update((first, end))
         return _Segments({memory: sorted(found) for memory, found in edges.items()})
 
-    def span(self, interval: Interval) -> range:
+    def span(self, interval: Interval) -> slice:
         span = self._spans.get(interval)
         if span is None:
             memory, first, end = interval
             bounds = self.bounds[memory]
-            span = self._spans[interval] = range(bisect_left(bounds, first), bisect_left(bounds, end))
+            span = self._spans[interval] = slice(bisect_left(bounds, first), bisect_left(bounds, end))
         return span
+
+
+_Touched = defaultdict[str, dict[str, list[int]]]
+"""By memory and engine, the last step that touched each segment."""
 
 
 class _Tracker:
@@ -52,53 +57,30 @@ class _Tracker:
 
     def __init__(self, steps: list[Step]) -> None:
         self._segments = _Segments.of(steps)
-        sizes = {memory: len(bounds) for memory, bounds in self._segments.bounds.items()}
-        self._wrote, self._read = (
-            {engine: {memory: [-1] * size for memory, size in sizes.items()} for engine in _ENGINES}
-            for _ in range(2)
-        )
-        self._stored: dict[str, list[int]] = {}
-        for step in steps:
-            if step.dram_write is not None:
-                region, _, end = step.dram_write
-                pixels = self._stored.setdefault(region, [])
-                pixels.extend([-1] * (end - len(pixels)))
+        self._wrote: _Touched = defaultdict(dict)
+        self._read: _Touched = defaultdict(dict)
 
     def needs(self, step: Step) -> Iterator[tuple[str, int]]:
         """(engine, its last step that `step` has to follow), where there is one, the own engine left out."""
-        for engine in _ENGINES:
-            if engine != step.engine:
-                latest = max(self._latest(engine, step), self._latest_store(engine, step.dram_read))
-                if latest >= 0:
-                    yield engine, latest
-
-    def _latest(self, engine: str, step: Step) -> int:
-        found = -1
+        latest: dict[str, int] = {}
         for intervals, passed in (
             (step.reads, (self._wrote,)),
             (step.writes, (self._wrote, self._read)),
         ):
             for interval in intervals:
+                span = self._segments.span(interval)
                 for touched in passed:
-                    segments = touched[engine][interval[0]]
-                    for segment in self._segments.span(interval):
-                        found = max(found, segments[segment])
-        return found
-
-    def _latest_store(self, engine: str, pixels: Interval | None) -> int:
-        if engine != "store" or pixels is None or pixels[0] not in self._stored:
-            return -1
-        return max(self._stored[pixels[0]][pixels[1] : pixels[2]], default=-1)
+                    for engine, segments in touched[interval[0]].items():
+                        latest[engine] = max(latest.get(engine, -1), max(segments[span]))
+        return ((engine, last) for engine, last in latest.items() if last >= 0 and engine != step.engine)
 
     def note(self, index: int, step: Step) -> None:
         for intervals, touched in ((step.reads, self._read), (step.writes, self._wrote)):
             for interval in intervals:
-                segments = touched[step.engine][interval[0]]
-                for segment in self._segments.span(interval):
-                    segments[segment] = index
-        if step.dram_write is not None:
-            region, first, end = step.dram_write
-            self._stored[region][first:end] = [index] * (end - first)
+                span, memory = self._segments.span(interval), interval[0]
+                if step.engine not in touched[memory]:
+                    touched[memory][step.engine] = [-1] * len(self._segments.bounds[memory])
+                touched[memory][step.engine][span] = [index] * (span.stop - span.start)
 
 
 class _Waits:

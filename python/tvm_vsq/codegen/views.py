@@ -28,7 +28,7 @@ def layer_views(
 def _constant(operand: Operand, region: str, hardware: HardwareConfig) -> TensorView:
     extents = operand.extents
     strides = tuple(prod(extents[i + 1 :]) for i in range(len(extents)))
-    return TensorView(region, hardware.record_bytes[operand.scratchpad], extents, strides)
+    return TensorView(region, hardware.record_bytes[operand.scratchpad], extents, strides, constant=True)
 
 
 def _pixels(operand: Operand, tensor: DramTensor, hardware: HardwareConfig) -> TensorView:
@@ -40,6 +40,5 @@ def _pixels(operand: Operand, tensor: DramTensor, hardware: HardwareConfig) -> T
         tensor.record_bytes(hardware),
         (n, rows, columns, tensor.pitch),
         strides,
-        (rows, columns),
-        records[-1] if len(records) > 1 else 0,
+        fold=records[-1] if len(records) > 1 else 0,
     )
