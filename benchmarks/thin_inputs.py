@@ -23,7 +23,17 @@ sys.path.append(str(Path(__file__).parents[1] / "examples/resnet8_mnist"))
 from data import load_digits
 from model import load_trained
 
-HEADINGS = ("network", "target", "input", "cycles", "MAC util.", "input bytes", "all cycles", "SQNR, dB", "accuracy")
+HEADINGS = (
+    "network",
+    "target",
+    "input",
+    "cycles",
+    "MAC util.",
+    "input bytes",
+    "all cycles",
+    "SQNR, dB",
+    "accuracy",
+)
 
 
 def decibels(expected: np.ndarray, found: np.ndarray) -> float:
@@ -34,7 +44,7 @@ def decibels(expected: np.ndarray, found: np.ndarray) -> float:
 def row(exe: tvm_vsq.Executable, x: Any, hardware: HardwareConfig) -> list[str]:
     """Of the first layer, and of all."""
     profile = exe.profile(x)
-    layer, (given, *_) = profile.layers[0], exe.metadata.inputs
+    layer = profile.layers[0]
     peak = hardware.vector_size * hardware.output_lanes
     vectors = next(size for size in layer.shape.split(" ")[:1])
     rows, columns, channels = vectors.split("(")[0].split("x")[-3:]
@@ -48,7 +58,11 @@ def row(exe: tvm_vsq.Executable, x: Any, hardware: HardwareConfig) -> list[str]:
 
 
 def measure(
-    name: str, model: torch.nn.Module, x: np.ndarray, calibration: Any, accuracy: Callable[[np.ndarray], str] | None
+    name: str,
+    model: torch.nn.Module,
+    x: np.ndarray,
+    calibration: Any,
+    accuracy: Callable[[np.ndarray], str] | None,
 ) -> None:
     """Two rows for each target."""
     with torch.no_grad():
