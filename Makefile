@@ -110,6 +110,10 @@ bench-simulator: setup ## the simulator beside ONNX Runtime, a scalar simulator,
 bench-accuracy: $(VENV)/accuracy.stamp ## accuracy of real networks by format, into docs/accuracy.md (about 40 minutes)
 	@$(BIN)/python benchmarks/accuracy/run.py
 
+.PHONY: bench-models
+bench-models: setup ## whole networks on all targets and on the host, into docs/models.md (about 25 minutes)
+	@$(BIN)/python benchmarks/models/run.py
+
 schedules: setup ## tune the databases in schedules/ again (about 10 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py --trials 96
 
