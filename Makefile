@@ -114,8 +114,8 @@ bench-accuracy: $(VENV)/accuracy.stamp ## accuracy of real networks by format, i
 bench-models: setup ## whole networks on all targets and on the host, into docs/models.md (about 25 minutes)
 	@$(BIN)/python benchmarks/models/run.py
 
-schedules: setup ## tune the databases in schedules/ again (about 10 minutes)
-	@$(BIN)/python benchmarks/tune_shipped.py --trials 96
+schedules: setup ## tune the databases in schedules/ again (about half an hour)
+	@$(BIN)/python benchmarks/tune_shipped.py
 
 clean: ## remove .venv, builds and caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,8 +18,11 @@ from tvm_vsq.threads import compiling
 from tvm_vsq.tune.search import search
 
 _ESTIMATE_MARGIN = 1.5
-_FINALISTS = 12
+_FINALISTS, _TRIALS_A_FINALIST = 12, 4
+"""At most so many, and one for so many trials: each is tried in the whole model, which takes longest."""
+
 _LEAST_GAIN = 1e-3
+"""Of what the layer takes by itself: in a long model, no layer makes a thousandth of the whole."""
 
 
 def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> int:
@@ -77,6 +80,7 @@ def search_workload(
         seed=seed,
     )
     others = sorted(set(cycles) - {first}, key=lambda index: (cycles[index], index))
+    finalists = min(_FINALISTS, max(1, trials // _TRIALS_A_FINALIST))
     return [
         Record(
             workload=workload.key,
@@ -86,7 +90,7 @@ def search_workload(
             default_cycles=cycles[first],
             trials=trials,
         )
-        for index in (first, *others[:_FINALISTS])
+        for index in (first, *others[:finalists])
     ]
 
 
@@ -104,8 +108,9 @@ def tune_workloads(
     """Tune each distinct (layer name, workload) once, so that `total`, the cycles of the whole model, falls.
 
     Measured by itself, a layer pays for its first loads, which the layer before it hides in a program. So
-    the search only nominates; what enters the database is what makes the whole model faster by at least
-    0.1 %. The result is never slower than the default schedules or than `database`.
+    the search only nominates; what enters the database is what makes the whole model faster, by at least
+    0.1 % of what the layer takes by itself. The result is never slower than the default schedules or than
+    `database`.
 
     Layers that take longest come first. After each, `report(text)` shows progress, and `keep(database)` may
     save it: a layer whose record has as many trials is not searched again.
@@ -127,7 +132,7 @@ def tune_workloads(
             for record in finalists:
                 trial = database.updated(record)
                 trial_cycles = total(trial)
-                if trial_cycles < cycles * (1 - _LEAST_GAIN):
+                if cycles - trial_cycles > _LEAST_GAIN * default.cycles:
                     database, cycles = trial, trial_cycles
             keep(database)
         report(f"{names[workload]}: the model takes {before:,} -> {cycles:,} cycles")

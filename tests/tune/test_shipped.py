@@ -1,0 +1,48 @@
+"""The databases in schedules/ are of today's accelerators and lowering, and know every layer of the networks
+that they were tuned for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tvm_vsq.codegen import region_workloads
+from tvm_vsq.hardware import list_targets, load_hardware
+from tvm_vsq.pipeline import regions_of
+from tvm_vsq.schedule import Database, fingerprint
+
+ROOT = Path(__file__).resolve().parents[2]
+AGAIN = "tune again: make schedules"
+
+
+@pytest.fixture
+def tune_shipped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The script that makes the databases."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield importlib.import_module("tune_shipped")
+    for name in ("tune_shipped", "resnet50", "model"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("target", list_targets())
+def test_no_record_is_stale(target: str) -> None:
+    database, mark = Database.load(ROOT / "schedules" / f"{target}.json"), fingerprint(load_hardware(target))
+    stale = [record.workload for record in database.records if record.hardware != mark]
+    assert not stale, AGAIN
+
+
+@pytest.mark.parametrize("target", list_targets())
+@pytest.mark.parametrize("name", ["resnet8", pytest.param("resnet50", marks=pytest.mark.large)])
+def test_every_layer_has_a_record_that_fits_it(tune_shipped: Any, name: str, target: str) -> None:
+    hardware, (model, sample) = load_hardware(target), tune_shipped.model_of(name)
+    database = Database.load(ROOT / "schedules" / f"{target}.json")
+    regions = regions_of(tune_shipped.quantized(model, sample, target), hardware)
+    layers = [pair for region in regions for pair in region_workloads(region, hardware)]
+    assert len(layers) >= {"resnet8": 10, "resnet50": 54}[name]
+    missing = [layer for layer, workload in layers if database.find(workload, hardware) is None]
+    assert not missing, AGAIN
