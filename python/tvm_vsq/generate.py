@@ -15,7 +15,7 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.importing import import_note
-from tvm_vsq.runtime import LayerInfo, Metadata, Placement, TensorSpec, native
+from tvm_vsq.runtime import LayerInfo, Metadata, Placement, ProgramInfo, TensorSpec, native
 from tvm_vsq.schedule import Database
 from tvm_vsq.transform import explain
 from tvm_vsq.transform.partition import CODEGEN, is_region
@@ -91,4 +91,5 @@ def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program
         inputs=tuple(inputs),
         placements=tuple(Placement(**asdict(row)) for row in explain(module)),
         layers=tuple(LayerInfo(**asdict(layer)) for program in programs for layer in program.layers),
+        programs=tuple(ProgramInfo(**asdict(program.record)) for program in programs),
     )

@@ -158,7 +158,10 @@ def test_the_arena_of_a_chain_does_not_grow_with_its_length(cases):
     for layers in (1, 2, 3, 9):
         program = chain(cases, layers).program()
         addresses = [offset for _, offset, *_ in (*program.inputs, *program.outputs)]
-        assert program.dram_bytes - min(addresses) == 2 * tensor
+        assert program.record.arena_bytes == program.dram_bytes - min(addresses) == 2 * tensor
+        assert program.record.separate_bytes == (layers + 1) * tensor
+        assert len(program.image) <= min(addresses)
+        assert min(addresses) == program.record.constant_bytes + program.record.micro_op_bytes
 
 
 def test_an_inputs_bytes_are_used_again_and_the_next_run_has_its_own_input(cases):

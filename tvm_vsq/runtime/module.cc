@@ -112,6 +112,7 @@ ffi::Array<AcceleratorModule::Listing> AcceleratorModule::GetPrograms() const {
     listings.push_back({{"name", ffi::String(program.data.name)},
                         {"instructions", ffi::Bytes(program.data.instructions)},
                         {"layers", layers},
+                        {"dram_bytes", program.data.dram_bytes},
                         {"layer_names", names}});
   }
   return listings;

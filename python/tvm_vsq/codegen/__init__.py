@@ -3,7 +3,7 @@
 from tvm_vsq.codegen.build import build_program
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
-from tvm_vsq.codegen.program import LayerRecord, Program
+from tvm_vsq.codegen.program import LayerRecord, Program, ProgramRecord
 from tvm_vsq.codegen.region import lower_region, region_workloads
 from tvm_vsq.codegen.timing import LayerCode, emit_layer
 
@@ -14,6 +14,7 @@ __all__ = [
     "LayerRecord",
     "PostOp",
     "Program",
+    "ProgramRecord",
     "ScheduledLayer",
     "build_program",
     "emit_layer",

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from tvm_vsq.codegen.arena import lifetimes, plan_arena
 from tvm_vsq.codegen.constants import image_of
-from tvm_vsq.codegen.dram import DramLayout
+from tvm_vsq.codegen.dram import DramLayout, whole_bursts
 from tvm_vsq.codegen.emit import LayerEmitter, PostOp
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.lower import lower_layer
+from tvm_vsq.codegen.minimum import minimum_moved, network_minimum
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.prefetch import prefetch
-from tvm_vsq.codegen.program import Descriptor, LayerRecord, Program
+from tvm_vsq.codegen.program import Descriptor, LayerRecord, Program, ProgramRecord
 from tvm_vsq.codegen.step import Step
 from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
@@ -48,8 +49,9 @@ def build_program(
             steps += layer_steps(
                 layer.workload, layer.knobs, layer.post, regions, used, (index, layer.name), uops, places
             )
-    last = layers[-1].name
-    dram.place(REGION, bytes(uops.image), last)
+    constants = dram.size
+    dram.place(REGION, bytes(uops.image), layers[-1].name)
+    fixed = dram.size
     sizes = {tensor.name: tensor.size_bytes(hardware) for tensor in tensors.values()}
     alive = lifetimes(layers, tensors, inputs, outputs)
     offsets = plan_arena(sizes, alive, hardware.dram.burst_bytes)
@@ -58,6 +60,7 @@ def build_program(
     for step in steps:
         step.locate(dram.addresses)
     ordered = order_steps(steps, hardware.timing.token_queue_depth)
+    moved = [minimum_moved(layer, tensors, hardware) for layer in layers]
     return Program(
         name=name,
         hardware=hardware,
@@ -65,10 +68,20 @@ def build_program(
         layer_ids=tuple(step.layer for step in ordered),
         layer_names=tuple(layer.name for layer in layers),
         image=dram.image(),
-        dram_bytes=dram.size,
+        record=ProgramRecord(
+            name=name,
+            constant_bytes=constants,
+            micro_op_bytes=fixed - constants,
+            arena_bytes=dram.size - fixed,
+            separate_bytes=sum(whole_bursts(size, hardware) for size in sizes.values()),
+            on_chip_minimum_dram_bytes=network_minimum(moved, tensors, [*inputs, *outputs]),
+        ),
         inputs=tuple(_descriptor(tensors[key], dram, hardware) for key in inputs),
         outputs=tuple(_descriptor(tensors[key], dram, hardware) for key in outputs),
-        layers=tuple(_record(name, layer, hardware) for layer in layers),
+        layers=tuple(
+            _record(name, layer, sum(each.values()), hardware)
+            for layer, each in zip(layers, moved, strict=True)
+        ),
     )
 
 
@@ -119,7 +132,7 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
     return (0, offset, tensor.pixels * tensor.vectors, hardware.vector_size + 1, int(tensor.signed))
 
 
-def _record(program: str, layer: ScheduledLayer, hardware: HardwareConfig) -> LayerRecord:
+def _record(program: str, layer: ScheduledLayer, minimum: int, hardware: HardwareConfig) -> LayerRecord:
     return LayerRecord(
         program=program,
         name=layer.name,
@@ -128,6 +141,7 @@ def _record(program: str, layer: ScheduledLayer, hardware: HardwareConfig) -> La
         channels=layer.channels,
         padded_channels=layer.workload.padded_channels(hardware),
         macs=layer.macs,
+        minimum_dram_bytes=minimum,
         knobs=layer.knobs.to_dict(),
         tuned=layer.tuned,
     )

@@ -33,6 +33,10 @@ class DramTensor:
         """DRAM bytes of one record."""
         return hardware.record_bytes["out" if self.channels is None else "acc"]
 
+    def filled(self, hardware: HardwareConfig) -> int:
+        """Records of a pixel that hold more than padding."""
+        return self.vectors if self.channels is None else -(-self.channels // hardware.output_lanes)
+
     def size_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of the tensor."""
         return self.pixels * self.pitch * self.record_bytes(hardware)

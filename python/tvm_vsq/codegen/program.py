@@ -20,7 +20,7 @@ class LayerRecord:
 
     `channels` of its input and output, and `padded_channels` with those that fill up vectors, blocks and
     groups of blocks, which the array computes too. `macs` are useful multiply-accumulates per run, `knobs`
-    the schedule.
+    the schedule. `minimum_dram_bytes` is what every schedule has to move.
     """
 
     program: str
@@ -30,8 +30,26 @@ class LayerRecord:
     channels: tuple[int, int]
     padded_channels: tuple[int, int]
     macs: int
+    minimum_dram_bytes: int
     knobs: dict[str, Any]
     tuned: bool
+
+
+@dataclass(frozen=True)
+class ProgramRecord:
+    """What reports say about a program: its DRAM, in bytes of whole bursts.
+
+    That is its constants, its micro-ops and the arena, in which inputs, results and what lies between layers
+    share `arena_bytes`; apart from each other they would take `separate_bytes`. What every schedule has to
+    move even if nothing between layers left the chip is `on_chip_minimum_dram_bytes`.
+    """
+
+    name: str
+    constant_bytes: int
+    micro_op_bytes: int
+    arena_bytes: int
+    separate_bytes: int
+    on_chip_minimum_dram_bytes: int
 
 
 @dataclass(frozen=True)
@@ -48,10 +66,15 @@ class Program:
     layer_ids: tuple[int, ...]
     layer_names: tuple[str, ...]
     image: bytes
-    dram_bytes: int
+    record: ProgramRecord
     inputs: tuple[Descriptor, ...]
     outputs: tuple[Descriptor, ...]
     layers: tuple[LayerRecord, ...]
+
+    @property
+    def dram_bytes(self) -> int:
+        """All DRAM that it takes."""
+        return self.record.constant_bytes + self.record.micro_op_bytes + self.record.arena_bytes
 
     def __len__(self) -> int:
         return len(self.layer_ids)

@@ -1,7 +1,7 @@
 """Running compiled models on the simulator."""
 
 from tvm_vsq.runtime.executable import Executable, Explanation, load
-from tvm_vsq.runtime.metadata import LayerInfo, Metadata, Placement, TensorSpec
+from tvm_vsq.runtime.metadata import LayerInfo, Metadata, Placement, ProgramInfo, TensorSpec
 from tvm_vsq.runtime.profile import LayerProfile, Profile
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Metadata",
     "Placement",
     "Profile",
+    "ProgramInfo",
     "TensorSpec",
     "load",
 ]

@@ -21,6 +21,7 @@ from tvm_vsq.hardware import Technology, load_technology
 from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, join_batch, like_inputs, split_batch
 from tvm_vsq.runtime.library import load_library, modules_of, write_library
+from tvm_vsq.runtime.memory import MemoryUse
 from tvm_vsq.runtime.metadata import Metadata
 from tvm_vsq.runtime.profile import Profile, build_profile
 from tvm_vsq.runtime.seal import append_seal
@@ -33,9 +34,11 @@ class Explanation(tuple[Any, ...]):
     """Rows of `Executable.explain()`: one per operator, printed as a table.
 
     import_note: how the import was checked, in words; empty for a module that came quantized.
+    memory: the DRAM that the programs take.
     """
 
     import_note: str = ""
+    memory: MemoryUse = MemoryUse(0, 0, 0, 0)
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -51,6 +54,7 @@ class Explanation(tuple[Any, ...]):
             table.add_row(row.op, row.layer, row.where, row.why, *work)
         console = Console(width=150, file=io.StringIO())
         console.print(table)
+        console.print(f"{self.memory}.", highlight=False)
         if self.import_note:
             console.print(f"Import {self.import_note}.", highlight=False)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
@@ -152,6 +156,7 @@ class Executable:
         """Every operator of the compiled model, where it runs and why. Prints as a table."""
         explanation = Explanation(self.metadata.placements)
         explanation.import_note = self.metadata.import_note
+        explanation.memory = MemoryUse.of(self.metadata.programs)
         return explanation
 
     def disassemble(self) -> str:

@@ -49,6 +49,7 @@ class LayerInfo(_Frozen):
     """One accelerator layer: its operator, useful multiply-accumulates of one inference and its schedule.
 
     Channels are those of input and output; padded ones fill up vectors, blocks and groups of blocks.
+    `minimum_dram_bytes` is what every schedule has to move.
     """
 
     program: str
@@ -58,18 +59,35 @@ class LayerInfo(_Frozen):
     channels: tuple[int, int]
     padded_channels: tuple[int, int]
     macs: int
+    minimum_dram_bytes: int
     knobs: dict[str, Any]
     tuned: bool
+
+
+class ProgramInfo(_Frozen):
+    """DRAM of one accelerator program in bytes: constants, micro-ops and the arena of tensors.
+
+    Apart from each other these would take `separate_bytes`. If nothing between layers leaves the chip, any
+    schedule still moves `on_chip_minimum_dram_bytes`.
+    """
+
+    name: str
+    constant_bytes: int
+    micro_op_bytes: int
+    arena_bytes: int
+    separate_bytes: int
+    on_chip_minimum_dram_bytes: int
 
 
 class Metadata(_Frozen):
     """Everything besides code and weights that an Executable needs after it has been loaded."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     hardware: HardwareConfig
     inputs: tuple[TensorSpec, ...]
     placements: tuple[Placement, ...]
     layers: tuple[LayerInfo, ...] = ()
+    programs: tuple[ProgramInfo, ...] = ()
     import_note: str = ""
 
     @classmethod

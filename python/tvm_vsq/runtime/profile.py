@@ -23,6 +23,7 @@ from tvm_vsq.runtime.bottlenecks import (
     shares_of,
     stalls_by_layer,
 )
+from tvm_vsq.runtime.memory import MemoryUse, moved_note, ratio_of
 from tvm_vsq.runtime.metadata import LayerInfo, Metadata
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.runtime.padding import padding_note, padding_of
@@ -38,6 +39,8 @@ class LayerProfile:
     `macs` are useful multiply-accumulates; `padded_macs` what the array did, with channels padded to whole
     vectors, blocks and groups of blocks (`channels` and `padded_channels` of input and output); `padding` is
     the part of its work that this is, 0..1. `utilization` is macs / (cycles * multipliers).
+    `dram_bytes` are moved, instructions included; `minimum_dram_bytes` every schedule has to move, and
+    `dram_ratio` is the one over the other.
     `events` are counts, and `energy_pj` sums `energy`, which is by kind of event too. `busy` are cycles of
     work of each unit, `stalls` the cycles that it did not work, each with its cause; both count for the layer
     of the instruction in hand, or else of the unit's next one.
@@ -57,6 +60,8 @@ class LayerProfile:
     energy: dict[str, float]
     events: dict[str, int]
     dram_bytes: int
+    minimum_dram_bytes: int
+    dram_ratio: float
     instructions: int
     tuned: bool
     roofline: Roofline
@@ -68,7 +73,9 @@ class LayerProfile:
 class Profile:
     """What one inference did on the accelerator.
 
-    CPU operators take no part in cycles, energy and traffic; `not_counted` says how much they do.
+    CPU operators take no part in cycles, energy and traffic; `not_counted` says how much they do. `memory` is
+    the DRAM of the programs. Constants, inputs and results are `on_chip_minimum_dram_bytes`, what any
+    schedule moves even if nothing between layers leaves the chip.
     """
 
     target: str
@@ -77,6 +84,8 @@ class Profile:
     outputs: Any = field(compare=False)
     layers: tuple[LayerProfile, ...]
     not_counted: NotCounted
+    memory: MemoryUse
+    on_chip_minimum_dram_bytes: int
     hardware: HardwareConfig
     technology: Technology
     _traces: Callable[[int], list[ProgramTrace]] = field(repr=False, compare=False)
@@ -99,6 +108,21 @@ class Profile:
     def dram_bytes(self) -> int:
         """Bytes moved between DRAM and chip, instructions included."""
         return sum(layer.dram_bytes for layer in self.layers)
+
+    @property
+    def minimum_dram_bytes(self) -> int:
+        """What any schedule moves, layer by layer: constants, what a layer reads and its result once."""
+        return sum(layer.minimum_dram_bytes for layer in self.layers)
+
+    @property
+    def dram_ratio(self) -> float:
+        """Bytes moved over the minimum of the layers."""
+        return ratio_of(self.dram_bytes, self.minimum_dram_bytes)
+
+    @property
+    def arena_bytes(self) -> int:
+        """DRAM that inputs, results and what lies between layers take."""
+        return self.memory.arena_bytes
 
     @property
     def macs(self) -> int:
@@ -175,6 +199,10 @@ class Profile:
             "padding": self.padding,
             "utilization": self.utilization,
             "dram_bytes": self.dram_bytes,
+            "minimum_dram_bytes": self.minimum_dram_bytes,
+            "dram_ratio": self.dram_ratio,
+            "on_chip_minimum_dram_bytes": self.on_chip_minimum_dram_bytes,
+            "memory": self.memory.to_dict(),
             "engine_busy_cycles": self.engine_busy,
             "engine_stalled_cycles": self.engine_stalled,
             "not_counted": self.not_counted.to_dict(),
@@ -249,7 +277,8 @@ class Profile:
 
     def _print(self, console: Any) -> None:
         console.print(self._table())
-        for note in self.notes:
+        moved = moved_note(self.dram_bytes, self.minimum_dram_bytes, self.on_chip_minimum_dram_bytes)
+        for note in (*self.notes, moved, str(self.memory)):
             console.print(note, markup=False, highlight=False)
 
     def _table(self) -> Any:
@@ -273,6 +302,7 @@ class Profile:
             "padding",
             "energy nJ",
             "DRAM B",
+            "/ min.",
             "instr.",
             "knobs",
         ):
@@ -289,6 +319,7 @@ class Profile:
                 f"{layer.padding:.1%}",
                 f"{layer.energy_pj / 1e3:,.1f}",
                 f"{layer.dram_bytes:,}",
+                f"{layer.dram_ratio:.2f}",
                 f"{layer.instructions:,}",
                 "tuned" if layer.tuned else "default",
             )
@@ -328,6 +359,8 @@ def build_profile(
         outputs,
         tuple(rows),
         NotCounted.of(metadata.placements, sum(row.macs for row in rows)),
+        MemoryUse.of(metadata.programs),
+        sum(program.on_chip_minimum_dram_bytes for program in metadata.programs),
         hardware,
         technology,
         traces,
@@ -346,7 +379,7 @@ def _layer_profile(
     events = {name: int(count) for name, count in zip(EVENTS, run["events"][number], strict=True)}
     busy = {unit: int(count) for unit, count in zip(UNITS, run["busy"][number], strict=True)}
     energy = layer_energy(events, hardware, technology)
-    peak = hardware.macs_per_cycle
+    peak, moved = hardware.macs_per_cycle, events["dram_read_bytes"] + events["dram_write_bytes"]
     return LayerProfile(
         name=info.name,
         op=info.op,
@@ -361,7 +394,9 @@ def _layer_profile(
         energy_pj=sum(energy.values()),
         energy=energy,
         events=events,
-        dram_bytes=events["dram_read_bytes"] + events["dram_write_bytes"],
+        dram_bytes=moved,
+        minimum_dram_bytes=info.minimum_dram_bytes,
+        dram_ratio=ratio_of(moved, info.minimum_dram_bytes),
         instructions=events["instructions"],
         tuned=info.tuned,
         roofline=Roofline.of(events, busy, cycles, hardware),

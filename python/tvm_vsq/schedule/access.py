@@ -80,6 +80,15 @@ class Axis:
             return self.extent
         return 1 + sum([coefficient * (sizes[name] - 1) for name, coefficient in self.terms])
 
+    def used(self, sizes: Sizes) -> int:
+        """Positions in DRAM that so many iterations use: neither border, nor what they skip."""
+        if not self.terms:
+            return self.extent
+        positions = {0}
+        for name, coefficient in self.terms:
+            positions = {at + coefficient * i for at in positions for i in range(sizes[name])}
+        return sum(0 <= at * self.step - self.border < self.extent for at in positions)
+
 
 @dataclass(frozen=True)
 class Operand:

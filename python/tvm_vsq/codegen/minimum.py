@@ -1,0 +1,60 @@
+"""The DRAM bytes that every schedule has to move: what a roofline calls compulsory.
+
+Each constant once, each tensor that is read once and only where it is used, each result once; as records of
+DRAM that hold more than padding. Scratchpads without limits would leave no more (the compulsory misses of
+Williams, Waterman and Patterson, "Roofline", CACM 2009; the algorithmic minimum of Huang et al., "Mind the
+Gap", ISCA 2024). Instructions, micro-ops and the rest of bursts are no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from math import prod
+
+from tvm_vsq.codegen.layer import DramTensor, Layer
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule import nest_of
+from tvm_vsq.schedule.access import Operand
+
+Moved = Mapping[str, int]
+"""Bytes of each tensor and of each kind of constants, by name."""
+
+
+def minimum_moved(layer: Layer, tensors: Mapping[str, DramTensor], hardware: HardwareConfig) -> Moved:
+    """What the layer has to move. A tensor that is read twice counts once."""
+    nest = nest_of(layer.workload, hardware)
+    names = {**layer.inputs, nest.result_name: layer.result}
+    moved: dict[str, int] = {}
+    for operand in nest.operands:
+        if operand.in_dram:
+            tensor = None if operand.constant else tensors[names[operand.name]]
+            records = _records(operand, nest.extents, layer, tensor, hardware)
+            name = names.get(operand.name, operand.title)
+            moved[name] = max(moved.get(name, 0), records * nest.record_bytes[operand.scratchpad])
+    return moved
+
+
+def network_minimum(moved: Sequence[Moved], tensors: Container[str], outside: Iterable[str]) -> int:
+    """What is left of the bytes of all layers if `tensors` stay on the chip, but for those `outside`: inputs
+    and results of the program, each once.
+    """
+    largest: dict[str, int] = {}
+    for layer in moved:
+        largest |= {name: max(largest.get(name, 0), size) for name, size in layer.items()}
+    constants = sum(size for layer in moved for name, size in layer.items() if name not in tensors)
+    return constants + sum(largest.get(name, 0) for name in outside)
+
+
+def _records(
+    operand: Operand,
+    sizes: Mapping[str, int],
+    layer: Layer,
+    tensor: DramTensor | None,
+    hardware: HardwareConfig,
+) -> int:
+    """Constants begin with blocks of output channels, other operands with pixels."""
+    used = [axis.used(sizes) for axis in operand.axes]
+    if tensor is None:
+        blocks = -(-layer.channels[1] // hardware.output_lanes)
+        return min(prod(used[:2]), blocks) * prod(used[2:])
+    return prod(used[:3]) * min(prod(used[3:]), tensor.filled(hardware))
