@@ -64,6 +64,9 @@ def measure(network: Network, hardware: HardwareConfig, config: tvm_vsq.QuantCon
         "utilization": profile.utilization,
         "tuned_layers": sum(layer.tuned for layer in profile.layers),
         "dram_bytes": profile.dram_bytes,
+        "minimum_dram_bytes": profile.minimum_dram_bytes,
+        "on_chip_minimum_dram_bytes": profile.on_chip_minimum_dram_bytes,
+        "arena_bytes": profile.arena_bytes,
         "energy_uj": profile.energy_pj / 1e6,
         "artifact_bytes": artifact_bytes(exe),
         "notes": profile.notes,
@@ -75,6 +78,7 @@ def measure(network: Network, hardware: HardwareConfig, config: tvm_vsq.QuantCon
                 "cycles": layer.cycles,
                 "utilization": layer.utilization,
                 "dram_bytes": layer.dram_bytes,
+                "minimum_dram_bytes": layer.minimum_dram_bytes,
                 "tuned": layer.tuned,
             }
             for layer in profile.layers

@@ -15,6 +15,7 @@ from padding import table as padding_table
 from tvm_vsq.hardware import list_targets, load_hardware
 
 MEGA = 1e6
+_MOVED = ("DRAM, MB", "minimum, MB", "ratio")
 
 Found = Mapping[str, Any]
 """What cases printed, by their names; a document of a part of them has tables of those alone."""
@@ -71,7 +72,7 @@ def accelerator(found: Found, network: str) -> str:
     """A row for each target, of the simulated machine."""
     header = [
         "target", "W/A/ws/as", "instructions", "cycles, default", "MAC util.", "cycles, tuned", "MAC util.",
-        "DRAM, MB", "energy, uJ",
+        *_MOVED, "on chip, MB", "arena, MB", "energy, uJ",
     ]  # fmt: skip
     body = []
     for target, case in _cases(found, network):
@@ -84,11 +85,18 @@ def accelerator(found: Found, network: str) -> str:
                 f"{case['default_cycles']:,}",
                 f"{case['default_utilization']:.1%}",
                 *tuned,
-                f"{case['dram_bytes'] / MEGA:.2f}",
+                *_moved(case),
+                *(f"{case[key] / MEGA:.3f}" for key in ("on_chip_minimum_dram_bytes", "arena_bytes")),
                 f"{case['energy_uj']:,.1f}",
             ]
         )
     return _table(header, body, words=2)
+
+
+def _moved(case: Mapping[str, int]) -> list[str]:
+    """DRAM traffic and its minimum, MB, and the one over the other."""
+    moved, minimum = case["dram_bytes"], case["minimum_dram_bytes"]
+    return [f"{moved / MEGA:.3f}", f"{minimum / MEGA:.3f}", f"{moved / minimum:.2f}"]
 
 
 def host(found: Found, network: str) -> str:
@@ -105,7 +113,7 @@ def host(found: Found, network: str) -> str:
                 target,
                 *_compiling(case),
                 *(["-", "-"] if plain is None else _compiling(plain)),
-                f"{case['artifact_bytes'] / MEGA:.2f}",
+                f"{case['artifact_bytes'] / MEGA:.3f}",
                 f"{case['simulate_ms']:.1f}",
                 f"{case['fp32_ms']:.1f}",
                 f"{case['simulate_ms'] / case['fp32_ms']:.2f}",
@@ -131,7 +139,7 @@ def notes(found: Found, network: str) -> str:
 
 def layers(found: Found, network: str, target: str) -> str:
     """A row for each layer."""
-    header = ["layer", "input > output (padded), kernel", "MACs", "cycles", "MAC util.", "DRAM bytes"]
+    header = ["layer", "input > output (padded), kernel", "MACs", "cycles", "MAC util.", *_MOVED]
     case = found.get(f"{network}/{target}", {"layers": []})
     body = [
         [
@@ -140,7 +148,7 @@ def layers(found: Found, network: str, target: str) -> str:
             f"{layer['macs']:,}",
             f"{layer['cycles']:,}",
             f"{layer['utilization']:.1%}",
-            f"{layer['dram_bytes']:,}",
+            *_moved(layer),
         ]
         for layer in case["layers"]
     ]
