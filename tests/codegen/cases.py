@@ -24,7 +24,17 @@ from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.ops.dense.relax import dense
 from tvm_vsq.ops.max_pool2d.reference import max_pool2d_accumulate
 from tvm_vsq.ops.max_pool2d.relax import max_pool2d
-from tvm_vsq.schedule import Database, Knobs, Record, candidates, fingerprint
+from tvm_vsq.schedule import (
+    Database,
+    Knobs,
+    Record,
+    Workload,
+    candidates,
+    fingerprint,
+    fits,
+    nest_of,
+)
+from tvm_vsq.schedule.tiling import knobs_of
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -46,6 +56,18 @@ SMALL: dict[str, Any] = {
 def hardware(**changes: Any) -> HardwareConfig:
     """A small accelerator with some keys replaced; nested groups are merged."""
     return accelerator(SMALL, changes)
+
+
+def any_schedule(rng: np.random.Generator, work: Workload, hw: HardwareConfig) -> Knobs:
+    """A legal schedule with tiles of any size, also such as the search never looks at."""
+    nest = nest_of(work, hw)
+    for _ in range(30):
+        sizes = {dim.name: int(rng.integers(1, dim.extent + 1)) for dim in nest.dims}
+        knobs = knobs_of(nest, sizes, str(rng.choice(list(nest.orders))), bool(rng.integers(2)))
+        if fits(work, knobs, hw):
+            return knobs
+    legal = candidates(work, hw)
+    return legal[int(rng.integers(len(legal)))]
 
 
 @dataclass
@@ -185,8 +207,7 @@ class Network:
     def draw_schedules(self) -> None:
         """Any legal schedule for every layer."""
         for layer, work in region_workloads(self.region(), self.hw):
-            legal = candidates(work, self.hw)
-            self.schedules[layer] = legal[int(self.rng.integers(len(legal)))]
+            self.schedules[layer] = any_schedule(self.rng, work, self.hw)
 
     def database(self) -> Database:
         """The schedules that were asked for."""

@@ -64,15 +64,17 @@ def test_candidates_tile_only_dimensions_that_there_are(cases):
     found = candidates(work, hw)
     assert {knobs.tile_c for knobs in found} == {1}
     assert {knobs.tile_k for knobs in found} == {1, 2, 4}
+    assert {(knobs.tile_r, knobs.tile_s) for knobs in found} == {(None, None)}
     default = default_knobs(work, hw, "pool")
-    assert estimate_cycles(work, default, hw) == min(estimate_cycles(work, knobs, hw) for knobs in found)
+    assert default in found
+    assert estimate_cycles(work, default, hw) <= 1.01 * min(estimate_cycles(work, k, hw) for k in found)
 
 
 def test_a_misfit_names_the_knobs_by_which_the_operand_shrinks(cases):
     work = pooling(1, 40, 40, 4, (3, 3))
     (text, *_) = misfits(work, Knobs(38, 38, 4, 1), cases.hardware())
     assert "the input scratchpad needs 6400 entries" in text
-    assert "; lower tile_h, tile_w or tile_k, or raise scratchpads.inp_kib" in text
+    assert "; lower tile_h, tile_w, tile_k, tile_r or tile_s, or raise scratchpads.inp_kib" in text
 
 
 @pytest.mark.parametrize(("vector", "lanes"), SIZES)

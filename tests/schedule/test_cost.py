@@ -55,6 +55,18 @@ def test_a_3x3_layer_with_a_residual_in_two_tiles_of_columns_and_two_of_blocks(d
     assert estimate_cycles(work, knobs, HARDWARE) == expected
 
 
+def test_of_uneven_tiles_everything_counts_as_often_as_it_is():
+    """Five rows in tiles of two."""
+    work = Convolution(n=1, h=5, w=4, cv=2, kb=2)
+    body, finish = 80 + 6 * 8, 40 + 3 * 10
+    # In six fills all 20 pixels of both vectors, no two neighbours, and all weights three times; 5/3 rows of
+    # results on average, which are neighbours.
+    moved = 40 * (9 - 1 + 64) + 3 * 4 * (136 - 1 + 64) + (2 * 176 - 1 + 64) + 3 * (40 / 3 * 9 - 1 + 64)
+    moving = moved / 16 + (6 + 6 + 1 + 3) * (8 + 20)
+    expected = moving + body / 6 + finish / 3 + 2 * 100
+    assert estimate_cycles(work, Knobs(2, 4, 2, 1), HARDWARE) == pytest.approx(expected, rel=1e-12)
+
+
 def test_what_the_array_does_hides_what_dram_does_where_it_takes_longer():
     work = Convolution(n=1, h=8, w=8, cv=4, kb=1, r=3, s=3, padding=(1, 1, 1, 1))
     knobs = Knobs(4, 8, 1, 4)

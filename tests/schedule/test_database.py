@@ -83,8 +83,10 @@ def test_a_record_is_stale_on_other_hardware_and_knows_it_by_all_that_cycles_dep
     assert found == (KNOBS if path in FREE else None)
 
 
-def test_a_record_whose_tiles_do_not_divide_the_layer_is_ignored() -> None:
-    assert Database(records=(record(knobs=Knobs(3, 8, 1, 2)),)).lookup(WORKLOAD, HARDWARE) is None
+def test_a_record_whose_tiles_are_larger_than_the_layer_is_ignored() -> None:
+    for knobs, is_used in ((Knobs(3, 8, 1, 2), True), (Knobs(9, 8, 1, 2), False)):
+        found = Database(records=(record(knobs=knobs),)).lookup(WORKLOAD, HARDWARE)
+        assert found == (knobs if is_used else None)
 
 
 def test_a_record_that_does_not_fit_the_scratchpads_is_ignored() -> None:

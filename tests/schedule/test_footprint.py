@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import assume, given, settings
@@ -27,7 +27,9 @@ from tvm_vsq.schedule import (
     place,
     require_fit,
 )
-from tvm_vsq.schedule.tiling import all_tiles, variants
+from tvm_vsq.schedule.cost import estimate_cycles
+from tvm_vsq.schedule.space import space_of
+from tvm_vsq.schedule.tiling import knobs_of, tile_sizes
 
 BASE = load_hardware("vsq-accel")
 TITLES = {"input": "inp", "weight": "wgt", "accumulator": "acc", "parameter": "par", "output": "out"}
@@ -38,10 +40,34 @@ def hardware(vector=16, lanes=16, **kib):
     return BASE.model_copy(update={"vector_size": vector, "output_lanes": lanes, "scratchpads": pads})
 
 
-def all_knobs(work, hw):
-    """Every combination of perfect tiles, loop order and buffering, whether it fits or not."""
+@st.composite
+def any_knobs(draw, work, hw):
+    """Tiles of any size, whether they fit or not."""
     nest = nest_of(work, hw)
-    return [knobs for tiles in all_tiles(nest) for knobs in variants(nest, tiles)]
+    sizes = {dim.name: draw(st.integers(1, dim.extent)) for dim in nest.dims}
+    return knobs_of(nest, sizes, draw(st.sampled_from(list(nest.orders))), draw(st.booleans()))
+
+
+def all_knobs(work, hw):
+    """Every sensible combination of tiles, loop order and buffering, whether it fits or not."""
+    nest = nest_of(work, hw)
+    choices = [tile_sizes(dim.extent) if dim.is_tiled else [dim.extent] for dim in nest.dims]
+    for sizes in product(*choices):
+        tile = dict(zip(nest.extents, sizes, strict=True))
+        for order, double_buffer in product(nest.orders, (True, False)):
+            yield knobs_of(nest, tile, order, double_buffer)
+
+
+def is_considered(work, knobs, hw):
+    """Whether the search looks at such tiles: images share one only if they are whole in it, and so do rows
+    of a kernel, which is cut only if half of a scratchpad does not hold it.
+    """
+    nest, tile = nest_of(work, hw), nest_of(work, hw).tile(knobs).sizes
+    kernel = {**dict.fromkeys(nest.extents, 1), "b": nest.extents["b"], "r": work.r, "s": work.s}
+    small = all(2 * o.entries(kernel) <= nest.depths[o.scratchpad] for o in nest.operands)
+    images = tile["n"] == 1 or (tile["h"], tile["w"]) == (work.oh, work.ow)
+    taps = tile["r"] == 1 or tile["s"] == work.s
+    return images and taps and (not small or (tile["r"], tile["s"]) == (work.r, work.s))
 
 
 TINY = hardware(inp_kib=1, wgt_kib=4, acc_kib=2, out_kib=1, par_kib=1)
@@ -72,7 +98,7 @@ def workloads(draw, lanes=1):
 def test_the_emitter_allocates_what_footprint_says(data):
     hw = hardware(*data.draw(st.sampled_from([(16, 16), (16, 4), (8, 32), (32, 8)])))
     work = data.draw(workloads(hw.group_blocks))
-    knobs = data.draw(st.sampled_from(all_knobs(work, hw)))
+    knobs = data.draw(any_knobs(work, hw))
     assume(fits(work, knobs, hw))
     nest, homes = lower_layer(work, knobs, hw), place(work, knobs, hw)
     assert {b.name: (b.scratchpad, b.entries) for b in nest.buffers} == {
@@ -93,22 +119,43 @@ def test_the_emitter_allocates_what_footprint_says(data):
             assert pad != other or end <= first
 
 
-@settings(max_examples=60, deadline=None)
-@given(work=workloads())
-def test_candidates_are_the_fitting_ones_and_none_else(work):
-    legal = candidates(work, TINY)
-    for knobs in all_knobs(work, TINY):
+@settings(max_examples=15, deadline=None)
+@given(work=workloads(), data=st.data())
+def test_candidates_are_the_fitting_ones_and_none_else(work, data):
+    found = candidates(work, TINY)
+    legal = set(found)
+    assert len(legal) == len(found)
+    everything = list(all_knobs(work, TINY))
+    assert legal <= set(everything)
+    for knobs in data.draw(st.lists(st.sampled_from(everything), max_size=300)):
         used = footprint(work, knobs, TINY)
         roomy = all(used[pad] <= TINY.depths[pad] for pad in used)
-        assert (knobs in legal) == roomy == (explain_misfit(work, knobs, TINY, "x") is None)
+        assert roomy == (explain_misfit(work, knobs, TINY, "x") is None)
+        assert (knobs in legal) == (roomy and is_considered(work, knobs, TINY))
+
+
+@settings(max_examples=25, deadline=None)
+@given(work=workloads())
+def test_what_is_said_of_all_schedules_at_once_is_what_is_said_of_each(work):
+    space = space_of(work, TINY)
+    for index in range(0, len(space), 1 + len(space) // 40):
+        knobs = space.at(index)
+        require_fit(work, knobs, TINY, "conv7")
+        assert space.estimates[index] == estimate_cycles(work, knobs, TINY)
+
+
+@pytest.mark.parametrize("extent", [1, 2, 13, 56, 127])
+def test_tile_sizes_are_the_smallest_for_every_number_of_tiles(extent):
+    counts = {size: -(-extent // size) for size in range(1, extent + 1)}
+    smallest = {count: min(s for s, c in counts.items() if c == count) for count in counts.values()}
+    assert tile_sizes(extent) == sorted(smallest.values())
 
 
 @settings(max_examples=60, deadline=None)
 @given(work=workloads(), data=st.data())
 def test_a_misfit_names_layer_scratchpad_and_entries_too_few(work, data):
-    wrong = [knobs for knobs in all_knobs(work, TINY) if not fits(work, knobs, TINY)]
-    assume(wrong)
-    knobs = data.draw(st.sampled_from(wrong))
+    knobs = data.draw(any_knobs(work, TINY))
+    assume(not fits(work, knobs, TINY))
     with pytest.raises(ScheduleError) as error:
         require_fit(work, knobs, TINY, "conv7")
     text = str(error.value)
@@ -122,6 +169,19 @@ def test_a_misfit_names_layer_scratchpad_and_entries_too_few(work, data):
     }
     used, depths = footprint(work, knobs, TINY), TINY.depths
     assert said == {p: (used[p], depths[p], used[p] - depths[p]) for p in used if used[p] > depths[p]}
+
+
+@pytest.mark.parametrize(
+    ("work", "is_even"), [(Convolution(1, 7, 7, 128, 32), True), (Convolution(1, 1, 509, 47, 191), False)]
+)
+def test_the_default_has_uneven_tiles_only_where_they_are_estimated_faster_by_a_hundredth(work, is_even):
+    space = space_of(work, BASE)
+    even = space.tiles.is_even[space.which]
+    assert space.estimates[~even].min() < space.estimates[even].min()
+    assert (space.estimates[even].min() <= 1.01 * space.estimates[~even].min()) == is_even
+    knobs = default_knobs(work, BASE, "conv7")
+    assert nest_of(work, BASE).tile(knobs).is_even == is_even
+    assert estimate_cycles(work, knobs, BASE) == space.estimates[even if is_even else ~even].min()
 
 
 @settings(max_examples=30, deadline=None)
@@ -139,14 +199,17 @@ def test_the_default_is_legal_and_double_buffered_where_that_fits(work):
         assert not fits(work, replace(knobs, double_buffer=True), TINY)
 
 
-@pytest.mark.parametrize(
-    ("work", "kib", "text"),
-    [
-        (Convolution(1, 99, 99, 1, 1, 40, 40), {"wgt_kib": 128}, "the input scratchpad needs 1600 entries"),
-        (Convolution(1, 9, 9, 1, 1, 9, 9), {"inp_kib": 16}, "the weight scratchpad needs 81 entries"),
-    ],
-)
-def test_a_layer_that_fits_in_no_tile_is_refused_with_the_excess(work, kib, text):
-    hw = hardware(**{"inp_kib": 1, "wgt_kib": 4, "acc_kib": 2, "out_kib": 1, "par_kib": 1} | kib)
-    with pytest.raises(ScheduleError, match=rf"even the smallest tile fails\. layer 'huge'.*{text}.*too few"):
-        default_knobs(work, hw, "huge")
+@pytest.mark.parametrize("work", [Convolution(1, 99, 99, 3, 2, 40, 40), Convolution(1, 9, 9, 1, 1, 9, 9)])
+def test_a_kernel_larger_than_the_scratchpads_is_cut(work):
+    hw = hardware(inp_kib=1, wgt_kib=4, acc_kib=2, out_kib=1, par_kib=1)
+    whole = replace(default_knobs(work, hw, "large"), tile_r=None, tile_s=None)
+    assert not fits(work, whole, hw)
+    require_fit(work, default_knobs(work, hw, "large"), hw, "large")
+
+
+def test_a_layer_that_fits_in_no_tile_is_refused_with_the_excess():
+    """A channel group is never cut: here, of four blocks."""
+    hw = hardware(vector=64, lanes=16, inp_kib=1, wgt_kib=2, acc_kib=2, out_kib=1, par_kib=2)
+    text = "the weight scratchpad needs 4 entries and has 3, 1 too few; raise"
+    with pytest.raises(ScheduleError, match=rf"even the smallest tile fails\. layer 'huge'.*{text}"):
+        default_knobs(Convolution(1, 9, 9, 1, 8, 9, 9), hw, "huge")

@@ -60,14 +60,34 @@ def test_keys_tell_workloads_apart():
     assert len({work.key for work in (base, *others)}) == len(others) + 1
 
 
-def test_knobs_survive_a_round_trip():
-    knobs = Knobs(7, 14, 2, 4, "hw_outer", False)
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        Knobs(7, 14, 2, 4, "hw_outer", False),
+        Knobs(7, 14, 2, 4, tile_n=2, tile_r=1, tile_s=3),
+        Knobs(7, 14, 2, 4, tile_r=1),
+    ],
+)
+def test_knobs_survive_a_round_trip(knobs):
     assert Knobs.from_dict(knobs.to_dict()) == knobs
+
+
+def test_only_tiles_of_images_and_kernels_may_be_missing_from_a_record():
+    data = {"tile_h": 1, "tile_w": 2, "tile_k": 3, "tile_c": 4, "order": "k_outer", "double_buffer": True}
+    assert Knobs.from_dict(data) == Knobs(1, 2, 3, 4)
+    assert Knobs(1, 2, 3, 4).to_dict() == data
+    for name in data:
+        with pytest.raises(ScheduleError, match="expected the keys"):
+            Knobs.from_dict({key: value for key, value in data.items() if key != name})
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"tile_h": 7.0}, "'tile_h' must be int"), ({"double_buffer": 1}, "'double_buffer' must be bool")],
+    [
+        ({"tile_h": 7.0}, "'tile_h' must be int"),
+        ({"double_buffer": 1}, "'double_buffer' must be bool"),
+        ({"tile_r": None}, "'tile_r' must be int"),
+    ],
 )
 def test_knobs_of_the_wrong_type_are_refused(change, message):
     with pytest.raises(ScheduleError, match=message):
@@ -82,10 +102,12 @@ def test_knobs_with_other_keys_are_refused():
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        (Knobs(4, 1, 4, 1), r"tile_h=4 does not divide 6; use one of \[1, 2, 3, 6\]"),
-        (Knobs(1, -1, 4, 1), "tile_w=-1 does not divide 6"),
-        (Knobs(1, 1, 3, 1), "tile_k=3 does not divide 8"),
-        (Knobs(1, 1, 4, 0), "tile_c=0 does not divide 2"),
+        (Knobs(7, 1, 4, 1), r"tile_h=7 is not in 1\.\.6"),
+        (Knobs(1, -1, 4, 1), r"tile_w=-1 is not in 1\.\.6"),
+        (Knobs(1, 1, 4, 0), r"tile_c=0 is not in 1\.\.2"),
+        (Knobs(1, 1, 4, 1, tile_n=3), r"tile_n=3 is not in 1\.\.1"),
+        (Knobs(1, 1, 4, 1, tile_s=2), r"tile_s=2 is not in 1\.\.1"),
+        (Knobs(1, 1, 3, 1), "tile_k=3 is not a multiple of the 4 blocks of a channel group"),
         (Knobs(1, 1, 2, 1), "tile_k=2 is not a multiple of the 4 blocks of a channel group"),
         (Knobs(1, 1, 4, 1, "outer"), "unknown loop order 'outer'; known are k_outer, hw_outer"),
     ],

@@ -35,8 +35,8 @@ class PostOp:
 class Slots:
     """A scratchpad buffer in `count` slots from entry `base`; `current` is the slot in use.
 
-    It is `fresh` until something is written to it. `box` is what it was loaded with: along each axis, how
-    much of it is border.
+    It holds entries of `shape`, and is `fresh` until something is written to it. `box` is what it was loaded
+    with: along each axis, how much of it is border.
     """
 
     buffer: Buffer
@@ -44,12 +44,13 @@ class Slots:
     count: int
     current: int = -1
     fresh: bool = False
+    shape: tuple[int, ...] = ()
     box: tuple[DmaAxis, ...] = ()
 
-    def fill(self) -> None:
+    def fill(self, shape: tuple[int, ...]) -> None:
         """Go on to the next slot."""
         self.current = (self.current + 1) % self.count
-        self.fresh = True
+        self.shape, self.fresh = shape, True
 
     @property
     def start(self) -> int:
@@ -84,6 +85,8 @@ class LayerEmitter:
         self._dma = DmaLimits(*(self.limit("LOAD", name) for name in fields))
         self.buffers: dict[str, Slots] = {}
         self.used: Counter[str] = Counter()
+        self.sizes = dict(self.nest.tile.nest.extents)
+        """Iterations of each dimension inside the loops around the current place."""
         for buffer in self.nest.buffers:
             self.used[buffer.scratchpad] += buffer.entries * self.slots[buffer.name]
         ends = {scratchpad: self.places.take(scratchpad, size) for scratchpad, size in self.used.items()}
@@ -100,19 +103,28 @@ class LayerEmitter:
     def _walk(self, nodes: tuple[Node, ...], values: list[int]) -> None:
         for node in nodes:
             if isinstance(node, Loop):
+                whole, size = self.sizes[node.dim], self.nest.tile.sizes[node.dim]
                 for value in range(node.extent):
                     values[node.number] = value
+                    self.sizes[node.dim] = min(size, whole - value * size)
                     self._walk(node.body, values)
+                self.sizes[node.dim] = whole
             elif isinstance(node, Copy):
                 self._copy(node, values)
             else:
                 node.emit(self, values)
 
+    def fill(self, name: str) -> None:
+        """Go on to the next slot of a buffer, for what the current tile uses of it."""
+        slots = self.buffers[name]
+        slots.fill(slots.buffer.used(self.sizes))
+
     def _copy(self, copy: Copy, values: list[int]) -> None:
         slots, view = self.buffers[copy.buffer], self.views[copy.buffer]
-        axes, record, touched = view.box(copy.axes, values, copy.is_load)
         if copy.is_load:
-            slots.fill()
+            self.fill(copy.buffer)
+        axes, record, touched = view.box(copy.axes, slots.shape, values, copy.is_load)
+        if copy.is_load:
             slots.box = axes
         name, memories = ("LOAD", LOAD_MEMORIES) if copy.is_load else ("STORE", STORE_MEMORIES)
         memory, start = memories.index(slots.buffer.scratchpad), slots.start

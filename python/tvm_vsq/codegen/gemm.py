@@ -20,7 +20,7 @@ class Clear:
 
     def emit(self, emitter: LayerEmitter, _values: list[int]) -> None:
         """No instruction."""
-        emitter.buffers[self.acc].fill()
+        emitter.fill(self.acc)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Update:
 
 def read_update(call: ExternCall) -> Update:
     """Of the pointers to acc, inp and wgt."""
-    return Update(MicroOps(call.extents, call.pointers))
+    return Update(MicroOps(call.dims, call.pointers))
 
 
 def read_clear(call: ExternCall) -> Clear:

@@ -11,21 +11,25 @@ from tvm_vsq.codegen.nest import Affine, Axis, Buffer, Copy, Leaf, Pointer
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.schedule import LoopNest
 from tvm_vsq.schedule.memories import Entry
+from tvm_vsq.schedule.tensorir import INSIDE
 from tvm_vsq.tvm_compat import detect_linear_equation
 
 
 @dataclass(frozen=True)
 class Pad:
-    """The buffer of an operand as TensorIR declares it; `alias` if it takes the place of another."""
+    """The buffer of an operand as TensorIR declares it, with `shape`; `alias` if it takes the place of
+    another.
+    """
 
     buffer: Buffer
+    shape: tuple[int, ...]
     entry: Entry
     alias: bool
 
 
 @dataclass(frozen=True)
 class ExternCall:
-    """A call of an external function inside `extents` loops, which has an instruction.
+    """A call of an external function inside loops over `dims`, which has an instruction.
 
     pointers: the buffers that it is given, as addresses. reads: for calls that are values, the index of the
     first element of each buffer that it takes, without lanes, as it depends on the loops around; `target` is
@@ -33,7 +37,7 @@ class ExternCall:
     """
 
     nest: LoopNest
-    extents: tuple[int, ...]
+    dims: tuple[str, ...]
     pointers: tuple[Pointer, ...] = ()
     reads: tuple[tuple[Pad, tuple[Affine, ...]], ...] = ()
     target: Pad | None = None
@@ -74,10 +78,10 @@ class TensorReader:
         arguments = stmt.value.args[1:]
         if type(stmt).__name__ == "BufferStore":
             reads = self._first_reads(arguments, variables)
-            call = ExternCall(self._nest, extents, reads=reads, target=self._pads[str(stmt.buffer.name)])
+            call = ExternCall(self._nest, (), reads=reads, target=self._pads[str(stmt.buffer.name)])
         else:
             pointers = tuple(self._pointer(pointer, variables) for pointer in arguments)
-            call = ExternCall(self._nest, extents, pointers)
+            call = ExternCall(self._nest, tuple(map(_dim_of, loops)), pointers)
         return self._leaves[callee](call)
 
     def _affine(self, expr: Any, variables: list[Any]) -> tuple[list[int], Affine]:
@@ -96,19 +100,20 @@ class TensorReader:
         destination = str(stmt.buffer.name)
         if type(value).__name__ == "IntImm" and int(value) == 0 and destination in self._pads:
             # TVM has found out that all of it is padding.
-            buffer = self._pads[destination].buffer
-            return Copy(buffer.name, True, tuple(Axis(extent, Affine(-extent)) for extent in buffer.shape))
+            pad = self._pads[destination]
+            return Copy(pad.buffer.name, True, tuple(Axis(Affine(-extent)) for extent in pad.shape))
         if type(value).__name__ != "TensorLoad":
             raise ProgramError(f"'{destination}' is assigned {value}, which is no copy")
         is_load = destination in self._pads
         pad = self._pads[destination if is_load else str(value.source.name)]
         inner, outer = (stmt.indices, value.indices) if is_load else (value.indices, stmt.indices)
-        axes = []
-        for inside, outside in list(zip(inner, outer, strict=True))[: len(pad.buffer.shape)]:
+        axes, shape = [], []
+        for inside, outside in list(zip(inner, outer, strict=True))[: len(pad.shape)]:
             moving = [i for i, c in enumerate(self._affine(inside, variables)[0]) if c]
             steps, base = self._affine(outside, variables)
-            axes.append(Axis(extents[moving[0]], base, steps[moving[0]]) if moving else Axis(1, base))
-        if prod(axis.extent for axis in axes) != pad.buffer.entries:
+            axes.append(Axis(base, steps[moving[0]]) if moving else Axis(base))
+            shape.append(extents[moving[0]] if moving else 1)
+        if tuple(shape) != pad.shape:
             raise ProgramError(
                 f"the copy of '{pad.buffer.name}' does not fill its buffer; this schedule is not supported"
             )
@@ -118,9 +123,13 @@ class TensorReader:
         # access_ptr(type, data(buffer), offset, extent, mask)
         pad = self._pads[str(pointer.args[1].args[0].name)]
         own, base = self._affine(pointer.args[2], variables)
-        size = prod(pad.entry.shape)
-        terms = tuple((loop, c // size) for loop, c in base.terms)
-        return Pointer(pad.buffer.name, Affine(base.const // size, terms), tuple(c // size for c in own))
+        const, *outer = (_index(offset, pad) for offset in (base.const, *(c for _, c in base.terms)))
+        loops = [loop for loop, _ in base.terms]
+        index = tuple(
+            Affine(first, tuple((loop, c) for loop, c in zip(loops, steps, strict=True) if c))
+            for first, *steps in zip(const, *outer, strict=True)
+        )
+        return Pointer(pad.buffer.name, index, tuple(_index(offset, pad) for offset in own))
 
     def _first_reads(
         self, arguments: Any, variables: list[Any]
@@ -132,9 +141,24 @@ class TensorReader:
         found = []
         for name, load in first.items():
             pad = self._pads[name]
-            index = load.indices[: len(pad.buffer.shape)]
+            index = load.indices[: len(pad.shape)]
             found.append((pad, tuple(self._affine(each, variables)[1] for each in index)))
         return tuple(found)
+
+
+def _dim_of(loop: Any) -> str:
+    if INSIDE not in loop.annotations:
+        raise ProgramError(f"the loop over {loop.loop_var} has no dimension; this schedule is not supported")
+    return str(loop.annotations[INSIDE])
+
+
+def _index(offset: int, pad: Pad) -> tuple[int, ...]:
+    """The index along each axis of an element's offset in a row-major buffer."""
+    index = []
+    for axis in range(len(pad.shape)):
+        place, offset = divmod(offset, prod((*pad.shape[axis + 1 :], *pad.entry.shape)))
+        index.append(place)
+    return tuple(index)
 
 
 def _op_name(expr: Any) -> str:

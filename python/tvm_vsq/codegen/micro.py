@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MicroOps:
-    """A loop nest of micro-ops: `pointers` are their operands, that which is written first."""
+    """Micro-ops in loops over `dims`: `pointers` are their operands, that which is written first."""
 
-    extents: tuple[int, ...]
+    dims: tuple[str, ...]
     pointers: tuple[Pointer, ...]
 
     def emit_as(
@@ -38,15 +38,16 @@ class MicroOps:
         """
         slots = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
         places = [MEMORIES.index(each.buffer.scratchpad) for each in slots]
-        starts = [pointer.base.at(values) for pointer in self.pointers]
-        bases, columns = [0] * len(MEMORIES), [(0,) * len(self.extents)] * len(MEMORIES)
-        for place, pointer, start, each in zip(places, self.pointers, starts, slots, strict=True):
-            bases[place], columns[place] = each.start + start, pointer.strides
+        extents = tuple(emitter.sizes[dim] for dim in self.dims)
+        found = [p.entries(each.shape, values) for p, each in zip(self.pointers, slots, strict=True)]
+        bases, columns = [0] * len(MEMORIES), [(0,) * len(extents)] * len(MEMORIES)
+        for place, (start, strides), each in zip(places, found, slots, strict=True):
+            bases[place], columns[place] = each.start + start, strides
         steps = tuple(zip(*columns, strict=True))
-        boxes = [Box.whole(self.extents)]
+        boxes = [Box.whole(extents)]
         if clipped is not None:
-            strides, each = self.pointers[clipped].strides, slots[clipped]
-            boxes = boxes_inside(self.extents, strides, starts[clipped], each.buffer.shape, each.box)
+            (start, strides), each = found[clipped], slots[clipped]
+            boxes = boxes_inside(extents, strides, start, each.shape, each.box)
         written, *read = [each.interval for each in slots]
         limits = emitter.limit(instruction, "iter_out"), emitter.uops.longest(instruction)
         for box in boxes:
@@ -57,7 +58,7 @@ class MicroOps:
                 offsets = program.offsets + origin
                 begin, loads = emitter.uops.fetch(offsets, emitter.layer)
                 emitter.steps += loads
-                found = {
+                filled = {
                     **fields,
                     "uop_begin": begin,
                     "uop_count": len(offsets),
@@ -65,12 +66,12 @@ class MicroOps:
                     "iter_in": program.inner.extent,
                 }
                 if overwrite and program.fresh:
-                    found["fresh_uops"] = program.fresh
-                    found["out_reduces"] = int(program.outer.reduces)
-                    found["in_reduces"] = int(program.inner.reduces)
+                    filled["fresh_uops"] = program.fresh
+                    filled["out_reduces"] = int(program.outer.reduces)
+                    filled["in_reduces"] = int(program.inner.reduces)
                 for place in places:
-                    found[f"{MEMORIES[place]}_out"] = program.outer.step[place]
-                    found[f"{MEMORIES[place]}_in"] = program.inner.step[place]
+                    filled[f"{MEMORIES[place]}_out"] = program.outer.step[place]
+                    filled[f"{MEMORIES[place]}_in"] = program.inner.step[place]
                 uops: Interval = ("uop", begin, begin + len(offsets))
-                step = Step(Insn(instruction, found), emitter.layer, (uops, *read), (written,))
+                step = Step(Insn(instruction, filled), emitter.layer, (uops, *read), (written,))
                 emitter.steps.append(step)

@@ -6,9 +6,13 @@ already.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from tvm_vsq.schedule.access import Operand, Sizes
+from tvm_vsq.schedule.nest import Tile
 
 if TYPE_CHECKING:
     from tvm_vsq.codegen.emit import LayerEmitter
@@ -39,9 +43,8 @@ class Affine:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a copy: `extent` scratchpad steps from tensor index `base`, `step` apart in the tensor."""
+    """One axis of a copy: scratchpad steps from tensor index `base`, `step` apart in the tensor."""
 
-    extent: int
     base: Affine
     step: int = 1
 
@@ -57,11 +60,22 @@ class Copy:
 
 @dataclass(frozen=True)
 class Pointer:
-    """Entries base + sum of loop value * stride of one buffer, `strides` parallel to a leaf's extents."""
+    """Entries of one buffer: the index base + sum of loop value * step, with a step for each loop of a leaf.
+
+    Index and steps are numbers along each axis of the buffer, whose extents depend on the tile.
+    """
 
     buffer: str
-    base: Affine
-    strides: tuple[int, ...]
+    base: tuple[Affine, ...]
+    steps: tuple[tuple[int, ...], ...]
+
+    def entries(self, shape: Sequence[int], values: list[int]) -> tuple[int, tuple[int, ...]]:
+        """The first entry of a row-major buffer, and the strides of the loops."""
+        weights = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        base = sum([affine.at(values) * weight for affine, weight in zip(self.base, weights, strict=True)])
+        return base, tuple(
+            sum([step * weight for step, weight in zip(steps, weights, strict=True)]) for steps in self.steps
+        )
 
 
 class Leaf(Protocol):
@@ -73,10 +87,11 @@ class Leaf(Protocol):
 
 @dataclass(frozen=True)
 class Loop:
-    """Repeat `body` for loop values 0 .. extent - 1."""
+    """Repeat `body` for loop values 0 .. extent - 1, the tiles along `dim`."""
 
     number: int
     extent: int
+    dim: str
     body: tuple[Node, ...]
 
 
@@ -87,20 +102,34 @@ Node: TypeAlias = Loop | Copy | Leaf
 class Buffer:
     """The scratchpad allocation of one operand, with an entry for each position of `shape`."""
 
-    name: str
-    scratchpad: str
+    operand: Operand
     shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the operand."""
+        return self.operand.name
+
+    @property
+    def scratchpad(self) -> str:
+        """That it lies in."""
+        return self.operand.scratchpad
 
     @property
     def entries(self) -> int:
         """Scratchpad entries of one slot."""
         return prod(self.shape)
 
+    def used(self, sizes: Sizes) -> tuple[int, ...]:
+        """The shape that so many iterations use: less than all of it in the last tile."""
+        return tuple(axis.span(sizes) for axis in self.operand.axes)
+
 
 @dataclass(frozen=True)
 class Nest:
-    """A lowered layer. `loops` is the number of Loop nodes."""
+    """A lowered layer in tiles like `tile`. `loops` is the number of Loop nodes."""
 
+    tile: Tile
     buffers: tuple[Buffer, ...]
     body: tuple[Node, ...]
     loops: int

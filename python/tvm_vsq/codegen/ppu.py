@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ppu:
-    """Post-process the accumulators of `pixels` x `blocks` into `out` (None: in place)."""
+    """Post-process the accumulators of a tile into `out` (None: in place). The last `channel_axes` axes of
+    theirs are blocks of a pixel.
+    """
 
-    pixels: int
-    blocks: int
+    channel_axes: int
     acc: str
     par: str
     par_base: Affine
@@ -35,19 +36,21 @@ class Ppu:
         out = emitter.buffers[self.out] if self.out is not None else None
         res = emitter.buffers[self.res] if self.res is not None else None
         if out is not None:
-            out.fill()
-        vectors = self.blocks * hardware.output_lanes // hardware.vector_size
+            emitter.fill(out.buffer.name)
+        own = len(acc.shape) - self.channel_axes
+        pixels, blocks = prod(acc.shape[:own]), prod(acc.shape[own:])
+        vectors = blocks * hardware.output_lanes // hardware.vector_size
         most = emitter.limit("PPU", "pixels")
-        for pixel in range(0, self.pixels, most):
+        for pixel in range(0, pixels, most):
             fields = {
                 "wide": int(out is None),
                 "relu": int(post.relu),
                 "residual": int(res is not None),
                 "out_unsigned": int(post.out_unsigned and out is not None),
-                "acc_base": acc.start + pixel * self.blocks,
+                "acc_base": acc.start + pixel * blocks,
                 "par_base": par.start + self.par_base.at(values),
-                "pixels": min(most, self.pixels - pixel),
-                "blocks": self.blocks,
+                "pixels": min(most, pixels - pixel),
+                "blocks": blocks,
             }
             reads, writes = [acc.interval, par.interval], [acc.interval]
             if out is not None:
@@ -74,10 +77,8 @@ def read_ppu(call: ExternCall) -> Ppu:
     base = Affine(0)
     for extent, index in zip(par.shape, start, strict=True):
         base = base.times(extent).plus(index)
-    own = len(acc.shape) - len(par.shape)
     return Ppu(
-        pixels=prod(acc.shape[:own]),
-        blocks=prod(acc.shape[own:]),
+        channel_axes=len(par.shape),
         acc=acc.name,
         par=par.name,
         par_base=base,

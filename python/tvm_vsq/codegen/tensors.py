@@ -25,15 +25,15 @@ class TensorView:
     fold: int = 0
 
     def box(
-        self, axes: tuple[Axis, ...], values: list[int], is_load: bool
+        self, axes: tuple[Axis, ...], shape: tuple[int, ...], values: list[int], is_load: bool
     ) -> tuple[tuple[DmaAxis, ...], int, Interval | None]:
-        """The box of a copy at loop values `values`: DMA axes, first record, and between which bytes it lies
-        (None: nowhere, or in constants), both counted from the start of the region.
+        """The box of a copy of `shape` entries at some loop values: DMA axes, first record, and between which
+        bytes it lies (None: nowhere, or in constants), both counted from the start of the region.
 
         What lies outside the tensor is zero padding for a load, and left out of a store.
         """
         starts = [axis.base.at(values) for axis in axes]
-        sizes = [(axis.extent, axis.step) for axis in axes]
+        sizes = [(extent, axis.step) for extent, axis in zip(shape, axes, strict=True)]
         if self.fold:
             record, (count, _) = starts.pop(), sizes.pop()
             starts[-1], sizes[-1] = starts[-1] * self.fold + record, (sizes[-1][0] * count, 1)

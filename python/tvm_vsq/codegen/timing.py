@@ -10,6 +10,7 @@ from tvm_vsq.codegen.dram import whole_bursts
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.codegen.layer import DramTensor
 from tvm_vsq.codegen.places import Places
+from tvm_vsq.codegen.prefetch import prefetch
 from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
 from tvm_vsq.hardware import HardwareConfig
@@ -56,6 +57,7 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
     for region, size in sizes.items():
         addresses[region] = end
         end += whole_bursts(size, hardware)
+    steps = prefetch(steps, hardware)
     for step in steps:
         step.locate(addresses)
     ordered = order_steps(steps, hardware.timing.token_queue_depth)

@@ -29,7 +29,7 @@ class Vector:
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """VEC instructions."""
         if self.starts:
-            emitter.buffers[self.micro.pointers[0].buffer].fill()
+            emitter.fill(self.micro.pointers[0].buffer)
         has_vectors = len(self.micro.pointers) > 1
         fields = {
             "op": code_of("VEC", "op", self.op),
@@ -45,14 +45,14 @@ class Vector:
 
 def read_maximum(call: ExternCall) -> Vector:
     """Of the pointers to acc and inp."""
-    return Vector(MicroOps(call.extents, call.pointers), "max", starts=False, is_clipped=True)
+    return Vector(MicroOps(call.dims, call.pointers), "max", starts=False, is_clipped=True)
 
 
 def read_lowest(call: ExternCall) -> Vector:
     """Of the pointer to acc."""
-    return Vector(MicroOps(call.extents, call.pointers), "mov", starts=True)
+    return Vector(MicroOps(call.dims, call.pointers), "mov", starts=True)
 
 
 def read_move(call: ExternCall) -> Vector:
     """Of the pointers to acc and inp."""
-    return Vector(MicroOps(call.extents, call.pointers), "mov", starts=True)
+    return Vector(MicroOps(call.dims, call.pointers), "mov", starts=True)

@@ -142,9 +142,8 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         # without weights, it only pays between layers, where its operands are vectors already
         if _kind(values[var]) is not Kind.WEIGHTLESS or not stored.issuperset(tensors(values[var])):
             continue
-        too_large = _misfit(values[var], hardware)
-        if too_large or var not in kinds:
-            on_cpu[name] = too_large or "left in fp32 by a rule"
+        if var not in kinds:
+            on_cpu[name] = "left in fp32 by a rule"
         elif chain := finder.grow(var):
             chains[var] = chain
             stored.add(chain.output)
@@ -168,26 +167,6 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         if config.strict and layers[-1].has_weights:
             require_whole_vectors(candidate.name, layers[-1].x, layer_config.vector_size)
     return Plan(tuple(layers), config.strict, on_cpu)
-
-
-def _misfit(call: Any, hardware: HardwareConfig) -> str:
-    """Why the window of a layer without weights fits no tile of the accelerator; "" if it does."""
-    source = source_of(call)
-    window = None if source is None else source.window(call)
-    if window is None:
-        return ""
-    rows, columns = (
-        dilation * (extent - 1) + 1 for dilation, extent in zip(window.dilation, window.kernel, strict=True)
-    )
-    vectors = hardware.group_channels // hardware.vector_size
-    entries = (rows * columns + 1) * vectors  # and a residual
-    depth = hardware.depths["inp"]
-    if entries <= depth:
-        return ""
-    return (
-        f"its window spans {rows}x{columns} pixels, which with a residual take {entries} entries of the "
-        f"input scratchpad; it has {depth} (scratchpads.inp_kib)"
-    )
 
 
 def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:

@@ -3,10 +3,11 @@
 from tvm_vsq.schedule.convolution import Convolution
 from tvm_vsq.schedule.database import Database, Record, fingerprint, resolve_database, shipped_database
 from tvm_vsq.schedule.default import default_knobs
-from tvm_vsq.schedule.footprint import candidates, explain_misfit, fits, footprint, require_fit
+from tvm_vsq.schedule.footprint import explain_misfit, fits, footprint, require_fit
 from tvm_vsq.schedule.knobs import Knobs
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.schedule.placement import Home, place
+from tvm_vsq.schedule.space import candidates
 from tvm_vsq.schedule.tensorir import schedule_layer
 from tvm_vsq.schedule.workload import Workload, nest_of
 

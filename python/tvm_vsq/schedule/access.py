@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
-Sizes = Mapping[str, int]
+Count: TypeAlias = Any
+"""A number, or an array of one for each of many schedules."""
+
+Sizes = Mapping[str, Count]
 """Iterations of each dimension, by its name: those of a tile, or all."""
 
 
@@ -16,8 +19,10 @@ class Dim:
     """A loop of `extent` iterations, parallel or `reduced`.
 
     `knob` names the tile size that cuts it into tiles; knobs count `units` for each iteration, of which
-    `unit_title` speaks in errors. Without a knob it is whole in every tile, or, if `single`, each of its
-    iterations is a tile.
+    `unit_title` speaks in errors. Without a knob it is whole in every tile.
+
+    What restricts the search: tiles of more than one iteration are whole along `inner` dimensions; a kernel,
+    cut as a `last_resort`, is whole unless half of a scratchpad does not hold it.
     """
 
     name: str
@@ -26,12 +31,21 @@ class Dim:
     knob: str | None = None
     units: int = 1
     unit_title: str = ""
-    single: bool = False
+    inner: tuple[str, ...] = ()
+    last_resort: bool = False
 
     @property
     def is_tiled(self) -> bool:
         """Whether there is a loop over tiles."""
-        return self.single or self.knob is not None
+        return self.knob is not None
+
+
+def window_dims(rows: int, columns: int) -> tuple[Dim, Dim]:
+    """Dimensions r and s of a kernel or window."""
+    return (
+        Dim("r", rows, True, "tile_r", inner=("s",), last_resort=True),
+        Dim("s", columns, True, "tile_s", last_resort=True),
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class Axis:
         """Whether positions in DRAM and scratchpad are the same, and all inside."""
         return len(self.terms) <= 1 and self.step == 1 and not self.border
 
-    def span(self, sizes: Sizes) -> int:
+    def span(self, sizes: Sizes) -> Count:
         """Positions that so many iterations use, halo included."""
         if not self.terms:
             return self.extent
@@ -121,6 +135,6 @@ class Operand:
         """The scratchpad index that an iteration uses; every axis must have terms."""
         return tuple(axis.at(values) for axis in self.axes)
 
-    def entries(self, sizes: Sizes) -> int:
+    def entries(self, sizes: Sizes) -> Count:
         """Scratchpad entries of so many iterations."""
         return prod([axis.span(sizes) for axis in self.axes])

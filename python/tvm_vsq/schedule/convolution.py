@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule.access import Axis, Dim, Operand
+from tvm_vsq.schedule.access import Axis, Dim, Operand, window_dims
 from tvm_vsq.schedule.gemm import MultiplyAccumulate
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.schedule.postprocess import post_processed, result_dims
@@ -95,7 +95,7 @@ class Convolution:
         """Dimensions n, h, w, k, b of the result, and c (input vectors), r and s (the kernel)."""
         dims = result_dims(self.n, self.oh, self.ow, self.kb, hardware)
         n, h, w, k, b = dims
-        c, r, s = Dim("c", self.cv, True, "tile_c"), Dim("r", self.r, True), Dim("s", self.s, True)
+        c, (r, s) = Dim("c", self.cv, True, "tile_c"), window_dims(self.r, self.s)
         (down, across), (dilate_h, dilate_w) = self.strides, self.dilation
         top, left, bottom, right = self.padding
         rows = Axis.window(self.h, h, r, down, dilate_h, (top, bottom))

@@ -1,55 +1,87 @@
-"""A quick estimate of a schedule's cycles, to choose a default; tuning measures instead."""
+"""A quick estimate of a schedule's cycles, to choose a default; tuning measures instead.
+
+It takes many schedules at once: what is a number for one is an array for many.
+"""
 
 from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule.access import Count, Operand, Sizes
 from tvm_vsq.schedule.knobs import Knobs
-from tvm_vsq.schedule.nest import LoopNest
-from tvm_vsq.schedule.placement import Home, place_nest
+from tvm_vsq.schedule.nest import Tile
+from tvm_vsq.schedule.placement import Home, place_tile
 from tvm_vsq.schedule.workload import Workload, nest_of
 
 
-def dram_bytes(nest: LoopNest, knobs: Knobs, homes: dict[str, Home]) -> float:
+def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
     """Bytes on the DRAM channel: whole bursts, halos and reloads included.
 
-    `homes` is what place() says. A run of b bytes at a random address covers (b - 1) / burst + 1 bursts on
-    average.
+    `homes` is what place_tile() says. A run of b bytes at a random address covers (b - 1) / burst + 1 bursts
+    on average.
     """
+    nest = tile.nest
     records, burst = nest.record_bytes, nest.hardware.dram.burst_bytes
-    runs = nest.tile(knobs).runs
-    moved = 0.0
+    moved: Count = 0.0
     for name, home in homes.items():
-        if not nest.operand[name].in_dram:
+        operand = nest.operand[name]
+        if not operand.in_dram:
             continue
-        run = home.entries if home.whole else runs[name]
+        # Entries are a product of sums over the dimensions, so those of the average tile are the average.
+        entries = home.entries if home.whole else operand.entries(tile.average)
+        run = entries if home.whole else _run(operand, tile.average)
         run_bytes = run * records[home.scratchpad]
-        moved += home.fills * home.entries / run * (run_bytes - 1 + burst)
+        moved = moved + home.fills * entries / run * (run_bytes - 1 + burst)
     return moved
 
 
+def _run(operand: Operand, sizes: Sizes) -> Count:
+    """Neighbouring entries of a box: whole inner axes, and what is held of the next one.
+
+    Rows that are skipped pass for neighbours; only pixels that are skipped do not.
+    """
+    run: Count = 1
+    unbroken: Count = True
+    for position, axis in enumerate(reversed(operand.axes)):
+        if position == 1 and axis.step > 1:
+            break
+        span = axis.span(sizes)
+        run = np.where(unbroken, run * span, run)
+        unbroken = np.logical_and(unbroken, span >= axis.extent)
+    return run
+
+
 def estimate_cycles(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> float:
+    """What `estimate` says of one schedule."""
+    return float(estimate(nest_of(workload, hardware).tile(knobs), knobs.order, knobs.double_buffer))
+
+
+def estimate(tile: Tile, order: str, double_buffer: bool) -> Count:
     """Roofline plus overheads: the slowest of DRAM channel, body and finish, plus what cannot overlap with
     anything.
 
     The first loads, the last results and their store, one tile's worth, are serial; without double buffering
     everything is.
     """
-    nest = nest_of(workload, hardware)
-    trips = nest.tile(knobs).trips
-    tiles = prod([trips[loop] for loop in nest.orders[knobs.order]])
+    nest, trips = tile.nest, tile.trips
+    tiles = prod([trips[loop] for loop in nest.orders[order]])
     steps = prod(trips.values())
-    timing, dram = hardware.timing, hardware.dram
+    timing, dram = nest.hardware.timing, nest.hardware.dram
     body, finish = nest.body.cycles(nest, tiles, steps), nest.finish.cycles(nest, tiles)
-    homes = place_nest(nest, knobs)
+    homes = place_tile(tile, order, double_buffer)
     # Accumulators that are stored themselves count with their bytes only.
     fills = sum([home.fills for name, home in homes.items() if name != nest.acc.name])
     overhead = timing.dma_setup_cycles + dram.row_miss_cycles
-    moving = dram_bytes(nest, knobs, homes) / dram.bytes_per_cycle + fills * overhead
-    if not knobs.double_buffer:
+    moving = dram_bytes(tile, homes) / dram.bytes_per_cycle + fills * overhead
+    if not double_buffer:
         return body + finish + moving + 2 * steps * dram.latency_cycles
     stages = [(body, steps), (finish, tiles), (moving, steps)]
-    slowest, pieces = max(stages)
+    slowest, pieces = stages[0]
+    for cycles, count in stages[1:]:
+        slower = (cycles > slowest) | ((cycles == slowest) & (count > pieces))
+        slowest, pieces = np.where(slower, cycles, slowest), np.where(slower, count, pieces)
     serial = sum([cycles / count for cycles, count in stages]) - slowest / pieces
     return slowest + serial + 2 * dram.latency_cycles

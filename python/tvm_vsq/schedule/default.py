@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule.cost import estimate_cycles
-from tvm_vsq.schedule.footprint import candidates, explain_misfit
+from tvm_vsq.schedule.footprint import explain_misfit
 from tvm_vsq.schedule.knobs import Knobs
+from tvm_vsq.schedule.space import space_of
 from tvm_vsq.schedule.tiling import smallest_knobs
-from tvm_vsq.schedule.workload import Workload, nest_of
+from tvm_vsq.schedule.workload import Workload
 
 
 @lru_cache(maxsize=1024)
 def _best(workload: Workload, hardware: HardwareConfig) -> Knobs | None:
-    nest = nest_of(workload, hardware)
-
-    def rank(knobs: Knobs) -> tuple[float, int]:
-        return estimate_cycles(workload, knobs, hardware), -prod(nest.tile(knobs).sizes.values())
-
-    return min(candidates(workload, hardware), key=rank, default=None)
+    return space_of(workload, hardware).best()
 
 
 def default_knobs(workload: Workload, hardware: HardwareConfig, layer: str) -> Knobs:

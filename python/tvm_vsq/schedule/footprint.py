@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import layout_of
+from tvm_vsq.schedule.access import Count
 from tvm_vsq.schedule.knobs import TILES, Knobs
 from tvm_vsq.schedule.memories import TITLES
-from tvm_vsq.schedule.nest import FieldLimit, LoopNest, tile_of
-from tvm_vsq.schedule.placement import place_nest
-from tvm_vsq.schedule.tiling import all_tiles, check_knobs, variants
+from tvm_vsq.schedule.nest import FieldLimit, LoopNest, Tile
+from tvm_vsq.schedule.placement import Home, place_nest
+from tvm_vsq.schedule.tiling import check_knobs
 from tvm_vsq.schedule.workload import Workload, nest_of
 
 
@@ -22,9 +27,14 @@ def footprint(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> dic
 
 
 def _used(nest: LoopNest, knobs: Knobs) -> dict[str, int]:
-    used = dict.fromkeys(TITLES, 0)
-    for home in place_nest(nest, knobs).values():
-        used[home.scratchpad] += home.slots * home.entries
+    return entries_used(place_nest(nest, knobs))
+
+
+def entries_used(homes: Mapping[str, Home]) -> dict[str, Count]:
+    """Entries that operands with these homes occupy in each scratchpad."""
+    used: dict[str, Count] = dict.fromkeys(TITLES, 0)
+    for home in homes.values():
+        used[home.scratchpad] = used[home.scratchpad] + home.slots * home.entries
     return used
 
 
@@ -40,7 +50,7 @@ def misfits(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> list[
             kib = -(-entries * bits // 8192)
             found.append(
                 f"the {TITLES[pad]} scratchpad needs {entries} entries and has {nest.depths[pad]}, "
-                f"{entries - nest.depths[pad]} too few; {_lower(nest, pad)}"
+                f"{entries - nest.depths[pad]} too few; {_lower(nest, knobs, pad)}"
                 f"raise scratchpads.{pad}_kib to {kib}"
             )
     for limit, largest in _limits(nest):
@@ -58,28 +68,37 @@ def _limits(nest: LoopNest) -> list[tuple[FieldLimit, int]]:
     return [(limit, layout.limit(limit.instruction, limit.field)) for limit in nest.limits]
 
 
-def _lower(nest: LoopNest, pad: str) -> str:
+def _lower(nest: LoopNest, knobs: Knobs, pad: str) -> str:
     """Which knobs make the largest user of a scratchpad smaller: "lower a, b or c, or "."""
     dims = next(operand.dims for operand in nest.operands if operand.scratchpad == pad)
-    *others, last = [
-        "",
-        *(name for name in TILES if name in nest.by_knob and nest.by_knob[name].name in dims),
+    sizes = nest.tile(knobs).sizes
+    found = [
+        name
+        for name in TILES
+        if (dim := nest.by_knob.get(name)) is not None and dim.name in dims and sizes[dim.name] > 1
     ]
-    if not last:
+    if not found:
         return ""
-    return f"lower {', '.join(others[1:])}{' or ' if others[1:] else ''}{last}, or "
+    *others, last = found
+    return f"lower {', '.join(others)}{' or ' if others else ''}{last}, or "
 
 
 def fits(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> bool:
     """Whether the schedule is legal."""
-    return _fits(nest_of(workload, hardware), knobs)
+    nest = nest_of(workload, hardware)
+    return bool(tiles_fit(nest.tile(knobs), place_nest(nest, knobs)))
 
 
-def _fits(nest: LoopNest, knobs: Knobs) -> bool:
-    depths = nest.depths
-    return all(entries <= depths[pad] for pad, entries in _used(nest, knobs).items()) and all(
-        getattr(knobs, limit.knob) <= largest for limit, largest in _limits(nest)
-    )
+def tiles_fit(tile: Tile, homes: Mapping[str, Home]) -> Count:
+    """Whether scratchpads and instruction fields hold a tile, of which `homes` is what place_tile() says."""
+    nest = tile.nest
+    legal: Count = True
+    for pad, entries in entries_used(homes).items():
+        legal = np.logical_and(legal, entries <= nest.depths[pad])
+    for limit, largest in _limits(nest):
+        dim = nest.by_knob[limit.knob]
+        legal = np.logical_and(legal, tile.sizes[dim.name] * dim.units <= largest)
+    return legal
 
 
 def explain_misfit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, layer: str) -> str | None:
@@ -95,17 +114,3 @@ def require_fit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, laye
     text = explain_misfit(workload, knobs, hardware, layer)
     if text:
         raise ScheduleError(text)
-
-
-def candidates(workload: Workload, hardware: HardwareConfig) -> list[Knobs]:
-    """All legal schedules, in a fixed order."""
-    nest = nest_of(workload, hardware)
-    # Most tiles are far too large; one comparison rules them out before anything is placed.
-    acc, depth = nest.acc, nest.depths[nest.acc.scratchpad]
-    return [
-        knobs
-        for tiles in all_tiles(nest)
-        if acc.entries(tile_of(nest, tiles).sizes) <= depth
-        for knobs in variants(nest, tiles)
-        if _fits(nest, knobs)
-    ]

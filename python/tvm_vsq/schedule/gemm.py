@@ -10,6 +10,7 @@ from typing import Any
 from tvm import te
 from tvm.script import tirx as T
 
+from tvm_vsq.schedule.access import Count
 from tvm_vsq.schedule.arithmetic import scale_product
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.tvm_compat import TensorIntrin
@@ -53,7 +54,7 @@ class MultiplyAccumulate:
         hw = nest.hardware
         return register_intrinsics(hw.vector_size, hw.output_lanes, hw.product_shift, hw.product_bits)
 
-    def cycles(self, nest: LoopNest, tiles: int, steps: int) -> int:
+    def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """One for each micro-op, and the pipeline of each instruction."""
         return nest.iterations + steps * nest.hardware.timing.gemm_pipeline_cycles
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import prod
 from typing import Any, Protocol
 
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule.access import Dim, Operand
+from tvm_vsq.schedule.access import Count, Dim, Operand, Sizes
 from tvm_vsq.schedule.knobs import TILES, Knobs, Tiles
 
 
@@ -31,7 +31,7 @@ class Body(Protocol):
     def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
         """Names of the registered tensor intrinsics that update and clear; None if nothing is cleared."""
 
-    def cycles(self, nest: LoopNest, tiles: int, steps: int) -> int:
+    def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """Estimated cycles; results are made in `tiles`, each in steps / tiles pieces of the reduction."""
 
 
@@ -41,7 +41,7 @@ class Finish(Protocol):
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
         """Tensor expression over the axes of nest.result and then its lanes."""
 
-    def cycles(self, nest: LoopNest, tiles: int) -> int:
+    def cycles(self, nest: LoopNest, tiles: Count) -> Count:
         """Estimated cycles."""
 
 
@@ -157,48 +157,59 @@ class LoopNest:
         """What a tile of these knobs is."""
         return tile_of(self, knobs.tiles)
 
+    def in_whole_tiles(self, knobs: Knobs) -> LoopNest:
+        """With the extents rounded up to whole tiles; of an image with a border, only that grows."""
+        sizes = self.tile(knobs).sizes
+        dims = tuple(
+            replace(dim, extent=-(-dim.extent // sizes[dim.name]) * sizes[dim.name]) for dim in self.dims
+        )
+        extents = {dim.name: dim.extent for dim in dims}
+        operands = []
+        for operand in self.operands:
+            axes = [
+                replace(axis, extent=axis.span(extents)) if axis.is_plain else axis for axis in operand.axes
+            ]
+            operands.append(replace(operand, axes=tuple(axes)))
+        return replace(self, dims=dims, operands=tuple(operands))
+
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """Iterations of each dimension in one tile, and how many tiles there are along it."""
+    """A tile of `sizes` iterations of each dimension; the last one along a dimension is what is left."""
 
     nest: LoopNest
-    sizes: Mapping[str, int]
-    trips: Mapping[str, int]
+    sizes: Sizes
 
     @cached_property
-    def entries(self) -> Mapping[str, int]:
+    def trips(self) -> Sizes:
+        """How many tiles there are along each dimension that has a loop over them."""
+        return {dim.name: -(-dim.extent // self.sizes[dim.name]) for dim in self.nest.tiled}
+
+    @cached_property
+    def is_even(self) -> Count:
+        """Whether no last tile is smaller than the others."""
+        even: Count = True
+        for dim in self.nest.tiled:
+            even = even & (dim.extent % self.sizes[dim.name] == 0)
+        return even
+
+    @cached_property
+    def average(self) -> Sizes:
+        """Iterations of each dimension in one tile, the last ones included: fractions."""
+        return {dim.name: dim.extent / self.trips.get(dim.name, 1) for dim in self.nest.dims}
+
+    @cached_property
+    def entries(self) -> Mapping[str, Count]:
         """Scratchpad entries of each operand."""
         return {operand.name: operand.entries(self.sizes) for operand in self.nest.operands}
-
-    @cached_property
-    def runs(self) -> Mapping[str, int]:
-        """Entries of each operand that are neighbours in DRAM."""
-        return {operand.name: _run(operand, self.sizes) for operand in self.nest.operands}
 
 
 @lru_cache(maxsize=4096)
 def tile_of(nest: LoopNest, tiles: Tiles) -> Tile:
     """The tile of these knobs, in the order of TILES."""
     knobs = dict(zip(TILES, tiles, strict=True))
-    sizes = {
-        dim.name: 1 if dim.single else dim.extent if dim.knob is None else knobs[dim.knob] // dim.units
-        for dim in nest.dims
-    }
-    return Tile(nest, sizes, {dim.name: dim.extent // sizes[dim.name] for dim in nest.tiled})
-
-
-def _run(operand: Operand, sizes: Mapping[str, int]) -> int:
-    """Neighbouring entries of a box: whole inner axes, and what is held of the next one.
-
-    Rows that are skipped pass for neighbours; only pixels that are skipped do not.
-    """
-    run = 1
-    for position, axis in enumerate(reversed(operand.axes)):
-        if position == 1 and axis.step > 1:
-            break
-        span = axis.span(sizes)
-        run *= span
-        if span < axis.extent:
-            break
-    return run
+    sizes = {}
+    for dim in nest.dims:
+        size = None if dim.knob is None else knobs[dim.knob]
+        sizes[dim.name] = dim.extent if size is None else size // dim.units
+    return Tile(nest, sizes)

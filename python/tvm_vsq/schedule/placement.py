@@ -7,11 +7,13 @@ that loop its content is reused.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+
+import numpy as np
 
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule.access import Count
 from tvm_vsq.schedule.knobs import Knobs
-from tvm_vsq.schedule.nest import LoopNest
+from tvm_vsq.schedule.nest import LoopNest, Tile
 from tvm_vsq.schedule.workload import Workload, nest_of
 
 
@@ -24,10 +26,10 @@ class Home:
     """
 
     scratchpad: str
-    loop: int
-    fills: int
-    slots: int
-    entries: int
+    loop: Count
+    fills: Count
+    slots: Count
+    entries: Count
     whole: bool = False
 
 
@@ -38,18 +40,30 @@ def place(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> dict[st
 
 def place_nest(nest: LoopNest, knobs: Knobs) -> dict[str, Home]:
     """Homes of the operands, by name."""
-    tile = nest.tile(knobs)
-    trips, loops = tile.trips, nest.loops[knobs.order]
-    running = [(i + 1, loop) for i, loop in enumerate(loops) if trips[loop] > 1]
-    homes = {}
+    homes = place_tile(nest.tile(knobs), knobs.order, knobs.double_buffer)
+    return {
+        name: Home(h.scratchpad, int(h.loop), int(h.fills), int(h.slots), int(h.entries), h.whole)
+        for name, h in homes.items()
+    }
+
+
+def place_tile(tile: Tile, order: str, double_buffer: bool) -> dict[str, Home]:
+    """Homes of the operands, by name; of many schedules at once where the tile holds arrays."""
+    nest, homes = tile.nest, {}
     for operand in nest.operands:
         name, pad, size = operand.name, operand.scratchpad, tile.entries[operand.name]
-        changes = nest.changed_by[name]
-        level = max([i for i, loop in running if loop in changes], default=0)
+        level: Count = 0
+        fills: Count = 1
         whole = operand.resident and 2 * nest.entries[name] <= nest.depths[pad]
         if whole:
-            level, size = 0, nest.entries[name]
-        fills = prod([trips[loop] for loop in loops[:level]])
-        twice = knobs.double_buffer and fills > 1
-        homes[name] = Home(pad, level, fills, 2 if twice else 1, size, whole)
+            size = nest.entries[name]
+        around: Count = 1
+        for position, loop in enumerate(() if whole else nest.loops[order], 1):
+            trips = tile.trips[loop]
+            around = around * trips
+            if loop in nest.changed_by[name]:
+                level = np.where(trips > 1, position, level)
+                fills = np.where(trips > 1, around, fills)
+        slots = np.where(fills > 1, 2, 1) if double_buffer else 1
+        homes[name] = Home(pad, level, fills, slots, size, whole)
     return homes

@@ -10,7 +10,7 @@ from typing import Any
 from tvm import te, tirx
 
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule.access import Axis, Dim, Operand
+from tvm_vsq.schedule.access import Axis, Count, Dim, Operand
 from tvm_vsq.schedule.nest import Body, FieldLimit, LoopNest
 
 PPU = "vsq.ppu"
@@ -24,7 +24,7 @@ def result_dims(n: int, rows: int, columns: int, blocks: int, hardware: Hardware
     """
     per_group = hardware.group_blocks
     return (
-        Dim("n", n, single=True),
+        Dim("n", n, knob="tile_n", inner=("h", "w")),
         Dim("h", rows, knob="tile_h"),
         Dim("w", columns, knob="tile_w"),
         Dim("k", blocks // per_group, knob="tile_k", units=per_group, unit_title="blocks of a channel group"),
@@ -90,7 +90,7 @@ class PostProcess:
 
         return te.compute(shape, element, name="finish")
 
-    def cycles(self, nest: LoopNest, tiles: int) -> int:
+    def cycles(self, nest: LoopNest, tiles: Count) -> Count:
         """One for each accumulator entry, and the pipeline of each tile."""
         return nest.entries["acc"] + tiles * nest.hardware.timing.ppu_pipeline_cycles
 

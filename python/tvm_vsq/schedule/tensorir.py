@@ -9,14 +9,21 @@ from tvm_vsq.schedule.compute import RESULT, layer_func, pad_block, scope_of
 from tvm_vsq.schedule.knobs import Knobs
 from tvm_vsq.schedule.memories import entry_of
 from tvm_vsq.schedule.nest import LoopNest
-from tvm_vsq.schedule.placement import place_nest
+from tvm_vsq.schedule.placement import place
 from tvm_vsq.schedule.workload import Workload, nest_of
 from tvm_vsq.tvm_compat import Schedule
 
+TILES_OF, INSIDE = "vsq.tiles", "vsq.inside"
+"""Annotations of loops with the name of a dimension: over its tiles, and over its iterations in one."""
+
 
 def schedule_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> Any:
-    """IRModule with one scheduled, tensorized PrimFunc `main` of the loaded operands and the result."""
-    nest = nest_of(work, hardware)
+    """IRModule with one scheduled, tensorized PrimFunc `main` of the loaded operands and the result.
+
+    All tiles are whole: where one does not divide its extent, that is rounded up, and code generation leaves
+    out what does not exist.
+    """
+    nest = nest_of(work, hardware).in_whole_tiles(knobs)
     update, clear = nest.body.intrinsics(nest)
     sch = Schedule(layer_func(nest), debug_mask="none", enable_check=False)
     finish, acc = sch.get_sblock("finish"), sch.get_sblock("acc")
@@ -31,7 +38,7 @@ def schedule_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> An
     sch.compute_at(acc, loops[-1], preserve_unit_loops=True)
     reducing, start, intrinsic = _tile_reduction(sch, nest, knobs, sch.get_loops(acc)[len(loops) :])
     loops += reducing
-    homes = place_nest(nest, knobs)
+    homes = place(work, knobs, hardware)
     # Weights first: of all copies they are needed by the most work, and nothing the layer before produces
     # delays them.
     for operand in (*reversed(nest.constants), *(o for o in nest.loads if not o.constant)):
@@ -51,13 +58,13 @@ def _tile_results(sch: Any, nest: LoopNest, knobs: Knobs) -> list[Any]:
     loops = sch.get_loops(sch.get_sblock(RESULT))[: len(nest.result.axes)]
     for axis, loop in zip(nest.result.axes, loops, strict=True):
         for name, _ in axis.terms:
-            if nest.dim[name].single:
-                outer[name] = loop
-            elif nest.dim[name].is_tiled:
+            if nest.dim[name].is_tiled:
                 outer[name], within = sch.split(loop, [None, sizes[name]])
                 inner.append(within)
     tiles = [outer[name] for name in nest.orders[knobs.order]]
     sch.reorder(*tiles, *inner)
+    for name, loop in outer.items():
+        sch.annotate(loop, TILES_OF, name)
     return tiles
 
 
@@ -76,10 +83,13 @@ def _tile_reduction(sch: Any, nest: LoopNest, knobs: Knobs, loops: list[Any]) ->
     for dim, loop in zip(nest.reduced, rest, strict=False):
         if dim.is_tiled:
             tile, within = sch.split(loop, [None, sizes[dim.name]])
+            sch.annotate(tile, TILES_OF, dim.name)
             outer.append(tile)
             inner.append(within)
         else:
             inner.append(loop)
+    for name, loop in (*parallel.items(), *zip((dim.name for dim in nest.reduced), inner, strict=True)):
+        sch.annotate(loop, INSIDE, name)
     order = [*outer, *parallel.values(), *inner, *inside, *rest[len(nest.reduced) :]]
     sch.reorder(*order)
     return outer, order[0], inside[0]

@@ -11,6 +11,7 @@ from tvm import te
 from tvm.script import from_source
 from tvm.script import tirx as T
 
+from tvm_vsq.schedule.access import Count
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.tvm_compat import TensorIntrin
 
@@ -55,7 +56,7 @@ class Unpack:
             return _intrinsic(MOVE, *sizes), None
         return _intrinsic(MAXIMUM, *sizes), _intrinsic(CLEAR, *sizes)
 
-    def cycles(self, nest: LoopNest, tiles: int, steps: int) -> int:
+    def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """One for each block of each micro-op, clearing ones included, and the pipelines."""
         pipeline = nest.hardware.timing.vector_pipeline_cycles
         cleared = nest.entries["acc"] if self.largest else 0

@@ -36,12 +36,10 @@ def find_choices(module: IRModule, plans: Sequence[Plan], formats: Sequence[str]
     Raises ConfigError if there is no layer to choose a format for.
     """
     values = definitions(module["main"])
-    # a window may fit the scratchpads in some formats alone: it is then in no plan of the others
-    planned = [{layer.name: layer.config.notation for layer in plan.layers} for plan in plans]
     free = [
-        layer
-        for layer in plans[0].layers
-        if all(found.get(layer.name) == notation for found, notation in zip(planned, formats, strict=True))
+        same[0]
+        for same in zip(*(plan.layers for plan in plans), strict=True)
+        if all(layer.config.notation == notation for layer, notation in zip(same, formats, strict=True))
     ]
     weighted = tuple(
         layer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import log2
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +10,10 @@ import numpy.typing as npt
 from tvm_vsq.codegen import emit_layer
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.runtime import native
-from tvm_vsq.schedule import Knobs, Workload, candidates, default_knobs
+from tvm_vsq.schedule import Knobs, Workload, default_knobs
 from tvm_vsq.schedule.cost import estimate_cycles
 from tvm_vsq.schedule.database import Database, Record, fingerprint
+from tvm_vsq.schedule.space import Space, space_of
 from tvm_vsq.threads import compiling
 from tvm_vsq.tune.search import search
 
@@ -34,31 +34,20 @@ def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> int:
     )
 
 
-def features(workload: Workload, knobs: list[Knobs], hardware: HardwareConfig) -> npt.NDArray[np.float32]:
+def features(space: Space) -> npt.NDArray[np.float32]:
     """One row a schedule, for the cost model: the knobs, and the analytic estimate they lead to."""
-    rows = [
-        (
-            log2(k.tile_h),
-            log2(k.tile_w),
-            log2(k.tile_k),
-            log2(k.tile_c),
-            float(k.order == "k_outer"),
-            float(k.double_buffer),
-            log2(k.tile_h * k.tile_w * k.tile_k * k.tile_c),
-            log2(estimate_cycles(workload, k, hardware)),
-        )
-        for k in knobs
-    ]
-    return np.array(rows, dtype=np.float32)
+    sizes = [np.log2(space.tiles.sizes[dim.name][space.which]) for dim in space.tiles.nest.tiled]
+    variants = np.array([(order == "k_outer", double_buffer) for order, double_buffer in space.variants])
+    columns = [*sizes, *variants[space.variant].T, sum(sizes), np.log2(space.estimates)]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _promising(workload: Workload, legal: list[Knobs], hardware: HardwareConfig) -> list[Knobs]:
+def _promising(workload: Workload, hardware: HardwareConfig) -> Space:
     """Leave out what the analytic estimate puts far behind: mostly tiny tiles, whose long programs take the
-    simulator seconds each. The default schedule has the lowest estimate, so it always stays.
+    simulator seconds each. The default schedule has about the lowest estimate, so it always stays.
     """
-    estimates = [estimate_cycles(workload, knobs, hardware) for knobs in legal]
-    limit = _ESTIMATE_MARGIN * min(estimates)
-    return [knobs for knobs, estimate in zip(legal, estimates, strict=True) if estimate <= limit]
+    space = space_of(workload, hardware)
+    return space.only(space.estimates <= _ESTIMATE_MARGIN * space.estimates.min())
 
 
 def search_workload(
@@ -69,11 +58,12 @@ def search_workload(
     Only candidates that fit are measured. Raises ScheduleError if not even the smallest tile fits.
     """
     default = default_knobs(workload, hardware, layer)
-    legal = _promising(workload, candidates(workload, hardware), hardware)
+    space = _promising(workload, hardware)
+    legal = list(space)
     first = legal.index(default)
     cycles = search(
         legal,
-        features(workload, legal, hardware),
+        features(space),
         lambda knobs: measure(workload, knobs, hardware),
         first=first,
         trials=trials,

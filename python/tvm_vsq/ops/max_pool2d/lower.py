@@ -9,7 +9,7 @@ from tvm_vsq.codegen.lowering import Lowering, output_blocks
 from tvm_vsq.graph import static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import LoopNest
-from tvm_vsq.schedule.access import Axis, Dim, Operand
+from tvm_vsq.schedule.access import Axis, Operand, window_dims
 from tvm_vsq.schedule.postprocess import post_processed, result_dims
 from tvm_vsq.schedule.vector import Unpack
 from tvm_vsq.schedule.weightless import Weightless
@@ -59,7 +59,7 @@ class Pooling(Weightless):
         """Dimensions n, h, w, k, b of the result, and r and s, the window."""
         dims = result_dims(self.n, *self.out, self.kb, hardware)
         n, h, w, k, _ = dims
-        r, s = (Dim(name, taps, True) for name, taps in zip("rs", self.kernel, strict=True))
+        r, s = window_dims(*self.kernel)
         (down, across), (tall, wide) = self.strides, self.dilation
         top, left, bottom, right = self.padding
         rows = Axis.window(self.h, h, r, down, tall, (top, bottom))
