@@ -13,16 +13,18 @@ from math import prod
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+
 from tvm_vsq.codegen.kinds import LEAVES
 from tvm_vsq.codegen.lower import lower_layer
 from tvm_vsq.codegen.micro import MicroOps
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize import QuantConfig
-from tvm_vsq.schedule import cost
+from tvm_vsq.schedule.cost import dram_bytes
 from tvm_vsq.schedule.default import _best
 from tvm_vsq.schedule.gemm import RESET, MultiplyAccumulate
-from tvm_vsq.schedule.placement import Home, place_nest
-from tvm_vsq.schedule.workload import nest_of
+from tvm_vsq.schedule.nest import Tile
+from tvm_vsq.schedule.placement import Home, place_tile
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Clear:
     micro: MicroOps
 
     def emit(self, emitter: Any, values: list[int]) -> None:
-        acc = emitter.buffers[self.micro.pointers[0].buffer]
-        acc.fill()
-        acc.fresh = False
+        acc = self.micro.pointers[0].buffer
+        emitter.fill(acc)
+        emitter.buffers[acc].fresh = False
         self.micro.emit_as("GEMM", {"reset": 1}, emitter, values)
 
 
@@ -43,34 +45,34 @@ def _clearing() -> Iterator[Any]:
         pipeline = nest.hardware.timing.gemm_pipeline_cycles
         return nest.iterations + nest.entries["acc"] + (steps + tiles) * pipeline
 
-    yield patch.dict(LEAVES, {RESET: lambda call: Clear(MicroOps(call.extents, call.pointers))})
+    yield patch.dict(LEAVES, {RESET: lambda call: Clear(MicroOps(call.dims, call.pointers))})
     yield patch.object(MultiplyAccumulate, "cycles", cycles)
 
 
 def _one_slot() -> Iterator[Any]:
-    def placed(nest: Any, knobs: Any) -> dict[str, Home]:
-        homes = place_nest(nest, knobs)
-        return {n: h if nest.operand[n].in_dram else replace(h, slots=1) for n, h in homes.items()}
+    def placed(tile: Tile, order: str, double_buffer: bool) -> dict[str, Home]:
+        homes, operand = place_tile(tile, order, double_buffer), tile.nest.operand
+        return {n: h if operand[n].in_dram else replace(h, slots=1) for n, h in homes.items()}
 
-    for module in ("placement", "footprint", "cost"):
-        yield patch(f"tvm_vsq.schedule.{module}.place_nest", placed)
-    yield patch("tvm_vsq.schedule.default.estimate_cycles", _estimate_of_two)
+    for module in ("placement", "space"):
+        yield patch(f"tvm_vsq.schedule.{module}.place_tile", placed)
+    yield patch("tvm_vsq.schedule.space.estimate", _estimate_of_two)
 
 
-def _estimate_of_two(workload: Any, knobs: Any, hardware: HardwareConfig) -> float:
-    """`cost.estimate_cycles` for one compute engine beside the DRAM channel."""
-    nest = nest_of(workload, hardware)
-    trips = nest.tile(knobs).trips
-    tiles, steps = prod([trips[loop] for loop in nest.orders[knobs.order]]), prod(trips.values())
-    timing, dram = hardware.timing, hardware.dram
+def _estimate_of_two(tile: Tile, order: str, double_buffer: bool) -> Any:
+    """`cost.estimate` for one compute engine beside the DRAM channel."""
+    nest, trips = tile.nest, tile.trips
+    tiles, steps = prod([trips[loop] for loop in nest.orders[order]]), prod(trips.values())
+    timing, dram = nest.hardware.timing, nest.hardware.dram
     compute = nest.body.cycles(nest, tiles, steps) + nest.finish.cycles(nest, tiles)
-    homes = cost.place_nest(nest, knobs)
+    homes = place_tile(tile, order, double_buffer)
     fills = sum(home.fills for name, home in homes.items() if name != nest.acc.name)
     overhead = timing.dma_setup_cycles + dram.row_miss_cycles
-    moving = cost.dram_bytes(nest, knobs, homes) / dram.bytes_per_cycle + fills * overhead
-    if not knobs.double_buffer:
+    moving = dram_bytes(tile, homes) / dram.bytes_per_cycle + fills * overhead
+    if not double_buffer:
         return compute + moving + 2 * steps * dram.latency_cycles
-    return max(compute, moving) + min(compute, moving) / steps + 2 * dram.latency_cycles
+    slower, faster = np.maximum(compute, moving), np.minimum(compute, moving)
+    return slower + faster / steps + 2 * dram.latency_cycles
 
 
 def _late_constants() -> Iterator[Any]:
@@ -97,6 +99,13 @@ def _thin_vectors() -> Iterator[Any]:
     yield patch.object(QuantConfig, "packs_inputs", property(lambda _config: False))
 
 
+def _even_tiles() -> Iterator[Any]:
+    def divisors(extent: int) -> list[int]:
+        return [size for size in range(1, extent + 1) if extent % size == 0]
+
+    yield patch("tvm_vsq.schedule.tiling.tile_sizes", divisors)
+
+
 _THIN = "pixels of a thin input share vectors"
 
 CHANGES: dict[str, Callable[[], Iterator[Any]]] = {
@@ -105,6 +114,7 @@ CHANGES: dict[str, Callable[[], Iterator[Any]]] = {
     "weights, parameters and micro-ops are loaded while earlier layers compute": _late_constants,
     "a layer takes scratchpad entries that recent layers leave free": _two_ends,
     _THIN: _thin_vectors,
+    "tiles need not divide what they tile": _even_tiles,
 }
 """In the order in which they were made; the patches that put back what was before each."""
 
