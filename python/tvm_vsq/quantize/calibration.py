@@ -61,5 +61,6 @@ def _run(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[tuple[A
     function = module["main"]
     graph = TorchGraph(function, points)
     for arrays in batches(list(function.params), data):
-        with torch.inference_mode():
-            yield graph(*(tensor_of(array) for array in arrays))
+        with torch.inference_mode():  # which must not reach the reader
+            tensors = graph(*(tensor_of(array) for array in arrays))
+        yield tensors

@@ -19,7 +19,6 @@ from tvm_vsq.quantize.pack import pack_inputs
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
 from tvm_vsq.quantize.weights.layer_weights import choose_weights
-from tvm_vsq.quantize.weights.moments import collect_moments
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -67,8 +66,7 @@ def quantize_calibrated(
         reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()
     }
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)
-    moments = collect_moments(module, plan, encodings, data, hardware.guard_bits, plan.strict)
-    weights = choose_weights(module, plan, moments)
+    weights = choose_weights(module, plan, encodings, data, hardware.guard_bits)
     return insert_quantization(module, plan, ranges, encodings, weights, hardware)
 
 

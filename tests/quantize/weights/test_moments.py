@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tvm_vsq.formats import VectorFormat
 from tvm_vsq.network import Window
 from tvm_vsq.numerics import dequantize, quantize_activations
 from tvm_vsq.quantize.activations.encodings import Encoding
-from tvm_vsq.quantize.weights.moments import MomentSums
+from tvm_vsq.quantize.weights.moments import Moments, MomentSums
 
 ENCODING = Encoding(VectorFormat(4, 3, 8), limit=2.5)
 GUARD_BITS = 4
@@ -24,6 +25,11 @@ def quantized(x: np.ndarray, encoding: Encoding = ENCODING) -> np.ndarray:
     gamma = np.float32(encoding.limit / (encoding.format.qmax * encoding.format.smax))
     scales = encoding.static_scales(float(gamma)) or None
     return dequantize(quantize_activations(x, encoding.format, gamma, GUARD_BITS, scales), gamma, x.shape[-1])
+
+
+def second_of(moments: Moments, group: int = 0) -> np.ndarray:
+    """In the units of x."""
+    return moments.second[group].dense().numpy() * ENCODING.limit**2
 
 
 def by_loop(x: np.ndarray, window: Window) -> list[np.ndarray]:
@@ -62,14 +68,14 @@ def by_loop(x: np.ndarray, window: Window) -> list[np.ndarray]:
 )
 def test_a_convolutions_moments_are_those_of_a_loop_over_its_output(window):
     x = np.random.default_rng(0).standard_normal((3, 7, 6, 6)).astype(np.float32)
-    sums = MomentSums("conv", ENCODING, GUARD_BITS, window)
+    sums = MomentSums("conv", ENCODING, GUARD_BITS, math.prod(window.kernel) * 6 // window.groups, window)
     sums.add(x[:1])
     sums.add(x[1:])
     moments = sums.moments()
     for group, (taps, rounded) in enumerate(
         zip(by_loop(x, window), by_loop(quantized(x), window), strict=True)
     ):
-        np.testing.assert_allclose(moments.second[group], rounded.T @ rounded / len(rounded), atol=1e-5)
+        np.testing.assert_allclose(second_of(moments, group), rounded.T @ rounded / len(rounded), atol=1e-5)
         np.testing.assert_allclose(moments.mean_x[group], taps.mean(axis=0), atol=1e-6)
         np.testing.assert_allclose(moments.mean_y[group], rounded.mean(axis=0), atol=1e-6)
 
@@ -78,20 +84,20 @@ def test_a_convolutions_moments_are_those_of_a_loop_over_its_output(window):
 def test_a_matrix_products_moments(peaks):
     encoding = Encoding(ENCODING.format, ENCODING.limit, peaks)
     x = np.random.default_rng(1).standard_normal((4, 5, 11)).astype(np.float32)
-    sums = MomentSums("dense", encoding, GUARD_BITS, None)
+    sums = MomentSums("dense", encoding, GUARD_BITS, 11, None)
     sums.add(x)
     moments, rounded = sums.moments(), quantized(x.reshape(20, 11), encoding)
-    np.testing.assert_allclose(moments.second[0], rounded.T @ rounded / 20, atol=1e-5)
+    np.testing.assert_allclose(second_of(moments), rounded.T @ rounded / 20, atol=1e-5)
     np.testing.assert_allclose(moments.mean_y[0], rounded.mean(axis=0), atol=1e-6)
 
 
 def test_of_large_images_a_sample_is_drawn():
     x = np.random.default_rng(2).standard_normal((2, 40, 40, 3)).astype(np.float32)
-    sums = MomentSums("conv", ENCODING, GUARD_BITS, Window((1, 1), [1, 1], [0] * 4, [1, 1], 1))
+    sums = MomentSums("conv", ENCODING, GUARD_BITS, 3, Window((1, 1), [1, 1], [0] * 4, [1, 1], 1))
     sums.add(x)
     rounded = quantized(x.reshape(-1, 3))
     assert sums.rows == 512
-    np.testing.assert_allclose(sums.moments().second[0], rounded.T @ rounded / len(rounded), atol=0.2)
+    np.testing.assert_allclose(second_of(sums.moments()), rounded.T @ rounded / len(rounded), atol=0.2)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +107,7 @@ def test_of_large_images_a_sample_is_drawn():
     ],
 )
 def test_data_that_say_too_little(x, message):
-    sums = MomentSums("dense", ENCODING, GUARD_BITS, None)
+    sums = MomentSums("dense", ENCODING, GUARD_BITS, 4, None)
     sums.add(x.astype(np.float32))
     with pytest.raises(CalibrationError, match=message):
         sums.moments()
@@ -136,7 +142,7 @@ def test_values_whose_squares_leave_float32_still_count(scale):
     moments = []
     for factor in (1.0, scale):
         encoding = dataclasses.replace(ENCODING, limit=ENCODING.limit * factor)
-        sums = MomentSums("dense", encoding, GUARD_BITS, None)
+        sums = MomentSums("dense", encoding, GUARD_BITS, 4, None)
         sums.add(x * np.float32(factor))
-        moments.append(sums.moments().second[0] / factor**2)
+        moments.append(second_of(sums.moments()))
     np.testing.assert_allclose(moments[1], moments[0], rtol=0.02, atol=0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,13 @@ from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import dequantize, quantize_weights
-from tvm_vsq.quantize.weights.search import search_weights
+from tvm_vsq.quantize.weights import lanes
+from tvm_vsq.quantize.weights.search import search_gamma, search_weights
+from tvm_vsq.quantize.weights.second import Second
+
+
+def second(matrix: np.ndarray) -> Second:
+    return Second(torch.from_numpy(matrix.astype(np.float32)))
 
 
 def squared_error(w: np.ndarray, vectors: np.ndarray, gamma: np.ndarray) -> np.ndarray:
@@ -40,7 +47,7 @@ def test_the_result_is_in_the_format_and_never_worse(seed, bits, scale_bits, siz
     assert (vectors.shape, vectors.dtype, gamma.dtype) == (plain.shape, np.int16, np.float32)
     assert np.abs(vectors[..., :-1]).max() <= fmt.qmax
     assert 1 <= vectors[..., -1].min() <= vectors[..., -1].max() <= fmt.smax
-    assert (squared_error(w, vectors, gamma) <= squared_error(w, plain, plain_gamma) * (1 + 1e-12)).all()
+    assert (squared_error(w, vectors, gamma) <= squared_error(w, plain, plain_gamma) * (1 + 1e-5)).all()
 
 
 @settings(deadline=None, max_examples=25)
@@ -61,7 +68,7 @@ def test_no_candidate_is_better(seed, bits, scale_bits):
                     q = np.clip(np.rint(vector / (gamma * scale)), -fmt.qmax, fmt.qmax)
                     errors.append(float(np.square(q * scale * gamma - vector).sum()))
                 total += min(errors)
-            assert found[channel] <= total * (1 + 1e-6) + 1e-12
+            assert found[channel] <= total * (1 + 1e-5) + 1e-12
 
 
 @settings(deadline=None, max_examples=40)
@@ -80,7 +87,7 @@ def test_by_output_the_layers_error_is_never_worse(seed, bits, scale_bits, shape
         restored = dequantize(vectors, gamma, w.shape[-1]).astype(float)
         return np.square(x @ (restored - w).reshape(len(w), -1).T).mean(axis=0)
 
-    vectors, gamma = search_weights(w, fmt, x.T @ x / 30)
+    vectors, gamma = search_weights(w, fmt, second(x.T @ x / 30))
     assert (output_errors(vectors, gamma) <= output_errors(*quantize_weights(w, fmt)) * (1 + 1e-5)).all()
     assert np.abs(vectors[..., :-1]).max() <= fmt.qmax
     assert 1 <= vectors[..., -1].min() <= vectors[..., -1].max() <= fmt.smax
@@ -90,7 +97,7 @@ def test_by_output_the_layers_error_is_never_worse(seed, bits, scale_bits, shape
 def test_by_output_with_equal_uncorrelated_inputs_is_by_weights(shape):
     w, fmt = np.random.default_rng(1).laplace(size=shape), VectorFormat(4, 4, 8)
     for found, expected in zip(
-        search_weights(w, fmt, np.eye(w[0].size)), search_weights(w, fmt), strict=True
+        search_weights(w, fmt, second(np.eye(w[0].size))), search_weights(w, fmt), strict=True
     ):
         assert np.array_equal(found, expected)
 
@@ -103,9 +110,38 @@ def test_an_input_that_matters_more_is_rounded_better():
     def error(vectors, gamma):
         return np.square(dequantize(vectors, gamma, 8) - w).mean(axis=0)
 
-    by_weights, by_output = error(*search_weights(w, fmt)), error(*search_weights(w, fmt, np.diag(power)))
+    by_weights, by_output = (
+        error(*search_weights(w, fmt)),
+        error(*search_weights(w, fmt, second(np.diag(power)))),
+    )
     assert by_output[0] < 0.6 * by_weights[0]
     assert by_output @ power < by_weights @ power
+
+
+@pytest.mark.parametrize("of_output", [False, True])
+def test_without_vectors_the_coarse_scales_are_the_same(of_output):
+    rng = np.random.default_rng(3)
+    w, fmt, x = rng.laplace(size=(30, 2, 2, 9)), VectorFormat(4, 4, 8), rng.standard_normal((50, 36))
+    moment = second(x.T @ x) if of_output else None
+    assert np.array_equal(search_gamma(w, fmt, moment), search_weights(w, fmt, moment)[1])
+
+
+def test_channels_do_not_depend_on_how_many_are_searched_at_once(monkeypatch):
+    rng = np.random.default_rng(4)
+    w, fmt, x = rng.laplace(size=(30, 20)), VectorFormat(4, 4, 8), rng.standard_normal((50, 20))
+    whole = search_weights(w, fmt, second(x.T @ x))
+    monkeypatch.setattr(lanes, "_VALUES_AT_ONCE", 7 * 20)
+    for found, expected in zip(search_weights(w, fmt, second(x.T @ x)), whole, strict=True):
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_weights_whose_squares_leave_float32(scale):
+    w, fmt = np.random.default_rng(5).laplace(size=(8, 32)).astype(np.float32), VectorFormat(4, 4, 8)
+    vectors, gamma = search_weights(w, fmt)
+    found, found_gamma = search_weights(w * np.float32(scale), fmt)
+    assert np.mean(found == vectors) > 0.98
+    np.testing.assert_allclose(found_gamma / scale, gamma, rtol=0.2)
 
 
 def test_four_bits_gain():

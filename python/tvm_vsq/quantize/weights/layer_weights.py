@@ -14,11 +14,14 @@ from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import dequantize, quantize_weights
-from tvm_vsq.quantize.plan import Plan, QuantizedLayer
+from tvm_vsq.quantize.activations.encodings import Encoding
+from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
 from tvm_vsq.quantize.weights.given import take_given
-from tvm_vsq.quantize.weights.moments import Moments
+from tvm_vsq.quantize.weights.lanes import by_channels
+from tvm_vsq.quantize.weights.moments import Moments, moments_by_layer
 from tvm_vsq.quantize.weights.reconstruct import reconstruct
-from tvm_vsq.quantize.weights.search import search_weights
+from tvm_vsq.quantize.weights.search import search_gamma, search_weights
+from tvm_vsq.quantize.weights.second import Second
 from tvm_vsq.tvm_compat import IRModule
 
 Array = npt.NDArray[Any]
@@ -42,17 +45,17 @@ def float_weights(module: IRModule, layer: QuantizedLayer) -> Array:
     return np.asarray(weight_form(call).rows(constant_array(call.args[1])))
 
 
-def choose_weights(module: IRModule, plan: Plan, moments: Mapping[str, Moments]) -> dict[str, LayerWeights]:
+def choose_weights(
+    module: IRModule, plan: Plan, encodings: Mapping[Reading, Encoding], data: Any, guard_bits: int
+) -> dict[str, LayerWeights]:
     """The weights of the layers of `plan`, by name; integers that came with the model where they fit.
 
-    moments: of the layers whose settings need them.
+    data: calibration data, which are looked at again as `moments_by_layer` says.
     """
     given = given_weights(module)
     chosen = {}
-    for layer in plan.layers:
-        if not layer.has_weights:
-            continue
-        weights, integers, seen = float_weights(module, layer), given.get(layer.name), moments.get(layer.name)
+    for layer, seen in moments_by_layer(module, plan, encodings, data, guard_bits):
+        weights, integers = float_weights(module, layer), given.get(layer.name)
         correction = None  # a model that brings its integers brings the bias that belongs to them
         with phase(f"choosing the integer weights of layer '{layer.name}'", QuantizationError):
             taken = integers and take_given(integers, weights, layer.formats.weight, layer.name)
@@ -74,19 +77,23 @@ def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> t
     return vectors, gamma
 
 
-def _quantize(weights: Array, layer: QuantizedLayer, second: Array | None) -> tuple[Array, Array]:
-    """second: [D, D], only if the layer's settings use it."""
+def _quantize(weights: Array, layer: QuantizedLayer, second: Second | None) -> tuple[Array, Array]:
+    """second: only if the layer's settings use it."""
     config, fmt = layer.config, layer.formats.weight
+    by_output = config.weight_calibration == "output"
+    if second is not None and by_output and config.weight_rounding == "gptq":
+        gamma = search_gamma(weights, fmt, second)
+        return reconstruct(weights, second, gamma, None, fmt), gamma
     if config.weight_calibration == "max":
-        vectors, gamma = quantize_weights(weights, fmt, config.weight_order)
+        parts = [
+            quantize_weights(weights[part], fmt, config.weight_order) for part in by_channels(weights.shape)
+        ]
+        vectors, gamma = (np.concatenate(side) for side in zip(*parts, strict=True))
     else:
-        vectors, gamma = search_weights(
-            weights, fmt, second if config.weight_calibration == "output" else None
-        )
+        vectors, gamma = search_weights(weights, fmt, second if by_output else None)
     if second is None or config.weight_rounding == "nearest":
         return vectors, gamma
-    scales = None if config.weight_calibration == "output" else vectors[..., -1]
-    return reconstruct(weights, second, gamma, scales, fmt), gamma
+    return reconstruct(weights, second, gamma, vectors[..., -1], fmt), gamma
 
 
 def bias_correction(
@@ -98,10 +105,16 @@ def bias_correction(
     Through Weight Equalization and Bias Correction", ICCV 2019, section 4.2, whose correction leaves x as it
     is).
     """
-    restored = dequantize(vectors, gamma, weights.shape[-1])
-    groups, columns = moments.mean_x.shape
-    lost = [
-        w.astype(np.float64).reshape(groups, -1, columns) @ mean[..., None]
-        for w, mean in ((weights, moments.mean_x), (-restored, moments.mean_y))
-    ]
-    return np.asarray(sum(lost), np.float32).reshape(-1)
+    lost = []
+    groups = np.split(np.arange(len(weights)), len(moments.mean_x))
+    for channels, mean_x, mean_y in zip(groups, moments.mean_x, moments.mean_y, strict=True):
+        for part in by_channels((len(channels), *weights.shape[1:])):
+            chosen = channels[part]
+            restored = dequantize(vectors[chosen], gamma[chosen], weights.shape[-1])
+            lost.append(_rows(weights[chosen]) @ mean_x - _rows(restored) @ mean_y)
+    return np.concatenate(lost).astype(np.float32)
+
+
+def _rows(weights: Array) -> npt.NDArray[np.float64]:
+    """[K, D]."""
+    return weights.astype(np.float64).reshape(len(weights), -1)

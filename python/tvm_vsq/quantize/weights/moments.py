@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from tvm_vsq.errors import CalibrationError, VsqWarning
-from tvm_vsq.graph import definitions
+from tvm_vsq.graph import definitions, static_shape
 from tvm_vsq.layers.steps import activation_gamma
-from tvm_vsq.network import Window, source_of
-from tvm_vsq.numerics import dequantize, quantize_activations
+from tvm_vsq.network import Window, source_of, weight_form
+from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.calibration import observe
-from tvm_vsq.quantize.plan import Plan, Reading
+from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
+from tvm_vsq.quantize.weights.second import Second, SecondSum
+from tvm_vsq.torch_graph.spatial import widths
+from tvm_vsq.torch_graph.vectors import integer_steps, requantize, scaled_elements
 from tvm_vsq.tvm_compat import IRModule
 
 Array = npt.NDArray[Any]
@@ -28,68 +35,72 @@ _ROWS_PER_IMAGE = 256
 _FEWEST_ROWS = 16
 """With fewer, the moments describe the samples and not the data they were drawn from."""
 
+_BYTES_AT_ONCE = 1 << 30
+"""Of second moments that are held together: layers that need more take other passes over the data."""
 
-def draw_windows(x: Array, window: Window, rng: np.random.Generator) -> Array:
-    """x [N, H, W, C] to [rows, R, S, C], at up to 256 N output positions, each as likely as any other."""
-    top, left, bottom, right = window.padding
-    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    span = tuple((extent - 1) * step + 1 for extent, step in zip(window.kernel, window.dilation, strict=True))
-    views = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
-    (down, across), (tall, wide) = window.strides, window.dilation
-    views = views[:, ::down, ::across, :, ::tall, ::wide]
-    count, limit = int(np.prod(views.shape[:3])), _ROWS_PER_IMAGE * len(x)
+
+def windows_of(x: Tensor, window: Window) -> Tensor:
+    """What `window` reads of x [N, H, W, C] at each output position: a view [N, OH, OW, R, S, C]."""
+    views = F.pad(x, [0, 0, *widths(window.padding)])
+    for axis in (0, 1):
+        span = (window.kernel[axis] - 1) * window.dilation[axis] + 1
+        views = views.unfold(1 + axis, span, window.strides[axis])
+    down, across = window.dilation
+    return views[..., ::down, ::across].permute(0, 1, 2, 4, 5, 3)
+
+
+def draw_positions(views: Tensor, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """Indices of `windows_of`, up to 256 N of them, each as likely as any other."""
+    count, limit = int(np.prod(views.shape[:3])), _ROWS_PER_IMAGE * len(views)
     chosen = np.arange(count) if count <= limit else np.sort(rng.choice(count, limit, replace=False))
-    return views[np.unravel_index(chosen, views.shape[:3])].transpose(0, 2, 3, 1)
+    return torch.unravel_index(torch.from_numpy(chosen), views.shape[:3])
 
 
 @dataclass(frozen=True)
 class Moments:
     """Means over the input rows of a layer: x in fp32, y its quantized form, each of D = R*S*C/G or C values.
 
-    second: float64[G, D, D], of y y^T. mean_x, mean_y: float64[G, D]. G are the groups of a convolution, else
-    1; values are in the order of `weights.reshape(K, -1)`.
+    second: of y / limit, for each of G groups of a convolution, else for one. mean_x, mean_y: float64[G, D].
+    Values are in the order of `weights.reshape(K, -1)`.
     """
 
-    second: Array
+    second: Sequence[Second]
     mean_x: Array
     mean_y: Array
 
 
 @dataclass
 class MomentSums:
-    """Adds up the moments of layer `name` batch by batch; its input is quantized as `encoding` says."""
+    """Adds up the moments of layer `name` batch by batch; its input is quantized as `encoding` says.
+
+    values: D, of each group. window: of a convolution.
+    """
 
     name: str
     encoding: Encoding
     guard_bits: int
+    values: int
     window: Window | None
     rows: int = 0
-    sums: list[Array] = field(default_factory=list)
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def __post_init__(self) -> None:
+        groups = 1 if self.window is None else self.window.groups
+        self._seconds = [SecondSum(self.values) for _ in range(groups)]
+        self._means = np.zeros((2, groups, self.values))
+
+    @property
+    def most_bytes(self) -> int:
+        """Of the second moment, in float32, however many rows there are."""
+        return 4 * sum(second.most_values for second in self._seconds)
 
     def add(self, x: Array) -> None:
         """Count a batch float32 [N, H, W, C] or [..., C]."""
-        x = x.reshape(-1, x.shape[-1]) if self.window is None else draw_windows(x, self.window, self._rng)
-        gamma = activation_gamma(self.encoding.limit, self.encoding.format)
-        scales = self.encoding.static_scales(float(gamma)) or None
-        vectors = quantize_activations(x, self.encoding.format, gamma, self.guard_bits, scales)
-        fp32, quantized = (self._by_group(side) for side in (x, dequantize(vectors, gamma, x.shape[-1])))
-        unit = quantized / np.float32(
-            self.encoding.limit or 1.0
-        )  # squares of anything else may leave float32
-        sums = [unit.mT @ unit, *(side.sum(axis=1, dtype=np.float64) for side in (fp32, quantized))]
-        self.rows += len(x)
-        self.sums = (
-            [total + part for total, part in zip(self.sums, sums, strict=True)]
-            if self.sums
-            else [part.astype(np.float64) for part in sums]
-        )
-
-    def _by_group(self, rows: Array) -> Array:
-        """[rows, ..., C] to [G, rows, D]."""
-        groups = 1 if self.window is None else self.window.groups
-        split = rows.reshape(len(rows), -1, groups, rows.shape[-1] // groups)
-        return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(rows), -1)
+        fp32, quantized = (self._by_group(side) for side in self._rows(torch.from_numpy(x)))
+        self.rows += fp32.shape[1]
+        self._means += [side.sum(1, dtype=torch.float64).numpy() for side in (fp32, quantized)]
+        for second, rows in zip(self._seconds, quantized, strict=True):
+            second.add(rows)
 
     def moments(self) -> Moments:
         """The means. Raises CalibrationError if there are too few rows for them to say anything."""
@@ -98,47 +109,94 @@ class MomentSums:
                 f"layer '{self.name}' has {self.rows} rows of calibration data, and fitting its weights and "
                 f"bias to them takes {_FEWEST_ROWS}; give more samples, or QuantConfig.unfitted()"
             )
-        second, mean_x, mean_y = (total / self.rows for total in self.sums)
-        return Moments(second * float(self.encoding.limit or 1.0) ** 2, mean_x, mean_y)
+        mean_x, mean_y = self._means / self.rows
+        seconds = [second.second() for second in self._seconds]
+        return Moments(seconds, mean_x, mean_y * float(self.encoding.limit or 1.0))
+
+    def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[rows, ..., C] of x, and quantized, over the limit."""
+        if self.window is None:
+            rows = x.reshape(-1, x.shape[-1])
+            return rows, self._quantized(rows)
+        views = windows_of(x, self.window)
+        drawn = draw_positions(views, self._rng)
+        rows = views[drawn]
+        if rows.numel() <= x.numel():
+            return rows, self._quantized(rows)
+        return rows, windows_of(self._quantized(x), self.window)[drawn]
+
+    def _quantized(self, x: Tensor) -> Tensor:
+        """x [..., C] as the layer reads it, over the limit: squares of anything else may leave float32."""
+        form = self.encoding.format
+        gamma = activation_gamma(self.encoding.limit, form)
+        steps = integer_steps(x, float(inverse_step(gamma, self.guard_bits)))
+        vectors = requantize(steps, form, self.guard_bits, self.encoding.static_scales(float(gamma)))
+        values = scaled_elements(vectors, torch.float32).flatten(-2)[..., : x.shape[-1]]
+        return values / (form.qmax * form.smax)
+
+    def _by_group(self, rows: Tensor) -> Tensor:
+        """[rows, ..., C] to [G, rows, D]."""
+        split = rows.reshape(len(rows), -1, len(self._seconds), rows.shape[-1] // len(self._seconds))
+        return split.permute(2, 0, 1, 3).reshape(len(self._seconds), len(rows), -1)
 
 
-def collect_moments(
-    module: IRModule,
-    plan: Plan,
-    encodings: Mapping[Reading, Encoding],
-    data: Any,
-    guard_bits: int,
-    strict: bool = False,
-) -> dict[str, Moments]:
-    """The moments of each layer of `plan` whose settings need them, by name.
+def moments_by_layer(
+    module: IRModule, plan: Plan, encodings: Mapping[Reading, Encoding], data: Any, guard_bits: int
+) -> Iterator[tuple[QuantizedLayer, Moments | None]]:
+    """The layers of `plan` that have weights, with the moments of those whose settings need them.
 
-    Looks at the data (see `tvm_vsq.quantize.data.batches`) once more if there are such layers. x is what the
+    Looks at the data (see `tvm_vsq.quantize.data.batches`) once more if there are such layers, or as often as
+    `_BYTES_AT_ONCE` makes necessary; no moments are held once the next ones are asked for. x is what the
     fp32 network computes: errors of the layers before are not part of it. A layer with too few rows is left
-    out with a VsqWarning, or refused with a CalibrationError if `strict`.
+    without them, with a VsqWarning, or refused with a CalibrationError if `plan.strict`.
     """
+    for layers in _passes(module, plan, encodings, guard_bits):
+        sums = [total for _, total in layers if total is not None]
+        if sums:
+            points = [layer.x for layer, total in layers if total is not None]
+            for values in observe(module, points, data):
+                for total, value in zip(sums, values, strict=True):
+                    total.add(value)
+        while layers:
+            layer, found = layers.pop(0)
+            yield layer, None if found is None else _moments(layer, found, plan.strict)
+
+
+def _passes(
+    module: IRModule, plan: Plan, encodings: Mapping[Reading, Encoding], guard_bits: int
+) -> Iterator[list[tuple[QuantizedLayer, MomentSums | None]]]:
+    """The layers in program order, in groups whose moments are held together."""
     calls = definitions(module["main"])
-    fitted = [layer for layer in plan.layers if layer.has_weights and layer.config.needs_moments]
-    if not fitted:
-        return {}
-    sums = [
-        MomentSums(layer.name, encodings[layer.reads[0]], guard_bits, _window(calls[layer.chain.anchor]))
-        for layer in fitted
-    ]
-    for values in observe(module, [layer.x for layer in fitted], data):
-        for total, value in zip(sums, values, strict=True):
-            total.add(value)
-    moments = {}
-    for layer, total in zip(fitted, sums, strict=True):
-        try:
-            moments[total.name] = total.moments()
-        except CalibrationError as error:
-            if strict:
-                raise
-            method = layer.config.weight_calibration
-            method = "mse" if method == "output" else method
-            unfitted = f"its bias stays, weights are rounded to nearest by weight_calibration='{method}'"
-            warnings.warn(f"{error}; {unfitted}", VsqWarning, stacklevel=2)
-    return moments
+    group: list[tuple[QuantizedLayer, MomentSums | None]] = []
+    held = 0
+    for layer in plan.layers:
+        if not layer.has_weights:
+            continue
+        total = None
+        if layer.config.needs_moments:
+            call: Any = calls[layer.chain.anchor]
+            shape = static_shape(call.args[1])
+            values = math.prod(shape) // shape[weight_form(call).outputs]
+            total = MomentSums(layer.name, encodings[layer.reads[0]], guard_bits, values, _window(call))
+            if held and held + total.most_bytes > _BYTES_AT_ONCE:
+                yield group
+                group, held = [], 0
+            held += total.most_bytes
+        group.append((layer, total))
+    yield group
+
+
+def _moments(layer: QuantizedLayer, total: MomentSums, strict: bool) -> Moments | None:
+    try:
+        return total.moments()
+    except CalibrationError as error:
+        if strict:
+            raise
+        method = layer.config.weight_calibration
+        method = "mse" if method == "output" else method
+        unfitted = f"its bias stays, weights are rounded to nearest by weight_calibration='{method}'"
+        warnings.warn(f"{error}; {unfitted}", VsqWarning, stacklevel=2)
+        return None
 
 
 def _window(call: Any) -> Window | None:

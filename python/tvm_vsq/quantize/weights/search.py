@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import quantize_weights
-from tvm_vsq.numerics.layout import join, split_channels
+from tvm_vsq.quantize.weights.lanes import by_channels, lanes_of, vectors_of
+from tvm_vsq.quantize.weights.second import Second
 
-Array = npt.NDArray[Any]
+Weights = npt.NDArray[np.floating[Any]]
+Gamma = npt.NDArray[np.float32]
 
 _COARSE = 2.0 ** (-np.arange(9) / 8)
 """Candidates of a channel's coarse scale, as parts of the one that reaches its largest weight."""
@@ -21,87 +25,90 @@ _STEPS_DOWN = 4
 
 
 def search_weights(
-    w: npt.NDArray[np.floating[Any]], fmt: VectorFormat, second: Array | None = None
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
+    w: Weights, fmt: VectorFormat, second: Second | None = None
+) -> tuple[npt.NDArray[np.int16], Gamma]:
     """Quantize `w` as `numerics.quantize_weights` does, with scales chosen by squared error.
 
     For each channel the coarse scale, and below it for each vector the integer scale, with the least squared
     error; elements are rounded against the integer scale, and clipped where it is too small for them. The
-    result is never worse than that of `quantize_weights`, which is one of the candidates.
+    result is never worse than that of `quantize_weights`, which is one of the candidates; errors are compared
+    in float32.
 
-    The error is that of the weights, or with `second`, the second moment [D, D] of the layer's input
-    (D = R*S*C), that of its output: e^T second e for the error e of a channel's weights, of which the choice
-    of a vector's scale sees only its own block.
+    The error is that of the weights, or with `second`, the second moment of the layer's input, that of its
+    output: e^T H e for the error e of a channel's weights, of which the choice of a vector's scale sees only
+    its own block.
     """
-    measure = _WeightError() if second is None else _OutputError(second, w.shape, fmt)
-    best_vectors, best_gamma = quantize_weights(w, fmt)
-    values = split_channels(w.astype(np.float64), fmt)
-    best = measure.of_channels(_restore(best_vectors, best_gamma) - values)
-    peak = np.abs(values).max(axis=-1)
-    coarsest = best_gamma.astype(np.float64)
-    for part in _COARSE:
-        gamma = (coarsest * part).astype(np.float32)
-        vectors = _best_vectors(values, peak, gamma, fmt, measure)
-        error = measure.of_channels(_restore(vectors, gamma) - values)
-        better = error < best
-        best = np.where(better, error, best)
-        best_vectors[better], best_gamma[better] = vectors[better], gamma[better]
-    return best_vectors, best_gamma
+    search = _Search(fmt, w.shape[-1], second)
+    parts = [search.weights(w[part]) for part in by_channels(w.shape)]
+    vectors, gamma = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return vectors, gamma
 
 
-def candidate_scales(peak: Array, step: Array, fmt: VectorFormat) -> list[Array]:
-    """For vectors with largest magnitude `peak` in channels with coarse scale `step`, of the same shape."""
-    holds_all = np.clip(np.ceil(peak / (fmt.qmax * step)), 1, fmt.smax)
-    return [np.maximum(holds_all - down, 1) for down in range(1 if fmt.smax == 1 else _STEPS_DOWN)]
+def search_gamma(w: Weights, fmt: VectorFormat, second: Second | None = None) -> Gamma:
+    """The coarse scales float32[K] of `search_weights`, without the vectors."""
+    search = _Search(fmt, w.shape[-1], second)
+    return np.concatenate([search.gamma(w[part]) for part in by_channels(w.shape)])
 
 
-class _WeightError:
-    def of_vectors(self, errors: Array) -> Array:
-        """[K, ..., CV, V] to [K, ..., CV]."""
-        return np.asarray(np.square(errors).sum(axis=-1))
-
-    def of_channels(self, errors: Array) -> Array:
-        """[K, ..., CV, V] to [K]."""
-        return np.asarray(np.square(errors).reshape(len(errors), -1).sum(axis=1))
+def candidate_scales(peak: Tensor, fmt: VectorFormat) -> list[Tensor]:
+    """For vectors with largest magnitude `peak`, in steps of the coarse scale."""
+    holds_all = (peak / fmt.qmax).ceil_().clamp_(1, fmt.smax)
+    return [(holds_all - down).clamp_(min=1) for down in range(1 if fmt.smax == 1 else _STEPS_DOWN)]
 
 
-class _OutputError:
-    def __init__(self, second: Array, shape: tuple[int, ...], fmt: VectorFormat) -> None:
-        # Row 0 of what is padded below stands for the lanes that only fill up a vector.
-        lanes = split_channels(np.arange(1, len(second) + 1).reshape(shape[1:]), fmt)
-        lanes = lanes.reshape(-1, fmt.vector_size)
-        self._second, self._used = second, lanes.reshape(-1) > 0
-        self._blocks = np.pad(second, ((1, 0), (1, 0)))[lanes[:, :, None], lanes[:, None, :]]
+class _Search:
+    """Over the candidates of a layer, for some of its output channels at a time."""
 
-    def of_vectors(self, errors: Array) -> Array:
-        by_vector = errors.reshape(len(errors), *self._blocks.shape[:2]).swapaxes(0, 1)
-        weighted = (by_vector @ self._blocks) * by_vector
-        return np.asarray(weighted.sum(axis=-1).T.reshape(errors.shape[:-1]))
+    def __init__(self, fmt: VectorFormat, channels: int, second: Second | None) -> None:
+        self._fmt = fmt
+        self._second = None if second is None else second.padded(channels, fmt.vector_size)
+        self._blocks = None if self._second is None else self._second.blocks(fmt.vector_size)
 
-    def of_channels(self, errors: Array) -> Array:
-        flat = errors.reshape(len(errors), -1)[:, self._used]
-        return np.asarray(((flat @ self._second) * flat).sum(axis=1))
+    def weights(self, w: Weights) -> tuple[npt.NDArray[np.int16], Gamma]:
+        vectors, gamma, is_plain = self._coarse(w)
+        values = lanes_of(w, gamma, self._fmt)
+        errors, scales = self._of_vectors(values)
+        found = vectors_of(values.add_(errors).div_(scales[:, None]).round_(), scales, w.shape)
+        found[is_plain] = vectors[is_plain]
+        return found, gamma
 
+    def gamma(self, w: Weights) -> Gamma:
+        return self._coarse(w)[1]
 
-def _spread(gamma: Array, like: Array) -> Array:
-    """Of each channel, in float64, to the axes of `like`."""
-    return gamma.astype(np.float64).reshape(-1, *[1] * (like.ndim - 1))
+    def _coarse(self, w: Weights) -> tuple[npt.NDArray[np.int16], Gamma, npt.NDArray[np.bool]]:
+        """The vectors of `quantize_weights`, the best coarse scales [K], and where these vectors are best."""
+        vectors, coarsest = quantize_weights(w, self._fmt)
+        values = lanes_of(w, coarsest, self._fmt)
+        lanes = torch.from_numpy(vectors.reshape(len(w), -1, self._fmt.vector_size + 1)).permute(1, 2, 0)
+        plain = lanes[:, :-1] * lanes[:, -1:].to(torch.float32) - values
+        gammas = (coarsest.astype(np.float64) * _COARSE[:, None]).astype(np.float32)
+        parts = torch.from_numpy((gammas / coarsest.astype(np.float64)).astype(np.float32))
+        errors = [plain, *(self._of_vectors(values / part)[0].mul_(part) for part in parts)]
+        best = self._of_channels(torch.stack(errors, dim=2)).argmin(0).numpy()
+        return vectors, np.take_along_axis(np.stack([coarsest, *gammas]), best[None], 0)[0], best == 0
 
+    def _of_channels(self, errors: Tensor) -> Tensor:
+        """[vectors, V, ...] to [...]."""
+        return (
+            errors.square().sum((0, 1)) if self._second is None else self._second.form(errors.flatten(0, 1))
+        )
 
-def _restore(vectors: Array, gamma: Array) -> Array:
-    """Vectors [K, ..., V+1] to float64 [K, ..., V]."""
-    return vectors[..., :-1].astype(np.float64) * vectors[..., -1:] * _spread(gamma, vectors)
+    def _of_vectors(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """With the scale of least error for each vector: the errors [vectors, V, K], and the scale."""
+        peak = values.abs().amax(1)
+        best, *others = (self._tried(values, scales) for scales in candidate_scales(peak, self._fmt))
+        for tried in others:
+            is_better = tried[2] < best[2]
+            best = (
+                torch.where(is_better[:, None], tried[0], best[0]),
+                torch.where(is_better, tried[1], best[1]),
+                torch.minimum(tried[2], best[2]),
+            )
+        return best[:2]
 
-
-def _best_vectors(
-    values: Array, peak: Array, gamma: Array, fmt: VectorFormat, measure: _WeightError | _OutputError
-) -> npt.NDArray[np.int16]:
-    step = _spread(gamma, peak)
-    best, chosen = np.full(peak.shape, np.inf), None
-    for scale in candidate_scales(peak, step, fmt):
-        elements = np.clip(np.rint(values / (step * scale)[..., None]), fmt.lo, fmt.qmax)
-        vectors = join(elements, scale)
-        error = measure.of_vectors(_restore(vectors, gamma) - values)
-        chosen = vectors if chosen is None else np.where((error < best)[..., None], vectors, chosen)
-        best = np.minimum(best, error)
-    return np.asarray(chosen, dtype=np.int16)
+    def _tried(self, values: Tensor, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The errors with `scales`, these, and what the errors add up to for each vector."""
+        step = scales[:, None]
+        errors = (values / step).round_().clamp_(self._fmt.lo, self._fmt.qmax).mul_(step).sub_(values)
+        weighted = errors if self._blocks is None else torch.bmm(self._blocks, errors)
+        return errors, scales, (weighted * errors).sum(1)
