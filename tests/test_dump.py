@@ -43,7 +43,10 @@ def layers(folder: Path, kind: str) -> list[Path]:
 def dumped(networks, tmp_path_factory) -> Dumped:
     folder = tmp_path_factory.mktemp("dump") / "new"
     model, x = networks.build(networks.ResNet)
-    options = {"example_inputs": (x,), "calibration": networks.samples(networks.ResNet)}
+    # As the model has it, a layer of 3 channels is scheduled as one of 16.
+    quant = tvm_vsq.QuantConfig.parse("4/4/4/4", thin_inputs="model")
+    data = networks.samples(networks.ResNet)
+    options = {"quant": quant, "example_inputs": (x,), "calibration": data}
     exe = tvm_vsq.compile(model, dump=folder, **options)
     return Dumped(folder, exe, tvm_vsq.compile(model, **options), x)
 
@@ -67,7 +70,7 @@ def test_each_module_is_what_its_phase_leaves(dumped):
 
 def test_modules_hold_no_large_constants(dumped):
     for name, text in modules(dumped.folder).items():
-        assert len(text) < 20_000, name
+        assert len(text) < 25_000, name
         assert not re.search(r"\[(-?\d+, ){15,}", text), name
 
 

@@ -16,6 +16,7 @@ from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import dequantize, quantize_activations, quantize_weights
 from tvm_vsq.quantize import QuantConfig, Rule
+from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.study.measure import Ratio, measure
 
 HARDWARE = load_hardware("vsq-accel")
@@ -26,9 +27,9 @@ def report_of(networks, network, config, data=None):
     module = import_model(model, (x,))
     calibration = networks.samples(network)
     config = config.unfitted()
-    return measure(
-        module, quantize(module, config, config.hardware(HARDWARE), calibration), data or calibration
-    )
+    module = prepare(module, config, calibration)
+    quantized = quantize_prepared(module, config, config.hardware(HARDWARE), calibration)
+    return measure(module, quantized, data or calibration)
 
 
 def test_one_layer_by_hand():

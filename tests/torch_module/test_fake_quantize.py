@@ -102,7 +102,7 @@ def test_training_computes_nearly_what_evaluation_does(networks, name):
 def test_every_parameter_gets_a_gradient_and_training_lowers_the_loss(networks, name):
     module, x = made(networks, name)
     goals = [torch.zeros_like(result) for result in tensors(module.train()(x))]
-    optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-3)
     losses = []
     for _ in range(8):
         results = module(x)

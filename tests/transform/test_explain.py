@@ -76,6 +76,8 @@ def test_reasons_name_what_stands_in_the_way(networks, stages):
 
     entry = next(row for row in rows(stages, networks.ResNet) if row.op == "vsq.quantize")
     assert entry.why == "input 'x' arrives as fp32"
+    packed = next(row for row in rows(stages, networks.ResNet) if row.op == "relax.concat")
+    assert packed.why == "the host lays out input 'x'"
     mean = next(row for row in rows(stages, networks.ResNet) if row.op == "relax.mean")
     assert mean.why == "no accelerator form yet"
 

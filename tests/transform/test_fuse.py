@@ -167,12 +167,12 @@ def test_a_single_layer_matches_the_numpy_reference_bit_for_bit(networks, stages
     class One(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv = nn.Conv2d(5, 6, 3, stride=2, padding=1)
+            self.conv = nn.Conv2d(16, 6, 3, stride=2, padding=1)
 
         def forward(self, x):
             return torch.relu(self.conv(x))
 
-    networks.INPUTS[One] = (2, 5, 7, 8)
+    networks.INPUTS[One] = (2, 16, 7, 8)
     stage = stages(One)
     values = definitions(stage.fused["main"])
     (layer,) = layers(stage.fused)

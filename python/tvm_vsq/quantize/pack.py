@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 from tvm import relax
@@ -53,12 +54,13 @@ class _Layer:
         _, *given, channels = static_shape(call.args[0])
         return _Layer(source.rewindowed, window, tuple(given), static_shape(result)[1:3], channels)
 
+    def inside(self, axes: tuple[int, ...]) -> int:
+        """Channels of the packed layer."""
+        return self.channels * prod([self.window.kernel[axis] for axis in axes])
+
     def costs(self, axes: tuple[int, ...], size: int) -> tuple[int, int]:
         """Products of vectors of `size` elements for each result, and vectors of an image."""
-        inside = self.channels
-        for axis in axes:
-            inside *= self.window.kernel[axis]
-        products = stored = -(-inside // size)
+        products = stored = -(-self.inside(axes) // size)
         for axis in (0, 1):
             products *= 1 if axis in axes else self.window.kernel[axis]
             stored *= self.taken[axis] if axis in axes else self.given[axis]
@@ -102,7 +104,9 @@ def pack_inputs(module: IRModule, config: QuantConfig) -> IRModule:
         if layer is None or call.args[0] not in host or candidate.name in given:
             continue
         axes = layer.best(settings.vector_size)
-        if axes:
+        # What is refused for its padding is named as it is in the model.
+        is_refused = config.strict and layer.inside(axes) % settings.vector_size
+        if axes and not is_refused:
             ways[var] = layer, axes
     return replace_main(module, _Pack(function, ways).run()) if ways else module
 

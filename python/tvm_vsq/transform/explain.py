@@ -43,6 +43,7 @@ class _Explainer:
         self._main: relax.Function = module["main"]
         self._values = definitions(self._main)
         self._names, self._on_cpu = layer_names(module), layers_on_cpu(module)
+        self._inputs = self._laid_out()
         self._why_fp32 = (
             "left in fp32 by a rule"
             if is_quantized(module)
@@ -87,6 +88,8 @@ class _Explainer:
         wide = self._wide_layer(call)
         if wide is not None:
             return f"the int32 result{wide} leaves the accelerator and becomes fp32"
+        if var in self._inputs and name != "relax.permute_dims":
+            return f"the host lays out input '{self._inputs[var]}'"
         if name == "relax.permute_dims":
             return "moves data between the caller's layout and the accelerator's, channels last"
         if facts_of(call).elements in (Elements.VIEWED, Elements.COPIED):
@@ -94,13 +97,22 @@ class _Explainer:
         return "no accelerator form yet"
 
     def _why_quantize(self, x: Any) -> str:
+        if x in self._inputs:
+            return f"input '{self._inputs[x]}' arrives as fp32"
         source: Any = self._values.get(x)
         while facts_of(source).elements is Elements.VIEWED or op_name(source) == "relax.permute_dims":
-            x = source.args[0]
-            source = self._values.get(x)
-        if isinstance(x, Var) and x in set(self._main.params):
-            return f"input '{x.name}' arrives as fp32"
+            source = self._values.get(source.args[0])
         return f"{op_name(source) or 'its source'} on the CPU gives fp32"
+
+    def _laid_out(self) -> dict[Var, str]:
+        """Tensors that hold elements of one input alone, and its name."""
+        found = {param: str(param.name) for param in self._main.params}
+        for binding in bindings(self._main):
+            read = {found.get(each, "") for each in tensors(binding.value)}
+            moved = facts_of(binding.value).elements in (Elements.VIEWED, Elements.COPIED)
+            if len(read) == 1 and "" not in read and moved:
+                found[binding.var] = read.pop()
+        return found
 
     def _is_result(self, x: Any) -> bool:
         """Whether a layer on the accelerator gives `x`, which the CPU reads as fp32."""
