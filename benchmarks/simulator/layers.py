@@ -80,13 +80,12 @@ class Cost:
 
 def ours(shape: Shape, hardware: HardwareConfig) -> Cost:
     """The layer alone, from DRAM to requantized vectors in DRAM, scheduled as `compile` does by itself."""
-    groups = -(-shape.k // hardware.group_channels)
     work = Convolution(
         1,
         shape.h,
         shape.w,
         -(-shape.c // hardware.vector_size),
-        groups * hardware.group_blocks,
+        -(-shape.k // hardware.output_lanes),
         shape.kernel,
         shape.kernel,
         (shape.stride, shape.stride),

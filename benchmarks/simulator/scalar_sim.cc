@@ -115,8 +115,7 @@ class Machine {
   }
 
   void ReadWide(int32_t* values, int64_t offset, int64_t rows, int64_t lanes) {
-    const int64_t group = std::max(V_, BO_);
-    const int64_t pitch = (lanes + group - 1) / group * group;
+    const int64_t pitch = (lanes + BO_ - 1) / BO_ * BO_;
     for (int64_t row = 0; row < rows; ++row) {
       std::memcpy(values + row * lanes, At(offset + row * pitch * 4, lanes * 4), lanes * 4);
     }
@@ -265,7 +264,7 @@ class Machine {
           const MicroOp& uop = uop_.at(vec["uop_begin"] + u);
           const int64_t a = uop.acc + o * vec["acc_out"] + i * vec["acc_in"];
           const int64_t x = uop.inp + o * vec["inp_out"] + i * vec["inp_in"];
-          for (int64_t c = 0; c < std::max(V_, BO_); ++c) {
+          for (int64_t c = 0; c < std::max(V_, BO_) - vec["skip_blocks"] * BO_; ++c) {
             int64_t value = SignExtend(vec["imm"], 32);
             if (!immediate) {
               const Vector& vector = inp_.at(x + c / V_);
@@ -333,14 +332,15 @@ class Machine {
     const int64_t res_base = ppu["res_base"], pixels = ppu["pixels"], blocks = ppu["blocks"];
     const int64_t res_mult = ppu["res_mult"], res_shift = ppu["res_shift"];
     const int64_t channels = blocks * BO_;
-    std::vector<int64_t> row(channels);
+    const int64_t vectors = (channels + V_ - 1) / V_ - ppu["skip_vectors"];
     for (int64_t p = 0; p < pixels; ++p) {
+      std::vector<int64_t> row(std::max(channels, vectors * V_));
       for (int64_t c = 0; c < channels; ++c) {
         const int64_t acc = acc_.at(acc_base + p * blocks + c / BO_)[c % BO_];
         const Parameters& par = par_.at(par_base + c / BO_)[c % BO_];
         int64_t y = RoundHalfUp(static_cast<__int128>(acc) * par.mult, int64_t{1} << par.shift) + par.bias;
-        if (residual) {
-          const Vector& r = inp_.at(res_base + p * channels / V_ + c / V_);
+        if (residual && c / V_ < vectors) {
+          const Vector& r = inp_.at(res_base + p * vectors + c / V_);
           const int64_t value = int64_t{Element(r.codes[c % V_], res_unsigned)} * r.scale;
           y += RoundHalfUp(static_cast<__int128>(value) * res_mult, int64_t{1} << res_shift);
         }
@@ -352,8 +352,8 @@ class Machine {
         for (int64_t c = 0; c < channels; ++c) acc_.at(acc_base + p * blocks + c / BO_)[c % BO_] = row[c];
         continue;
       }
-      for (int64_t j = 0; j < channels / V_; ++j) {
-        out_.at(out_base + p * channels / V_ + j) = Requantize(&row[j * V_], out_unsigned);
+      for (int64_t j = 0; j < vectors; ++j) {
+        out_.at(out_base + p * vectors + j) = Requantize(&row[j * V_], out_unsigned);
       }
     }
   }

@@ -95,8 +95,7 @@ class Machine:
     def read_output(self, index: int, shape: tuple[int, ...]) -> np.ndarray:
         kind, offset, rows, lanes, signed = self.program.outputs[index]
         if kind == 1:
-            group = self.hw.group_channels
-            stored = -(-lanes // group) * group
+            stored = -(-lanes // self.hw.output_lanes) * self.hw.output_lanes
             data = self.dram[offset : offset + 4 * rows * stored].view("<i4").reshape(rows, stored)
             return data[:, :lanes].reshape(shape)
         size = self.hw.record_bytes["out"]
@@ -216,7 +215,8 @@ class Machine:
     def vec(self, f: dict[str, int]) -> None:
         """Its micro-ops are on channel groups: some neighbouring blocks, and some neighbouring vectors."""
         v, bo = self.hw.vector_size, self.hw.output_lanes
-        blocks, vectors = max(1, v // bo), max(1, bo // v)
+        blocks, vectors = max(1, v // bo) - f["skip_blocks"], max(1, bo // v)
+        assert blocks > 0
         is_max, is_imm = f["op"] == 1, f["src"] == 1
         index = self.micro_ops(f, "acc", "inp")
         groups = index["acc"][:, None] + np.arange(blocks)
@@ -227,7 +227,8 @@ class Machine:
             self.reads("inp", sources)
             x = self.pads["inp"][sources]
             elements = x[..., :-1] if f["src_unsigned"] else to_signed(x[..., :-1], self.hw.activation_bits)
-            values = (elements * x[..., -1:]).reshape(*groups.shape, bo)
+            values = (elements * x[..., -1:]).reshape(len(groups), -1)[:, : blocks * bo]
+            values = values.reshape(*groups.shape, bo)
         if is_max:
             self.reads("acc", groups)
             np.maximum.at(self.pads["acc"], groups, values)
@@ -235,10 +236,17 @@ class Machine:
             self.pads["acc"][groups] = values  # the last one stays
         self.writes("acc", groups)
 
+    @staticmethod
+    def fitted(rows: np.ndarray, width: int) -> np.ndarray:
+        """Rows of so many columns: cut, or filled up with zeros."""
+        return np.pad(rows[:, :width], ((0, 0), (0, max(0, width - rows.shape[1]))))
+
     def ppu(self, f: dict[str, int]) -> None:
         v, bo, bits = self.hw.vector_size, self.hw.output_lanes, self.hw.activation_bits
         pixels, blocks = f["pixels"], f["blocks"]
-        first, vectors = f["acc_base"], pixels * blocks * bo // v
+        first, per_pixel = f["acc_base"], -(-blocks * bo // v) - f["skip_vectors"]
+        vectors = pixels * per_pixel
+        assert per_pixel > 0
         assert first + pixels * blocks <= len(self.pads["acc"])
         acc = self.pads["acc"][first : first + pixels * blocks].reshape(pixels, blocks, bo)
         par = self.pads["par"][f["par_base"] : f["par_base"] + blocks]
@@ -249,7 +257,8 @@ class Machine:
             res = self.pads["inp"][f["res_base"] : f["res_base"] + vectors]
             self.reads("inp", slice(f["res_base"], f["res_base"] + vectors))
             elements = res[:, :-1] if f["res_unsigned"] else to_signed(res[:, :-1], bits)
-            total = total + rhu((elements * res[:, -1:]).reshape(acc.shape) * f["res_mult"], f["res_shift"])
+            addend = self.fitted((elements * res[:, -1:]).reshape(pixels, -1), blocks * bo)
+            total = total + rhu(addend.reshape(acc.shape) * f["res_mult"], f["res_shift"])
         y = np.clip(total.astype(object), -(2**31), 2**31 - 1).astype(np.int64)
         y = np.minimum(np.maximum(y, 0) if f["relu"] else y, par[..., 3])
         if f["wide"]:
@@ -257,7 +266,7 @@ class Machine:
             self.writes("acc", slice(first, first + pixels * blocks))
             return
         high = 2**bits - 1 if f["out_unsigned"] else 2 ** (bits - 1) - 1
-        rows = y.reshape(vectors, v)
+        rows = self.fitted(y.reshape(pixels, -1), per_pixel * v).reshape(vectors, v)
         scale = np.ones((vectors, 1), np.int64)
         if self.hw.activation_scale_bits:
             top = np.abs(rows).max(axis=1, keepdims=True)

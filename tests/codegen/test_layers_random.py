@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from tests.accelerators import random_formats
 
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.isa import decode_all
+
 # Scratchpad entries that the largest kernel and a residual need; of weights, per channel group.
 ENTRIES = {"inp": 420, "wgt": 60, "acc": 500, "par": 40, "out": 200, "uop": 200}
 PRIMES = (1, 2, 3, 5, 7)
@@ -66,3 +69,23 @@ def test_the_results_are_worth_comparing(cases):
         network = random_layer(cases, seed)
         rich += len(np.unique(network.values["t0"])) > 4
     assert rich >= 15
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_only_padding_of_vectors_is_computed_and_nothing_of_it_stored(cases, seed):
+    """Blocks of a channel group and vectors of a block that hold no channel cost neither cycles nor bytes."""
+    network = random_layer(cases, seed)
+    program, hw = network.program(), network.hw
+    events = dict(zip(EVENTS, network.simulate(program)["events"][0], strict=True))
+    (result,) = network.outputs
+    value, channels = network.values[result], network.channels[result]
+    pixels = int(np.prod(value.shape[:3]))
+    blocks, vectors = -(-channels // hw.output_lanes), -(-channels // hw.vector_size)
+    assert events["ppu_lane_ops"] == pixels * blocks * hw.output_lanes
+    x = network.values["x"]
+    per_pixel = program.layers[0].macs // (pixels * channels)  # of a kernel over whole vectors
+    assert per_pixel % (x.shape[3] * hw.vector_size) == 0
+    assert events["macs"] == pixels * blocks * hw.output_lanes * per_pixel
+    stores = [f.fields for f in decode_all(program.instructions, hw) if f.name == "STORE"]
+    stored = sum(f["x_size"] * f["y_size"] * f["z_size"] for f in stores)
+    assert stored == pixels * (blocks if value.dtype == np.int32 else vectors)

@@ -123,7 +123,7 @@ void TestElementsThatOverflow() {
   CHECK_ERROR(check(7, false), "can be 65472");
 }
 
-// Two lanes' blocks of 4 make a vector of 8, in out and in the residual.
+// Two lanes' blocks of 4 make a vector of 8, in out and in the residual; three make two.
 void TestPostProcessing() {
   const auto check = [](bool wide, bool residual, uint32_t blocks, uint32_t res_base, uint32_t res_shift) {
     sim::Instruction instruction = MakePpu(4);
@@ -139,8 +139,31 @@ void TestPostProcessing() {
   check(true, false, 1, 99, 63);
   CHECK_ERROR(check(false, true, 2, 61, 62), "res_base 61 + 4 entries exceeds the 64");
   CHECK_ERROR(check(false, true, 2, 60, 63), "res_shift is 63, must be at most 62");
-  CHECK_ERROR(check(false, false, 1, 0, 0), "1 blocks of 4 lanes are not whole vectors of 8");
-  CHECK_ERROR(check(true, true, 1, 0, 0), "1 blocks of 4 lanes are not whole vectors of 8");
+  check(false, true, 3, 56, 62);
+  CHECK_ERROR(check(false, true, 3, 57, 62), "res_base 57 + 8 entries exceeds the 64");
+}
+
+// Where a block has several vectors, all but one may be left out.
+void TestSkippedVectors() {
+  const auto check = [](int64_t lanes, uint32_t skipped) {
+    sim::Instruction instruction = MakePpu(1);
+    std::get<isa::Ppu>(instruction.body).skip_vectors = skipped;
+    sim::CheckProgram(sim::ParseParams(testing::SmallParams(lanes)), MakeProgram({instruction, Finish()}));
+  };
+  check(32, 3);
+  CHECK_ERROR(check(32, 4), "field skip_vectors is 4 of the 4 vectors of the last block");
+  CHECK_ERROR(check(8, 1), "field skip_vectors is 1 of the 1 vectors of the last block");
+}
+
+// Of a vector of 8 and blocks of 4 lanes, one of two blocks may be left out.
+void TestSkippedBlocks() {
+  const auto check = [](uint32_t skipped) {
+    sim::Instruction instruction = MakeVec(isa::Vec::Op::kMov, isa::Vec::Src::kImm, 1, 1);
+    std::get<isa::Vec>(instruction.body).skip_blocks = skipped;
+    sim::CheckProgram(sim::ParseParams(testing::SmallParams(4)), MakeProgram({instruction, Finish()}));
+  };
+  check(1);
+  CHECK_ERROR(check(2), "field skip_blocks is 2 of the 2 blocks of a channel group");
 }
 
 void TestFinish() {
@@ -160,6 +183,8 @@ int main() {
   tvm_vsq::TestVector();
   tvm_vsq::TestElementsThatOverflow();
   tvm_vsq::TestPostProcessing();
+  tvm_vsq::TestSkippedVectors();
+  tvm_vsq::TestSkippedBlocks();
   tvm_vsq::TestFinish();
   return tvm_vsq::testing::Result();
 }

@@ -130,12 +130,12 @@ class Conv:
 
     def program(self) -> Program:
         hw = self.hw
-        size, lanes, blocks_in_group = hw.vector_size, hw.output_lanes, hw.group_blocks
+        size, lanes = hw.vector_size, hw.output_lanes
         height, width, cv, _ = self.x.shape
         channels, r_size, s_size = self.w.shape[:3]
         top, left, bottom, right = self.padding
         out_h, out_w = self.out_size
-        blocks = -(-channels // hw.group_channels) * blocks_in_group
+        blocks = -(-channels // lanes)
         padded_width = width + left + right
         weights = np.zeros((blocks * lanes, *self.w.shape[1:]), np.int16)
         weights[:channels] = self.w
@@ -152,7 +152,7 @@ class Conv:
         if self.overwrites:
             uops.sort(key=lambda uop: uop[1])  # the first tap of every block first
         reset = [(b, 0, 0) for b in range(blocks)]
-        vectors = blocks * lanes // size
+        vectors = -(-channels // size)
         parts = {
             "uop": isa.encode_uops(uops + reset, hw),
             "wgt": numerics.pack_weights(weights, hw.formats.weight).tobytes(),
@@ -172,10 +172,8 @@ class Conv:
         inputs = [[0, at["inp"], height * width * cv, size + 1, int(self.act_signed)]]
         if self.residual is not None:
             inputs.append([0, at["res"], pixels * vectors, size + 1, int(self.res_signed)])
-        kv = -(-channels // size)
-        output = (
-            [1, at["out"], pixels, channels, 1] if self.wide else [0, at["out"], pixels * kv, size + 1, 0]
-        )
+        wide, narrow = [pixels, channels], [pixels * vectors, size + 1]
+        output = [int(self.wide), at["out"], *(wide if self.wide else narrow), 0]
         output[4] = int(self.out_signed)
         loads = [
             load("uop", 0, at["uop"], len(uops) + blocks),
@@ -224,6 +222,7 @@ class Conv:
                 res_base=inp_entries if self.residual is not None else 0,
                 pixels=pixels,
                 blocks=blocks,
+                skip_vectors=-(-blocks * lanes // size) - vectors,
                 res_mult=self.res_mult,
                 res_shift=self.res_shift,
             ),
@@ -231,8 +230,7 @@ class Conv:
         if self.wide:
             stores = [store("acc", 0, at["out"], blocks, "pop_ppu", x_size=pixels, x_stride=blocks)]
         else:
-            # Vectors that only fill the last channel group are overwritten by the next pixel's.
-            stores = [store("out", 0, at["out"], vectors, "pop_ppu", x_size=pixels, x_stride=kv)]
+            stores = [store("out", 0, at["out"], vectors, "pop_ppu", x_size=pixels, x_stride=vectors)]
         finish = [insn("FINISH")]
         return Program(hw, loads + compute + stores + finish, image, at["out"] + out_bytes, inputs, [output])
 

@@ -223,7 +223,8 @@ class Model:
         if insn.name == "GEMM":
             return timing.gemm_pipeline_cycles + f["uop_count"] * f["iter_out"] * f["iter_in"], 0
         if insn.name == "VEC":
-            groups, blocks = f["uop_count"] * f["iter_out"] * f["iter_in"], max(1, size // lanes)
+            groups = f["uop_count"] * f["iter_out"] * f["iter_in"]
+            blocks = max(1, size // lanes) - f.get("skip_blocks", 0)
             reads = f.get("src", 0) == isa.code_of("VEC", "src", "inp")
             turns = -(-vectors // banks.inp) if reads else 1
             return timing.vector_pipeline_cycles + groups * blocks, groups * (turns - 1)

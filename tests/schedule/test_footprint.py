@@ -83,7 +83,7 @@ def workloads(draw, lanes=1):
         draw(st.integers(1, 2)),
         *image,
         draw(st.integers(1, 6)),
-        lanes * draw(st.integers(1, 5)),
+        draw(st.integers(1, 5 * lanes)),
         *kernel,
         strides=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
         padding=draw(st.tuples(*[st.integers(0, 3)] * 4)),
@@ -107,7 +107,7 @@ def test_the_emitter_allocates_what_footprint_says(data):
     slots = {name: home.slots for name, home in homes.items()}
     places = Places(hw)
     for _ in range(3):
-        emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), places)
+        emitter = LayerEmitter(nest, work.kb, slots, {}, PostOp(), 0, hw, UopCache(hw), places)
         assert {pad: n for pad, n in footprint(work, knobs, hw).items() if n} == emitter.used
         taken = sorted(
             (s.buffer.scratchpad, s.base, s.base + s.buffer.entries * s.count)

@@ -147,11 +147,3 @@ def test_more_blocks_than_a_ppu_instruction_counts_are_refused():
         ScheduleError, match="tile_k=300 does not fit the PPU field 'blocks', which ends at 255"
     ):
         require_fit(Convolution(1, 1, 1, 1, 300), Knobs(1, 1, 300, 1), roomy, "fc")
-
-
-def test_blocks_must_fill_channel_groups():
-    narrow = HARDWARE.model_copy(update={"output_lanes": 4})
-    with pytest.raises(
-        ScheduleError, match="layer 'odd': kb=3 blocks of 4 channels are not whole groups of 16"
-    ):
-        require_fit(Convolution(1, 1, 1, 1, 3), Knobs(1, 1, 3, 1), narrow, "odd")

@@ -240,7 +240,7 @@ struct GemmFields {
 };
 
 struct PpuFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, res_mult, res_shift;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift;
   int used_bits = 0;
 };
 
@@ -250,7 +250,7 @@ struct SyncFields {
 };
 
 struct VecFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, skip_blocks, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm;
   int used_bits = 0;
 };
 
@@ -398,6 +398,7 @@ struct Layout {
     ppu.res_base = Take(&shift, inp_width);
     ppu.pixels = Take(&shift, 12);
     ppu.blocks = Take(&shift, 8);
+    ppu.skip_vectors = Take(&shift, 8);
     ppu.res_mult = Take(&shift, 16);
     ppu.res_shift = Take(&shift, 6);
     ppu.used_bits = shift;
@@ -431,6 +432,7 @@ struct Layout {
     vec.op = Take(&shift, 4);
     vec.src = Take(&shift, 3);
     vec.src_unsigned = Take(&shift, 1);
+    vec.skip_blocks = Take(&shift, 8);
     vec.uop_begin = Take(&shift, uop_width);
     vec.uop_count = Take(&shift, 11);
     vec.iter_out = Take(&shift, 10);
@@ -584,6 +586,7 @@ struct Ppu {
   uint32_t res_base = uint32_t{};
   uint32_t pixels = uint32_t{};
   uint32_t blocks = uint32_t{};
+  uint32_t skip_vectors = uint32_t{};
   uint32_t res_mult = uint32_t{};
   uint32_t res_shift = uint32_t{};
 
@@ -600,6 +603,7 @@ struct Ppu {
     visit(FieldInfo{"res_base"}, &PpuFields::res_base, insn.res_base);
     visit(FieldInfo{"pixels", 1, kAny}, &PpuFields::pixels, insn.pixels);
     visit(FieldInfo{"blocks", 1, kAny}, &PpuFields::blocks, insn.blocks);
+    visit(FieldInfo{"skip_vectors"}, &PpuFields::skip_vectors, insn.skip_vectors);
     visit(FieldInfo{"res_mult"}, &PpuFields::res_mult, insn.res_mult);
     visit(FieldInfo{"res_shift", 0, 62, insn.residual}, &PpuFields::res_shift, insn.res_shift);
   }
@@ -620,6 +624,7 @@ struct Vec {
   Op op = Op{};
   Src src = Src{};
   bool src_unsigned = false;
+  uint32_t skip_blocks = uint32_t{};
   uint32_t uop_begin = uint32_t{};
   uint32_t uop_count = uint32_t{};
   uint32_t iter_out = uint32_t{};
@@ -635,6 +640,7 @@ struct Vec {
     visit(FieldInfo{"op", 0, 1}, &VecFields::op, insn.op);
     visit(FieldInfo{"src", 0, 1}, &VecFields::src, insn.src);
     visit(FieldInfo{"src_unsigned"}, &VecFields::src_unsigned, insn.src_unsigned);
+    visit(FieldInfo{"skip_blocks"}, &VecFields::skip_blocks, insn.skip_blocks);
     visit(FieldInfo{"uop_begin"}, &VecFields::uop_begin, insn.uop_begin);
     visit(FieldInfo{"uop_count", 1, kAny}, &VecFields::uop_count, insn.uop_count);
     visit(FieldInfo{"iter_out", 1, kAny}, &VecFields::iter_out, insn.iter_out);

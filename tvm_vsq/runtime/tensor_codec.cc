@@ -10,11 +10,10 @@
 namespace tvm_vsq::runtime {
 namespace {
 
-// Bytes of one row in DRAM: a record, or the accumulator lanes of all channel groups of a pixel.
+// Bytes of one row in DRAM: a record, or all accumulator entries of a pixel.
 int64_t RowBytes(const sim::Params& params, const Descriptor& descriptor) {
   if (descriptor.kind == Descriptor::kVectors) return params.inp_record_bytes;
-  const int64_t group = std::max(params.vector_size, params.output_lanes);
-  return (descriptor.lanes + group - 1) / group * group * 4;
+  return (descriptor.lanes + params.output_lanes - 1) / params.output_lanes * params.output_lanes * 4;
 }
 
 // Vectors are converted in chunks that stay in the processor's cache between the steps.

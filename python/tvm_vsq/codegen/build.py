@@ -106,16 +106,19 @@ def layer_steps(
     nest = lower_layer(work, knobs, hardware)
     slots = {operand: home.slots for operand, home in place(work, knobs, hardware).items()}
     views = layer_views(nest_of(work, hardware), constants, tensors)
-    emitter = LayerEmitter(nest, slots, views, post, index, hardware, uops, places)
+    emitter = LayerEmitter(
+        nest, nest_of(work, hardware).blocks, slots, views, post, index, hardware, uops, places
+    )
     return emitter.run()
 
 
 def _place_constants(layer: Layer, index: int, dram: DramLayout) -> dict[str, str]:
     """The region of each constant operand."""
-    regions = {}
-    for operand in nest_of(layer.workload, dram.hardware).constants:
+    regions, nest = {}, nest_of(layer.workload, dram.hardware)
+    for operand in nest.constants:
         region = regions[operand.name] = f"the {operand.title} of '{layer.name}' (layer {index})"
-        records = layer.constants[operand.name]
+        groups, blocks, *rest = layer.constants[operand.name].shape
+        records = layer.constants[operand.name].reshape(groups * blocks, *rest)[: nest.blocks]
         dram.place(region, image_of(records, operand.scratchpad, dram.hardware), layer.name)
     return regions
 
@@ -129,7 +132,7 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
     offset = dram.addresses[tensor.name]
     if tensor.channels is not None:
         return (1, offset, tensor.pixels, tensor.channels, 1)
-    return (0, offset, tensor.pixels * tensor.vectors, hardware.vector_size + 1, int(tensor.signed))
+    return (0, offset, tensor.pixels * tensor.records, hardware.vector_size + 1, int(tensor.signed))
 
 
 def _record(program: str, layer: ScheduledLayer, minimum: int, hardware: HardwareConfig) -> LayerRecord:

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tvm_vsq.codegen.blocks import Blocks
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
-from tvm_vsq.codegen.nest import Buffer, Copy, Loop, Nest, Node
+from tvm_vsq.codegen.nest import Affine, Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.step import Interval, Step
 from tvm_vsq.codegen.tensors import TensorView
 from tvm_vsq.codegen.uops import UopCache
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, Insn, layout_of
+
+_GROUP_AXIS = 3
+"""Of a result [n, rows, columns, groups, records of a group]."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,11 @@ class Slots:
 @dataclass
 class LayerEmitter:
     """Emits one layer. `slots` are the copies of each buffer of the nest, `views` what it is copied from or
-    to.
+    to. Each pixel of its accumulators has `exist` blocks.
     """
 
     nest: Nest
+    exist: int
     slots: dict[str, int]
     views: dict[str, TensorView]
     post: PostOp
@@ -90,6 +95,7 @@ class LayerEmitter:
         for buffer in self.nest.buffers:
             self.used[buffer.scratchpad] += buffer.entries * self.slots[buffer.name]
         ends = {scratchpad: self.places.take(scratchpad, size) for scratchpad, size in self.used.items()}
+        self._first_group = first_group(self.nest.body)
         for buffer in self.nest.buffers:
             count, base = self.slots[buffer.name], ends[buffer.scratchpad]
             ends[buffer.scratchpad] += buffer.entries * count
@@ -99,6 +105,12 @@ class LayerEmitter:
         """All steps of the layer."""
         self._walk(self.nest.body, [0] * self.nest.loops)
         return self.steps
+
+    def blocks(self, values: list[int]) -> Blocks:
+        """Blocks of the accumulators of the current tile, at these values of the loops."""
+        groups, per_group = self.buffers["acc"].shape[-2:]
+        first = self._first_group.at(values) * per_group
+        return Blocks(groups, per_group, first, min(groups * per_group, self.exist - first))
 
     def _walk(self, nodes: tuple[Node, ...], values: list[int]) -> None:
         for node in nodes:
@@ -137,3 +149,14 @@ class LayerEmitter:
             fields["dram_base"] = (record + transfer.dram) * view.record_bytes
             step = Step(Insn(name, fields), self.layer, reads, writes, view.region, view.constant)
             self.steps.append(step)
+
+
+def first_group(nodes: tuple[Node, ...]) -> Affine:
+    """At which channel group the results of a tile begin: where they are stored."""
+    (store,) = _stores(nodes)
+    return store.axes[_GROUP_AXIS].base
+
+
+def _stores(nodes: tuple[Node, ...]) -> list[Copy]:
+    inside = [_stores(node.body) for node in nodes if isinstance(node, Loop)]
+    return sum(inside, [node for node in nodes if isinstance(node, Copy) and not node.is_load])

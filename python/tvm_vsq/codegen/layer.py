@@ -16,16 +16,15 @@ from tvm_vsq.schedule import Knobs, Workload
 
 @dataclass(frozen=True)
 class DramTensor:
-    """An activation tensor of `pixels` x `vectors` vectors, stored `pitch` >= `vectors` records per pixel.
+    """An activation tensor of `pixels` x `records` vectors.
 
-    With `channels` it is a wide tensor instead: int32 [pixels, channels], in `pitch` accumulator records per
-    pixel.
+    With `channels` it is a wide tensor instead: int32 [pixels, channels], in `records` accumulator entries
+    per pixel.
     """
 
     name: str
     pixels: int
-    vectors: int
-    pitch: int
+    records: int
     signed: bool
     channels: int | None = None
 
@@ -33,13 +32,9 @@ class DramTensor:
         """DRAM bytes of one record."""
         return hardware.record_bytes["out" if self.channels is None else "acc"]
 
-    def filled(self, hardware: HardwareConfig) -> int:
-        """Records of a pixel that hold more than padding."""
-        return self.vectors if self.channels is None else -(-self.channels // hardware.output_lanes)
-
     def size_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of the tensor."""
-        return self.pixels * self.pitch * self.record_bytes(hardware)
+        return self.pixels * self.records * self.record_bytes(hardware)
 
 
 @dataclass(frozen=True)

@@ -27,5 +27,5 @@ class Lowering:
 
 
 def output_blocks(channels: int, hardware: HardwareConfig) -> int:
-    """Accumulator blocks of so many output channels, in whole groups."""
-    return -(-channels // hardware.group_channels) * hardware.group_blocks
+    """Accumulator blocks of so many output channels."""
+    return -(-channels // hardware.output_lanes)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MicroOps:
-    """Micro-ops in loops over `dims`: `pointers` are their operands, that which is written first."""
+    """Micro-ops in loops over `dims`: `pointers` are their operands, the accumulators that are written first."""
 
     dims: tuple[str, ...]
     pointers: tuple[Pointer, ...]
@@ -30,11 +30,13 @@ class MicroOps:
         values: list[int],
         clipped: int | None = None,
         overwrite: bool = False,
+        skips: str = "",
     ) -> None:
         """Append the instructions, each with these `fields` besides those of its loops and micro-ops.
 
         clipped: number of a pointer to pixels; micro-ops for which it points to their border are left out.
-        overwrite: the first visit of an accumulator begins its reduction.
+        overwrite: the first visit of an accumulator begins its reduction. skips: the field that says how many
+        blocks of their channel group micro-ops leave out, where one is for all of them.
         """
         slots = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
         places = [MEMORIES.index(each.buffer.scratchpad) for each in slots]
@@ -43,23 +45,24 @@ class MicroOps:
         bases, columns = [0] * len(MEMORIES), [(0,) * len(extents)] * len(MEMORIES)
         for place, (start, strides), each in zip(places, found, slots, strict=True):
             bases[place], columns[place] = each.start + start, strides
-        steps = tuple(zip(*columns, strict=True))
         boxes = [Box.whole(extents)]
         if clipped is not None:
             (start, strides), each = found[clipped], slots[clipped]
             boxes = boxes_inside(extents, strides, start, each.shape, each.box)
         written, *read = [each.interval for each in slots]
         limits = emitter.limit(instruction, "iter_out"), emitter.uops.longest(instruction)
-        for box in boxes:
-            origin = (
-                bases if clipped is None else [b + box.offset(c) for b, c in zip(bases, columns, strict=True)]
-            )
+        blocks = emitter.blocks(values)
+        columns[places[0]] = blocks.strides(columns[places[0]])
+        steps = tuple(zip(*columns, strict=True))
+        for box, missing in [piece for each_box in boxes for piece in blocks.pieces(each_box, self.dims)]:
+            origin = [base + box.offset(column) for base, column in zip(bases, columns, strict=True)]
             for program in fold_loops(tuple(map(MicroLoop, box.extents, steps)), *limits):
                 offsets = program.offsets + origin
                 begin, loads = emitter.uops.fetch(offsets, emitter.layer)
                 emitter.steps += loads
                 filled = {
                     **fields,
+                    **({skips: missing} if missing and skips else {}),
                     "uop_begin": begin,
                     "uop_count": len(offsets),
                     "iter_out": program.outer.extent,

@@ -1,7 +1,7 @@
 """The DRAM bytes that every schedule has to move: what a roofline calls compulsory.
 
 Each constant once, each tensor that is read once and only where it is used, each result once; as records of
-DRAM that hold more than padding. Scratchpads without limits would leave no more (the compulsory misses of
+DRAM. Scratchpads without limits would leave no more (the compulsory misses of
 Williams, Waterman and Patterson, "Roofline", CACM 2009; the algorithmic minimum of Huang et al., "Mind the
 Gap", ISCA 2024). Instructions, micro-ops and the rest of bursts are no part of it.
 """
@@ -28,7 +28,7 @@ def minimum_moved(layer: Layer, tensors: Mapping[str, DramTensor], hardware: Har
     for operand in nest.operands:
         if operand.in_dram:
             tensor = None if operand.constant else tensors[names[operand.name]]
-            records = _records(operand, nest.extents, layer, tensor, hardware)
+            records = _records(operand, nest.extents, nest.blocks, tensor)
             name = names.get(operand.name, operand.title)
             moved[name] = max(moved.get(name, 0), records * nest.record_bytes[operand.scratchpad])
     return moved
@@ -45,16 +45,9 @@ def network_minimum(moved: Sequence[Moved], tensors: Container[str], outside: It
     return constants + sum(largest.get(name, 0) for name in outside)
 
 
-def _records(
-    operand: Operand,
-    sizes: Mapping[str, int],
-    layer: Layer,
-    tensor: DramTensor | None,
-    hardware: HardwareConfig,
-) -> int:
-    """Constants begin with blocks of output channels, other operands with pixels."""
+def _records(operand: Operand, sizes: Mapping[str, int], blocks: int, tensor: DramTensor | None) -> int:
+    """Constants begin with so many blocks of output channels, other operands with pixels."""
     used = [axis.used(sizes) for axis in operand.axes]
     if tensor is None:
-        blocks = -(-layer.channels[1] // hardware.output_lanes)
-        return min(prod(used[:2]), blocks) * prod(used[2:])
-    return prod(used[:3]) * min(prod(used[3:]), tensor.filled(hardware))
+        return blocks * prod(used[2:])
+    return prod(used[:3]) * min(prod(used[3:]), tensor.records)

@@ -37,9 +37,12 @@ class Ppu:
         res = emitter.buffers[self.res] if self.res is not None else None
         if out is not None:
             emitter.fill(out.buffer.name)
-        own = len(acc.shape) - self.channel_axes
-        pixels, blocks = prod(acc.shape[:own]), prod(acc.shape[own:])
-        vectors = blocks * hardware.output_lanes // hardware.vector_size
+        pixels = prod(acc.shape[: -self.channel_axes])
+        tile, name = emitter.blocks(values), self.out or self.res
+        blocks, lanes, size = tile.count, hardware.output_lanes, hardware.vector_size
+        vectors = whole = -(-blocks * lanes // size)
+        if name is not None:
+            vectors = min(whole, emitter.views[name].dims[-1] - tile.first * lanes // size)
         most = emitter.limit("PPU", "pixels")
         for pixel in range(0, pixels, most):
             fields = {
@@ -51,6 +54,7 @@ class Ppu:
                 "par_base": par.start + self.par_base.at(values),
                 "pixels": min(most, pixels - pixel),
                 "blocks": blocks,
+                "skip_vectors": whole - vectors,
             }
             reads, writes = [acc.interval, par.interval], [acc.interval]
             if out is not None:

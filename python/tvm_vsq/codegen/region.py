@@ -54,7 +54,7 @@ class _Region:
             *leading, vectors, _lanes = static_shape(parameter)
             name = f"input {len(self.inputs)}"
             # The layer that reads it will say whether it is signed.
-            self.tensors[name] = DramTensor(name, prod(leading), vectors, vectors, signed=True)
+            self.tensors[name] = DramTensor(name, prod(leading), vectors, signed=True)
             self.inputs.append(name)
             self._values[parameter] = name
         for binding in bindings(function):
@@ -111,15 +111,12 @@ class _Region:
             )
 
     def _results(self, body: Any) -> list[str]:
-        """Names of the results, which from now on are stored as the host expects them: without padding."""
+        """Names of the results."""
         found = self._bound(body)
         names = list(found) if isinstance(found, tuple) else [found]
         for name in names:
             if name in self.inputs or names.count(name) > 1:
                 raise ProgramError(f"the region returns '{name}' unchanged or twice; return results once")
-            tensor = self.tensors[name]
-            if tensor.channels is None:
-                self.tensors[name] = replace(tensor, pitch=tensor.vectors)
         return names
 
 
@@ -133,8 +130,9 @@ def _calls(composite: Any) -> Iterator[Any]:
 
 def _result(layer: Layer, hardware: HardwareConfig) -> DramTensor:
     result, channels = nest_of(layer.workload, hardware).result, layer.channels[1]
-    pixels, records = prod(result.extents[:3]), prod(result.extents[3:])
+    pixels = prod(result.extents[:3])
     if result.scratchpad == "acc":
-        return DramTensor(layer.result, pixels, 0, records, True, channels)
+        blocks = nest_of(layer.workload, hardware).blocks
+        return DramTensor(layer.result, pixels, blocks, signed=True, channels=channels)
     vectors = hardware.formats.activation.vectors(channels)
-    return DramTensor(layer.result, pixels, vectors, records, not layer.post.out_unsigned)
+    return DramTensor(layer.result, pixels, vectors, not layer.post.out_unsigned)

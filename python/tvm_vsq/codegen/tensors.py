@@ -10,11 +10,24 @@ from tvm_vsq.codegen.step import DRAM, Interval
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Two axes of a copy, at `position` and the next, that are one in DRAM: groups of `size`, of which the
+    last may lack records.
+
+    These take no scratchpad entries, unless the copy `fills` them with zeros.
+    """
+
+    position: int
+    size: int
+    fills: bool = False
+
+
+@dataclass(frozen=True)
 class TensorView:
     """Records of `region` with extents `dims` and `strides` (in records), one per axis of the copy.
 
     Bytes of what is not `constant` order loads and stores. Where `fold` is given, the copy has two axes for
-    the last one here: groups of `fold` records, and the record in its group.
+    one here.
     """
 
     region: str
@@ -22,7 +35,7 @@ class TensorView:
     dims: tuple[int, ...]
     strides: tuple[int, ...]
     constant: bool = False
-    fold: int = 0
+    fold: Fold | None = None
 
     def box(
         self, axes: tuple[Axis, ...], shape: tuple[int, ...], values: list[int], is_load: bool
@@ -34,9 +47,14 @@ class TensorView:
         """
         starts = [axis.base.at(values) for axis in axes]
         sizes = [(extent, axis.step) for extent, axis in zip(shape, axes, strict=True)]
-        if self.fold:
-            record, (count, _) = starts.pop(), sizes.pop()
-            starts[-1], sizes[-1] = starts[-1] * self.fold + record, (sizes[-1][0] * count, 1)
+        if self.fold is not None:
+            at, size = self.fold.position, self.fold.size
+            first = starts[at] * size + starts.pop(at + 1)
+            count = sizes[at][0] * sizes.pop(at + 1)[0]
+            starts[at], sizes[at] = (
+                first,
+                (count if self.fold.fills else min(count, self.dims[at] - first), 1),
+            )
         offset, last, sram, found = 0, 0, 1, []
         for (extent, step), start, dim, stride in zip(
             reversed(sizes), reversed(starts), reversed(self.dims), reversed(self.strides), strict=True

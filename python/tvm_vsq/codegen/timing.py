@@ -15,7 +15,7 @@ from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import encode_all
-from tvm_vsq.schedule import Knobs, Workload, nest_of
+from tvm_vsq.schedule import Knobs, LoopNest, Workload, nest_of
 from tvm_vsq.schedule.access import Operand
 
 
@@ -42,7 +42,7 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
     records = hardware.record_bytes
     constants = {operand.name: operand.title for operand in nest.constants}
     tensors = {
-        operand.name: _tensor(operand, hardware)
+        operand.name: _tensor(operand, nest)
         for operand in nest.operands
         if operand.in_dram and not operand.constant
     }
@@ -64,8 +64,11 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
     return LayerCode(encode_all([step.insn for step in ordered], hardware), len(ordered))
 
 
-def _tensor(operand: Operand, hardware: HardwareConfig) -> DramTensor:
-    pixels, records = prod(operand.extents[:3]), prod(operand.extents[3:])
-    wide = operand.scratchpad == "acc"
-    channels = records * hardware.output_lanes if wide else None
-    return DramTensor(operand.name, pixels, 0 if wide else records, records, True, channels)
+def _tensor(operand: Operand, nest: LoopNest) -> DramTensor:
+    pixels, channels = prod(operand.extents[:3]), nest.blocks * nest.hardware.output_lanes
+    if operand.scratchpad == "acc":
+        return DramTensor(operand.name, pixels, nest.blocks, signed=True, channels=channels)
+    records = prod(operand.extents[3:])
+    if len(operand.extents) > 4:  # those of channel groups
+        records = nest.hardware.formats.activation.vectors(channels)
+    return DramTensor(operand.name, pixels, records, signed=True)

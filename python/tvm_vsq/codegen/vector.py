@@ -40,7 +40,8 @@ class Vector:
         else:
             bits = min(emitter.hardware.accumulator_bits, 32)
             fields["imm"] = -(1 << (bits - 1))
-        self.micro.emit_as("VEC", fields, emitter, values, clipped=1 if self.is_clipped else None)
+        clipped = 1 if self.is_clipped else None
+        self.micro.emit_as("VEC", fields, emitter, values, clipped=clipped, skips="skip_blocks")
 
 
 def read_maximum(call: ExternCall) -> Vector:

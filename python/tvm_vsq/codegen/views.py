@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from tvm_vsq.codegen.layer import DramTensor
-from tvm_vsq.codegen.tensors import TensorView
-from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.codegen.tensors import Fold, TensorView
 from tvm_vsq.schedule import LoopNest
 from tvm_vsq.schedule.access import Operand
 
@@ -15,30 +14,37 @@ from tvm_vsq.schedule.access import Operand
 def layer_views(
     nest: LoopNest, constants: Mapping[str, str], tensors: Mapping[str, DramTensor]
 ) -> dict[str, TensorView]:
-    """A view for each operand: `constants` are the regions of some, `tensors` of the others."""
+    """A view for each operand: `constants` are the regions of some, `tensors` of the others.
+
+    Of channel groups, those blocks and vectors exist that hold channels.
+    """
     views = {}
     for operand in nest.operands:
         if operand.constant:
-            views[operand.name] = _constant(operand, constants[operand.name], nest.hardware)
+            views[operand.name] = _constant(operand, constants[operand.name], nest)
         elif operand.in_dram:
-            views[operand.name] = _pixels(operand, tensors[operand.name], nest.hardware)
+            views[operand.name] = _pixels(operand, tensors[operand.name], nest)
     return views
 
 
-def _constant(operand: Operand, region: str, hardware: HardwareConfig) -> TensorView:
-    extents = operand.extents
-    strides = tuple(prod(extents[i + 1 :]) for i in range(len(extents)))
-    return TensorView(region, hardware.record_bytes[operand.scratchpad], extents, strides, constant=True)
+def _constant(operand: Operand, region: str, nest: LoopNest) -> TensorView:
+    """The first two axes are groups and the blocks of a group."""
+    _, blocks, *others = operand.extents
+    dims = (nest.blocks, *others)
+    strides = tuple(prod(dims[i + 1 :]) for i in range(len(dims)))
+    size = nest.record_bytes[operand.scratchpad]
+    return TensorView(region, size, dims, strides, constant=True, fold=Fold(0, blocks))
 
 
-def _pixels(operand: Operand, tensor: DramTensor, hardware: HardwareConfig) -> TensorView:
+def _pixels(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
     """The first axes are pixels; one or two others are the records of a pixel."""
     n, rows, columns, *records = operand.extents
-    strides = (rows * columns * tensor.pitch, columns * tensor.pitch, tensor.pitch, 1)
+    strides = (rows * columns * tensor.records, columns * tensor.records, tensor.records, 1)
+    grouped = len(records) > 1
     return TensorView(
         tensor.name,
-        tensor.record_bytes(hardware),
-        (n, rows, columns, tensor.pitch),
+        tensor.record_bytes(nest.hardware),
+        (n, rows, columns, tensor.records),
         strides,
-        fold=records[-1] if len(records) > 1 else 0,
+        fold=Fold(3, records[-1], fills=operand.name == "inp") if grouped else None,
     )

@@ -198,10 +198,10 @@ INSTRUCTIONS = (
         "and clip from par[par_base + b]; r = rhu(element * scale * res_mult, 2^res_shift) of the "
         "residual vectors from "
         "inp[res_base], in the same order, if residual, else 0. If wide, y replaces the accumulator. "
-        "Otherwise each vector of "
-        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * "
-        "blocks * output_lanes / "
-        "vector_size + j].",
+        "Otherwise each vector j of "
+        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * vectors + j]. "
+        "A pixel has vectors = ceil(blocks * output_lanes / vector_size) - skip_vectors of them, of the "
+        "residual as well; lanes of the last one that no block fills are 0.",
         (
             Field("wide", 1, "keep y as int32 in the accumulator scratchpad"),
             Field("relu", 1, "clamp below at zero"),
@@ -214,6 +214,7 @@ INSTRUCTIONS = (
             Field("res_base", "inp", "first residual entry in the input scratchpad"),
             Field("pixels", PIXEL_BITS, "number of pixels", at_least=1),
             Field("blocks", BLOCK_BITS, "accumulator blocks of each pixel", at_least=1),
+            Field("skip_vectors", BLOCK_BITS, "vectors of the last block of each pixel that are left out"),
             Field("res_mult", 16, "residual multiplier"),
             Field("res_shift", SHIFT_BITS, "residual shift", at_most=62, only_if="residual"),
         ),
@@ -225,13 +226,15 @@ INSTRUCTIONS = (
         "vector",
         "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
         "a = m.acc + o * acc_out + i * acc_in, x likewise from inp: each lane c of the channel group from "
-        "acc[a] on, which has max(vector_size, output_lanes) lanes, becomes s(c) if op is mov, and "
+        "acc[a] on, which has max(vector_size, output_lanes) lanes without its last skip_blocks blocks, "
+        "becomes s(c) if op is mov, and "
         "max(lane, s(c)) if it is max. s(c) is imm, or element times scale of lane c of the vectors from "
         "inp[x] on.",
         (
             Field("op", 4, "operation", ("mov", "max")),
             Field("src", 3, "what s is", ("inp", "imm")),
             Field("src_unsigned", 1, "elements are unsigned"),
+            Field("skip_blocks", BLOCK_BITS, "blocks at the end of the channel group that stay as they are"),
             Field("uop_begin", "uop", "first micro-op"),
             Field("uop_count", COUNT_BITS + 1, "number of micro-ops", at_least=1),
             Field("iter_out", COUNT_BITS, "extent of the outer loop", at_least=1),

@@ -16,8 +16,8 @@ from tvm_vsq.schedule.postprocess import post_processed, result_dims
 class Convolution:
     """A convolution over vectors: X [n, h, w, cv] -> Y [n, oh, ow, kb * output_lanes channels].
 
-    `cv` counts input vectors (vector_size channels each), `kb` output blocks (output_lanes channels each,
-    padded to whole channel groups). `padding` is (top, left, bottom, right). A dense layer of M rows is n=1,
+    `cv` counts input vectors (vector_size channels each), `kb` output blocks (output_lanes channels each).
+    `padding` is (top, left, bottom, right). A dense layer of M rows is n=1,
     h=1, w=M, r=s=1. `wide` layers leave int32 in DRAM instead of requantized vectors. ScheduleError for an
     impossible shape.
     """
@@ -83,14 +83,6 @@ class Convolution:
         ]
         return "-".join(parts)
 
-    def check(self, hardware: HardwareConfig, layer: str) -> None:
-        """ScheduleError if `kb` is not made of whole channel groups of this hardware."""
-        if self.kb % hardware.group_blocks:
-            raise ScheduleError(
-                f"layer '{layer}': kb={self.kb} blocks of {hardware.output_lanes} channels are not whole "
-                f"groups of {hardware.group_channels}; pad kb to a multiple of {hardware.group_blocks}"
-            )
-
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result, and c (input vectors), r and s (the kernel)."""
         dims = result_dims(self.n, self.oh, self.ow, self.kb, hardware)
@@ -109,6 +101,7 @@ class Convolution:
             inputs,
             MultiplyAccumulate(),
             hardware,
+            blocks=self.kb,
             has_residual=self.has_residual,
             wide=self.wide,
         )
@@ -123,7 +116,7 @@ class Convolution:
         return f"{batch}{self.h}x{self.w}x{given} > {batch}{self.oh}x{self.ow}x{taken} {self.r}x{self.s}"
 
     def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """Channels of input and result, with those that fill up vectors, blocks and groups of blocks."""
+        """Channels of input and result, with those that fill up vectors and blocks."""
         return self.cv * hardware.vector_size, self.kb * hardware.output_lanes
 
     def macs(self, channels: tuple[int, int]) -> int:

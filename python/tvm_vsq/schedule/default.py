@@ -24,7 +24,6 @@ def default_knobs(workload: Workload, hardware: HardwareConfig, layer: str) -> K
     The largest tile alone would be a poor rule: a layer that is one tile overlaps nothing.
     ScheduleError, naming the layer and the buffer, if even the smallest tile does not fit.
     """
-    workload.check(hardware, layer)
     best = _best(workload, hardware)
     if best is None:
         text = explain_misfit(workload, smallest_knobs(workload, hardware), hardware, layer)

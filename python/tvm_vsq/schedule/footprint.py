@@ -109,7 +109,6 @@ def explain_misfit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, l
 
 def require_fit(workload: Workload, knobs: Knobs, hardware: HardwareConfig, layer: str) -> None:
     """ScheduleError with explain_misfit's text unless the schedule is legal."""
-    workload.check(hardware, layer)
     check_knobs(workload, knobs, hardware, layer)
     text = explain_misfit(workload, knobs, hardware, layer)
     if text:

@@ -56,7 +56,7 @@ class MultiplyAccumulate:
 
     def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """One for each micro-op, and the pipeline of each instruction."""
-        return nest.iterations + steps * nest.hardware.timing.gemm_pipeline_cycles
+        return nest.existing(nest.iterations) + steps * nest.hardware.timing.gemm_pipeline_cycles
 
 
 @lru_cache(maxsize=64)

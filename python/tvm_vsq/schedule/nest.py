@@ -61,6 +61,7 @@ class LoopNest:
 
     operands: in the order of the layer's arguments; exactly one is named "acc". `result` names what is
     stored. orders: the loops over tiles of parallel dimensions, outermost first, by the name of the order.
+    blocks: accumulator entries of a pixel that are not padding; others are neither computed nor moved.
     """
 
     hardware: HardwareConfig
@@ -69,6 +70,7 @@ class LoopNest:
     result_name: str
     body: Body
     finish: Finish
+    blocks: int
     orders: Mapping[str, tuple[str, ...]]
     limits: tuple[FieldLimit, ...] = ()
 
@@ -81,6 +83,10 @@ class LoopNest:
     def operand(self) -> Mapping[str, Operand]:
         """Operands by name."""
         return {operand.name: operand for operand in self.operands}
+
+    def existing(self, count: int) -> int:
+        """Of so many iterations or entries for all blocks of whole channel groups, those that exist."""
+        return count * self.blocks // prod([axis.extent for axis in self.acc.axes[3:]])
 
     @property
     def acc(self) -> Operand:

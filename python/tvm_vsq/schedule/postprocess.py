@@ -18,16 +18,22 @@ ORDERS = {"k_outer": ("k", "n", "h", "w"), "hw_outer": ("n", "h", "w", "k")}
 
 
 def result_dims(n: int, rows: int, columns: int, blocks: int, hardware: HardwareConfig) -> tuple[Dim, ...]:
-    """Dimensions of a result [n, rows, columns] of `blocks` * output_lanes channels, whole channel groups.
+    """Dimensions of a result [n, rows, columns] of `blocks` * output_lanes channels.
 
-    They are n, h, w, k (groups of channels) and b (blocks of a group).
+    They are n, h, w, k (groups of channels) and b (blocks of a group, of which the last one may lack some).
     """
     per_group = hardware.group_blocks
     return (
         Dim("n", n, knob="tile_n", inner=("h", "w")),
         Dim("h", rows, knob="tile_h"),
         Dim("w", columns, knob="tile_w"),
-        Dim("k", blocks // per_group, knob="tile_k", units=per_group, unit_title="blocks of a channel group"),
+        Dim(
+            "k",
+            -(-blocks // per_group),
+            knob="tile_k",
+            units=per_group,
+            unit_title="blocks of a channel group",
+        ),
         Dim("b", per_group),
     )
 
@@ -38,12 +44,13 @@ def post_processed(
     body: Body,
     hardware: HardwareConfig,
     *,
+    blocks: int,
     has_residual: bool = False,
     wide: bool = False,
 ) -> LoopNest:
     """The nest of `body` over `inputs`, whose accumulators go through the PPU.
 
-    dims: those of result_dims, and the reduced ones. The operands of the PPU are added: accumulators "acc",
+    dims: those of result_dims for so many `blocks`, and the reduced ones. The operands of the PPU are added: accumulators "acc",
     parameters "par", the residual "res", and requantized vectors "out", unless int32 is stored (`wide`).
     """
     pixels, (k, b) = tuple(Axis.along(dim) for dim in dims[:3]), dims[3:5]
@@ -65,6 +72,7 @@ def post_processed(
         result_name="acc" if wide else "out",
         body=body,
         finish=PostProcess(),
+        blocks=blocks,
         orders=ORDERS,
         limits=(FieldLimit("tile_k", "PPU", "blocks"),),
     )
@@ -92,7 +100,7 @@ class PostProcess:
 
     def cycles(self, nest: LoopNest, tiles: Count) -> Count:
         """One for each accumulator entry, and the pipeline of each tile."""
-        return nest.entries["acc"] + tiles * nest.hardware.timing.ppu_pipeline_cycles
+        return nest.existing(nest.entries["acc"]) + tiles * nest.hardware.timing.ppu_pipeline_cycles
 
 
 def _indices(shape: Any) -> Iterator[tuple[int, ...]]:

@@ -59,8 +59,8 @@ class Unpack:
     def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """One for each block of each micro-op, clearing ones included, and the pipelines."""
         pipeline = nest.hardware.timing.vector_pipeline_cycles
-        cleared = nest.entries["acc"] if self.largest else 0
-        return nest.iterations + cleared + (1 + self.largest) * tiles * pipeline
+        cleared = nest.existing(nest.entries["acc"]) if self.largest else 0
+        return nest.existing(nest.iterations) + cleared + (1 + self.largest) * tiles * pipeline
 
 
 _INTRINSIC = """

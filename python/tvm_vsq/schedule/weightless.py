@@ -11,11 +11,8 @@ class Weightless:
     n: int
     kb: int
 
-    def check(self, hardware: HardwareConfig, layer: str) -> None:
-        """Any hardware will do: `kb` is made of its channel groups."""
-
     def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """Channels of input and result, with those that fill up channel groups."""
+        """Channels of input and result, with those that fill up blocks."""
         return self.kb * hardware.output_lanes, self.kb * hardware.output_lanes
 
     def macs(self, channels: tuple[int, int]) -> int:

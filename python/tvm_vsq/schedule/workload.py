@@ -18,9 +18,6 @@ class Workload(Protocol):
     def key(self) -> str:
         """Stable text for tuning databases; equal keys lower alike on the same hardware."""
 
-    def check(self, hardware: HardwareConfig, layer: str) -> None:
-        """ScheduleError, naming the layer, if this hardware needs another shape."""
-
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """The layer as a loop nest on this hardware. `nest_of` keeps it."""
 
@@ -28,7 +25,7 @@ class Workload(Protocol):
         """The shape for reports; `channels` of input and result are those that are no padding."""
 
     def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """Channels of input and result, with those that fill up vectors, blocks and groups of blocks."""
+        """Channels of input and result, with those that fill up vectors and blocks."""
 
     def macs(self, channels: tuple[int, int]) -> int:
         """Multiply-accumulates, without those of padding."""

@@ -1,5 +1,6 @@
 #include "tvm_vsq/sim/instructions/ppu.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "tvm_vsq/sim/overflow.h"
@@ -24,16 +25,47 @@ void CheckChannels(const Execution& execution, const isa::Ppu& ppu) {
   }
 }
 
+// Operands of which each pixel has as many lanes in all of them: those that are missing are made zeros.
+template <typename Acc>
+struct Aligned {
+  std::vector<Acc> acc;
+  std::vector<ChannelParams> channels;
+  std::vector<uint8_t> residual;
+  std::vector<int32_t> residual_scale;
+
+  // Of `operands`, whose pixels have `lanes` lanes of accumulators and `vectors` vectors.
+  Aligned(const PpuOperands<Acc>& operands, size_t lanes, size_t vectors) {
+    const auto size = static_cast<size_t>(operands.vector_size);
+    const size_t width = operands.vectors * size, filled = std::min(width, lanes);
+    acc.resize(operands.pixels * width);
+    channels.assign(operands.channels, operands.channels + filled);
+    channels.resize(width);
+    for (size_t pixel = 0; pixel < operands.pixels; ++pixel)
+      std::copy_n(operands.acc + pixel * lanes, filled, &acc[pixel * width]);
+    if (operands.residual == nullptr) return;
+    residual.assign(operands.pixels * width, static_cast<uint8_t>(operands.res_bias));
+    residual_scale.resize(operands.pixels * operands.vectors);
+    for (size_t pixel = 0; pixel < operands.pixels; ++pixel) {
+      std::copy_n(operands.residual + pixel * vectors * size, std::min(filled, vectors * size),
+                  &residual[pixel * width]);
+      std::copy_n(operands.residual_scale + pixel * vectors, std::min(vectors, operands.vectors),
+                  &residual_scale[pixel * operands.vectors]);
+    }
+  }
+};
+
 template <typename Acc>
 void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
   static const Simd simd = BestSimd();
   const auto lanes = static_cast<size_t>(params.output_lanes), width = ppu.blocks * lanes;
-  // A wide result need not be whole vectors; any other division of its lanes does as well.
   const auto vector_size = static_cast<size_t>(params.vector_size);
-  const size_t size = width % vector_size == 0 ? vector_size : lanes;
+  const size_t vectors = Declared<isa::Ppu>::Vectors(params, ppu);
+  // A wide result without a residual need not be whole vectors; any other division of its lanes does as well.
+  const bool by_blocks = ppu.wide && !ppu.residual && width % vector_size != 0;
+  const size_t size = by_blocks ? lanes : vector_size;
   PpuOperands<Acc> operands{};
   operands.pixels = ppu.pixels;
-  operands.vectors = width / size;
+  operands.vectors = !ppu.wide ? vectors : (width + size - 1) / size;
   operands.vector_size = static_cast<int>(size);
   operands.acc = &(*acc)[ppu.acc_base * lanes];
   operands.channels = &pads->par[ppu.par_base * lanes];
@@ -51,7 +83,23 @@ void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>*
     operands.out = &pads->out[ppu.out_base * size];
     operands.out_scale = &pads->out_scale[ppu.out_base];
   }
-  SelectPpuKernel<Acc>(operands.vector_size, simd)(operands);
+  const auto kernel = SelectPpuKernel<Acc>(operands.vector_size, simd);
+  if (operands.vectors * size == width && (!ppu.residual || vectors == operands.vectors)) {
+    kernel(operands);
+    return;
+  }
+  Aligned<Acc> aligned(operands, width, vectors);
+  Acc* const results = operands.acc;
+  operands.acc = aligned.acc.data();
+  operands.channels = aligned.channels.data();
+  if (ppu.residual) {
+    operands.residual = aligned.residual.data();
+    operands.residual_scale = aligned.residual_scale.data();
+  }
+  kernel(operands);
+  if (!ppu.wide) return;
+  for (size_t pixel = 0; pixel < operands.pixels; ++pixel)
+    std::copy_n(&aligned.acc[pixel * operands.vectors * size], width, results + pixel * width);
 }
 
 }  // namespace

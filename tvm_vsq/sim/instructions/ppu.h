@@ -15,10 +15,18 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
 
   static uint64_t AccEntries(const isa::Ppu& ppu) { return uint64_t{ppu.pixels} * ppu.blocks; }
 
+  // Of each pixel, with those that are left out. The last one may have lanes that no block fills.
+  static uint64_t WholeVectors(const Params& params, const isa::Ppu& ppu) {
+    const auto size = static_cast<uint64_t>(params.vector_size);
+    return (ppu.blocks * static_cast<uint64_t>(params.output_lanes) + size - 1) / size;
+  }
+  static uint64_t Vectors(const Params& params, const isa::Ppu& ppu) {
+    return WholeVectors(params, ppu) - ppu.skip_vectors;
+  }
+
   template <typename Visit>
   static void Accesses(const Params& params, const isa::Ppu& ppu, Visit visit) {
-    const uint64_t entries = AccEntries(ppu), lanes = static_cast<uint64_t>(params.output_lanes);
-    const uint64_t vectors = ppu.pixels * (ppu.blocks * lanes / static_cast<uint64_t>(params.vector_size));
+    const uint64_t entries = AccEntries(ppu), vectors = ppu.pixels * Vectors(params, ppu);
     const Use acc = ppu.wide ? Use::kAccumulate : Use::kRead;
     visit(Access{Pad::kAcc, acc, "acc_base", ppu.acc_base, entries, entries});
     visit(Access{Pad::kPar, Use::kRead, "par_base", ppu.par_base, ppu.blocks, entries});
@@ -28,11 +36,9 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
 
   template <typename Fail>
   static void Check(const Params& params, const isa::Ppu& ppu, Fail fail) {
-    const auto lanes = static_cast<uint64_t>(params.output_lanes),
-               size = static_cast<uint64_t>(params.vector_size);
-    if ((!ppu.wide || ppu.residual) && ppu.blocks * lanes % size != 0) {
-      fail("field blocks: ", ppu.blocks, " blocks of ", lanes, " lanes are not whole vectors of ", size);
-    }
+    const int64_t per_block = std::max<int64_t>(1, params.output_lanes / params.vector_size);
+    if (ppu.skip_vectors >= per_block)
+      fail("field skip_vectors is ", ppu.skip_vectors, " of the ", per_block, " vectors of the last block");
   }
 
   static int64_t Cycles(const Params& params, const isa::Ppu& ppu) {
@@ -53,7 +59,8 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
   static void Events(const Params& params, const isa::Ppu& ppu, Count count) {
     const int64_t lanes = static_cast<int64_t>(AccEntries(ppu)) * params.output_lanes;
     count(isa::Event::kPpuLaneOps, lanes);
-    if (!ppu.wide) count(isa::Event::kQuantizeLaneOps, lanes);
+    const int64_t kept = static_cast<int64_t>(ppu.pixels * Vectors(params, ppu)) * params.vector_size;
+    if (!ppu.wide) count(isa::Event::kQuantizeLaneOps, std::min(lanes, kept));
   }
 
   static bool Bound(const Params& params, const isa::Ppu& ppu, const MicroOpPlan* plan,

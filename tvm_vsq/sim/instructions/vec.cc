@@ -1,5 +1,6 @@
 #include "tvm_vsq/sim/instructions/vec.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "tvm_vsq/sim/overflow.h"
@@ -17,7 +18,8 @@ void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std:
   const int32_t bias = vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1);
   for (size_t first = 0; first < values->size(); first += size, ++vector) {
     const int32_t scale = pads.inp_scale[vector];
-    for (size_t i = first; i < first + size; ++i) (*values)[i] = (codes[i] - bias) * scale;
+    const size_t end = std::min(first + size, values->size());
+    for (size_t i = first; i < end; ++i) (*values)[i] = (codes[i] - bias) * scale;
   }
 }
 
@@ -25,7 +27,7 @@ template <typename Acc>
 void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>* acc) {
   const Params& params = execution.params;
   const auto lanes = static_cast<size_t>(params.output_lanes);
-  const size_t group = std::max(lanes, static_cast<size_t>(params.vector_size));
+  const size_t group = Declared<isa::Vec>::Blocks(params, vec) * lanes;
   std::vector<int32_t> values(group, static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)));
   for (size_t o = 0; o < vec.iter_out; ++o) {
     for (size_t i = 0; i < vec.iter_in; ++i) {

@@ -20,6 +20,9 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
   static uint32_t Blocks(const Params& params) {
     return static_cast<uint32_t>(std::max<int64_t>(1, params.vector_size / params.output_lanes));
   }
+  static uint32_t Blocks(const Params& params, const isa::Vec& vec) {
+    return Blocks(params) - vec.skip_blocks;
+  }
   static uint32_t Vectors(const Params& params) {
     return static_cast<uint32_t>(std::max<int64_t>(1, params.output_lanes / params.vector_size));
   }
@@ -27,7 +30,7 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
   static MicroOpLoops Loops(const Params& params, const isa::Vec& vec) {
     MicroOpLoops loops{vec.uop_begin, {vec.uop_count, vec.iter_out, vec.iter_in}};
     const Use use = vec.op == isa::Vec::Op::kMov ? Use::kFill : Use::kAccumulate;
-    loops.Add(Pad::kAcc, use, &isa::Uop::acc, vec.acc_out, vec.acc_in, Blocks(params));
+    loops.Add(Pad::kAcc, use, &isa::Uop::acc, vec.acc_out, vec.acc_in, Blocks(params, vec));
     if (vec.src == isa::Vec::Src::kInp)
       loops.Add(Pad::kInp, Use::kRead, &isa::Uop::inp, vec.inp_out, vec.inp_in, Vectors(params));
     return loops;
@@ -46,6 +49,9 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
 
   template <typename Fail>
   static void Check(const Params& params, const isa::Vec& vec, Fail fail) {
+    if (vec.skip_blocks >= Blocks(params))
+      fail("field skip_blocks is ", vec.skip_blocks, " of the ", Blocks(params),
+           " blocks of a channel group");
     const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), imm = Immediate(vec);
     if (vec.src == isa::Vec::Src::kImm) {
       if (imm < -limit || imm >= limit)
@@ -65,7 +71,7 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
 
   // One accumulator entry a cycle.
   static int64_t Cycles(const Params& params, const isa::Vec& vec) {
-    return params.vector_pipeline_cycles + static_cast<int64_t>(Visits(vec) * Blocks(params));
+    return params.vector_pipeline_cycles + static_cast<int64_t>(Visits(vec) * Blocks(params, vec));
   }
 
   // Neighbouring vectors lie in different banks, each of which serves one a cycle.
@@ -77,8 +83,7 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
 
   template <typename Count>
   static void Events(const Params& params, const isa::Vec& vec, Count count) {
-    const int64_t lanes =
-        static_cast<int64_t>(Visits(vec)) * std::max(params.output_lanes, params.vector_size);
+    const int64_t lanes = static_cast<int64_t>(Visits(vec) * Blocks(params, vec)) * params.output_lanes;
     count(isa::Event::kVectorLaneOps, lanes);
     if (vec.src == isa::Vec::Src::kInp) count(isa::Event::kUnpackLaneOps, lanes);
   }

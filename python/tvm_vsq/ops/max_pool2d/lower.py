@@ -71,6 +71,7 @@ class Pooling(Weightless):
             inputs,
             Unpack(largest=True),
             hardware,
+            blocks=self.kb,
             has_residual=self.has_residual,
             wide=self.wide,
         )
