@@ -107,7 +107,7 @@ def test_the_emitter_allocates_what_footprint_says(data):
     slots = {name: home.slots for name, home in homes.items()}
     places = Places(hw)
     for _ in range(3):
-        emitter = LayerEmitter(nest, work.kb, slots, {}, PostOp(), 0, hw, UopCache(hw), places)
+        emitter = LayerEmitter(nest, slots, {}, PostOp(), 0, hw, UopCache(hw), places)
         assert {pad: n for pad, n in footprint(work, knobs, hw).items() if n} == emitter.used
         taken = sorted(
             (s.buffer.scratchpad, s.base, s.base + s.buffer.entries * s.count)

@@ -106,9 +106,7 @@ def layer_steps(
     nest = lower_layer(work, knobs, hardware)
     slots = {operand: home.slots for operand, home in place(work, knobs, hardware).items()}
     views = layer_views(nest_of(work, hardware), constants, tensors)
-    emitter = LayerEmitter(
-        nest, nest_of(work, hardware).blocks, slots, views, post, index, hardware, uops, places
-    )
+    emitter = LayerEmitter(nest, slots, views, post, index, hardware, uops, places)
     return emitter.run()
 
 

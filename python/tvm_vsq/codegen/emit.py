@@ -70,11 +70,10 @@ class Slots:
 @dataclass
 class LayerEmitter:
     """Emits one layer. `slots` are the copies of each buffer of the nest, `views` what it is copied from or
-    to. Each pixel of its accumulators has `exist` blocks.
+    to.
     """
 
     nest: Nest
-    exist: int
     slots: dict[str, int]
     views: dict[str, TensorView]
     post: PostOp
@@ -110,7 +109,7 @@ class LayerEmitter:
         """Blocks of the accumulators of the current tile, at these values of the loops."""
         groups, per_group = self.buffers["acc"].shape[-2:]
         first = self._first_group.at(values) * per_group
-        return Blocks(groups, per_group, first, min(groups * per_group, self.exist - first))
+        return Blocks(groups, per_group, first, min(groups * per_group, self.nest.tile.nest.blocks - first))
 
     def _walk(self, nodes: tuple[Node, ...], values: list[int]) -> None:
         for node in nodes:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MicroOps:
-    """Micro-ops in loops over `dims`: `pointers` are their operands, the accumulators that are written first."""
+    """Micro-ops in loops over `dims`: `pointers` are their operands, first the accumulators that are
+    written.
+    """
 
     dims: tuple[str, ...]
     pointers: tuple[Pointer, ...]
@@ -54,7 +56,7 @@ class MicroOps:
         blocks = emitter.blocks(values)
         columns[places[0]] = blocks.strides(columns[places[0]])
         steps = tuple(zip(*columns, strict=True))
-        for box, missing in [piece for each_box in boxes for piece in blocks.pieces(each_box, self.dims)]:
+        for box, missing in [piece for whole in boxes for piece in blocks.pieces(whole, self.dims)]:
             origin = [base + box.offset(column) for base, column in zip(bases, columns, strict=True)]
             for program in fold_loops(tuple(map(MicroLoop, box.extents, steps)), *limits):
                 offsets = program.offsets + origin

@@ -23,6 +23,7 @@ def result_dims(n: int, rows: int, columns: int, blocks: int, hardware: Hardware
     They are n, h, w, k (groups of channels) and b (blocks of a group, of which the last one may lack some).
     """
     per_group = hardware.group_blocks
+    groups = -(-blocks // per_group)
     return (
         Dim("n", n, knob="tile_n", inner=("h", "w")),
         Dim("h", rows, knob="tile_h"),
@@ -50,8 +51,9 @@ def post_processed(
 ) -> LoopNest:
     """The nest of `body` over `inputs`, whose accumulators go through the PPU.
 
-    dims: those of result_dims for so many `blocks`, and the reduced ones. The operands of the PPU are added: accumulators "acc",
-    parameters "par", the residual "res", and requantized vectors "out", unless int32 is stored (`wide`).
+    dims: those of result_dims for so many `blocks`, and the reduced ones. The operands of the PPU are added:
+    accumulators "acc", parameters "par", the residual "res", and requantized vectors "out", unless int32 is
+    stored (`wide`).
     """
     pixels, (k, b) = tuple(Axis.along(dim) for dim in dims[:3]), dims[3:5]
     channels = (Axis.along(k), Axis.along(b))
