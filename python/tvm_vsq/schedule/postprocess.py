@@ -28,13 +28,7 @@ def result_dims(n: int, rows: int, columns: int, blocks: int, hardware: Hardware
         Dim("n", n, knob="tile_n", inner=("h", "w")),
         Dim("h", rows, knob="tile_h"),
         Dim("w", columns, knob="tile_w"),
-        Dim(
-            "k",
-            -(-blocks // per_group),
-            knob="tile_k",
-            units=per_group,
-            unit_title="blocks of a channel group",
-        ),
+        Dim("k", groups, knob="tile_k", units=per_group, unit_title="blocks of a channel group"),
         Dim("b", per_group),
     )
 
