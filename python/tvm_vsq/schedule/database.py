@@ -23,7 +23,7 @@ from tvm_vsq.schedule.tiling import check_knobs
 from tvm_vsq.schedule.workload import Workload
 
 # Raised whenever lowering changes what a schedule means or costs: older records are then stale.
-_LOWERING_VERSION = 3
+_LOWERING_VERSION = 4
 
 
 def fingerprint(hardware: HardwareConfig) -> str:
