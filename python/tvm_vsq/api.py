@@ -6,9 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from tvm_vsq.codegen import region_workloads
 from tvm_vsq.dump import Dump
 from tvm_vsq.errors import (
@@ -32,6 +29,7 @@ from tvm_vsq.pipeline import (
     regions_of,
     run_phases,
 )
+from tvm_vsq.progress import progress_shown
 from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
@@ -60,6 +58,7 @@ def compile(
     verify: bool = True,
     check_import: bool = True,
     dump: str | os.PathLike[str] | None = None,
+    progress: bool = False,
 ) -> Executable:
     """Quantize a trained network and compile it for an accelerator.
 
@@ -81,6 +80,7 @@ def compile(
     `explain()` says which.
     dump: a new or empty folder to write into what each phase makes of the model (`pipeline`): Relax, and the
     TensorIR and instructions of each layer; `index.txt` says what each file is.
+    progress: show bars on stderr, if that is a terminal.
 
     Raises a VsqError that names what is wrong: ConfigError (target, quant), ModelError, CalibrationError,
     QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad), InputError
@@ -89,20 +89,21 @@ def compile(
     hardware = _resolve_target(target)
     database = resolve_database(schedules, hardware)
     files = None if dump is None else Dump(dump)
-    quantized = as_quantized(model, example_inputs=example_inputs, quant=quant, calibration=calibration)
-    if quantized is None:
-        quantized = quantized_of(
-            model,
-            hardware,
-            quant,
-            _required(calibration),
-            example_inputs=example_inputs,
-            check_import=check_import,
-            dump=files,
-        )
-    elif files is not None:
-        files.module("quantized", "the model as it was given", quantized)
-    return build_executable(quantized, hardware, database, verify, files)
+    with progress_shown(progress):
+        quantized = as_quantized(model, example_inputs=example_inputs, quant=quant, calibration=calibration)
+        if quantized is None:
+            quantized = quantized_of(
+                model,
+                hardware,
+                quant,
+                _required(calibration),
+                example_inputs=example_inputs,
+                check_import=check_import,
+                dump=files,
+            )
+        elif files is not None:
+            files.module("quantized", "the model as it was given", quantized)
+        return build_executable(quantized, hardware, database, verify, files)
 
 
 @compiling
@@ -218,7 +219,7 @@ def profile_formats(
     config = QuantConfig.of(quant, hardware)
     canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
-    with _progress(progress) as bar:
+    with progress_shown(progress) as bar:
         task = bar.add_task("measuring layers", total=None)
         return PrecisionProfile(
             canonical,
@@ -273,7 +274,7 @@ def tune(
         regions = regions_of(quantized, hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
     distinct = len({workload for _, workload in layers})
-    with _progress(progress) as bar:
+    with progress_shown(progress) as bar:
         task = bar.add_task(f"tuning {distinct} layers for {hardware.label}", total=distinct)
 
         def report(text: str) -> None:
@@ -293,11 +294,6 @@ def tune(
         )
     keep(tuned)
     return tuned
-
-
-def _progress(wanted: bool) -> Progress:
-    """A bar on stderr: stdout is the caller's."""
-    return Progress(console=Console(stderr=True), disable=not wanted)
 
 
 def _resolve_target(target: Target) -> HardwareConfig:

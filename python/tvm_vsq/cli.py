@@ -109,6 +109,7 @@ def compile_command(
         schedules=schedules,
         check_import=check_import,
         dump=dump,
+        progress=not as_json,
     )
     exe.save(output)
     layers = exe.metadata.layers

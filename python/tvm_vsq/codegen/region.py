@@ -16,6 +16,7 @@ from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
 from tvm_vsq.graph import bindings, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.progress import steps
 from tvm_vsq.schedule import Database, Workload, default_knobs, nest_of
 from tvm_vsq.tvm_compat import Call, Tuple
 
@@ -28,7 +29,10 @@ def lower_region(function: Any, hardware: HardwareConfig, database: Database) ->
     """
     region = _Region(hardware)
     outputs = region.read(function)
-    layers = [region.scheduled(layer, database) for layer in region.layers]
+    layers = [
+        region.scheduled(layer, database)
+        for layer in steps("scheduling layers", region.layers, len(region.layers))
+    ]
     name = str(function.attrs["global_symbol"])
     return build_program(name, layers, region.tensors, region.inputs, outputs, hardware)
 

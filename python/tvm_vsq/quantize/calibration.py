@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
+from tvm_vsq.progress import steps
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -60,7 +61,7 @@ def _run(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[tuple[A
 
     function = module["main"]
     graph = TorchGraph(function, points)
-    for arrays in batches(list(function.params), data):
+    for arrays in steps("running the fp32 network", batches(list(function.params), data)):
         with torch.inference_mode():  # which must not reach the reader
             tensors = graph(*(tensor_of(array) for array in arrays))
         yield tensors

@@ -14,6 +14,7 @@ from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import dequantize, quantize_weights
+from tvm_vsq.progress import steps
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
 from tvm_vsq.quantize.weights.given import take_given
@@ -54,7 +55,9 @@ def choose_weights(
     """
     given = given_weights(module)
     chosen = {}
-    for layer, seen in moments_by_layer(module, plan, encodings, data, guard_bits):
+    layers = moments_by_layer(module, plan, encodings, data, guard_bits)
+    count = sum(layer.has_weights for layer in plan.layers)
+    for layer, seen in steps("choosing the weights of layers", layers, count):
         weights, integers = float_weights(module, layer), given.get(layer.name)
         correction = None  # a model that brings its integers brings the bias that belongs to them
         with phase(f"choosing the integer weights of layer '{layer.name}'", QuantizationError):
