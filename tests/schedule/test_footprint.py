@@ -127,6 +127,7 @@ def test_candidates_are_the_fitting_ones_and_none_else(work, data):
     assert len(legal) == len(found)
     everything = list(all_knobs(work, TINY))
     assert legal <= set(everything)
+    assert all(is_considered(work, knobs, TINY) for knobs in found[:: 1 + len(found) // 300])
     for knobs in data.draw(st.lists(st.sampled_from(everything), max_size=300)):
         used = footprint(work, knobs, TINY)
         roomy = all(used[pad] <= TINY.depths[pad] for pad in used)
