@@ -164,11 +164,12 @@ def test_quant_that_the_target_cannot_run(compiled):
 
 
 def test_layer_that_fits_no_tile_names_buffer_and_lack(compiled):
-    hardware = load_hardware("vsq-accel")
+    # Channel groups, here of 16 blocks, are not cut.
+    hardware = load_hardware("vsq-accel").with_formats("4/4/4/4", vector_size=64)
     pads = hardware.scratchpads.model_copy(update={"wgt_kib": 1})
-    small = hardware.model_copy(update={"scratchpads": pads})
+    small = hardware.model_copy(update={"scratchpads": pads, "output_lanes": 4})
     message = (
-        "layer 'a' .*weight scratchpad needs 9 entries and has 7, 2 too few; .* raise scratchpads.wgt_kib"
+        "layer 'a' .*weight scratchpad needs 16 entries and has 7, 9 too few; .*raise scratchpads.wgt_kib"
     )
     with pytest.raises(ScheduleError, match=message):
         compiled(target=small)

@@ -43,6 +43,10 @@ def packed(model, shape, config=CONFIG):
         (nn.Conv2d(3, 8, 4, 4), (8, 24), (1, 2, 6, 48), (8, 1, 1, 48)),
         (nn.Conv2d(2, 8, (5, 3), (1, 2), (4, 1), (2, 1)), (9, 8), (1, 9, 4, 30), (8, 1, 1, 30)),
         (nn.Conv2d(2, 8, (2, 3), dilation=(3, 2)), (9, 8), (1, 6, 4, 12), (8, 1, 1, 12)),
+        # an odd row takes one vector more
+        (nn.Conv2d(3, 8, 7, 2, 3), (9, 41), (1, 9, 21, 21), (8, 7, 1, 21)),
+        # a window of many pixels would be as many slices
+        (nn.Conv2d(1, 8, (1, 65), (1, 65)), (1, 650), (1, 1, 650, 1), (8, 1, 65, 1)),
         # nothing to gain
         (nn.Conv2d(3, 8, 1), (9, 7), (1, 9, 7, 3), (8, 1, 1, 3)),
         (nn.Conv2d(16, 8, 3), (9, 7), (1, 9, 7, 16), (8, 3, 3, 16)),

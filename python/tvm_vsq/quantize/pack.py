@@ -34,6 +34,12 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 _WAYS: tuple[tuple[int, ...], ...] = ((), (1,), (0, 1))
 """Axes of a window, 0 for rows, whose pixels lie side by side as channels."""
 
+_GROWTH = 1.05
+"""Vectors that a packed input may take, over those before: strides make one more in a row of odd length."""
+
+_PIECES = 64
+"""Each pixel of a window is a slice of the input, which the host's compiler takes time for."""
+
 
 @dataclass(frozen=True)
 class _Layer:
@@ -54,9 +60,13 @@ class _Layer:
         _, *given, channels = static_shape(call.args[0])
         return _Layer(source.rewindowed, window, tuple(given), static_shape(result)[1:3], channels)
 
+    def pieces(self, axes: tuple[int, ...]) -> int:
+        """Pixels that lie side by side."""
+        return prod([int(self.window.kernel[axis]) for axis in axes])
+
     def inside(self, axes: tuple[int, ...]) -> int:
         """Channels of the packed layer."""
-        return self.channels * prod([self.window.kernel[axis] for axis in axes])
+        return self.channels * self.pieces(axes)
 
     def costs(self, axes: tuple[int, ...], size: int) -> tuple[int, int]:
         """Products of vectors of `size` elements for each result, and vectors of an image."""
@@ -67,9 +77,9 @@ class _Layer:
         return products, stored
 
     def best(self, size: int) -> tuple[int, ...]:
-        """The way with the fewest products of all that take no more vectors than before."""
-        most = self.costs((), size)[1]
-        ways = [axes for axes in _WAYS if self.costs(axes, size)[1] <= most]
+        """The way with the fewest products of those that take about as many vectors as before, or fewer."""
+        most = _GROWTH * self.costs((), size)[1]
+        ways = [axes for axes in _WAYS if self.pieces(axes) <= _PIECES and self.costs(axes, size)[1] <= most]
         return min(ways, key=lambda axes: self.costs(axes, size))
 
     def packed(self, axes: tuple[int, ...]) -> Window:
@@ -85,8 +95,8 @@ class _Layer:
 def pack_inputs(module: IRModule, config: QuantConfig) -> IRModule:
     """The canonical `module` with what the host gives to its convolutions packed, where that saves products.
 
-    Layers are left alone whose integers came with the model, and whose input would take more vectors than
-    before. fp32 results differ by the order of sums alone.
+    Layers are left alone whose integers came with the model, whose input would take more vectors than before,
+    and whose windows are large. fp32 results differ by the order of sums alone.
     """
     function = module["main"]
     values = definitions(function)

@@ -29,7 +29,7 @@ def quantized(x: np.ndarray, encoding: Encoding = ENCODING) -> np.ndarray:
 
 def second_of(moments: Moments, group: int = 0) -> np.ndarray:
     """In the units of x."""
-    return moments.second[group].dense().numpy() * ENCODING.limit**2
+    return moments.second[group].matrix().numpy() * ENCODING.limit**2
 
 
 def by_loop(x: np.ndarray, window: Window) -> list[np.ndarray]:

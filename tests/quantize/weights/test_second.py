@@ -20,7 +20,7 @@ def test_both_forms_say_the_same(is_dense):
     found = Second(x.T @ x) if is_dense else Second(x, of_rows=True)
     h = (x.T @ x).double().numpy()
     e = errors.double().numpy()
-    np.testing.assert_allclose(found.dense(), h, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.matrix(), h, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found.form(errors), [c @ h @ c for c in e.T], rtol=1e-4)
     np.testing.assert_allclose(found.form(errors[:, None])[0], found.form(errors), rtol=1e-6)
     assert found.mean == pytest.approx(np.trace(h) / 12, rel=1e-5)
@@ -28,7 +28,7 @@ def test_both_forms_say_the_same(is_dense):
     for vector in range(3):
         lanes = slice(4 * vector, 4 * vector + 4)
         np.testing.assert_allclose(blocks[vector], h[lanes, lanes], rtol=1e-5, atol=1e-5)
-    padded = found.padded(3, 8).dense().numpy().reshape(4, 8, 4, 8)
+    padded = found.padded(3, 8).matrix().numpy().reshape(4, 8, 4, 8)
     np.testing.assert_allclose(padded[:, :3, :, :3], h.reshape(4, 3, 4, 3), rtol=1e-5, atol=1e-5)
     assert not padded[:, 3:].any()
     assert not padded[..., 3:].any()
@@ -43,7 +43,7 @@ def test_rows_are_kept_while_they_are_few(batches, is_dense):
         total.add(part)
     found, x = total.second(), torch.cat(parts).double()
     assert found.of_rows != is_dense
-    np.testing.assert_allclose(found.dense(), x.T @ x / len(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.matrix(), x.T @ x / len(x), rtol=1e-4, atol=1e-5)
 
 
 def test_of_more_rows_than_memory_each_is_as_likely_as_any_other(monkeypatch):

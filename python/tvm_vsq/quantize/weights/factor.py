@@ -36,7 +36,7 @@ class Factor:
         if not self._second.of_rows:
             yield (
                 slice(0, self._second.size),
-                _factor(self._second.dense().double(), self._damping).float(),
+                _factor(self._second.matrix().double(), self._damping).float(),
                 None,
             )
             return

@@ -37,7 +37,7 @@ class Second:
         diagonal = self.values.square().sum(0) if self.of_rows else self.values.diagonal()
         return float(diagonal.mean(dtype=torch.float64))
 
-    def dense(self) -> Tensor:
+    def matrix(self) -> Tensor:
         """H."""
         return self.values.T @ self.values if self.of_rows else self.values
 
