@@ -39,7 +39,7 @@ from tvm_vsq.study.measure import measure
 from tvm_vsq.study.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.study.report import QuantReport
 from tvm_vsq.threads import compiling
-from tvm_vsq.tune import program_cycles, random_calibration, tune_workloads
+from tvm_vsq.tune import program_cost, random_calibration, tune_workloads
 from tvm_vsq.tvm_compat import IRModule
 
 Target = str | os.PathLike[str] | HardwareConfig
@@ -286,7 +286,7 @@ def tune(
             layers,
             hardware,
             start,
-            total=lambda candidate: program_cycles(regions, hardware, candidate),
+            total=lambda candidate: program_cost(regions, hardware, candidate),
             trials=trials,
             seed=seed,
             report=report,

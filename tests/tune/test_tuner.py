@@ -14,7 +14,7 @@ from tvm_vsq.schedule import Convolution, Database, Knobs, default_knobs
 from tvm_vsq.schedule.database import fingerprint
 from tvm_vsq.schedule.footprint import fits
 from tvm_vsq.schedule.tiling import check_knobs
-from tvm_vsq.tune import measure, tuner
+from tvm_vsq.tune import Cost, measure, tuner
 
 TRIALS = 12
 
@@ -80,16 +80,22 @@ def test_what_is_recorded_was_measured(tuned):
         assert record.default_cycles == cycles[default]
 
 
-@pytest.mark.parametrize(("gain", "is_taken"), [(-0.2, False), (0.0, False), (0.0005, False), (0.002, True)])
-def test_a_schedule_is_taken_if_the_model_gains_a_thousandth_of_the_layer(gain, is_taken):
-    """However fast it is by itself: `total` is the model's, which gains with any but the default schedule."""
+@pytest.mark.parametrize(
+    ("gain", "energy", "is_taken"),
+    [(-0.2, 1, False), (0.0, 1, False), (0.0005, 1, False), (0.002, 1, True), (0.002, 1.1, False)],
+)
+def test_a_schedule_is_taken_if_the_model_gains_a_thousandth_of_the_layer(gain, energy, is_taken):
+    """However fast it is by itself: `total` is the model's, which gains with any but the default schedule.
+
+    Not if that costs more energy than it saves time.
+    """
     hardware, workload = load_hardware("vsq-accel"), Convolution(1, 8, 8, 2, 4, 3, 3)
     default = default_knobs(workload, hardware, "conv")
     alone = measure(workload, default, hardware)
 
-    def total(database: Database) -> int:
+    def total(database: Database) -> Cost:
         is_default = database.lookup(workload, hardware) in (None, default)
-        return 1_000_000 - (0 if is_default else round(gain * alone))
+        return Cost(1_000_000, 1.0) if is_default else Cost(1_000_000 - round(gain * alone), energy)
 
     tuned = tuner.tune_workloads(
         [("conv", workload)],

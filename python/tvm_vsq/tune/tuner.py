@@ -15,6 +15,7 @@ from tvm_vsq.schedule.cost import estimate_cycles
 from tvm_vsq.schedule.database import Database, Record, fingerprint
 from tvm_vsq.schedule.space import Space, space_of
 from tvm_vsq.threads import compiling
+from tvm_vsq.tune.cost import Cost
 from tvm_vsq.tune.search import search
 
 _ESTIMATE_MARGIN = 1.5
@@ -89,18 +90,18 @@ def tune_workloads(
     hardware: HardwareConfig,
     database: Database,
     *,
-    total: Callable[[Database], int],
+    total: Callable[[Database], Cost],
     trials: int,
     seed: int,
     report: Callable[[str], None],
     keep: Callable[[Database], None],
 ) -> Database:
-    """Tune each distinct (layer name, workload) once, so that `total`, the cycles of the whole model, falls.
+    """Tune each distinct (layer name, workload) once, so that `total`, what the whole model costs, falls.
 
     Measured by itself, a layer pays for its first loads, which the layer before it hides in a program. So
     the search only nominates; what enters the database is what makes the whole model faster, by at least
-    0.1 % of what the layer takes by itself. The result is never slower than the default schedules or than
-    `database`.
+    0.1 % of what the layer takes by itself, and what lowers its energy times cycles. The result is never
+    slower than the default schedules.
 
     Layers that take longest come first. After each, `report(text)` shows progress, and `keep(database)` may
     save it: a layer whose record has as many trials is not searched again.
@@ -109,11 +110,11 @@ def tune_workloads(
     for layer, workload in workloads:
         names.setdefault(workload, layer)
     plain = database.without(names, hardware)
-    cycles = total(database)
-    if plain != database and (plain_cycles := total(plain)) < cycles:
-        database, cycles = plain, plain_cycles  # tuned for another model, and slower in this one
+    cost = total(database)
+    if plain != database and not cost.improves(plain_cost := total(plain)):
+        database, cost = plain, plain_cost  # tuned for another model, and worse in this one
     for workload in sorted(names, key=lambda each: -_estimate(each, hardware, names[each])):
-        known, before = database.find(workload, hardware), cycles
+        known, before = database.find(workload, hardware), cost.cycles
         if known is None or known.trials < trials:
             default, *finalists = search_workload(
                 workload, hardware, layer=names[workload], trials=trials, seed=seed
@@ -121,11 +122,11 @@ def tune_workloads(
             database = database.updated(default if known is None else _tried(known, trials))
             for record in finalists:
                 trial = database.updated(record)
-                trial_cycles = total(trial)
-                if cycles - trial_cycles > _LEAST_GAIN * default.cycles:
-                    database, cycles = trial, trial_cycles
+                trial_cost = total(trial)
+                if trial_cost.improves(cost, _LEAST_GAIN * default.cycles):
+                    database, cost = trial, trial_cost
             keep(database)
-        report(f"{names[workload]}: the model takes {before:,} -> {cycles:,} cycles")
+        report(f"{names[workload]}: the model takes {before:,} -> {cost.cycles:,} cycles")
     return database
 
 
