@@ -144,6 +144,16 @@ def test_weights_whose_squares_leave_float32(scale):
     np.testing.assert_allclose(found_gamma / scale, gamma, rtol=0.2)
 
 
+@pytest.mark.parametrize("scale", [1e-42, 1e-43, 1e-44, 3e-45])
+def test_weights_that_are_hardly_numbers(scale):
+    w = (np.random.default_rng(0).standard_normal((4, 3, 3, 20)) * scale).astype(np.float32)
+    for fmt in (VectorFormat(4, 4, 16), VectorFormat(8, None, 16)):
+        vectors, gamma = search_weights(w, fmt)
+        plain = squared_error(w, *quantize_weights(w, fmt))
+        assert vectors[..., -1].min() > 0
+        assert (squared_error(w, vectors, gamma) <= plain * (1 + 1e-5)).all()
+
+
 def test_four_bits_gain():
     w = np.random.default_rng(0).laplace(size=(64, 256))
     for scale_bits, least in ((None, 1.0), (4, 0.2)):

@@ -82,6 +82,7 @@ class _Search:
         lanes = torch.from_numpy(vectors.reshape(len(w), -1, self._fmt.vector_size + 1)).permute(1, 2, 0)
         plain = lanes[:, :-1] * lanes[:, -1:].to(torch.float32) - values
         gammas = (coarsest.astype(np.float64) * _COARSE[:, None]).astype(np.float32)
+        gammas = np.where(gammas == 0, coarsest, gammas)  # the least float32 has no half
         parts = torch.from_numpy((gammas / coarsest.astype(np.float64)).astype(np.float32))
         errors = [plain, *(self._of_vectors(values / part)[0].mul_(part) for part in parts)]
         best = self._of_channels(torch.stack(errors, dim=2)).argmin(0).numpy()
