@@ -244,8 +244,8 @@ def tune(
     progress: bool = True,
     check_import: bool = True,
 ) -> Database:
-    """Search the schedules of every distinct layer of `model` for the fewest simulated cycles of the whole
-    model.
+    """Search the schedules of every distinct layer of `model` for fewer simulated cycles of the whole model,
+    and less energy times cycles.
 
     model, example_inputs: as for `compile`.
     trials: schedules measured for each layer; candidates that do not fit are never among them.

@@ -263,7 +263,7 @@ def tune(
     check_import: CheckImport = True,
     as_json: Json = False,
 ) -> None:
-    """Search the schedules of MODEL's layers for the fewest simulated cycles."""
+    """Search the schedules of MODEL's layers for fewer simulated cycles, and less energy times cycles."""
     from tvm_vsq import tune as tune_model
 
     check_output(output)
