@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 from types import ModuleType
@@ -17,6 +18,12 @@ for _variable in ("OMP_NUM_THREADS", "TVM_NUM_THREADS"):
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("tvm_vsq", deadline=None)
 hypothesis.settings.load_profile("tvm_vsq")
+
+
+def pytest_collection_finish() -> None:
+    """What imports made stays until the end: the collector need not walk torch and TVM again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

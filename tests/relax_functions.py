@@ -39,7 +39,7 @@ def after(
     run: Callable[..., list[np.ndarray]],
     tolerance: float = 1e-5,
 ) -> list[str]:
-    """The operators after `rewrite`, which must not change what `run` (networks.run_quick) computes."""
+    """The operators after `rewrite`, which must not change what `run` (networks.run_tvm) computes."""
     rewritten, inputs = rewrite(module), inputs_of(module)
     for result, expected in zip(run(rewritten, *inputs), run(module, *inputs), strict=True):
         np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance / 10)

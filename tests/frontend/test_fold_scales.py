@@ -139,7 +139,7 @@ KEPT: dict[str, tuple[Any, tuple[int, ...], list[str]]] = {
 def test_the_result_stays_and_only_a_layer_that_nothing_else_reads_is_scaled(networks, relax_functions, case):
     body, shape, operators = (FOLDED | KEPT)[case]
     module = relax_functions.function(body, shape)
-    assert relax_functions.after(fold_scales, module, networks.run_quick) == operators
+    assert relax_functions.after(fold_scales, module, networks.run_tvm) == operators
 
 
 def test_a_batch_norm_without_sound_statistics_is_refused(relax_functions):

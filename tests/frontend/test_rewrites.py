@@ -152,7 +152,7 @@ CASES: dict[str, tuple[Any, Any, list[tuple[int, ...]], list[str]]] = {
 def test_what_is_rewritten_computes_the_same(networks, relax_functions, case):
     rewrite, body, shapes, operators = CASES[case]
     module = relax_functions.function(body, *shapes)
-    assert relax_functions.after(rewrite, module, networks.run_quick, 1e-4) == operators
+    assert relax_functions.after(rewrite, module, networks.run_tvm, 1e-4) == operators
 
 
 def test_a_convolution_may_have_another_layout_behind_it(networks, relax_functions):
@@ -164,7 +164,7 @@ def test_a_convolution_may_have_another_layout_behind_it(networks, relax_functio
     plain = relax_functions.function(body(), IMAGE)
     rewritten = convolutions_to_nhwc(relax_functions.function(body(out_layout="NHWC"), IMAGE))
     (x,) = relax_functions.inputs_of(plain)
-    (expected,), (found,) = (networks.run_tvm(m, x, target=networks.QUICK) for m in (plain, rewritten))
+    (expected,), (found,) = (networks.run_tvm(m, x) for m in (plain, rewritten))
     np.testing.assert_allclose(found, expected.transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-5)
     assert relax_functions.operators(rewritten) == ["permute_dims", "nn.conv2d"]
 
@@ -178,7 +178,7 @@ def taken(relax_functions: Any, places: list[int], axis: int) -> Any:
 def test_indices_from_the_end_are_those_of_numpy(networks, relax_functions, places, axis):
     module = taken(relax_functions, places, axis)
     (x,) = relax_functions.inputs_of(module)
-    (found,) = networks.run_tvm(wrap_indices(module), x, target=networks.QUICK)
+    (found,) = networks.run_tvm(wrap_indices(module), x)
     np.testing.assert_array_equal(found, np.take(x, places, axis))
 
 

@@ -114,7 +114,7 @@ STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
 
 def check(networks: Any, functions: Any, body: Any, shapes: list[tuple[int, ...]]) -> list[str]:
     """The operators after the pass."""
-    return functions.after(sink_permutes, functions.function(body, *shapes), networks.run_quick, 1e-6)
+    return functions.after(sink_permutes, functions.function(body, *shapes), networks.run_tvm, 1e-6)
 
 
 @pytest.mark.parametrize("case", MOVES)

@@ -61,7 +61,7 @@ STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
 
 def check(networks: Any, functions: Any, body: Any, shapes: list[tuple[int, ...]]) -> list[str]:
     """The operators after the pass."""
-    return functions.after(sink_reshapes, functions.function(body, *shapes), networks.run_quick)
+    return functions.after(sink_reshapes, functions.function(body, *shapes), networks.run_tvm)
 
 
 @pytest.mark.parametrize("case", MOVES)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import tvm
 from tests.accelerators import accelerator, random_formats
+from tests.networks import QUICK
 from tests.vectors import tensor_of
 from tvm import relax
 from tvm.ir import Call, IRModule
@@ -111,7 +112,7 @@ def module_of(build: Callable[..., Call], inputs: list[np.ndarray], params: np.n
 def on_cpu(module: IRModule, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """The module legalized to TIR, built for the CPU and called; in torch it gives the same bits."""
     copies = [np.array(array, order="C") for array in inputs]
-    machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
+    machine = relax.VirtualMachine(relax.build(module, QUICK), tvm.cpu())
     result: np.ndarray = machine["main"](*map(tvm.runtime.tensor, copies)).numpy()
     in_torch = TorchGraph(module["main"])(*map(torch.from_numpy, copies)).numpy()
     assert in_torch.dtype == result.dtype

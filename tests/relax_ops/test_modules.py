@@ -7,6 +7,7 @@ import importlib
 import numpy as np
 import pytest
 import tvm
+from tests.networks import QUICK
 from tvm import relax
 from tvm.ir import IRModule, Op
 
@@ -74,7 +75,7 @@ def reference(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def outputs(module: IRModule, x: np.ndarray) -> list[np.ndarray]:
-    machine = relax.VirtualMachine(relax.build(module, "llvm"), tvm.cpu())
+    machine = relax.VirtualMachine(relax.build(module, QUICK), tvm.cpu())
     return [out.numpy() for out in machine["main"](tvm.runtime.tensor(x))]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import tvm
+from tests.networks import QUICK
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
@@ -45,7 +46,7 @@ def results(found: Any) -> list[np.ndarray]:
 
 def check(main: relax.Function, arrays: list[np.ndarray]) -> None:
     found = results(TorchGraph(main)(*map(torch.from_numpy, arrays)))
-    machine = relax.VirtualMachine(relax.build(IRModule({"main": main}), "llvm"), tvm.cpu())
+    machine = relax.VirtualMachine(relax.build(IRModule({"main": main}), QUICK), tvm.cpu())
     expected = machine["main"](*map(tvm.runtime.tensor, arrays))
     expected = [expected] if hasattr(expected, "numpy") else list(expected)
     assert len(found) == len(expected)

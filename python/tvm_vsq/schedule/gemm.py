@@ -59,16 +59,20 @@ class MultiplyAccumulate:
         return nest.existing(nest.iterations) + steps * nest.hardware.timing.gemm_pipeline_cycles
 
 
-@lru_cache(maxsize=64)
 def register_intrinsics(vector: int, lanes: int, shift: int, bits: int) -> tuple[str, str]:
-    """Names of the (GEMM, clear) intrinsics for V, output lanes, product shift and product bits; registered
-    once.
+    """Names of the (GEMM, clear) intrinsics for V, output lanes, product shift and product bits.
 
-    The GEMM intrinsic replaces acc[o] += p(W[o, V] * X[V]) * W[o, v] * X[v] over all lanes o and elements v.
+    Each part is made once: TVM walks the call stack for each function of its script, however deep.
     """
+    return _register_gemm(vector, lanes, shift, bits), _register_reset(lanes)
+
+
+@lru_cache(maxsize=64)
+def _register_gemm(vector: int, lanes: int, shift: int, bits: int) -> str:
+    """acc[o] += p(W[o, V] * X[V]) * W[o, v] * X[v] over all lanes o and elements v."""
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def gemm_desc(w: T.handle, x: T.handle, c: T.handle) -> None:
+    def desc(w: T.handle, x: T.handle, c: T.handle) -> None:
         W = T.match_buffer(
             w, (lanes, vector + 1), "int16", scope="local.wgt", offset_factor=lanes * (vector + 1)
         )
@@ -84,8 +88,15 @@ def register_intrinsics(vector: int, lanes: int, shift: int, bits: int) -> tuple
                         T.Cast("int64", W[vo, vv]) * T.Cast("int64", X[vv])
                     )
 
+    name = f"{GEMM}.v{vector}b{lanes}s{shift}p{bits}"
+    TensorIntrin.register(name, desc, _gemm_call(vector, lanes), override=True)
+    return name
+
+
+@lru_cache(maxsize=64)
+def _gemm_call(vector: int, lanes: int) -> Any:
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def gemm_impl(w: T.handle, x: T.handle, c: T.handle) -> None:
+    def call(w: T.handle, x: T.handle, c: T.handle) -> None:
         W = T.match_buffer(
             w, (lanes, vector + 1), "int16", scope="local.wgt", offset_factor=lanes * (vector + 1)
         )
@@ -98,8 +109,15 @@ def register_intrinsics(vector: int, lanes: int, shift: int, bits: int) -> tuple
                 T.call_extern("int32", "vsq.gemm", C.access_ptr("rw"), X.access_ptr("r"), W.access_ptr("r"))
             )
 
+    return call
+
+
+@lru_cache(maxsize=64)
+def _register_reset(lanes: int) -> str:
+    """acc[o] = 0 over all lanes o."""
+
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def reset_desc(c: T.handle) -> None:
+    def desc(c: T.handle) -> None:
         C = T.match_buffer(c, (lanes,), "int64", scope="local.acc", offset_factor=lanes)
         with T.sblock("root"):
             T.reads()
@@ -110,18 +128,13 @@ def register_intrinsics(vector: int, lanes: int, shift: int, bits: int) -> tuple
                     C[vo] = T.int64(0)
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def reset_impl(c: T.handle) -> None:
+    def call(c: T.handle) -> None:
         C = T.match_buffer(c, (lanes,), "int64", scope="local.acc", offset_factor=lanes)
         with T.sblock("root"):
             T.reads()
             T.writes(C[0:lanes])
             T.evaluate(T.call_extern("int32", "vsq.reset", C.access_ptr("w")))
 
-    names = tuple(f"{base}.v{vector}b{lanes}s{shift}p{bits}" for base in (GEMM, RESET))
-    _register(names[0], gemm_desc, gemm_impl)
-    _register(names[1], reset_desc, reset_impl)
-    return names[0], names[1]
-
-
-def _register(name: str, desc: Any, impl: Any) -> None:
-    TensorIntrin.register(name, desc, impl, override=True)
+    name = f"{RESET}.b{lanes}"
+    TensorIntrin.register(name, desc, call, override=True)
+    return name
