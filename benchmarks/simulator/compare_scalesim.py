@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--python", help="a Python that has scalesim, instead of an environment under build/")
     arguments = parser.parse_args()
     hardware = load_hardware(TARGET)
-    shapes = choose(arguments.layers, range(5))
+    shapes = choose(arguments.layers, range(6))
     python = arguments.python or environment("scalesim", REQUIREMENTS)
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda shape: foreign(python, "scalesim_worker.py", shape), shapes))

@@ -8,6 +8,7 @@ import sys
 import venv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -28,38 +29,42 @@ _COMPUTE = 2  # of the units fetch, load, compute and the rest
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution with square images and kernels; a dense layer of M rows has h=1, w=M, kernel=1."""
+    """A convolution of an image [h, w, c] with k kernels of these extents; extents are (rows, columns).
+
+    A dense layer of M rows has h = 1, w = M and a kernel of one pixel.
+    """
 
     name: str
     h: int
     w: int
     c: int
     k: int
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
 
     @property
-    def oh(self) -> int:
-        return (self.h + 2 * self.padding - self.kernel) // self.stride + 1
-
-    @property
-    def ow(self) -> int:
-        return (self.w + 2 * self.padding - self.kernel) // self.stride + 1
+    def result(self) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        axes = zip((self.h, self.w), self.padding, self.kernel, self.stride, strict=True)
+        rows, columns = ((extent + 2 * border - taps) // step + 1 for extent, border, taps, step in axes)
+        return rows, columns
 
     @property
     def macs(self) -> int:
-        return self.oh * self.ow * self.c * self.k * self.kernel**2
+        return prod((*self.result, self.c, self.k, *self.kernel))
 
     @property
     def least_bytes(self) -> int:
         """Every input, weight and output once, a byte each, nothing padded."""
-        return self.h * self.w * self.c + self.kernel**2 * self.c * self.k + self.oh * self.ow * self.k
+        return self.h * self.w * self.c + prod(self.kernel) * self.c * self.k + prod(self.result) * self.k
 
 
 SHAPES = (
-    Shape("ResNet-50 conv1 7x7/2, 3-64", 224, 224, 3, 64, 7, 2, 3),
-    Shape("ResNet-50 layer1 3x3, 64-64", 56, 56, 64, 64, 3, 1, 1),
+    Shape("ResNet-50 conv1 7x7/2, 3-64", 224, 224, 3, 64, (7, 7), (2, 2), (3, 3)),
+    # As compile lays it out: the columns of a window side by side as channels.
+    Shape("the same, packed: 7x1, 21-64", 224, 112, 21, 64, (7, 1), (2, 1), (3, 0)),
+    Shape("ResNet-50 layer1 3x3, 64-64", 56, 56, 64, 64, (3, 3), (1, 1), (1, 1)),
     Shape("ResNet-50 layer3 1x1, 1024-256", 14, 14, 1024, 256),
     Shape("ResNet-50 layer4 1x1, 512-2048", 7, 7, 512, 2048),
     Shape("BERT q/k/v, 128 x 768-768", 1, 128, 768, 768),
@@ -86,10 +91,9 @@ def ours(shape: Shape, hardware: HardwareConfig) -> Cost:
         shape.w,
         -(-shape.c // hardware.vector_size),
         -(-shape.k // hardware.output_lanes),
-        shape.kernel,
-        shape.kernel,
-        (shape.stride, shape.stride),
-        (shape.padding,) * 4,
+        *shape.kernel,
+        shape.stride,
+        shape.padding * 2,
     )
     tuned = shipped_database(hardware).lookup(work, hardware)
     code = emit_layer(work, tuned or default_knobs(work, hardware, shape.name), hardware)
@@ -116,7 +120,7 @@ def environment(name: str, requirements: Sequence[str]) -> str:
 
 def foreign(python: str, worker: str, shape: Shape) -> dict[str, Any]:
     """What another simulator says about a layer: runs `worker`, a script of this folder, in `python`."""
-    request = json.dumps({**asdict(shape), "oh": shape.oh, "ow": shape.ow})
+    request = json.dumps({**asdict(shape), "result": shape.result})
     script = Path(__file__).with_name(worker)
     run = subprocess.run([python, str(script)], input=request, capture_output=True, text=True)
     if run.returncode:

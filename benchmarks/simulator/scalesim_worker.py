@@ -61,11 +61,11 @@ def main():
         folder = Path(name)
         (folder / "config.cfg").write_text(CONFIG)
         (folder / "layout.csv").write_text("no custom layout,\n")
-        kernel = shape["kernel"]
         # The package knows no padding, so the image comes with its border; it rounds the number of outputs
-        # up, so the image ends with the last output.
-        height, width = ((shape[side] - 1) * shape["stride"] + kernel for side in ("oh", "ow"))
-        row = ["layer", height, width, kernel, kernel, shape["c"], shape["k"], shape["stride"]]
+        # up, so the image ends with the last output; and it has one stride: columns between are skipped.
+        kernel, stride = shape["kernel"], max(shape["stride"])
+        image = [(count - 1) * stride + taps for count, taps in zip(shape["result"], kernel, strict=True)]
+        row = ["layer", *image, *kernel, shape["c"], shape["k"], stride]
         (folder / "topology.csv").write_text("a header line,\n" + ",".join(map(str, row)) + ",\n")
         with contextlib.redirect_stdout(sys.stderr):
             simulation = scalesim(

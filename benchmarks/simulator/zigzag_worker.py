@@ -85,27 +85,19 @@ MAPPING = [
 
 
 def workload(shape):
-    stride, border = shape["stride"], shape["padding"]
+    (down, across), (top, left) = shape["stride"], shape["padding"]
     return [
         {
             "id": 0,
             "name": "layer",
             "operator_type": "Conv",
             "equation": "O[b][k][oy][ox]+=W[k][c][fy][fx]*I[b][c][iy][ix]",
-            "dimension_relations": [f"ix={stride}*ox+1*fx", f"iy={stride}*oy+1*fy"],
+            "dimension_relations": [f"ix={across}*ox+1*fx", f"iy={down}*oy+1*fy"],
             "loop_dims": ["B", "K", "C", "OY", "OX", "FY", "FX"],
-            "loop_sizes": [
-                1,
-                shape["k"],
-                shape["c"],
-                shape["oh"],
-                shape["ow"],
-                shape["kernel"],
-                shape["kernel"],
-            ],
+            "loop_sizes": [1, shape["k"], shape["c"], *shape["result"], *shape["kernel"]],
             "pr_loop_dims": ["IX", "IY"],
             "pr_loop_sizes": [shape["w"], shape["h"]],
-            "padding": [[border, border], [border, border]],
+            "padding": [[left, left], [top, top]],
             "operand_precision": {"W": 8, "I": 8, "O": 32, "O_final": 8},
         }
     ]
