@@ -7,6 +7,7 @@ error of an accuracy of 99 % over 1,000 digits is 0.3 points. CPU time is that o
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Mapping
@@ -49,8 +50,15 @@ WEIGHTS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--draw", type=int, default=0, help="calibrate on other digits (default 0: the first ones)"
+    )
+    draw = parser.parse_args().draw
     digits, model = load_digits(), load_trained()
     images, labels = digits.test_images, digits.test_labels
+    order = np.random.default_rng(draw).permutation(len(digits.train_images)) if draw else slice(None)
+    samples = digits.train_images[order][:CALIBRATION_SAMPLES]
     with torch.no_grad():
         expected = model(torch.from_numpy(images)).numpy()
 
@@ -66,7 +74,7 @@ def main() -> None:
                 module = tvm_vsq.fake_quantize(
                     model,
                     tvm_vsq.QuantConfig.parse(quant, **{**UNFITTED, "thin_inputs": "model", **fields}),
-                    calibration=digits.train_images[:CALIBRATION_SAMPLES],
+                    calibration=samples,
                     example_inputs=(torch.from_numpy(images[:BATCH]),),
                 ).eval()
                 seconds = time.process_time() - start
