@@ -111,7 +111,7 @@ bench-accuracy: $(VENV)/accuracy.stamp ## accuracy of real networks by format, i
 	@$(BIN)/python benchmarks/accuracy/run.py
 
 .PHONY: bench-models
-bench-models: setup ## whole networks on all targets and on the host, into docs/models.md (about 25 minutes)
+bench-models: setup ## whole networks on all targets and on the host, into docs/models.md (about 20 minutes)
 	@$(BIN)/python benchmarks/models/run.py
 
 schedules: setup ## tune the databases in schedules/ again (about half an hour)
