@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from tvm_vsq.errors import (
     ConfigError,
     QuantizationError,
     ScheduleError,
+    VsqWarning,
     phase,
     shown,
 )
@@ -73,7 +75,7 @@ def compile(
     calibration: sample inputs, samples along axis 0; what is measured on them fixes the activations'
     coarse scales.
     schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its
-    path.
+    path, of which a VsqWarning says so if none of its records is used.
     verify: prove that the programs are free of races (docs/simulator.md, section 5); costs milliseconds.
     check_import: run the imported fp32 graph once beside the model, on example_inputs or random ones, and
     refuse it if results differ by more than 1e-3 (relative, 2-norm of each tensor). False leaves this out;
@@ -103,7 +105,24 @@ def compile(
             )
         elif files is not None:
             files.module("quantized", "the model as it was given", quantized)
-        return build_executable(quantized, hardware, database, verify, files)
+        executable = build_executable(quantized, hardware, database, verify, files)
+    if schedules not in ("auto", "default"):
+        _warn_of_unused(database, executable)
+    return executable
+
+
+def _warn_of_unused(database: Database, executable: Executable) -> None:
+    hardware, layers = executable.hardware, executable.metadata.layers
+    if not database.records or any(layer.tuned for layer in layers):
+        return
+    known = database.current(hardware).records
+    why = "are for other layers" if known else "are for other accelerators, or of another version"
+    warnings.warn(
+        f"none of the {len(database.records)} schedules that were given is used, they {why}: all layers on "
+        f"{hardware.name} have default ones; tune this model for this target",
+        VsqWarning,
+        stacklevel=4,
+    )
 
 
 @compiling

@@ -160,6 +160,18 @@ def test_compile_uses_the_records_and_results_stay_the_same(compiled, networks, 
     assert np.array_equal(from_file(x), from_file.reference(x))
 
 
+@pytest.mark.parametrize(
+    ("network", "target", "why"),
+    [("PlainNet", "vsq-accel-int8", "other accelerators"), ("Mlp", "vsq-accel", "other layers")],
+)
+def test_records_of_which_none_is_used_are_warned_of(networks, tuned, network, target, why):
+    database, _, _ = tuned
+    model, x = networks.build(getattr(networks, network))
+    with pytest.warns(tvm_vsq.VsqWarning, match=f"none of the {len(database.records)} .*{why}") as caught:
+        tvm_vsq.compile(model, target, example_inputs=(x,), calibration=[x] * 16, schedules=database)
+    assert __file__ in {warning.filename for warning in caught}
+
+
 def test_a_tuned_layer_takes_the_recorded_cycles_when_it_is_the_whole_program():
     import torch
 
