@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.accelerators import random_formats
+from tests.seeds import seeds
 
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.isa import decode_all
@@ -56,7 +57,7 @@ def random_layer(cases, seed: int):
     return network
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", seeds(80))
 def test_the_simulator_equals_numpy(cases, seed):
     network = random_layer(cases, seed)
     network.simulate(network.program())

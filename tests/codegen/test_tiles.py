@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.accelerators import random_formats
 from tests.ops.layers import on_cpu
+from tests.seeds import seeds
 
 from tvm_vsq.codegen import emit_layer
 from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, decode_all
@@ -58,7 +59,7 @@ def draw_network(cases, seed: int):
     return network
 
 
-@pytest.mark.parametrize("seed", range(48))
+@pytest.mark.parametrize("seed", seeds(48))
 def test_the_simulator_equals_numpy(cases, seed):
     network = draw_network(cases, seed)
     network.simulate(network.program())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ops.layers import Epilogue, check, module_of, random_hardware, random_vectors
+from tests.seeds import seeds
 from torch import nn
 
 import tvm_vsq
@@ -14,7 +15,7 @@ from tvm_vsq.ops.add.reference import add_accumulate
 from tvm_vsq.ops.add.relax import add
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30))
 def test_numpy_tensorir_torch_and_simulator_agree(seed):
     rng = np.random.default_rng(seed)
     hw = random_hardware(rng)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ops.layers import Epilogue, check, module_of, random_hardware, random_vectors
+from tests.seeds import seeds
 from torch import nn
 
 import tvm_vsq
@@ -37,7 +38,7 @@ def draw(seed):
     return rng, hw, geometry, channels, x, epilogue
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(40))
 def test_numpy_tensorir_torch_and_simulator_agree(seed):
     rng, hw, geometry, channels, x, epilogue = draw(seed)
     acc = max_pool2d_accumulate(x, *geometry.values())[..., :channels]
