@@ -217,6 +217,14 @@ def test_an_interrupted_search_keeps_what_it_found_and_the_next_goes_on(
     assert not set(searched) & set(seen)
 
 
+def test_records_of_default_schedules_are_not_searched_for_again(networks, monkeypatch):
+    """They cost what no records do: neither better nor worse."""
+    model, x = networks.build(networks.PlainNet)
+    first = tvm_vsq.tune(model, trials=1, example_inputs=(x,), progress=False)
+    monkeypatch.setattr(tuner, "search_workload", None)
+    assert tvm_vsq.tune(model, trials=1, example_inputs=(x,), database=first, progress=False) == first
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_search(networks, tmp_path, monkeypatch):
     monkeypatch.setattr(tuner, "measure", lambda *_: pytest.fail("searched"))
     for file, message in ((tmp_path / "nope" / "d.json", "folder .* does not exist"), (tmp_path, "a folder")):

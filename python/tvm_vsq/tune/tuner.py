@@ -111,7 +111,7 @@ def tune_workloads(
         names.setdefault(workload, layer)
     plain = database.without(names, hardware)
     cost = total(database)
-    if plain != database and not cost.improves(plain_cost := total(plain)):
+    if plain != database and (plain_cost := total(plain)) != cost and not cost.improves(plain_cost):
         database, cost = plain, plain_cost  # tuned for another model, and worse in this one
     for workload in sorted(names, key=lambda each: -_estimate(each, hardware, names[each])):
         known, before = database.find(workload, hardware), cost.cycles
