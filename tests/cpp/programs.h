@@ -29,6 +29,7 @@ inline std::map<std::string, int64_t> SmallParams() {
           {"accumulator_bits", 24},
           {"guard_bits", 2},
           {"multiplier_bits", 16},
+          {"window_taps", 32},
           {"uop_depth", 64},
           {"inp_depth", 64},
           {"wgt_depth", 64},

@@ -139,6 +139,7 @@ enum class Opcode : uint8_t {
   kPpu = 4,
   kSync = 5,
   kVec = 7,
+  kDwconv = 8,
   kFinish = 6,
 };
 
@@ -147,31 +148,35 @@ enum class Event : int {
   kMacs = 1,
   kScaleProducts = 2,
   kScaleMacs = 3,
-  kVectorLaneOps = 4,
-  kUnpackLaneOps = 5,
-  kPpuLaneOps = 6,
-  kQuantizeLaneOps = 7,
-  kDramReadBytes = 8,
-  kDramWriteBytes = 9,
-  kUopReadBits = 10,
-  kUopWriteBits = 11,
-  kInpReadBits = 12,
-  kInpWriteBits = 13,
-  kWgtReadBits = 14,
-  kWgtWriteBits = 15,
-  kAccReadBits = 16,
-  kAccWriteBits = 17,
-  kParReadBits = 18,
-  kParWriteBits = 19,
-  kOutReadBits = 20,
-  kOutWriteBits = 21,
+  kWindowMacs = 4,
+  kWindowLanes = 5,
+  kVectorLaneOps = 6,
+  kUnpackLaneOps = 7,
+  kPpuLaneOps = 8,
+  kQuantizeLaneOps = 9,
+  kDramReadBytes = 10,
+  kDramWriteBytes = 11,
+  kUopReadBits = 12,
+  kUopWriteBits = 13,
+  kInpReadBits = 14,
+  kInpWriteBits = 15,
+  kWgtReadBits = 16,
+  kWgtWriteBits = 17,
+  kAccReadBits = 18,
+  kAccWriteBits = 19,
+  kParReadBits = 20,
+  kParWriteBits = 21,
+  kOutReadBits = 22,
+  kOutWriteBits = 23,
 };
-inline constexpr int kEventCount = 22;
+inline constexpr int kEventCount = 24;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
     "scale_products",
     "scale_macs",
+    "window_macs",
+    "window_lanes",
     "vector_lane_ops",
     "unpack_lane_ops",
     "ppu_lane_ops",
@@ -254,6 +259,11 @@ struct VecFields {
   int used_bits = 0;
 };
 
+struct DwconvFields {
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, act_unsigned, skip_blocks, tap_rows, tap_columns, row_step, column_step, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
+  int used_bits = 0;
+};
+
 struct FinishFields {
   Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store;
   int used_bits = 0;
@@ -272,6 +282,7 @@ struct Layout {
   PpuFields ppu;
   SyncFields sync;
   VecFields vec;
+  DwconvFields dwconv;
   FinishFields finish;
   UopFields uop;
 
@@ -443,6 +454,36 @@ struct Layout {
     vec.inp_in = Take(&shift, inp_width);
     vec.imm = Take(&shift, 32);
     vec.used_bits = shift;
+
+    shift = 0;
+    dwconv.opcode = Take(&shift, 5);
+    dwconv.pop_load = Take(&shift, 1);
+    dwconv.pop_compute = Take(&shift, 1);
+    dwconv.pop_vector = Take(&shift, 1);
+    dwconv.pop_ppu = Take(&shift, 1);
+    dwconv.pop_store = Take(&shift, 1);
+    dwconv.push_load = Take(&shift, 1);
+    dwconv.push_compute = Take(&shift, 1);
+    dwconv.push_vector = Take(&shift, 1);
+    dwconv.push_ppu = Take(&shift, 1);
+    dwconv.push_store = Take(&shift, 1);
+    dwconv.act_unsigned = Take(&shift, 1);
+    dwconv.skip_blocks = Take(&shift, 8);
+    dwconv.tap_rows = Take(&shift, 7);
+    dwconv.tap_columns = Take(&shift, 7);
+    dwconv.row_step = Take(&shift, inp_width);
+    dwconv.column_step = Take(&shift, inp_width);
+    dwconv.uop_begin = Take(&shift, uop_width);
+    dwconv.uop_count = Take(&shift, 11);
+    dwconv.iter_out = Take(&shift, 10);
+    dwconv.iter_in = Take(&shift, 10);
+    dwconv.acc_out = Take(&shift, acc_width);
+    dwconv.acc_in = Take(&shift, acc_width);
+    dwconv.inp_out = Take(&shift, inp_width);
+    dwconv.inp_in = Take(&shift, inp_width);
+    dwconv.wgt_out = Take(&shift, wgt_width);
+    dwconv.wgt_in = Take(&shift, wgt_width);
+    dwconv.used_bits = shift;
 
     shift = 0;
     finish.opcode = Take(&shift, 5);
@@ -654,6 +695,46 @@ struct Vec {
 };
 
 
+struct Dwconv {
+  bool act_unsigned = false;
+  uint32_t skip_blocks = uint32_t{};
+  uint32_t tap_rows = uint32_t{};
+  uint32_t tap_columns = uint32_t{};
+  uint32_t row_step = uint32_t{};
+  uint32_t column_step = uint32_t{};
+  uint32_t uop_begin = uint32_t{};
+  uint32_t uop_count = uint32_t{};
+  uint32_t iter_out = uint32_t{};
+  uint32_t iter_in = uint32_t{};
+  uint32_t acc_out = uint32_t{};
+  uint32_t acc_in = uint32_t{};
+  uint32_t inp_out = uint32_t{};
+  uint32_t inp_in = uint32_t{};
+  uint32_t wgt_out = uint32_t{};
+  uint32_t wgt_in = uint32_t{};
+
+  template <typename Self, typename Visit>
+  static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
+    visit(FieldInfo{"act_unsigned"}, &DwconvFields::act_unsigned, insn.act_unsigned);
+    visit(FieldInfo{"skip_blocks"}, &DwconvFields::skip_blocks, insn.skip_blocks);
+    visit(FieldInfo{"tap_rows", 1, kAny}, &DwconvFields::tap_rows, insn.tap_rows);
+    visit(FieldInfo{"tap_columns", 1, kAny}, &DwconvFields::tap_columns, insn.tap_columns);
+    visit(FieldInfo{"row_step"}, &DwconvFields::row_step, insn.row_step);
+    visit(FieldInfo{"column_step"}, &DwconvFields::column_step, insn.column_step);
+    visit(FieldInfo{"uop_begin"}, &DwconvFields::uop_begin, insn.uop_begin);
+    visit(FieldInfo{"uop_count", 1, kAny}, &DwconvFields::uop_count, insn.uop_count);
+    visit(FieldInfo{"iter_out", 1, kAny}, &DwconvFields::iter_out, insn.iter_out);
+    visit(FieldInfo{"iter_in", 1, kAny}, &DwconvFields::iter_in, insn.iter_in);
+    visit(FieldInfo{"acc_out"}, &DwconvFields::acc_out, insn.acc_out);
+    visit(FieldInfo{"acc_in"}, &DwconvFields::acc_in, insn.acc_in);
+    visit(FieldInfo{"inp_out"}, &DwconvFields::inp_out, insn.inp_out);
+    visit(FieldInfo{"inp_in"}, &DwconvFields::inp_in, insn.inp_in);
+    visit(FieldInfo{"wgt_out"}, &DwconvFields::wgt_out, insn.wgt_out);
+    visit(FieldInfo{"wgt_in"}, &DwconvFields::wgt_in, insn.wgt_in);
+  }
+};
+
+
 struct Finish {
 
   template <typename Self, typename Visit>
@@ -675,7 +756,7 @@ struct Uop {
   }
 };
 
-using AnyInstruction = std::variant<Load, Store, Gemm, Ppu, Sync, Vec, Finish>;
+using AnyInstruction = std::variant<Load, Store, Gemm, Ppu, Sync, Vec, Dwconv, Finish>;
 
 // By the index of an AnyInstruction.
 struct InstructionInfo {
@@ -690,6 +771,7 @@ inline constexpr InstructionInfo kInstructions[] = {
     {"PPU", Opcode::kPpu, Engine::kPpu},
     {"SYNC", Opcode::kSync, Engine::kCompute},
     {"VEC", Opcode::kVec, Engine::kVector},
+    {"DWCONV", Opcode::kDwconv, Engine::kCompute},
     {"FINISH", Opcode::kFinish, Engine::kStore},
 };
 
@@ -715,6 +797,9 @@ bool WithOpcode(const Layout& layout, uint64_t opcode, Visit visit) {
     case 7:
       visit(Vec(), layout.vec);
       return true;
+    case 8:
+      visit(Dwconv(), layout.dwconv);
+      return true;
     case 6:
       visit(Finish(), layout.finish);
       return true;
@@ -725,7 +810,7 @@ bool WithOpcode(const Layout& layout, uint64_t opcode, Visit visit) {
 
 // The bits that the longest instruction needs.
 inline int LongestInstruction(const Layout& layout) {
-  return std::max({layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits, layout.sync.used_bits, layout.vec.used_bits, layout.finish.used_bits});
+  return std::max({layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits, layout.sync.used_bits, layout.vec.used_bits, layout.dwconv.used_bits, layout.finish.used_bits});
 }
 
 }  // namespace tvm_vsq::isa

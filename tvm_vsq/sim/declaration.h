@@ -40,8 +40,17 @@ struct Nest {
   uint64_t Visits() const { return uint64_t{uops} * out * in; }
 };
 
-// `width` entries from uop.*index + o * out + i * in on, for every micro-op and iteration of `nest`. Entries
-// that the instruction fills held nothing before, and do not belong to what it accumulates.
+// Places that a micro-op uses at once: (r, c) lies r * row_step + c * column_step behind its entry.
+struct Taps {
+  uint32_t rows = 1, columns = 1, row_step = 0, column_step = 0;
+
+  // How far the last one lies behind the first.
+  uint64_t Reach() const { return uint64_t{rows - 1} * row_step + uint64_t{columns - 1} * column_step; }
+};
+
+// `width` entries from uop.*index + o * out + i * in on, for every micro-op and iteration of `nest`, and for
+// every one of its `taps`. Entries that the instruction fills held nothing before, and do not belong to what
+// it accumulates.
 struct IndexedAccess {
   Pad pad = Pad::kAcc;
   Use use = Use::kRead;
@@ -50,6 +59,7 @@ struct IndexedAccess {
   Nest nest;
   uint64_t visits = 0;  // how often entries are read or written altogether
   uint32_t width = 1;
+  Taps taps = {};
 };
 
 // The micro-ops are those from uop_begin on.

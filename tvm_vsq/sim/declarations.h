@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/instructions/dwconv.h"
 #include "tvm_vsq/sim/instructions/finish.h"
 #include "tvm_vsq/sim/instructions/gemm.h"
 #include "tvm_vsq/sim/instructions/load.h"

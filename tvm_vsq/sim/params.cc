@@ -119,6 +119,7 @@ const std::vector<ParamField>& ParamFields() {
       {"accumulator_bits", &Params::accumulator_bits, 16, 46},
       {"guard_bits", &Params::guard_bits, 0, 8},
       {"multiplier_bits", &Params::multiplier_bits, 4, 16},
+      {"window_taps", &Params::window_taps, 0, 128, true},
       {"uop_depth", &Params::uop_depth, 1, kMaxDepth},
       {"inp_depth", &Params::inp_depth, 1, kMaxDepth},
       {"wgt_depth", &Params::wgt_depth, 1, kMaxDepth},

@@ -25,6 +25,8 @@ Set TouchedEntries(const std::vector<Uop>& uops, const IndexedAccess& access, in
   Set touched(static_cast<size_t>(depth));
   for (size_t u = 0; u < access.nest.uops; ++u)
     std::fill_n(touched.begin() + uops[u].*access.index, access.width, 1);
+  Spread(access.taps.column_step, access.taps.columns, &touched);
+  Spread(access.taps.row_step, access.taps.rows, &touched);
   Spread(access.in, access.nest.in, &touched);
   Spread(access.out, access.nest.out, &touched);
   return touched;

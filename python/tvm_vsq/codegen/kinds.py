@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tvm_vsq.codegen.depthwise import read_windows
 from tvm_vsq.codegen.gemm import read_clear, read_update
 from tvm_vsq.codegen.leaf import LeafReader
 from tvm_vsq.codegen.ppu import read_ppu
 from tvm_vsq.codegen.vector import read_lowest, read_maximum, read_move
+from tvm_vsq.schedule.depthwise import DEPTHWISE
 from tvm_vsq.schedule.gemm import GEMM, RESET
 from tvm_vsq.schedule.postprocess import PPU
 from tvm_vsq.schedule.vector import CLEAR, MAXIMUM, MOVE
@@ -13,6 +15,7 @@ from tvm_vsq.schedule.vector import CLEAR, MAXIMUM, MOVE
 LEAVES: dict[str, LeafReader] = {
     GEMM: read_update,
     RESET: read_clear,
+    DEPTHWISE: read_windows,
     MAXIMUM: read_maximum,
     CLEAR: read_lowest,
     MOVE: read_move,

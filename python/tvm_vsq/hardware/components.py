@@ -35,6 +35,7 @@ def components(hardware: HardwareConfig) -> tuple[Component, ...]:
     """Everything in `hardware`. What a format does without is left out."""
     return (
         *_array(hardware),
+        *_window(hardware),
         *_scale_units(hardware),
         *_vector_unit(hardware),
         *_post_processing(hardware),
@@ -48,9 +49,22 @@ def _array(hardware: HardwareConfig) -> Iterator[Component]:
     size, lanes = hardware.vector_size, hardware.output_lanes
     product_bits = hardware.weight_bits + hardware.activation_bits
     multiplier = Multiplier(hardware.weight_bits, hardware.activation_bits)
-    yield Component("multiplier", multiplier, size * lanes, {"macs": 1})
-    yield Component("adder tree", AdderTree(size, product_bits), lanes, {"macs": 1 / size})
-    yield Component("accumulating adder", Adder(hardware.accumulator_bits), lanes, {"macs": 1 / size})
+    uses = {"macs": 1.0, "window_macs": float(hardware.input_slices)}
+    sums = {event: count / size for event, count in uses.items()}
+    yield Component("multiplier", multiplier, size * lanes, uses)
+    yield Component("adder tree", AdderTree(size, product_bits), lanes, sums)
+    yield Component("accumulating adder", Adder(hardware.accumulator_bits), lanes, sums)
+
+
+def _window(hardware: HardwareConfig) -> Iterator[Component]:
+    """Element times scale of the places that enter a window, and registers, which every product reads."""
+    activation, lanes = hardware.formats.activation, hardware.group_channels
+    bits = activation.bits + activation.scale_width
+    if activation.scale_bits is not None:
+        unit = Multiplier(activation.bits, activation.scale_bits)
+        yield Component("window's scale multiplier", unit, lanes, {"window_lanes": 1})
+    registers = Sram(hardware.window_taps * lanes * bits / 8192, lanes * bits, 1)
+    yield Component("window registers", registers, 1, {"window_lanes": bits, "window_macs": bits})
 
 
 def _scale_units(hardware: HardwareConfig) -> Iterator[Component]:

@@ -95,6 +95,7 @@ class HardwareConfig(Frozen):
     accumulator_bits: int = Field(ge=16, le=_ACCUMULATOR_LIMIT)
     guard_bits: int = Field(ge=0, le=8)
     multiplier_bits: int = Field(default=16, ge=4, le=16)
+    window_taps: int = Field(default=32, ge=1, le=128)
     clock_mhz: int = Field(ge=1, le=10_000)
     scratchpads: Scratchpads
     dram: Dram
@@ -198,6 +199,12 @@ class HardwareConfig(Frozen):
         return self.group_channels // self.output_lanes
 
     @property
+    def input_slices(self) -> int:
+        """Operands as wide as the multipliers' activation side that make up an element times its scale."""
+        activation = self.formats.activation
+        return -(-(activation.bits + activation.scale_width) // activation.bits)
+
+    @property
     def macs_per_cycle(self) -> int:
         """Element multiply-accumulates of one micro-op."""
         return self.vector_size * self.output_lanes
@@ -240,6 +247,7 @@ class HardwareConfig(Frozen):
             "accumulator_bits": self.accumulator_bits,
             "guard_bits": self.guard_bits,
             "multiplier_bits": self.multiplier_bits,
+            "window_taps": self.window_taps,
             **{f"{pad}_depth": depth for pad, depth in self.depths.items()},
             **{f"{memory.name}_banks": memory.banks(self) for memory in MEMORIES},
             **{f"{pad}_record_bytes": size for pad, size in self.record_bytes.items()},

@@ -7,6 +7,8 @@ EVENTS = (
     "macs",
     "scale_products",
     "scale_macs",
+    "window_macs",
+    "window_lanes",
     "vector_lane_ops",
     "unpack_lane_ops",
     "ppu_lane_ops",

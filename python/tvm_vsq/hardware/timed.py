@@ -14,6 +14,7 @@ from tvm_vsq.hardware.memories import MEMORIES
 
 _REASONS: dict[str, tuple[str, ...]] = {
     "the work of one cycle": ("vector_size", "output_lanes"),
+    "vectors of a window that stay from one position to the next": ("window_taps",),
     "bytes of a record, and entries of a scratchpad": (
         "weight_bits",
         "activation_bits",

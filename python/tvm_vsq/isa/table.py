@@ -87,6 +87,7 @@ PIXEL_BITS = 12
 BLOCK_BITS = 8
 SHIFT_BITS = 6
 MEMORY_BITS = 4
+TAP_BITS = 7
 
 UNITS = ("fetch", *(engine.name for engine in ENGINES))
 
@@ -244,6 +245,37 @@ INSTRUCTIONS = (
             Field("inp_out", "inp", "input step of the outer loop"),
             Field("inp_in", "inp", "input step of the inner loop"),
             Field("imm", 32, "the immediate", signed=True),
+        ),
+    ),
+    Instruction(
+        "DWCONV",
+        8,
+        "compute",
+        "Depthwise convolution. For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
+        "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt: each lane c of the channel "
+        "group from acc[a] on, which has max(vector_size, output_lanes) lanes without its last skip_blocks "
+        "blocks, becomes the sum over t < tap_rows * tap_columns of X(t) * W(t). X(t) is element times scale of "
+        "lane c of the vectors from inp[x + t / tap_columns * row_step + t % tap_columns * column_step] on. "
+        "W(t) is element times scale of lane t % vector_size of the vector of output lane c % output_lanes in "
+        "wgt[w + c / output_lanes * n + t / vector_size], where "
+        "n = ceil(tap_rows * tap_columns / vector_size). Divisions round down.",
+        (
+            Field("act_unsigned", 1, "activation elements are unsigned"),
+            Field("skip_blocks", BLOCK_BITS, "blocks at the end of the channel group that stay as they are"),
+            Field("tap_rows", TAP_BITS, "rows of the kernel", at_least=1),
+            Field("tap_columns", TAP_BITS, "columns of the kernel", at_least=1),
+            Field("row_step", "inp", "input step of the rows of the kernel"),
+            Field("column_step", "inp", "input step of the columns of the kernel"),
+            Field("uop_begin", "uop", "first micro-op"),
+            Field("uop_count", COUNT_BITS + 1, "number of micro-ops", at_least=1),
+            Field("iter_out", COUNT_BITS, "extent of the outer loop", at_least=1),
+            Field("iter_in", COUNT_BITS, "extent of the inner loop", at_least=1),
+            Field("acc_out", "acc", "accumulator step of the outer loop"),
+            Field("acc_in", "acc", "accumulator step of the inner loop"),
+            Field("inp_out", "inp", "input step of the outer loop"),
+            Field("inp_in", "inp", "input step of the inner loop"),
+            Field("wgt_out", "wgt", "weight step of the outer loop"),
+            Field("wgt_in", "wgt", "weight step of the inner loop"),
         ),
     ),
     Instruction("FINISH", 6, "store", "Ends the program. Exactly one, at the end.", ()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,9 @@ class Vectors:
 class Weights:
     """Constant weights: int16[K, ..., CV, V+1] with gamma float32[K], restored in the variable `kernel`.
 
-    channels: of the input, without those that fill up its last vector.
+    channels: of the input, without those that fill up its last vector. along_taps: vectors run along the taps
+    of a kernel, of which there are `channels`, and inputs are scaled before they are multiplied: no product of
+    scales is rounded.
     """
 
     kernel: Var
@@ -43,14 +45,15 @@ class Weights:
     gamma: npt.NDArray[np.float32]
     format: VectorFormat
     channels: int
+    along_taps: bool = False
 
 
 @dataclass(frozen=True)
 class Node:
     """A layer that reads vectors, with the epilogue that it takes along.
 
-    operator: its name in `registry`. is_fusable: whether it has an integer form; a depthwise convolution has
-    quantized operands, but is computed in fp32. output: the vectors its result is requantized to, or None if
+    operator: its name in `registry`. is_fusable: whether it has an integer form; a convolution with groups
+    has quantized operands, but is computed in fp32. output: the vectors its result is requantized to, or None if
     the result leaves wide. output_absmax: the calibrated range of the result; None if the module does not
     say.
     """
@@ -84,4 +87,6 @@ class Node:
     def formats(self, hardware: HardwareConfig) -> LayerFormats:
         """With scale products as `hardware` rounds them."""
         weight = hardware.formats.weight if self.weights is None else self.weights.format
+        if self.weights is not None and self.weights.along_taps:
+            return replace(hardware.formats, weight=weight, activation=self.x.format)
         return LayerFormats.of(weight, self.x.format, hardware.scale_product_bits)

@@ -85,9 +85,10 @@ class _Reader:
     def _kernel(self, anchor: Var) -> Var | None:
         """The variable that stands for the layer's restored constant weights; None if there is none."""
         kernel, form = self._values[anchor].args[1], self._sources[anchor].weights
-        if form is not None and form.is_transposed:
+        if form is not None and not form.is_direct:
             moved: Any = self._values.get(kernel) if isinstance(kernel, Var) else None
-            if op_name(moved) != "relax.permute_dims" or len(moved.args[0].ty.shape) != 2:
+            expected = "relax.permute_dims" if form.is_transposed else "relax.reshape"
+            if op_name(moved) != expected or len(moved.args[0].ty.shape) != 2:
                 return None
             kernel = moved.args[0]
         call: Any = self._values.get(kernel) if isinstance(kernel, Var) else None
@@ -102,7 +103,9 @@ class _Reader:
         attrs, vectors = dict(call.attrs), constant_array(call.args[0])
         built = WEIGHTS.write(self._weight) if self._weight is not None else {}
         fmt = WEIGHTS.read({**built, **attrs}, vectors.shape[-1] - 1)
-        return Weights(kernel, vectors, constant_array(call.args[1]), fmt, int(attrs["channels"]))
+        form: Any = self._sources[anchor].weights
+        gamma, channels = constant_array(call.args[1]), int(attrs["channels"])
+        return Weights(kernel, vectors, gamma, fmt, channels, form.along_taps)
 
     def _node(self, anchor: Var, chain: Chain) -> Node:
         call, name = self._values[anchor], self._names[anchor]

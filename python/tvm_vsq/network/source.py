@@ -17,20 +17,35 @@ from tvm_vsq.tvm_compat import Call, Var
 class WeightForm:
     """How constant weights, operand 1 of a call, lie in the graph: the axes of output and input channels.
 
-    Everywhere else they are rows, [K, ..., C].
+    Everywhere else they are rows, [K, ..., C], whose vectors run along the last axis. along_taps: each output
+    channel reads one input channel, and its row [K, R * S] is what its kernel [R, S, 1] holds.
     """
 
     outputs: int
     inputs: int
+    along_taps: bool = False
 
     @property
     def is_transposed(self) -> bool:
         """Whether the graph holds [C, K]."""
         return self.outputs != 0
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether the graph holds rows."""
+        return not (self.is_transposed or self.along_taps)
+
     def rows(self, weights: Any) -> Any:
-        """Weights of the graph as [K, ..., C], or back; an array or a tensor."""
+        """Weights of the graph as [K, ..., C]; an array or a tensor."""
+        if self.along_taps:
+            return weights.reshape(len(weights), -1)
         return weights.T if self.is_transposed else weights
+
+    def restored(self, rows: Any, shape: Sequence[int]) -> Any:
+        """Rows as the graph holds them, in this shape; an array or a tensor."""
+        if self.along_taps:
+            return rows.reshape(tuple(shape))
+        return rows.T if self.is_transposed else rows
 
 
 @dataclass(frozen=True)
@@ -61,12 +76,12 @@ def _no_window(_call: Any) -> Window | None:
 
 @dataclass(frozen=True)
 class Source:
-    """The operator `relax` of the fp32 graph, in the calls that `matches` takes.
+    """The operator `relax` of the fp32 graph, in the calls that `matches` takes; no other operator takes them.
 
     word: what the default names of its layers start with.
     refusal: why a call stays in fp32 on the CPU, "" if it need not; it is told whether weights are constants.
     weights: where it has constant ones.
-    is_depthwise: whether a call that is refused can still be quantized for evaluation, as it has a filter for
+    is_grouped: whether a call that is refused can still be quantized for evaluation, as it has a filter for
         each group of channels.
     window: what a call reads at one output position; None for a matrix product.
     rewindowed: the call with another input, kernel and window; None if there is no such call.
@@ -81,7 +96,7 @@ class Source:
     refusal: Callable[[Any, bool], str]
     matches: Callable[[Any], bool] = _always
     weights: WeightForm | None = None
-    is_depthwise: Callable[[Any], bool] = _never
+    is_grouped: Callable[[Any], bool] = _never
     window: Callable[[Any], Window | None] = _no_window
     rewindowed: Callable[[Any, Any, Any, Window], Call] | None = None
     facts: Facts | None = None
@@ -94,14 +109,21 @@ class Source:
 
 
 @cache
-def _by_relax_operator() -> dict[str, tuple[str, Source]]:
-    return {source.relax: (operator, source) for operator, source in aspects("source", Source).items()}
+def _by_relax_operator() -> dict[str, list[tuple[str, Source]]]:
+    found: dict[str, list[tuple[str, Source]]] = {}
+    for operator, source in aspects("source", Source).items():
+        found.setdefault(source.relax, []).append((operator, source))
+    return found
+
+
+def _of(call: Any) -> tuple[str, Source | None]:
+    candidates = _by_relax_operator().get(op_name(call), [])
+    return next((found for found in candidates if found[1].matches(call)), ("", None))
 
 
 def source_of(call: Any) -> Source | None:
     """Of a call in the fp32 graph; None if no operator of ours stands for such."""
-    _, source = _by_relax_operator().get(op_name(call), ("", None))
-    return source if source is not None and source.matches(call) else None
+    return _of(call)[1]
 
 
 def facts_of(call: Any) -> Facts:
@@ -121,8 +143,7 @@ def weight_form(call: Any) -> WeightForm:
 
 def operator_of(call: Any) -> str:
     """The name of the operator of ours that a call in the fp32 graph stands for, "" if there is none."""
-    operator, source = _by_relax_operator().get(op_name(call), ("", None))
-    return operator if source is not None and source.matches(call) else ""
+    return _of(call)[0]
 
 
 def refusal(call: Any) -> str | None:

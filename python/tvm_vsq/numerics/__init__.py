@@ -5,7 +5,7 @@ simulator) is tested against this package by `array_equal`.
 """
 
 from tvm_vsq.numerics.accumulate import accumulate, multiply_scales
-from tvm_vsq.numerics.accumulator import accumulator_bound, check_accumulator
+from tvm_vsq.numerics.accumulator import accumulator_bound, check_accumulator, check_sum_of_taps
 from tvm_vsq.numerics.activations import inverse_step, quantize_activations, requantize
 from tvm_vsq.numerics.dequantize import dequantize
 from tvm_vsq.numerics.fixed_point import fixed_point
@@ -18,6 +18,7 @@ __all__ = [
     "accumulate",
     "accumulator_bound",
     "check_accumulator",
+    "check_sum_of_taps",
     "dequantize",
     "fixed_point",
     "inverse_step",

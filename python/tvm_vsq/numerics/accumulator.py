@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics.accumulate import multiply_scales
+from tvm_vsq.numerics.layout import split
 
 
 def accumulator_bound(
@@ -34,6 +38,35 @@ def check_accumulator(
             f"{_largest_product(weight, activation, product_shift, product_bits)}) can reach {bound}, but a "
             f"{accumulator_bits}-bit accumulator holds less than {limit}; use accumulator_bits >= "
             f"{bound.bit_length() + 1}, fewer element or scale bits, or a smaller scale_product_bits"
+        )
+    return bound
+
+
+def check_sum_of_taps(
+    layer: str,
+    weights: npt.NDArray[np.int16],
+    activation: VectorFormat,
+    product_bits: int,
+    accumulator_bits: int,
+) -> int:
+    """The largest magnitude of the accumulators of a depthwise convolution by `weights` int16[K, TV, V+1].
+
+    QuantizationError if it does not fit `accumulator_bits` signed bits, or a scale not the `product_bits` bits
+    that the scaling multiplier takes.
+    """
+    elements, scales = split(weights)
+    if product_bits and scales.max() >= 1 << product_bits:
+        raise QuantizationError(
+            f"layer '{layer}': the weight scale {scales.max()} does not fit the scale_product_bits={product_bits} "
+            f"of the scaling multiplier; widen them, or take fewer weight scale bits"
+        )
+    sums = (np.abs(elements) * scales[..., None]).sum(axis=(1, 2))
+    bound, limit = int(sums.max()) * activation.qmax * activation.smax, 1 << (accumulator_bits - 1)
+    if bound >= limit:
+        raise QuantizationError(
+            f"layer '{layer}': the taps of channel {int(sums.argmax())} sum up to {sums.max()}, so that with "
+            f"inputs up to {activation.qmax} * {activation.smax} its accumulator can reach {bound}, but "
+            f"accumulator_bits={accumulator_bits} hold less than {limit}; widen it, or take narrower formats"
         )
     return bound
 

@@ -118,14 +118,17 @@ class _Insert(Rebuilder):
             return call
         chosen, form = self._weights[layer.name], weight_form(call)
         self._steps[layer.chain.anchor] = accumulator_steps(
-            chosen.vectors, chosen.gamma, float(x.gamma), layer.formats.product_shift
+            chosen.vectors, chosen.gamma, float(x.gamma), 0 if form.along_taps else layer.formats.product_shift
         )
-        channels = static_shape(call.args[1])[form.inputs]
+        shape = static_shape(call.args[1])
+        channels = form.rows(constant_array(call.args[1])).shape[-1]
         restored = relax_ops.dequantize(constant(chosen.vectors), constant(chosen.gamma), channels=channels)
         attrs = {**dict(restored.attrs), **WEIGHTS.write(layer.formats.weight)}
         kernel = self.emit(Call(restored.op, restored.args, attrs))
         if form.is_transposed:
             kernel = self.emit(relax.op.permute_dims(kernel))
+        elif form.along_taps:
+            kernel = self.emit(relax.op.reshape(kernel, shape))
         result = Call(call.op, [x.value, kernel], call.attrs)
         if chosen.bias_correction is None or layer.name in self._bias_adds.values():
             return result

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 from tvm_vsq.errors import QuantizationError
@@ -16,6 +17,9 @@ from tvm_vsq.network import layer_names, source_of
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
+
+_FUSABLE = (Kind.ORDINARY, Kind.DEPTHWISE)
+"""Layers with weights that have an integer form."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class Reading:
 class QuantizedLayer:
     """A layer with its epilogue, its name, the variable that it reads, and what it is quantized to.
 
-    A depthwise layer has no epilogue: it is computed on the CPU, from quantized operands. limits: of what it
-    reads, see `Reading`.
+    A convolution with groups has no epilogue: it is computed on the CPU, from quantized operands. limits: of
+    what it reads, see `Reading`.
     """
 
     name: str
@@ -132,12 +136,13 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     values = definitions(function)
     settings = _settings(module, config)
     finder = ChainFinder(function, lambda _other: True)
+    on_cpu = _too_large(settings, values, hardware)
+    settings = {var: found for var, found in settings.items() if found[0].name not in on_cpu}
     kinds = {var: layer.kind for var, (layer, _) in settings.items()}
-    chains: dict[Var, Chain] = {var: Chain.of(var) for var, kind in kinds.items() if kind is Kind.DEPTHWISE}
-    ordinary = [var for var, kind in kinds.items() if kind is Kind.ORDINARY]
+    chains: dict[Var, Chain] = {var: Chain.of(var) for var, kind in kinds.items() if kind is Kind.GROUPED}
+    ordinary = [var for var, kind in kinds.items() if kind in _FUSABLE]
     chains |= {var: chain for var in finder.in_order(ordinary) if (chain := finder.grow(var))}
     stored = {chain.output for chain in chains.values()}
-    on_cpu = {}
     for var, name in layer_names(module).items():
         # without weights, it only pays between layers, where its operands are vectors already
         if _kind(values[var]) is not Kind.WEIGHTLESS or not stored.issuperset(tensors(values[var])):
@@ -153,6 +158,8 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         if var not in chains:
             continue
         formats = _formats(layer_config, hardware)
+        if candidate.kind is Kind.DEPTHWISE:
+            formats = _along_taps(formats, static_shape(values[var].args[1]), hardware)
         layers.append(
             QuantizedLayer(
                 name=candidate.name,
@@ -183,7 +190,7 @@ def _settings(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidat
     values = definitions(module["main"])
     names = layer_names(module)
     kinds = {var: kind for var in names if (kind := _kind(values[var])) is not None}
-    taken = _taken_along(module, [var for var, kind in kinds.items() if kind is Kind.ORDINARY])
+    taken = _taken_along(module, [var for var, kind in kinds.items() if kind in _FUSABLE])
     candidates = {var: Candidate(names[var], kind) for var, kind in kinds.items() if var not in taken}
     settings = resolve(config, list(candidates.values()))
     chosen = {
@@ -210,8 +217,27 @@ def _kind(call: Any) -> Kind | None:
     if source is None:
         return None
     if source.refusal(call, source.has_constant_weights(call)):
-        return Kind.DEPTHWISE if source.is_depthwise(call) else None
-    return Kind.ORDINARY if source.weights else Kind.WEIGHTLESS
+        return Kind.GROUPED if source.is_grouped(call) else None
+    if source.weights is None:
+        return Kind.WEIGHTLESS
+    return Kind.DEPTHWISE if source.weights.along_taps else Kind.ORDINARY
+
+
+def _too_large(
+    settings: Mapping[Var, tuple[Candidate, LayerConfig]], values: Mapping[Any, Any], hardware: HardwareConfig
+) -> dict[str, str]:
+    """Depthwise layers whose kernels the accelerator's window does not hold, with the reason, by name."""
+    found = {}
+    for var, (layer, _) in settings.items():
+        source = source_of(values[var])
+        window = None if source is None else source.window(values[var])
+        taps = prod(window.kernel) if window is not None and layer.kind is Kind.DEPTHWISE else 0
+        if taps > hardware.window_taps:
+            found[layer.name] = (
+                f"its kernel has {taps} taps, the window of '{hardware.label}' holds window_taps="
+                f"{hardware.window_taps}"
+            )
+    return found
 
 
 def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
@@ -223,6 +249,19 @@ def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
     weight = VectorFormat(config.weight_bits, weight_scale, config.vector_size)
     activation = VectorFormat(config.activation_bits, activation_scale, config.vector_size)
     return LayerFormats.of(weight, activation, hardware.scale_product_bits)
+
+
+def _along_taps(formats: LayerFormats, kernel: tuple[int, ...], hardware: HardwareConfig) -> LayerFormats:
+    """`formats` with weight scales so narrow that no accumulator of a depthwise kernel [C, R, S, 1] overflows,
+    and that the scaling multiplier takes them.
+    """
+    weight, activation = formats.weight, formats.activation
+    if weight.scale_bits is None:
+        return formats
+    largest = prod(kernel[1:]) * weight.qmax * activation.qmax * activation.smax
+    room = ((1 << (hardware.accumulator_bits - 1)) - 1) // largest
+    bits = min(weight.scale_bits, formats.product_bits, (room + 1).bit_length() - 1)
+    return replace(formats, weight=replace(weight, scale_bits=max(1, bits)))
 
 
 def require_whole_vectors(name: str, x: Var, size: int) -> None:

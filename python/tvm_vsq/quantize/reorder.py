@@ -131,7 +131,8 @@ def _grow(
 def _is_layer(call: Any) -> bool:
     """Whether a call mixes channels by constant weights that can be reordered."""
     source = source_of(call)
-    return source is not None and source.weights is not None and not refusal(call)
+    form = None if source is None else source.weights
+    return form is not None and not form.along_taps and not refusal(call)
 
 
 class _Permute(Rebuilder):

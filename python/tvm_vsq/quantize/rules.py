@@ -14,10 +14,11 @@ _KINDS = (":first", ":last", ":depthwise")
 
 
 class Kind(Enum):
-    """Of layers: with weights; a depthwise convolution, which is computed on the CPU; without weights."""
+    """Of layers: with weights; a depthwise convolution; one with groups, computed on the CPU; without weights."""
 
     ORDINARY = auto()
     DEPTHWISE = auto()
+    GROUPED = auto()
     WEIGHTLESS = auto()
 
 
@@ -35,7 +36,7 @@ def resolve(config: QuantConfig, layers: Sequence[Candidate]) -> dict[str, Layer
     Raises ConfigError for a rule whose pattern matches none of them.
     """
     settings: dict[str, LayerConfig | None] = {
-        layer.name: None if layer.kind is Kind.DEPTHWISE else config.base for layer in layers
+        layer.name: None if layer.kind is Kind.GROUPED else config.base for layer in layers
     }
     for rule in config.rules:
         for name in _matching(rule, layers):
@@ -49,7 +50,7 @@ def _matching(rule: Rule, layers: Sequence[Candidate]) -> list[str]:
     if pattern.startswith(":") and pattern not in _KINDS:
         raise ConfigError(f"rule for '{pattern}': known kinds of layers are {', '.join(_KINDS)}")
     if pattern == ":depthwise":
-        found = [layer.name for layer in layers if layer.kind is Kind.DEPTHWISE]
+        found = [layer.name for layer in layers if layer.kind in (Kind.DEPTHWISE, Kind.GROUPED)]
     elif pattern in _KINDS:
         ordinary = [layer.name for layer in layers if layer.kind is Kind.ORDINARY]
         found = ordinary[:1] if pattern == ":first" else ordinary[-1:]

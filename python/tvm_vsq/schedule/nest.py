@@ -28,8 +28,10 @@ class Body(Protocol):
         and then over what one micro-op reduces.
         """
 
-    def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
-        """Names of the registered tensor intrinsics that update and clear; None if nothing is cleared."""
+    def intrinsics(self, nest: LoopNest) -> tuple[str | None, str | None]:
+        """Names of the registered tensor intrinsics that update and clear; None if nothing is cleared, or if
+        the expression is a call already, which reduces by itself.
+        """
 
     def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """Estimated cycles; results are made in `tiles`, each in steps / tiles pieces of the reduction."""

@@ -36,7 +36,8 @@ def schedule_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> An
     # Unit loops must survive until every loop has been named by position.
     sch.compute_at(finish, loops[-1], preserve_unit_loops=True)
     sch.compute_at(acc, loops[-1], preserve_unit_loops=True)
-    reducing, start, intrinsic = _tile_reduction(sch, nest, knobs, sch.get_loops(acc)[len(loops) :])
+    inside = sch.get_loops(acc)[len(loops) :]
+    reducing, start, intrinsic = _tile_reduction(sch, nest, knobs, inside) if update else ([], None, None)
     loops += reducing
     homes = place(work, knobs, hardware)
     # Weights first: of all copies they are needed by the most work, and nothing the layer before produces
@@ -45,10 +46,11 @@ def schedule_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> An
         if homes[operand.name].loop:
             sch.compute_at(sch.get_sblock(pad_block(operand.name)), loops[homes[operand.name].loop - 1])
 
-    block = sch.blockize(intrinsic)
-    if clear is not None:
-        sch.tensorize(sch.decompose_reduction(block, start), clear)
-    sch.tensorize(block, update)
+    if update is not None:
+        block = sch.blockize(intrinsic)
+        if clear is not None:
+            sch.tensorize(sch.decompose_reduction(block, start), clear)
+        sch.tensorize(block, update)
     return sch.mod
 
 

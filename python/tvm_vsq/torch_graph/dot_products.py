@@ -51,7 +51,7 @@ def plain_product(w: Tensor, geometry: Geometry | None, peak: int) -> Product:
     kernels = [piece if geometry is None else piece.permute(0, 3, 1, 2) for piece in pieces]
 
     def product(x: Tensor) -> Tensor:
-        with _exact_float32() as is_exact:
+        with exact_float32() as is_exact:
             dtype = kernels[0].dtype if is_exact else torch.float64
             parts = torch.split(scaled_elements(x, dtype).flatten(-2), sizes, dim=-1)
             sums = [
@@ -83,7 +83,7 @@ def _apply(x: Tensor, kernel: Tensor, geometry: Geometry | None) -> Tensor:
 
 
 @contextmanager
-def _exact_float32() -> Iterator[bool]:
+def exact_float32() -> Iterator[bool]:
     """Without what torch may do to float32; yields False where it is told to compute it with fewer bits."""
     backend: Any = torch.backends.mkldnn
     settings = {backend.conv.fp32_precision, backend.matmul.fp32_precision}
@@ -124,7 +124,7 @@ def rounded_product(w: Tensor, geometry: Geometry | None, shift: int, bits: int)
 
 def _add(total: Tensor, x: Tensor, w: Tensor, shift: int, limit: float) -> None:
     """Add to `total` [..., K] what one vector x int16[..., V+1] and w int16[K, V+1] give."""
-    with _exact_float32() as is_exact:
+    with exact_float32() as is_exact:
         dtype = torch.float32 if is_exact else torch.float64
         dots = F.linear(x[..., :-1].to(dtype), w[:, :-1].to(dtype))
     scales = x[..., -1:].to(torch.float32) * w[:, -1].to(torch.float32)

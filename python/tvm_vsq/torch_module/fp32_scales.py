@@ -52,7 +52,7 @@ class Fp32Scales(QuantizedModel, nn.Module):
             fmt = VectorFormat(settings.activation_bits, None, settings.vector_size, signed)
             form, weight = weight_form(call), torch.from_numpy(constant_array(call.args[1]))
             rows = VectorFormat(settings.weight_bits, None, settings.vector_size)
-            kernel = form.rows(quantize_vectors(form.rows(weight), rows))
+            kernel = form.restored(quantize_vectors(form.rows(weight), rows), weight.shape)
             operands[var] = lambda x, _w, fmt=fmt, kernel=kernel: (quantize_vectors(x, fmt), kernel)
         self._graph = TorchGraph(function, operands=operands)
 

@@ -12,7 +12,7 @@ from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node
 from tvm_vsq.layers.steps import accumulator_steps, smallest_step, wide_step
-from tvm_vsq.numerics import check_accumulator, fixed_point
+from tvm_vsq.numerics import check_accumulator, check_sum_of_taps, fixed_point
 
 _INT32_MAX = 2**31 - 1
 
@@ -59,9 +59,8 @@ def _steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:
     if node.weights is None:  # accumulators hold what vectors hold: element times scale
         return np.full(len(node.chain.bias), node.x.gamma)
     weights = node.weights
-    return accumulator_steps(
-        weights.vectors, weights.gamma, node.x.gamma, node.formats(hardware).product_shift
-    )
+    shift = 0 if weights.along_taps else node.formats(hardware).product_shift
+    return accumulator_steps(weights.vectors, weights.gamma, node.x.gamma, shift)
 
 
 def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
@@ -73,8 +72,12 @@ def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
                 f"accumulator_bits={hardware.accumulator_bits}; widen it, or take narrower formats"
             )
         return bound
-    vectors = int(np.prod(node.weights.vectors.shape[1:-1]))
     formats = node.formats(hardware)
+    if node.weights.along_taps:
+        return check_sum_of_taps(
+            node.name, node.weights.vectors, node.x.format, hardware.product_bits, hardware.accumulator_bits
+        )
+    vectors = int(np.prod(node.weights.vectors.shape[1:-1]))
     product = (formats.product_shift, formats.product_bits)
     return check_accumulator(
         node.name, vectors, formats.weight, node.x.format, *product, hardware.accumulator_bits

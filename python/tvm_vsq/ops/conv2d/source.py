@@ -16,7 +16,7 @@ def _refusal(call: Any, has_constant_weights: bool) -> str:
         return "the input is a constant"
     groups = int(call.attrs.groups)
     if groups != 1:
-        return f"groups={groups}: grouped and depthwise convolutions have no accelerator form yet"
+        return f"groups={groups}: of convolutions with groups, only depthwise ones have an accelerator form yet"
     if not has_constant_weights:
         return "the kernel is computed at run time, and only constant weights have an accelerator form"
     layouts = (str(call.attrs.data_layout), str(call.attrs.kernel_layout), str(call.attrs.out_layout))
@@ -27,22 +27,21 @@ def _refusal(call: Any, has_constant_weights: bool) -> str:
     )
 
 
-def _is_depthwise(call: Any) -> bool:
+def _is_grouped(call: Any) -> bool:
     return int(call.attrs.groups) != 1 and is_constant(call.args[1]) and isinstance(call.args[0], Var)
 
 
-def _is_channelwise(call: Any) -> bool:
-    """One filter for each channel, channels last."""
-    if not is_constant(call.args[1]):
-        return False
+def is_depthwise(call: Any) -> bool:
+    """Whether a convolution has one filter for each channel, channels last."""
     return (
-        int(call.attrs.groups) == static_shape(call.args[1])[0] == static_shape(call.args[0])[-1]
+        int(call.attrs.groups) == static_shape(call.args[1])[0] == static_shape(call.args[0])[-1] != 1
         and str(call.attrs.data_layout) == "NHWC"
         and str(call.attrs.kernel_layout) == "OHWI"
     )
 
 
-def _window(call: Any) -> Window:
+def window(call: Any) -> Window:
+    """What a convolution reads at one output position."""
     strides, padding, dilation = (
         [int(extent) for extent in getattr(call.attrs, name)] for name in ("strides", "padding", "dilation")
     )
@@ -71,8 +70,9 @@ SOURCE = Source(
     word="conv2d",
     refusal=_refusal,
     weights=WeightForm(outputs=0, inputs=-1),
-    is_depthwise=_is_depthwise,
-    window=_window,
+    matches=lambda call: not is_depthwise(call),
+    is_grouped=_is_grouped,
+    window=window,
     rewindowed=_rewindowed,
-    facts=Facts(channelwise=_is_channelwise),
+    facts=Facts(),
 )
