@@ -19,6 +19,7 @@ ENGINE = {
     "GEMM": "compute",
     "PPU": "ppu",
     "SYNC": "compute",
+    "DWCONV": "compute",
     "VEC": "vector",
     "FINISH": "store",
 }
@@ -211,6 +212,34 @@ class Machine:
             scale = (scale + (1 << (self.hw.product_shift - 1))) >> self.hw.product_shift
             scale = np.minimum(scale, (1 << self.hw.product_bits) - 1)
         np.add.at(self.pads["acc"], index["acc"], scale * np.einsum("nbv,nv->nb", w[..., :-1], elements))
+
+    def dwconv(self, f: dict[str, int]) -> None:
+        """Channel by channel and tap by tap, in micro-ops on channel groups."""
+        v, bo = self.hw.vector_size, self.hw.output_lanes
+        blocks, vectors = max(1, v // bo) - f["skip_blocks"], max(1, bo // v)
+        rows, columns = f["tap_rows"], f["tap_columns"]
+        assert blocks > 0
+        index = self.micro_ops(f, "acc", "inp", "wgt")
+        groups = index["acc"][:, None] + np.arange(blocks)
+        assert len(np.unique(groups)) == groups.size
+        run = columns if f["row_vectors"] else rows * columns
+        per_run = -(-run // v)
+        per_block = (rows if f["row_vectors"] else 1) * per_run
+        total = np.zeros((len(groups), blocks, bo), np.int64)
+        for t in range(rows * columns):
+            at = index["inp"] + t // columns * f["row_step"] + t % columns * f["column_step"]
+            sources = at[:, None] + np.arange(vectors)
+            self.reads("inp", sources)
+            x = self.pads["inp"][sources]
+            elements = x[..., :-1] if f["act_unsigned"] else to_signed(x[..., :-1], self.hw.activation_bits)
+            values = (elements * x[..., -1:]).reshape(len(groups), -1)[:, : blocks * bo]
+            entry, lane = t // run * per_run + t % run // v, t % run % v
+            weights = index["wgt"][:, None] + np.arange(blocks) * per_block + entry
+            self.reads("wgt", weights)
+            w = self.pads["wgt"][weights]
+            total += values.reshape(total.shape) * w[..., lane] * w[..., -1]
+        self.pads["acc"][groups] = total
+        self.writes("acc", groups)
 
     def vec(self, f: dict[str, int]) -> None:
         """Its micro-ops are on channel groups: some neighbouring blocks, and some neighbouring vectors."""

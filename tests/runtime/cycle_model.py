@@ -18,6 +18,7 @@ Process = Iterator[Condition]
 
 ORDER = ("load", "compute", "vector", "ppu", "store")
 ENGINE = {
+    "DWCONV": "compute",
     "LOAD": "load",
     "GEMM": "compute",
     "SYNC": "compute",
@@ -65,6 +66,47 @@ def pieces(insn: isa.Insn, hw: HardwareConfig) -> list[tuple[int, int]]:
     if rows and all(len(row) == 1 for row in rows):
         return joined([row[0] for row in rows])
     return [run for row in rows for run in row]
+
+
+def window_places(insn: isa.Insn, hw: HardwareConfig) -> int:
+    """Walk windows over a tile, band by band of output rows, and count the places of the input that are new."""
+    f = {"inp_out": 0, "inp_in": 0, "row_step": 0, "column_step": 0, **insn.fields}
+    rows, columns = f["tap_rows"], f["tap_columns"]
+
+    def moves(loop: int, step: int, taps: int) -> int:
+        return loop // step if step and loop % step == 0 and loop // step < taps else taps
+
+    down, across = moves(f["inp_out"], f["row_step"], rows), moves(f["inp_in"], f["column_step"], columns)
+    places, row = 0, 0
+    while row < f["iter_out"]:
+        high = 1  # output rows whose input rows the registers hold together
+        while down and row + high < f["iter_out"] and (high * down + rows) * columns <= hw.window_taps:
+            high += 1
+        held: set[tuple[int, int]] = set()
+        for column in range(f["iter_in"]):
+            wanted = {
+                (y * down + r, column * across + c)
+                for y in range(high)
+                for r in range(rows)
+                for c in range(columns)
+            }
+            places += len(wanted - held)
+            held = wanted
+        row += high
+    return f["uop_count"] * places
+
+
+def window_passes(insn: isa.Insn, hw: HardwareConfig) -> int:
+    """Passes of the array: vector_size slices of inputs at a time, of the taps of one vector of weights."""
+    f = {"skip_blocks": 0, "row_vectors": 0, **insn.fields}
+    width = hw.activation_bits + (hw.activation_scale_bits or 0)
+    slices = -(-width // hw.activation_bits)
+    taps = f["tap_rows"] * f["tap_columns"]
+    runs = f["tap_rows"] if f["row_vectors"] else 1
+    vectors = [taps // runs - at for at in range(0, taps // runs, hw.vector_size)]
+    passes = runs * sum(-(-min(left, hw.vector_size) * slices // hw.vector_size) for left in vectors)
+    blocks = max(1, hw.vector_size // hw.output_lanes) - f["skip_blocks"]
+    return f["uop_count"] * f["iter_out"] * f["iter_in"] * blocks * passes
 
 
 @dataclass
@@ -222,6 +264,11 @@ class Model:
         vectors = max(1, lanes // size)
         if insn.name == "GEMM":
             return timing.gemm_pipeline_cycles + f["uop_count"] * f["iter_out"] * f["iter_in"], 0
+        if insn.name == "DWCONV":
+            places, passes = window_places(insn, self.hw), window_passes(insn, self.hw)
+            turns, pipeline = -(-vectors // banks.inp), timing.gemm_pipeline_cycles
+            work = max(places, passes)
+            return pipeline + work, max(places * turns, passes) - work
         if insn.name == "VEC":
             groups = f["uop_count"] * f["iter_out"] * f["iter_in"]
             blocks = max(1, size // lanes) - f.get("skip_blocks", 0)

@@ -260,7 +260,7 @@ struct VecFields {
 };
 
 struct DwconvFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, act_unsigned, skip_blocks, tap_rows, tap_columns, row_step, column_step, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, act_unsigned, skip_blocks, row_vectors, tap_rows, tap_columns, row_step, column_step, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
   int used_bits = 0;
 };
 
@@ -469,6 +469,7 @@ struct Layout {
     dwconv.push_store = Take(&shift, 1);
     dwconv.act_unsigned = Take(&shift, 1);
     dwconv.skip_blocks = Take(&shift, 8);
+    dwconv.row_vectors = Take(&shift, 1);
     dwconv.tap_rows = Take(&shift, 7);
     dwconv.tap_columns = Take(&shift, 7);
     dwconv.row_step = Take(&shift, inp_width);
@@ -698,6 +699,7 @@ struct Vec {
 struct Dwconv {
   bool act_unsigned = false;
   uint32_t skip_blocks = uint32_t{};
+  bool row_vectors = false;
   uint32_t tap_rows = uint32_t{};
   uint32_t tap_columns = uint32_t{};
   uint32_t row_step = uint32_t{};
@@ -717,6 +719,7 @@ struct Dwconv {
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
     visit(FieldInfo{"act_unsigned"}, &DwconvFields::act_unsigned, insn.act_unsigned);
     visit(FieldInfo{"skip_blocks"}, &DwconvFields::skip_blocks, insn.skip_blocks);
+    visit(FieldInfo{"row_vectors"}, &DwconvFields::row_vectors, insn.row_vectors);
     visit(FieldInfo{"tap_rows", 1, kAny}, &DwconvFields::tap_rows, insn.tap_rows);
     visit(FieldInfo{"tap_columns", 1, kAny}, &DwconvFields::tap_columns, insn.tap_columns);
     visit(FieldInfo{"row_step"}, &DwconvFields::row_step, insn.row_step);

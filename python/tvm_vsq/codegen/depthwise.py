@@ -46,6 +46,7 @@ class Windows:
         taps = [emitter.sizes[dim] for dim in _TAPS]
         fields = {
             "act_unsigned": int(emitter.post.act_unsigned),
+            "row_vectors": int(emitter.hardware.weight_scale_bits is not None),
             "tap_rows": taps[0],
             "tap_columns": taps[1],
             "row_step": row_step if taps[0] > 1 else 0,

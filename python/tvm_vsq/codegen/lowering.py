@@ -19,11 +19,12 @@ Weights = npt.NDArray[np.int16]
 class Lowering:
     """workload: from a vsq.* call, whether it has a residual, and the accelerator, the shape of its work.
 
-    weights: its constant weights, int16 [K, ..., CV, V+1], as [K, R, S, CV, V+1]; None if it has none.
+    weights: from the constant weights of a call, int16 [K, ..., CV, V+1], what the array reads of each output
+    channel, [K, R, S, CV, V+1]; None if it has none.
     """
 
     workload: Callable[[Any, bool, HardwareConfig], Workload]
-    weights: Callable[[Weights], Weights] | None = None
+    weights: Callable[[Weights, Any, HardwareConfig], Weights] | None = None
 
 
 def output_blocks(channels: int, hardware: HardwareConfig) -> int:

@@ -52,7 +52,9 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
     workload = lowering.workload(call, bool(residual), hardware)
     constants = {"par": param_records(constant_array(params), hardware)}
     if lowering.weights:
-        constants["wgt"] = weight_records(lowering.weights(constant_array(weights[0])), hardware)
+        constants["wgt"] = weight_records(
+            lowering.weights(constant_array(weights[0]), call, hardware), hardware
+        )
     given = int(attrs.get("channels", 0)) or workload.padded_channels(hardware)[0]
     return Layer(
         name=layer,

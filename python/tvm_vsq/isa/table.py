@@ -256,12 +256,13 @@ INSTRUCTIONS = (
         "group from acc[a] on, which has max(vector_size, output_lanes) lanes without its last skip_blocks "
         "blocks, becomes the sum over t < tap_rows * tap_columns of X(t) * W(t). X(t) is element times scale of "
         "lane c of the vectors from inp[x + t / tap_columns * row_step + t % tap_columns * column_step] on. "
-        "W(t) is element times scale of lane t % vector_size of the vector of output lane c % output_lanes in "
-        "wgt[w + c / output_lanes * n + t / vector_size], where "
-        "n = ceil(tap_rows * tap_columns / vector_size). Divisions round down.",
+        "W(t) is element times scale of tap t in the vectors of output lane c % output_lanes in wgt, from "
+        "w + c / output_lanes * n on: n vectors hold the taps one after the other, and with row_vectors each "
+        "row of the kernel begins with a vector of its own. Divisions round down.",
         (
             Field("act_unsigned", 1, "activation elements are unsigned"),
             Field("skip_blocks", BLOCK_BITS, "blocks at the end of the channel group that stay as they are"),
+            Field("row_vectors", 1, "weight vectors hold taps of one row of the kernel each"),
             Field("tap_rows", TAP_BITS, "rows of the kernel", at_least=1),
             Field("tap_columns", TAP_BITS, "columns of the kernel", at_least=1),
             Field("row_step", "inp", "input step of the rows of the kernel"),

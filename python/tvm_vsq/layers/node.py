@@ -35,8 +35,8 @@ class Vectors:
 class Weights:
     """Constant weights: int16[K, ..., CV, V+1] with gamma float32[K], restored in the variable `kernel`.
 
-    channels: of the input, without those that fill up its last vector. along_taps: vectors run along the taps
-    of a kernel, of which there are `channels`, and inputs are scaled before they are multiplied: no product of
+    channels: of the input, without those that fill up its last vector. along_taps: vectors run along the rows
+    of a kernel, with `channels` taps each, and inputs are scaled before they are multiplied: no product of
     scales is rounded.
     """
 

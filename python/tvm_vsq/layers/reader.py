@@ -87,8 +87,8 @@ class _Reader:
         kernel, form = self._values[anchor].args[1], self._sources[anchor].weights
         if form is not None and not form.is_direct:
             moved: Any = self._values.get(kernel) if isinstance(kernel, Var) else None
-            expected = "relax.permute_dims" if form.is_transposed else "relax.reshape"
-            if op_name(moved) != expected or len(moved.args[0].ty.shape) != 2:
+            expected, rank = ("relax.permute_dims", 2) if form.is_transposed else ("relax.reshape", 3)
+            if op_name(moved) != expected or len(moved.args[0].ty.shape) != rank:
                 return None
             kernel = moved.args[0]
         call: Any = self._values.get(kernel) if isinstance(kernel, Var) else None

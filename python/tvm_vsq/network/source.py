@@ -18,7 +18,7 @@ class WeightForm:
     """How constant weights, operand 1 of a call, lie in the graph: the axes of output and input channels.
 
     Everywhere else they are rows, [K, ..., C], whose vectors run along the last axis. along_taps: each output
-    channel reads one input channel, and its row [K, R * S] is what its kernel [R, S, 1] holds.
+    channel reads one input channel, and rows are [K, R, S] where the graph holds kernels [K, R, S, 1].
     """
 
     outputs: int
@@ -38,7 +38,7 @@ class WeightForm:
     def rows(self, weights: Any) -> Any:
         """Weights of the graph as [K, ..., C]; an array or a tensor."""
         if self.along_taps:
-            return weights.reshape(len(weights), -1)
+            return weights[..., 0]
         return weights.T if self.is_transposed else weights
 
     def restored(self, rows: Any, shape: Sequence[int]) -> Any:

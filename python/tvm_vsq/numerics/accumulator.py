@@ -49,7 +49,7 @@ def check_sum_of_taps(
     product_bits: int,
     accumulator_bits: int,
 ) -> int:
-    """The largest magnitude of the accumulators of a depthwise convolution by `weights` int16[K, TV, V+1].
+    """The largest magnitude of the accumulators of a depthwise convolution by `weights` int16[K, R, SV, V+1].
 
     QuantizationError if it does not fit `accumulator_bits` signed bits, or a scale not the `product_bits` bits
     that the scaling multiplier takes.
@@ -60,7 +60,7 @@ def check_sum_of_taps(
             f"layer '{layer}': the weight scale {scales.max()} does not fit the scale_product_bits={product_bits} "
             f"of the scaling multiplier; widen them, or take fewer weight scale bits"
         )
-    sums = (np.abs(elements) * scales[..., None]).sum(axis=(1, 2))
+    sums = (np.abs(elements) * scales[..., None]).sum(axis=(1, 2, 3))
     bound, limit = int(sums.max()) * activation.qmax * activation.smax, 1 << (accumulator_bits - 1)
     if bound >= limit:
         raise QuantizationError(

@@ -53,17 +53,20 @@ class Roofline:
         """Of a layer's events, and cycles of work of each unit."""
         engine = _working_engine(events, busy)
         operations, dram_bytes = events[engine.work], events["dram_read_bytes"] + events["dram_write_bytes"]
-        peak = hardware.macs_per_cycle if engine.work == "macs" else hardware.output_lanes
+        peak = float(hardware.macs_per_cycle if engine.work == "macs" else hardware.output_lanes)
+        if engine.work == "macs" and events["window_macs"]:
+            operations += events["window_macs"]
+            peak /= hardware.input_slices  # an input is an element times its scale
         intensity = operations / dram_bytes if dram_bytes else float("inf")
         by_dram = intensity * hardware.dram.bytes_per_cycle
         bound = engine.name if by_dram >= peak else "DRAM"
         attained = operations / cycles if cycles else 0.0
-        return Roofline(engine.name, intensity, min(float(peak), by_dram), attained, bound)
+        return Roofline(engine.name, intensity, min(peak, by_dram), attained, bound)
 
 
 def _working_engine(events: Mapping[str, int], busy: Mapping[str, int]) -> Engine:
     array, *others = (engine for engine in ENGINES if engine.work)
-    return array if events[array.work] else max(others, key=lambda engine: busy[engine.name])
+    return array if events[array.work] or events["window_macs"] else max(others, key=lambda engine: busy[engine.name])
 
 
 def stalls_by_layer(run: Mapping[str, Any]) -> dict[int, tuple[Stall, ...]]:

@@ -379,16 +379,17 @@ def _layer_profile(
     events = {name: int(count) for name, count in zip(EVENTS, run["events"][number], strict=True)}
     busy = {unit: int(count) for unit, count in zip(UNITS, run["busy"][number], strict=True)}
     energy = layer_energy(events, hardware, technology)
+    padded = events["macs"] + events["window_macs"]
     peak, moved = hardware.macs_per_cycle, events["dram_read_bytes"] + events["dram_write_bytes"]
     return LayerProfile(
         name=info.name,
         op=info.op,
         shape=info.shape,
         macs=info.macs,
-        padded_macs=events["macs"],
+        padded_macs=padded,
         channels=info.channels,
         padded_channels=info.padded_channels,
-        padding=padding_of(info.macs, events["macs"]),
+        padding=padding_of(info.macs, padded),
         cycles=cycles,
         utilization=info.macs / (cycles * peak) if cycles else 0.0,
         energy_pj=sum(energy.values()),

@@ -52,6 +52,10 @@ class Depthwise(Weightless):
         """Of a filter."""
         return self.kernel[0] * self.kernel[1]
 
+    def runs(self, hardware: HardwareConfig) -> int:
+        """How often the vectors of a filter begin anew: in each row, unless there are no scales."""
+        return 1 if hardware.weight_scale_bits is None else self.kernel[0]
+
     @property
     def key(self) -> str:
         """Stable text for tuning databases."""
@@ -74,13 +78,14 @@ class Depthwise(Weightless):
         rows = Axis.window(self.h, h, r, down, tall, (top, bottom))
         columns = Axis.window(self.w, w, s, across, wide, (left, right))
         vectors = Axis(hardware.group_channels // hardware.vector_size)
-        chunks = Axis(-(-self.taps // hardware.vector_size))
+        runs = self.runs(hardware)
+        entries = Axis(runs * -(-(self.taps // runs) // hardware.vector_size))
         inputs = (
             Operand("inp", "inp", (Axis.along(n), rows, columns, Axis.along(k), vectors)),
             Operand(
                 "wgt",
                 "wgt",
-                (Axis.along(k), Axis.along(b), chunks),
+                (Axis.along(k), Axis.along(b), entries),
                 constant=True,
                 resident=True,
                 title="weights",
@@ -148,8 +153,9 @@ class SumOfTaps:
         """
         hardware, work = nest.hardware, self.work
         size, slices = hardware.vector_size, hardware.input_slices
-        whole, rest = divmod(work.taps, size)
-        passes = nest.existing(nest.entries["acc"]) * (whole * slices + -(-rest * slices // size))
+        runs = work.runs(hardware)
+        whole, rest = divmod(work.taps // runs, size)
+        passes = nest.existing(nest.entries["acc"]) * runs * (whole * slices + -(-rest * slices // size))
         (rows, columns), (down, across) = work.kernel, work.strides
         high = 1 + max(0, hardware.window_taps // columns - rows) // down
         entered = ((high - 1) * min(down, rows) + rows) / high * min(across, columns)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.formats import LayerFormats
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import arithmetic_of
 from tvm_vsq.layers.node import Node
+from tvm_vsq.network import source_of
 from tvm_vsq.transform.fusable import fusable_nodes
 from tvm_vsq.tvm_compat import IRModule
 
@@ -22,6 +25,18 @@ def check_target(module: IRModule, hardware: HardwareConfig) -> None:
     for node in fusable_nodes(module, hardware):
         _check_formats(node, built, hardware)
         _check_arithmetic(node, wanted, hardware)
+        _check_window(node, hardware)
+
+
+def _check_window(node: Node, hardware: HardwareConfig) -> None:
+    source = source_of(node.call)
+    window = source.window(node.call) if source and node.weights and node.weights.along_taps else None
+    taps = prod(window.kernel) if window else 0
+    if taps > hardware.window_taps:
+        raise ConfigError(
+            f"layer '{node.name}': its kernel has {taps} taps, but the window of target '{hardware.label}' holds "
+            f"window_taps={hardware.window_taps}; raise it, or leave the layer in fp32 by a rule"
+        )
 
 
 def _check_arithmetic(node: Node, wanted: dict[str, int | None], hardware: HardwareConfig) -> None:

@@ -20,12 +20,14 @@ int64_t LargestInput(const Params& params, const isa::Dwconv& conv) {
 }
 
 // Element times scale of every tap [taps][BO] of a block whose weight entries begin at `entry`.
-void UnpackWeights(const Params& params, const Scratchpads& pads, size_t entry, size_t taps,
+void UnpackWeights(const Params& params, const Scratchpads& pads, const isa::Dwconv& conv, size_t entry,
                    std::vector<int32_t>* weights) {
   const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
+  const size_t taps = Declared<isa::Dwconv>::TapCount(conv), run = Declared<isa::Dwconv>::RunTaps(conv);
+  const size_t run_entries = Declared<isa::Dwconv>::RunEntries(params, conv);
   weights->resize(taps * lanes);
   for (size_t t = 0; t < taps; ++t) {
-    const size_t at = entry + t / size, v = t % size;
+    const size_t at = entry + t / run * run_entries + t % run / size, v = t % run % size;
     const int8_t* elements = &pads.wgt[(at * size / 4 + v / 4) * lanes * 4 + v % 4];
     for (size_t lane = 0; lane < lanes; ++lane)
       (*weights)[t * lanes + lane] = elements[4 * lane] * pads.wgt_scale[at * lanes + lane];
@@ -37,7 +39,7 @@ void Run(const isa::Dwconv& conv, const Execution& execution, std::vector<Acc>* 
   const Params& params = execution.params;
   const auto lanes = static_cast<size_t>(params.output_lanes), size = static_cast<size_t>(params.vector_size);
   const size_t taps = Declared<isa::Dwconv>::TapCount(conv);
-  const size_t chunks = Declared<isa::Dwconv>::Chunks(params, conv);
+  const size_t entries = Declared<isa::Dwconv>::Entries(params, conv);
   const DwconvKernel<Acc> kernel = SelectDwconvKernel<Acc>(BestSimd());
   std::vector<int32_t> weights;
   DwconvRow<Acc> row{};
@@ -62,8 +64,8 @@ void Run(const isa::Dwconv& conv, const Execution& execution, std::vector<Acc>* 
       size_t unpacked = params.wgt_depth;
       for (size_t o = 0; o < conv.iter_out; ++o) {
         for (size_t i = 0; i < moving; ++i) {
-          const size_t entry = uop.wgt + o * conv.wgt_out + i * conv.wgt_in + block * chunks;
-          if (entry != unpacked) UnpackWeights(params, *execution.pads, entry, taps, &weights);
+          const size_t entry = uop.wgt + o * conv.wgt_out + i * conv.wgt_in + block * entries;
+          if (entry != unpacked) UnpackWeights(params, *execution.pads, conv, entry, &weights);
           unpacked = entry;
           row.weights = weights.data();
           row.inp = uop.inp + o * conv.inp_out + i * conv.inp_in;

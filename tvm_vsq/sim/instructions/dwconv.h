@@ -27,10 +27,16 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
     return static_cast<uint32_t>(std::max<int64_t>(1, params.output_lanes / params.vector_size));
   }
   static uint32_t TapCount(const isa::Dwconv& conv) { return conv.tap_rows * conv.tap_columns; }
-  // Weight entries of a block.
-  static uint32_t Chunks(const Params& params, const isa::Dwconv& conv) {
+  // How often weight vectors begin anew, and how many taps they then hold one after the other.
+  static uint32_t Runs(const isa::Dwconv& conv) { return conv.row_vectors ? conv.tap_rows : 1; }
+  static uint32_t RunTaps(const isa::Dwconv& conv) { return TapCount(conv) / Runs(conv); }
+  // Weight entries of a run, and of a block.
+  static uint32_t RunEntries(const Params& params, const isa::Dwconv& conv) {
     const auto size = static_cast<uint32_t>(params.vector_size);
-    return (TapCount(conv) + size - 1) / size;
+    return (RunTaps(conv) + size - 1) / size;
+  }
+  static uint32_t Entries(const Params& params, const isa::Dwconv& conv) {
+    return Runs(conv) * RunEntries(params, conv);
   }
 
   static MicroOpLoops Loops(const Params& params, const isa::Dwconv& conv) {
@@ -41,7 +47,7 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
     loops.Add({Pad::kInp, Use::kRead, &isa::Uop::inp, conv.inp_out, conv.inp_in, loops.nest, entered,
                Vectors(params), Taps{conv.tap_rows, conv.tap_columns, conv.row_step, conv.column_step}});
     loops.Add(Pad::kWgt, Use::kRead, &isa::Uop::wgt, conv.wgt_out, conv.wgt_in,
-              blocks * Chunks(params, conv));
+              blocks * Entries(params, conv));
     return loops;
   }
 
@@ -83,10 +89,10 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
 
   // Micro-ops through the array: a vector of weights takes a pass for every vector_size slices of its taps.
   static int64_t Passes(const Params& params, const isa::Dwconv& conv) {
-    const int64_t size = params.vector_size, taps = TapCount(conv), slices = Slices(params);
+    const int64_t size = params.vector_size, taps = RunTaps(conv), slices = Slices(params);
     const int64_t whole = taps / size, rest = taps % size;
     const int64_t passes = whole * slices + (rest * slices + size - 1) / size;
-    return static_cast<int64_t>(Visits(conv) * Blocks(params, conv)) * passes;
+    return static_cast<int64_t>(Visits(conv) * Blocks(params, conv)) * Runs(conv) * passes;
   }
 
   // Each accumulator is written once: which sum stayed would be a matter of order.
@@ -123,7 +129,7 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
     count(isa::Event::kWindowMacs, lanes * TapCount(conv));
     count(isa::Event::kWindowLanes,
           Positions(params, conv) * std::max(params.vector_size, params.output_lanes));
-    if (params.weight_scale_bits > 0) count(isa::Event::kScaleMacs, lanes * Chunks(params, conv));
+    if (params.weight_scale_bits > 0) count(isa::Event::kScaleMacs, lanes * Entries(params, conv));
   }
 
   // Whether no accumulator can leave accumulator_bits.

@@ -31,4 +31,4 @@ def _workload(call: Any, has_residual: bool, hardware: HardwareConfig) -> Convol
     )
 
 
-LOWER = Lowering(_workload, lambda weights: weights)
+LOWER = Lowering(_workload, lambda weights, _call, _hardware: weights)

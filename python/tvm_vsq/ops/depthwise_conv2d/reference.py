@@ -21,7 +21,7 @@ def depthwise_accumulate(
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> npt.NDArray[np.int64]:
-    """`x` int16[N, H, W, CV, V+1], each channel with its filter of `w` int16[K, TV, V+1]: int64[N, OH, OW, K].
+    """`x` int16[N, H, W, CV, V+1], each channel with its filter of `w` int16[K, R, SV, V+1]: int64[N, OH, OW, K].
 
     kernel: R, S. padding: top, left, bottom, right, in pixels of zeros. Raises InputError if shapes do not
     agree or the dilated kernel exceeds the padded input.
@@ -30,8 +30,8 @@ def depthwise_accumulate(
     (elements, scales), (taps, tap_scales) = split(x), split(w)
     channels = len(w)
     values = (elements * scales[..., None]).reshape(*x.shape[:3], -1)[..., :channels]
-    filters = (taps * tap_scales[..., None]).reshape(channels, -1)
-    if values.shape[-1] != channels or filters.shape[1] < rows * columns:
+    filters = (taps * tap_scales[..., None]).reshape(*w.shape[:2], -1)
+    if values.shape[-1] != channels or filters.shape[1] != rows or filters.shape[2] < columns:
         raise InputError(f"x {list(x.shape)} and w {list(w.shape)} do not agree for kernels {rows} x {columns}")
     top, left, bottom, right = padding
     padded = np.pad(values, ((0, 0), (top, bottom), (left, right), (0, 0)))
@@ -45,5 +45,5 @@ def depthwise_accumulate(
             for r in range(rows):
                 for s in range(columns):
                     pixel = padded[:, i * strides[0] + r * dilation[0], j * strides[1] + s * dilation[1]]
-                    total[:, i, j] += pixel * filters[:, r * columns + s]
+                    total[:, i, j] += pixel * filters[:, r, s]
     return total

@@ -18,7 +18,6 @@ from tvm_vsq.relax_ops.checks import (
     read_attributes,
     static,
     tensor_shape,
-    vector_axes,
 )
 from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.relax_ops.epilogue_te import epilogue_te
@@ -46,9 +45,9 @@ def depthwise_conv2d(
     layer: str,
     **epilogue: Any,
 ) -> Call:
-    """Convolve each channel of `x` int16[N, H, W, CV, V+1] with its filter of `w` int16[channels, TV, V+1].
+    """Convolve each channel of `x` int16[N, H, W, CV, V+1] with its filter of `w` int16[channels, R, SV, V+1].
 
-    A filter holds the R * S taps of `kernel` (R, S), row by row, in TV = ceil(R * S / V) vectors. `params`
+    A row of a filter holds the S taps of a row of `kernel` (R, S) in SV = ceil(S / V) vectors. `params`
     int32[channels, 4] holds (mult, shift, bias, clip) of each channel; `residual`
     int16[N, OH, OW, CV, V+1] is added before ReLU. `padding` is top, left, bottom, right; `epilogue` takes
     the fields of `Epilogue`, of which those for products of scales do not matter: inputs are scaled before
@@ -81,12 +80,13 @@ def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
     x, size = check_input(where, call, "[N, H, W, CV, V+1]", 5, 5)
     channels = integer(where, "channels", attribute(_NAME, read_attributes(call), "channels"), 1, 1 << 24)
     rows, columns = geometry["kernel"]
-    w = tensor_shape(where, "w", call.args[1], "int16", "[K, TV, V+1]", 3, 3)
-    found = [static(where, "w's channels", w[0]), *vector_axes(where, "w", w)]
-    if found != [channels, -(-rows * columns // size), size]:
+    w = tensor_shape(where, "w", call.args[1], "int16", "[K, R, SV, V+1]", 4, 4)
+    found = [static(where, "w's shape", extent) for extent in w]
+    wanted = [channels, rows, -(-columns // size), size + 1]
+    if found != wanted:
         raise OperatorError(
-            f"{where}: w must be int16[{channels}, {-(-rows * columns // size)}, {size + 1}], {channels} filters "
-            f"of {rows} x {columns} taps in vectors of {size}, got {list(map(int, w))}"
+            f"{where}: w must be int16{wanted}, {channels} filters of {rows} x {columns} taps with vectors of "
+            f"{size} along their rows, got {found}"
         )
     pixels = [x[0]]
     for axis, name in ((0, "height"), (1, "width")):

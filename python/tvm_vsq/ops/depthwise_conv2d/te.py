@@ -15,7 +15,7 @@ def convolve_channels_te(
     padding: list[int],
     dilation: list[int],
 ) -> te.Tensor:
-    """`x` int16[N, H, W, CV, V+1] with `w` int16[K, TV, V+1] to accumulators int64[N, OH, OW, K]."""
+    """`x` int16[N, H, W, CV, V+1] with `w` int16[K, R, SV, V+1] to accumulators int64[N, OH, OW, K]."""
     batch, height, width, _, lanes = x.shape
     size = lanes - 1
     top, left, bottom, right = padding
@@ -32,8 +32,7 @@ def convolve_channels_te(
         row, column = i * strides[0] + r * dilation[0] - top, j * strides[1] + s * dilation[1] - left
         present = tirx.all(row >= 0, row < height, column >= 0, column < width)
         pixel = value(x, n, row, column, k // size, k % size)
-        tap = r * kernel[1] + s
-        weight = value(w, k, tap // size, tap % size)
+        weight = value(w, k, r, s // size, s % size)
         return te.sum(weight * tirx.if_then_else(present, pixel, tirx.const(0, "int64")), axis=[r, s])
 
     return te.compute([batch, out_height, out_width, w.shape[0]], accumulate, name="accumulator")

@@ -20,8 +20,8 @@ def _on_vectors(call: Any, peak: int, w: Tensor) -> Product:
     kernel, strides, padding, dilation = (
         integers(call.attrs[name]) for name in ("kernel", "strides", "padding", "dilation")
     )
-    channels, taps = len(w), kernel[0] * kernel[1]
-    filters = scaled_elements(w, torch.float64).flatten(1)[:, :taps].reshape(channels, 1, *kernel)
+    channels = len(w)
+    filters = scaled_elements(w, torch.float64).flatten(-2)[:, None, :, : kernel[1]].contiguous()
     fits = float(filters.abs().sum((1, 2, 3)).max()) * peak <= 2**24
 
     def accumulate(x: Tensor) -> Tensor:

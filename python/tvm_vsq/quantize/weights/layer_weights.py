@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tvm_vsq.errors import QuantizationError, phase
 from tvm_vsq.frontend.given import given_weights
@@ -23,6 +24,7 @@ from tvm_vsq.quantize.weights.moments import Moments, moments_by_layer
 from tvm_vsq.quantize.weights.reconstruct import reconstruct
 from tvm_vsq.quantize.weights.search import search_gamma, search_weights
 from tvm_vsq.quantize.weights.second import Second
+from tvm_vsq.quantize.weights.taps import fit_taps
 from tvm_vsq.tvm_compat import IRModule
 
 Array = npt.NDArray[Any]
@@ -73,6 +75,11 @@ def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> t
     """Vectors and gamma."""
     if moments is None:
         return _quantize(weights, layer, None)
+    if len(moments.second) == len(weights) > 1:
+        config, second = layer.config, torch.stack([each.matrix() for each in moments.second])
+        return fit_taps(
+            weights, second, layer.formats.weight, config.weight_calibration, config.weight_rounding
+        )
     # Output channels of different groups read different inputs.
     groups = np.split(weights, len(moments.second))
     parts = [_quantize(w, layer, second) for w, second in zip(groups, moments.second, strict=True)]
@@ -108,6 +115,10 @@ def bias_correction(
     Through Weight Equalization and Bias Correction", ICCV 2019, section 4.2, whose correction leaves x as it
     is).
     """
+    if len(moments.mean_x) == len(weights) > 1:
+        restored = dequantize(vectors, gamma, weights.shape[-1])
+        lost = _rows(weights) * moments.mean_x - _rows(restored) * moments.mean_y
+        return lost.sum(axis=1).astype(np.float32)
     lost = []
     groups = np.split(np.arange(len(weights)), len(moments.mean_x))
     for channels, mean_x, mean_y in zip(groups, moments.mean_x, moments.mean_y, strict=True):

@@ -22,7 +22,7 @@ from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.calibration import observe
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
-from tvm_vsq.quantize.weights.second import Second, SecondSum
+from tvm_vsq.quantize.weights.second import GroupSums, Second
 from tvm_vsq.torch_graph.spatial import widths
 from tvm_vsq.torch_graph.vectors import integer_steps, requantize, scaled_elements
 from tvm_vsq.tvm_compat import IRModule
@@ -31,6 +31,9 @@ Array = npt.NDArray[Any]
 
 _ROWS_PER_IMAGE = 256
 """Output positions of a convolution that are drawn from each image; neighbours say much the same."""
+
+_ROWS_PER_VALUE = 2
+"""That are drawn at most from each image of a convolution with groups, for each value of a group."""
 
 _FEWEST_ROWS = 16
 """With fewer, the moments describe the samples and not the data they were drawn from."""
@@ -49,9 +52,11 @@ def windows_of(x: Tensor, window: Window) -> Tensor:
     return views[..., ::down, ::across].permute(0, 1, 2, 4, 5, 3)
 
 
-def draw_positions(views: Tensor, rng: np.random.Generator) -> tuple[Tensor, ...]:
-    """Indices of `windows_of`, up to 256 N of them, each as likely as any other."""
-    count, limit = int(np.prod(views.shape[:3])), _ROWS_PER_IMAGE * len(views)
+def draw_positions(
+    views: Tensor, rng: np.random.Generator, per_image: int = _ROWS_PER_IMAGE
+) -> tuple[Tensor, ...]:
+    """Indices of `windows_of`, up to `per_image` * N of them, each as likely as any other."""
+    count, limit = int(np.prod(views.shape[:3])), per_image * len(views)
     chosen = np.arange(count) if count <= limit else np.sort(rng.choice(count, limit, replace=False))
     return torch.unravel_index(torch.from_numpy(chosen), views.shape[:3])
 
@@ -73,7 +78,8 @@ class Moments:
 class MomentSums:
     """Adds up the moments of layer `name` batch by batch; its input is quantized as `encoding` says.
 
-    values: D, of each group. window: of a convolution.
+    values: D, of each group. window: of a convolution. centred: whether `Moments.second` is about the mean,
+    which a corrected bias takes care of.
     """
 
     name: str
@@ -81,26 +87,27 @@ class MomentSums:
     guard_bits: int
     values: int
     window: Window | None
+    centred: bool = False
     rows: int = 0
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def __post_init__(self) -> None:
         groups = 1 if self.window is None else self.window.groups
-        self._seconds = [SecondSum(self.values) for _ in range(groups)]
+        self._groups = groups
+        self._seconds = GroupSums(self.values, groups)
         self._means = np.zeros((2, groups, self.values))
 
     @property
     def most_bytes(self) -> int:
         """Of the second moment, in float32, however many rows there are."""
-        return 4 * sum(second.most_values for second in self._seconds)
+        return 4 * self._seconds.most_values
 
     def add(self, x: Array) -> None:
         """Count a batch float32 [N, H, W, C] or [..., C]."""
         fp32, quantized = (self._by_group(side) for side in self._rows(torch.from_numpy(x)))
         self.rows += fp32.shape[1]
         self._means += [side.sum(1, dtype=torch.float64).numpy() for side in (fp32, quantized)]
-        for second, rows in zip(self._seconds, quantized, strict=True):
-            second.add(rows)
+        self._seconds.add(quantized)
 
     def moments(self) -> Moments:
         """The means. Raises CalibrationError if there are too few rows for them to say anything."""
@@ -110,7 +117,10 @@ class MomentSums:
                 f"bias to them takes {_FEWEST_ROWS}; give more samples, or QuantConfig.unfitted()"
             )
         mean_x, mean_y = self._means / self.rows
-        seconds = [second.second() for second in self._seconds]
+        seconds = self._seconds.second()
+        if self.centred:
+            means = torch.from_numpy(mean_y)
+            seconds = [second.centred(mean) for second, mean in zip(seconds, means, strict=True)]
         return Moments(seconds, mean_x, mean_y * float(self.encoding.limit or 1.0))
 
     def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +129,8 @@ class MomentSums:
             rows = x.reshape(-1, x.shape[-1])
             return rows, self._quantized(rows)
         views = windows_of(x, self.window)
-        drawn = draw_positions(views, self._rng)
+        most = _ROWS_PER_IMAGE if self._groups == 1 else min(_ROWS_PER_IMAGE, _ROWS_PER_VALUE * self.values)
+        drawn = draw_positions(views, self._rng, most)
         rows = views[drawn]
         if rows.numel() <= x.numel():
             return rows, self._quantized(rows)
@@ -136,8 +147,8 @@ class MomentSums:
 
     def _by_group(self, rows: Tensor) -> Tensor:
         """[rows, ..., C] to [G, rows, D]."""
-        split = rows.reshape(len(rows), -1, len(self._seconds), rows.shape[-1] // len(self._seconds))
-        return split.permute(2, 0, 1, 3).reshape(len(self._seconds), len(rows), -1)
+        split = rows.reshape(len(rows), -1, self._groups, rows.shape[-1] // self._groups)
+        return split.permute(2, 0, 1, 3).reshape(self._groups, len(rows), -1)
 
 
 def moments_by_layer(
@@ -177,7 +188,14 @@ def _passes(
             call: Any = calls[layer.chain.anchor]
             shape = static_shape(call.args[1])
             values = math.prod(shape) // shape[weight_form(call).outputs]
-            total = MomentSums(layer.name, encodings[layer.reads[0]], guard_bits, values, _window(call))
+            total = MomentSums(
+                layer.name,
+                encodings[layer.reads[0]],
+                guard_bits,
+                values,
+                _window(call),
+                centred=layer.config.bias_correction,
+            )
             if held and held + total.most_bytes > _BYTES_AT_ONCE:
                 yield group
                 group, held = [], 0

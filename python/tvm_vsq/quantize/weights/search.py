@@ -17,7 +17,7 @@ from tvm_vsq.quantize.weights.second import Second
 Weights = npt.NDArray[np.floating[Any]]
 Gamma = npt.NDArray[np.float32]
 
-_COARSE = 2.0 ** (-np.arange(9) / 8)
+COARSE = 2.0 ** (-np.arange(9) / 8)
 """Candidates of a channel's coarse scale, as parts of the one that reaches its largest weight."""
 
 _STEPS_DOWN = 4
@@ -81,7 +81,7 @@ class _Search:
         values = lanes_of(w, coarsest, self._fmt)
         lanes = torch.from_numpy(vectors.reshape(len(w), -1, self._fmt.vector_size + 1)).permute(1, 2, 0)
         plain = lanes[:, :-1] * lanes[:, -1:].to(torch.float32) - values
-        gammas = (coarsest.astype(np.float64) * _COARSE[:, None]).astype(np.float32)
+        gammas = (coarsest.astype(np.float64) * COARSE[:, None]).astype(np.float32)
         gammas = np.where(gammas == 0, coarsest, gammas)  # the least float32 has no half
         parts = torch.from_numpy((gammas / coarsest.astype(np.float64)).astype(np.float32))
         errors = [plain, *(self._of_vectors(values / part)[0].mul_(part) for part in parts)]

@@ -41,6 +41,13 @@ class Second:
         """H."""
         return self.values.T @ self.values if self.of_rows else self.values
 
+    def centred(self, mean: Tensor) -> Second:
+        """H - mean mean^T: about the mean [D] of the rows."""
+        mean = mean.to(self.values.dtype)
+        if self.of_rows:
+            return Second(self.values - mean / len(self.values) ** 0.5, of_rows=True)
+        return Second(self.values - torch.outer(mean, mean))
+
     def form(self, errors: Tensor) -> Tensor:
         """e^T H e of each column e of `errors` [D, ...]."""
         flat = errors.flatten(1)
@@ -121,6 +128,39 @@ class SecondSum:
             for place, row in zip(places, rows[room:], strict=True):
                 if place < limit:
                     self._held[0][place] = row
+
+
+@dataclass
+class GroupSums:
+    """Adds up the second moments of `groups` groups of `size` values each, all at once."""
+
+    size: int
+    groups: int
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self._alone = SecondSum(self.size) if self.groups == 1 else None
+        shape = (0, 0, 0) if self._alone else (self.groups, self.size, self.size)
+        self._matrices = torch.zeros(shape)
+
+    @property
+    def most_values(self) -> int:
+        """As for `SecondSum`."""
+        return self._matrices.numel() if self._alone is None else self._alone.most_values
+
+    def add(self, rows: Tensor) -> None:
+        """Count rows float32 [groups, n, size]."""
+        if self._alone is not None:
+            self._alone.add(rows[0])
+        else:
+            self._matrices.baddbmm_(rows.mT, rows)
+            self.count += rows.shape[1]
+
+    def second(self) -> list[Second]:
+        """The mean of each group."""
+        if self._alone is not None:
+            return [self._alone.second()]
+        return [Second(matrix) for matrix in self._matrices / self.count]
 
 
 def _fill(values: Tensor, channels: int, missing: int) -> Tensor:
