@@ -149,24 +149,25 @@ enum class Event : int {
   kScaleMacs = 3,
   kVectorLaneOps = 4,
   kUnpackLaneOps = 5,
-  kPpuLaneOps = 6,
-  kQuantizeLaneOps = 7,
-  kDramReadBytes = 8,
-  kDramWriteBytes = 9,
-  kUopReadBits = 10,
-  kUopWriteBits = 11,
-  kInpReadBits = 12,
-  kInpWriteBits = 13,
-  kWgtReadBits = 14,
-  kWgtWriteBits = 15,
-  kAccReadBits = 16,
-  kAccWriteBits = 17,
-  kParReadBits = 18,
-  kParWriteBits = 19,
-  kOutReadBits = 20,
-  kOutWriteBits = 21,
+  kCoefficientLaneOps = 6,
+  kPpuLaneOps = 7,
+  kQuantizeLaneOps = 8,
+  kDramReadBytes = 9,
+  kDramWriteBytes = 10,
+  kUopReadBits = 11,
+  kUopWriteBits = 12,
+  kInpReadBits = 13,
+  kInpWriteBits = 14,
+  kWgtReadBits = 15,
+  kWgtWriteBits = 16,
+  kAccReadBits = 17,
+  kAccWriteBits = 18,
+  kParReadBits = 19,
+  kParWriteBits = 20,
+  kOutReadBits = 21,
+  kOutWriteBits = 22,
 };
-inline constexpr int kEventCount = 22;
+inline constexpr int kEventCount = 23;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
@@ -174,6 +175,7 @@ inline constexpr const char* kEventNames[kEventCount] = {
     "scale_macs",
     "vector_lane_ops",
     "unpack_lane_ops",
+    "coefficient_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",
@@ -619,7 +621,7 @@ struct Sync {
 
 
 struct Vec {
-  enum class Op : uint8_t {kMov, kMax};
+  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin};
   enum class Src : uint8_t {kInp, kImm};
   Op op = Op{};
   Src src = Src{};
@@ -637,7 +639,7 @@ struct Vec {
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
-    visit(FieldInfo{"op", 0, 1}, &VecFields::op, insn.op);
+    visit(FieldInfo{"op", 0, 4}, &VecFields::op, insn.op);
     visit(FieldInfo{"src", 0, 1}, &VecFields::src, insn.src);
     visit(FieldInfo{"src_unsigned"}, &VecFields::src_unsigned, insn.src_unsigned);
     visit(FieldInfo{"skip_blocks"}, &VecFields::skip_blocks, insn.skip_blocks);

@@ -9,6 +9,7 @@ EVENTS = (
     "scale_macs",
     "vector_lane_ops",
     "unpack_lane_ops",
+    "coefficient_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",
