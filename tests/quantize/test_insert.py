@@ -46,7 +46,7 @@ def test_a_tensor_is_quantized_once_whoever_reads_it(networks):
     _, module, _ = quantized(networks, networks.ResNet)
     sources = [call.args[0] for _, call in calls(module, "vsq.quantize")]
     assert len(sources) == len(set(sources))
-    # input, conv1, layer1.conv1, layer1 (to layer2 and its downsample), layer2.conv1, the downsample, layer2's
+    # input, conv1, layer1.conv1, layer1 (to layer2 and its downsample), layer2.conv1, downsample, layer2's
     # sum, pooled
     assert len(sources) == 8
 
