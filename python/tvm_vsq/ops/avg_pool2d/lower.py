@@ -35,7 +35,12 @@ class Averaging(Windows):
     @property
     def kind(self) -> str:
         """Of keys."""
-        return "avg{}.{}.{}.{}".format(*self.counted)
+        return "avg"
+
+    @property
+    def key(self) -> str:
+        """Stable text for tuning databases."""
+        return "{}-ct{}.{}.{}.{}".format(super().key, *self.counted)
 
     def _factors(self, axis: int, extent: int) -> tuple[int, ...]:
         counts = list(self._counts(axis, extent))
