@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvm_vsq.graph import static_shape
-from tvm_vsq.network.pools import pool_window
+from tvm_vsq.network.pools import image_extents, pool_window
 from tvm_vsq.ops.avg_pool2d.source import counted
 from tvm_vsq.torch_graph.layer_form import LayerForm, Operator, Product
 from tvm_vsq.torch_graph.spatial import in_nchw, integers, widths
@@ -19,23 +18,18 @@ from tvm_vsq.torch_graph.vectors import scaled_elements
 
 def _fp32(call: Any) -> Operator | None:
     """The sum of each window over what it counts."""
-    attrs, padding = call.attrs, integers(call.attrs.padding)
+    attrs, padding = call.attrs, integers(pool_window(call).padding)
     size, strides, dilation = (integers(attrs[name]) for name in ("pool_size", "strides", "dilation"))
     if set(dilation) != {1}:
         return None
-    if str(attrs.layout) == "NHWC":
-        found = [int(border) for border in pool_window(call).padding]
-        height, width = static_shape(call.args[0])[1:3]
-        counts = _counts((height, width), size, strides, found, dilation, counted(call))
+    image = [extent for extent, _ in image_extents(call)]
+    counts = _counts(image, size, strides, padding, dilation, counted(call))
 
-        def run(x: Tensor) -> Tensor:
-            sums = F.avg_pool2d(F.pad(x, widths(found)), size, strides, divisor_override=1)
-            return sums / counts.to(sums)
+    def run(x: Tensor) -> Tensor:
+        sums = F.avg_pool2d(F.pad(x, widths(padding)), size, strides, divisor_override=1)
+        return sums / counts.to(sums)
 
-        return in_nchw(call, run)
-    if bool(attrs.ceil_mode) or (any(padding) and not bool(attrs.count_include_pad)):
-        return None
-    return in_nchw(call, lambda x: F.avg_pool2d(F.pad(x, widths(padding)), size, strides))
+    return in_nchw(call, run)
 
 
 def _counts(image: Any, size: Any, strides: Any, padding: Any, dilation: Any, border: Any) -> Tensor:

@@ -18,9 +18,7 @@ def _fp32(call: Any) -> Operator | None:
     """What is outside the image never wins."""
     attrs, padding = call.attrs, integers(call.attrs.padding)
     if bool(attrs.ceil_mode):  # torch would drop windows that start in the padding
-        if str(attrs.layout) != "NHWC":
-            return None
-        padding = [int(border) for border in pool_window(call).padding]
+        padding = integers(pool_window(call).padding)
     size, strides, dilation = (integers(attrs[name]) for name in ("pool_size", "strides", "dilation"))
 
     def run(x: Tensor) -> Tensor:
