@@ -25,5 +25,4 @@ def load(samples: int = 1000) -> Network:
         inputs=(digits.test_images[:samples],),
         metrics=[Accuracy("MNIST top-1", lambda y: y.argmax(1), lambda d: d == labels, len(labels))],
         data=f"{len(labels):,} held-out digits; calibrated on {CALIBRATION} of the digits it was trained on",
-        not_on_the_chip="the mean over the image",
     )

@@ -39,7 +39,7 @@ def compare(hardware: HardwareConfig, found: list[dict[str, Any]], rng: np.rando
 
 
 class Small(nn.Module):
-    """Two convolutions with a residual, then a linear layer over the channels of every pixel."""
+    """Two convolutions with a residual, an average pool, then a linear layer on every pixel."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         super().__init__()
@@ -48,13 +48,14 @@ class Small(nn.Module):
         self.shape = (draw(1, 2), inputs, draw(kernel, 12), draw(kernel, 12))
         self.first = nn.Conv2d(inputs, width, kernel, draw(1, 2), padding=draw(0, kernel - 1))
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=bool(draw(0, 1)))
+        self.pool = nn.AvgPool2d(3, draw(1, 2), 1, count_include_pad=bool(draw(0, 1)))
         self.head = nn.Conv2d(width, draw(1, 40), 1)
         self.rectified = bool(draw(0, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(x)
         y = torch.relu(y) if self.rectified else y
-        return self.head(self.second(y) + y)
+        return self.head(self.pool(self.second(y) + y))
 
 
 def random_hardware(rng: np.random.Generator, number: int) -> HardwareConfig:

@@ -257,7 +257,8 @@ class Machine {
   }
 
   void Vec(const Instruction& vec) {
-    const bool moves = vec["op"] == 0, immediate = vec["src"] == 1, is_unsigned = vec["src_unsigned"] != 0;
+    enum { kMov, kMax, kAdd, kMac, kMin };
+    const bool immediate = vec["src"] == 1, is_unsigned = vec["src_unsigned"] != 0;
     for (int64_t o = 0; o < vec["iter_out"]; ++o) {
       for (int64_t i = 0; i < vec["iter_in"]; ++i) {
         for (int64_t u = 0; u < vec["uop_count"]; ++u) {
@@ -271,7 +272,22 @@ class Machine {
               value = int64_t{Element(vector.codes[c % V_], is_unsigned)} * vector.scale;
             }
             int64_t& lane = acc_.at(a + c / BO_)[c % BO_];
-            lane = moves ? value : std::max(lane, value);
+            switch (vec["op"]) {
+              case kMov:
+                lane = value;
+                break;
+              case kMax:
+                lane = std::max(lane, value);
+                break;
+              case kMin:
+                lane = std::min(lane, value);
+                break;
+              case kAdd:
+                lane += value;
+                break;
+              case kMac:
+                lane += SignExtend(vec["imm"], 32) * value;
+            }
           }
         }
       }

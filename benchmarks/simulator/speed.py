@@ -2,7 +2,7 @@
 on the same cores in one run; and how much memory a simulation takes.
 
 ResNet-50 (224 x 224) and the 72 linear layers of BERT-base's encoder (128 tokens), random weights. "Chip" is
-what the accelerator runs: ResNet-50 without its average pool. "Whole" is `Executable.profile()`, with TVM's
+what the accelerator runs: all layers. "Whole" is `Executable.profile()`, with TVM's
 CPU operators, against the whole network in ONNX Runtime. ONNX Runtime's result is compared with torch's, the
 scalar simulator's with ours.
 """

@@ -31,7 +31,8 @@ def test_squeezenet_computes_what_onnxruntime_computes(light):
     module = import_checked(model)
     assert "checked beside the ONNX model" in import_note(module)
     kernels = [node.input[1] for node in model.graph.node if node.op_type == "Conv"]
-    pools = [f"max_pool2d_{index}" for index in range(3)]  # SqueezeNet 1.1 has three
+    pools = [f"max_pool2d_{index}" for index in range(3)]  # SqueezeNet 1.1 has three, and one over the image
+    pools.append("avg_pool2d_0")
     assert sorted(layer_names(module).values()) == sorted(kernels + pools)
 
 

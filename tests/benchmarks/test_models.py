@@ -189,7 +189,7 @@ def test_with_all_switched_off_cycles_are_those_of_the_commit_before(scripts):
     with switches.without(switches.CHANGES):
         module = brought.quantized(networks.NETWORKS["resnet8"](), hardware)
         profile = tvm_vsq.compile(module, hardware, schedules="default").timing()
-    assert profile.cycles == 54_495
+    assert profile.cycles == 54_495 + 78  # the average pool, which was on the CPU then
 
 
 @pytest.mark.large

@@ -19,6 +19,8 @@ from tvm_vsq.graph import constant
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.ops.add.reference import add_accumulate
 from tvm_vsq.ops.add.relax import add
+from tvm_vsq.ops.avg_pool2d.reference import avg_pool2d_accumulate
+from tvm_vsq.ops.avg_pool2d.relax import avg_pool2d
 from tvm_vsq.ops.conv2d.reference import conv2d_accumulate
 from tvm_vsq.ops.conv2d.relax import conv2d
 from tvm_vsq.ops.dense.relax import dense
@@ -130,12 +132,19 @@ class Network:
         *,
         strides: tuple[int, int] = (1, 1),
         padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        counted: tuple[int, int, int, int] | None = None,
         **layer: Any,
     ) -> str:
-        """Append a maximum over windows."""
+        """Append a maximum over windows, or, if it is said which zeros count, an average."""
         geometry = {"pool_size": kernel, "strides": strides, "padding": padding, "dilation": (1, 1)}
-        acc = max_pool2d_accumulate(self.values[source], *geometry.values())[..., : self.channels[source]]
-        return self._append(max_pool2d, source, acc, [], {**geometry, "channels": acc.shape[-1]}, **layer)
+        x, channels, operator = self.values[source], self.channels[source], max_pool2d
+        if counted is None:
+            acc = max_pool2d_accumulate(x, *geometry.values())
+        else:
+            geometry["counted"], operator = counted, avg_pool2d
+            acc, _ = avg_pool2d_accumulate(x, *geometry.values())
+        attributes = {**geometry, "channels": channels}
+        return self._append(operator, source, acc[..., :channels], [], attributes, **layer)
 
     def add(self, source: str, other: str, **layer: Any) -> str:
         """Append a sum."""
@@ -273,7 +282,8 @@ def random_network(seed: int) -> Network:
             kernel = tuple(
                 min(taps, extent + 2 * half) for taps, extent, half in zip(kernel, size, halves, strict=True)
             )
-            value = network.pool(value, kernel, strides=strides, padding=halves * 2, **layer)
+            counted = ((0, 0, 0, 0), halves * 2, None)[(seed + index) % 3]
+            value = network.pool(value, kernel, strides=strides, padding=halves * 2, counted=counted, **layer)
         else:
             value = network.add(value, value, **layer)
     network.dense(value, 5, output=True, wide=True)

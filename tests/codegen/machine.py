@@ -246,7 +246,7 @@ class Machine:
         v, bo = self.hw.vector_size, self.hw.output_lanes
         blocks, vectors = max(1, v // bo) - f["skip_blocks"], max(1, bo // v)
         assert blocks > 0
-        is_max, is_imm = f["op"] == 1, f["src"] == 1
+        operation, is_imm = f["op"], f["src"] == 1
         index = self.micro_ops(f, "acc", "inp")
         groups = index["acc"][:, None] + np.arange(blocks)
         if is_imm:
@@ -258,11 +258,16 @@ class Machine:
             elements = x[..., :-1] if f["src_unsigned"] else to_signed(x[..., :-1], self.hw.activation_bits)
             values = (elements * x[..., -1:]).reshape(len(groups), -1)[:, : blocks * bo]
             values = values.reshape(*groups.shape, bo)
-        if is_max:
-            self.reads("acc", groups)
-            np.maximum.at(self.pads["acc"], groups, values)
-        else:
+        if operation == 0:
             self.pads["acc"][groups] = values  # the last one stays
+        else:
+            self.reads("acc", groups)
+            combine = {1: np.maximum, 2: np.add, 3: np.add, 4: np.minimum}[operation]
+            if operation == 3:
+                assert not is_imm
+                values = values * f["imm"]
+            combine.at(self.pads["acc"], groups, values)
+            assert abs(self.pads["acc"][groups]).max() < 1 << (self.hw.accumulator_bits - 1)
         self.writes("acc", groups)
 
     @staticmethod

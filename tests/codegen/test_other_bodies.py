@@ -93,9 +93,10 @@ def test_every_operand_is_lowered_to_the_copies_and_leaves_of_its_nest(cases, ve
     assert [leaf.op for leaf in found if isinstance(leaf, Vector)] == ["mov"]
 
 
+@pytest.mark.parametrize("counts", [None, False, True], ids=["largest", "average", "average with padding"])
 @pytest.mark.parametrize("seed", range(12))
-def test_windows_of_pooling_end_where_the_image_does(cases, machine, seed):
-    """With any schedule; all elements are negative, so that a zero of the border would win."""
+def test_windows_of_pooling_end_where_the_image_does(cases, machine, seed, counts):
+    """With any schedule; all elements are negative, so that a zero of the border would win, or count."""
     rng = np.random.default_rng(seed)
     vector, lanes = SIZES[seed % 2]
     hw = cases.hardware(
@@ -109,6 +110,9 @@ def test_windows_of_pooling_end_where_the_image_does(cases, machine, seed):
     network.input("x", (2, *size, int(rng.integers(1, 4)) * hw.group_channels))
     elements = network.values["x"][..., :-1]
     elements[...] = -np.maximum(1, np.abs(elements))
-    network.pool("x", kernel, strides=strides, padding=padding, wide=bool(seed % 3), output=True)
+    counted = None if counts is None else padding if counts else (0, 0, 0, 0)
+    network.pool(
+        "x", kernel, strides=strides, padding=padding, counted=counted, wide=bool(seed % 3), output=True
+    )
     network.draw_schedules()
     cases.check(machine, network, network.program(), machine.run_in_order)

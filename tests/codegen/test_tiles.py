@@ -48,10 +48,11 @@ def draw_network(cases, seed: int):
             network.dense("x", out, residual=residual, **options)
         case 2:
             halves = tuple((taps - 1) // 2 for taps in kernel)
+            counted = (None, halves * 2)[seed // 4 % 2]
             if all(taps % 2 for taps in kernel):
-                network.pool("x", kernel, padding=halves * 2, residual=residual, **options)
+                network.pool("x", kernel, padding=halves * 2, counted=counted, residual=residual, **options)
             else:
-                network.pool("x", kernel, padding=halves * 2, strides=strides, **options)
+                network.pool("x", kernel, padding=halves * 2, counted=counted, strides=strides, **options)
         case 3:
             network.input("r", shape, bool(rng.integers(2)))
             network.add("x", "r", **options)

@@ -110,7 +110,7 @@ def access_of(machine, device, number: int, insn: Insn) -> Access:
         size, lanes = device.hw.vector_size, device.hw.output_lanes
         reads = {"uop": span(f["uop_begin"], f["uop_count"])}
         writes["acc"] = indexed(device, insn, "acc", max(1, size // lanes))
-        if f["op"] == 1:  # max
+        if f["op"] != 0:  # no move
             reads["acc"] = writes["acc"]
         if f["src"] == 0:  # no immediate
             reads["inp"] = indexed(device, insn, "inp", max(1, lanes // size))

@@ -199,7 +199,11 @@ class Bench {
       ppu->skip_vectors %=
           static_cast<uint32_t>(std::max<int64_t>(1, params_.output_lanes / params_.vector_size));
     }
-    if (auto* vec = std::get_if<isa::Vec>(body)) vec->skip_blocks %= sim::Declared<isa::Vec>::Blocks(params_);
+    if (auto* vec = std::get_if<isa::Vec>(body)) {
+      vec->skip_blocks %= sim::Declared<isa::Vec>::Blocks(params_);
+      // Else a sum may stay as it is.
+      if (sim::Declared<isa::Vec>::Adds(*vec)) vec->imm = 1 + vec->imm % 4;
+    }
     if (auto* store = std::get_if<isa::Store>(body)) {
       // No record twice: of the first one nothing would be left.
       store->x_stride = store->z_size + static_cast<uint32_t>(Draw(0, 1));

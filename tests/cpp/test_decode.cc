@@ -102,7 +102,8 @@ void TestEnumerations() {
   };
   CHECK_EQ(decode(1, 0).op == isa::Vec::Op::kMax, true);
   CHECK_EQ(decode(0, 1).src == isa::Vec::Src::kImm, true);
-  CHECK_ERROR(decode(2, 0), "field op is 2, must be at most 1");
+  CHECK_EQ(decode(4, 0).op == isa::Vec::Op::kMin, true);
+  CHECK_ERROR(decode(5, 0), "field op is 5, must be at most 4");
   CHECK_ERROR(decode(0, 7), "field src is 7, must be at most 1");
 }
 

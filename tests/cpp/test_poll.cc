@@ -177,7 +177,7 @@ void TestBounds() {
   };
   CHECK_POLLS(16, for (uint32_t i = 0; i < kCount; ++i)
                       sim::Declared<isa::Gemm>::CheckPlan(kParams, fresh, overwrites, refuse));
-  for (const isa::Vec::Op op : {isa::Vec::Op::kMov, isa::Vec::Op::kMax}) {
+  for (const isa::Vec::Op op : {isa::Vec::Op::kMov, isa::Vec::Op::kMax, isa::Vec::Op::kAdd}) {
     sim::Instruction instruction = Compare(128, 128);
     auto& vec = std::get<isa::Vec>(instruction.body);
     vec.op = op;

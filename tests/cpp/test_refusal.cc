@@ -88,7 +88,7 @@ void TestVector() {
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMax, Vec::Src::kInp, 65, 1)), "uop_begin 0 + 65 entries");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 0, 1)), "uop_count is 0");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 1, 0)), "iter_out is 0");
-  CHECK_ERROR(Check(MakeVec(Vec::Op{2}, Vec::Src::kInp, 1, 1)), "field op is 2, must be at most 1");
+  CHECK_ERROR(Check(MakeVec(Vec::Op{5}, Vec::Src::kInp, 1, 1)), "field op is 5, must be at most 4");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src{2}, 1, 1)), "field src is 2, must be at most 1");
   const auto immediate = [](Vec::Src src, int64_t imm) {
     sim::Instruction instruction = MakeVec(Vec::Op::kMax, src, 1, 1);
@@ -100,6 +100,20 @@ void TestVector() {
   CHECK_ERROR(immediate(Vec::Src::kImm, 8388608), "imm is 8388608, which does not fit accumulator_bits 24");
   CHECK_ERROR(immediate(Vec::Src::kImm, -8388609), "imm is -8388609, which does not fit accumulator_bits 24");
   immediate(Vec::Src::kInp, 8388608);
+  // Elements are at least -8, scales at most 15: 8388600 is 69905 times 120.
+  const auto coefficient = [](Vec::Src src, int64_t imm) {
+    sim::Instruction instruction = MakeVec(Vec::Op::kMac, src, 1, 1);
+    std::get<Vec>(instruction.body).imm = static_cast<uint32_t>(imm);
+    Check(instruction);
+  };
+  coefficient(Vec::Src::kInp, 69905);
+  coefficient(Vec::Src::kInp, -69905);
+  CHECK_ERROR(coefficient(Vec::Src::kInp, 69906),
+              "field imm is 69906: times an element times its scale it can be 8388720, which does not fit "
+              "accumulator_bits 24");
+  CHECK_ERROR(coefficient(Vec::Src::kInp, -69906), "field imm is -69906: times");
+  CHECK_ERROR(coefficient(Vec::Src::kImm, 1),
+              "field src is imm, must be inp with mac, which multiplies by imm");
 }
 
 // 16 bits hold 32767: 32 * 1023 and 31 * 1023 fit, 63 * 1023 do not.

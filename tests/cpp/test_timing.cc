@@ -200,7 +200,8 @@ void TestVectorUnit() {
     CHECK_EQ(count(isa::Event::kVectorLaneOps), channels);
     CHECK_EQ(count(isa::Event::kUnpackLaneOps), reads ? channels : 0);
     CHECK_EQ(count(isa::Event::kInpReadBits), reads ? channels / 8 * 36 : 0);
-    CHECK_EQ(count(isa::Event::kAccReadBits), op == isa::Vec::Op::kMax ? channels * 24 : 0);
+    CHECK_EQ(count(isa::Event::kCoefficientLaneOps), op == isa::Vec::Op::kMac ? channels : 0);
+    CHECK_EQ(count(isa::Event::kAccReadBits), op == isa::Vec::Op::kMov ? 0 : channels * 24);
     CHECK_EQ(count(isa::Event::kAccWriteBits), channels * 24);
   };
   check(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 8, 1, 1, 0);
@@ -209,6 +210,9 @@ void TestVectorUnit() {
   check(isa::Vec::Op::kMov, isa::Vec::Src::kInp, 32, 2, 1, 1);
   check(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 32, 1, 1, 3);
   check(isa::Vec::Op::kMov, isa::Vec::Src::kImm, 32, 1, 1, 0);
+  check(isa::Vec::Op::kMin, isa::Vec::Src::kImm, 4, 1, 2, 0);
+  check(isa::Vec::Op::kAdd, isa::Vec::Src::kInp, 32, 2, 1, 1);
+  check(isa::Vec::Op::kMac, isa::Vec::Src::kInp, 4, 1, 2, 0);
 }
 
 // What a program of every kind of instruction counts. Entries have 18 bits in uop, 36 in inp and out, 288 in
@@ -230,6 +234,7 @@ void TestEvents() {
       10 * 8,        // scale_macs
       4 * 8,         // vector_lane_ops
       4 * 8,         // unpack_lane_ops
+      0,             // coefficient_lane_ops
       6 * 8,         // ppu_lane_ops
       6 * 8,         // quantize_lane_ops
       7 * 32 + 128,  // dram_read_bytes

@@ -61,8 +61,8 @@ class Generator {
   Vec Instruction(const sim::Params& params, std::vector<isa::Uop>* uops) {
     const auto any = [&](int64_t high) { return static_cast<uint32_t>(Draw(0, high)); };
     Vec vec;
-    vec.op = Vec::Op{static_cast<uint8_t>(any(1))};
-    vec.src = Vec::Src{static_cast<uint8_t>(any(1))};
+    vec.op = Vec::Op{static_cast<uint8_t>(any(4))};
+    vec.src = vec.op == Vec::Op::kMac ? Vec::Src::kInp : Vec::Src{static_cast<uint8_t>(any(1))};
     vec.src_unsigned = any(1) == 1;
     vec.iter_out = 1 + any(3);
     vec.iter_in = 1 + any(3);
@@ -74,7 +74,8 @@ class Generator {
                             Draw(-5000, 5000),
                             std::numeric_limits<int32_t>::min(),
                             std::numeric_limits<int32_t>::max()};
-    vec.imm = static_cast<uint32_t>(imms[any(5)]);
+    // An element times its scale has at most 18 bits, and accumulators have 32.
+    vec.imm = static_cast<uint32_t>(imms[any(vec.op == Vec::Op::kMac ? 3 : 5)]);
     const auto index = [&](uint32_t out, uint32_t in, int64_t width) {
       const int64_t last = 64 - width - (vec.iter_out - 1) * out - (vec.iter_in - 1) * in;
       return any(3) == 0 ? static_cast<uint32_t>(last) : any(last);
@@ -92,8 +93,10 @@ class Generator {
   std::mt19937 random_{1};
 };
 
+// Sets `overflows` if a sum leaves accumulator_bits.
 std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const std::vector<isa::Uop>& uops,
-                              const sim::Scratchpads& pads) {
+                              const sim::Scratchpads& pads, bool* overflows) {
+  const int64_t limit = int64_t{1} << (params.accumulator_bits - 1);
   std::vector<int64_t> acc = Accumulators(pads);
   const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
   for (size_t o = 0; o < vec.iter_out; ++o) {
@@ -108,7 +111,23 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
             s = vec.src_unsigned ? code : testing::SignExtend(code, static_cast<int>(params.activation_bits));
             s *= pads.inp_scale[vector];
           }
-          if (vec.op == Vec::Op::kMov || s > lane) lane = s;
+          switch (vec.op) {
+            case Vec::Op::kMov:
+              lane = s;
+              break;
+            case Vec::Op::kMax:
+              lane = s > lane ? s : lane;
+              break;
+            case Vec::Op::kMin:
+              lane = s < lane ? s : lane;
+              break;
+            case Vec::Op::kAdd:
+              lane += s;
+              break;
+            case Vec::Op::kMac:
+              lane += int64_t{static_cast<int32_t>(vec.imm)} * s;
+          }
+          *overflows = *overflows || lane < -limit || lane >= limit;
         }
       }
     }
@@ -118,6 +137,7 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
 
 void TestAgainstAPlainLoop() {
   Generator generator;
+  int overflowing = 0;
   for (int round = 0; round < 4000; ++round) {
     const sim::Params params = generator.Params();
     std::vector<isa::Uop> uops;
@@ -125,9 +145,35 @@ void TestAgainstAPlainLoop() {
     const sim::Scratchpads before = generator.Pads(params);
     sim::Scratchpads after = before;
     const auto plan = sim::Declared<Vec>::MakePlan(params, vec, uops.data());
-    testing::Execute(params, testing::Make(vec), &after, nullptr, {plan.get(), true});
-    CHECK_EQ(Accumulators(after) == Expected(params, vec, uops, before), true);
+    bool overflows = false;
+    const std::vector<int64_t> expected = Expected(params, vec, uops, before, &overflows);
+    if (overflows) {
+      ++overflowing;
+      CHECK_ERROR(testing::Execute(params, testing::Make(vec), &after, nullptr, {plan.get(), false}),
+                  "accumulator overflow: micro-op");
+      continue;
+    }
+    testing::Execute(params, testing::Make(vec), &after, nullptr, {plan.get(), round % 2 == 0});
+    CHECK_EQ(Accumulators(after) == expected, true);
   }
+  CHECK_EQ(overflowing > 50, true);
+}
+
+// Two micro-ops on two groups of two entries each: the second one of the second iteration is one too much.
+void TestOverflow() {
+  const sim::Params params = sim::ParseParams(testing::SmallParams(4));
+  Vec vec = std::get<Vec>(testing::MakeVec(Vec::Op::kAdd, Vec::Src::kImm, 2, 3).body);
+  vec.uop_begin = 5;
+  vec.imm = 1;
+  const std::vector<isa::Uop> uops = {{0, 0, 0}, {8, 0, 0}};
+  sim::Scratchpads pads(params);
+  std::fill(pads.acc32.begin(), pads.acc32.end(), 0);
+  pads.acc32[9 * 4 + 3] = (1 << 23) - 2;
+  const auto plan = sim::Declared<Vec>::MakePlan(params, vec, uops.data());
+  CHECK_ERROR(
+      testing::Execute(params, testing::Make(vec), &pads, nullptr, {plan.get(), false}),
+      "accumulator overflow: micro-op 6 at outer iteration 1, inner 0 brings the channel group from acc "
+      "entry 8 on outside 24 bits");
 }
 
 // Bounds of accumulators of 24 bits, in groups of two entries. A GEMM of 38 steps adds up to 8208000 to entry
@@ -137,13 +183,14 @@ class Known {
   Known() : params_(sim::ParseParams(testing::SmallParams(4))), bounds_(params_, 8) {}
 
   // On the group of entry 0.
-  Known& Visit(Vec::Op op, Vec::Src src, int32_t imm = 0) {
-    Vec vec = std::get<Vec>(testing::MakeVec(op, src, 1, 1).body);
+  Known& Visit(Vec::Op op, Vec::Src src, int32_t imm = 0, uint32_t iter_out = 1, bool safe = true) {
+    Vec vec = std::get<Vec>(testing::MakeVec(op, src, 1, iter_out).body);
+    vec.iter_in = iter_out;
     vec.src_unsigned = true;
     vec.imm = static_cast<uint32_t>(imm);
     const isa::Uop uop;
     const auto plan = sim::Declared<Vec>::MakePlan(params_, vec, &uop);
-    CHECK_EQ(bounds_.Visit(params_, testing::Make(vec), plan.get()), true);
+    CHECK_EQ(bounds_.Visit(params_, testing::Make(vec), plan.get()), safe);
     return *this;
   }
   Known& AnyInt32() {
@@ -168,7 +215,8 @@ class Known {
 };
 
 void TestBounds() {
-  constexpr Vec::Op kMov = Vec::Op::kMov, kMax = Vec::Op::kMax;
+  constexpr Vec::Op kMov = Vec::Op::kMov, kMax = Vec::Op::kMax, kAdd = Vec::Op::kAdd, kMac = Vec::Op::kMac,
+                    kMin = Vec::Op::kMin;
   constexpr Vec::Src kInp = Vec::Src::kInp, kImm = Vec::Src::kImm;
   CHECK_EQ(Known().Visit(kMov, kImm, 180607).Safe(), true);
   CHECK_EQ(Known().Visit(kMov, kImm, 180608).Safe(), false);
@@ -181,6 +229,23 @@ void TestBounds() {
   CHECK_EQ(Known().Visit(kMov, kImm, 180608).Visit(kMax, kInp).Safe(), false);
   CHECK_EQ(Known().AnyInt32().Visit(kMax, kInp).Safe(), false);
   CHECK_EQ(Known().AnyInt32().Visit(kMov, kInp).Safe(), true);
+  CHECK_EQ(Known().AnyInt32().Visit(kMin, kInp).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kInp).Visit(kMin, kImm, -180607).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kInp).Visit(kMin, kImm, -180608).Safe(), false);
+  // Sums add up, as often as loops that stay at their accumulators run: 225 * 802 = 180450.
+  CHECK_EQ(Known().Visit(kMov, kImm, 180382).Visit(kAdd, kInp).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 180383).Visit(kAdd, kInp).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, 0).Visit(kAdd, kImm, -180607).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 0).Visit(kAdd, kImm, -180608).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, 157).Visit(kMac, kInp, -802).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 158).Visit(kMac, kInp, -802).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, 7).Visit(kAdd, kImm, 7224, 5).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 8).Visit(kAdd, kImm, 7224, 5).Safe(), false);
+  // A sum that may not fit is looked for, and leaves anything that fits.
+  CHECK_EQ(Known().Visit(kMov, kImm, 8388382).Visit(kAdd, kInp).Visit(kMov, kInp).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 8388383).Visit(kAdd, kInp, 0, 1, false).Safe(), false);
+  CHECK_EQ(Known().AnyInt32().Visit(kAdd, kInp, 0, 1, false).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, 0).Visit(kMac, kInp, 37282, 1023, false).Safe(), false);
 }
 
 }  // namespace
@@ -188,6 +253,7 @@ void TestBounds() {
 
 int main() {
   tvm_vsq::TestAgainstAPlainLoop();
+  tvm_vsq::TestOverflow();
   tvm_vsq::TestBounds();
   return tvm_vsq::testing::Result();
 }

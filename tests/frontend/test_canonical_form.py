@@ -61,6 +61,7 @@ def test_layers_are_named_after_their_parameters(networks):
         "layer2.conv2",
         "layer2.downsample.0",
         "add_1",
+        "avg_pool2d_0",
         "fc",
     ]
 

@@ -74,6 +74,16 @@ def test_a_subtractor_for_each_bit_of_the_quotients_of_a_block(size, lanes, scal
     assert divider.count == lanes * 7 + scales * 5
 
 
+@pytest.mark.parametrize(
+    ("formats", "bits", "factor"),
+    [("4/4/4/4", 24, (8, 16)), ("4/8/6/10", 46, (18, 28)), ("8/8/-/-", 46, (8, 32))],
+)
+def test_a_coefficient_has_the_bits_that_an_accumulator_leaves_it(formats, bits, factor) -> None:
+    found = parts(formats=formats, accumulator_bits=bits)["vector unit's coefficient"]
+    assert found.unit == Multiplier(*factor)
+    assert found.uses == {"coefficient_lane_ops": 1}
+
+
 def test_memories_are_those_of_the_description() -> None:
     found = parts()
     pads, banks = ACCEL.scratchpads, ACCEL.scratchpads.banks

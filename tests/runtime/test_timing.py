@@ -121,13 +121,15 @@ def test_vec_takes_one_cycle_per_block_and_counts_what_its_operation_touches() -
         return timing["units"][VECTOR][0], events(timing)
 
     groups = 5 * 3 * 2
-    for op, src in product(("mov", "max"), ("inp", "imm")):
+    operations = (*product(("mov", "max", "add", "min"), ("inp", "imm")), ("mac", "inp"))
+    for op, src in operations:
         cycles, counts = vec(4, op, src)
         assert cycles == 6 + groups * 2
         assert counts["vector_lane_ops"] == groups * 8
         assert counts["unpack_lane_ops"] == (groups * 8 if src == "inp" else 0)
         assert counts["inp_read_bits"] == (groups * 36 if src == "inp" else 0)
-        assert counts["acc_read_bits"] == (groups * 8 * 32 if op == "max" else 0)
+        assert counts["coefficient_lane_ops"] == (groups * 8 if op == "mac" else 0)
+        assert counts["acc_read_bits"] == (0 if op == "mov" else groups * 8 * 32)
         assert counts["acc_write_bits"] == groups * 8 * 32
         cycles, counts = vec(32, op, src)
         assert cycles == 6 + groups

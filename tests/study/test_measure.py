@@ -98,7 +98,8 @@ def test_wider_formats_have_higher_ratios(networks):
     )
     assert wide.output_sqnr_db > narrow.output_sqnr_db + 15
     for a, b in zip(narrow.layers, wide.layers, strict=True):
-        assert b.weights.sqnr_db > a.weights.sqnr_db + 15
+        if a.weights is not None:  # the pool has none
+            assert b.weights.sqnr_db > a.weights.sqnr_db + 15
         assert b.activations.sqnr_db > a.activations.sqnr_db
 
 

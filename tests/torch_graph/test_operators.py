@@ -87,6 +87,12 @@ CALLS: dict[str, Callable[[Any], Any]] = {name: attrgetter(name)(op) for name in
     "avg_pool2d": pool("avg_pool2d", strides=(2, 2), padding=(1, 1, 1, 1), count_include_pad=False),
     "avg_pool2d, counted": pool("avg_pool2d", padding=(1, 0, 0, 1), count_include_pad=True),
     "avg_pool2d, uneven": pool("avg_pool2d", padding=(1, 0, 0, 1), count_include_pad=False),
+    "avg_pool2d, NCHW": lambda x: op.nn.avg_pool2d(x, (3, 2), (2, 1), (1, 0, 1, 1), ceil_mode=True),
+    "avg_pool2d, ceil_mode": pool("avg_pool2d", strides=(2, 2), padding=(1, 0, 0, 1), ceil_mode=True),
+    "avg_pool2d, ceil_mode, counted": pool(
+        "avg_pool2d", strides=(2, 2), padding=(1, 0, 0, 1), ceil_mode=True, count_include_pad=True
+    ),
+    "max_pool2d, NCHW, ceil_mode": lambda x: op.nn.max_pool2d(x, (3, 2), (2, 2), ceil_mode=True),
     "adaptive_avg_pool2d": lambda x: op.nn.adaptive_avg_pool2d(x, (4, 3), layout="NHWC"),
     "adaptive_avg_pool2d, NCHW": lambda x: op.nn.adaptive_avg_pool2d(x, (4, 3)),
     "pad": lambda x: op.nn.pad(x, [0, 1, 2, 0, 0, 0, 3, 4], pad_value=2.5),

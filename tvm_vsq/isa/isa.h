@@ -152,24 +152,25 @@ enum class Event : int {
   kWindowLanes = 5,
   kVectorLaneOps = 6,
   kUnpackLaneOps = 7,
-  kPpuLaneOps = 8,
-  kQuantizeLaneOps = 9,
-  kDramReadBytes = 10,
-  kDramWriteBytes = 11,
-  kUopReadBits = 12,
-  kUopWriteBits = 13,
-  kInpReadBits = 14,
-  kInpWriteBits = 15,
-  kWgtReadBits = 16,
-  kWgtWriteBits = 17,
-  kAccReadBits = 18,
-  kAccWriteBits = 19,
-  kParReadBits = 20,
-  kParWriteBits = 21,
-  kOutReadBits = 22,
-  kOutWriteBits = 23,
+  kCoefficientLaneOps = 8,
+  kPpuLaneOps = 9,
+  kQuantizeLaneOps = 10,
+  kDramReadBytes = 11,
+  kDramWriteBytes = 12,
+  kUopReadBits = 13,
+  kUopWriteBits = 14,
+  kInpReadBits = 15,
+  kInpWriteBits = 16,
+  kWgtReadBits = 17,
+  kWgtWriteBits = 18,
+  kAccReadBits = 19,
+  kAccWriteBits = 20,
+  kParReadBits = 21,
+  kParWriteBits = 22,
+  kOutReadBits = 23,
+  kOutWriteBits = 24,
 };
-inline constexpr int kEventCount = 24;
+inline constexpr int kEventCount = 25;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
@@ -179,6 +180,7 @@ inline constexpr const char* kEventNames[kEventCount] = {
     "window_lanes",
     "vector_lane_ops",
     "unpack_lane_ops",
+    "coefficient_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",
@@ -661,7 +663,7 @@ struct Sync {
 
 
 struct Vec {
-  enum class Op : uint8_t {kMov, kMax};
+  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin};
   enum class Src : uint8_t {kInp, kImm};
   Op op = Op{};
   Src src = Src{};
@@ -679,7 +681,7 @@ struct Vec {
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
-    visit(FieldInfo{"op", 0, 1}, &VecFields::op, insn.op);
+    visit(FieldInfo{"op", 0, 4}, &VecFields::op, insn.op);
     visit(FieldInfo{"src", 0, 1}, &VecFields::src, insn.src);
     visit(FieldInfo{"src_unsigned"}, &VecFields::src_unsigned, insn.src_unsigned);
     visit(FieldInfo{"skip_blocks"}, &VecFields::skip_blocks, insn.skip_blocks);

@@ -34,12 +34,6 @@ class Blocks:
             yield box, 0
             return
         if full:
-            yield _part(box, dims, {"k": (0, full)}), 0
+            yield box.part(dims, {"k": (0, full)}), 0
         if rest:
-            yield _part(box, dims, {"k": (full, 1), "b": (0, rest)}), self.per_group - rest
-
-
-def _part(box: Box, dims: Sequence[str], ranges: dict[str, tuple[int, int]]) -> Box:
-    """A box of these ranges (first, extent) of some dimensions."""
-    chosen = [ranges.get(dim, old) for dim, *old in zip(dims, box.first, box.extents, strict=True)]
-    return Box(tuple(first for first, _ in chosen), tuple(extent for _, extent in chosen))
+            yield box.part(dims, {"k": (full, 1), "b": (0, rest)}), self.per_group - rest

@@ -5,7 +5,7 @@ Zeros are no neutral element of a maximum, so windows must end where the image d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -24,6 +24,15 @@ class Box:
     def whole(extents: tuple[int, ...]) -> Box:
         """All iterations."""
         return Box((0,) * len(extents), extents)
+
+    def moved(self, by: tuple[int, ...]) -> Box:
+        """The same extents, so many iterations further."""
+        return Box(tuple(first + step for first, step in zip(self.first, by, strict=True)), self.extents)
+
+    def part(self, dims: Sequence[str], ranges: Mapping[str, tuple[int, int]]) -> Box:
+        """What is in these ranges (first, extent) of some dimensions, which replace those of their loops."""
+        chosen = [ranges.get(dim, old) for dim, *old in zip(dims, self.first, self.extents, strict=True)]
+        return Box(tuple(first for first, _ in chosen), tuple(extent for _, extent in chosen))
 
     def offset(self, strides: tuple[int, ...]) -> int:
         """Of an address that moves by these strides, at the first iteration."""

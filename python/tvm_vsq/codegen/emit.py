@@ -19,7 +19,7 @@ from tvm_vsq.codegen.uops import UopCache
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, Insn, layout_of
 
-_GROUP_AXIS = 3
+_PIXEL_AXES, _GROUP_AXIS = slice(1, 3), 3
 """Of a result [n, rows, columns, groups, records of a group]."""
 
 
@@ -94,7 +94,7 @@ class LayerEmitter:
         for buffer in self.nest.buffers:
             self.used[buffer.scratchpad] += buffer.entries * self.slots[buffer.name]
         ends = {scratchpad: self.places.take(scratchpad, size) for scratchpad, size in self.used.items()}
-        self._first_group = first_group(self.nest.body)
+        self._first = _stored_at(self.nest.body)
         for buffer in self.nest.buffers:
             count, base = self.slots[buffer.name], ends[buffer.scratchpad]
             ends[buffer.scratchpad] += buffer.entries * count
@@ -108,8 +108,13 @@ class LayerEmitter:
     def blocks(self, values: list[int]) -> Blocks:
         """Blocks of the accumulators of the current tile, at these values of the loops."""
         groups, per_group = self.buffers["acc"].shape[-2:]
-        first = self._first_group.at(values) * per_group
+        first = self._first[_GROUP_AXIS].at(values) * per_group
         return Blocks(groups, per_group, first, min(groups * per_group, self.nest.tile.nest.blocks - first))
+
+    def pixel(self, values: list[int]) -> tuple[int, int]:
+        """Row and column of the result at which the current tile begins, at these values of the loops."""
+        row, column = (axis.at(values) for axis in self._first[_PIXEL_AXES])
+        return row, column
 
     def _walk(self, nodes: tuple[Node, ...], values: list[int]) -> None:
         for node in nodes:
@@ -150,10 +155,10 @@ class LayerEmitter:
             self.steps.append(step)
 
 
-def first_group(nodes: tuple[Node, ...]) -> Affine:
-    """At which channel group the results of a tile begin: where they are stored."""
+def _stored_at(nodes: tuple[Node, ...]) -> tuple[Affine, ...]:
+    """At which place along each axis the results of a tile begin."""
     (store,) = _stores(nodes)
-    return store.axes[_GROUP_AXIS].base
+    return tuple(axis.base for axis in store.axes)
 
 
 def _stores(nodes: tuple[Node, ...]) -> list[Copy]:

@@ -6,11 +6,11 @@ from tvm_vsq.codegen.depthwise import read_windows
 from tvm_vsq.codegen.gemm import read_clear, read_update
 from tvm_vsq.codegen.leaf import LeafReader
 from tvm_vsq.codegen.ppu import read_ppu
-from tvm_vsq.codegen.vector import read_lowest, read_maximum, read_move
+from tvm_vsq.codegen.vector import read_lowest, read_maximum, read_move, read_sum, read_zero
 from tvm_vsq.schedule.depthwise import DEPTHWISE
 from tvm_vsq.schedule.gemm import GEMM, RESET
 from tvm_vsq.schedule.postprocess import PPU
-from tvm_vsq.schedule.vector import CLEAR, MAXIMUM, MOVE
+from tvm_vsq.schedule.vector import CLEAR, MAXIMUM, MOVE, SUM, ZERO
 
 LEAVES: dict[str, LeafReader] = {
     GEMM: read_update,
@@ -19,5 +19,7 @@ LEAVES: dict[str, LeafReader] = {
     MAXIMUM: read_maximum,
     CLEAR: read_lowest,
     MOVE: read_move,
+    SUM: read_sum,
+    ZERO: read_zero,
     PPU: read_ppu,
 }

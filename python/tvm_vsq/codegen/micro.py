@@ -33,12 +33,14 @@ class MicroOps:
         clipped: int | None = None,
         overwrite: bool = False,
         skips: str = "",
+        only: Box | None = None,
     ) -> None:
         """Append the instructions, each with these `fields` besides those of its loops and micro-ops.
 
         clipped: number of a pointer to pixels; micro-ops for which it points to their border are left out.
         overwrite: the first visit of an accumulator begins its reduction. skips: the field that says how many
-        blocks of their channel group micro-ops leave out, where one is for all of them.
+        blocks of their channel group micro-ops leave out, where one is for all of them. only: some of the
+        iterations.
         """
         slots = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
         places = [MEMORIES.index(each.buffer.scratchpad) for each in slots]
@@ -47,10 +49,12 @@ class MicroOps:
         bases, columns = [0] * len(MEMORIES), [(0,) * len(extents)] * len(MEMORIES)
         for place, (start, strides), each in zip(places, found, slots, strict=True):
             bases[place], columns[place] = each.start + start, strides
-        boxes = [Box.whole(extents)]
+        boxes = [only or Box.whole(extents)]
         if clipped is not None:
             (start, strides), each = found[clipped], slots[clipped]
-            boxes = boxes_inside(extents, strides, start, each.shape, each.box)
+            (whole,) = boxes
+            inside = boxes_inside(whole.extents, strides, start + whole.offset(strides), each.shape, each.box)
+            boxes = [box.moved(whole.first) for box in inside]
         written, *read = [each.interval for each in slots]
         limits = emitter.limit(instruction, "iter_out"), emitter.uops.longest(instruction)
         blocks = emitter.blocks(values)

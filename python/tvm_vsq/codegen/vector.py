@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby, product
 from typing import TYPE_CHECKING
 
+from tvm_vsq.codegen.clip import Box
 from tvm_vsq.codegen.leaf import ExternCall
 from tvm_vsq.codegen.micro import MicroOps
+from tvm_vsq.errors import ProgramError
 from tvm_vsq.isa import code_of
+from tvm_vsq.schedule.vector import Unpack
 
 if TYPE_CHECKING:
     from tvm_vsq.codegen.emit import LayerEmitter
@@ -15,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vector:
-    """`op` of accumulators and of vectors, or, without a second pointer, of the lowest accumulator.
+    """`op` of accumulators and of vectors, or, without a second pointer, of an immediate: the lowest
+    accumulator if `is_lowest`, else 0.
 
     starts: whether it is the first to write a tile of accumulators. is_clipped: whether vectors of the border
     of an image are left out.
@@ -25,6 +31,7 @@ class Vector:
     op: str
     starts: bool
     is_clipped: bool = False
+    is_lowest: bool = False
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """VEC instructions."""
@@ -37,11 +44,52 @@ class Vector:
         }
         if has_vectors:
             fields["src_unsigned"] = int(emitter.post.act_unsigned)
-        else:
+        elif self.is_lowest:
             bits = min(emitter.hardware.accumulator_bits, 32)
             fields["imm"] = -(1 << (bits - 1))
         clipped = 1 if self.is_clipped else None
         self.micro.emit_as("VEC", fields, emitter, values, clipped=clipped, skips="skip_blocks")
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Adds vectors, but those of the border of an image, each times the factors of its row and column of the
+    result; without factors, times 1.
+    """
+
+    micro: MicroOps
+    factors: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
+        """VEC instructions: with mac where a factor is not 1, else with add."""
+        common = {"src": code_of("VEC", "src", "inp"), "src_unsigned": int(emitter.post.act_unsigned)}
+        for box, factor in self._pieces(emitter, values):
+            fields = {**common, "op": code_of("VEC", "op", "add" if factor == 1 else "mac")}
+            if factor != 1:
+                fields["imm"] = factor
+            self.micro.emit_as("VEC", fields, emitter, values, clipped=1, skips="skip_blocks", only=box)
+
+    def _pieces(self, emitter: LayerEmitter, values: list[int]) -> Iterator[tuple[Box, int]]:
+        """Boxes of iterations that share a factor."""
+        whole = Box.whole(tuple(emitter.sizes[dim] for dim in self.micro.dims))
+        if not any(self.factors):
+            yield whole, 1
+            return
+        axes = [
+            list(_runs(factors[first : first + emitter.sizes[dim]]))
+            for factors, first, dim in zip(self.factors, emitter.pixel(values), ("h", "w"), strict=True)
+        ]
+        for (row, down), (column, across) in product(*axes):
+            yield whole.part(self.micro.dims, {"h": row, "w": column}), down * across
+
+
+def _runs(factors: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], int]]:
+    """(first, extent) of neighbours that are equal, and what they are."""
+    first = 0
+    for factor, run in groupby(factors):
+        extent = len(list(run))
+        yield (first, extent), factor
+        first += extent
 
 
 def read_maximum(call: ExternCall) -> Vector:
@@ -51,7 +99,20 @@ def read_maximum(call: ExternCall) -> Vector:
 
 def read_lowest(call: ExternCall) -> Vector:
     """Of the pointer to acc."""
+    return Vector(MicroOps(call.dims, call.pointers), "mov", starts=True, is_lowest=True)
+
+
+def read_zero(call: ExternCall) -> Vector:
+    """Of the pointer to acc."""
     return Vector(MicroOps(call.dims, call.pointers), "mov", starts=True)
+
+
+def read_sum(call: ExternCall) -> Sum:
+    """Of the pointers to acc and inp."""
+    body = call.nest.body
+    if not isinstance(body, Unpack):
+        raise ProgramError("a sum of vectors is no window's; this schedule is not supported")
+    return Sum(MicroOps(call.dims, call.pointers), body.factors)
 
 
 def read_move(call: ExternCall) -> Vector:

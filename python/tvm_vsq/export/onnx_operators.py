@@ -243,7 +243,6 @@ WRITERS: dict[str, Any] = {
         "multiply": plain("Mul"),
         "negative": plain("Neg"),
         "nn.adaptive_avg_pool2d": _global_pool,
-        "nn.avg_pool2d": pool("AveragePool"),
         "nn.gelu": plain("Gelu"),
         "nn.gelu_tanh": plain("Gelu", approximate="tanh"),
         "nn.layer_norm": _layer_norm,

@@ -12,9 +12,11 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
+from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
 from tvm_vsq.frontend.unbroadcast import unbroadcast
+from tvm_vsq.frontend.views import views_to_reshapes
 from tvm_vsq.frontend.wrap_indices import check_indices, wrap_indices
 from tvm_vsq.graph import (
     Rebuilder,
@@ -64,9 +66,12 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     fold_scales,
     _tidy,
     fold_pads,
+    views_to_reshapes,
     sink_reshapes,
     convolutions_to_nhwc,
     sink_permutes,
+    unify_pools,
+    sink_reshapes,
     relax.transform.FoldConstant(),
     _tidy,
 ]

@@ -14,6 +14,7 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 def sink_reshapes(module: IRModule) -> IRModule:
     """`op(reshape(x))` becomes `reshape(op(x))` where the reshape keeps the last axis.
 
+    So what drops the axes of a pooled image goes behind the linear layers, which then read the pool's result.
     TVM's importer flattens [B, T, C] to [B*T, C] around every linear layer; afterwards the layers of an MLP
     follow each other directly, and the reshapes that cancel are gone.
     """

@@ -16,6 +16,7 @@ from tvm_vsq.hardware.memories import MEMORIES
 from tvm_vsq.hardware.units import Adder, AdderTree, DramChannel, Multiplier, Sram, Unit
 
 _PPU_BITS = 32  # width of the PPU's result y
+_COEFFICIENT_BITS = 32  # width of VEC's immediate
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,20 @@ def _scale_units(hardware: HardwareConfig) -> Iterator[Component]:
 
 
 def _vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
-    """element * scale of what is unpacked, and a subtractor that compares; moving alone uses it as well."""
+    """element * scale of what is unpacked, that times a coefficient, and an adder, which compares by
+    subtracting; moving alone uses it as well.
+
+    A coefficient has as many bits as a product that fits an accumulator leaves it.
+    """
     lanes, activation = hardware.output_lanes, hardware.formats.activation
     if activation.scale_bits is not None:
         unit = Multiplier(activation.bits, activation.scale_bits)
         yield Component("vector unit's scale multiplier", unit, lanes, {"unpack_lane_ops": 1})
     unit_adder = Adder(hardware.accumulator_bits)
     yield Component("vector unit's comparator", unit_adder, lanes, {"vector_lane_ops": 1})
+    bits = activation.bits + activation.scale_width
+    unit_factor = Multiplier(bits, min(_COEFFICIENT_BITS, max(1, hardware.accumulator_bits - bits)))
+    yield Component("vector unit's coefficient", unit_factor, lanes, {"coefficient_lane_ops": 1})
 
 
 def _post_processing(hardware: HardwareConfig) -> Iterator[Component]:

@@ -11,6 +11,7 @@ EVENTS = (
     "window_lanes",
     "vector_lane_ops",
     "unpack_lane_ops",
+    "coefficient_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",

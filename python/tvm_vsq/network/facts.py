@@ -7,7 +7,7 @@ may bring its own row, in its folder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf, isnan
 from typing import Any
@@ -62,6 +62,7 @@ class Facts:
     channelwise: whether each channel of a call's result, the last axis, depends on just that channel of the
         operands, and in the same way for each.
     clamp: (low, high), low <= high, if a call is min(max(x, low), high) of one operand; else None.
+    no_form: why a call that passes have left as it is has no form on the accelerator.
     """
 
     elementwise: int = 0
@@ -69,6 +70,7 @@ class Facts:
     nonnegative: SignRule = never
     channelwise: Callable[[Any], bool] = never
     clamp: Callable[[Any], tuple[float, float] | None] = _unbounded
+    no_form: str = "no accelerator form yet"
 
 
 def _has_channels_last(call: Any) -> bool:
@@ -239,10 +241,12 @@ FACTS: dict[str, Facts] = {
         "variance": _reduction(always),
         # windows
         "nn.adaptive_avg_pool1d": _AVERAGE,
-        "nn.adaptive_avg_pool2d": _AVERAGE,
+        "nn.adaptive_avg_pool2d": replace(
+            _AVERAGE,
+            no_form="its windows are of several sizes: the result's extents do not divide the image's",
+        ),
         "nn.adaptive_avg_pool3d": _AVERAGE,
         "nn.avg_pool1d": _AVERAGE,
-        "nn.avg_pool2d": _AVERAGE,
         "nn.avg_pool3d": _AVERAGE,
         "nn.max_pool1d": _LARGEST,
         "nn.max_pool3d": _LARGEST,

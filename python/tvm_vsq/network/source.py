@@ -70,6 +70,10 @@ def _never(_call: Any) -> bool:
     return False
 
 
+def _one(_call: Any) -> int:
+    return 1
+
+
 def _no_window(_call: Any) -> Window | None:
     return None
 
@@ -86,6 +90,8 @@ class Source:
     window: what a call reads at one output position; None for a matrix product.
     rewindowed: the call with another input, kernel and window; None if there is no such call.
     facts: what holds of a call whether or not it becomes a layer; None if `network.facts` has its row.
+    divisor: of an operator without weights, how many steps of its accumulators are one of its input's; no
+        accumulator is more than as many times the largest element times scale.
     residual: the operand that post-processing adds to what the operator makes of the others.
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
         convolution, or there are none.
@@ -100,6 +106,7 @@ class Source:
     window: Callable[[Any], Window | None] = _no_window
     rewindowed: Callable[[Any, Any, Any, Window], Call] | None = None
     facts: Facts | None = None
+    divisor: Callable[[Any], int] = _one
     residual: int | None = None
     macs: Callable[[Any, Var], int] | None = None
 

@@ -17,6 +17,7 @@ from tvm_vsq.graph import (
     bindings,
     constant,
     constant_array,
+    definitions,
     is_constant,
     op_name,
     replace_main,
@@ -27,6 +28,7 @@ from tvm_vsq.layers.arithmetic import with_arithmetic
 from tvm_vsq.layers.on_cpu import with_layers_on_cpu
 from tvm_vsq.layers.ranges import with_output_ranges
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
+from tvm_vsq.layers.weightless import weightless_steps
 from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
@@ -77,6 +79,7 @@ class _Insert(Rebuilder):
         hardware: HardwareConfig,
     ) -> None:
         super().__init__(function)
+        self._calls = definitions(function)
         self._layers = {layer.chain.anchor: layer for layer in plan.layers}
         self._residual_adds = {layer.chain.residual_add: layer for layer in plan.layers}
         self._requantized = plan.requantized
@@ -114,7 +117,8 @@ class _Insert(Rebuilder):
         if layer.chain.residual_add == layer.chain.anchor:
             call = self._quantize_residual(layer, call)
         if layer.name not in self._weights:
-            self._steps[layer.chain.anchor] = np.full(static_shape(layer.chain.anchor)[-1], float(x.gamma))
+            fp32 = self._calls[layer.chain.anchor]
+            self._steps[layer.chain.anchor] = weightless_steps(fp32, float(x.gamma))
             return call
         chosen, form = self._weights[layer.name], weight_form(call)
         self._steps[layer.chain.anchor] = accumulator_steps(

@@ -13,6 +13,7 @@ from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.graph import definitions, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
+from tvm_vsq.layers.weightless import weightless_misfit
 from tvm_vsq.network import layer_names, source_of
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
@@ -149,6 +150,8 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
             continue
         if var not in kinds:
             on_cpu[name] = "left in fp32 by a rule"
+        elif misfit := _misfit(values[var], settings[var][1], hardware):
+            on_cpu[name] = misfit
         elif chain := finder.grow(var):
             chains[var] = chain
             stored.add(chain.output)
@@ -238,6 +241,15 @@ def _too_large(
                 f"{hardware.window_taps}"
             )
     return found
+
+
+def _misfit(call: Any, config: LayerConfig, hardware: HardwareConfig) -> str:
+    """Why `hardware` cannot accumulate what a layer without weights does, whatever the sign of its input."""
+    fmt = _formats(config, hardware).activation
+    return next(
+        filter(None, (weightless_misfit(call, fmt.with_sign(signed), hardware) for signed in (True, False))),
+        "",
+    )
 
 
 def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:

@@ -1,8 +1,8 @@
-"""Vectors unpacked by the vector unit as the body of a loop nest: moved, or the largest of a window."""
+"""Vectors unpacked by the vector unit as the body of a loop nest: moved, or those of a window reduced."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,16 +16,39 @@ from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.tvm_compat import TensorIntrin
 
 MAXIMUM, CLEAR, MOVE = "vsq.vec_max", "vsq.vec_clear", "vsq.vec_mov"
+SUM, ZERO = "vsq.vec_add", "vsq.vec_zero"
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How a window becomes one number: `update` takes another one in, `start` is what it begins with.
+
+    Both are external functions of intrinsics. combined: the expression of an accumulator and a value, and
+    first: that of what it starts with, in TVMScript; of: their reduction in TE.
+    """
+
+    update: str
+    start: str
+    combined: str
+    first: str
+    of: Callable[..., Any]
+
+
+LARGEST = Reduction(MAXIMUM, CLEAR, "T.max({acc}, {value})", "T.min_value('int64')", te.max)
+TOTAL = Reduction(SUM, ZERO, "{acc} + {value}", "T.int64(0)", te.sum)
 
 
 @dataclass(frozen=True)
 class Unpack:
-    """acc = element * scale of the vectors of "inp"; if `largest`, of those of a window the largest.
+    """acc = element * scale of the vectors of "inp"; with a `reduction`, of all those of a window.
 
-    A micro-op does a channel group. What is outside of the image is left out of a window.
+    A micro-op does a channel group. Code generation leaves out of a window what is outside of the image, and
+    multiplies what it adds at row i and column j of the result by factors[0][i] * factors[1][j], if there are
+    factors: TensorIR knows neither.
     """
 
-    largest: bool
+    reduction: Reduction | None = None
+    factors: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
     def inside(self, nest: LoopNest) -> tuple[str, ...]:
         """The blocks of a channel group."""
@@ -44,23 +67,24 @@ class Unpack:
             channel = values["b"] * lanes + lane
             vector, position = channel // size, channel % size
             value = x[(*place, vector, position)].astype("int64") * x[(*place, vector, size)].astype("int64")
-            return te.max(value, axis=list(taps.values())) if self.largest else value
+            return self.reduction.of(value, axis=list(taps.values())) if self.reduction else value
 
         return te.compute((*nest.acc.extents, lanes), element, name="acc")
 
     def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
-        """VEC with max, and with mov of an immediate; or VEC with mov of vectors."""
+        """VEC with max or add, and with mov of an immediate; or VEC with mov of vectors."""
         hw = nest.hardware
         sizes = hw.vector_size, hw.output_lanes, hw.group_blocks
-        if not self.largest:
+        if self.reduction is None:
             return _intrinsic(MOVE, *sizes), None
-        return _intrinsic(MAXIMUM, *sizes), _intrinsic(CLEAR, *sizes)
+        return _intrinsic(self.reduction.update, *sizes), _intrinsic(self.reduction.start, *sizes)
 
     def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """One for each block of each micro-op, clearing ones included, and the pipelines."""
         pipeline = nest.hardware.timing.vector_pipeline_cycles
-        cleared = nest.existing(nest.entries["acc"]) if self.largest else 0
-        return nest.existing(nest.iterations) + cleared + (1 + self.largest) * tiles * pipeline
+        is_reduced = self.reduction is not None
+        cleared = nest.existing(nest.entries["acc"]) if is_reduced else 0
+        return nest.existing(nest.iterations) + cleared + (1 + is_reduced) * tiles * pipeline
 
 
 _INTRINSIC = """
@@ -87,7 +111,12 @@ def _intrinsic(kind: str, size: int, lanes: int, blocks: int) -> str:
     if vectors > 1:
         element, scale = f"vo // {size}, vo % {size}", f"vo // {size}, {size}"
     value = f"T.Cast('int64', X[{element}]) * T.Cast('int64', X[{scale}])"
-    value = {MAXIMUM: f"T.max(C[{at}], {value})", MOVE: value, CLEAR: "T.min_value('int64')"}[kind]
+    starts = kind in (CLEAR, ZERO)
+    for reduction in (LARGEST, TOTAL):
+        if kind == reduction.update:
+            value = reduction.combined.format(acc=f"C[{at}]", value=value)
+        elif kind == reduction.start:
+            value = reduction.first
     vector = f"X[0 : {size + 1}]" if vectors == 1 else f"X[0 : {vectors}, 0 : {size + 1}]"
     shape = (size + 1,) if vectors == 1 else (vectors, size + 1)
     whole = ", ".join(f"0 : {extent}" for extent in extents)
@@ -97,14 +126,14 @@ def _intrinsic(kind: str, size: int, lanes: int, blocks: int) -> str:
         f"                {at} = T.axis.remap('{'S' * len(axes)}', [{', '.join(axes)}])\n"
         f"                C[{at}] = {value}"
     )
-    pointers = "C.access_ptr('rw')" + ("" if kind == CLEAR else ", X.access_ptr('r')")
+    pointers = "C.access_ptr('rw')" + ("" if starts else ", X.access_ptr('r')")
     entries = f"{shape}, 'int16', scope='local.inp', offset_factor={size + 1}"
     common = {
-        "handles": "c: T.handle" if kind == CLEAR else "x: T.handle, c: T.handle",
-        "x": "pass" if kind == CLEAR else f"X = T.match_buffer(x, {entries})",
+        "handles": "c: T.handle" if starts else "x: T.handle, c: T.handle",
+        "x": "pass" if starts else f"X = T.match_buffer(x, {entries})",
         "shape": extents,
         "lanes": lanes,
-        "reads": {CLEAR: "", MOVE: vector, MAXIMUM: f"C[{whole}], {vector}"}[kind],
+        "reads": "" if starts else vector if kind == MOVE else f"C[{whole}], {vector}",
         "whole": whole,
     }
     described, replaced = (

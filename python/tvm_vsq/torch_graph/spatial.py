@@ -16,24 +16,7 @@ from tvm_vsq.tvm_compat import Call
 Operator = Callable[..., Any]
 
 
-def avg_pool2d(call: Call) -> Operator | None:
-    """relax.nn.avg_pool2d; padding that is not counted has to be symmetric."""
-    attrs, padding = call.attrs, integers(call.attrs.padding)
-    counted = bool(attrs.count_include_pad) or not any(padding)
-    if bool(attrs.ceil_mode) or set(integers(attrs.dilation)) != {1}:
-        return None
-    if not counted and padding[:2] != padding[2:]:
-        return None
-    size, strides = integers(attrs.pool_size), integers(attrs.strides)
-
-    def run(x: Tensor) -> Tensor:
-        x, symmetric = padded(x, padding)
-        return F.avg_pool2d(x, size, strides, symmetric, count_include_pad=counted)
-
-    return in_nchw(call, run)
-
-
-def adaptive_avg_pool2d(call: Call) -> Operator | None:
+def adaptive_average(call: Call) -> Operator | None:
     """relax.nn.adaptive_avg_pool2d to a given size."""
     if call.attrs.output_size is None:
         return None

@@ -94,7 +94,7 @@ class _Explainer:
             return "moves data between the caller's layout and the accelerator's, channels last"
         if facts_of(call).elements in (Elements.VIEWED, Elements.COPIED):
             return "moves fp32 data, no accelerator form yet"
-        return "no accelerator form yet"
+        return facts_of(call).no_form
 
     def _why_quantize(self, x: Any) -> str:
         if x in self._inputs:

@@ -12,6 +12,7 @@ from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node
 from tvm_vsq.layers.steps import accumulator_steps, smallest_step, wide_step
+from tvm_vsq.layers.weightless import weightless_bound, weightless_misfit, weightless_steps
 from tvm_vsq.numerics import check_accumulator, check_sum_of_taps, fixed_point
 
 _INT32_MAX = 2**31 - 1
@@ -56,8 +57,8 @@ def post_processing(node: Node, hardware: HardwareConfig) -> PostProcessing:
 
 def _steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:
     """float64[K]: what one step of each accumulator is worth."""
-    if node.weights is None:  # accumulators hold what vectors hold: element times scale
-        return np.full(len(node.chain.bias), node.x.gamma)
+    if node.weights is None:
+        return weightless_steps(node.call, node.x.gamma)
     weights = node.weights
     shift = 0 if weights.along_taps else node.formats(hardware).product_shift
     return accumulator_steps(weights.vectors, weights.gamma, node.x.gamma, shift)
@@ -65,13 +66,10 @@ def _steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:
 
 def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
     if node.weights is None:
-        bound = node.x.format.qmax * node.x.format.smax
-        if bound >= 1 << (hardware.accumulator_bits - 1):
-            raise QuantizationError(
-                f"layer '{node.name}': an element times its scale can reach {bound}, which does not fit "
-                f"accumulator_bits={hardware.accumulator_bits}; widen it, or take narrower formats"
-            )
-        return bound
+        misfit = weightless_misfit(node.call, node.x.format, hardware)
+        if misfit:
+            raise QuantizationError(f"layer '{node.name}': {misfit}")
+        return weightless_bound(node.call, node.x.format)
     formats = node.formats(hardware)
     if node.weights.along_taps:
         return check_sum_of_taps(

@@ -93,16 +93,18 @@ def _convs() -> list[Conv]:
 
 
 def _pool(hw: HardwareConfig) -> Program:
-    """The largest of every two of three neighbouring channel groups."""
+    """The largest of every two of three neighbouring channel groups, plus three times what they are."""
     vectors, blocks = hw.group_channels // hw.vector_size, hw.group_blocks
     loops = {"uop_count": 1, "iter_out": 2, "acc_out": blocks}
     lowest = {"op": code_of("VEC", "op", "mov"), "src": code_of("VEC", "src", "imm"), "imm": -32768}
     largest = {"op": code_of("VEC", "op", "max"), "iter_in": 2, "inp_out": vectors, "inp_in": vectors}
+    sums = largest | {"op": code_of("VEC", "op", "mac"), "imm": 3}
     insns = [
         load("uop", 0, 0, 1),
         load("inp", 0, 64, 3 * vectors, "push_vector"),
         insn("VEC", "pop_load", **loops, **lowest, iter_in=1),
-        insn("VEC", "push_store", **loops, **largest),
+        insn("VEC", **loops, **largest),
+        insn("VEC", "push_store", **loops, **sums),
         store("acc", 0, 256, 2 * blocks, "pop_vector"),
         insn("FINISH"),
     ]

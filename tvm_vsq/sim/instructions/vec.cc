@@ -23,6 +23,45 @@ void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std:
   }
 }
 
+// Adds `values` times `coefficient`; false if a sum leaves accumulator_bits, where that is to be looked for.
+template <typename Acc>
+bool Add(const std::vector<int32_t>& values, int64_t coefficient, const Execution& execution, Acc* lanes) {
+  const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
+  bool fits = true;
+  for (size_t c = 0; c < values.size(); ++c) {
+    const int64_t sum = lanes[c] + coefficient * values[c];
+    fits = fits && (execution.safe || (sum >= -limit && sum < limit));
+    lanes[c] = static_cast<Acc>(sum);
+  }
+  return fits;
+}
+
+// The number of the micro-op that brings an accumulator outside of accumulator_bits; that of all if none
+// does.
+template <typename Acc>
+size_t ApplyMicroOps(const isa::Vec& vec, const Execution& execution, size_t inp, size_t acc,
+                     std::vector<int32_t>* values, std::vector<Acc>* accumulators) {
+  const std::vector<Uop>& uops = execution.plan->uops;
+  const auto lanes = static_cast<size_t>(execution.params.output_lanes);
+  const int64_t coefficient = Declared<isa::Vec>::Coefficient(vec);
+  for (size_t u = 0; u < uops.size(); ++u) {
+    if (vec.src == isa::Vec::Src::kInp) Unpack(vec, execution, uops[u].inp + inp, values);
+    Acc* lane = &(*accumulators)[(uops[u].acc + acc) * lanes];
+    if (vec.op == isa::Vec::Op::kMov) {
+      std::copy(values->begin(), values->end(), lane);
+    } else if (vec.op == isa::Vec::Op::kMax) {
+      std::transform(values->begin(), values->end(), lane, lane,
+                     [](int32_t value, Acc acc) { return std::max(acc, static_cast<Acc>(value)); });
+    } else if (vec.op == isa::Vec::Op::kMin) {
+      std::transform(values->begin(), values->end(), lane, lane,
+                     [](int32_t value, Acc acc) { return std::min(acc, static_cast<Acc>(value)); });
+    } else if (!Add(*values, coefficient, execution, lane)) {
+      return u;
+    }
+  }
+  return uops.size();
+}
+
 template <typename Acc>
 void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>* acc) {
   const Params& params = execution.params;
@@ -32,18 +71,39 @@ void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>*
   for (size_t o = 0; o < vec.iter_out; ++o) {
     for (size_t i = 0; i < vec.iter_in; ++i) {
       CountWork(execution.plan->uops.size() * (1 + group / 8));
-      for (const Uop& uop : execution.plan->uops) {
-        if (vec.src == isa::Vec::Src::kInp)
-          Unpack(vec, execution, uop.inp + o * vec.inp_out + i * vec.inp_in, &values);
-        Acc* lane = &(*acc)[(uop.acc + o * vec.acc_out + i * vec.acc_in) * lanes];
-        if (vec.op == isa::Vec::Op::kMov) {
-          std::copy(values.begin(), values.end(), lane);
-        } else {
-          for (size_t c = 0; c < group; ++c) lane[c] = std::max(lane[c], static_cast<Acc>(values[c]));
-        }
+      const size_t inp = o * vec.inp_out + i * vec.inp_in, moved = o * vec.acc_out + i * vec.acc_in;
+      const size_t done = ApplyMicroOps(vec, execution, inp, moved, &values, acc);
+      if (done == execution.plan->uops.size()) continue;
+      execution.Fail("accumulator overflow: micro-op ", vec.uop_begin + done, " at outer iteration ", o,
+                     ", inner ", i, " brings the channel group from acc entry ",
+                     execution.plan->uops[done].acc + moved, " on outside ", params.accumulator_bits,
+                     " bits");
+    }
+  }
+}
+
+// A loop that stays at its accumulators adds to them as often as it runs; the others are gone through.
+bool BoundSums(const Params& params, const isa::Vec& vec, const MicroOpPlan& plan, uint64_t addend,
+               AccumulatorBounds* bounds) {
+  const uint64_t out = vec.acc_out == 0 ? 1 : vec.iter_out, in = vec.acc_in == 0 ? 1 : vec.iter_in;
+  const uint64_t times = (vec.iter_out / out) * (vec.iter_in / in);
+  // More would not fit anyway, and might not fit 64 bits.
+  const uint64_t sum = std::min(times, (uint64_t{1} << params.accumulator_bits) / (addend + 1) + 1) * addend;
+  const uint32_t blocks = Declared<isa::Vec>::Blocks(params, vec);
+  bool safe = true;
+  for (uint64_t o = 0; o < out; ++o) {
+    for (uint64_t i = 0; i < in; ++i) {
+      CountWork(plan.uops.size() * blocks);
+      for (const Uop& uop : plan.uops) {
+        const size_t entry = uop.acc + o * vec.acc_out + i * vec.acc_in;
+        for (size_t block = 0; block < blocks; ++block) safe = bounds->Add(entry + block, sum) && safe;
       }
     }
   }
+  if (safe) return true;
+  // Checked at run time.
+  for (const MicroOpPlan::Range& range : plan.touched[0]) bounds->Forget(range.begin, range.entries);
+  return false;
 }
 
 }  // namespace
@@ -58,6 +118,7 @@ std::unique_ptr<const MicroOpPlan> Declared<isa::Vec>::MakePlan(const Params& pa
 bool Declared<isa::Vec>::Bound(const Params& params, const isa::Vec& vec, const MicroOpPlan* plan,
                                AccumulatorBounds* bounds) {
   const auto largest = static_cast<uint64_t>(Largest(params, vec));
+  if (Adds(vec)) return BoundSums(params, vec, *plan, largest, bounds);
   for (const MicroOpPlan::Range& range : plan->touched[0]) {
     if (vec.op == isa::Vec::Op::kMov) {
       bounds->Set(range.begin, range.entries, largest);

@@ -39,12 +39,21 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
   // The immediate is a two's complement number.
   static int64_t Immediate(const isa::Vec& vec) { return static_cast<int32_t>(vec.imm); }
 
-  // The largest magnitude of what is written.
+  static bool Adds(const isa::Vec& vec) {
+    return vec.op == isa::Vec::Op::kAdd || vec.op == isa::Vec::Op::kMac;
+  }
+  // What s is multiplied by.
+  static int64_t Coefficient(const isa::Vec& vec) {
+    return vec.op == isa::Vec::Op::kMac ? Immediate(vec) : 1;
+  }
+
+  // The largest magnitude of what is moved, compared or added.
   static int64_t Largest(const Params& params, const isa::Vec& vec) {
     if (vec.src == isa::Vec::Src::kImm) return std::abs(Immediate(vec));
     const int64_t element = vec.src_unsigned ? (int64_t{1} << params.activation_bits) - 1
                                              : int64_t{1} << (params.activation_bits - 1);
-    return element * std::max<int64_t>(1, (int64_t{1} << params.activation_scale_bits) - 1);
+    const int64_t scale = std::max<int64_t>(1, (int64_t{1} << params.activation_scale_bits) - 1);
+    return element * scale * std::abs(Coefficient(vec));
   }
 
   template <typename Fail>
@@ -54,8 +63,13 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
            " blocks of a channel group");
     const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), imm = Immediate(vec);
     if (vec.src == isa::Vec::Src::kImm) {
+      if (vec.op == isa::Vec::Op::kMac)
+        fail("field src is imm, must be inp with mac, which multiplies by imm");
       if (imm < -limit || imm >= limit)
         fail("field imm is ", imm, ", which does not fit accumulator_bits ", params.accumulator_bits);
+    } else if (Largest(params, vec) >= limit && vec.op == isa::Vec::Op::kMac) {
+      fail("field imm is ", imm, ": times an element times its scale it can be ", Largest(params, vec),
+           ", which does not fit accumulator_bits ", params.accumulator_bits);
     } else if (Largest(params, vec) >= limit) {
       fail("field src: an element times its scale can be ", Largest(params, vec),
            ", which does not fit accumulator_bits ", params.accumulator_bits);
@@ -86,12 +100,15 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     const int64_t lanes = static_cast<int64_t>(Visits(vec) * Blocks(params, vec)) * params.output_lanes;
     count(isa::Event::kVectorLaneOps, lanes);
     if (vec.src == isa::Vec::Src::kInp) count(isa::Event::kUnpackLaneOps, lanes);
+    if (vec.op == isa::Vec::Op::kMac) count(isa::Event::kCoefficientLaneOps, lanes);
   }
 
+  // Whether no accumulator can leave accumulator_bits, in any order of the additions.
   static bool Bound(const Params& params, const isa::Vec& vec, const MicroOpPlan* plan,
                     AccumulatorBounds* bounds);
 };
 
+// Throws Error for an accumulator overflow.
 void Execute(const isa::Vec& vec, const Execution& execution);
 
 }  // namespace tvm_vsq::sim

@@ -41,7 +41,7 @@ class Sum(Weightless):
         vectors = Axis(hardware.group_channels // hardware.vector_size)
         inputs = (Operand("inp", "inp", (*pixels, Axis.along(dims[3]), vectors)),)
         return post_processed(
-            dims, inputs, Unpack(largest=False), hardware, blocks=self.kb, has_residual=True, wide=self.wide
+            dims, inputs, Unpack(), hardware, blocks=self.kb, has_residual=True, wide=self.wide
         )
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:

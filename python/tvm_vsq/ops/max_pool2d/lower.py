@@ -5,103 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tvm_vsq.codegen.lowering import Lowering, output_blocks
-from tvm_vsq.graph import static_shape
+from tvm_vsq.codegen.lowering import Lowering
+from tvm_vsq.codegen.windows import windows_of
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import LoopNest
-from tvm_vsq.schedule.access import Axis, Operand, window_dims
-from tvm_vsq.schedule.postprocess import post_processed, result_dims
-from tvm_vsq.schedule.vector import Unpack
-from tvm_vsq.schedule.weightless import Weightless
+from tvm_vsq.schedule.vector import LARGEST, Unpack
+from tvm_vsq.schedule.windows import Windows
 
 
 @dataclass(frozen=True)
-class Pooling(Weightless):
-    """The largest in each window of [n, h, w] pixels of `kb` blocks of output_lanes channels.
-
-    `padding` is (top, left, bottom, right). `wide` results are int32 in DRAM instead of requantized vectors.
-    """
-
-    n: int
-    h: int
-    w: int
-    kb: int
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    padding: tuple[int, int, int, int]
-    dilation: tuple[int, int]
-    has_residual: bool
-    wide: bool
+class Pooling(Windows):
+    """The largest in each window."""
 
     @property
-    def out(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        return self._windows(0, self.h), self._windows(1, self.w)
-
-    def _windows(self, axis: int, extent: int) -> int:
-        padded = extent + self.padding[axis] + self.padding[axis + 2]
-        reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-        return (padded - reach) // self.strides[axis] + 1
+    def body(self) -> Unpack:
+        """The largest of a window."""
+        return Unpack(LARGEST)
 
     @property
-    def key(self) -> str:
-        """Stable text for tuning databases."""
-        parts = [
-            f"max-n{self.n}h{self.h}w{self.w}kb{self.kb}r{self.kernel[0]}s{self.kernel[1]}",
-            "st{}x{}".format(*self.strides),
-            "pd{}.{}.{}.{}".format(*self.padding),
-            "dl{}x{}".format(*self.dilation),
-            f"res{int(self.has_residual)}wide{int(self.wide)}",
-        ]
-        return "-".join(parts)
-
-    def nest(self, hardware: HardwareConfig) -> LoopNest:
-        """Dimensions n, h, w, k, b of the result, and r and s, the window."""
-        dims = result_dims(self.n, *self.out, self.kb, hardware)
-        n, h, w, k, _ = dims
-        r, s = window_dims(*self.kernel)
-        (down, across), (tall, wide) = self.strides, self.dilation
-        top, left, bottom, right = self.padding
-        rows = Axis.window(self.h, h, r, down, tall, (top, bottom))
-        columns = Axis.window(self.w, w, s, across, wide, (left, right))
-        vectors = Axis(hardware.group_channels // hardware.vector_size)
-        inputs = (Operand("inp", "inp", (Axis.along(n), rows, columns, Axis.along(k), vectors)),)
-        return post_processed(
-            (*dims, r, s),
-            inputs,
-            Unpack(largest=True),
-            hardware,
-            blocks=self.kb,
-            has_residual=self.has_residual,
-            wide=self.wide,
-        )
-
-    def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
-        """The shape for reports, such as "112x112x64 > 56x56x64 3x3"."""
-        given, taken = (
-            self.tensor_text(*extents, channels[0], hardware) for extents in ((self.h, self.w), self.out)
-        )
-        return f"{given} > {taken} {self.kernel[0]}x{self.kernel[1]}"
+    def kind(self) -> str:
+        """Of keys."""
+        return "max"
 
 
 def _workload(call: Any, has_residual: bool, hardware: HardwareConfig) -> Pooling:
-    n, h, w, _, _ = static_shape(call.args[0])
-    kernel, strides, dilation = (
-        (int(call.attrs[name][0]), int(call.attrs[name][1])) for name in ("pool_size", "strides", "dilation")
-    )
-    top, left, bottom, right = map(int, call.attrs["padding"])
-    return Pooling(
-        n=n,
-        h=h,
-        w=w,
-        kb=output_blocks(int(call.attrs["channels"]), hardware),
-        kernel=kernel,
-        strides=strides,
-        padding=(top, left, bottom, right),
-        dilation=dilation,
-        has_residual=has_residual,
-        wide=bool(int(call.attrs["wide"])),
-    )
+    return Pooling(**windows_of(call, has_residual, hardware))
 
 
 LOWER = Lowering(_workload)

@@ -7,27 +7,18 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.ops.max_pool2d.source import window
+from tvm_vsq.network.pools import pool_window
 from tvm_vsq.ops.max_pool2d.te import max_pool_te
-from tvm_vsq.relax_ops.checks import (
-    OperatorError,
-    argument_count,
-    attribute,
-    integer,
-    integers,
-    read_attributes,
-    static,
-)
+from tvm_vsq.relax_ops.checks import argument_count, attribute, integer, read_attributes
 from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.relax_ops.epilogue_te import epilogue_te
 from tvm_vsq.relax_ops.layer_operator import LayerOperator
 from tvm_vsq.relax_ops.operands import check_epilogue_operands, check_input
 from tvm_vsq.relax_ops.register import register_op
+from tvm_vsq.relax_ops.windows import window_geometry, window_pixels
 from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.max_pool2d"
-_GEOMETRY = {"pool_size": (2, 1), "strides": (2, 1), "padding": (4, 0), "dilation": (2, 1)}
-"""How many integers each attribute has, and the least of them."""
 
 
 def max_pool2d(
@@ -52,21 +43,10 @@ def max_pool2d(
     Raises OperatorError naming the layer and the argument or attribute at fault.
     """
     given = {"pool_size": pool_size, "strides": strides, "padding": padding, "dilation": dilation}
-    geometry = {
-        name: integers(f"layer '{layer}'", name, given[name], count, low)
-        for name, (count, low) in _GEOMETRY.items()
-    }
+    geometry = window_geometry(f"layer '{layer}'", given)
     arguments = [x, params] if residual is None else [x, params, residual]
     attributes = Epilogue.build(layer, epilogue).attributes()
     return Call(_OP, arguments, {**geometry, "channels": channels, **attributes})
-
-
-def _geometry(call: Call) -> dict[str, list[int]]:
-    attributes = read_attributes(call)
-    return {
-        name: integers(_NAME, name, attribute(_NAME, attributes, name), count, low)
-        for name, (count, low) in _GEOMETRY.items()
-    }
 
 
 def _channels(call: Call, where: str) -> int:
@@ -77,24 +57,16 @@ def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
     argument_count(_NAME, call, (2, 3))
     epilogue = Epilogue.read(_NAME, read_attributes(call))
     where = f"layer '{epilogue.layer}' ({_NAME})"
-    geometry = _geometry(call)
+    geometry = window_geometry(_NAME, read_attributes(call))
     x, size = check_input(where, call, "[N, H, W, CV, V+1]", 5, 5)
-    pixels = [x[0]]
-    for axis, name in ((0, "height"), (1, "width")):
-        reach = geometry["dilation"][axis] * (geometry["pool_size"][axis] - 1) + 1
-        before, after = geometry["padding"][axis], geometry["padding"][axis + 2]
-        extent = static(where, f"x's {name}", x[axis + 1]) + before + after
-        if reach > extent:
-            raise OperatorError(
-                f"{where}: the dilated window's {name} {reach} exceeds the padded input's {extent}"
-            )
-        pixels.append((extent - reach) // geometry["strides"][axis] + 1)
+    pixels = window_pixels(where, x, geometry)
     channels = _channels(call, where)
     return check_epilogue_operands(where, call, epilogue, pixels, channels, size, has_weights=False)
 
 
 def _legalize(builder: relax.BlockBuilder, call: Call) -> Expr:
-    epilogue, geometry = Epilogue.read(_NAME, read_attributes(call)), _geometry(call)
+    attributes = read_attributes(call)
+    epilogue, geometry = Epilogue.read(_NAME, attributes), window_geometry(_NAME, attributes)
     channels = _channels(call, _NAME)
 
     def compute(x: Any, params: Any, residual: Any = None) -> Any:
@@ -110,7 +82,7 @@ _OP = register_op(
 
 
 def _from_source(call: Any, operands: Sequence[Any], attributes: dict[str, Any]) -> Call:
-    found = window(call)
+    found = pool_window(call)
     return max_pool2d(
         *operands,
         pool_size=found.kernel,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvm_vsq.ops.max_pool2d.source import window
+from tvm_vsq.network.pools import pool_window
 from tvm_vsq.torch_graph.layer_form import LayerForm, Operator, Product
 from tvm_vsq.torch_graph.spatial import in_nchw, integers, widths
 from tvm_vsq.torch_graph.vectors import scaled_elements
@@ -18,9 +18,7 @@ def _fp32(call: Any) -> Operator | None:
     """What is outside the image never wins."""
     attrs, padding = call.attrs, integers(call.attrs.padding)
     if bool(attrs.ceil_mode):  # torch would drop windows that start in the padding
-        if str(attrs.layout) != "NHWC":
-            return None
-        padding = [int(border) for border in window(call).padding]
+        padding = integers(pool_window(call).padding)
     size, strides, dilation = (integers(attrs[name]) for name in ("pool_size", "strides", "dilation"))
 
     def run(x: Tensor) -> Tensor:
