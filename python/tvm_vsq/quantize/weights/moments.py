@@ -78,8 +78,8 @@ class Moments:
 class MomentSums:
     """Adds up the moments of layer `name` batch by batch; its input is quantized as `encoding` says.
 
-    values: D, of each group. window: of a convolution. centred: whether `Moments.second` is about the mean,
-    which a corrected bias takes care of.
+    values: D, of each group. window: of a convolution. centred: whether the second moments of several groups are
+    about their means, which a corrected bias takes care of.
     """
 
     name: str
@@ -118,7 +118,7 @@ class MomentSums:
             )
         mean_x, mean_y = self._means / self.rows
         seconds = self._seconds.second()
-        if self.centred:
+        if self.centred and self._groups > 1:
             means = torch.from_numpy(mean_y)
             seconds = [second.centred(mean) for second, mean in zip(seconds, means, strict=True)]
         return Moments(seconds, mean_x, mean_y * float(self.encoding.limit or 1.0))
