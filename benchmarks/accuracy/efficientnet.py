@@ -30,5 +30,4 @@ def load(samples: int = 200) -> Network:
         inputs=(pixels(evaluated),),
         metrics=[Accuracy("photos top-1", lambda y: y.argmax(1), is_right, len(evaluated))],
         data=f"{len(evaluated)} labelled photos; calibrated on {len(calibration)} others",
-        not_on_the_chip="16 depthwise convolutions",
     )

@@ -166,9 +166,9 @@ class QuantConfig(LayerConfig):
 
     Whatever makes one raises ConfigError naming the field that is refused.
 
-    rules: applied in order, later ones win; one that matches no layer is an error. Depthwise convolutions,
-        which no accelerator runs yet, stay in fp32 unless a rule matches them; they are then computed in
-        fp32 arithmetic on the CPU from quantized operands.
+    rules: applied in order, later ones win; one that matches no layer is an error. Convolutions with
+        groups that are not depthwise, which no accelerator runs yet, stay in fp32 unless a rule matches them;
+        they are then computed in fp32 arithmetic on the CPU from quantized operands.
     channel_order: "magnitude" sorts the channels between layers, where nothing else reads them, so that
         those that share a vector are of like magnitude (`quantize.reorder`); "model" leaves them alone.
     thin_inputs: "packed" lets neighbouring pixels share the vectors of what the host gives to a convolution,

@@ -6,6 +6,7 @@
 #include "tvm_vsq/sim/dwconv_kernel.h"
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
+#include "tvm_vsq/sim/thread_pool.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -34,54 +35,88 @@ void UnpackWeights(const Params& params, const Scratchpads& pads, const isa::Dwc
   }
 }
 
+// What a thread takes at a time, in products: microseconds. Another core has none of the operands in its caches.
+constexpr uint64_t kPartProducts = uint64_t{1} << 16;
+
 template <typename Acc>
-void Run(const isa::Dwconv& conv, const Execution& execution, std::vector<Acc>* acc) {
-  const Params& params = execution.params;
-  const auto lanes = static_cast<size_t>(params.output_lanes), size = static_cast<size_t>(params.vector_size);
-  const size_t taps = Declared<isa::Dwconv>::TapCount(conv);
-  const size_t entries = Declared<isa::Dwconv>::Entries(params, conv);
-  const DwconvKernel<Acc> kernel = SelectDwconvKernel<Acc>(BestSimd());
-  std::vector<int32_t> weights;
-  DwconvRow<Acc> row{};
-  row.codes = conv.act_unsigned ? execution.pads->inp_code.data() : execution.pads->inp_biased.data();
-  row.scales = execution.pads->inp_scale.data();
-  row.bias = conv.act_unsigned ? 0 : 1 << (params.activation_bits - 1);
-  row.vector_size = size;
-  row.lanes = lanes;
-  row.limit = execution.safe ? 0 : int64_t{1} << (params.accumulator_bits - 1);
-  row.tap_rows = conv.tap_rows;
-  row.tap_columns = conv.tap_columns;
-  row.row_step = conv.row_step;
-  row.column_step = conv.column_step;
-  row.outputs = conv.iter_in;
-  row.inp_step = conv.inp_in;
-  row.acc_step = conv.acc_in * lanes;
-  const size_t moving = conv.wgt_in == 0 ? 1 : conv.iter_in;  // outputs with weights of their own
-  if (moving > 1) row.outputs = 1;
-  for (const Uop& uop : execution.plan->uops) {
-    for (size_t block = 0; block < Declared<isa::Dwconv>::Blocks(params, conv); ++block) {
-      row.first_lane = block * lanes;
-      size_t unpacked = params.wgt_depth;
-      for (size_t o = 0; o < conv.iter_out; ++o) {
-        for (size_t i = 0; i < moving; ++i) {
-          const size_t entry = uop.wgt + o * conv.wgt_out + i * conv.wgt_in + block * entries;
-          if (entry != unpacked) UnpackWeights(params, *execution.pads, conv, entry, &weights);
-          unpacked = entry;
-          row.weights = weights.data();
-          row.inp = uop.inp + o * conv.inp_out + i * conv.inp_in;
-          const size_t first = uop.acc + o * conv.acc_out + i * conv.acc_in + block;
-          row.acc = acc->data() + first * lanes;
-          CountWork(row.outputs * taps * (1 + lanes / 8));
-          const size_t done = kernel(row);
-          if (done == row.outputs) continue;
-          execution.Fail("accumulator overflow: outer iteration ", o, ", inner ", i + done,
-                         " brings acc entry ", first + done * conv.acc_in, " outside ",
-                         params.accumulator_bits, " bits");
-        }
+class Windows {
+ public:
+  Windows(const isa::Dwconv& conv, const Execution& execution, Acc* acc)
+      : conv_(conv),
+        execution_(execution),
+        params_(execution.params),
+        acc_(acc),
+        kernel_(SelectDwconvKernel<Acc>(BestSimd())) {
+    const Scratchpads& pads = *execution.pads;
+    row_.codes = conv.act_unsigned ? pads.inp_code.data() : pads.inp_biased.data();
+    row_.scales = pads.inp_scale.data();
+    row_.bias = conv.act_unsigned ? 0 : 1 << (params_.activation_bits - 1);
+    row_.vector_size = static_cast<size_t>(params_.vector_size);
+    row_.lanes = static_cast<size_t>(params_.output_lanes);
+    row_.limit = execution.safe ? 0 : int64_t{1} << (params_.accumulator_bits - 1);
+    row_.tap_rows = conv.tap_rows;
+    row_.tap_columns = conv.tap_columns;
+    row_.row_step = conv.row_step;
+    row_.column_step = conv.column_step;
+    row_.outputs = conv.wgt_in == 0 ? conv.iter_in : 1;  // with the same weights
+    row_.inp_step = conv.inp_in;
+    row_.acc_step = conv.acc_in * row_.lanes;
+  }
+
+  // One micro-op and block: rows of windows [begin, end). Throws Error for an overflow.
+  void Run(const Uop& uop, size_t block, size_t begin, size_t end) const {
+    std::vector<int32_t> weights;
+    DwconvRow<Acc> row = row_;
+    row.first_lane = block * row.lanes;
+    auto unpacked = static_cast<size_t>(params_.wgt_depth);
+    for (size_t o = begin; o < end; ++o) {
+      for (size_t i = 0; i < conv_.iter_in; i += row.outputs) {
+        const size_t entry = uop.wgt + o * conv_.wgt_out + i * conv_.wgt_in +
+                             block * Declared<isa::Dwconv>::Entries(params_, conv_);
+        if (entry != unpacked) UnpackWeights(params_, *execution_.pads, conv_, entry, &weights);
+        unpacked = entry;
+        row.weights = weights.data();
+        row.inp = uop.inp + o * conv_.inp_out + i * conv_.inp_in;
+        const size_t first = uop.acc + o * conv_.acc_out + i * conv_.acc_in + block;
+        row.acc = acc_ + first * row.lanes;
+        const size_t done = kernel_(row);
+        if (done == row.outputs) continue;
+        execution_.Fail("accumulator overflow: outer iteration ", o, ", inner ", i + done, " brings acc entry ",
+                        first + done * conv_.acc_in, " outside ", params_.accumulator_bits, " bits");
       }
     }
   }
-}
+
+  // Everything; threads share what cannot overflow.
+  void Run() const {
+    const size_t blocks = Declared<isa::Dwconv>::Blocks(params_, conv_), rows = conv_.iter_out;
+    const uint64_t products = uint64_t{conv_.iter_in} * Declared<isa::Dwconv>::TapCount(conv_) * row_.lanes;
+    const size_t high = execution_.safe ? std::clamp<uint64_t>(kPartProducts / products, 1, rows) : rows;
+    const size_t bands = (rows + high - 1) / high, parts = execution_.plan->uops.size() * blocks * bands;
+    const auto run = [&](size_t part) {
+      const size_t begin = part % bands * high;
+      Run(execution_.plan->uops[part / bands / blocks], part / bands % blocks, begin,
+          std::min(rows, begin + high));
+    };
+    const auto threads = static_cast<size_t>(execution_.safe ? execution_.threads : 1);
+    for (size_t done = 0; done < parts; done += kRound) {
+      const size_t round = std::min(kRound, parts - done);
+      RunParallel(round * high * products < kPartProducts ? 1 : threads, round,
+                  [&](size_t part) { run(done + part); });
+      CountWork(round * high * (products / 8 + 1));
+    }
+  }
+
+ private:
+  static constexpr size_t kRound = 64;  // parts between two polls
+
+  const isa::Dwconv& conv_;
+  const Execution& execution_;
+  const Params& params_;
+  Acc* const acc_;
+  const DwconvKernel<Acc> kernel_;
+  DwconvRow<Acc> row_{};
+};
 
 }  // namespace
 
@@ -109,9 +144,9 @@ bool Declared<isa::Dwconv>::Bound(const Params& params, const isa::Dwconv& conv,
 void Execute(const isa::Dwconv& conv, const Execution& execution) {
   Scratchpads* pads = execution.pads;
   if (pads->acc64.empty()) {
-    Run(conv, execution, &pads->acc32);
+    Windows<int32_t>(conv, execution, pads->acc32.data()).Run();
   } else {
-    Run(conv, execution, &pads->acc64);
+    Windows<int64_t>(conv, execution, pads->acc64.data()).Run();
   }
 }
 
