@@ -59,6 +59,7 @@ def compile(
     schedules: str | os.PathLike[str] | Database = "auto",
     verify: bool = True,
     check_import: bool = True,
+    strict: bool = False,
     dump: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Executable:
@@ -80,13 +81,15 @@ def compile(
     check_import: run the imported fp32 graph once beside the model, on example_inputs or random ones, and
     refuse it if results differ by more than 1e-3 (relative, 2-norm of each tensor). False leaves this out;
     `explain()` says which.
+    strict: refuse a network of which an operator between the input's quantization and the last layer's result
+    runs on the CPU, views that move no bytes excepted; the error names each with its reason.
     dump: a new or empty folder to write into what each phase makes of the model (`pipeline`): Relax, and the
     TensorIR and instructions of each layer; `index.txt` says what each file is.
     progress: show bars on stderr, if that is a terminal.
 
     Raises a VsqError that names what is wrong: ConfigError (target, quant), ModelError, CalibrationError,
-    QuantizationError (numbers that do not fit), ScheduleError (a layer that fits no scratchpad), InputError
-    (dump).
+    QuantizationError (numbers that do not fit; what strict refuses), ScheduleError (a layer that fits no
+    scratchpad), InputError (dump).
     """
     hardware = _resolve_target(target)
     database = resolve_database(schedules, hardware)
@@ -105,7 +108,7 @@ def compile(
             )
         elif files is not None:
             files.module("quantized", "the model as it was given", quantized)
-        executable = build_executable(quantized, hardware, database, verify, files)
+        executable = build_executable(quantized, hardware, database, verify, files, strict)
     if schedules not in ("auto", "default"):
         _warn_of_unused(database, executable)
     return executable

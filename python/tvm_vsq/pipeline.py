@@ -27,6 +27,7 @@ from tvm_vsq.runtime import Executable, native
 from tvm_vsq.schedule import Database
 from tvm_vsq.threads import compiling
 from tvm_vsq.transform import check_target, fuse, legalize_reference, partition
+from tvm_vsq.transform.on_chip import require_on_chip
 from tvm_vsq.transform.partition import is_region
 from tvm_vsq.tvm_compat import IRModule
 
@@ -75,8 +76,11 @@ def quantize_phases(config: QuantConfig, hardware: HardwareConfig, data: Any) ->
     ]
 
 
-def region_phases(hardware: HardwareConfig) -> list[Phase]:
-    """From the fake-quantized graph to regions for the accelerator."""
+def region_phases(hardware: HardwareConfig, strict: bool = False) -> list[Phase]:
+    """From the fake-quantized graph to regions for the accelerator.
+
+    strict: these have to be the whole network.
+    """
 
     def checked(module: IRModule) -> IRModule:
         if not is_quantized(module):
@@ -94,6 +98,7 @@ def region_phases(hardware: HardwareConfig) -> list[Phase]:
             lambda module: fuse(module, hardware),
         ),
         Phase("partitioned", "neighbouring integer layers merged into regions", partition),
+        *([Phase("whole", "nothing between layers on the CPU", require_on_chip)] if strict else []),
     ]
 
 
@@ -148,9 +153,10 @@ def build_executable(
     database: Database,
     verify: bool = True,
     dump: Dump | None = None,
+    strict: bool = False,
 ) -> Executable:
     """Compile a fake-quantized module (`quantized_of`) for the simulator."""
-    phases = [*region_phases(hardware), *code_phases(hardware, database, dump)]
+    phases = [*region_phases(hardware, strict), *code_phases(hardware, database, dump)]
     with phase(f"compiling the model for {hardware.name}", ModelError), native.verification(verify):
         built = tvm.compile(
             quantized, target=HOST, relax_pipeline=lambda module: run_phases(module, phases, dump)

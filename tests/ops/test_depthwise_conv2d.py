@@ -156,7 +156,9 @@ def test_a_kernel_that_the_window_does_not_hold_stays_on_the_cpu_and_says_why():
 
 def test_weight_scales_are_so_narrow_that_accumulators_fit():
     """25 taps of 7 * 63 times 255 * 1023 need 33 bits; scales of 5 bits 32."""
-    model = nn.Sequential(nn.Conv2d(3, 16, 1), nn.ReLU(), nn.Conv2d(16, 16, 5, groups=16), nn.Conv2d(16, 4, 1))
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 1), nn.ReLU(), nn.Conv2d(16, 16, 5, groups=16), nn.Conv2d(16, 4, 1)
+    )
     x = torch.randn(4, 3, 8, 8)
     exe = tvm_vsq.compile(model.eval(), "vsq-accel-w4a8", example_inputs=x[:1], calibration=x)
     assert any(row.op == "vsq.depthwise_conv2d" for row in exe.explain())
@@ -187,25 +189,26 @@ def test_sums_that_do_not_fit_are_refused_by_name():
 def test_wrong_calls_name_the_layer_and_what_is_wrong(change, message):
     x, w = np.zeros((1, 4, 4, 1, 9), np.int16), np.ones((8, 2, 1, 9), np.int16)
     geometry = {"kernel": (2, 2), "channels": 8, "layer": "dw", "wide": 1, **change}
+    params = constant(np.zeros((8, 4), np.int32))
     with pytest.raises(OperatorError, match=message) as caught:
-        params = constant(np.zeros((8, 4), np.int32))
         function_of(lambda x: depthwise_conv2d(x, constant(w), params, **geometry), x)
     assert "dw" in str(caught.value)
 
 
 INPUT, OUTPUT = 64, 4096
+TAPS = "tap_rows=3 tap_columns=3 row_step=3 column_step=1"
 PROGRAM = f"""
 LOAD.uop dram_base=0 z_size=1 x_size=1 y_size=1
 LOAD.wgt dram_base=512 z_size=3 x_size=1 y_size=1
 LOAD.inp dram_base={INPUT} z_size=9 x_size=1 y_size=1 push_compute
-DWCONV act_unsigned=1 row_vectors=1 tap_rows=3 tap_columns=3 row_step=3 column_step=1 uop_count=1 FIELDS pop_load push_store
+DWCONV act_unsigned=1 row_vectors=1 TAPS uop_count=1 FIELDS pop_load push_store
 STORE.acc dram_base={OUTPUT} z_size=1 x_size=1 y_size=1 pop_compute
 FINISH
 """
 
 
 def module(hw, fields):
-    insns = isa.assemble_all(PROGRAM.replace("FIELDS", fields))
+    insns = isa.assemble_all(PROGRAM.replace("FIELDS", fields).replace("TAPS", TAPS))
     image = isa.encode_uops([(0, 0, 0)], hw).ljust(512, b"\0") + bytes(3 * hw.record_bytes["wgt"])
     program = {
         "name": "main",

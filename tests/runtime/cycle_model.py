@@ -69,7 +69,7 @@ def pieces(insn: isa.Insn, hw: HardwareConfig) -> list[tuple[int, int]]:
 
 
 def window_places(insn: isa.Insn, hw: HardwareConfig) -> int:
-    """Walk windows over a tile, band by band of output rows, and count the places of the input that are new."""
+    """Walk windows over a tile, band by band of output rows, and count the places that are new."""
     f = {"inp_out": 0, "inp_in": 0, "row_step": 0, "column_step": 0, **insn.fields}
     rows, columns = f["tap_rows"], f["tap_columns"]
 

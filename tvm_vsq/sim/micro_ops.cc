@@ -38,9 +38,8 @@ void MicroOps::CheckConstants(size_t index) const {
 // micro-op.
 void MicroOps::CheckIndices(size_t index, const MicroOpLoops& loops) const {
   for (const IndexedAccess& access : loops) {
-    const uint64_t steps =
-        uint64_t{access.nest.out - 1} * access.out + uint64_t{access.nest.in - 1} * access.in +
-        access.taps.Reach();
+    const uint64_t steps = uint64_t{access.nest.out - 1} * access.out +
+                           uint64_t{access.nest.in - 1} * access.in + access.taps.Reach();
     const auto depth = static_cast<uint64_t>(params_.Depth(access.pad));
     for (uint64_t u = loops.uop_begin; u < uint64_t{loops.uop_begin} + access.nest.uops; ++u) {
       const uint64_t last = uops_[u].*access.index + steps + access.width - 1;

@@ -33,10 +33,10 @@ class Planner {
     std::vector<uint32_t> key = {static_cast<uint32_t>(program_.instructions[index].body.index()),
                                  loops.nest.out, loops.nest.in};
     for (const IndexedAccess& access : loops) {
-      key.insert(key.end(), {static_cast<uint32_t>(access.pad), static_cast<uint32_t>(access.use), access.out,
-                             access.in, access.nest.uops, access.nest.out, access.nest.in, access.width,
-                             access.taps.rows, access.taps.columns, access.taps.row_step,
-                             access.taps.column_step});
+      key.insert(key.end(),
+                 {static_cast<uint32_t>(access.pad), static_cast<uint32_t>(access.use), access.out, access.in,
+                  access.nest.uops, access.nest.out, access.nest.in, access.width, access.taps.rows,
+                  access.taps.columns, access.taps.row_step, access.taps.column_step});
     }
     static_assert(sizeof(Uop) % sizeof(uint32_t) == 0);
     const size_t fields = key.size();

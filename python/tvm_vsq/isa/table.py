@@ -251,14 +251,15 @@ INSTRUCTIONS = (
         "DWCONV",
         8,
         "compute",
-        "Depthwise convolution. For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
-        "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt: each lane c of the channel "
-        "group from acc[a] on, which has max(vector_size, output_lanes) lanes without its last skip_blocks "
-        "blocks, becomes the sum over t < tap_rows * tap_columns of X(t) * W(t). X(t) is element times scale of "
-        "lane c of the vectors from inp[x + t / tap_columns * row_step + t % tap_columns * column_step] on. "
-        "W(t) is element times scale of tap t in the vectors of output lane c % output_lanes in wgt, from "
-        "w + c / output_lanes * n on: n vectors hold the taps one after the other, and with row_vectors each "
-        "row of the kernel begins with a vector of its own. Divisions round down.",
+        "Depthwise convolution. For o < iter_out, i < iter_in, u < uop_count: with micro-op m = "
+        "uop[uop_begin + u], a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt: "
+        "each lane c of the channel group from acc[a] on, which has max(vector_size, output_lanes) lanes "
+        "without its last skip_blocks blocks, becomes the sum over t < tap_rows * tap_columns of X(t) * "
+        "W(t). X(t) is element times scale of lane c of the vectors from inp[x + t / tap_columns * "
+        "row_step + t % tap_columns * column_step] on. W(t) is element times scale of tap t in the "
+        "vectors of output lane c % output_lanes in wgt, from w + c / output_lanes * n on: n vectors hold "
+        "the taps one after the other, and with row_vectors each row of the kernel begins with a vector "
+        "of its own. Divisions round down.",
         (
             Field("act_unsigned", 1, "activation elements are unsigned"),
             Field("skip_blocks", BLOCK_BITS, "blocks at the end of the channel group that stay as they are"),

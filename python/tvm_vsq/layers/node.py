@@ -53,8 +53,8 @@ class Node:
     """A layer that reads vectors, with the epilogue that it takes along.
 
     operator: its name in `registry`. is_fusable: whether it has an integer form; a convolution with groups
-    has quantized operands, but is computed in fp32. output: the vectors its result is requantized to, or None if
-    the result leaves wide. output_absmax: the calibrated range of the result; None if the module does not
+    has quantized operands, but is computed in fp32. output: the vectors its result is requantized to, or None
+    if the result leaves wide. output_absmax: the calibrated range of the result; None if the module does not
     say.
     """
 

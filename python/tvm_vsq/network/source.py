@@ -80,7 +80,7 @@ def _no_window(_call: Any) -> Window | None:
 
 @dataclass(frozen=True)
 class Source:
-    """The operator `relax` of the fp32 graph, in the calls that `matches` takes; no other operator takes them.
+    """The operator `relax` of the fp32 graph, in the calls that `matches` takes, and no other operator.
 
     word: what the default names of its layers start with.
     refusal: why a call stays in fp32 on the CPU, "" if it need not; it is told whether weights are constants.

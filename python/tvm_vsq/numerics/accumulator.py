@@ -49,16 +49,17 @@ def check_sum_of_taps(
     product_bits: int,
     accumulator_bits: int,
 ) -> int:
-    """The largest magnitude of the accumulators of a depthwise convolution by `weights` int16[K, R, SV, V+1].
+    """The largest magnitude of a depthwise convolution's accumulators, by `weights` int16[K, R, SV, V+1].
 
-    QuantizationError if it does not fit `accumulator_bits` signed bits, or a scale not the `product_bits` bits
+    QuantizationError if it does not fit `accumulator_bits` signed bits, or a scale not the `product_bits`
     that the scaling multiplier takes.
     """
     elements, scales = split(weights)
     if product_bits and scales.max() >= 1 << product_bits:
         raise QuantizationError(
-            f"layer '{layer}': the weight scale {scales.max()} does not fit the scale_product_bits={product_bits} "
-            f"of the scaling multiplier; widen them, or take fewer weight scale bits"
+            f"layer '{layer}': the weight scale {scales.max()} does not fit the "
+            f"scale_product_bits={product_bits} of the scaling multiplier; widen them, or take fewer weight "
+            f"scale bits"
         )
     sums = (np.abs(elements) * scales[..., None]).sum(axis=(1, 2, 3))
     bound, limit = int(sums.max()) * activation.qmax * activation.smax, 1 << (accumulator_bits - 1)

@@ -17,8 +17,9 @@ Order = Literal["integer", "paper"]
 def quantize_weights(
     w: npt.NDArray[np.floating[Any]], fmt: VectorFormat, order: Order = "integer"
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
-    """Quantize `w` [K, R, S, C], [K, R, S] or [K, C] to int16[K, ..., CV, V+1], and gamma f32[K]; its last axis is
-    what vectors run along.
+    """Quantize `w` [K, R, S, C], [K, R, S] or [K, C] to int16[K, ..., CV, V+1], and gamma f32[K].
+
+    Vectors run along its last axis.
 
     w ~ gamma[k] * scale * element. `order` "integer" chooses the elements against the rounded integer scale;
     "paper" against the floating-point scale, which is rounded afterwards, as VS-Quant does, and
@@ -27,7 +28,9 @@ def quantize_weights(
     and QuantizationError for a weight that is not finite.
     """
     if w.ndim not in (2, 3, 4) or 0 in w.shape:
-        raise InputError(f"weights must be [K, R, S, C], [K, R, S] or [K, C] without empty axes, got {list(w.shape)}")
+        raise InputError(
+            f"weights must be [K, R, S, C], [K, R, S] or [K, C] without empty axes, got {list(w.shape)}"
+        )
     if order not in ("integer", "paper"):
         raise InputError(f"order={order!r} is not known; use 'integer' or 'paper'")
     if not fmt.signed:

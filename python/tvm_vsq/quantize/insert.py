@@ -122,7 +122,10 @@ class _Insert(Rebuilder):
             return call
         chosen, form = self._weights[layer.name], weight_form(call)
         self._steps[layer.chain.anchor] = accumulator_steps(
-            chosen.vectors, chosen.gamma, float(x.gamma), 0 if form.along_taps else layer.formats.product_shift
+            chosen.vectors,
+            chosen.gamma,
+            float(x.gamma),
+            0 if form.along_taps else layer.formats.product_shift,
         )
         shape = static_shape(call.args[1])
         channels = form.rows(constant_array(call.args[1])).shape[-1]

@@ -264,8 +264,8 @@ def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
 
 
 def _along_taps(formats: LayerFormats, kernel: tuple[int, ...], hardware: HardwareConfig) -> LayerFormats:
-    """`formats` with weight scales so narrow that no accumulator of a depthwise kernel [C, R, S, 1] overflows,
-    and that the scaling multiplier takes them.
+    """`formats` with weight scales so narrow that accumulators of depthwise kernels [C, R, S, 1] fit, and
+    that the scaling multiplier takes them.
     """
     weight, activation = formats.weight, formats.activation
     if weight.scale_bits is None:

@@ -14,7 +14,7 @@ _KINDS = (":first", ":last", ":depthwise")
 
 
 class Kind(Enum):
-    """Of layers: with weights; a depthwise convolution; one with groups, computed on the CPU; without weights."""
+    """Of layers: with weights; depthwise convolution; other ones with groups, on the CPU; without weights."""
 
     ORDINARY = auto()
     DEPTHWISE = auto()

@@ -66,7 +66,11 @@ class Roofline:
 
 def _working_engine(events: Mapping[str, int], busy: Mapping[str, int]) -> Engine:
     array, *others = (engine for engine in ENGINES if engine.work)
-    return array if events[array.work] or events["window_macs"] else max(others, key=lambda engine: busy[engine.name])
+    return (
+        array
+        if events[array.work] or events["window_macs"]
+        else max(others, key=lambda engine: busy[engine.name])
+    )
 
 
 def stalls_by_layer(run: Mapping[str, Any]) -> dict[int, tuple[Stall, ...]]:

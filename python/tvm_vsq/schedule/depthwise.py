@@ -1,4 +1,4 @@
-"""Depthwise convolutions: shape, key, loop nest, and their body, an instruction that reduces whole windows."""
+"""Depthwise convolutions: shape, key, loop nest, and an instruction that reduces whole windows as body."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ def _check_window(node: Node, hardware: HardwareConfig) -> None:
     taps = prod(window.kernel) if window else 0
     if taps > hardware.window_taps:
         raise ConfigError(
-            f"layer '{node.name}': its kernel has {taps} taps, but the window of target '{hardware.label}' holds "
-            f"window_taps={hardware.window_taps}; raise it, or leave the layer in fp32 by a rule"
+            f"layer '{node.name}': its kernel has {taps} taps, but the window of target '{hardware.label}' "
+            f"holds window_taps={hardware.window_taps}; raise it, or leave the layer in fp32 by a rule"
         )
 
 

@@ -37,6 +37,17 @@ def explain(module: IRModule) -> list[OpPlacement]:
     return list(_Explainer(module).rows())
 
 
+def placements(module: IRModule) -> dict[Var, OpPlacement]:
+    """Those of the operators on the CPU, by the variable that each is bound to."""
+    explainer = _Explainer(module)
+    return {
+        binding.var: row
+        for binding in bindings(module["main"])
+        for row in explainer.rows_of(binding.var, binding.value)
+        if row.where == "cpu"
+    }
+
+
 class _Explainer:
     def __init__(self, module: IRModule) -> None:
         self._module = module
@@ -52,18 +63,20 @@ class _Explainer:
 
     def rows(self) -> Iterator[OpPlacement]:
         for binding in bindings(self._main):
-            value = binding.value
-            if isinstance(value, Call) and isinstance(value.op, GlobalVar):
-                for call in _layers(self._module[value.op]):
-                    yield OpPlacement(op_name(call), str(call.attrs["layer"]), "accelerator", _epilogue(call))
-            elif op_name(value):
-                yield OpPlacement(
-                    op_name(value),
-                    self._layer(binding.var, value),
-                    "cpu",
-                    self._reason(binding.var, value),
-                    work_of(value, binding.var),
-                )
+            yield from self.rows_of(binding.var, binding.value)
+
+    def rows_of(self, var: Var, value: Any) -> Iterator[OpPlacement]:
+        if isinstance(value, Call) and isinstance(value.op, GlobalVar):
+            for call in _layers(self._module[value.op]):
+                yield OpPlacement(op_name(call), str(call.attrs["layer"]), "accelerator", _epilogue(call))
+        elif op_name(value):
+            yield OpPlacement(
+                op_name(value),
+                self._layer(var, value),
+                "cpu",
+                self._reason(var, value),
+                work_of(value, var),
+            )
 
     def _layer(self, var: Var, call: Call) -> str:
         attrs = dict(call.attrs) if op_name(call).startswith("vsq.") else {}

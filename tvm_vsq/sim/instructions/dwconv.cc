@@ -35,7 +35,8 @@ void UnpackWeights(const Params& params, const Scratchpads& pads, const isa::Dwc
   }
 }
 
-// What a thread takes at a time, in products: microseconds. Another core has none of the operands in its caches.
+// What a thread takes at a time, in products: microseconds. Another core has none of the operands in its
+// caches.
 constexpr uint64_t kPartProducts = uint64_t{1} << 16;
 
 template <typename Acc>
@@ -81,8 +82,9 @@ class Windows {
         row.acc = acc_ + first * row.lanes;
         const size_t done = kernel_(row);
         if (done == row.outputs) continue;
-        execution_.Fail("accumulator overflow: outer iteration ", o, ", inner ", i + done, " brings acc entry ",
-                        first + done * conv_.acc_in, " outside ", params_.accumulator_bits, " bits");
+        execution_.Fail("accumulator overflow: outer iteration ", o, ", inner ", i + done,
+                        " brings acc entry ", first + done * conv_.acc_in, " outside ",
+                        params_.accumulator_bits, " bits");
       }
     }
   }

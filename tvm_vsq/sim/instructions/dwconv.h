@@ -101,7 +101,8 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
     uint64_t entries = 0;
     for (const MicroOpPlan::Range& range : plan.touched[0]) entries += range.entries;
     const uint64_t writes = Visits(conv) * Blocks(params, conv);
-    if (entries < writes) fail("writes ", entries, " acc entries ", writes, " times; each must be written once");
+    if (entries < writes)
+      fail("writes ", entries, " acc entries ", writes, " times; each must be written once");
   }
 
   static std::unique_ptr<const MicroOpPlan> MakePlan(const Params& params, const isa::Dwconv& conv,

@@ -16,7 +16,9 @@ def _refusal(call: Any, has_constant_weights: bool) -> str:
         return "the input is a constant"
     groups = int(call.attrs.groups)
     if groups != 1:
-        return f"groups={groups}: of convolutions with groups, only depthwise ones have an accelerator form yet"
+        return (
+            f"groups={groups}: of convolutions with groups, only depthwise ones have an accelerator form yet"
+        )
     if not has_constant_weights:
         return "the kernel is computed at run time, and only constant weights have an accelerator form"
     layouts = (str(call.attrs.data_layout), str(call.attrs.kernel_layout), str(call.attrs.out_layout))

@@ -21,10 +21,10 @@ def depthwise_accumulate(
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> npt.NDArray[np.int64]:
-    """`x` int16[N, H, W, CV, V+1], each channel with its filter of `w` int16[K, R, SV, V+1]: int64[N, OH, OW, K].
+    """Each channel of `x` int16[N, H, W, CV, V+1] with its filter of `w` int16[K, R, SV, V+1].
 
-    kernel: R, S. padding: top, left, bottom, right, in pixels of zeros. Raises InputError if shapes do not
-    agree or the dilated kernel exceeds the padded input.
+    The result is int64[N, OH, OW, K]. kernel: R, S. padding: top, left, bottom, right, in pixels of zeros.
+    Raises InputError if shapes do not agree or the dilated kernel exceeds the padded input.
     """
     rows, columns = kernel
     (elements, scales), (taps, tap_scales) = split(x), split(w)
@@ -32,7 +32,9 @@ def depthwise_accumulate(
     values = (elements * scales[..., None]).reshape(*x.shape[:3], -1)[..., :channels]
     filters = (taps * tap_scales[..., None]).reshape(*w.shape[:2], -1)
     if values.shape[-1] != channels or filters.shape[1] != rows or filters.shape[2] < columns:
-        raise InputError(f"x {list(x.shape)} and w {list(w.shape)} do not agree for kernels {rows} x {columns}")
+        raise InputError(
+            f"x {list(x.shape)} and w {list(w.shape)} do not agree for kernels {rows} x {columns}"
+        )
     top, left, bottom, right = padding
     padded = np.pad(values, ((0, 0), (top, bottom), (left, right), (0, 0)))
     reach = [dilation[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]

@@ -1,4 +1,4 @@
-"""vsq.depthwise_conv2d: integer depthwise convolution of a vector tensor (docs/numerics.md, sections 4, 5)."""
+"""vsq.depthwise_conv2d: integer depthwise convolution of vectors (docs/numerics.md, sections 4 and 5)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def depthwise_conv2d(
     layer: str,
     **epilogue: Any,
 ) -> Call:
-    """Convolve each channel of `x` int16[N, H, W, CV, V+1] with its filter of `w` int16[channels, R, SV, V+1].
+    """Convolve each channel of `x` int16[N, H, W, CV, V+1] with its own of `w` int16[channels, R, SV, V+1].
 
     A row of a filter holds the S taps of a row of `kernel` (R, S) in SV = ceil(S / V) vectors. `params`
     int32[channels, 4] holds (mult, shift, bias, clip) of each channel; `residual`
@@ -85,8 +85,8 @@ def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
     wanted = [channels, rows, -(-columns // size), size + 1]
     if found != wanted:
         raise OperatorError(
-            f"{where}: w must be int16{wanted}, {channels} filters of {rows} x {columns} taps with vectors of "
-            f"{size} along their rows, got {found}"
+            f"{where}: w must be int16{wanted}, {channels} filters of {rows} x {columns} taps with vectors "
+            f"of {size} along their rows, got {found}"
         )
     pixels = [x[0]]
     for axis, name in ((0, "height"), (1, "width")):

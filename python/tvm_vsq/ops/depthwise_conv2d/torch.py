@@ -16,7 +16,7 @@ from tvm_vsq.torch_graph.vectors import scaled_elements
 
 
 def _on_vectors(call: Any, peak: int, w: Tensor) -> Product:
-    """Integers in floating point: exact while the magnitudes of a sum stay within 2^24, or 2^53 in float64."""
+    """Integers in floating point, exact while magnitudes sum up to 2^24 at most, or 2^53 in float64."""
     kernel, strides, padding, dilation = (
         integers(call.attrs[name]) for name in ("kernel", "strides", "padding", "dilation")
     )

@@ -76,10 +76,8 @@ def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> t
     if moments is None:
         return _quantize(weights, layer, None)
     if len(moments.second) == len(weights) > 1:
-        config, second = layer.config, torch.stack([each.matrix() for each in moments.second])
-        return fit_taps(
-            weights, second, layer.formats.weight, config.weight_calibration, config.weight_rounding
-        )
+        second = torch.stack([each.matrix() for each in moments.second])
+        return fit_taps(weights, second, layer.formats.weight, layer.config)
     # Output channels of different groups read different inputs.
     groups = np.split(weights, len(moments.second))
     parts = [_quantize(w, layer, second) for w, second in zip(groups, moments.second, strict=True)]
@@ -117,8 +115,8 @@ def bias_correction(
     """
     if len(moments.mean_x) == len(weights) > 1:
         restored = dequantize(vectors, gamma, weights.shape[-1])
-        lost = _rows(weights) * moments.mean_x - _rows(restored) * moments.mean_y
-        return lost.sum(axis=1).astype(np.float32)
+        products = _rows(weights) * moments.mean_x - _rows(restored) * moments.mean_y
+        return np.asarray(products.sum(axis=1), np.float32)
     lost = []
     groups = np.split(np.arange(len(weights)), len(moments.mean_x))
     for channels, mean_x, mean_y in zip(groups, moments.mean_x, moments.mean_y, strict=True):

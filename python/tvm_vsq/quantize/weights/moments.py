@@ -78,8 +78,8 @@ class Moments:
 class MomentSums:
     """Adds up the moments of layer `name` batch by batch; its input is quantized as `encoding` says.
 
-    values: D, of each group. window: of a convolution. centred: whether the second moments of several groups are
-    about their means, which a corrected bias takes care of.
+    values: D, of each group. window: of a convolution. centred: whether the second moments of several groups
+    are about their means, which a corrected bias takes care of.
     """
 
     name: str

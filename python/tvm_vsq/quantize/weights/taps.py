@@ -4,6 +4,7 @@ fitted at once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.numerics.layout import join, split_channels
+from tvm_vsq.quantize.config import LayerConfig
 from tvm_vsq.quantize.weights.search import COARSE, candidate_scales
 
 Array = npt.NDArray[Any]
@@ -26,43 +28,78 @@ _MOST_SWEEPS = 16
 
 
 def fit_taps(
-    w: Array, second: Tensor, fmt: VectorFormat, calibration: str, rounding: str
+    w: Array, second: Tensor, fmt: VectorFormat, config: LayerConfig
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
     """Quantize filters `w` float32 [K, R, S] to vectors int16[K, R, SV, V+1] and gamma float32[K].
 
-    second: [K, D, D], D = R * S, H = E[y y^T] of the D inputs y of each channel. Scales are those that `search_weights` has
-    for candidates, with the least error of the weights if calibration is "mse", of the output, e^T H e, if it is
-    "output"; "max" takes the largest of each. With rounding "gptq" taps are then rounded one after the other to
-    what makes up best for the errors of all others, as H says, until nothing changes: the aim of `reconstruct`,
-    of which the order of columns makes no difference here.
+    second: [K, D, D], H = E[y y^T] of the D = R * S inputs y of each channel. Of config: candidates of scales
+    are those of `search_weights`; "mse" takes those with the least error of the weights, "output" of the
+    output, e^T H e, "max" the largest of each. With rounding "gptq" taps are then rounded one after the other
+    to what makes up best for the errors of all others, as H says, until nothing changes: the aim of
+    `reconstruct`, without an order of columns that matters.
     """
-    values, h = torch.from_numpy(w.astype(np.float64)).flatten(1), second.double()
-    vector = _vectors_of_taps(w.shape, fmt)
-    h = h + torch.eye(h.shape[-1], dtype=h.dtype) * (_DAMPING * h.diagonal(dim1=1, dim2=2).mean(1))[:, None, None]
-    h = torch.where(h.diagonal(dim1=1, dim2=2).sum(1)[:, None, None] > 0, h, torch.eye(h.shape[-1], dtype=h.dtype))
-    vectors, largest = quantize_weights(w, fmt)
-    metric = h if calibration == "output" else torch.eye(h.shape[-1], dtype=h.dtype).expand_as(h)
-    parts = [1.0] if calibration == "max" else COARSE
-    best: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
-    for part in parts:
-        gamma = torch.from_numpy((largest.astype(np.float64) * part).astype(np.float32)).double()
-        gamma = torch.where(gamma == 0, torch.from_numpy(largest).double(), gamma)
-        aims = values / gamma[:, None]
-        if calibration == "max":
-            scales = torch.from_numpy(vectors[..., -1].astype(np.float64)).flatten(1)
+    fit = _Fit(w, second, fmt, config)
+    best = fit.tried(1.0)
+    for part in COARSE[1:] if config.weight_calibration != "max" else ():
+        best = best.or_better(fit.tried(float(part)))
+    lanes = split_channels(best.elements.reshape(w.shape).numpy().astype(np.int16), fmt)
+    vectors = join(lanes, best.scales.reshape(lanes.shape[:-1]).numpy())
+    return vectors, best.gamma.numpy().astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What a coarse scale gives: cost and gamma [K], scales [K, vectors], elements [K, D]."""
+
+    cost: Tensor
+    gamma: Tensor
+    scales: Tensor
+    elements: Tensor
+
+    def or_better(self, other: _Tried) -> _Tried:
+        """Of each channel, what costs less."""
+        is_better = other.cost < self.cost
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return _Tried(
+            *(torch.where(is_better.reshape(-1, *[1] * (old.ndim - 1)), new, old) for old, new in pairs)
+        )
+
+
+class _Fit:
+    def __init__(self, w: Array, second: Tensor, fmt: VectorFormat, config: LayerConfig) -> None:
+        self._fmt, self._config = fmt, config
+        self._values = torch.from_numpy(w.astype(np.float64)).flatten(1)
+        self._vector = _vectors_of_taps(w.shape, fmt)
+        self._second = _damped(second.double())
+        self._plain, largest = quantize_weights(w, fmt, config.weight_order)
+        self._largest = torch.from_numpy(largest.astype(np.float64))
+        eye = torch.eye(second.shape[-1], dtype=torch.float64)
+        self._metric = self._second if config.weight_calibration == "output" else eye.expand_as(self._second)
+
+    def tried(self, part: float) -> _Tried:
+        """With the coarse scales that are this part of those for the largest weights."""
+        fmt, is_descending = self._fmt, self._config.weight_rounding == "gptq"
+        gamma = (self._largest * part).float().double()
+        gamma = torch.where(gamma == 0, self._largest, gamma)  # the least float32 has no half
+        aims = self._values / gamma[:, None]
+        if self._config.weight_calibration == "max":
+            scales = torch.from_numpy(self._plain[..., -1].astype(np.float64)).flatten(1)
+            elements = torch.from_numpy(self._plain[..., :-1].astype(np.float64)).flatten(-2)
+            elements = elements[..., : self._values.shape[1] // elements.shape[1]].flatten(1)
         else:
-            scales = _scales(aims, metric, vector, fmt)
-        steps = scales[:, vector]
-        elements = (aims / steps).round_().clamp_(fmt.lo, fmt.qmax)
-        if rounding == "gptq":
-            elements = _descend(elements, aims, steps, h, fmt)
-        errors = elements * steps - aims
-        cost = _form(h if rounding == "gptq" else metric, errors) * gamma.square()
-        found = (cost, gamma, scales, elements)
-        best = found if best is None else _better(best, found)
-    _, gamma, scales, elements = best or (None, None, None, None)  # there is at least one part
-    lanes = split_channels(elements.reshape(w.shape).numpy().astype(np.int16), fmt)
-    return join(lanes, scales.reshape(lanes.shape[:-1]).numpy()), gamma.numpy().astype(np.float32)
+            scales = _scales(aims, self._metric, self._vector, fmt)
+            elements = (aims / scales[:, self._vector]).round_().clamp_(fmt.lo, fmt.qmax)
+        steps = scales[:, self._vector]
+        if is_descending:
+            elements = _descend(elements, aims, steps, self._second, fmt)
+        cost = _form(self._second if is_descending else self._metric, elements * steps - aims)
+        return _Tried(cost * gamma.square(), gamma, scales, elements)
+
+
+def _damped(h: Tensor) -> Tensor:
+    """H [K, D, D] with a part of its mean on the diagonal; the identity for a channel that has no input."""
+    eye, mean = torch.eye(h.shape[-1], dtype=h.dtype), h.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    return torch.where(mean > 0, h + _DAMPING * mean * eye, eye)
 
 
 def _vectors_of_taps(shape: tuple[int, ...], fmt: VectorFormat) -> Tensor:
@@ -72,22 +109,13 @@ def _vectors_of_taps(shape: tuple[int, ...], fmt: VectorFormat) -> Tensor:
     return (row * fmt.vectors(columns) + column // fmt.vector_size).flatten()
 
 
-def _better(best: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Any:
-    """Of each channel, what costs less."""
-    is_better = found[0] < best[0]
-    return tuple(
-        torch.where(is_better.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-        for old, new in zip(best, found, strict=True)
-    )
-
-
 def _form(h: Tensor, errors: Tensor) -> Tensor:
     """e^T H e of each row of `errors` [K, D]."""
     return torch.einsum("kd,kde,ke->k", errors, h, errors)
 
 
 def _scales(aims: Tensor, metric: Tensor, vector: Tensor, fmt: VectorFormat) -> Tensor:
-    """[K, vectors]: for each vector the candidate with the least error of its own block, rounded to nearest."""
+    """[K, vectors]: for each the candidate with the least error of its own block, rounded to nearest."""
     chosen = []
     for number in range(int(vector[-1]) + 1):
         part = torch.nonzero(vector == number).flatten()
