@@ -80,6 +80,19 @@ class DepthwiseNet(nn.Module):
         return self.project(nn.functional.relu6(self.depthwise(nn.functional.relu6(self.expand(x)))))
 
 
+class GroupedNet(nn.Module):
+    """A convolution with groups, which stays on the CPU, between pointwise ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(3, 12, 1)
+        self.grouped = nn.Conv2d(12, 12, 3, padding=1, groups=4)
+        self.project = nn.Conv2d(12, 6, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.project(torch.relu(self.grouped(torch.relu(self.expand(x)))))
+
+
 class Mlp(nn.Module):
     """A transformer's feed-forward block on [B, T, C], with its residual and layer norm."""
 
@@ -115,6 +128,7 @@ INPUTS: dict[Callable[[], nn.Module], tuple[int, ...]] = {
     ResNet: (2, 3, 12, 12),
     ClippedNet: (2, 3, 13, 11),
     DepthwiseNet: (2, 3, 8, 8),
+    GroupedNet: (2, 3, 8, 8),
     Mlp: (2, 5, 20),
     PlainNet: (1, 16, 6, 6),
 }

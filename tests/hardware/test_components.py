@@ -37,7 +37,9 @@ def test_no_event_counts_the_residual_and_the_fetch_buffer() -> None:
 
 def test_the_array_multiplies_a_vector_for_each_lane_in_a_cycle() -> None:
     array = parts(vector_size=32, formats="3/5/-/-", output_lanes=8)
-    assert array["multiplier"] == Component("multiplier", Multiplier(3, 5), 32 * 8, {"macs": 1})
+    assert array["multiplier"] == Component(
+        "multiplier", Multiplier(3, 5), 32 * 8, {"macs": 1, "window_macs": 1}
+    )
     assert array["adder tree"].unit == AdderTree(32, 3 + 5)
     assert array["adder tree"].count == array["accumulating adder"].count == 8
 

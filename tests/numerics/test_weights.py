@@ -108,7 +108,7 @@ def test_weights_that_are_not_finite_are_refused(bad):
 def test_wrong_ranks_orders_and_signs_are_refused():
     fmt = VectorFormat(4, 4, 8)
     with pytest.raises(InputError, match=r"\[K, C\]"):
-        quantize_weights(np.ones((2, 3, 8)), fmt)
+        quantize_weights(np.ones((2, 3, 2, 2, 8)), fmt)
     with pytest.raises(InputError, match="empty axes"):
         quantize_weights(np.ones((0, 8)), fmt)
     with pytest.raises(InputError, match="'float'"):

@@ -10,7 +10,7 @@ from tvm.ir import load_json, save_json
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import import_model
-from tvm_vsq.graph import bindings, count_uses, definitions, dtype_of, is_constant, op_name
+from tvm_vsq.graph import bindings, count_uses, definitions, dtype_of, is_constant, op_name, static_shape
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.quantize import QuantConfig
@@ -94,11 +94,20 @@ def test_the_module_carries_the_names_of_layers_and_the_ranges_of_their_results(
     assert ranges[0] == ranges[1]
 
 
-def test_depthwise_convolutions_stay_in_fp32(networks):
+def test_depthwise_convolutions_are_quantized_along_the_rows_of_their_kernels(networks):
     _, module, _ = quantized(networks, networks.DepthwiseNet)
-    depthwise = [call for _, call in calls(module, "relax.nn.conv2d") if int(call.attrs.groups) == 12]
-    assert len(depthwise) == 1
-    assert is_constant(depthwise[0].args[1])
+    values = definitions(module["main"])
+    (depthwise,) = [call for _, call in calls(module, "relax.nn.conv2d") if int(call.attrs.groups) == 12]
+    restored = values[values[depthwise.args[1]].args[0]]
+    assert static_shape(restored) == (12, 3, 3)
+    assert static_shape(restored.args[0]) == (12, 3, 1, 17)
+    assert int(restored.attrs["channels"]) == 3
+
+
+def test_other_convolutions_with_groups_stay_in_fp32(networks):
+    _, module, _ = quantized(networks, networks.GroupedNet)
+    (grouped,) = [call for _, call in calls(module, "relax.nn.conv2d") if int(call.attrs.groups) == 4]
+    assert is_constant(grouped.args[1])
 
 
 def test_the_quantized_graph_prints_and_survives_json(networks):

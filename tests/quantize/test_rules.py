@@ -23,8 +23,10 @@ def notations(*rules):
     return {name: config and config.notation for name, config in found.items()}
 
 
-def test_without_rules_all_layers_but_depthwise_ones_have_the_base_settings():
-    assert notations() == {"stem": "4/4/4/4", "a.1": "4/4/4/4", "a.dw": None, "head": "4/4/4/4"}
+def test_without_rules_all_layers_but_those_with_groups_have_the_base_settings():
+    assert notations() == dict.fromkeys(("stem", "a.1", "a.dw", "head"), "4/4/4/4")
+    grouped = resolve(QuantConfig.parse("4/4/4/4"), [Candidate("a"), Candidate("b", Kind.GROUPED)])
+    assert [found and found.notation for found in grouped.values()] == ["4/4/4/4", None]
 
 
 def test_later_rules_win_and_add_to_earlier_ones():
@@ -156,8 +158,10 @@ def test_a_depthwise_layer_is_computed_from_quantized_operands_if_a_rule_says_so
         for b in bindings(quantized["main"])
         if op_name(b.value) == "relax.nn.conv2d" and int(b.value.attrs.groups) > 1
     ]
-    assert [op_name(values[arg]) for call in depthwise for arg in call.args] == ["vsq.dequantize"] * 2
-    check_target(quantized, wide)
+    assert [op_name(values[arg]) for call in depthwise for arg in call.args] == [
+        "vsq.dequantize",
+        "relax.reshape",
+    ]
     results = [networks.run_tvm(m, x)[0] for m in (module, quantized, fuse(quantized, wide))]
     assert networks.sqnr_db(results[0], results[2]) > 25
     np.testing.assert_allclose(results[1], results[2], atol=np.abs(results[0]).max() / 50)

@@ -127,16 +127,15 @@ def test_rules_hold_for_the_layers_that_they_name(choose):
     assert found.config.rules[0] == config.rules[0]
 
 
-def test_depthwise_layers_take_no_part(networks):
-    model, x = networks.build(networks.DepthwiseNet)
-    rule = tvm_vsq.Rule(layers=":depthwise", settings={"activation_calibration": "mse"})
+def test_layers_on_the_cpu_take_no_part(networks):
+    model, x = networks.build(networks.GroupedNet)
     found = tvm_vsq.choose_formats(
         model,
         FORMATS[1:],
         max_energy_ratio=0.95,
-        quant=tvm_vsq.QuantConfig.parse("4/4/4/4", rules=(rule,)),
+        quant="4/4/4/4",
         example_inputs=(x,),
-        calibration=networks.samples(networks.DepthwiseNet),
+        calibration=networks.samples(networks.GroupedNet),
         progress=False,
     )
     assert set(found.formats) == {"expand", "project"}

@@ -38,6 +38,16 @@ class GivenWeights:
         """Whether the scales are integers under a coarse scale per channel."""
         return self.scales.dtype == np.int32
 
+    def along_rows(self) -> GivenWeights:
+        """Those of a depthwise convolution, [K, R, S, 1], as [K, R, S], with a scale for each row of kernels.
+
+        As they are, if the taps of a row have scales of their own.
+        """
+        rows = self.scales[..., 0]
+        if self.elements.ndim != 4 or self.elements.shape[-1] != 1 or (rows != rows[..., :1]).any():
+            return self
+        return GivenWeights(self.elements[..., 0], rows[..., :1], self.gamma, self.elements.shape[2])
+
     def restored(self) -> Array:
         """The weights they stand for, float64 of the shape of `elements`."""
         spread = self.scales.astype(np.float64).repeat(self.block_size, axis=-1)

@@ -51,6 +51,11 @@ _REASONS: dict[str, tuple[str, ...]] = {
 TIMED = {key: reason for reason, keys in _REASONS.items() for key in keys}
 """Keys that cycles depend on, nested ones by dotted path, with what each decides."""
 
+LATER = {"window_taps": 32}
+"""Keys of TIMED that came later, with the value that leaves cycles of all that there was before as they are:
+with it they are left out, and schedules that were tuned without them stay valid.
+"""
+
 UNTIMED = {
     "name": "what reports call it",
     "clock_mhz": "how long a cycle takes",
@@ -60,7 +65,7 @@ UNTIMED = {
 
 
 def timed_fields(hardware: HardwareConfig) -> dict[str, Any]:
-    """The values of the keys in TIMED, nested as in a description."""
+    """The values of the keys in TIMED, nested as in a description, without those that LATER leaves out."""
     return _timed(hardware.model_dump(), "")
 
 
@@ -68,5 +73,6 @@ def _timed(fields: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {
         key: _timed(value, f"{prefix}{key}.") if isinstance(value, dict) else value
         for key, value in fields.items()
-        if isinstance(value, dict) or prefix + key in TIMED
+        if isinstance(value, dict)
+        or (prefix + key in TIMED and not (prefix + key in LATER and LATER[prefix + key] == value))
     }

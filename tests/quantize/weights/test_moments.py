@@ -15,6 +15,7 @@ from tvm_vsq.formats import VectorFormat
 from tvm_vsq.network import Window
 from tvm_vsq.numerics import dequantize, quantize_activations
 from tvm_vsq.quantize.activations.encodings import Encoding
+from tvm_vsq.quantize.weights import moments as moments_module
 from tvm_vsq.quantize.weights.moments import Moments, MomentSums
 
 ENCODING = Encoding(VectorFormat(4, 3, 8), limit=2.5)
@@ -66,8 +67,9 @@ def by_loop(x: np.ndarray, window: Window) -> list[np.ndarray]:
     ],
     ids=["1x1", "strides, padding, dilation", "depthwise", "groups"],
 )
-def test_a_convolutions_moments_are_those_of_a_loop_over_its_output(window):
+def test_a_convolutions_moments_are_those_of_a_loop_over_its_output(window, monkeypatch):
     x = np.random.default_rng(0).standard_normal((3, 7, 6, 6)).astype(np.float32)
+    monkeypatch.setattr(moments_module, "_ROWS_PER_VALUE", 1000)  # all rows of the loop
     sums = MomentSums("conv", ENCODING, GUARD_BITS, math.prod(window.kernel) * 6 // window.groups, window)
     sums.add(x[:1])
     sums.add(x[1:])
@@ -89,6 +91,17 @@ def test_a_matrix_products_moments(peaks):
     moments, rounded = sums.moments(), quantized(x.reshape(20, 11), encoding)
     np.testing.assert_allclose(second_of(moments), rounded.T @ rounded / 20, atol=1e-5)
     np.testing.assert_allclose(moments.mean_y[0], rounded.mean(axis=0), atol=1e-6)
+
+
+def test_second_moments_of_groups_are_about_their_means_where_the_bias_is_corrected():
+    x = np.random.default_rng(3).standard_normal((2, 5, 5, 6)).astype(np.float32) + 1
+    window = Window((2, 2), [1, 1], [0] * 4, [1, 1], 6)
+    plain, centred = (MomentSums("conv", ENCODING, GUARD_BITS, 4, window, each) for each in (False, True))
+    for sums in (plain, centred):
+        sums.add(x)
+    for group, mean in enumerate(plain.moments().mean_y):
+        expected = second_of(plain.moments(), group) - np.outer(mean, mean)
+        np.testing.assert_allclose(second_of(centred.moments(), group), expected, atol=1e-5)
 
 
 def test_of_large_images_a_sample_is_drawn():

@@ -61,6 +61,8 @@ def choose_weights(
     count = sum(layer.has_weights for layer in plan.layers)
     for layer, seen in steps("choosing the weights of layers", layers, count):
         weights, integers = float_weights(module, layer), given.get(layer.name)
+        if integers and _reads_one_channel(module, layer):
+            integers = integers.along_rows()
         correction = None  # a model that brings its integers brings the bias that belongs to them
         with phase(f"choosing the integer weights of layer '{layer.name}'", QuantizationError):
             taken = integers and take_given(integers, weights, layer.formats.weight, layer.name)
@@ -69,6 +71,11 @@ def choose_weights(
                 correction = bias_correction(weights, vectors, gamma, seen)
         chosen[layer.name] = LayerWeights(vectors, gamma, correction)
     return chosen
+
+
+def _reads_one_channel(module: IRModule, layer: QuantizedLayer) -> bool:
+    """Whether its vectors run along taps."""
+    return weight_form(definitions(module["main"])[layer.chain.anchor]).along_taps
 
 
 def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> tuple[Array, Array]:

@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 _ROWS_PER_IMAGE = 256
 """Output positions of a convolution that are drawn from each image; neighbours say much the same."""
 
-_ROWS_PER_VALUE = 2
+_ROWS_PER_VALUE = 4
 """That are drawn at most from each image of a convolution with groups, for each value of a group."""
 
 _FEWEST_ROWS = 16
