@@ -65,14 +65,14 @@ UNTIMED = {
 
 
 def timed_fields(hardware: HardwareConfig) -> dict[str, Any]:
-    """The values of the keys in TIMED, nested as in a description, without those that LATER leaves out."""
-    return _timed(hardware.model_dump(), "")
+    """The values of the keys in TIMED but those that LATER leaves out, nested as in a description."""
+    fields = _timed(hardware.model_dump(), "")
+    return {key: value for key, value in fields.items() if key not in LATER or value != LATER[key]}
 
 
 def _timed(fields: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {
         key: _timed(value, f"{prefix}{key}.") if isinstance(value, dict) else value
         for key, value in fields.items()
-        if isinstance(value, dict)
-        or (prefix + key in TIMED and not (prefix + key in LATER and LATER[prefix + key] == value))
+        if isinstance(value, dict) or prefix + key in TIMED
     }
