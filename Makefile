@@ -116,6 +116,10 @@ bench-accuracy: $(VENV)/accuracy.stamp ## accuracy of real networks by format, i
 bench-models: setup ## whole networks on all targets and on the host, into docs/models.md (about 20 minutes)
 	@$(BIN)/python benchmarks/models/run.py
 
+.PHONY: bench-networks
+bench-networks: setup ## convolutional networks, whole on the chip, into docs/networks.md (about 20 minutes)
+	@$(BIN)/python benchmarks/convolutional/run.py
+
 schedules: setup ## tune the databases in schedules/ again (about half an hour)
 	@$(BIN)/python benchmarks/tune_shipped.py
 
