@@ -13,8 +13,10 @@ from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.pools import unify_pools
+from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
+from tvm_vsq.frontend.sink_rows import sink_rows
 from tvm_vsq.frontend.unbroadcast import unbroadcast
 from tvm_vsq.frontend.views import views_to_reshapes
 from tvm_vsq.frontend.wrap_indices import check_indices, wrap_indices
@@ -63,10 +65,14 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     relax.transform.FoldConstant(),
     wrap_indices,
     unbroadcast,
+    _tidy,
+    views_to_reshapes,
+    rows_to_images,
+    sink_rows,
+    _tidy,
     fold_scales,
     _tidy,
     fold_pads,
-    views_to_reshapes,
     sink_reshapes,
     convolutions_to_nhwc,
     sink_permutes,
