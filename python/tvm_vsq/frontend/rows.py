@@ -24,7 +24,7 @@ def rows_to_images(module: IRModule) -> IRModule:
     """conv1d, max_pool1d, avg_pool1d and adaptive_avg_pool1d become those of two axes, between reshapes.
 
     A sequence [N, C, W] is the image [N, C, 1, W], [N, W, C] is [N, 1, W, C], and a kernel [K, C/g, S] is
-    [K, C/g, 1, S]: the axis of rows comes before that of columns. `sink_rows` moves the reshapes out of the way.
+    [K, C/g, 1, S]: the axis of rows comes before that of columns. `sink_rows` moves the reshapes away.
     """
     return replace_main(module, _RowsToImages(module["main"]).run())
 

@@ -159,10 +159,11 @@ _LAYOUT = ("relax.nn.pad", "relax.permute_dims")
 
 
 def _moved(call: Call, x: Any, row: int) -> Call:
-    """A permute, or values around a sequence, as that of the image `x`: its row stays in front of its columns."""
+    """A permute, or values around a sequence, of the image `x`, whose row stays in front of its columns."""
     if op_name(call) == "relax.permute_dims":
-        axes = [[row, row + 1] if axis == row else [_behind(axis, row)] for axis in _axes(call)]
-        return relax.op.permute_dims(x, sum(axes, []))
+        axes = [_behind(axis, row) for axis in _axes(call)]
+        axes.insert(axes.index(row + 1), row)
+        return relax.op.permute_dims(x, axes)
     widths, attrs = [int(width) for width in call.attrs.pad_width], call.attrs
     widths[2 * row : 2 * row] = [0, 0]
     return relax.op.nn.pad(x, widths, str(attrs.pad_mode), float(attrs.pad_value))
