@@ -98,9 +98,12 @@ class _SinkRows(Rebuilder):
 
     def _new_image(self, x: Var, shape: tuple[int, ...], row: int) -> Any:
         source = self.value_of(x)
-        if op_name(source) == "relax.reshape" and static_shape(source.args[0]) == shape:
-            return source.args[0]
-        return self.emit(relax.op.reshape(x, shape))
+        if op_name(source) == "relax.reshape":
+            x = source.args[0]
+        elif op_name(source) in _LAYOUT and len(static_shape(x)) == 3:
+            given = _axes(source)[row] if op_name(source) == "relax.permute_dims" else row
+            return self.emit(_moved(source, self._image(source.args[0], given), given))
+        return x if static_shape(x) == shape else self.emit(relax.op.reshape(x, shape))
 
     def _binary(self, value: Call, var: Var) -> Any:
         rows = [row for x, row in map(self._before_reshape, value.args) if x is not None]
@@ -144,12 +147,9 @@ class _SinkRows(Rebuilder):
         image, _ = self._before_reshape(x)
         if image is not None:
             return image
-        source, shape = self.value_of(x), static_shape(x)
+        shape = static_shape(x)
         row = next((row for row in _ROWS if len(shape) == 3 and _with_row(shape, row) == target), None)
-        if row is None or op_name(source) not in _LAYOUT:
-            return None
-        given = _axes(source)[row] if op_name(source) == "relax.permute_dims" else row
-        return _moved(source, self._image(source.args[0], given), given)
+        return None if row is None or op_name(self.value_of(x)) not in _LAYOUT else self._image(x, row)
 
 
 _ROWS = (2, 1)
