@@ -90,6 +90,7 @@ MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
     "an activation": (lambda emit, x: op.clip(row(emit, x), -1, 1), [IMAGE], ["clip"]),
     "a bias": (lambda emit, x: op.add(row(emit, x), values(1, 4, 1)), [IMAGE], ["add"]),
     "a bias of fewer axes": (lambda emit, x: op.add(values(4, 1), row(emit, x)), [IMAGE], ["add"]),
+    "a constant at each place": (lambda emit, x: op.add(row(emit, x), values(4, 11)), [IMAGE], ["add"]),
     "a scalar": (lambda emit, x: op.multiply(relax.const(2.0), row(emit, x)), [IMAGE], ["multiply"]),
     "a residual": (lambda emit, x, y: op.add(row(emit, x), row(emit, y)), [IMAGE, IMAGE], ["add"]),
     "a residual from elsewhere": (
