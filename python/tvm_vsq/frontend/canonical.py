@@ -11,6 +11,7 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
+from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.rows import rows_to_images
@@ -73,6 +74,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     fold_scales,
     _tidy,
     fold_pads,
+    fold_slices,
     sink_reshapes,
     convolutions_to_nhwc,
     sink_permutes,
