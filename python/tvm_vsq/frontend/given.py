@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class GivenWeights:
     def is_two_level(self) -> bool:
         """Whether the scales are integers under a coarse scale per channel."""
         return self.scales.dtype == np.int32
+
+    def of_image(self) -> GivenWeights:
+        """Those of a convolution of sequences, [K, S, C], as it becomes one of images (`frontend.rows`)."""
+        return replace(self, elements=self.elements[:, None], scales=self.scales[:, None])
 
     def restored(self) -> Array:
         """The weights they stand for, float64 of the shape of `elements`."""

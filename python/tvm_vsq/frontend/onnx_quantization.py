@@ -247,10 +247,11 @@ class _Removal:
             self._found.limits[node.output[0]], origin = self._limits[data]
             self._unused.discard(origin)
         integers = self._integers.get(weight)
-        if integers is None or integers.elements.ndim not in (2, 4):
+        rank = 0 if integers is None else integers.elements.ndim
+        if integers is None or rank not in ((3, 4) if node.op_type == "Conv" else (2, 4)):
             return
         transposed = node.op_type == "Gemm" and a.get("transB", 0)
-        to_rows = [0, 2, 3, 1] if integers.elements.ndim == 4 else [0, 1] if transposed else [1, 0]
+        to_rows = [0, *range(2, rank), 1] if rank > 2 else [0, 1] if transposed else [1, 0]
         given = integers.transposed(to_rows).given()
         if given is None:
             warnings.warn(
@@ -260,7 +261,7 @@ class _Removal:
                 stacklevel=2,
             )
         else:
-            self._found.weights[node.output[0]] = given
+            self._found.weights[node.output[0]] = given.of_image() if rank == 3 else given
 
     def _pads_within(self, node: onnx.NodeProto) -> bool:
         """Whether what a Pad adds is 0 or from the tensor itself; true for other operators."""
