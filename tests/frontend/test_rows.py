@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tvm import relax
 
+from tvm_vsq.frontend.canonical import canonicalize
 from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.sink_rows import sink_rows
 from tvm_vsq.graph import constant
@@ -61,6 +62,14 @@ def test_a_kernel_of_run_time_becomes_an_image_too(networks, relax_functions):
     module = relax_functions.function(lambda emit, x, w: nn.conv1d(x, w), NCW, (5, 4, 3))
     found = relax_functions.after(rows_to_images, module, networks.run_tvm, 1e-4)
     assert found == ["reshape", "reshape", "nn.conv2d", "reshape"]
+
+
+def test_a_packed_layout_stays_and_is_imported(relax_functions):
+    def body(emit: Any, x: Any) -> Any:
+        return nn.conv1d(x, values(2, 1, 3, 4, 4), data_layout="NCW4c", kernel_layout="OIW4i4o")
+
+    module = relax_functions.function(body, (1, 1, 11, 4))
+    assert relax_functions.operators(canonicalize(module)) == ["nn.conv1d"]
 
 
 def test_an_image_stays(networks, relax_functions):

@@ -122,7 +122,9 @@ def _check_extents(module: IRModule) -> None:
 def _check_weights(module: IRModule) -> None:
     names = layer_names(module)
     values = definitions(module["main"])
-    with_weights = [var for var in weighted_layers(module["main"]) if is_constant(values[var].args[1])]
+    # a convolution of sequences in a packed layout is no layer after all
+    layers = [var for var in weighted_layers(module["main"]) if var in names]
+    with_weights = [var for var in layers if is_constant(values[var].args[1])]
     for variable in with_weights:
         _check_constant(values[variable].args[1], f"the weights of layer '{names[variable]}'")
     for binding in bindings(module["main"]):
