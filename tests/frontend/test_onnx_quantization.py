@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.onnx_models import run as run_onnx
 
+import tvm_vsq
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend import import_model
 from tvm_vsq.frontend.given import given_limits, given_weights
@@ -55,6 +56,25 @@ def test_two_level_kernels_arrive_with_their_channels_last(networks, onnx_models
     np.testing.assert_array_equal(found.elements, q)
     np.testing.assert_array_equal(found.scales, s)
     agrees_with_onnxruntime(networks, model)
+
+
+def test_two_level_kernels_of_sequences_arrive_as_those_of_images(networks, onnx_models):
+    q, s, gamma, _ = onnx_models.two_level(np.random.default_rng(0), (5, 3, 20))  # K, S, C
+    n = onnx_models.node
+    nodes = [
+        n("DequantizeLinear", ["s", "gamma"], "scale", axis=0),
+        n("DequantizeLinear", ["q", "scale"], "w", axis=1, block_size=16),
+        n("Conv", ["x", "w"], "y", kernel_shape=[3]),
+    ]
+    constants = {"q": onnx_models.int4(q.transpose(0, 2, 1)), "s": s.transpose(0, 2, 1), "gamma": gamma}
+    model = onnx_models.model(nodes, constants, [8, 20, 6], rank=3)
+    found = given_weights(import_model(model))["q"]
+    np.testing.assert_array_equal(found.elements, q[:, None])
+    np.testing.assert_array_equal(found.scales, s[:, None])
+    agrees_with_onnxruntime(networks, model)
+    calibration = np.random.default_rng(1).standard_normal((8, 20, 6), np.float32)
+    exe = tvm_vsq.compile(model, calibration=calibration)
+    np.testing.assert_array_equal(exe(calibration), exe.reference(calibration))
 
 
 @settings(max_examples=25, deadline=None)

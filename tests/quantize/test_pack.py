@@ -48,6 +48,12 @@ def packed(model, shape, config=CONFIG):
         (nn.Conv2d(3, 8, 7, 2, 3), (9, 41), (1, 9, 21, 21), (8, 7, 1, 21)),
         # a window of many pixels would be as many slices
         (nn.Conv2d(1, 8, (1, 65), (1, 65)), (1, 650), (1, 1, 650, 1), (8, 1, 65, 1)),
+        # all columns would take more vectors, or be as many slices; some of them take fewer
+        (nn.Conv2d(1, 8, (1, 80), (1, 4)), (1, 880), (1, 1, 217, 16), (8, 1, 5, 16)),
+        (nn.Conv2d(1, 8, (1, 80), (1, 16)), (1, 880), (1, 1, 55, 16), (8, 1, 5, 16)),
+        (nn.Conv2d(1, 8, (1, 80), (1, 4), dilation=(1, 2)), (1, 880), (1, 1, 213, 16), (8, 1, 5, 16)),
+        # a tap of zeros fills the kernel up
+        (nn.Conv2d(3, 8, 7, padding=3), (9, 101), (1, 9, 105, 12), (8, 7, 2, 12)),
         # nothing to gain
         (nn.Conv2d(3, 8, 1), (9, 7), (1, 9, 7, 3), (8, 1, 1, 3)),
         (nn.Conv2d(16, 8, 3), (9, 7), (1, 9, 7, 16), (8, 3, 3, 16)),
@@ -77,6 +83,24 @@ def test_the_network_computes_the_same(networks, seed):
     h, w = (int(n) + d * k for n, d, k in zip(rng.integers(1, 9, 2), dilation, (r, s), strict=True))
     model = nn.Sequential(convolution, nn.ReLU(), nn.Conv2d(5, 4, 1))
     module, other, _, x = packed(model, (int(rng.integers(1, 3)), channels, h, w))
+    (expected,), (found,) = (networks.run_tvm(m, x) for m in (module, other))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        nn.Conv1d(1, 5, 80, 4),
+        nn.Conv1d(1, 5, 70, 4, padding=9),
+        nn.Conv1d(2, 5, 33, 3, padding=5, dilation=2),
+        nn.Conv1d(1, 5, 66, 5, dilation=4),
+    ],
+)
+def test_some_columns_at_a_time_compute_the_same(networks, convolution):
+    module, other, shapes, x = packed(nn.Sequential(convolution), (2, convolution.in_channels, 541))
+    _, (_, _, taps, channels) = shapes["0"]
+    assert taps > 1
+    assert channels > convolution.in_channels
     (expected,), (found,) = (networks.run_tvm(m, x) for m in (module, other))
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 

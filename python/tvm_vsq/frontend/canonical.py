@@ -11,10 +11,13 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
+from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.pools import unify_pools
+from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
+from tvm_vsq.frontend.sink_rows import sink_rows
 from tvm_vsq.frontend.unbroadcast import unbroadcast
 from tvm_vsq.frontend.views import views_to_reshapes
 from tvm_vsq.frontend.wrap_indices import check_indices, wrap_indices
@@ -63,10 +66,15 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     relax.transform.FoldConstant(),
     wrap_indices,
     unbroadcast,
+    _tidy,
+    views_to_reshapes,
+    rows_to_images,
+    sink_rows,
+    _tidy,
     fold_scales,
     _tidy,
     fold_pads,
-    views_to_reshapes,
+    fold_slices,
     sink_reshapes,
     convolutions_to_nhwc,
     sink_permutes,
@@ -114,7 +122,9 @@ def _check_extents(module: IRModule) -> None:
 def _check_weights(module: IRModule) -> None:
     names = layer_names(module)
     values = definitions(module["main"])
-    with_weights = [var for var in weighted_layers(module["main"]) if is_constant(values[var].args[1])]
+    # a convolution of sequences in a packed layout is no layer after all
+    layers = [var for var in weighted_layers(module["main"]) if var in names]
+    with_weights = [var for var in layers if is_constant(values[var].args[1])]
     for variable in with_weights:
         _check_constant(values[variable].args[1], f"the weights of layer '{names[variable]}'")
     for binding in bindings(module["main"]):

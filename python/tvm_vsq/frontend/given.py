@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,10 @@ class GivenWeights:
         if self.elements.ndim != 4 or self.elements.shape[-1] != 1 or (rows != rows[..., :1]).any():
             return self
         return GivenWeights(self.elements[..., 0], rows[..., :1], self.gamma, self.elements.shape[2])
+
+    def of_image(self) -> GivenWeights:
+        """Those of a convolution of sequences, [K, S, C], as it becomes one of images (`frontend.rows`)."""
+        return replace(self, elements=self.elements[:, None], scales=self.scales[:, None])
 
     def restored(self) -> Array:
         """The weights they stand for, float64 of the shape of `elements`."""

@@ -15,6 +15,7 @@ from tvm_vsq.frontend.onnx_converters import CONVERTERS
 from tvm_vsq.frontend.onnx_nodes import describe
 from tvm_vsq.graph import leaves, op_name
 from tvm_vsq.network import source_of
+from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.tvm_compat import Call, IntImm, IRModule, ONNXGraphImporter, Var
 
 ADVICE = "export the model without it, or with other operators in its place"
@@ -81,7 +82,7 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 raise ModelError(
                     f"{describe(node)} has no operator in Relax, only a function of TVM's own; {ADVICE}"
                 )
-            if source_of(value) is not None:
+            if source_of(value) is not None or becomes_weighted(value):
                 self.layers[expr] = node.output[0]
             pending.extend(
                 leaves(value) if value is not None else leaves(expr) if not isinstance(expr, Var) else []

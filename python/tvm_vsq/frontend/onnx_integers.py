@@ -58,6 +58,12 @@ class Integers:
         elements, scale = self.elements.transpose(perm), self.scale.transpose(perm)
         return Integers(elements, scale, axis, self.block_size, steps, gamma)
 
+    def with_unit_axis(self) -> Integers:
+        """The same constant after a Reshape to one more axis, the last: with a scale for each element."""
+        scale, steps = (None if a is None else self._spread(a)[..., None] for a in (self.scale, self.steps))
+        gamma = None if self.gamma is None else self.gamma[..., None]
+        return Integers(self.elements[..., None], np.asarray(scale), None, 1, steps, gamma)
+
     def given(self) -> GivenWeights | None:
         """As the integer weights of a layer, if the axes are [K, ..., C] by now.
 

@@ -230,9 +230,14 @@ class _Removal:
             self._limits[node.output[0]] = self._limits[source]
         if self._is_positive(node):
             self._positive.add(node.output[0])
-        if source not in self._integers or node.op_type not in ("Identity", "Transpose"):
+        if source not in self._integers or node.op_type not in ("Identity", "Transpose", "Reshape"):
             return
         integers = self._integers[source]
+        if node.op_type == "Reshape":
+            target = self._constant(node.input[1])
+            if target is None or tuple(map(int, target)) != (*integers.elements.shape, 1):
+                return
+            integers = integers.with_unit_axis()
         if node.op_type == "Transpose":
             reverse = list(range(integers.elements.ndim))[::-1]
             integers = integers.transposed(list(attributes(node).get("perm", reverse)))
@@ -247,10 +252,11 @@ class _Removal:
             self._found.limits[node.output[0]], origin = self._limits[data]
             self._unused.discard(origin)
         integers = self._integers.get(weight)
-        if integers is None or integers.elements.ndim not in (2, 4):
+        rank = 0 if integers is None else integers.elements.ndim
+        if integers is None or rank not in ((3, 4) if node.op_type == "Conv" else (2, 4)):
             return
         transposed = node.op_type == "Gemm" and a.get("transB", 0)
-        to_rows = [0, 2, 3, 1] if integers.elements.ndim == 4 else [0, 1] if transposed else [1, 0]
+        to_rows = [0, *range(2, rank), 1] if rank > 2 else [0, 1] if transposed else [1, 0]
         given = integers.transposed(to_rows).given()
         if given is None:
             warnings.warn(
@@ -260,7 +266,7 @@ class _Removal:
                 stacklevel=2,
             )
         else:
-            self._found.weights[node.output[0]] = given
+            self._found.weights[node.output[0]] = given.of_image() if rank == 3 else given
 
     def _pads_within(self, node: onnx.NodeProto) -> bool:
         """Whether what a Pad adds is 0 or from the tensor itself; true for other operators."""

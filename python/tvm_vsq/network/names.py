@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tvm import relax
 
 from tvm_vsq.graph import bindings, definitions
-from tvm_vsq.network.source import source_of
+from tvm_vsq.network.source import becomes_weighted, source_of
 from tvm_vsq.tvm_compat import IRModule, Var
 
 _WEIGHTED = "vsq_layer_names"
@@ -51,22 +51,17 @@ def with_layer_names(module: IRModule, names: list[str], weightless: Sequence[st
 
 
 def weighted_layers(function: relax.Function) -> list[Var]:
-    """The variables bound to a layer with weights, constant or not, in program order."""
-    return _layers(function, has_weights=True)
+    """The variables bound to a layer with weights, constant or not, in program order.
+
+    Before the canonical form, also those of what becomes one: names are recorded then, by position.
+    """
+    return [binding.var for binding in bindings(function) if becomes_weighted(binding.value)]
 
 
 def weightless_layers(function: relax.Function) -> list[Var]:
     """Those bound to a layer without."""
-    return _layers(function, has_weights=False)
-
-
-def _layers(function: relax.Function, has_weights: bool) -> list[Var]:
     found = ((binding.var, source_of(binding.value)) for binding in bindings(function))
-    return [
-        variable
-        for variable, source in found
-        if source is not None and (source.weights is not None) == has_weights
-    ]
+    return [variable for variable, source in found if source is not None and source.weights is None]
 
 
 def name_of_weight(weight: str) -> str:

@@ -95,6 +95,7 @@ class Source:
     residual: the operand that post-processing adds to what the operator makes of the others.
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
         convolution, or there are none.
+    along_rows: the operator on sequences that the canonical form writes as this one, over images of one row.
     """
 
     relax: str
@@ -109,6 +110,7 @@ class Source:
     divisor: Callable[[Any], int] = _one
     residual: int | None = None
     macs: Callable[[Any, Var], int] | None = None
+    along_rows: str = ""
 
     def has_constant_weights(self, call: Any) -> bool:
         """Whether operand 1 of `call` is a constant."""
@@ -131,6 +133,16 @@ def _of(call: Any) -> tuple[str, Source | None]:
 def source_of(call: Any) -> Source | None:
     """Of a call in the fp32 graph; None if no operator of ours stands for such."""
     return _of(call)[1]
+
+
+def becomes_weighted(call: Any) -> bool:
+    """Whether a call is a layer with weights, constant or not, or will be one in the canonical form."""
+    source, name = source_of(call), op_name(call)
+    if source is not None:
+        return source.weights is not None
+    return any(
+        name == each.along_rows for each in aspects("source", Source).values() if name and each.weights
+    )
 
 
 def facts_of(call: Any) -> Facts:

@@ -77,4 +77,5 @@ SOURCE = Source(
     window=window,
     rewindowed=_rewindowed,
     facts=Facts(),
+    along_rows="relax.nn.conv1d",
 )
