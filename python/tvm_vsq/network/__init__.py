@@ -10,6 +10,7 @@ from tvm_vsq.network.source import (
     operator_of,
     refusal,
     source_of,
+    taps_of,
     weight_form,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "operator_of",
     "refusal",
     "source_of",
+    "taps_of",
     "weight_form",
     "with_layer_names",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Any
 
 from tvm_vsq.graph import is_constant, op_name
@@ -158,6 +159,13 @@ def weight_form(call: Any) -> WeightForm:
     if source is None or source.weights is None:
         raise ValueError(f"{op_name(call)} has no weights")
     return source.weights
+
+
+def taps_of(call: Any) -> int:
+    """Of the kernel of a layer whose vectors run along taps; 0 for any other."""
+    source = source_of(call)
+    window = source.window(call) if source and source.weights and source.weights.along_taps else None
+    return prod(window.kernel) if window else 0
 
 
 def operator_of(call: Any) -> str:

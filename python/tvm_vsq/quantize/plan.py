@@ -14,7 +14,7 @@ from tvm_vsq.graph import definitions, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
 from tvm_vsq.layers.weightless import weightless_misfit
-from tvm_vsq.network import layer_names, source_of
+from tvm_vsq.network import layer_names, source_of, taps_of
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -232,9 +232,7 @@ def _too_large(
     """Depthwise layers whose kernels the accelerator's window does not hold, with the reason, by name."""
     found = {}
     for var, (layer, _) in settings.items():
-        source = source_of(values[var])
-        window = None if source is None else source.window(values[var])
-        taps = prod(window.kernel) if window is not None and layer.kind is Kind.DEPTHWISE else 0
+        taps = taps_of(values[var])
         if taps > hardware.window_taps:
             found[layer.name] = (
                 f"its kernel has {taps} taps, the window of '{hardware.label}' holds window_taps="

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.formats import LayerFormats
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import arithmetic_of
 from tvm_vsq.layers.node import Node
-from tvm_vsq.network import source_of
+from tvm_vsq.network import taps_of
 from tvm_vsq.transform.fusable import fusable_nodes
 from tvm_vsq.tvm_compat import IRModule
 
@@ -29,9 +27,7 @@ def check_target(module: IRModule, hardware: HardwareConfig) -> None:
 
 
 def _check_window(node: Node, hardware: HardwareConfig) -> None:
-    source = source_of(node.call)
-    window = source.window(node.call) if source and node.weights and node.weights.along_taps else None
-    taps = prod(window.kernel) if window else 0
+    taps = taps_of(node.call)
     if taps > hardware.window_taps:
         raise ConfigError(
             f"layer '{node.name}': its kernel has {taps} taps, but the window of target '{hardware.label}' "
