@@ -90,9 +90,9 @@ TOPOLOGIES: dict[str, Callable[[], nn.Module]] = {
     "ResNet-18": lambda: resnet((2, 2, 2, 2), False),
     "ResNet-34": lambda: resnet((3, 4, 6, 3), False),
     "ResNet-50": lambda: resnet((3, 4, 6, 3), True),
+    "MobileNet v2": mobilenet_v2,
     "ResNet-101": lambda: resnet((3, 4, 23, 3), True),
     "ResNet-152": lambda: resnet((3, 8, 36, 3), True),
-    "MobileNet v2": mobilenet_v2,
 }
 
 

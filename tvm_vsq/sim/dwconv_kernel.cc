@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tvm_vsq/sim/intrinsics.h"
+
 namespace tvm_vsq::sim {
 namespace {
 
@@ -70,29 +72,105 @@ size_t RunPortable(const DwconvRow<Acc>& row) {
 }
 
 #if TVM_VSQ_X86
-template <typename Acc>
-TVM_VSQ_TARGET_AVX2 size_t RunAvx2(const DwconvRow<Acc>& row) {
-  return RunAny(row);
+#define TVM_VSQ_INLINE_AVX512 inline __attribute__((always_inline)) TVM_VSQ_TARGET_AVX512
+#define TVM_VSQ_INLINE_AVX2 inline __attribute__((always_inline)) TVM_VSQ_TARGET_AVX2
+
+constexpr size_t kTogether = 4;  // outputs that share a load of weights
+
+// `kOutputs` neighbouring outputs, 16 lanes of one vector.
+template <size_t kOutputs>
+TVM_VSQ_INLINE_AVX512 void SumSixteen(const DwconvRow<int32_t>& row, size_t output, size_t lane) {
+  const size_t channel = row.first_lane + lane, vector = channel / row.vector_size;
+  const __m512i bias = _mm512_set1_epi32(row.bias);
+  __m512i total[kOutputs];
+  for (__m512i& sum : total) sum = _mm512_setzero_si512();
+  const int32_t* weights = row.weights + lane;
+  for (size_t r = 0; r < row.tap_rows; ++r) {
+    for (size_t s = 0; s < row.tap_columns; ++s, weights += row.lanes) {
+      const __m512i weight = _mm512_loadu_si512(weights);
+      size_t entry = row.inp + output * row.inp_step + r * row.row_step + s * row.column_step;
+      for (size_t i = 0; i < kOutputs; ++i, entry += row.inp_step) {
+        const uint8_t* codes = row.codes + entry * row.vector_size + channel;
+        const __m512i x = _mm512_sub_epi32(
+            _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes))), bias);
+        const __m512i scaled = _mm512_mullo_epi32(x, _mm512_set1_epi32(row.scales[entry + vector]));
+        total[i] = _mm512_add_epi32(total[i], _mm512_mullo_epi32(scaled, weight));
+      }
+    }
+  }
+  for (size_t i = 0; i < kOutputs; ++i)
+    _mm512_storeu_si512(row.acc + (output + i) * row.acc_step + lane, total[i]);
 }
 
-template <typename Acc>
-TVM_VSQ_TARGET_AVX512 size_t RunAvx512(const DwconvRow<Acc>& row) {
-  return RunAny(row);
+// The same for eight lanes.
+template <size_t kOutputs>
+TVM_VSQ_INLINE_AVX2 void SumEight(const DwconvRow<int32_t>& row, size_t output, size_t lane) {
+  const size_t channel = row.first_lane + lane, vector = channel / row.vector_size;
+  const __m256i bias = _mm256_set1_epi32(row.bias);
+  __m256i total[kOutputs];
+  for (__m256i& sum : total) sum = _mm256_setzero_si256();
+  const int32_t* weights = row.weights + lane;
+  for (size_t r = 0; r < row.tap_rows; ++r) {
+    for (size_t s = 0; s < row.tap_columns; ++s, weights += row.lanes) {
+      const __m256i weight = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights));
+      size_t entry = row.inp + output * row.inp_step + r * row.row_step + s * row.column_step;
+      for (size_t i = 0; i < kOutputs; ++i, entry += row.inp_step) {
+        const uint8_t* codes = row.codes + entry * row.vector_size + channel;
+        const __m256i x = _mm256_sub_epi32(
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes))), bias);
+        const __m256i scaled = _mm256_mullo_epi32(x, _mm256_set1_epi32(row.scales[entry + vector]));
+        total[i] = _mm256_add_epi32(total[i], _mm256_mullo_epi32(scaled, weight));
+      }
+    }
+  }
+  for (size_t i = 0; i < kOutputs; ++i)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(row.acc + (output + i) * row.acc_step + lane), total[i]);
+}
+
+// Whether sums are in 32 bits, and so many lanes in one vector.
+bool Suits(const DwconvRow<int32_t>& row, size_t lanes) {
+  return row.limit == 0 && std::min(row.lanes, row.vector_size) >= lanes;
+}
+
+TVM_VSQ_TARGET_AVX2 size_t RunAvx2(const DwconvRow<int32_t>& row) {
+  if (!Suits(row, 8)) return RunAny(row);
+  size_t i = 0;
+  for (; i + kTogether <= row.outputs; i += kTogether) {
+    for (size_t lane = 0; lane < row.lanes; lane += 8) SumEight<kTogether>(row, i, lane);
+  }
+  for (; i < row.outputs; ++i) {
+    for (size_t lane = 0; lane < row.lanes; lane += 8) SumEight<1>(row, i, lane);
+  }
+  return i;
+}
+
+TVM_VSQ_TARGET_AVX512 size_t RunAvx512(const DwconvRow<int32_t>& row) {
+  if (!Suits(row, 16)) return RunAvx2(row);
+  size_t i = 0;
+  for (; i + kTogether <= row.outputs; i += kTogether) {
+    for (size_t lane = 0; lane < row.lanes; lane += 16) SumSixteen<kTogether>(row, i, lane);
+  }
+  for (; i < row.outputs; ++i) {
+    for (size_t lane = 0; lane < row.lanes; lane += 16) SumSixteen<1>(row, i, lane);
+  }
+  return i;
 }
 #endif
 
 }  // namespace
 
-template <typename Acc>
-DwconvKernel<Acc> SelectDwconvKernel([[maybe_unused]] Simd simd) {
+template <>
+DwconvKernel<int32_t> SelectDwconvKernel<int32_t>([[maybe_unused]] Simd simd) {
 #if TVM_VSQ_X86
-  if (simd == Simd::kAvx512) return RunAvx512<Acc>;
-  if (simd == Simd::kAvx2) return RunAvx2<Acc>;
+  if (simd == Simd::kAvx512) return RunAvx512;
+  if (simd == Simd::kAvx2) return RunAvx2;
 #endif
-  return RunPortable<Acc>;
+  return RunPortable<int32_t>;
 }
 
-template DwconvKernel<int32_t> SelectDwconvKernel<int32_t>(Simd);
-template DwconvKernel<int64_t> SelectDwconvKernel<int64_t>(Simd);
+template <>
+DwconvKernel<int64_t> SelectDwconvKernel<int64_t>(Simd) {
+  return RunPortable<int64_t>;
+}
 
 }  // namespace tvm_vsq::sim

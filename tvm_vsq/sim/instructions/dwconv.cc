@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/instructions/dwconv.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include "tvm_vsq/sim/dwconv_kernel.h"
@@ -70,13 +71,18 @@ class Windows {
     DwconvRow<Acc> row = row_;
     row.first_lane = block * row.lanes;
     auto unpacked = static_cast<size_t>(params_.wgt_depth);
+    bool fits = false;  // whatever the inputs are
     for (size_t o = begin; o < end; ++o) {
       for (size_t i = 0; i < conv_.iter_in; i += row.outputs) {
         const size_t entry = uop.wgt + o * conv_.wgt_out + i * conv_.wgt_in +
                              block * Declared<isa::Dwconv>::Entries(params_, conv_);
-        if (entry != unpacked) UnpackWeights(params_, *execution_.pads, conv_, entry, &weights);
+        if (entry != unpacked) {
+          UnpackWeights(params_, *execution_.pads, conv_, entry, &weights);
+          fits = row_.limit == 0 || LargestSum(weights) * LargestInput(params_, conv_) < row_.limit;
+        }
         unpacked = entry;
         row.weights = weights.data();
+        row.limit = fits ? 0 : row_.limit;
         row.inp = uop.inp + o * conv_.inp_out + i * conv_.inp_in;
         const size_t first = uop.acc + o * conv_.acc_out + i * conv_.acc_in + block;
         row.acc = acc_ + first * row.lanes;
@@ -87,6 +93,17 @@ class Windows {
                         params_.accumulator_bits, " bits");
       }
     }
+  }
+
+  // Of the magnitudes of a lane's weights.
+  int64_t LargestSum(const std::vector<int32_t>& weights) const {
+    int64_t largest = 0;
+    for (size_t lane = 0; lane < row_.lanes; ++lane) {
+      int64_t sum = 0;
+      for (size_t at = lane; at < weights.size(); at += row_.lanes) sum += std::abs(int64_t{weights[at]});
+      largest = std::max(largest, sum);
+    }
+    return largest;
   }
 
   // Everything; threads share what cannot overflow.

@@ -1,0 +1,87 @@
+// The kernels of depthwise convolutions compute the same, on any processor and in either width.
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/dwconv_kernel.h"
+
+namespace tvm_vsq {
+namespace {
+
+constexpr size_t kEntries = 64, kAccEntries = 64;
+
+struct Operands {
+  std::vector<uint8_t> codes;
+  std::vector<int32_t> scales, weights;
+
+  template <typename Acc>
+  sim::DwconvRow<Acc> Row(std::vector<Acc>* acc) const {
+    sim::DwconvRow<Acc> row{};
+    row.codes = codes.data();
+    row.scales = scales.data();
+    row.weights = weights.data();
+    row.acc = acc->data();
+    return row;
+  }
+};
+
+template <typename Acc, typename Shape>
+std::vector<Acc> Run(const Operands& operands, sim::Simd simd, const Shape& shape, size_t* done) {
+  std::vector<Acc> acc(kAccEntries * 64, Acc{-1});
+  sim::DwconvRow<Acc> row = operands.Row(&acc);
+  shape(&row);
+  *done = sim::SelectDwconvKernel<Acc>(simd)(row);
+  return acc;
+}
+
+void TestAllKernelsAgree() {
+  std::mt19937 random(1);
+  const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int round = 0; round < 400; ++round) {
+    const size_t lanes = size_t{4} << draw(0, 4), size = size_t{8} << draw(0, 3);
+    const size_t blocks = std::max<size_t>(1, size / lanes);
+    const auto tap_rows = static_cast<size_t>(draw(1, 5)), tap_columns = static_cast<size_t>(draw(1, 5));
+    const auto outputs = static_cast<size_t>(draw(1, 11)), step = std::max<size_t>(1, lanes / size);
+    const bool is_limited = draw(0, 3) == 0;
+    Operands operands;
+    operands.codes.resize(kEntries * step * size * 2);
+    operands.scales.resize(kEntries * step * 2);
+    operands.weights.resize(tap_rows * tap_columns * lanes);
+    for (uint8_t& code : operands.codes) code = static_cast<uint8_t>(draw(0, 255));
+    for (int32_t& scale : operands.scales) scale = draw(1, 1023);
+    for (int32_t& weight : operands.weights) weight = draw(-127, 127);
+    const auto shape = [&](auto* row) {
+      row->bias = 128;
+      row->vector_size = size;
+      row->lanes = lanes;
+      row->inp = 1;
+      row->first_lane = blocks > 1 ? lanes * (static_cast<size_t>(round) % blocks) : 0;
+      row->tap_rows = tap_rows;
+      row->tap_columns = tap_columns;
+      row->row_step = 5 * step;
+      row->column_step = step;
+      row->outputs = outputs;
+      row->inp_step = 2 * step;
+      row->acc_step = 2 * lanes;
+      row->limit = is_limited ? int64_t{1} << 24 : 0;
+    };
+    size_t expected_done = 0, done = 0;
+    const auto expected = Run<int64_t>(operands, sim::Simd::kPortable, shape, &expected_done);
+    for (const sim::Simd simd : sim::SupportedSimd()) {
+      const auto found = Run<int32_t>(operands, simd, shape, &done);
+      CHECK_EQ(done, expected_done);
+      CHECK_EQ(std::equal(expected.begin(), expected.begin() + static_cast<int64_t>(done * 2 * lanes),
+                          found.begin()),
+               true);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tvm_vsq
+
+int main() {
+  tvm_vsq::TestAllKernelsAgree();
+  return tvm_vsq::testing::Result();
+}
