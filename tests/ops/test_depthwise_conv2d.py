@@ -17,6 +17,7 @@ from tvm_vsq.errors import ConfigError, ProgramError, QuantizationError
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.numerics import check_sum_of_taps
 from tvm_vsq.ops.depthwise_conv2d.reference import depthwise_accumulate
 from tvm_vsq.ops.depthwise_conv2d.relax import depthwise_conv2d
@@ -160,7 +161,10 @@ def test_weight_scales_are_so_narrow_that_accumulators_fit():
         nn.Conv2d(3, 16, 1), nn.ReLU(), nn.Conv2d(16, 16, 5, groups=16), nn.Conv2d(16, 4, 1)
     )
     x = torch.randn(4, 3, 8, 8)
-    exe = tvm_vsq.compile(model.eval(), "vsq-accel-w4a8", example_inputs=x[:1], calibration=x)
+    module = tvm_vsq.quantize_model(model.eval(), "vsq-accel-w4a8", example_inputs=x[:1], calibration=x)
+    widths = {node.operator: node.weights.format.scale_bits for node in read_nodes(module)}
+    assert widths == {"conv2d": 6, "depthwise_conv2d": 5}
+    exe = tvm_vsq.compile(module, "vsq-accel-w4a8")
     assert any(row.op == "vsq.depthwise_conv2d" for row in exe.explain())
     np.testing.assert_array_equal(exe(x[:1]), exe.reference(x[:1]))
 
