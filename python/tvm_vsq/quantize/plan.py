@@ -268,7 +268,7 @@ def _along_taps(formats: LayerFormats, kernel: tuple[int, ...], hardware: Hardwa
     weight, activation = formats.weight, formats.activation
     if weight.scale_bits is None:
         return formats
-    largest = prod(kernel[1:]) * weight.qmax * activation.qmax * activation.smax
+    largest = prod(kernel[1:]) * weight.qmax * activation.with_sign(False).qmax * activation.smax
     room = ((1 << (hardware.accumulator_bits - 1)) - 1) // largest
     bits = min(weight.scale_bits, formats.product_bits, (room + 1).bit_length() - 1)
     return replace(formats, weight=replace(weight, scale_bits=max(1, bits)))
