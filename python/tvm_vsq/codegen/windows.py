@@ -9,11 +9,13 @@ from tvm_vsq.graph import static_shape
 from tvm_vsq.hardware import HardwareConfig
 
 
-def windows_of(call: Any, has_residual: bool, hardware: HardwareConfig) -> dict[str, Any]:
-    """The fields of `schedule.windows.Windows`."""
+def windows_of(
+    call: Any, has_residual: bool, hardware: HardwareConfig, size: str = "pool_size"
+) -> dict[str, Any]:
+    """The fields of `schedule.windows.Windows`; size: the attribute with the extents of a window."""
     n, h, w, _, _ = static_shape(call.args[0])
     kernel, strides, dilation = (
-        (int(call.attrs[name][0]), int(call.attrs[name][1])) for name in ("pool_size", "strides", "dilation")
+        (int(call.attrs[name][0]), int(call.attrs[name][1])) for name in (size, "strides", "dilation")
     )
     top, left, bottom, right = map(int, call.attrs["padding"])
     return {

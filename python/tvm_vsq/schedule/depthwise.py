@@ -13,39 +13,25 @@ from tvm import te, tirx
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.access import Axis, Count, Dim, Operand
 from tvm_vsq.schedule.nest import LoopNest
-from tvm_vsq.schedule.postprocess import post_processed, result_dims
-from tvm_vsq.schedule.weightless import Weightless
+from tvm_vsq.schedule.postprocess import result_dims
+from tvm_vsq.schedule.windows import Windows
 
 DEPTHWISE = "vsq.dwconv"
 
 
 @dataclass(frozen=True)
-class Depthwise(Weightless):
-    """A filter for each channel of [n, h, w] pixels of `kb` blocks of output_lanes channels.
-
-    `padding` is (top, left, bottom, right). `wide` results are int32 in DRAM instead of requantized vectors.
-    """
-
-    n: int
-    h: int
-    w: int
-    kb: int
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    padding: tuple[int, int, int, int]
-    dilation: tuple[int, int]
-    has_residual: bool
-    wide: bool
+class Depthwise(Windows):
+    """A filter for each channel."""
 
     @property
-    def out(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        return self._windows(0, self.h), self._windows(1, self.w)
+    def body(self) -> SumOfTaps:
+        """The sum of all taps at once."""
+        return SumOfTaps(self)
 
-    def _windows(self, axis: int, extent: int) -> int:
-        padded = extent + self.padding[axis] + self.padding[axis + 2]
-        reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-        return (padded - reach) // self.strides[axis] + 1
+    @property
+    def kind(self) -> str:
+        """Of keys."""
+        return "dw"
 
     @property
     def taps(self) -> int:
@@ -56,57 +42,19 @@ class Depthwise(Weightless):
         """How often the vectors of a filter begin anew: in each row, unless there are no scales."""
         return 1 if hardware.weight_scale_bits is None else self.kernel[0]
 
-    @property
-    def key(self) -> str:
-        """Stable text for tuning databases."""
-        parts = [
-            f"dw-n{self.n}h{self.h}w{self.w}kb{self.kb}r{self.kernel[0]}s{self.kernel[1]}",
-            "st{}x{}".format(*self.strides),
-            "pd{}.{}.{}.{}".format(*self.padding),
-            "dl{}x{}".format(*self.dilation),
-            f"res{int(self.has_residual)}wide{int(self.wide)}",
-        ]
-        return "-".join(parts)
-
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result, and r and s, the kernel, which is whole in every tile."""
-        dims = result_dims(self.n, *self.out, self.kb, hardware)
-        n, h, w, k, b = dims
-        r, s = Dim("r", self.kernel[0], True), Dim("s", self.kernel[1], True)
-        (down, across), (tall, wide) = self.strides, self.dilation
-        top, left, bottom, right = self.padding
-        rows = Axis.window(self.h, h, r, down, tall, (top, bottom))
-        columns = Axis.window(self.w, w, s, across, wide, (left, right))
-        vectors = Axis(hardware.group_channels // hardware.vector_size)
+        *_, k, b = result_dims(self.n, *self.out, self.kb, hardware)
         runs = self.runs(hardware)
         entries = Axis(runs * -(-(self.taps // runs) // hardware.vector_size))
-        inputs = (
-            Operand("inp", "inp", (Axis.along(n), rows, columns, Axis.along(k), vectors)),
-            Operand(
-                "wgt",
-                "wgt",
-                (Axis.along(k), Axis.along(b), entries),
-                constant=True,
-                resident=True,
-                title="weights",
-            ),
-        )
-        return post_processed(
-            (*dims, r, s),
-            inputs,
-            SumOfTaps(self),
-            hardware,
-            blocks=self.kb,
-            has_residual=self.has_residual,
-            wide=self.wide,
-        )
+        axes = (Axis.along(k), Axis.along(b), entries)
+        weights = Operand("wgt", "wgt", axes, constant=True, resident=True, title="weights")
+        rows, columns = self.kernel
+        return self._nest(hardware, (Dim("r", rows, True), Dim("s", columns, True)), (weights,))
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """The shape for reports, such as "112x112x32 > 112x112x32 3x3 depthwise"."""
-        given, taken = (
-            self.tensor_text(*extents, channels[0], hardware) for extents in ((self.h, self.w), self.out)
-        )
-        return f"{given} > {taken} {self.kernel[0]}x{self.kernel[1]} depthwise"
+        return f"{super().text(channels, hardware)} depthwise"
 
     def macs(self, channels: tuple[int, int]) -> int:
         """Multiply-accumulates of so many channels."""

@@ -1,4 +1,4 @@
-"""Windows of an image that the vector unit reduces: what pools of every kind have in common as workloads."""
+"""Windows of an image, of which each channel is reduced by itself: pools of every kind, as workloads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule.access import Axis, Operand, window_dims
-from tvm_vsq.schedule.nest import LoopNest
+from tvm_vsq.schedule.access import Axis, Dim, Operand, window_dims
+from tvm_vsq.schedule.nest import Body, LoopNest
 from tvm_vsq.schedule.postprocess import post_processed, result_dims
-from tvm_vsq.schedule.vector import Unpack
 from tvm_vsq.schedule.weightless import Weightless
 
 
@@ -33,7 +32,7 @@ class Windows(Weightless, ABC):
 
     @property
     @abstractmethod
-    def body(self) -> Unpack:
+    def body(self) -> Body:
         """How a window becomes a number."""
 
     @property
@@ -65,18 +64,24 @@ class Windows(Weightless, ABC):
 
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result, and r and s, the window."""
+        return self._nest(hardware, window_dims(*self.kernel))
+
+    def _nest(
+        self, hardware: HardwareConfig, taps: tuple[Dim, Dim], constants: tuple[Operand, ...] = ()
+    ) -> LoopNest:
+        """With these dimensions of the window, and what it is reduced with."""
         dims = result_dims(self.n, *self.out, self.kb, hardware)
         n, h, w, k, _ = dims
-        r, s = window_dims(*self.kernel)
+        r, s = taps
         (down, across), (tall, wide) = self.strides, self.dilation
         top, left, bottom, right = self.padding
         rows = Axis.window(self.h, h, r, down, tall, (top, bottom))
         columns = Axis.window(self.w, w, s, across, wide, (left, right))
         vectors = Axis(hardware.group_channels // hardware.vector_size)
-        inputs = (Operand("inp", "inp", (Axis.along(n), rows, columns, Axis.along(k), vectors)),)
+        image = Operand("inp", "inp", (Axis.along(n), rows, columns, Axis.along(k), vectors))
         return post_processed(
             (*dims, r, s),
-            inputs,
+            (image, *constants),
             self.body,
             hardware,
             blocks=self.kb,

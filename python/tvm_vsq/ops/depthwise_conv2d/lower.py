@@ -6,30 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tvm_vsq.codegen.lowering import Lowering, Weights, output_blocks
-from tvm_vsq.graph import static_shape
+from tvm_vsq.codegen.lowering import Lowering, Weights
+from tvm_vsq.codegen.windows import windows_of
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.depthwise import Depthwise
 
 
 def _workload(call: Any, has_residual: bool, hardware: HardwareConfig) -> Depthwise:
-    n, h, w, _, _ = static_shape(call.args[0])
-    kernel, strides, dilation = (
-        (int(call.attrs[name][0]), int(call.attrs[name][1])) for name in ("kernel", "strides", "dilation")
-    )
-    top, left, bottom, right = map(int, call.attrs["padding"])
-    return Depthwise(
-        n=n,
-        h=h,
-        w=w,
-        kb=output_blocks(int(call.attrs["channels"]), hardware),
-        kernel=kernel,
-        strides=strides,
-        padding=(top, left, bottom, right),
-        dilation=dilation,
-        has_residual=has_residual,
-        wide=bool(int(call.attrs["wide"])),
-    )
+    return Depthwise(**windows_of(call, has_residual, hardware, "kernel"))
 
 
 def _weights(weights: Weights, call: Any, hardware: HardwareConfig) -> Weights:

@@ -14,7 +14,6 @@ from tvm_vsq.relax_ops.checks import (
     argument_count,
     attribute,
     integer,
-    integers,
     read_attributes,
     static,
     tensor_shape,
@@ -24,11 +23,10 @@ from tvm_vsq.relax_ops.epilogue_te import epilogue_te
 from tvm_vsq.relax_ops.layer_operator import LayerOperator
 from tvm_vsq.relax_ops.operands import check_epilogue_operands, check_input
 from tvm_vsq.relax_ops.register import register_op
+from tvm_vsq.relax_ops.windows import window_geometry, window_pixels
 from tvm_vsq.tvm_compat import Call, Expr
 
 _NAME = "vsq.depthwise_conv2d"
-_GEOMETRY = {"kernel": (2, 1), "strides": (2, 1), "padding": (4, 0), "dilation": (2, 1)}
-"""How many integers each attribute has, and the least of them."""
 
 
 def depthwise_conv2d(
@@ -55,21 +53,14 @@ def depthwise_conv2d(
     Raises OperatorError naming the layer and the argument or attribute at fault.
     """
     given = {"kernel": kernel, "strides": strides, "padding": padding, "dilation": dilation}
-    geometry = {
-        name: integers(f"layer '{layer}'", name, given[name], count, low)
-        for name, (count, low) in _GEOMETRY.items()
-    }
+    geometry = window_geometry(f"layer '{layer}'", given, "kernel")
     arguments = [x, w, params] if residual is None else [x, w, params, residual]
     attributes = Epilogue.build(layer, epilogue).attributes()
     return Call(_OP, arguments, {**geometry, "channels": channels, **attributes})
 
 
 def _geometry(call: Call) -> dict[str, list[int]]:
-    attributes = read_attributes(call)
-    return {
-        name: integers(_NAME, name, attribute(_NAME, attributes, name), count, low)
-        for name, (count, low) in _GEOMETRY.items()
-    }
+    return window_geometry(_NAME, read_attributes(call), "kernel")
 
 
 def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
@@ -88,16 +79,7 @@ def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
             f"{where}: w must be int16{wanted}, {channels} filters of {rows} x {columns} taps with vectors "
             f"of {size} along their rows, got {found}"
         )
-    pixels = [x[0]]
-    for axis, name in ((0, "height"), (1, "width")):
-        reach = geometry["dilation"][axis] * (geometry["kernel"][axis] - 1) + 1
-        before, after = geometry["padding"][axis], geometry["padding"][axis + 2]
-        extent = static(where, f"x's {name}", x[axis + 1]) + before + after
-        if reach > extent:
-            raise OperatorError(
-                f"{where}: the dilated kernel's {name} {reach} exceeds the padded input's {extent}"
-            )
-        pixels.append((extent - reach) // geometry["strides"][axis] + 1)
+    pixels = window_pixels(where, x, geometry, "kernel", "kernel")
     return check_epilogue_operands(where, call, epilogue, pixels, channels, size)
 
 
