@@ -180,8 +180,9 @@ def quantization_report(
     config = QuantConfig.of(quant, hardware)
     canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
-    prepared = prepare(canonical, config, calibration)
-    quantized = quantize_prepared(prepared, config, config.hardware(hardware), calibration)
+    built = config.hardware(hardware)
+    prepared = prepare(canonical, config, built, calibration)
+    quantized = quantize_prepared(prepared, config, built, calibration)
     return measure(prepared, quantized, calibration if data is None else data)
 
 

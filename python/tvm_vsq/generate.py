@@ -15,10 +15,10 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.importing import import_note
+from tvm_vsq.placement.regions import CODEGEN, is_region
 from tvm_vsq.runtime import LayerInfo, Metadata, Placement, ProgramInfo, TensorSpec, native
 from tvm_vsq.schedule import Database
 from tvm_vsq.transform import explain
-from tvm_vsq.transform.partition import CODEGEN, is_region
 from tvm_vsq.tvm_compat import Call, IRModule
 
 

@@ -20,6 +20,7 @@ from tvm_vsq.frontend import is_quantized
 from tvm_vsq.generate import generate
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.importing import import_checked
+from tvm_vsq.placement.regions import is_region
 from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
@@ -28,7 +29,6 @@ from tvm_vsq.schedule import Database
 from tvm_vsq.threads import compiling
 from tvm_vsq.transform import check_target, fuse, legalize_reference, partition
 from tvm_vsq.transform.on_chip import require_on_chip
-from tvm_vsq.transform.partition import is_region
 from tvm_vsq.tvm_compat import IRModule
 
 HOST = "llvm"
@@ -63,9 +63,9 @@ def quantize_phases(config: QuantConfig, hardware: HardwareConfig, data: Any) ->
     return [
         Phase(
             "prepared",
-            "clips that quantization makes unnecessary taken out, thin inputs packed, channels of like "
-            "magnitude side by side",
-            lambda module: prepare(module, config, data),
+            "clips that quantization makes unnecessary taken out, moves aligned with vectors, thin inputs "
+            "packed, channels of like magnitude side by side",
+            lambda module: prepare(module, config, hardware, data),
         ),
         Phase(
             "quantized",

@@ -10,9 +10,9 @@ from tvm_vsq import errors
 from tvm_vsq.errors import ConfigError, ModelError, VsqError, phase
 from tvm_vsq.hardware import HardwareConfig, hardware_of, list_targets, load_hardware, target_options
 from tvm_vsq.pipeline import HOST, code_phases, region_phases, run_phases
+from tvm_vsq.placement.regions import CODEGEN
 from tvm_vsq.schedule import shipped_database
 from tvm_vsq.threads import compiling
-from tvm_vsq.transform.partition import CODEGEN
 from tvm_vsq.tvm_compat import IRModule
 
 

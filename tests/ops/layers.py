@@ -19,10 +19,11 @@ from tvm_vsq import numerics
 from tvm_vsq.codegen import Program, lower_region
 from tvm_vsq.graph import constant
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.placement.regions import CODEGEN
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Database
 from tvm_vsq.torch_graph import TorchGraph
-from tvm_vsq.transform.partition import CODEGEN, partition
+from tvm_vsq.transform.partition import partition
 
 INT32_MAX = 2**31 - 1
 

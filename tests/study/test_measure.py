@@ -27,7 +27,7 @@ def report_of(networks, network, config, data=None):
     module = import_model(model, (x,))
     calibration = networks.samples(network)
     config = config.unfitted()
-    module = prepare(module, config, calibration)
+    module = prepare(module, config, HARDWARE, calibration)
     quantized = quantize_prepared(module, config, config.hardware(HARDWARE), calibration)
     return measure(module, quantized, data or calibration)
 

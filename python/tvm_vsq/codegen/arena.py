@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvm_vsq.codegen.layer import Layer
+from tvm_vsq.codegen.layer import DramTensor, Layer
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,22 @@ class Lifetime:
 
 
 def lifetimes(
-    layers: Sequence[Layer], tensors: Iterable[str], inputs: Iterable[str], outputs: Iterable[str]
+    layers: Sequence[Layer],
+    tensors: Mapping[str, DramTensor],
+    inputs: Iterable[str],
+    outputs: Iterable[str],
 ) -> dict[str, Lifetime]:
-    """How long each tensor is in use. The host writes inputs before the first layer, in every run anew, and
-    reads outputs after the last one.
+    """How long each tensor with bytes of its own is in use, by those that lie in it as well. The host writes
+    inputs before the first layer, in every run anew, and reads outputs after the last one.
     """
-    first = {layer.result: number for number, layer in enumerate(layers)} | dict.fromkeys(inputs, -1)
-    last = {tensor: number for number, layer in enumerate(layers) for tensor in layer.inputs.values()}
-    last |= dict.fromkeys(outputs, len(layers))
-    return {tensor: Lifetime(first[tensor], last.get(tensor, first[tensor])) for tensor in tensors}
+    used: dict[str, list[int]] = {tensor.root: [] for tensor in tensors.values()}
+    for number, layer in enumerate(layers):
+        for name in (layer.result, *layer.inputs.values()):
+            used[tensors[name].root].append(number)
+    for names, number in ((inputs, -1), (outputs, len(layers))):
+        for name in names:
+            used[tensors[name].root].append(number)
+    return {root: Lifetime(min(numbers), max(numbers)) for root, numbers in used.items()}
 
 
 def plan_arena(sizes: Mapping[str, int], alive: Mapping[str, Lifetime], alignment: int) -> dict[str, int]:

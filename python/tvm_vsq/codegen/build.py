@@ -52,10 +52,11 @@ def build_program(
     constants = dram.size
     dram.place(REGION, bytes(uops.image), layers[-1].name)
     fixed = dram.size
-    sizes = {tensor.name: tensor.size_bytes(hardware) for tensor in tensors.values()}
+    roots = {tensor.root: tensors[tensor.root] for tensor in tensors.values()}
+    sizes = {name: tensor.size_bytes(hardware) for name, tensor in roots.items()}
     alive = lifetimes(layers, tensors, inputs, outputs)
     offsets = plan_arena(sizes, alive, hardware.dram.burst_bytes)
-    dram.place_arena(offsets, sizes, {tensor: _user(layers, tensor) for tensor in tensors})
+    dram.place_arena(offsets, sizes, {name: _user(layers, name, tensors) for name in roots})
     steps = prefetch(steps, hardware)
     for step in steps:
         step.locate(dram.addresses)
@@ -121,13 +122,19 @@ def _place_constants(layer: Layer, index: int, dram: DramLayout) -> dict[str, st
     return regions
 
 
-def _user(layers: Sequence[Layer], tensor: str) -> str:
-    users = (layer.name for layer in layers if tensor in (layer.result, *layer.inputs.values()))
+def _user(layers: Sequence[Layer], root: str, tensors: Mapping[str, DramTensor]) -> str:
+    users = (
+        layer.name
+        for layer in layers
+        if root in (tensors[name].root for name in (layer.result, *layer.inputs.values()))
+    )
     return next(users, layers[-1].name)
 
 
 def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) -> Descriptor:
-    offset = dram.addresses[tensor.name]
+    offset = dram.addresses[tensor.root]
+    if tensor.home is not None:
+        offset += tensor.home.offset * tensor.record_bytes(hardware)
     if tensor.channels is not None:
         return (1, offset, tensor.pixels, tensor.channels, 1)
     return (0, offset, tensor.pixels * tensor.records, hardware.vector_size + 1, int(tensor.signed))

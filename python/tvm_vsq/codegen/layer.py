@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.codegen.emit import PostOp
+from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.placement.homes import Home
 from tvm_vsq.schedule import Knobs, Workload
 
 
@@ -19,7 +21,7 @@ class DramTensor:
     """An activation tensor of `pixels` x `records` vectors.
 
     With `channels` it is a wide tensor instead: int32 [pixels, channels], in `records` accumulator entries
-    per pixel.
+    per pixel. home: where it lies, in records [..., records of a pixel]; None where it has bytes of its own.
     """
 
     name: str
@@ -27,6 +29,22 @@ class DramTensor:
     records: int
     signed: bool
     channels: int | None = None
+    home: Home | None = None
+
+    @property
+    def root(self) -> str:
+        """The tensor whose bytes it shares; itself where it has its own."""
+        return self.name if self.home is None else self.home.root
+
+    def strides(self, n: int, rows: int, columns: int) -> tuple[int, tuple[int, ...]]:
+        """First record, and distances of records along [n, rows, columns, records of a pixel]."""
+        shape = (n, rows, columns, self.records)
+        home = (self.home or Home.own(self.name, shape)).viewed(shape)
+        if home is None:
+            raise ProgramError(
+                f"{self.name} lies in {self.root} so that no layer can take it as {list(shape)}"
+            )
+        return home.offset, home.strides
 
     def record_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of one record."""

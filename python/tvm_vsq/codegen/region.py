@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
-
-from tvm import relax
 
 from tvm_vsq.codegen.build import build_program
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.operator import read_layer
 from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
-from tvm_vsq.graph import bindings, is_constant, op_name, static_shape
+from tvm_vsq.graph import is_constant, static_shape
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.placement.regions import Item, homes_of, items_of, numbered, results_of
 from tvm_vsq.progress import steps
 from tvm_vsq.schedule import Database, Workload, default_knobs, nest_of
-from tvm_vsq.tvm_compat import Call, Tuple
 
 
 def lower_region(function: Any, hardware: HardwareConfig, database: Database) -> Program:
@@ -50,20 +47,23 @@ class _Region:
     layers: list[Layer] = field(default_factory=list)
     tensors: dict[str, DramTensor] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
-    _values: dict[Any, Any] = field(default_factory=dict)
+    _names: dict[Any, str] = field(default_factory=dict)
 
     def read(self, function: Any) -> list[str]:
         """Take in the whole region and return the names of its results."""
         for parameter in function.params:
-            *leading, vectors, _lanes = static_shape(parameter)
             name = f"input {len(self.inputs)}"
-            # The layer that reads it will say whether it is signed.
-            self.tensors[name] = DramTensor(name, prod(leading), vectors, signed=True)
             self.inputs.append(name)
-            self._values[parameter] = name
-        for binding in bindings(function):
-            self._values[binding.var] = self._bound(binding.value)
-        return self._results(function.body.body)
+            # The layer that reads it will say whether it is signed.
+            self._declare(parameter, name, signed=True)
+        for item in items_of(function):
+            if item.is_moved:
+                first = self.tensors[self._names[item.tensors[0]]]
+                self._declare(item.var, f"moved {len(self._names)}", first.signed)
+            else:
+                self._layer(item)
+        self._settle(function)
+        return self._results(function)
 
     def scheduled(self, layer: Layer, database: Database) -> ScheduledLayer:
         """The layer with its schedule."""
@@ -72,35 +72,21 @@ class _Region:
             knobs = tuned or default_knobs(layer.workload, self.hardware, layer.name)
         return ScheduledLayer.of(layer, knobs, tuned is not None)
 
-    def _bound(self, value: Any) -> Any:
-        """What a variable stands for: a composite, a tensor's name, a tuple of those, or a constant."""
-        if isinstance(value, relax.Function) or is_constant(value):
-            return value
-        if isinstance(value, Tuple):
-            return tuple(self._bound(item) for item in value.fields)
-        if not isinstance(value, Call):
-            return self._values[value]
-        if op_name(value):
-            return self._layer(value, {})
-        composite = value.op if isinstance(value.op, relax.Function) else self._values[value.op]
-        inner = dict(zip(composite.params, map(self._bound, value.args), strict=True))
-        calls = list(_calls(composite))
-        if len(calls) != 1:
-            raise ProgramError(
-                f"a composite of {len(calls)} calls reached code generation; each must be one vsq.* layer"
-            )
-        return self._layer(calls[0], inner)
+    def _declare(self, var: Any, name: str, signed: bool) -> None:
+        *leading, vectors, _lanes = static_shape(var)
+        self.tensors[name] = DramTensor(name, prod(leading), vectors, signed)
+        self._names[var] = name
 
-    def _layer(self, call: Any, inner: Mapping[Any, Any]) -> str:
-        operands = [inner[arg] if arg in inner else self._bound(arg) for arg in call.args]
-        name = f"result {len(self.layers)} of '{dict(call.attrs).get('layer', '')}'"
-        layer = read_layer(call, operands, name, self.hardware)
+    def _layer(self, item: Item) -> None:
+        operands = [x if is_constant(x) else self._names[x] for x in item.operands]
+        name = f"result {len(self.layers)} of '{dict(item.call.attrs).get('layer', '')}'"
+        layer = read_layer(item.call, operands, name, self.hardware)
         self._check_sign(layer.inputs["inp"], not layer.post.act_unsigned, layer.name)
         if "res" in layer.inputs:
             self._check_sign(layer.inputs["res"], not layer.post.res_unsigned, layer.name)
         self.tensors[name] = _result(layer, self.hardware)
+        self._names[item.var] = name
         self.layers.append(layer)
-        return name
 
     def _check_sign(self, name: str, signed: bool, layer: str) -> None:
         """An input is signed if its first reader says so; everyone after has to agree."""
@@ -114,22 +100,24 @@ class _Region:
                 f"correct act_signed or res_signed"
             )
 
-    def _results(self, body: Any) -> list[str]:
+    def _settle(self, function: Any) -> None:
+        """Give tensors that lie in others their place there."""
+        homes = homes_of(function)
+        if homes is None and any(item.is_moved for item in items_of(function)):
+            raise ProgramError("the region moves vectors, but does not say where they are; partition it anew")
+        names = {number: self._names[var] for var, number in numbered(function).items()}
+        for number, home in (homes or {}).items():
+            name, root = names[number], names[home.root]
+            if root != name:
+                self.tensors[name] = replace(self.tensors[name], home=replace(home, root=root))
+
+    def _results(self, function: Any) -> list[str]:
         """Names of the results."""
-        found = self._bound(body)
-        names = list(found) if isinstance(found, tuple) else [found]
+        names = [self._names[result] for result in results_of(function)]
         for name in names:
             if name in self.inputs or names.count(name) > 1:
                 raise ProgramError(f"the region returns '{name}' unchanged or twice; return results once")
         return names
-
-
-def _calls(composite: Any) -> Iterator[Any]:
-    for binding in bindings(composite):
-        if isinstance(binding.value, Call):
-            yield binding.value
-    if isinstance(composite.body.body, Call):
-        yield composite.body.body
 
 
 def _result(layer: Layer, hardware: HardwareConfig) -> DramTensor:

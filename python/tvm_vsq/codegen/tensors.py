@@ -24,7 +24,8 @@ class Fold:
 
 @dataclass(frozen=True)
 class TensorView:
-    """Records of `region` with extents `dims` and `strides` (in records), one per axis of the copy.
+    """Records of `region` with extents `dims` and `strides` (in records), one per axis of the copy, from its
+    record `offset` on.
 
     Bytes of what is not `constant` order loads and stores. Where `fold` is given, the copy has two axes for
     one here.
@@ -36,6 +37,7 @@ class TensorView:
     strides: tuple[int, ...]
     constant: bool = False
     fold: Fold | None = None
+    offset: int = 0
 
     def box(
         self, axes: tuple[Axis, ...], shape: tuple[int, ...], values: list[int], is_load: bool
@@ -55,7 +57,7 @@ class TensorView:
                 first,
                 (count if self.fold.fills else min(count, self.dims[at] - first), 1),
             )
-        offset, last, sram, found = 0, 0, 1, []
+        offset, last, sram, found = self.offset, self.offset, 1, []
         for (extent, step), start, dim, stride in zip(
             reversed(sizes), reversed(starts), reversed(self.dims), reversed(self.strides), strict=True
         ):

@@ -39,12 +39,13 @@ def _constant(operand: Operand, region: str, nest: LoopNest) -> TensorView:
 def _pixels(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
     """The first axes are pixels; one or two others are the records of a pixel."""
     n, rows, columns, *records = operand.extents
-    strides = (rows * columns * tensor.records, columns * tensor.records, tensor.records, 1)
+    offset, strides = tensor.strides(n, rows, columns)
     grouped = len(records) > 1
     return TensorView(
-        tensor.name,
+        tensor.root,
         tensor.record_bytes(nest.hardware),
         (n, rows, columns, tensor.records),
         strides,
         fold=Fold(3, records[-1], fills=operand.name == "inp") if grouped else None,
+        offset=offset,
     )

@@ -12,6 +12,7 @@ from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.graph import static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain
+from tvm_vsq.placement.moves import Move
 from tvm_vsq.tvm_compat import Var
 
 
@@ -20,7 +21,8 @@ class Vectors:
     """An activation tensor stored as vectors.
 
     source: the fp32 tensor that vsq.quantize reads. vectors: what it gives. guard_bits: of its rounding.
-    scales: static vector scales, empty where they follow from the data.
+    scales: static vector scales, empty where they follow from the data. move: of vectors that are those of
+    `parts`, moved; `source` and `vectors` then are the fp32 tensor that stands for them.
     """
 
     source: Any
@@ -29,6 +31,18 @@ class Vectors:
     format: VectorFormat
     guard_bits: int
     scales: list[int]
+    move: Move | None = None
+    parts: tuple[Vectors, ...] = ()
+
+    @property
+    def unit(self) -> tuple[float, VectorFormat, int]:
+        """What has to be the same for vectors to lie in one tensor."""
+        return self.gamma, self.format, self.guard_bits
+
+    @property
+    def stored(self) -> list[Vectors]:
+        """Those that are moved; itself if it is not."""
+        return [found for part in self.parts for found in part.stored] if self.move else [self]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.ranges import output_ranges
 from tvm_vsq.network import layer_names, operator_of, source_of
 from tvm_vsq.numerics import inverse_step
+from tvm_vsq.placement.moves import move_of, moved_operands
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -40,6 +41,7 @@ class _Reader:
         self._uses = count_uses(self._function)
         self._quantize_of: dict[Var, Var] = {}  # by the tensor that is quantized
         self._dequantize_of: dict[Var, Var] = {}  # by the vectors
+        self._moved: dict[Var, Vectors | None] = {}
         for binding in bindings(self._function):
             name = op_name(binding.value)
             if name == "vsq.quantize":
@@ -64,8 +66,12 @@ class _Reader:
         return source.weights is None or self._kernel(anchor) is not None
 
     def _vectors(self, expr: Any) -> Vectors | None:
-        """The vectors that `expr` dequantizes; None if it is something else."""
+        """The vectors that `expr` dequantizes, or moves, dequantized; None if it is something else."""
         call: Any = self._values.get(expr) if isinstance(expr, Var) else None
+        if moved_operands(call):
+            if expr not in self._moved:
+                self._moved[expr] = self._moved_vectors(expr, call)
+            return self._moved[expr]
         if op_name(call) != "vsq.dequantize" or not is_constant(call.args[1]):
             return None
         source: Any = self._values.get(call.args[0]) if isinstance(call.args[0], Var) else None
@@ -81,6 +87,18 @@ class _Reader:
             )
         scales = [int(scale) for scale in attrs.get("scales", ())]
         return Vectors(source.args[0], call.args[0], float(gamma), QUANTIZED.read(attrs), guard_bits, scales)
+
+    def _moved_vectors(self, var: Var, call: Any) -> Vectors | None:
+        parts = [self._vectors(operand) for operand in moved_operands(call)]
+        vectors = [part for part in parts if part is not None]
+        if len(vectors) < len(parts):
+            return None
+        first = vectors[0]
+        move = move_of(call, first.format.vector_size)
+        if move is None or any(part.unit != first.unit for part in vectors):
+            return None
+        scales = [scale for part in vectors for scale in part.scales]
+        return Vectors(var, var, *first.unit, scales, move, tuple(vectors))
 
     def _kernel(self, anchor: Var) -> Var | None:
         """The variable that stands for the layer's restored constant weights; None if there is none."""

@@ -22,6 +22,7 @@ from tvm_vsq.graph import (
     op_name,
     replace_main,
     static_shape,
+    substitute,
 )
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import with_arithmetic
@@ -32,6 +33,7 @@ from tvm_vsq.layers.weightless import weightless_steps
 from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
+from tvm_vsq.quantize.activations.shared_scales import shared_scales
 from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
 from tvm_vsq.quantize.weights.layer_weights import LayerWeights
@@ -57,7 +59,13 @@ def insert_quantization(
     """
     absmax = {layer.name: ranges[layer.chain.output].absmax for layer in plan.layers}
     module = with_output_ranges(without_given(module), absmax)
-    function = _Insert(module["main"], plan, encodings, weights, hardware).run()
+    floors: dict[Reading, np.float32] = {}
+    function = None
+    while function is None:
+        insert = _Insert(module["main"], plan, encodings, weights, hardware, floors)
+        function = insert.run()
+        if insert.raised:  # a tensor that shares its coarse scale wants more than those before it have
+            function = None
     return with_layers_on_cpu(with_arithmetic(replace_main(module, function), hardware), plan.on_cpu)
 
 
@@ -77,8 +85,11 @@ class _Insert(Rebuilder):
         encodings: Mapping[Reading, Encoding],
         weights: Mapping[str, LayerWeights],
         hardware: HardwareConfig,
+        floors: dict[Reading, np.float32],
     ) -> None:
         super().__init__(function)
+        self._plan, self._shared, self._floors = plan, shared_scales(plan), floors
+        self.raised = False
         self._calls = definitions(function)
         self._layers = {layer.chain.anchor: layer for layer in plan.layers}
         self._residual_adds = {layer.chain.residual_add: layer for layer in plan.layers}
@@ -157,11 +168,34 @@ class _Insert(Rebuilder):
 
     def _read(self, reading: Reading) -> _Quantized:
         """The quantized form of a tensor of the old function; made at its first reader."""
-        if reading not in self._quantized:
+        parts = self._plan.parts(reading)
+        if reading not in self._quantized and parts:
+            self._quantized[reading] = self._moved(reading, [self._read(part) for part in parts])
+        elif reading not in self._quantized:
             encoding = self._encodings[reading]
-            gamma = activation_gamma(encoding.limit, encoding.format)
+            gamma = self._common(reading, activation_gamma(encoding.limit, encoding.format))
             self._quantized[reading] = self._quantize(reading, self.new(reading.tensor), gamma)
         return self._quantized[reading]
+
+    def _moved(self, reading: Reading, parts: list[_Quantized]) -> _Quantized:
+        """Of a tensor that is moved: what quantized ones give, moved."""
+        operands = self._plan.moved[reading.tensor]
+        values = [part.value for part in parts]
+        if all(self.new(x) == value for x, value in zip(operands, values, strict=True)):
+            return _Quantized(self.new(reading.tensor), parts[0].gamma)
+        call = substitute(self._calls[reading.tensor], dict(zip(operands, values, strict=True)))
+        return _Quantized(self.emit(call), parts[0].gamma)
+
+    def _common(self, reading: Reading, gamma: np.float32) -> np.float32:
+        """The coarse scale of all tensors that share theirs with this one, which needs no less than gamma."""
+        first = self._shared.get(reading)
+        if first is None:
+            return gamma
+        floor = self._floors.get(first)
+        if floor is None or gamma > floor:
+            self._floors[first] = gamma
+            self.raised = self.raised or floor is not None
+        return self._floors[first]
 
     def _quantize(self, reading: Reading, value: Var, gamma: np.float32) -> _Quantized:
         encoding, guard_bits = self._encodings[reading], self._hardware.guard_bits
@@ -182,8 +216,10 @@ class _Insert(Rebuilder):
         correction = self._correction(layer)
         bias = chain.bias if correction is None else chain.bias + correction
         finest = smallest_step(self._steps[chain.anchor], residual_gamma, bias, self._hardware)
-        encoding = self._encodings[self._requantized[chain.output]]
-        return output_gamma(encoding.limit, encoding.format, finest, self._hardware)
+        reading = self._requantized[chain.output]
+        encoding = self._encodings[reading]
+        wanted = output_gamma(encoding.limit, encoding.format, finest, self._hardware)
+        return self._common(reading, wanted)
 
     def _correction(self, layer: QuantizedLayer) -> Any:
         """What is added to the layer's result, float32[K]; None if nothing is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.frontend.given import given_limits
-from tvm_vsq.graph import definitions, static_shape, tensors
+from tvm_vsq.graph import bindings, definitions, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
 from tvm_vsq.layers.weightless import weightless_misfit
 from tvm_vsq.network import layer_names, source_of, taps_of
+from tvm_vsq.placement.moves import move_of, moved_operands
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -92,16 +93,41 @@ class QuantizedLayer:
 
 @dataclass(frozen=True)
 class Plan:
-    """The layers in program order. strict: as in `QuantConfig`. on_cpu: see `layers.on_cpu`."""
+    """The layers in program order. strict: as in `QuantConfig`. on_cpu: see `layers.on_cpu`.
+
+    moved: tensors that move whole vectors of `vector_size` of others, stored as such, with these
+    (`placement.moves`): they are where those are, and have one coarse scale with them.
+    """
 
     layers: tuple[QuantizedLayer, ...]
     strict: bool = False
     on_cpu: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[Var, tuple[Var, ...]] = field(default_factory=dict)
+    vector_size: int = 0
 
     @property
     def readings(self) -> dict[Reading, LayerFormats]:
-        """Every tensor that is stored as vectors, in each form in which layers read it."""
-        return {reading: layer.formats for layer in self.layers for reading in layer.reads}
+        """Every tensor that is stored as vectors, in each form in which layers read it, moved or not."""
+        return {
+            source: layer.formats
+            for layer in self.layers
+            for reading in layer.reads
+            for source in self.sources(reading)
+        }
+
+    def parts(self, reading: Reading) -> list[Reading]:
+        """What a tensor that is moved is made from, in the same form; empty if it is stored itself."""
+        if reading.settings.vector_size != self.vector_size:
+            return []
+        return [replace(reading, tensor=operand) for operand in self.moved.get(reading.tensor, ())]
+
+    def sources(self, reading: Reading) -> Iterator[Reading]:
+        """Tensors that are stored, of which the one that is read is made; itself if it is one."""
+        parts = self.parts(reading)
+        if not parts:
+            yield reading
+        for part in parts:
+            yield from self.sources(part)
 
     @property
     def requantized(self) -> dict[Var, Reading]:
@@ -119,12 +145,9 @@ class Plan:
     @property
     def points(self) -> list[Var]:
         """The tensors whose range has to be calibrated, in a fixed order."""
-        tensors = [
-            tensor
-            for layer in self.layers
-            for tensor in (*(reading.tensor for reading in layer.reads), layer.chain.output)
-        ]
-        return list(dict.fromkeys(tensors))
+        stored = [reading.tensor for reading in self.readings]
+        read = [reading.tensor for layer in self.layers for reading in layer.reads]
+        return list(dict.fromkeys([*stored, *read, *(layer.chain.output for layer in self.layers)]))
 
 
 def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -> Plan:
@@ -144,10 +167,17 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     ordinary = [var for var, kind in kinds.items() if kind in _FUSABLE]
     chains |= {var: chain for var in finder.in_order(ordinary) if (chain := finder.grow(var))}
     stored = {chain.output for chain in chains.values()}
-    for var, name in layer_names(module).items():
+    moved: dict[Var, tuple[Var, ...]] = {}
+    names = layer_names(module)
+    for binding in bindings(function):
+        var, operands = binding.var, moved_operands(binding.value)
+        if operands and stored.issuperset(operands) and move_of(binding.value, config.vector_size):
+            moved[var] = tuple(operands)
+            stored.add(var)
         # without weights, it only pays between layers, where its operands are vectors already
         if _kind(values[var]) is not Kind.WEIGHTLESS or not stored.issuperset(tensors(values[var])):
             continue
+        name = names[var]
         if var not in kinds:
             on_cpu[name] = "left in fp32 by a rule"
         elif misfit := _misfit(values[var], settings[var][1], hardware):
@@ -176,7 +206,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         )
         if config.strict and layers[-1].has_weights:
             require_whole_vectors(candidate.name, layers[-1].x, layer_config.vector_size)
-    return Plan(tuple(layers), config.strict, on_cpu)
+    return Plan(tuple(layers), config.strict, on_cpu, moved, config.vector_size)
 
 
 def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:

@@ -11,10 +11,14 @@ from tvm_vsq.quantize.absorb_clips import absorb_clips
 from tvm_vsq.quantize.activations.encodings import choose_encodings
 from tvm_vsq.quantize.activations.formats import tensor_format
 from tvm_vsq.quantize.activations.share_limits import share_limits
+from tvm_vsq.quantize.activations.shared_scales import with_one_limit, with_one_sign
 from tvm_vsq.quantize.activations.signs import Signs
+from tvm_vsq.quantize.align import align_moves
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
+from tvm_vsq.quantize.copies import copy_shared
 from tvm_vsq.quantize.insert import insert_quantization
+from tvm_vsq.quantize.own_layers import give_own_layers
 from tvm_vsq.quantize.pack import pack_inputs
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
@@ -22,14 +26,19 @@ from tvm_vsq.quantize.weights.layer_weights import choose_weights
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
-def prepare(module: IRModule, config: QuantConfig, data: Any) -> IRModule:
+def prepare(module: IRModule, config: QuantConfig, hardware: HardwareConfig, data: Any) -> IRModule:
     """The canonical fp32 module whose layers are quantized: `module` with thin inputs packed, its channels in
     the order to be, and without clips that quantization makes unnecessary.
 
-    module: from `frontend.import_model`. data: calibration data (`tvm_vsq.quantize.data.batches`), not an
-    iterator.
+    What moves data between layers moves whole vectors then, and what follows no layer has one of its own.
+
+    module: from `frontend.import_model`. hardware: as for `quantize_prepared`. data: calibration data
+    (`tvm_vsq.quantize.data.batches`), not an iterator.
     """
     module = absorb_clips(module, config, data)
+    if not config.has_fp32_scales:  # which no accelerator has
+        module = align_moves(give_own_layers(module), config.vector_size)
+        module = copy_shared(module, config, hardware)
     if config.packs_inputs:
         module = pack_inputs(module, config)
     return reorder_channels(module, data) if config.reorders_channels else module
@@ -65,7 +74,9 @@ def quantize_calibrated(
     formats = {
         reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()
     }
+    formats = with_one_sign(plan, formats)
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)
+    encodings = with_one_limit(plan, encodings)
     weights = choose_weights(module, plan, encodings, data, hardware.guard_bits)
     return insert_quantization(module, plan, ranges, encodings, weights, hardware)
 

@@ -17,11 +17,13 @@ class LayerOperator:
     """An operator on vectors, (x[, w], params[, residual]), with the attributes of `Epilogue` among others.
 
     w and params are constants. from_source: its call, from the fp32 call that it stands for, from operands,
-    and from the attributes that all such operators share.
+    and from the attributes that all such operators share. is_flat: all axes but that of channels are one to
+    it.
     """
 
     has_weights: bool
     from_source: Callable[[Any, Sequence[Any], dict[str, Any]], Call]
+    is_flat: bool = False
 
 
 @cache

@@ -99,7 +99,7 @@ class PrecisionProfile:
         check_formats(formats)
         self._config, self._base = config, base
         self._calibration = rereadable(calibration)
-        self._module = module = prepare(module, config, self._calibration)
+        self._module = module = prepare(module, config, base, self._calibration)
         self._compare = Comparison(module, data)
         self.sensitivity, self._choices = measure_sensitivity(
             module, formats, config, base, self._calibration, self._compare, report

@@ -50,7 +50,7 @@ def fake_quantize(
         from tvm_vsq.torch_module.fp32_scales import Fp32Scales
 
         if calibration is not None:
-            module = prepare(module, config, rereadable(calibration))
+            module = prepare(module, config, hardware, rereadable(calibration))
         return Fp32Scales(module, config)
     if calibration is None:
         raise CalibrationError(
@@ -60,7 +60,7 @@ def fake_quantize(
 
     hardware = config.hardware(hardware)
     data = rereadable(calibration)
-    module = prepare(module, config, data)
+    module = prepare(module, config, hardware, data)
     quantized = quantize_prepared(module, config, hardware, data)
     weights = {
         layer.name: float_weights(module, layer)

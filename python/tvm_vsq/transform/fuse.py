@@ -8,9 +8,9 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq.formats import OUTPUT
-from tvm_vsq.graph import Rebuilder, constant, replace_main
+from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.node import Node
+from tvm_vsq.layers.node import Node, Vectors
 from tvm_vsq.network import layer_names, with_layer_names
 from tvm_vsq.network.names import weighted_layers, weightless_layers
 from tvm_vsq.relax_ops import layer_operators
@@ -50,6 +50,7 @@ class _Fuse(Rebuilder):
         self._at = {node.result: node for node in nodes}
         self._numbers = {node.result: post_processing(node, hardware) for node in nodes}
         self._hardware = hardware
+        self._moved: dict[Var, Any] = {}
 
     def rewrite(self, var: Var, value: Any) -> Any:
         # the fp32 members of the chain are copied too; nothing reads them any more, so they are removed as
@@ -81,10 +82,29 @@ class _Fuse(Rebuilder):
         }
         if output is not None:
             attributes |= {**OUTPUT.write(output.format), "out_scales": output.scales}
-        operands = [self.new(node.x.vectors)]
+        operands = [self._vectors(node.x)]
         if node.weights is not None:
             operands.append(constant(node.weights.vectors))
         operands.append(constant(numbers.params))
         if node.residual is not None:
-            operands.append(self.new(node.residual.vectors))
+            operands.append(self._vectors(node.residual))
         return layer_operators()[node.operator].from_source(node.call, operands, attributes)
+
+    def _vectors(self, read: Vectors) -> Any:
+        """What a layer reads: a result, or results moved as vectors, once for all who read them."""
+        if read.move is None:
+            return self.new(read.vectors)
+        if read.vectors not in self._moved:
+            parts = [self._vectors(part) for part in read.parts]
+            self._moved[read.vectors] = self._of_records(read, parts)
+        return self._moved[read.vectors]
+
+    def _of_records(self, read: Vectors, parts: list[Any]) -> Any:
+        call = read.move.on_records(parts) if read.move else parts[0]
+        is_same = len(parts) == 1 and op_name(call) == "relax.reshape" and _shape(call) == _shape(parts[0])
+        return parts[0] if is_same else self.emit(call)
+
+
+def _shape(expr: Any) -> tuple[int, ...]:
+    shape = expr.args[1] if op_name(expr) == "relax.reshape" else expr.ty.shape
+    return tuple(int(extent) for extent in shape)

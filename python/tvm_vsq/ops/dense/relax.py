@@ -70,4 +70,4 @@ def _from_source(_call: Any, operands: Sequence[Any], attributes: dict[str, Any]
     return dense(*operands, **attributes)
 
 
-RELAX = LayerOperator(has_weights=True, from_source=_from_source)
+RELAX = LayerOperator(has_weights=True, from_source=_from_source, is_flat=True)

@@ -1,0 +1,201 @@
+"""Where tensors that are moved lie: in one another, so that nothing has to be moved.
+
+A tensor's home is a part of another one's bytes. What makes up a concatenation is stored where that has it; a
+slice is where the tensor is that it is cut from. So every move is a view, unless two of them want one tensor
+in two places: then somebody has to copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+
+from tvm_vsq.placement.moves import Concat, Move, Reshape, Slice
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Records of a tensor of `shape` [..., CV]: from the record `offset` of tensor `root` on, with `strides`.
+
+    Axes of one record have stride 0.
+    """
+
+    root: str
+    shape: Shape
+    strides: Shape
+    offset: int = 0
+
+    @staticmethod
+    def own(name: str, shape: Shape) -> Home:
+        """One after the other, in the tensor's own bytes."""
+        return Home(name, shape, tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))).tidy()
+
+    def tidy(self) -> Home:
+        """Comparable."""
+        pairs = zip(self.shape, self.strides, strict=True)
+        return replace(self, strides=tuple(stride if extent > 1 else 0 for extent, stride in pairs))
+
+    def part(self, move: Slice) -> Home:
+        """That of a slice."""
+        offset = self.offset + sum(b * s for b, s in zip(move.begin, self.strides, strict=True))
+        shape = tuple(map(len, map(range, move.begin, move.end, move.stride)))
+        strides = tuple(a * b for a, b in zip(self.strides, move.stride, strict=True))
+        return Home(self.root, shape, strides, offset).tidy()
+
+    def between(self, axis: int, begin: int, end: int) -> Home:
+        """Positions begin to end of one axis."""
+        starts, ends = [0] * len(self.shape), list(self.shape)
+        starts[axis], ends[axis] = begin, end
+        return self.part(Slice(tuple(starts), tuple(ends), (1,) * len(starts)))
+
+    def viewed(self, shape: Shape) -> Home | None:
+        """The same records in another shape; None if no strides give them."""
+        # NumPy knows when; nothing is read, so that any memory will do
+        view = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), self.shape, self.strides)
+        try:
+            view.shape = shape
+        except (AttributeError, ValueError):
+            return None
+        return Home(self.root, shape, view.strides, self.offset).tidy()
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The tensor `name` is made from `operands` by `move`."""
+
+    name: str
+    move: Move
+    operands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Homes:
+    """of: by tensor. misplaced: (tensor, position) of operands of concatenations that are not where these
+    have them. scattered: tensors that are not in the shape in which somebody reads them.
+    """
+
+    of: Mapping[str, Home]
+    misplaced: tuple[tuple[str, int], ...]
+    scattered: tuple[str, ...]
+
+
+def find_homes(
+    shapes: Mapping[str, Shape],
+    moves: Sequence[Moved],
+    accesses: Iterable[tuple[str, Shape]] = (),
+    fixed: Collection[str] = (),
+) -> Homes:
+    """The home of every tensor.
+
+    shapes: of records [..., CV], of all tensors. moves: in program order. accesses: in which other shapes
+    layers store or read some. fixed: tensors that lie by themselves, as the host has them, such as inputs.
+    """
+    return _Finder(shapes, moves, tuple(accesses), frozenset(fixed)).run()
+
+
+@dataclass
+class _Finder:
+    shapes: Mapping[str, Shape]
+    moves: Sequence[Moved]
+    accesses: tuple[tuple[str, Shape], ...]
+    fixed: frozenset[str]
+    found: dict[str, Home] = field(default_factory=dict)
+    misplaced: list[tuple[str, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._made = {moved.name: moved for moved in self.moves}
+        self._accessed: dict[str, list[Shape]] = {}
+        for name, shape in self.accesses:
+            self._accessed.setdefault(name, []).append(shape)
+
+    def run(self) -> Homes:
+        # a later concatenation holds the most of what several of them share
+        for moved in reversed(self.moves):
+            if isinstance(moved.move, Concat):
+                self._place(moved, moved.move.axis)
+        homes = {name: self._home(name) for name in self.shapes}
+        scattered = [
+            name
+            for name, home in homes.items()
+            if not _has_all(home, self._accessed.get(name, []))
+            or (name in self.fixed and home.strides != Home.own(name, home.shape).strides)
+        ]
+        return Homes(homes, tuple(self.misplaced), tuple(scattered))
+
+    def _home(self, name: str) -> Home:
+        """As far as it is known by now; else in the tensor's own bytes, where it is from now on."""
+        moved = self._made.get(name)
+        if moved is not None and not isinstance(moved.move, Concat):
+            source = self._home(moved.operands[0])
+            if isinstance(moved.move, Slice):
+                return source.part(moved.move)
+            seen = source.viewed(self.shapes[name])
+            # what cannot be seen so is found scattered: nothing can read it
+            return seen or Home(source.root, self.shapes[name], (-1,) * len(self.shapes[name]), source.offset)
+        return self.found.setdefault(name, Home.own(name, self.shapes[name]))
+
+    def _place(self, moved: Moved, axis: int) -> None:
+        """Give a concatenation its home, and its operands theirs in it."""
+        if moved.name not in self.found and moved.name not in self.fixed:
+            home = self._around(moved, axis)
+            if home is not None:
+                self.found[moved.name] = home
+        whole, begin = self._home(moved.name), 0
+        for position, operand in enumerate(moved.operands):
+            extent = self.shapes[operand][axis]
+            wanted = whole.between(axis, begin, begin + extent)
+            begin += extent
+            if not self._settle(operand, wanted):
+                self.misplaced.append((moved.name, position))
+
+    def _settle(self, name: str, wanted: Home) -> bool:
+        """Whether the tensor is, or can be put, where it is wanted."""
+        owner, moved = name, self._made.get(name)
+        while moved is not None and isinstance(moved.move, Reshape):
+            (owner,) = moved.operands
+            moved = self._made.get(owner)
+        is_cut = moved is not None and isinstance(moved.move, Slice)
+        if owner in self.found or owner in self.fixed or is_cut:
+            return self._home(name) == wanted
+        home = wanted.viewed(self.shapes[owner])
+        if home is None or not _has_all(home, self._accessed.get(owner, [])):
+            return False
+        self.found[owner] = home
+        return True
+
+    def _around(self, moved: Moved, axis: int) -> Home | None:
+        """The home of a concatenation whose operands all have one already, next to each other."""
+        homes = []
+        for operand in moved.operands:
+            if self._owner(operand) not in self.found:
+                return None
+            homes.append(self._home(operand))
+        first, begin = homes[0], 0
+        strides = list(first.strides)
+        if len(homes) > 1:
+            step = (homes[1].offset - first.offset) // self.shapes[moved.operands[0]][axis]
+            strides[axis] = step
+        whole = Home(first.root, self.shapes[moved.name], tuple(strides), first.offset).tidy()
+        for operand, home in zip(moved.operands, homes, strict=True):
+            extent = self.shapes[operand][axis]
+            if whole.between(axis, begin, begin + extent) != home:
+                return None
+            begin += extent
+        return whole
+
+    def _owner(self, name: str) -> str:
+        moved = self._made.get(name)
+        while moved is not None and not isinstance(moved.move, Concat):
+            (name,) = moved.operands
+            moved = self._made.get(name)
+        return name
+
+
+def _has_all(home: Home, shapes: Iterable[Shape]) -> bool:
+    is_placed = all(stride >= 0 for stride in home.strides)
+    return is_placed and all(home.viewed(shape) is not None for shape in shapes)

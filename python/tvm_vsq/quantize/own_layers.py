@@ -1,0 +1,151 @@
+"""Gives what follows no layer one of its own: scales, shifts and bounds behind a concatenation, for example.
+
+A factor for each channel is a depthwise convolution with kernels of one pixel, whose weights are exact: each
+channel has a coarse scale of its own. A shift or a bound goes into the post-processing of a maximum pool of
+single pixels, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from tvm_vsq.graph import (
+    bindings,
+    constant,
+    constant_array,
+    definitions,
+    is_constant,
+    op_name,
+    static_shape,
+    tensors,
+)
+from tvm_vsq.layers.chains import find_chains
+from tvm_vsq.network import facts_of, source_of
+from tvm_vsq.network.rebuild import LayerRebuilder
+from tvm_vsq.tvm_compat import Call, IRModule, Var
+
+
+def give_own_layers(module: IRModule) -> IRModule:
+    """`module` with such layers between others; what is in front of the first, or behind the last, stays."""
+    module = _Scales(module).rebuilt()
+    return _Others(module).rebuilt()
+
+
+class _OwnLayers(LayerRebuilder):
+    def __init__(self, module: IRModule) -> None:
+        super().__init__(module)
+        function = module["main"]
+        values = definitions(function)
+        anchors = [var for var in self.names if _is_layer(values[var])]
+        self._taken_along = _members(function, anchors)
+        self._between = _between(function, set(anchors))
+
+    def _is_alone(self, var: Var) -> bool:
+        is_tensor = isinstance(var.ty, relax.TensorType) and len(var.ty.shape) > 1
+        return is_tensor and var in self._between and var not in self._taken_along
+
+
+class _Scales(_OwnLayers):
+    def rewrite(self, var: Var, value: Any) -> Any:
+        if op_name(value) != "relax.multiply" or not self._is_alone(var):
+            return value
+        x, factor = value.args if is_constant(value.args[1]) else [*value.args][::-1]
+        shape = static_shape(var)
+        channels = shape[-1]
+        if not is_constant(factor) or not isinstance(x, Var) or static_shape(x) != shape or channels < 2:
+            return value
+        array = constant_array(factor)
+        if array.size not in (1, channels) or (array.ndim and array.shape[-1] != array.size):
+            return value
+        kernel = np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float32).reshape(-1, 1, 1, 1)
+        return _on_image(
+            self,
+            x,
+            lambda image: relax.op.nn.conv2d(
+                image,
+                constant(kernel),
+                groups=channels,
+                data_layout="NHWC",
+                kernel_layout="OHWI",
+                out_layout="NHWC",
+            ),
+            "scale",
+        )
+
+
+class _Others(_OwnLayers):
+    def rewrite(self, var: Var, value: Any) -> Any:
+        if not self._is_alone(var):
+            return value
+        is_shift = op_name(value) == "relax.add" and any(map(is_constant, value.args))
+        if not is_shift and facts_of(value).clamp(value) is None:
+            return value
+        operands = [arg for arg in value.args if isinstance(arg, Var)]
+        if len(operands) != 1 or static_shape(operands[0]) != static_shape(var):
+            return value
+        return Call(
+            value.op,
+            [pixels(self, arg) if arg in operands else arg for arg in value.args],
+            value.attrs,
+        )
+
+
+def pixels(rebuilder: LayerRebuilder, x: Var, name: str = "copy") -> Any:
+    """A layer that gives `x` as it is: the largest in windows of one pixel."""
+    return rebuilder.emit(
+        _on_image(
+            rebuilder,
+            x,
+            lambda image: relax.op.nn.max_pool2d(image, pool_size=[1, 1], layout="NHWC", out_layout="NHWC"),
+            name,
+        )
+    )
+
+
+def _on_image(rebuilder: LayerRebuilder, x: Var, layer: Any, name: str) -> Any:
+    """`layer` of [n, h, w, c], for an `x` of any rank with the channels last."""
+    shape = static_shape(x)
+    if len(shape) == 4:
+        return rebuilder.add(layer(x), name)
+    image = rebuilder.emit(relax.op.reshape(x, [1, 1, prod(shape[:-1]), shape[-1]]))
+    return relax.op.reshape(rebuilder.add(layer(image), name), list(shape))
+
+
+def _is_layer(value: Any) -> bool:
+    source = source_of(value)
+    return source is not None and not source.refusal(value, source.has_constant_weights(value))
+
+
+def _members(function: relax.Function, anchors: list[Var]) -> set[Var]:
+    """All that layers take along."""
+    chains = find_chains(function, anchors, lambda _other: True).values()
+    values = definitions(function)
+    found = set(anchors)
+    for chain in chains:
+        var = chain.output
+        pending = [var]
+        while pending:
+            member = pending.pop()
+            if member in found or member == chain.residual:
+                continue
+            found.add(member)
+            pending += [x for x in tensors(values[member]) if isinstance(x, Var) and x in values]
+    return found
+
+
+def _between(function: relax.Function, layers: set[Var]) -> set[Var]:
+    """What depends on a layer, and on which one depends."""
+    behind: set[Var] = set()
+    steps = list(bindings(function))
+    for step in steps:
+        if any(x in layers or x in behind for x in tensors(step.value)):
+            behind.add(step.var)
+    before: set[Var] = set()
+    for step in reversed(steps):
+        if step.var in layers or step.var in before:
+            before.update(x for x in tensors(step.value) if isinstance(x, Var))
+    return behind & before
