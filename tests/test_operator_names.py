@@ -19,7 +19,7 @@ AT_HOME = (PACKAGE / "ops", PACKAGE / "registry.py")
 IMPORTERS = PACKAGE / "frontend"
 """Read what others wrote, so they know the operators of TVM, ONNX and torch by their names."""
 
-ORDINARY_WORDS = {"add"}
+ORDINARY_WORDS = {"add", "multiply"}
 """Operators whose names are looked for behind "vsq." alone: they name many other things."""
 
 

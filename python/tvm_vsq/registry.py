@@ -9,7 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TypeVar
 
-OPERATORS = ("conv2d", "depthwise_conv2d", "dense", "max_pool2d", "avg_pool2d", "add")
+OPERATORS = (
+    "conv2d",
+    "depthwise_conv2d",
+    "dense",
+    "max_pool2d",
+    "avg_pool2d",
+    "add",
+    "multiply",
+)
 
 NAMES = {f"vsq.{operator}": operator for operator in OPERATORS}
 """By the name of its calls in Relax."""

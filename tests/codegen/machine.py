@@ -262,11 +262,17 @@ class Machine:
             self.pads["acc"][groups] = values  # the last one stays
         else:
             self.reads("acc", groups)
-            combine = {1: np.maximum, 2: np.add, 3: np.add, 4: np.minimum}[operation]
             if operation == 3:
                 assert not is_imm
                 values = values * f["imm"]
-            combine.at(self.pads["acc"], groups, values)
+            if operation == 5:
+                for group, factors in zip(groups, values, strict=True):
+                    self.pads["acc"][group] = rhu(
+                        self.pads["acc"][group].astype(object) * factors, f["shift"]
+                    )
+            else:
+                combine = {1: np.maximum, 2: np.add, 3: np.add, 4: np.minimum}[operation]
+                combine.at(self.pads["acc"], groups, values)
             assert abs(self.pads["acc"][groups]).max() < 1 << (self.hw.accumulator_bits - 1)
         self.writes("acc", groups)
 

@@ -103,7 +103,8 @@ void TestEnumerations() {
   CHECK_EQ(decode(1, 0).op == isa::Vec::Op::kMax, true);
   CHECK_EQ(decode(0, 1).src == isa::Vec::Src::kImm, true);
   CHECK_EQ(decode(4, 0).op == isa::Vec::Op::kMin, true);
-  CHECK_ERROR(decode(5, 0), "field op is 5, must be at most 4");
+  CHECK_EQ(decode(5, 0).op == isa::Vec::Op::kMul, true);
+  CHECK_ERROR(decode(6, 0), "field op is 6, must be at most 5");
   CHECK_ERROR(decode(0, 7), "field src is 7, must be at most 1");
 }
 

@@ -88,7 +88,7 @@ void TestVector() {
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMax, Vec::Src::kInp, 65, 1)), "uop_begin 0 + 65 entries");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 0, 1)), "uop_count is 0");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 1, 0)), "iter_out is 0");
-  CHECK_ERROR(Check(MakeVec(Vec::Op{5}, Vec::Src::kInp, 1, 1)), "field op is 5, must be at most 4");
+  CHECK_ERROR(Check(MakeVec(Vec::Op{6}, Vec::Src::kInp, 1, 1)), "field op is 6, must be at most 5");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src{2}, 1, 1)), "field src is 2, must be at most 1");
   const auto immediate = [](Vec::Src src, int64_t imm) {
     sim::Instruction instruction = MakeVec(Vec::Op::kMax, src, 1, 1);
@@ -112,6 +112,15 @@ void TestVector() {
               "field imm is 69906: times an element times its scale it can be 8388720, which does not fit "
               "accumulator_bits 24");
   CHECK_ERROR(coefficient(Vec::Src::kInp, -69906), "field imm is -69906: times");
+  // A factor may be larger than an accumulator.
+  const auto factor = [](int64_t imm, uint32_t shift) {
+    sim::Instruction instruction = MakeVec(Vec::Op::kMul, Vec::Src::kImm, 1, 1);
+    std::get<Vec>(instruction.body).imm = static_cast<uint32_t>(imm);
+    std::get<Vec>(instruction.body).shift = shift;
+    Check(instruction);
+  };
+  factor(8388608, 62);
+  CHECK_ERROR(factor(1, 63), "field shift is 63, must be at most 62");
   CHECK_ERROR(coefficient(Vec::Src::kImm, 1),
               "field src is imm, must be inp with mac, which multiplies by imm");
 }

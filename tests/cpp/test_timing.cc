@@ -201,6 +201,7 @@ void TestVectorUnit() {
     CHECK_EQ(count(isa::Event::kUnpackLaneOps), reads ? channels : 0);
     CHECK_EQ(count(isa::Event::kInpReadBits), reads ? channels / 8 * 36 : 0);
     CHECK_EQ(count(isa::Event::kCoefficientLaneOps), op == isa::Vec::Op::kMac ? channels : 0);
+    CHECK_EQ(count(isa::Event::kProductLaneOps), op == isa::Vec::Op::kMul ? channels : 0);
     CHECK_EQ(count(isa::Event::kAccReadBits), op == isa::Vec::Op::kMov ? 0 : channels * 24);
     CHECK_EQ(count(isa::Event::kAccWriteBits), channels * 24);
   };
@@ -213,6 +214,8 @@ void TestVectorUnit() {
   check(isa::Vec::Op::kMin, isa::Vec::Src::kImm, 4, 1, 2, 0);
   check(isa::Vec::Op::kAdd, isa::Vec::Src::kInp, 32, 2, 1, 1);
   check(isa::Vec::Op::kMac, isa::Vec::Src::kInp, 4, 1, 2, 0);
+  check(isa::Vec::Op::kMul, isa::Vec::Src::kInp, 32, 2, 1, 1);
+  check(isa::Vec::Op::kMul, isa::Vec::Src::kImm, 4, 1, 2, 0);
 }
 
 // What a program of every kind of instruction counts. Entries have 18 bits in uop, 36 in inp and out, 288 in
@@ -237,6 +240,7 @@ void TestEvents() {
       4 * 8,         // vector_lane_ops
       4 * 8,         // unpack_lane_ops
       0,             // coefficient_lane_ops
+      0,             // product_lane_ops
       6 * 8,         // ppu_lane_ops
       6 * 8,         // quantize_lane_ops
       7 * 32 + 128,  // dram_read_bytes

@@ -61,7 +61,8 @@ class Generator {
   Vec Instruction(const sim::Params& params, std::vector<isa::Uop>* uops) {
     const auto any = [&](int64_t high) { return static_cast<uint32_t>(Draw(0, high)); };
     Vec vec;
-    vec.op = Vec::Op{static_cast<uint8_t>(any(4))};
+    vec.op = Vec::Op{static_cast<uint8_t>(any(5))};
+    vec.shift = any(3) == 0 ? any(62) : any(24);
     vec.src = vec.op == Vec::Op::kMac ? Vec::Src::kInp : Vec::Src{static_cast<uint8_t>(any(1))};
     vec.src_unsigned = any(1) == 1;
     vec.iter_out = 1 + any(3);
@@ -93,7 +94,20 @@ class Generator {
   std::mt19937 random_{1};
 };
 
-// Sets `overflows` if a sum leaves accumulator_bits.
+// rhu(a * b, 2^shift); sets `overflows`, and gives 0, if the product has more than 62 bits.
+int64_t Product(int64_t a, int64_t b, int shift, bool* overflows) {
+  __extension__ using Wide = __int128;
+  const Wide product = Wide{a} * b, limit = Wide{1} << 62;
+  if (product <= -limit || product >= limit) {
+    *overflows = true;
+    return 0;
+  }
+  const Wide unit = Wide{1} << shift, doubled = 2 * product + unit;
+  const Wide whole = doubled / (2 * unit);
+  return static_cast<int64_t>(whole - (doubled % (2 * unit) < 0 ? 1 : 0));
+}
+
+// Sets `overflows` if a result leaves accumulator_bits.
 std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const std::vector<isa::Uop>& uops,
                               const sim::Scratchpads& pads, bool* overflows) {
   const int64_t limit = int64_t{1} << (params.accumulator_bits - 1);
@@ -126,6 +140,9 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
               break;
             case Vec::Op::kMac:
               lane += int64_t{static_cast<int32_t>(vec.imm)} * s;
+              break;
+            case Vec::Op::kMul:
+              lane = Product(lane, s, static_cast<int>(vec.shift), overflows);
           }
           *overflows = *overflows || lane < -limit || lane >= limit;
         }
@@ -183,11 +200,13 @@ class Known {
   Known() : params_(sim::ParseParams(testing::SmallParams(4))), bounds_(params_, 8) {}
 
   // On the group of entry 0.
-  Known& Visit(Vec::Op op, Vec::Src src, int32_t imm = 0, uint32_t iter_out = 1, bool safe = true) {
+  Known& Visit(Vec::Op op, Vec::Src src, int32_t imm = 0, uint32_t iter_out = 1, bool safe = true,
+               uint32_t shift = 0) {
     Vec vec = std::get<Vec>(testing::MakeVec(op, src, 1, iter_out).body);
     vec.iter_in = iter_out;
     vec.src_unsigned = true;
     vec.imm = static_cast<uint32_t>(imm);
+    vec.shift = shift;
     const isa::Uop uop;
     const auto plan = sim::Declared<Vec>::MakePlan(params_, vec, &uop);
     CHECK_EQ(bounds_.Visit(params_, testing::Make(vec), plan.get()), safe);
@@ -216,7 +235,7 @@ class Known {
 
 void TestBounds() {
   constexpr Vec::Op kMov = Vec::Op::kMov, kMax = Vec::Op::kMax, kAdd = Vec::Op::kAdd, kMac = Vec::Op::kMac,
-                    kMin = Vec::Op::kMin;
+                    kMin = Vec::Op::kMin, kMul = Vec::Op::kMul;
   constexpr Vec::Src kInp = Vec::Src::kInp, kImm = Vec::Src::kImm;
   CHECK_EQ(Known().Visit(kMov, kImm, 180607).Safe(), true);
   CHECK_EQ(Known().Visit(kMov, kImm, 180608).Safe(), false);
@@ -246,6 +265,21 @@ void TestBounds() {
   CHECK_EQ(Known().Visit(kMov, kImm, 8388383).Visit(kAdd, kInp, 0, 1, false).Safe(), false);
   CHECK_EQ(Known().AnyInt32().Visit(kAdd, kInp, 0, 1, false).Safe(), false);
   CHECK_EQ(Known().Visit(kMov, kImm, 0).Visit(kMac, kInp, 37282, 1023, false).Safe(), false);
+  // Products: 802 * 225 = 180450, 803 * 225 = 180675; and 1605 * 225 / 2 = 180562.5 is rounded up.
+  CHECK_EQ(Known().Visit(kMov, kImm, -802).Visit(kMul, kInp).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 803).Visit(kMul, kInp).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, 1605).Visit(kMul, kInp, 0, 1, true, 1).Visit(kAdd, kImm, 44).Safe(),
+           true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 1605).Visit(kMul, kInp, 0, 1, true, 1).Visit(kAdd, kImm, 45).Safe(),
+           false);
+  // Four visits multiply four times: 52 * 7^4 = 124852.
+  CHECK_EQ(Known().Visit(kMov, kImm, 52).Visit(kMul, kImm, -7, 2).Visit(kAdd, kImm, 55755).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 52).Visit(kMul, kImm, -7, 2).Visit(kAdd, kImm, 55756).Safe(), false);
+  CHECK_EQ(Known().Visit(kMov, kImm, 37283).Visit(kMul, kInp, 0, 1, false).Safe(), false);
+  CHECK_EQ(Known().AnyInt32().Visit(kMul, kImm, std::numeric_limits<int32_t>::min(), 1, false, 62).Safe(),
+           false);
+  CHECK_EQ(Known().AnyInt32().Visit(kMul, kInp, 0, 1, true, 20).Safe(), false);
+  CHECK_EQ(Known().AnyInt32().Visit(kMul, kInp, 0, 1, true, 22).Safe(), true);
 }
 
 }  // namespace

@@ -86,6 +86,13 @@ def test_a_coefficient_has_the_bits_that_an_accumulator_leaves_it(formats, bits,
     assert found.uses == {"coefficient_lane_ops": 1}
 
 
+def test_a_product_is_as_wide_as_both_its_factors() -> None:
+    found = parts(formats="4/8/6/10", accumulator_bits=46)
+    assert found["vector unit's multiplier"].unit == Multiplier(46, 18)
+    assert found["vector unit's rounding and shift"].unit == Adder(64)
+    assert found["vector unit's rounding and shift"].uses == {"product_lane_ops": 2}
+
+
 def test_memories_are_those_of_the_description() -> None:
     found = parts()
     pads, banks = ACCEL.scratchpads, ACCEL.scratchpads.banks

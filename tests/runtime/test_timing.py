@@ -121,7 +121,7 @@ def test_vec_takes_one_cycle_per_block_and_counts_what_its_operation_touches() -
         return timing["units"][VECTOR][0], events(timing)
 
     groups = 5 * 3 * 2
-    operations = (*product(("mov", "max", "add", "min"), ("inp", "imm")), ("mac", "inp"))
+    operations = (*product(("mov", "max", "add", "min", "mul"), ("inp", "imm")), ("mac", "inp"))
     for op, src in operations:
         cycles, counts = vec(4, op, src)
         assert cycles == 6 + groups * 2
@@ -129,6 +129,7 @@ def test_vec_takes_one_cycle_per_block_and_counts_what_its_operation_touches() -
         assert counts["unpack_lane_ops"] == (groups * 8 if src == "inp" else 0)
         assert counts["inp_read_bits"] == (groups * 36 if src == "inp" else 0)
         assert counts["coefficient_lane_ops"] == (groups * 8 if op == "mac" else 0)
+        assert counts["product_lane_ops"] == (groups * 8 if op == "mul" else 0)
         assert counts["acc_read_bits"] == (0 if op == "mov" else groups * 8 * 32)
         assert counts["acc_write_bits"] == groups * 8 * 32
         cycles, counts = vec(32, op, src)

@@ -70,7 +70,7 @@ def draw_insn(draw: st.DrawFn, name: str, tokens: set[str]) -> isa.Insn:
         return load("inp", 0, number(0, 2000), number(1, 6), bits, **sizes, **border)
     if name in ("GEMM", "VEC"):
         loops = {"uop_count": number(1, 5), "iter_out": number(1, 3), "iter_in": number(1, 3)}
-        op = number(0, 4) if name == "VEC" else 0
+        op = number(0, 5) if name == "VEC" else 0
         kind = {"op": op, "src": number(0, int(op != 3))} if name == "VEC" else {}  # mac has no immediate
         return insn(name, bits, **loops, **kind)
     if name == "PPU":

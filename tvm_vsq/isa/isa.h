@@ -153,24 +153,25 @@ enum class Event : int {
   kVectorLaneOps = 6,
   kUnpackLaneOps = 7,
   kCoefficientLaneOps = 8,
-  kPpuLaneOps = 9,
-  kQuantizeLaneOps = 10,
-  kDramReadBytes = 11,
-  kDramWriteBytes = 12,
-  kUopReadBits = 13,
-  kUopWriteBits = 14,
-  kInpReadBits = 15,
-  kInpWriteBits = 16,
-  kWgtReadBits = 17,
-  kWgtWriteBits = 18,
-  kAccReadBits = 19,
-  kAccWriteBits = 20,
-  kParReadBits = 21,
-  kParWriteBits = 22,
-  kOutReadBits = 23,
-  kOutWriteBits = 24,
+  kProductLaneOps = 9,
+  kPpuLaneOps = 10,
+  kQuantizeLaneOps = 11,
+  kDramReadBytes = 12,
+  kDramWriteBytes = 13,
+  kUopReadBits = 14,
+  kUopWriteBits = 15,
+  kInpReadBits = 16,
+  kInpWriteBits = 17,
+  kWgtReadBits = 18,
+  kWgtWriteBits = 19,
+  kAccReadBits = 20,
+  kAccWriteBits = 21,
+  kParReadBits = 22,
+  kParWriteBits = 23,
+  kOutReadBits = 24,
+  kOutWriteBits = 25,
 };
-inline constexpr int kEventCount = 25;
+inline constexpr int kEventCount = 26;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
@@ -181,6 +182,7 @@ inline constexpr const char* kEventNames[kEventCount] = {
     "vector_lane_ops",
     "unpack_lane_ops",
     "coefficient_lane_ops",
+    "product_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",
@@ -257,7 +259,7 @@ struct SyncFields {
 };
 
 struct VecFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, skip_blocks, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, skip_blocks, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm, shift;
   int used_bits = 0;
 };
 
@@ -455,6 +457,7 @@ struct Layout {
     vec.inp_out = Take(&shift, inp_width);
     vec.inp_in = Take(&shift, inp_width);
     vec.imm = Take(&shift, 32);
+    vec.shift = Take(&shift, 6);
     vec.used_bits = shift;
 
     shift = 0;
@@ -663,7 +666,7 @@ struct Sync {
 
 
 struct Vec {
-  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin};
+  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin, kMul};
   enum class Src : uint8_t {kInp, kImm};
   Op op = Op{};
   Src src = Src{};
@@ -678,10 +681,11 @@ struct Vec {
   uint32_t inp_out = uint32_t{};
   uint32_t inp_in = uint32_t{};
   uint32_t imm = uint32_t{};
+  uint32_t shift = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
-    visit(FieldInfo{"op", 0, 4}, &VecFields::op, insn.op);
+    visit(FieldInfo{"op", 0, 5}, &VecFields::op, insn.op);
     visit(FieldInfo{"src", 0, 1}, &VecFields::src, insn.src);
     visit(FieldInfo{"src_unsigned"}, &VecFields::src_unsigned, insn.src_unsigned);
     visit(FieldInfo{"skip_blocks"}, &VecFields::skip_blocks, insn.skip_blocks);
@@ -694,6 +698,7 @@ struct Vec {
     visit(FieldInfo{"inp_out"}, &VecFields::inp_out, insn.inp_out);
     visit(FieldInfo{"inp_in"}, &VecFields::inp_in, insn.inp_in);
     visit(FieldInfo{"imm"}, &VecFields::imm, insn.imm);
+    visit(FieldInfo{"shift", 0, 62}, &VecFields::shift, insn.shift);
   }
 };
 

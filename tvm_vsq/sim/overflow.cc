@@ -31,6 +31,15 @@ AccumulatorBounds::AccumulatorBounds(const Params& params, int64_t max_weight)
       limit_(uint64_t{1} << (params.accumulator_bits - 1)),
       bounds_(static_cast<size_t>(params.acc_depth)) {}
 
+bool AccumulatorBounds::Multiply(size_t entry, uint64_t factor, int shift) {
+  uint64_t product = 0;
+  const bool wraps = __builtin_mul_overflow(bounds_[entry], factor, &product);
+  if (wraps || product >= uint64_t{1} << 62) return false;
+  // A negative half is rounded up, so its magnitude is not.
+  bounds_[entry] = static_cast<uint64_t>(RoundHalfUpShift(static_cast<int64_t>(product), shift));
+  return bounds_[entry] < limit_;
+}
+
 void AccumulatorBounds::Set(uint64_t begin, uint64_t entries, uint64_t bound) {
   CountWork(entries);
   std::fill_n(bounds_.begin() + static_cast<std::ptrdiff_t>(begin), entries, bound);

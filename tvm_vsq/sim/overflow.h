@@ -30,6 +30,9 @@ class AccumulatorBounds {
     bounds_[entry] += amount;
     return bounds_[entry] < limit_;
   }
+  // Multiplies the bound of an entry, and rounds it up when it is shifted right; false if it can leave
+  // accumulator_bits, or 62 bits before the shift.
+  bool Multiply(size_t entry, uint64_t factor, int shift);
   void Set(uint64_t begin, uint64_t entries, uint64_t bound);
   // At least `bound` from now on.
   void Raise(uint64_t begin, uint64_t entries, uint64_t bound);

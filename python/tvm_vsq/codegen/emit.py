@@ -33,6 +33,7 @@ class PostOp:
     act_unsigned: bool = False
     res_unsigned: bool = False
     out_unsigned: bool = False
+    other_unsigned: bool = False
 
 
 @dataclass

@@ -41,6 +41,7 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
     lowering, attrs = aspects("lower", Lowering)[op], dict(call.attrs)
     layer = str(attrs["layer"])
     x, *others = operands
+    other, others = (others[:1], others[1:]) if lowering.has_other else ([], others)
     weights, (params, *residual) = (others[:1], others[1:]) if lowering.weights else ([], others)
     if not all(map(is_constant, [*weights, params])):
         raise ProgramError(
@@ -60,15 +61,19 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
         name=layer,
         op=op,
         workload=workload,
-        post=_post(values, bool(residual)),
+        post=_post(values, bool(residual), not int(attrs.get("other_signed", 1))),
         channels=(given, static_shape(params)[0]),
         constants=constants,
-        inputs={"inp": x} | ({"res": residual[0]} if residual else {}),
+        inputs={
+            "inp": x,
+            **({"other": other[0]} if other else {}),
+            **({"res": residual[0]} if residual else {}),
+        },
         result=result,
     )
 
 
-def _post(values: Mapping[str, int], has_residual: bool) -> PostOp:
+def _post(values: Mapping[str, int], has_residual: bool, other_unsigned: bool) -> PostOp:
     return PostOp(
         relu=bool(values["relu"]),
         res_mult=values["res_mult"],
@@ -76,6 +81,7 @@ def _post(values: Mapping[str, int], has_residual: bool) -> PostOp:
         act_unsigned=not values["act_signed"],
         res_unsigned=has_residual and not values["res_signed"],
         out_unsigned=not values["wide"] and not values["out_signed"],
+        other_unsigned=other_unsigned,
     )
 
 

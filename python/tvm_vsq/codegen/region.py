@@ -81,9 +81,14 @@ class _Region:
         operands = [x if is_constant(x) else self._names[x] for x in item.operands]
         name = f"result {len(self.layers)} of '{dict(item.call.attrs).get('layer', '')}'"
         layer = read_layer(item.call, operands, name, self.hardware)
-        self._check_sign(layer.inputs["inp"], not layer.post.act_unsigned, layer.name)
-        if "res" in layer.inputs:
-            self._check_sign(layer.inputs["res"], not layer.post.res_unsigned, layer.name)
+        post = layer.post
+        for operand, unsigned in (
+            ("inp", post.act_unsigned),
+            ("other", post.other_unsigned),
+            ("res", post.res_unsigned),
+        ):
+            if operand in layer.inputs:
+                self._check_sign(layer.inputs[operand], not unsigned, layer.name)
         self.tensors[name] = _result(layer, self.hardware)
         self._names[item.var] = name
         self.layers.append(layer)
@@ -97,7 +102,7 @@ class _Region:
             wanted, stored = (("unsigned", "signed")[flag] for flag in (signed, tensor.signed))
             raise ProgramError(
                 f"layer '{layer}' reads {name} as {wanted} elements, but it is stored with {stored} ones; "
-                f"correct act_signed or res_signed"
+                f"correct act_signed, other_signed or res_signed"
             )
 
     def _settle(self, function: Any) -> None:

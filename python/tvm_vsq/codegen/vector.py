@@ -12,7 +12,7 @@ from tvm_vsq.codegen.leaf import ExternCall
 from tvm_vsq.codegen.micro import MicroOps
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.isa import code_of
-from tvm_vsq.schedule.vector import Unpack
+from tvm_vsq.schedule.vector import Product, Unpack
 
 if TYPE_CHECKING:
     from tvm_vsq.codegen.emit import LayerEmitter
@@ -83,6 +83,26 @@ class Sum:
             yield whole.part(self.micro.dims, {"h": row, "w": column}), down * across
 
 
+@dataclass(frozen=True)
+class Multiplication:
+    """Moves the vectors of `moved`, and multiplies them by those of `factors`; products lose `shift` bits."""
+
+    moved: MicroOps
+    factors: MicroOps
+    shift: int
+
+    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
+        """VEC instructions."""
+        emitter.fill(self.moved.pointers[0].buffer)
+        post, source = emitter.post, code_of("VEC", "src", "inp")
+        for micro, op, unsigned, fields in (
+            (self.moved, "mov", post.act_unsigned, {}),
+            (self.factors, "mul", post.other_unsigned, {"shift": self.shift}),
+        ):
+            fields |= {"op": code_of("VEC", "op", op), "src": source, "src_unsigned": int(unsigned)}
+            micro.emit_as("VEC", fields, emitter, values, skips="skip_blocks")
+
+
 def _runs(factors: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], int]]:
     """(first, extent) of neighbours that are equal, and what they are."""
     first = 0
@@ -113,6 +133,14 @@ def read_sum(call: ExternCall) -> Sum:
     if not isinstance(body, Unpack):
         raise ProgramError("a sum of vectors is no window's; this schedule is not supported")
     return Sum(MicroOps(call.dims, call.pointers), body.factors)
+
+
+def read_product(call: ExternCall) -> Multiplication:
+    """Of the pointers to acc and to both factors."""
+    body, (acc, x, other) = call.nest.body, call.pointers
+    if not isinstance(body, Product):
+        raise ProgramError("a product of vectors has no rounding; this schedule is not supported")
+    return Multiplication(MicroOps(call.dims, (acc, x)), MicroOps(call.dims, (acc, other)), body.rounding)
 
 
 def read_move(call: ExternCall) -> Vector:

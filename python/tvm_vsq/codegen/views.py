@@ -46,6 +46,6 @@ def _pixels(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
         tensor.record_bytes(nest.hardware),
         (n, rows, columns, tensor.records),
         strides,
-        fold=Fold(3, records[-1], fills=operand.name == "inp") if grouped else None,
+        fold=Fold(3, records[-1], fills=operand.name in ("inp", "other")) if grouped else None,
         offset=offset,
     )

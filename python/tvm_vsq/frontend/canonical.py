@@ -13,6 +13,7 @@ from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
+from tvm_vsq.frontend.order_products import order_products
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.sink_permutes import sink_permutes
@@ -80,6 +81,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     sink_permutes,
     unify_pools,
     sink_reshapes,
+    order_products,
     relax.transform.FoldConstant(),
     _tidy,
 ]

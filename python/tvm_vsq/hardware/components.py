@@ -84,7 +84,7 @@ def _scale_units(hardware: HardwareConfig) -> Iterator[Component]:
 
 def _vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
     """element * scale of what is unpacked, that times a coefficient, and an adder, which compares by
-    subtracting; moving alone uses it as well.
+    subtracting; moving alone uses it as well. An accumulator times what is unpacked, rounded.
 
     A coefficient has as many bits as a product that fits an accumulator leaves it.
     """
@@ -97,6 +97,10 @@ def _vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
     bits = activation.bits + activation.scale_width
     unit_factor = Multiplier(bits, min(_COEFFICIENT_BITS, max(1, hardware.accumulator_bits - bits)))
     yield Component("vector unit's coefficient", unit_factor, lanes, {"coefficient_lane_ops": 1})
+    product = Multiplier(hardware.accumulator_bits, bits)
+    yield Component("vector unit's multiplier", product, lanes, {"product_lane_ops": 1})
+    rounding = Adder(hardware.accumulator_bits + bits)
+    yield Component("vector unit's rounding and shift", rounding, 2 * lanes, {"product_lane_ops": 2})
 
 
 def _post_processing(hardware: HardwareConfig) -> Iterator[Component]:

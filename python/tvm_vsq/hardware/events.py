@@ -12,6 +12,7 @@ EVENTS = (
     "vector_lane_ops",
     "unpack_lane_ops",
     "coefficient_lane_ops",
+    "product_lane_ops",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",

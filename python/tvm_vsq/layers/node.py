@@ -69,7 +69,7 @@ class Node:
     operator: its name in `registry`. is_fusable: whether it has an integer form; a convolution with groups
     has quantized operands, but is computed in fp32. output: the vectors its result is requantized to, or None
     if the result leaves wide. output_absmax: the calibrated range of the result; None if the module does not
-    say.
+    say. other: a second activation that the operator itself reads.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Node:
     residual: Vectors | None
     output: Vectors | None
     output_absmax: float | None
+    other: Vectors | None = None
 
     @property
     def anchor(self) -> Var:

@@ -61,8 +61,9 @@ class _Reader:
         call, source = self._values[anchor], self._sources[anchor]
         if self._vectors(call.args[0]) is None:
             return False
-        if source.residual is not None and self._vectors(call.args[source.residual]) is None:
-            return False
+        for operand in (source.residual, source.other):
+            if operand is not None and self._vectors(call.args[operand]) is None:
+                return False
         return source.weights is None or self._kernel(anchor) is not None
 
     def _vectors(self, expr: Any) -> Vectors | None:
@@ -146,4 +147,9 @@ class _Reader:
             residual=None if chain.residual is None else self._vectors(chain.residual),
             output=output,
             output_absmax=self._ranges.get(name),
+            other=self._other(anchor),
         )
+
+    def _other(self, anchor: Var) -> Vectors | None:
+        operand = self._sources[anchor].other
+        return None if operand is None else self._vectors(self._values[anchor].args[operand])

@@ -26,11 +26,24 @@ def weightless_bound(call: Any, fmt: VectorFormat) -> int:
     return _divisor(call) * fmt.qmax * fmt.smax
 
 
+def product_rounding(x: VectorFormat, other: VectorFormat, hardware: HardwareConfig) -> int:
+    """How many bits products of elements times scales in two formats lose to fit an accumulator."""
+    largest, bits = _largest(x) * _largest(other), 0
+    while (largest + (1 << bits >> 1)) >> bits >= 1 << (hardware.accumulator_bits - 1):
+        bits += 1
+    return bits
+
+
+def product_bound(x: VectorFormat, other: VectorFormat, hardware: HardwareConfig) -> int:
+    """The largest magnitude of such products, rounded."""
+    bits = product_rounding(x, other, hardware)
+    return (x.qmax * x.smax * other.qmax * other.smax + (1 << bits >> 1)) >> bits
+
+
 def weightless_misfit(call: Any, fmt: VectorFormat, hardware: HardwareConfig) -> str:
     """Why `hardware` cannot accumulate what `call` does with inputs in `fmt`; "" if it can."""
     divisor, bits = _divisor(call), hardware.accumulator_bits
-    # The vector unit goes by what a code can stand for, which is one more below 0 than a quantizer gives.
-    largest = (1 << (fmt.bits - 1) if fmt.signed else fmt.qmax) * fmt.smax
+    largest = _largest(fmt)
     if divisor * largest >= 1 << (bits - 1):
         factor = f"{divisor}, its divisor, times " if divisor > 1 else ""
         return (
@@ -40,6 +53,11 @@ def weightless_misfit(call: Any, fmt: VectorFormat, hardware: HardwareConfig) ->
     if divisor >= 1 << (_COEFFICIENT_BITS - 1):
         return f"its divisor is {divisor}, which does not fit a coefficient of {_COEFFICIENT_BITS} bits"
     return ""
+
+
+def _largest(fmt: VectorFormat) -> int:
+    """The vector unit goes by what a code can stand for, which is one more below 0 than a quantizer gives."""
+    return (1 << (fmt.bits - 1) if fmt.signed else fmt.qmax) * fmt.smax
 
 
 def _divisor(call: Any) -> int:

@@ -94,6 +94,7 @@ class Source:
     divisor: of an operator without weights, how many steps of its accumulators are one of its input's; no
         accumulator is more than as many times the largest element times scale.
     residual: the operand that post-processing adds to what the operator makes of the others.
+    other: the operand that is a second activation, which the operator itself reads.
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
         convolution, or there are none.
     along_rows: the operator on sequences that the canonical form writes as this one, over images of one row.
@@ -110,6 +111,7 @@ class Source:
     facts: Facts | None = None
     divisor: Callable[[Any], int] = _one
     residual: int | None = None
+    other: int | None = None
     macs: Callable[[Any, Var], int] | None = None
     along_rows: str = ""
 

@@ -29,7 +29,7 @@ from tvm_vsq.layers.arithmetic import with_arithmetic
 from tvm_vsq.layers.on_cpu import with_layers_on_cpu
 from tvm_vsq.layers.ranges import with_output_ranges
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
-from tvm_vsq.layers.weightless import weightless_steps
+from tvm_vsq.layers.weightless import product_rounding, weightless_steps
 from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
@@ -128,8 +128,10 @@ class _Insert(Rebuilder):
         if layer.chain.residual_add == layer.chain.anchor:
             call = self._quantize_residual(layer, call)
         if layer.name not in self._weights:
-            fp32 = self._calls[layer.chain.anchor]
-            self._steps[layer.chain.anchor] = weightless_steps(fp32, float(x.gamma))
+            fp32, gamma = self._calls[layer.chain.anchor], float(x.gamma)
+            if layer.other is not None:
+                call, gamma = self._quantize_other(layer, call, gamma)
+            self._steps[layer.chain.anchor] = weightless_steps(fp32, gamma)
             return call
         chosen, form = self._weights[layer.name], weight_form(call)
         self._steps[layer.chain.anchor] = accumulator_steps(
@@ -151,6 +153,15 @@ class _Insert(Rebuilder):
         if chosen.bias_correction is None or layer.name in self._bias_adds.values():
             return result
         return relax.op.add(self.emit(result), constant(chosen.bias_correction))
+
+    def _quantize_other(self, layer: QuantizedLayer, call: Call, gamma: float) -> tuple[Call, float]:
+        """With its second activation quantized, and what a step of their product is worth."""
+        first, last = layer.reads[0], layer.reads[-1]
+        other, operands = self._read(last), list(call.args)
+        operands[operands.index(self.new(layer.other))] = other.value
+        ours, theirs = (self._encodings[reading].format for reading in (first, last))
+        gamma *= float(other.gamma) * 2.0 ** product_rounding(ours, theirs, self._hardware)
+        return Call(call.op, operands, call.attrs), gamma
 
     def _quantize_residual(self, layer: QuantizedLayer, call: Call) -> Call:
         operands = list(call.args)

@@ -58,7 +58,7 @@ class QuantizedLayer:
     """A layer with its epilogue, its name, the variable that it reads, and what it is quantized to.
 
     A convolution with groups has no epilogue: it is computed on the CPU, from quantized operands. limits: of
-    what it reads, see `Reading`.
+    what it reads, see `Reading`. other: a second activation that its operator reads.
     """
 
     name: str
@@ -67,7 +67,8 @@ class QuantizedLayer:
     has_weights: bool
     config: LayerConfig
     formats: LayerFormats
-    limits: tuple[float | None, float | None] = (None, None)
+    limits: tuple[float | None, ...] = ()
+    other: Var | None = None
 
     @property
     def settings(self) -> ActivationSettings:
@@ -84,10 +85,12 @@ class QuantizedLayer:
 
     @property
     def reads(self) -> list[Reading]:
-        """What it reads as vectors."""
-        tensors = [self.x] if self.chain.residual is None else [self.x, self.chain.residual]
+        """What it reads as vectors: x, the residual if there is one, and the other one if there is one."""
+        found = [tensor for tensor in (self.x, self.chain.residual, self.other) if tensor is not None]
+        limits = self.limits + (None,) * (len(found) - len(self.limits))
         return [
-            Reading(tensor, self.settings, limit) for tensor, limit in zip(tensors, self.limits, strict=False)
+            Reading(tensor, self.settings, limit)
+            for tensor, limit in zip(found, limits[: len(found)], strict=True)
         ]
 
 
@@ -201,7 +204,8 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
                 has_weights=candidate.kind is not Kind.WEIGHTLESS,
                 config=layer_config,
                 formats=formats,
-                limits=(given.get(candidate.name), None),
+                limits=(given.get(candidate.name),),
+                other=_other(values[var]),
             )
         )
         if config.strict and layers[-1].has_weights:
@@ -254,6 +258,12 @@ def _kind(call: Any) -> Kind | None:
     if source.weights is None:
         return Kind.WEIGHTLESS
     return Kind.DEPTHWISE if source.weights.along_taps else Kind.ORDINARY
+
+
+def _other(call: Any) -> Var | None:
+    """The second activation that the operator of `call` reads."""
+    source = source_of(call)
+    return None if source is None or source.other is None else call.args[source.other]
 
 
 def _too_large(

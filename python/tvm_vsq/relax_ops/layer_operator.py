@@ -14,16 +14,22 @@ from tvm_vsq.tvm_compat import Call
 
 @dataclass(frozen=True)
 class LayerOperator:
-    """An operator on vectors, (x[, w], params[, residual]), with the attributes of `Epilogue` among others.
+    """An operator on vectors, (x[, other][, w], params[, residual]), with attributes of `Epilogue` and more.
 
-    w and params are constants. from_source: its call, from the fp32 call that it stands for, from operands,
-    and from the attributes that all such operators share. is_flat: all axes but that of channels are one to
-    it.
+    w and params are constants, and other a second activation. from_source: its call, from the fp32 call that
+    it stands for, from operands, and from the attributes that all such operators share. is_flat: all axes but
+    that of channels are one to it.
     """
 
     has_weights: bool
     from_source: Callable[[Any, Sequence[Any], dict[str, Any]], Call]
     is_flat: bool = False
+    has_other: bool = False
+
+    @property
+    def params(self) -> int:
+        """Which operand the parameters are."""
+        return 1 + self.has_other + self.has_weights
 
 
 @cache

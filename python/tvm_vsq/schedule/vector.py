@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tvm import te
+from tvm import te, tirx
 from tvm.script import from_source
 from tvm.script import tirx as T
 
@@ -17,6 +17,7 @@ from tvm_vsq.tvm_compat import TensorIntrin
 
 MAXIMUM, CLEAR, MOVE = "vsq.vec_max", "vsq.vec_clear", "vsq.vec_mov"
 SUM, ZERO = "vsq.vec_add", "vsq.vec_zero"
+PRODUCT = "vsq.vec_mul"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,53 @@ class Unpack:
         return nest.existing(nest.iterations) + cleared + (1 + is_reduced) * tiles * pipeline
 
 
+@dataclass(frozen=True)
+class Product:
+    """acc = element * scale of the vectors of "inp" times that of "other", which loses `rounding` bits.
+
+    "other" has one pixel where an axis of it does not move. A micro-op does a channel group.
+    """
+
+    rounding: int
+
+    def inside(self, nest: LoopNest) -> tuple[str, ...]:
+        """The blocks of a channel group."""
+        return ("b",) if nest.hardware.group_blocks > 1 else ()
+
+    def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
+        """Accumulators int64 over the axes of acc and then the lanes."""
+        size, lanes = nest.hardware.vector_size, nest.hardware.output_lanes
+
+        def unpacked(name: str, values: Mapping[str, Any], channel: Any) -> Any:
+            axes = nest.operand[name].axes[:-1]
+            place = (*(axis.at(values) if axis.terms else 0 for axis in axes), channel // size)
+            pad = pads[name]
+            return pad[(*place, channel % size)].astype("int64") * pad[(*place, size)].astype("int64")
+
+        def element(*index: Any) -> Any:
+            *at, lane = index
+            names = (name for axis in nest.acc.axes for name, _ in axis.terms)
+            values = dict(zip(names, at, strict=True))
+            channel = values["b"] * lanes + lane
+            product = unpacked("inp", values, channel) * unpacked("other", values, channel)
+            if self.rounding == 0:
+                return product
+            half, shift = (tirx.const(n, "int64") for n in (1 << (self.rounding - 1), self.rounding))
+            return (product + half) >> shift
+
+        return te.compute((*nest.acc.extents, lanes), element, name="acc")
+
+    def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
+        """VEC with mov and then with mul."""
+        hw = nest.hardware
+        return _product_intrinsic(self.rounding, hw.vector_size, hw.output_lanes, hw.group_blocks), None
+
+    def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
+        """One for each block of each micro-op, of which each group has two, and the pipelines."""
+        pipeline = nest.hardware.timing.vector_pipeline_cycles
+        return 2 * (nest.existing(nest.iterations) + tiles * pipeline)
+
+
 _INTRINSIC = """
 @T.prim_func(s_tir=True)
 def main({handles}):
@@ -141,5 +189,57 @@ def _intrinsic(kind: str, size: int, lanes: int, blocks: int) -> str:
         for body in (loop, f"T.evaluate(T.call_extern('int32', '{kind}', {pointers}))")
     )
     name = f"{kind}.v{size}b{lanes}"
+    TensorIntrin.register(name, described, replaced, override=True)
+    return name
+
+
+_PRODUCT = """
+@T.prim_func(s_tir=True)
+def main(x: T.handle, s: T.handle, c: T.handle):
+    X = T.match_buffer(x, {vectors}, "int16", scope="local.inp", offset_factor={step})
+    S = T.match_buffer(s, {vectors}, "int16", scope="local.other", offset_factor={step})
+    C = T.match_buffer(c, {shape}, "int64", scope="local.acc", offset_factor={lanes})
+    with T.sblock("root"):
+        T.reads(X[{vector}], S[{vector}])
+        T.writes(C[{whole}])
+        {body}
+"""
+
+
+@lru_cache(maxsize=64)
+def _product_intrinsic(rounding: int, size: int, lanes: int, blocks: int) -> str:
+    """Name of the registered intrinsic, on acc of a channel group; TVM drops the axis of a single block."""
+    vectors = max(1, lanes // size)
+    extents = (lanes,) if blocks == 1 else (blocks, lanes)
+    axes = ["o"] if blocks == 1 else ["b", "o"]
+    at = ", ".join(f"v{axis}" for axis in axes)
+    channel = "vo" if blocks == 1 else f"vb * {lanes} + vo"
+    element, scale = channel, str(size)
+    if vectors > 1:
+        element, scale = f"vo // {size}, vo % {size}", f"vo // {size}, {size}"
+    values = [f"(T.Cast('int64', {t}[{element}]) * T.Cast('int64', {t}[{scale}]))" for t in "XS"]
+    value = " * ".join(values)
+    if rounding:
+        value = f"T.shift_right({value} + T.int64({1 << (rounding - 1)}), T.int64({rounding}))"
+    loop = (
+        f"for {', '.join(axes)} in T.grid({', '.join(map(str, extents))}):\n"
+        f"            with T.sblock('multiply'):\n"
+        f"                {at} = T.axis.remap('{'S' * len(axes)}', [{', '.join(axes)}])\n"
+        f"                C[{at}] = {value}"
+    )
+    pointers = "C.access_ptr('rw'), X.access_ptr('r'), S.access_ptr('r')"
+    common = {
+        "vectors": (size + 1,) if vectors == 1 else (vectors, size + 1),
+        "vector": f"0 : {size + 1}" if vectors == 1 else f"0 : {vectors}, 0 : {size + 1}",
+        "step": size + 1,
+        "shape": extents,
+        "lanes": lanes,
+        "whole": ", ".join(f"0 : {extent}" for extent in extents),
+    }
+    described, replaced = (
+        from_source(_PRODUCT.format(**common, body=body), extra_vars={"T": T})
+        for body in (loop, f"T.evaluate(T.call_extern('int32', '{PRODUCT}', {pointers}))")
+    )
+    name = f"{PRODUCT}{rounding}.v{size}b{lanes}"
     TensorIntrin.register(name, described, replaced, override=True)
     return name

@@ -59,7 +59,10 @@ def layer_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, lis
     operator = layer_operators()[NAMES[op_name(call)]]
     accumulate = aspects("torch", LayerForm)[NAMES[op_name(call)]].on_vectors
     finish, peak = _post_processing(call), _peak(call.args[0], values)
-    end = 3 if operator.has_weights else 2  # of x, weights and parameters; a residual may follow
+    end = operator.params + 1  # of x, weights and parameters; a residual may follow
+    if operator.has_other:
+        product = accumulate(call, peak)
+        return lambda x, other, rows, *residual: finish(product(x, other), rows, *residual), list(call.args)
     x, *constants = call.args[:end]
     residual = list(call.args[end:])
     if all(map(is_constant, constants)):

@@ -12,8 +12,8 @@ from tvm_vsq.tvm_compat import Call
 
 Operator = Callable[..., Any]
 
-Product = Callable[[Tensor], Tensor]
-"""From vectors int16[..., CV, V+1] to accumulators int64[..., K]."""
+Product = Callable[..., Tensor]
+"""From vectors int16[..., CV, V+1], one tensor of them or two, to accumulators int64[..., K]."""
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,12 @@ def _check_formats(node: Node, built: LayerFormats, hardware: HardwareConfig) ->
                 f"a rule, or take a target that has them (HardwareConfig.with_formats). A target has one set "
                 f"of formats: a mix is evaluated by tvm_vsq.fake_quantize alone"
             )
+    if node.other is not None and node.other.format.with_sign(node.x.format.signed) != node.x.format:
+        raise ConfigError(
+            f"layer '{node.name}' reads two tensors in different formats, of {node.other.format.bits} and of "
+            f"{node.x.format.bits} bits, but target '{hardware.label}' has one format of activations; give "
+            f"both the target's"
+        )
     if node.x.scales or (node.output is not None and node.output.scales):
         raise ConfigError(
             f"layer '{node.name}' has activation_scales='static', but target '{hardware.label}' takes each "

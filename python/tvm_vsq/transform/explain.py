@@ -163,7 +163,7 @@ def _epilogue(call: Call) -> str:
     attrs, operator = call.attrs, layer_operator(call)
     has_weights = operator is not None and operator.has_weights
     parts = ["constant integer weights"] if has_weights else []
-    if len(call.args) == 3 + has_weights:
+    if operator is not None and len(call.args) > operator.params + 1:
         parts.append("adds a residual")
     if int(attrs["relu"]):
         parts.append("clamps at 0")

@@ -25,7 +25,7 @@ def fusable_nodes(module: IRModule, hardware: HardwareConfig) -> list[Node]:
 
 
 def _check_guard_bits(node: Node, hardware: HardwareConfig) -> None:
-    for tensor in (node.x, node.residual, node.output):
+    for tensor in (node.x, node.residual, node.other, node.output):
         if tensor is not None and tensor.guard_bits != hardware.guard_bits:
             raise ConfigError(
                 f"'{tensor.vectors.name}' is quantized with guard_bits={tensor.guard_bits}, but target "

@@ -11,6 +11,7 @@ from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node, Vectors
+from tvm_vsq.layers.weightless import product_rounding
 from tvm_vsq.network import layer_names, with_layer_names
 from tvm_vsq.network.names import weighted_layers, weightless_layers
 from tvm_vsq.relax_ops import layer_operators
@@ -80,9 +81,14 @@ class _Fuse(Rebuilder):
             "act_signed": int(node.x.format.signed),
             "res_signed": 1 if node.residual is None else int(node.residual.format.signed),
         }
+        if node.other is not None:
+            rounding = product_rounding(node.x.format, node.other.format, self._hardware)
+            attributes |= {"rounding": rounding, "other_signed": int(node.other.format.signed)}
         if output is not None:
             attributes |= {**OUTPUT.write(output.format), "out_scales": output.scales}
         operands = [self._vectors(node.x)]
+        if node.other is not None:
+            operands.append(self._vectors(node.other))
         if node.weights is not None:
             operands.append(constant(node.weights.vectors))
         operands.append(constant(numbers.params))

@@ -54,8 +54,9 @@ def _partitioned(module: IRModule) -> IRModule:
 
 
 def _pattern(name: str, operator: LayerOperator, residual: bool) -> Any:
+    tensors = [wildcard(), wildcard()] if operator.has_other else [wildcard()]
     constants = [is_const(), is_const()] if operator.has_weights else [is_const()]
-    return is_op(name)(wildcard(), *constants, *([wildcard()] if residual else []))
+    return is_op(name)(*tensors, *constants, *([wildcard()] if residual else []))
 
 
 def _with_moved(module: IRModule, on_host: set[int]) -> IRModule:

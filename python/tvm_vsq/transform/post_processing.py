@@ -12,7 +12,13 @@ from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node
 from tvm_vsq.layers.steps import accumulator_steps, smallest_step, wide_step
-from tvm_vsq.layers.weightless import weightless_bound, weightless_misfit, weightless_steps
+from tvm_vsq.layers.weightless import (
+    product_bound,
+    product_rounding,
+    weightless_bound,
+    weightless_misfit,
+    weightless_steps,
+)
 from tvm_vsq.numerics import check_accumulator, check_sum_of_taps, fixed_point
 
 _INT32_MAX = 2**31 - 1
@@ -58,7 +64,11 @@ def post_processing(node: Node, hardware: HardwareConfig) -> PostProcessing:
 def _steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:
     """float64[K]: what one step of each accumulator is worth."""
     if node.weights is None:
-        return weightless_steps(node.call, node.x.gamma)
+        gamma = node.x.gamma
+        if node.other is not None:
+            rounding = product_rounding(node.x.format, node.other.format, hardware)
+            gamma *= node.other.gamma * 2.0**rounding
+        return weightless_steps(node.call, gamma)
     weights = node.weights
     shift = 0 if weights.along_taps else node.formats(hardware).product_shift
     return accumulator_steps(weights.vectors, weights.gamma, node.x.gamma, shift)
@@ -69,6 +79,8 @@ def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
         misfit = weightless_misfit(node.call, node.x.format, hardware)
         if misfit:
             raise QuantizationError(f"layer '{node.name}': {misfit}")
+        if node.other is not None:
+            return product_bound(node.x.format, node.other.format, hardware)
         return weightless_bound(node.call, node.x.format)
     formats = node.formats(hardware)
     if node.weights.along_taps:

@@ -5,9 +5,13 @@
 
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
+#include "tvm_vsq/sim/rounding.h"
 
 namespace tvm_vsq::sim {
 namespace {
+
+// |n| of rhu(n, 2^shift) stays below.
+constexpr int64_t kLargestProduct = int64_t{1} << 62;
 
 // The element times its scale of every lane of `values`, which are those of the vectors from `vector` on.
 void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std::vector<int32_t>* values) {
@@ -36,6 +40,23 @@ bool Add(const std::vector<int32_t>& values, int64_t coefficient, const Executio
   return fits;
 }
 
+// Multiplies by `values`; false if a result leaves accumulator_bits, or a product 62 bits, where that is to
+// be looked for. No product that is known to be safe has more (BoundProducts).
+template <typename Acc>
+bool Multiply(const std::vector<int32_t>& values, int shift, const Execution& execution, Acc* lanes) {
+  const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
+  bool fits = true;
+  for (size_t c = 0; c < values.size(); ++c) {
+    int64_t product = 0;
+    const bool wraps = __builtin_mul_overflow(static_cast<int64_t>(lanes[c]), int64_t{values[c]}, &product);
+    fits = fits && (execution.safe || (!wraps && product > -kLargestProduct && product < kLargestProduct));
+    const int64_t result = fits ? RoundHalfUpShift(product, shift) : 0;
+    fits = fits && (execution.safe || (result >= -limit && result < limit));
+    lanes[c] = static_cast<Acc>(result);
+  }
+  return fits;
+}
+
 // The number of the micro-op that brings an accumulator outside of accumulator_bits; that of all if none
 // does.
 template <typename Acc>
@@ -55,6 +76,8 @@ size_t ApplyMicroOps(const isa::Vec& vec, const Execution& execution, size_t inp
     } else if (vec.op == isa::Vec::Op::kMin) {
       std::transform(values->begin(), values->end(), lane, lane,
                      [](int32_t value, Acc acc) { return std::min(acc, static_cast<Acc>(value)); });
+    } else if (vec.op == isa::Vec::Op::kMul) {
+      if (!Multiply(*values, static_cast<int>(vec.shift), execution, lane)) return u;
     } else if (!Add(*values, coefficient, execution, lane)) {
       return u;
     }
@@ -106,6 +129,26 @@ bool BoundSums(const Params& params, const isa::Vec& vec, const MicroOpPlan& pla
   return false;
 }
 
+// Visit by visit, as what is multiplied twice has grown by then.
+bool BoundProducts(const Params& params, const isa::Vec& vec, const MicroOpPlan& plan, uint64_t factor,
+                   AccumulatorBounds* bounds) {
+  const uint32_t blocks = Declared<isa::Vec>::Blocks(params, vec);
+  bool safe = true;
+  for (uint64_t o = 0; o < vec.iter_out; ++o) {
+    for (uint64_t i = 0; i < vec.iter_in; ++i) {
+      CountWork(plan.uops.size() * blocks);
+      for (const Uop& uop : plan.uops) {
+        const size_t entry = uop.acc + o * vec.acc_out + i * vec.acc_in;
+        for (size_t block = 0; block < blocks; ++block)
+          safe = bounds->Multiply(entry + block, factor, static_cast<int>(vec.shift)) && safe;
+      }
+    }
+  }
+  if (safe) return true;
+  for (const MicroOpPlan::Range& range : plan.touched[0]) bounds->Forget(range.begin, range.entries);
+  return false;
+}
+
 }  // namespace
 
 std::unique_ptr<const MicroOpPlan> Declared<isa::Vec>::MakePlan(const Params& params, const isa::Vec& vec,
@@ -119,6 +162,7 @@ bool Declared<isa::Vec>::Bound(const Params& params, const isa::Vec& vec, const 
                                AccumulatorBounds* bounds) {
   const auto largest = static_cast<uint64_t>(Largest(params, vec));
   if (Adds(vec)) return BoundSums(params, vec, *plan, largest, bounds);
+  if (Multiplies(vec)) return BoundProducts(params, vec, *plan, largest, bounds);
   for (const MicroOpPlan::Range& range : plan->touched[0]) {
     if (vec.op == isa::Vec::Op::kMov) {
       bounds->Set(range.begin, range.entries, largest);

@@ -42,12 +42,13 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
   static bool Adds(const isa::Vec& vec) {
     return vec.op == isa::Vec::Op::kAdd || vec.op == isa::Vec::Op::kMac;
   }
+  static bool Multiplies(const isa::Vec& vec) { return vec.op == isa::Vec::Op::kMul; }
   // What s is multiplied by.
   static int64_t Coefficient(const isa::Vec& vec) {
     return vec.op == isa::Vec::Op::kMac ? Immediate(vec) : 1;
   }
 
-  // The largest magnitude of what is moved, compared or added.
+  // The largest magnitude of what is moved, compared, added or multiplied by.
   static int64_t Largest(const Params& params, const isa::Vec& vec) {
     if (vec.src == isa::Vec::Src::kImm) return std::abs(Immediate(vec));
     const int64_t element = vec.src_unsigned ? (int64_t{1} << params.activation_bits) - 1
@@ -65,12 +66,12 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     if (vec.src == isa::Vec::Src::kImm) {
       if (vec.op == isa::Vec::Op::kMac)
         fail("field src is imm, must be inp with mac, which multiplies by imm");
-      if (imm < -limit || imm >= limit)
+      if (!Multiplies(vec) && (imm < -limit || imm >= limit))
         fail("field imm is ", imm, ", which does not fit accumulator_bits ", params.accumulator_bits);
     } else if (Largest(params, vec) >= limit && vec.op == isa::Vec::Op::kMac) {
       fail("field imm is ", imm, ": times an element times its scale it can be ", Largest(params, vec),
            ", which does not fit accumulator_bits ", params.accumulator_bits);
-    } else if (Largest(params, vec) >= limit) {
+    } else if (Largest(params, vec) >= limit && !Multiplies(vec)) {
       fail("field src: an element times its scale can be ", Largest(params, vec),
            ", which does not fit accumulator_bits ", params.accumulator_bits);
     }
@@ -101,6 +102,7 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     count(isa::Event::kVectorLaneOps, lanes);
     if (vec.src == isa::Vec::Src::kInp) count(isa::Event::kUnpackLaneOps, lanes);
     if (vec.op == isa::Vec::Op::kMac) count(isa::Event::kCoefficientLaneOps, lanes);
+    if (Multiplies(vec)) count(isa::Event::kProductLaneOps, lanes);
   }
 
   // Whether no accumulator can leave accumulator_bits, in any order of the additions.

@@ -31,7 +31,6 @@ def share_limits(plan: Plan, ranges: Mapping[Any, Range]) -> Plan:
         return only if only is not None and needed <= only <= _LOOSE * needed else reading.limit
 
     def shared(layer: QuantizedLayer) -> QuantizedLayer:
-        limits = [limit_of(reading) for reading in layer.reads] + [None]
-        return replace(layer, limits=(limits[0], limits[1]))
+        return replace(layer, limits=tuple(limit_of(reading) for reading in layer.reads))
 
     return replace(plan, layers=tuple(map(shared, plan.layers)))
