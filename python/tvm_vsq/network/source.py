@@ -96,7 +96,8 @@ class Source:
     residual: the operand that post-processing adds to what the operator makes of the others.
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
         convolution, or there are none.
-    along_rows: the operator on sequences that the canonical form writes as this one, over images of one row.
+    comes_from: the operators that the canonical form writes as this one: those on sequences, over images of
+        one row, and transposed ones, phase by phase.
     """
 
     relax: str
@@ -111,7 +112,7 @@ class Source:
     divisor: Callable[[Any], int] = _one
     residual: int | None = None
     macs: Callable[[Any, Var], int] | None = None
-    along_rows: str = ""
+    comes_from: tuple[str, ...] = ()
 
     def has_constant_weights(self, call: Any) -> bool:
         """Whether operand 1 of `call` is a constant."""
@@ -142,7 +143,7 @@ def becomes_weighted(call: Any) -> bool:
     if source is not None:
         return source.weights is not None
     return any(
-        name == each.along_rows for each in aspects("source", Source).values() if name and each.weights
+        name in each.comes_from for each in aspects("source", Source).values() if name and each.weights
     )
 
 

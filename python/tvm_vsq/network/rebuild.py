@@ -1,0 +1,40 @@
+"""A pass that adds layers, or takes some away: those left keep their names, and new ones are given theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm_vsq.graph import Rebuilder, replace_main
+from tvm_vsq.network.names import recorded_names, with_recorded_names
+from tvm_vsq.tvm_compat import IRModule, Var
+
+
+class LayerRebuilder(Rebuilder):
+    """A Rebuilder that records names anew: `layer` emits one with a name."""
+
+    def __init__(self, module: IRModule) -> None:
+        super().__init__(module["main"])
+        self._module = module
+        self._recorded = recorded_names(module)
+        self._named: dict[Var, str] = {}
+
+    def name_of(self, var: Var, part: str = "") -> str:
+        """The recorded name of an old variable's layer, or of a part of it; "" if it has none."""
+        name = self._recorded.get(var, "")
+        return f"{name}/{part}" if name and part else name
+
+    def layer(self, call: Any, name: str) -> Var:
+        """`emit`, of a layer of this name."""
+        var = self.emit(call)
+        self._named[var] = name
+        return var
+
+    def rebuilt(self) -> IRModule:
+        """The module with what `run` gives, and with the names of its layers."""
+        function = self.run()
+        names = dict(self._named)
+        for old, name in self._recorded.items():
+            new = function.body.body if old.same_as(self.old.body.body) else self.new(old)
+            if isinstance(new, Var):
+                names.setdefault(new, name)
+        return with_recorded_names(replace_main(self._module, function), names)
