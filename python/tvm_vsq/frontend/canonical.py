@@ -16,9 +16,11 @@ from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.order_products import order_products
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.rows import rows_to_images
+from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
 from tvm_vsq.frontend.sink_rows import sink_rows
+from tvm_vsq.frontend.transposed import transposed_to_phases
 from tvm_vsq.frontend.unbroadcast import unbroadcast
 from tvm_vsq.frontend.views import views_to_reshapes
 from tvm_vsq.frontend.wrap_indices import check_indices, wrap_indices
@@ -78,8 +80,11 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     fold_slices,
     sink_reshapes,
     convolutions_to_nhwc,
+    transposed_to_phases,
     sink_permutes,
     unify_pools,
+    _tidy,
+    sink_moves,
     sink_reshapes,
     order_products,
     relax.transform.FoldConstant(),

@@ -9,7 +9,16 @@ import numpy.typing as npt
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
-from tvm_vsq.graph import Rebuilder, constant, constant_array, dtype_of, is_constant, op_name, replace_main
+from tvm_vsq.graph import (
+    Rebuilder,
+    constant,
+    constant_array,
+    dtype_of,
+    is_constant,
+    op_name,
+    replace_main,
+    static_shape,
+)
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 Array = npt.NDArray[Any]
@@ -62,9 +71,7 @@ class _FoldScales(Rebuilder):
         if offset is None:
             return None
         kernel = constant_array(layer.args[1]).astype(np.float64)
-        lanes = [1] * kernel.ndim
-        lanes[_output_axis(layer)] = -1
-        scaled_kernel = constant((kernel * scale.reshape(lanes)).astype(np.float32))
+        scaled_kernel = constant((kernel * _over_kernel(layer, scale)).astype(np.float32))
         product = self.emit(Call(layer.op, [layer.args[0], scaled_kernel], layer.attrs))
         total = offset * scale + shift
         return relax.op.add(product, _channels(total, axis, rank)) if total.any() else self.value_of(product)
@@ -77,7 +84,7 @@ class _FoldScales(Rebuilder):
             if not is_constant(offset):
                 return None, bias
             layer, bias = self.value_of(x), constant_array(offset).astype(np.float64)
-        is_layer = op_name(layer) in ("relax.nn.conv2d", "relax.matmul") and is_constant(layer.args[1])
+        is_layer = op_name(layer) in (*_CONVOLUTIONS, "relax.matmul") and is_constant(layer.args[1])
         return (layer if is_layer and self.is_read_once(x) else None), bias
 
     def _channel_axis(self, x: Any) -> int | None:
@@ -85,13 +92,27 @@ class _FoldScales(Rebuilder):
         layer, _ = self._layer(x)
         if layer is None:
             return None
-        if op_name(layer) == "relax.nn.conv2d":
+        if op_name(layer) in _CONVOLUTIONS:
             return str(layer.attrs.out_layout).index("C")
         return len(x.ty.shape) - 1 if len(layer.args[1].ty.shape) == 2 else None
 
 
-def _output_axis(layer: Call) -> int:
-    return str(layer.attrs.kernel_layout).index("O") if op_name(layer) == "relax.nn.conv2d" else 1
+_CONVOLUTIONS = ("relax.nn.conv2d", "relax.nn.conv2d_transpose")
+
+
+def _over_kernel(layer: Call, scale: Array) -> Array:
+    """scale: [K], or [1] for all; what it is for each weight of the layer, in a shape that broadcasts."""
+    name = op_name(layer)
+    axis = str(layer.attrs.kernel_layout).index("O") if name in _CONVOLUTIONS else 1
+    shape = static_shape(layer.args[1])
+    lanes = [1] * len(shape)
+    lanes[axis] = -1
+    if name != "relax.nn.conv2d_transpose" or scale.size == 1:
+        return scale.reshape(lanes)
+    # here the axis holds the channels of one group, and that of inputs, groups one after the other
+    inputs, groups = str(layer.attrs.kernel_layout).index("I"), int(layer.attrs.groups)
+    parts = [part.reshape(lanes) for part in np.split(scale, groups)]
+    return np.concatenate([part.repeat(shape[inputs] // groups, inputs) for part in parts], inputs)
 
 
 def _along(array: Array, axis: int, rank: int) -> Array | None:

@@ -13,9 +13,13 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 TO_NCHW = [0, 3, 1, 2]
 """Axes with which permute_dims turns NHWC into NCHW."""
 
+TO_NHWC = [0, 2, 3, 1]
+"""The inverse."""
+
 
 def convolutions_to_nhwc(module: IRModule) -> IRModule:
-    """Every conv2d as NHWC with OHWI weights, between permute_dims that keep the layout around it.
+    """Every conv2d as NHWC with OHWI weights, between permute_dims that keep the layout around it; and every
+    conv2d_transpose of constant weights, in which channels of one group are given first, as NHWC with IOHW.
 
     TVM's ConvertLayout also moves layout changes past other operators, but it reads out of bounds on
     operators that have nothing to do with convolutions (the squeeze of torch's attention among them), and
@@ -26,24 +30,32 @@ def convolutions_to_nhwc(module: IRModule) -> IRModule:
 
 class _ConvolutionsToNhwc(PermutingRebuilder):
     def rewrite(self, var: Var, value: Any) -> Any:
-        if op_name(value) != "relax.nn.conv2d":
+        name = op_name(value)
+        is_transposed = name == "relax.nn.conv2d_transpose"
+        if name != "relax.nn.conv2d" and not (is_transposed and is_constant(value.args[1])):
             return value
         attrs = value.attrs
         data, kernel, out = (str(getattr(attrs, f"{name}_layout")) for name in ("data", "kernel", "out"))
         is_plain = all(sorted(layout) == ["C", "H", "N", "W"] for layout in (data, out))
         if not is_plain or sorted(kernel) != ["H", "I", "O", "W"]:
             return value  # packed layouts, such as NCHW4c, have further axes
-        conv = relax.op.nn.conv2d(
+        build, weights = relax.op.nn.conv2d, "OHWI"
+        more: dict[str, list[int]] = {}
+        if is_transposed:
+            build, weights = relax.op.nn.conv2d_transpose, "IOHW"
+            more["output_padding"] = [int(n) for n in attrs.output_padding]
+        conv = build(
             self._in(value.args[0], data, "NHWC"),
-            self._in(value.args[1], kernel, "OHWI"),
+            self._in(value.args[1], kernel, weights),
             strides=[int(n) for n in attrs.strides],
             padding=[int(n) for n in attrs.padding],
             dilation=[int(n) for n in attrs.dilation],
             groups=int(attrs.groups),
             data_layout="NHWC",
-            kernel_layout="OHWI",
+            kernel_layout=weights,
             out_layout="NHWC",
             out_dtype=attrs.out_dtype,
+            **more,
         )
         return conv if out == "NHWC" else self._in(self.emit(conv), "NHWC", out)
 

@@ -11,6 +11,9 @@ from tvm_vsq.network.names import name_of_weight, unused
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operators that become a layer if their second operand is constant."""
 
+_IN_PARTS = ("ConvTranspose",)
+"""Those that become several."""
+
 _GENERATED = re.compile(r"(onnx::.*|trt::.*|val_\d+|_v_\d+|\d+)")
 """Names that exporters make up for a weight they changed."""
 
@@ -27,7 +30,7 @@ def layers_of(graph: onnx.GraphProto, origins: dict[str, str]) -> dict[str, str]
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     names: dict[str, str] = {}
     for node in graph.node:
-        if node.op_type not in LAYERS or len(node.input) < 2:
+        if node.op_type not in (*LAYERS, *_IN_PARTS) or len(node.input) < 2:
             continue
         weight = _weight(node.input[1], makers, tensors)
         if weight is None:

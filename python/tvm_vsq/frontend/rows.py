@@ -21,7 +21,7 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
 def rows_to_images(module: IRModule) -> IRModule:
-    """conv1d, max_pool1d, avg_pool1d and adaptive_avg_pool1d become those of two axes, between reshapes.
+    """conv1d, conv1d_transpose and pools of one axis become those of two axes, between reshapes.
 
     A sequence [N, C, W] is the image [N, C, 1, W], [N, W, C] is [N, 1, W, C], and a kernel [K, C/g, S] is
     [K, C/g, 1, S]: the axis of rows comes before that of columns. `sink_rows` moves the reshapes away.
@@ -53,7 +53,7 @@ _PLAIN = (["C", "N", "W"], ["I", "O", "W"])
 def _layouts(call: Call) -> list[str]:
     """Of the operands, then of the result."""
     attrs = call.attrs
-    if op_name(call) == "relax.nn.conv1d":
+    if op_name(call) in ("relax.nn.conv1d", "relax.nn.conv1d_transpose"):
         found = [attrs.data_layout, attrs.kernel_layout, attrs.out_layout or attrs.data_layout]
     else:
         found = [attrs.layout, attrs.out_layout or attrs.layout]
@@ -92,6 +92,22 @@ def _convolution(operands: list[Any], attrs: Any, layouts: list[str]) -> Call:
     )
 
 
+def _transposed_convolution(operands: list[Any], attrs: Any, layouts: list[str]) -> Call:
+    data, kernel, out = layouts
+    return relax.op.nn.conv2d_transpose(
+        *operands,
+        strides=_pair(attrs.strides),
+        padding=_around(attrs.padding),
+        output_padding=_pair(attrs.output_padding, 0),
+        dilation=_pair(attrs.dilation),
+        groups=int(attrs.groups),
+        data_layout=data,
+        kernel_layout=kernel,
+        out_layout=out,
+        out_dtype=attrs.out_dtype,
+    )
+
+
 def _pool(build: Callable[..., Call]) -> Callable[[list[Any], Any, list[str]], Call]:
     def pool(operands: list[Any], attrs: Any, layouts: list[str]) -> Call:
         return build(
@@ -121,6 +137,7 @@ def _adaptive_pool(operands: list[Any], attrs: Any, layouts: list[str]) -> Call:
 
 _BUILDERS: dict[str, Callable[[list[Any], Any, list[str]], Call]] = {
     "relax.nn.conv1d": _convolution,
+    "relax.nn.conv1d_transpose": _transposed_convolution,
     "relax.nn.max_pool1d": _pool(relax.op.nn.max_pool2d),
     "relax.nn.avg_pool1d": _pool(relax.op.nn.avg_pool2d),
     "relax.nn.adaptive_avg_pool1d": _adaptive_pool,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from tvm_vsq.frontend.nhwc import TO_NCHW, in_nhwc
+from tvm_vsq.frontend.nhwc import TO_NCHW, TO_NHWC, in_nhwc
 from tvm_vsq.frontend.permutes import PermutingRebuilder
 from tvm_vsq.graph import (
     constant,
@@ -28,8 +28,8 @@ _REDUCTIONS = {"relax.mean": relax.op.mean, "relax.max": relax.op.max, "relax.su
 def sink_permutes(module: IRModule) -> IRModule:
     """`op(permute_dims(x))` becomes `permute_dims(op(x))`; permutes that cancel vanish.
 
-    Covers elementwise operators, concatenation, slices, pools and resizes, reductions that keep their axes,
-    and reshapes for which the permute only moves axes of extent 1.
+    Covers elementwise operators, concatenation, slices of all but inputs, pools and resizes, reductions that
+    keep their axes, and reshapes for which the permute only moves axes of extent 1.
     """
     return replace_main(module, _SinkPermutes(module["main"]).run())
 
@@ -59,10 +59,16 @@ class _SinkPermutes(PermutingRebuilder):
         if name in _REDUCTIONS and value.attrs.axis is not None:
             return self._past_reduction(value, x, axes)
         if name == "relax.strided_slice":
-            return self._past_slice(value, x, axes)
+            # layers read parts of an input as those of one tensor
+            is_input = axes == TO_NHWC and self._is_input(x)
+            return value if is_input else self._past_slice(value, x, axes)
         if name == "relax.reshape" and _moves_only_units(x, axes):
             return relax.op.reshape(x, value.args[1])
         return value
+
+    def _is_input(self, x: Any) -> bool:
+        call = self.value_of(x)
+        return call is x or (op_name(call) == "relax.reshape" and self._is_input(call.args[0]))
 
     def _after(self, call: Call, axes: Sequence[int]) -> Any:
         return self.permute(self.emit(call), axes)

@@ -2,6 +2,7 @@
 
 from tvm_vsq.network.facts import Elements, Facts
 from tvm_vsq.network.names import layer_names, with_layer_names
+from tvm_vsq.network.rebuild import LayerRebuilder
 from tvm_vsq.network.source import (
     Source,
     WeightForm,
@@ -17,6 +18,7 @@ from tvm_vsq.network.source import (
 __all__ = [
     "Elements",
     "Facts",
+    "LayerRebuilder",
     "Source",
     "WeightForm",
     "Window",

@@ -1,13 +1,14 @@
 """Names of layers: from the parameter that holds the weights, else from the kind and position.
 
-The passes of an import neither reorder layers with weights nor add any, so the order ties names to them.
+Most passes of an import neither reorder layers with weights nor add any, so the order ties names to them; one
+that does is a `network.rebuild.LayerRebuilder`, which records the names anew.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tvm import relax
 
@@ -23,15 +24,8 @@ _NAME_END = 60
 
 def layer_names(module: IRModule) -> dict[Var, str]:
     """The name of each layer of "main", quantizable or not, by the variable it is bound to."""
-    function = module["main"]
-    values = definitions(function)
-    given: dict[Var, str] = {}
-    for attribute, layers in (
-        (_WEIGHTED, weighted_layers(function)),
-        (_WEIGHTLESS, weightless_layers(function)),
-    ):
-        recorded = [str(name) for name in (module.attrs or {}).get(attribute, [])]
-        given |= dict(zip(layers, recorded, strict=True)) if len(recorded) == len(layers) else {}
+    values = definitions(module["main"])
+    given = recorded_names(module)
     names: dict[Var, str] = {}
     counts: Counter[str] = Counter()
     for variable, value in values.items():
@@ -43,6 +37,29 @@ def layer_names(module: IRModule) -> dict[Var, str]:
         counts[kind] += 1
         names[variable] = unused(given.get(variable) or default, set(names.values()))
     return names
+
+
+def recorded_names(module: IRModule) -> dict[Var, str]:
+    """The names that came with the model, by variable; "" for a layer that has none."""
+    function = module["main"]
+    given: dict[Var, str] = {}
+    for attribute, layers in (
+        (_WEIGHTED, weighted_layers(function)),
+        (_WEIGHTLESS, weightless_layers(function)),
+    ):
+        recorded = [str(name) for name in (module.attrs or {}).get(attribute, [])]
+        given |= dict(zip(layers, recorded, strict=True)) if len(recorded) == len(layers) else {}
+    return given
+
+
+def with_recorded_names(module: IRModule, names: Mapping[Var, str]) -> IRModule:
+    """`module` with these names of layers, by the variables of its "main"; all others get default ones."""
+    function = module["main"]
+    weighted, weightless = (
+        [names.get(var, "") for var in layers]
+        for layers in (weighted_layers(function), weightless_layers(function))
+    )
+    return with_layer_names(module, weighted, weightless)
 
 
 def with_layer_names(module: IRModule, names: list[str], weightless: Sequence[str] = ()) -> IRModule:

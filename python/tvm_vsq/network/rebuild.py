@@ -1,48 +1,61 @@
-"""Rebuilds a network with layers more or less, whose names stay theirs."""
+"""A pass that adds layers, or takes some away: those left keep their names, and new ones are given theirs."""
 
 from __future__ import annotations
 
-from tvm import relax
+from typing import Any
 
-from tvm_vsq.graph import Rebuilder, bindings, replace_main
-from tvm_vsq.network.names import layer_names, unused, weighted_layers, weightless_layers, with_layer_names
+from tvm_vsq.graph import Rebuilder, replace_main
+from tvm_vsq.network.names import layer_names, recorded_names, unused, with_recorded_names
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
 class LayerRebuilder(Rebuilder):
-    """A Rebuilder of the "main" of `module`; layers that it adds get their names from `add`."""
+    """A Rebuilder that records names anew: `layer` emits one with a name."""
 
     def __init__(self, module: IRModule) -> None:
         super().__init__(module["main"])
-        self.module = module
-        self.names = layer_names(module)
-        self._taken = set(self.names.values())
-        self._added: dict[Var, str] = {}
+        self._module = module
+        self._recorded = recorded_names(module)
+        self._named: dict[Var, str] = {}
 
-    def add(self, layer: relax.Expr, name: str) -> Var:
-        """Bind a new layer, whose name is `name` or, where that is taken, like it."""
-        var = self.emit(layer)
-        self._added[var] = unused(name, self._taken)
-        self._taken.add(self._added[var])
+    def name_of(self, var: Var, part: str = "") -> str:
+        """The recorded name of an old variable's layer, or of a part of it; "" if it has none."""
+        name = self._recorded.get(var, "")
+        return f"{name}/{part}" if name and part else name
+
+    def layer(self, call: Any, name: str) -> Var:
+        """`emit`, of a layer of this name."""
+        var = self.emit(call)
+        self._named[var] = name
         return var
+
+    def rebuilt(self) -> IRModule:
+        """The module with what `run` gives, and with the names of its layers."""
+        function = self.run()
+        names = dict(self._named)
+        for old, name in self._recorded.items():
+            new = function.body.body if old.same_as(self.old.body.body) else self.new(old)
+            if isinstance(new, Var):
+                names.setdefault(new, name)
+        return with_recorded_names(replace_main(self._module, function), names)
+
+
+class FinalRebuilder(LayerRebuilder):
+    """The same for passes behind the import, where default names are final, too: they count no new layers."""
+
+    def __init__(self, module: IRModule) -> None:
+        super().__init__(module)
+        self._recorded = self.names = layer_names(module)
+        self._taken = set(self.names.values())
+
+    def add(self, layer: Any, name: str) -> Var:
+        """`layer`, with a number behind a name that is taken."""
+        found = unused(name, self._taken)
+        self._taken.add(found)
+        return self.layer(layer, found)
 
     def keep(self, layer: Var, old: Var) -> Var:
         """`layer` of the new network is what `old`, a layer of the old one, has become."""
         if old in self.names:
-            self._added[layer] = self.names[old]
+            self._named[layer] = self.names[old]
         return layer
-
-    def rebuilt(self) -> IRModule:
-        """The new module."""
-        function = self.run()
-        kept = {self.new(old): name for old, name in self.names.items()}
-        names: dict[Var, str] = {}
-        for binding in bindings(function):
-            # of the last one, `new` knows the call
-            last = next((name for key, name in kept.items() if key.same_as(binding.value)), "")
-            names[binding.var] = self._added.get(binding.var) or kept.get(binding.var) or last
-        orders = (
-            [names[var] for var in layers]
-            for layers in (weighted_layers(function), weightless_layers(function))
-        )
-        return with_layer_names(replace_main(self.module, function), *orders)

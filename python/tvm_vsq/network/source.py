@@ -97,7 +97,8 @@ class Source:
     other: the operand that is a second activation, which the operator itself reads.
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
         convolution, or there are none.
-    along_rows: the operator on sequences that the canonical form writes as this one, over images of one row.
+    comes_from: the operators that the canonical form writes as this one: those on sequences, over images of
+        one row, and transposed ones, phase by phase.
     """
 
     relax: str
@@ -113,7 +114,7 @@ class Source:
     residual: int | None = None
     other: int | None = None
     macs: Callable[[Any, Var], int] | None = None
-    along_rows: str = ""
+    comes_from: tuple[str, ...] = ()
 
     def has_constant_weights(self, call: Any) -> bool:
         """Whether operand 1 of `call` is a constant."""
@@ -144,7 +145,7 @@ def becomes_weighted(call: Any) -> bool:
     if source is not None:
         return source.weights is not None
     return any(
-        name == each.along_rows for each in aspects("source", Source).values() if name and each.weights
+        name in each.comes_from for each in aspects("source", Source).values() if name and each.weights
     )
 
 

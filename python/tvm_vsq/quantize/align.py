@@ -21,7 +21,7 @@ from tvm import relax
 from tvm_vsq.frontend.given import given_weights
 from tvm_vsq.graph import constant, constant_array, is_constant, op_name, static_shape, tensors
 from tvm_vsq.network import facts_of, source_of, weight_form
-from tvm_vsq.network.rebuild import LayerRebuilder
+from tvm_vsq.network.rebuild import FinalRebuilder
 from tvm_vsq.placement.moves import slices_of
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
@@ -48,7 +48,7 @@ class _Ordered:
         return len(set(self.order.tolist())) == len(self.order)
 
 
-class _Align(LayerRebuilder):
+class _Align(FinalRebuilder):
     def __init__(self, module: IRModule, size: int) -> None:
         super().__init__(module)
         self._size = size

@@ -10,7 +10,7 @@ from tvm import relax
 from tvm_vsq.graph import bindings, definitions, op_name, static_shape, substitute, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.network import operator_of
-from tvm_vsq.network.rebuild import LayerRebuilder
+from tvm_vsq.network.rebuild import FinalRebuilder
 from tvm_vsq.placement.homes import Homes, Moved, find_homes
 from tvm_vsq.placement.moves import Move, move_of
 from tvm_vsq.quantize.config import QuantConfig
@@ -92,7 +92,7 @@ def _read_by_host(module: IRModule, plan: Plan) -> set[Var]:
     return found
 
 
-class _Copies(LayerRebuilder):
+class _Copies(FinalRebuilder):
     """wanted: operands of concatenations that are copied. read: tensors that layers read copies of."""
 
     def __init__(self, module: IRModule, plan: Plan, wanted: set[tuple[Var, int]], read: set[Var]) -> None:

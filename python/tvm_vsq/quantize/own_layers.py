@@ -25,7 +25,7 @@ from tvm_vsq.graph import (
 )
 from tvm_vsq.layers.chains import find_chains
 from tvm_vsq.network import facts_of, source_of
-from tvm_vsq.network.rebuild import LayerRebuilder
+from tvm_vsq.network.rebuild import FinalRebuilder
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -35,7 +35,7 @@ def give_own_layers(module: IRModule) -> IRModule:
     return _Others(module).rebuilt()
 
 
-class _OwnLayers(LayerRebuilder):
+class _OwnLayers(FinalRebuilder):
     def __init__(self, module: IRModule) -> None:
         super().__init__(module)
         function = module["main"]
@@ -94,7 +94,7 @@ class _Others(_OwnLayers):
         )
 
 
-def pixels(rebuilder: LayerRebuilder, x: Var, name: str = "copy") -> Any:
+def pixels(rebuilder: FinalRebuilder, x: Var, name: str = "copy") -> Any:
     """A layer that gives `x` as it is: the largest in windows of one pixel."""
     return rebuilder.emit(
         _on_image(
@@ -106,7 +106,7 @@ def pixels(rebuilder: LayerRebuilder, x: Var, name: str = "copy") -> Any:
     )
 
 
-def _on_image(rebuilder: LayerRebuilder, x: Var, layer: Any, name: str) -> Any:
+def _on_image(rebuilder: FinalRebuilder, x: Var, layer: Any, name: str) -> Any:
     """`layer` of [n, h, w, c], for an `x` of any rank with the channels last."""
     shape = static_shape(x)
     if len(shape) == 4:

@@ -77,5 +77,5 @@ SOURCE = Source(
     window=window,
     rewindowed=_rewindowed,
     facts=Facts(),
-    along_rows="relax.nn.conv1d",
+    comes_from=("relax.nn.conv1d", "relax.nn.conv1d_transpose", "relax.nn.conv2d_transpose"),
 )
