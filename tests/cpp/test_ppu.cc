@@ -30,7 +30,8 @@ struct Case {
       return std::uniform_int_distribution<int64_t>(low, high)(*random);
     };
     const auto size = static_cast<size_t>(params.vector_size);
-    operands.pixels = static_cast<size_t>(draw(1, 3));
+    // Kernels take up to sixteen vectors at a time.
+    operands.pixels = static_cast<size_t>(draw(0, 3) == 0 ? draw(1, 40) : draw(1, 3));
     operands.vectors = static_cast<size_t>(draw(1, 3));
     operands.vector_size = static_cast<int>(size);
     operands.relu = draw(0, 1) == 1;
@@ -41,12 +42,15 @@ struct Case {
     // Small magnitudes too, so that not every vector saturates.
     const int acc_shift = static_cast<int>(draw(0, 24));
     for (size_t i = 0; i < vectors * size; ++i) {
-      acc.push_back(static_cast<Acc>(draw(-acc_limit, acc_limit - 1) >> acc_shift));
+      const bool edge = draw(0, 19) == 0;
+      acc.push_back(static_cast<Acc>(edge ? draw(0, 1) * (2 * acc_limit - 1) - acc_limit
+                                          : draw(-acc_limit, acc_limit - 1) >> acc_shift));
       residual.push_back(static_cast<uint8_t>(draw(0, (1 << params.activation_bits) - 1)));
     }
     for (size_t i = 0; i < operands.vectors * size; ++i) {
       sim::ChannelParams channel;
-      channel.mult = static_cast<uint16_t>(draw(0, 65535));
+      // A power of two makes ties.
+      channel.mult = static_cast<uint16_t>(draw(0, 2) == 0 ? int64_t{1} << draw(0, 15) : draw(0, 65535));
       channel.shift = static_cast<uint8_t>(draw(0, 5) == 0 ? draw(0, 62) : draw(12, 30));
       channel.bias = static_cast<int32_t>(draw(0, 5) == 0 ? draw(kMin, kMax) : draw(-1000, 1000));
       channel.clip = static_cast<int32_t>(draw(0, 3) == 0 ? draw(-1000, 1000) : kMax);
@@ -59,7 +63,7 @@ struct Case {
     out_scale.resize(vectors);
     if (draw(0, 1) == 1) {
       operands.res_bias = draw(0, 1) == 1 ? 1 << (params.activation_bits - 1) : 0;
-      operands.res_mult = static_cast<int32_t>(draw(0, 65535));
+      operands.res_mult = static_cast<int32_t>(draw(0, 2) == 0 ? int64_t{1} << draw(0, 15) : draw(0, 65535));
       operands.res_shift = static_cast<int32_t>(draw(0, 3) == 0 ? draw(0, 62) : draw(0, 20));
       operands.residual = residual.data();
       operands.residual_scale = residual_scale.data();

@@ -40,6 +40,9 @@ PpuKernel<Acc> SelectPpuKernel(int vector_size, Simd simd);
 // That of AVX2, which multiplies 32 by 32 bits; null for vectors of four and in a build for other processors.
 PpuKernel<int32_t> SelectPpuKernelAvx2(int vector_size);
 
+// That of AVX-512; null for vectors of less than sixteen and in a build for other processors.
+PpuKernel<int32_t> SelectPpuKernelAvx512(int vector_size);
+
 }  // namespace tvm_vsq::sim
 
 #endif  // TVM_VSQ_SIM_PPU_KERNEL_H_

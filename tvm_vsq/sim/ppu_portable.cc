@@ -37,7 +37,8 @@ void RunPpuPortable(const PpuOperands<Acc>& g) {
 template <typename Acc>
 PpuKernel<Acc> SelectPpuKernel(int vector_size, Simd simd) {
   if constexpr (std::is_same_v<Acc, int32_t>) {
-    const PpuKernel<Acc> kernel = simd == Simd::kPortable ? nullptr : SelectPpuKernelAvx2(vector_size);
+    PpuKernel<Acc> kernel = simd == Simd::kAvx512 ? SelectPpuKernelAvx512(vector_size) : nullptr;
+    if (kernel == nullptr && simd != Simd::kPortable) kernel = SelectPpuKernelAvx2(vector_size);
     if (kernel != nullptr) return kernel;
   }
   return RunPpuPortable<Acc>;

@@ -1,0 +1,247 @@
+// The PPU with eight lanes at a time, of 32-bit accumulators only: in doubles, which hold every number that
+// the unit knows, and which AVX-512 rounds down where an instruction says so.
+#include "tvm_vsq/sim/ppu_kernel.h"
+
+#if TVM_VSQ_X86
+#include <algorithm>
+#include <limits>
+
+#include "tvm_vsq/sim/intrinsics.h"
+
+#define TVM_VSQ_INLINE_AVX512 inline __attribute__((always_inline)) TVM_VSQ_TARGET_AVX512
+
+namespace tvm_vsq::sim {
+namespace {
+
+constexpr size_t kBatch = 16;  // vectors: their scales fill a register
+constexpr size_t kLanes = 16;  // of a register of int32
+constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+
+// The lower and the upper eight lanes of sixteen.
+struct Doubles {
+  __m512d low, high;
+};
+
+TVM_VSQ_INLINE_AVX512 Doubles Widen(__m512i lanes) {
+  return {_mm512_cvtepi32_pd(_mm512_castsi512_si256(lanes)),
+          _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(lanes, 1))};
+}
+
+// The floors of lanes that are int32.
+TVM_VSQ_INLINE_AVX512 __m512i Floor(Doubles lanes) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvt_roundpd_epi32(lanes.low, kDown)),
+                            _mm512_cvt_roundpd_epi32(lanes.high, kDown), 1);
+}
+
+// Sixteen neighbouring channels. y is floor(acc * factor + addend), until residual and clip: factor, which is
+// mult / 2^shift, and addend, which is bias + 1/2, are exact, and a sum that is rounded down has the floor of
+// the exact one, which is a double. (With shift 0, the half changes no floor.)
+struct Channels {
+  Doubles factor, addend, clip;
+};
+
+// 2^-shift: the exponent's bits.
+TVM_VSQ_INLINE_AVX512 __m512d PowerOf(__m256i shifts) {
+  const __m512i exponents = _mm512_sub_epi64(_mm512_set1_epi64(1023), _mm512_cvtepu32_epi64(shifts));
+  return _mm512_castsi512_pd(_mm512_slli_epi64(exponents, 52));
+}
+
+TVM_VSQ_INLINE_AVX512 Channels Load(const ChannelParams* params) {
+  static_assert(sizeof(ChannelParams) == 12 && offsetof(ChannelParams, shift) == 2 &&
+                offsetof(ChannelParams, bias) == 4 && offsetof(ChannelParams, clip) == 8);
+  const auto* words = reinterpret_cast<const int32_t*>(params);
+  const __m512i first = _mm512_loadu_si512(words), second = _mm512_loadu_si512(words + 16);
+  const __m512i third = _mm512_loadu_si512(words + 32);
+  // Every third word, of which eleven, or ten for the last one, lie in the first two registers.
+  const __m512i every = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45);
+  const auto pick = [&](int word) TVM_VSQ_TARGET_AVX512 {
+    const __m512i indices = _mm512_add_epi32(every, _mm512_set1_epi32(word));
+    const __mmask16 in_third = _mm512_cmpgt_epi32_mask(indices, _mm512_set1_epi32(31));
+    return _mm512_mask_permutexvar_epi32(_mm512_permutex2var_epi32(first, indices, second), in_third, indices,
+                                         third);
+  };
+  const __m512i word = pick(0), shift = _mm512_and_si512(_mm512_srli_epi32(word, 16), _mm512_set1_epi32(255));
+  const Doubles mult = Widen(_mm512_and_si512(word, _mm512_set1_epi32(65535))), bias = Widen(pick(1));
+  const __m512d half = _mm512_set1_pd(0.5);
+  return {{_mm512_mul_pd(mult.low, PowerOf(_mm512_castsi512_si256(shift))),
+           _mm512_mul_pd(mult.high, PowerOf(_mm512_extracti64x4_epi64(shift, 1)))},
+          {_mm512_add_pd(bias.low, half), _mm512_add_pd(bias.high, half)},
+          Widen(pick(2))};
+}
+
+// What is the same for all lanes of an instruction.
+struct Constants {
+  __m512d lowest, res_factor;
+  __m512i res_bias;
+};
+
+TVM_VSQ_INLINE_AVX512 __m512d PostProcess(__m512d acc, __m512d factor, __m512d addend, __m512d residual,
+                                          __m512d lowest, __m512d clip) {
+  const __m512d sum = _mm512_fmadd_round_pd(acc, factor, addend, kDown);
+  const __m512d t = _mm512_add_round_pd(sum, residual, kDown);
+  return _mm512_min_pd(_mm512_max_pd(t, lowest), clip);
+}
+
+// rhu(q * s * res_mult, 2^res_shift) of eight lanes.
+TVM_VSQ_INLINE_AVX512 __m512d Scaled(__m512d value, __m512d factor) {
+  return _mm512_roundscale_pd(_mm512_fmadd_round_pd(value, factor, _mm512_set1_pd(0.5), kDown), kDown);
+}
+
+template <bool kResidual>
+TVM_VSQ_INLINE_AVX512 __m512i PostProcess(const PpuOperands<int32_t>& g, const Channels& channels,
+                                          const Constants& c, size_t at, size_t n) {
+  const Doubles acc = Widen(_mm512_loadu_si512(g.acc + at));
+  Doubles residual = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  if constexpr (kResidual) {
+    const __m512i codes =
+        _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(g.residual + at)));
+    const Doubles value = Widen(
+        _mm512_mullo_epi32(_mm512_sub_epi32(codes, c.res_bias), _mm512_set1_epi32(g.residual_scale[n])));
+    residual = {Scaled(value.low, c.res_factor), Scaled(value.high, c.res_factor)};
+  }
+  return Floor({PostProcess(acc.low, channels.factor.low, channels.addend.low, residual.low, c.lowest,
+                            channels.clip.low),
+                PostProcess(acc.high, channels.factor.high, channels.addend.high, residual.high, c.lowest,
+                            channels.clip.high)});
+}
+
+// The largest lane of each of sixteen registers, in their order.
+TVM_VSQ_INLINE_AVX512 __m512i LargestOfEach(const __m512i* lanes) {
+  __m512i fours[4];
+  for (size_t i = 0; i < 4; ++i) {
+    __m512i pairs[2];
+    for (size_t j = 0; j < 2; ++j) {
+      const __m512i a = lanes[4 * i + 2 * j], b = lanes[4 * i + 2 * j + 1];
+      pairs[j] = _mm512_max_epu32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    }
+    fours[i] = _mm512_max_epu32(_mm512_unpacklo_epi64(pairs[0], pairs[1]),
+                                _mm512_unpackhi_epi64(pairs[0], pairs[1]));
+  }
+  __m512i eights[2];
+  for (size_t i = 0; i < 2; ++i) {
+    eights[i] = _mm512_max_epu32(_mm512_shuffle_i64x2(fours[2 * i], fours[2 * i + 1], 0x44),
+                                 _mm512_shuffle_i64x2(fours[2 * i], fours[2 * i + 1], 0xee));
+  }
+  return _mm512_max_epu32(_mm512_shuffle_i64x2(eights[0], eights[1], 0x88),
+                          _mm512_shuffle_i64x2(eights[0], eights[1], 0xdd));
+}
+
+// Step of sixteen vectors, and addend: an element is floor(clip(y, low, high) * reciprocal + addend). The
+// addend is (offset + 1/2) * reciprocal + element_min; what the roundings move the sum by is below 2^-42,
+// and a step is below 2^19.
+struct Steps {
+  alignas(64) int32_t scale[kBatch], low[kBatch], high[kBatch];
+  alignas(64) double reciprocal[kBatch], addend[kBatch];
+
+  TVM_VSQ_INLINE_AVX512 void Make(const VectorFormat& format, __m512i largest) {
+    const __m512i most = _mm512_set1_epi32(format.scale_max * format.full_scale);
+    const __m512i clipped = _mm512_min_epu32(largest, most);
+    const Doubles sum = Widen(_mm512_add_epi32(clipped, _mm512_set1_epi32(format.full_scale - 1)));
+    const __m512d half = _mm512_set1_pd(0.5), full = _mm512_set1_pd(format.full_scale_reciprocal);
+    const __m512i wanted = Floor({_mm512_mul_pd(_mm512_add_pd(sum.low, half), full),
+                                  _mm512_mul_pd(_mm512_add_pd(sum.high, half), full)});
+    const __m512i scales = _mm512_max_epi32(wanted, _mm512_set1_epi32(1));
+    const __m512i steps = _mm512_sllv_epi32(scales, _mm512_set1_epi32(format.guard_bits));
+    const __m512i lows = _mm512_mullo_epi32(steps, _mm512_set1_epi32(format.element_min));
+    const __m512i offsets = _mm512_sub_epi32(_mm512_srli_epi32(steps, 1), lows);
+    const Doubles step = Widen(steps), offset = Widen(offsets);
+    const __m512d one = _mm512_set1_pd(1), lowest = _mm512_set1_pd(format.element_min);
+    const __m512d first = _mm512_div_pd(one, step.low), second = _mm512_div_pd(one, step.high);
+    _mm512_store_si512(scale, scales);
+    _mm512_store_si512(low, lows);
+    _mm512_store_si512(high, _mm512_mullo_epi32(steps, _mm512_set1_epi32(format.element_max)));
+    _mm512_store_pd(reciprocal, first);
+    _mm512_store_pd(reciprocal + 8, second);
+    _mm512_store_pd(addend, _mm512_fmadd_pd(_mm512_add_pd(offset.low, half), first, lowest));
+    _mm512_store_pd(addend + 8, _mm512_fmadd_pd(_mm512_add_pd(offset.high, half), second, lowest));
+  }
+
+  // The codes of sixteen lanes of vector b.
+  TVM_VSQ_INLINE_AVX512 __m128i Codes(__m512i y, size_t b, __m128i mask) const {
+    const Doubles clipped =
+        Widen(_mm512_min_epi32(_mm512_max_epi32(y, _mm512_set1_epi32(low[b])), _mm512_set1_epi32(high[b])));
+    const __m512d factor = _mm512_set1_pd(reciprocal[b]), sum = _mm512_set1_pd(addend[b]);
+    const __m512i elements =
+        Floor({_mm512_fmadd_pd(clipped.low, factor, sum), _mm512_fmadd_pd(clipped.high, factor, sum)});
+    return _mm_and_si128(_mm512_cvtepi32_epi8(elements), mask);
+  }
+};
+
+// Channels outside, so that what they are stays in registers; of a vector, kParts registers.
+template <size_t kParts, bool kResidual>
+TVM_VSQ_TARGET_AVX512 void RunPpu(const PpuOperands<int32_t>& operands) {
+  constexpr size_t kSize = kLanes * kParts;
+  const PpuOperands<int32_t> g = operands;  // a copy that the stores below cannot change
+  const Constants constants = {
+      _mm512_set1_pd(g.relu ? 0 : std::numeric_limits<int32_t>::min()),
+      _mm512_mul_pd(_mm512_set1_pd(g.res_mult), PowerOf(_mm256_set1_epi32(g.res_shift))),
+      _mm512_set1_epi32(g.res_bias)};
+  const __m128i mask = _mm_set1_epi8(static_cast<char>(g.format.code_mask));
+  __m512i y[kParts][kBatch] = {}, largest[kBatch] = {};
+  Steps steps;
+  for (size_t j = 0; j < g.vectors; ++j) {
+    for (size_t pixel = 0; pixel < g.pixels; pixel += kBatch) {
+      const size_t count = std::min(kBatch, g.pixels - pixel), first = pixel * g.vectors + j;
+      for (size_t part = 0; part < kParts; ++part) {
+        const Channels channels = Load(g.channels + j * kSize + part * kLanes);
+        for (size_t b = 0; b < count; ++b) {
+          const size_t n = first + b * g.vectors, at = n * kSize + part * kLanes;
+          const __m512i lanes = PostProcess<kResidual>(g, channels, constants, at, n);
+          if (g.wide) {
+            _mm512_storeu_si512(g.acc + at, lanes);
+            continue;
+          }
+          const __m512i magnitudes = _mm512_abs_epi32(lanes);
+          y[part][b] = lanes;
+          largest[b] = part == 0 ? magnitudes : _mm512_max_epu32(largest[b], magnitudes);
+        }
+      }
+      if (g.wide) continue;
+      steps.Make(g.format, LargestOfEach(largest));
+      for (size_t b = 0; b < count; ++b) {
+        const size_t n = first + b * g.vectors;
+        g.out_scale[n] = steps.scale[b];
+        for (size_t part = 0; part < kParts; ++part) {
+          _mm_storeu_si128(reinterpret_cast<__m128i*>(g.out + n * kSize + part * kLanes),
+                           steps.Codes(y[part][b], b, mask));
+        }
+      }
+    }
+  }
+}
+
+template <size_t kParts>
+void RunPpuAvx512(const PpuOperands<int32_t>& operands) {
+  if (operands.residual == nullptr) {
+    RunPpu<kParts, false>(operands);
+  } else {
+    RunPpu<kParts, true>(operands);
+  }
+}
+
+}  // namespace
+
+PpuKernel<int32_t> SelectPpuKernelAvx512(int vector_size) {
+  switch (vector_size) {
+    case 16:
+      return RunPpuAvx512<1>;
+    case 32:
+      return RunPpuAvx512<2>;
+    case 64:
+      return RunPpuAvx512<4>;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace tvm_vsq::sim
+
+#else
+
+namespace tvm_vsq::sim {
+
+PpuKernel<int32_t> SelectPpuKernelAvx512(int) { return nullptr; }
+
+}  // namespace tvm_vsq::sim
+
+#endif
