@@ -145,8 +145,8 @@ def move_of(call: Any, size: int) -> Move | None:
     return _fill(call, shapes[0], result, size)
 
 
-def record_move(call: Any) -> Move | None:
-    """The move that a call on vectors [..., CV, V+1] is; None if it is none."""
+def record_move(call: Any, result: Shape) -> Move | None:
+    """The move that a call on vectors [..., CV, V+1], of which it makes `result`, is; None if it is none."""
     operands = moved_operands(call)
     if not operands:
         return None
@@ -158,7 +158,7 @@ def record_move(call: Any) -> Move | None:
             places = slices_of(call, static_shape(operands[0]))
             return Slice(*(tuple(found[:rank]) for found in zip(*places, strict=True)))
         case "relax.reshape":
-            return Reshape(tuple(int(extent) for extent in call.ty.shape)[:-1])
+            return Reshape(result[:-1])
     return None
 
 

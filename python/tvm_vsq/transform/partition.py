@@ -72,12 +72,12 @@ class _WithMoved(Rebuilder):
     def rewrite(self, var: Var, value: Any) -> Any:
         if not moved_operands(value) or dtype_of(var) != "int16":
             return value
-        move, key = record_move(value), self._count
+        shape = static_shape(var)
+        move, key = record_move(value, shape), self._count
         self._count += 1
         if move is None or key in self._on_host:
             return value
-        kind, shape = type(move).__name__, static_shape(var)
-        return moved(moved_operands(value), kind, move.numbers, shape, key)
+        return moved(moved_operands(value), type(move).__name__, move.numbers, shape, key)
 
 
 def _misplaced(module: IRModule) -> set[int]:
