@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ Shape = tuple[int, ...]
 
 class Move(ABC):
     """A movement of records: vectors int16 [..., CV, V+1], one for each position of [..., CV]."""
+
+    word: ClassVar[str]
 
     @abstractmethod
     def on_records(self, operands: Sequence[Any]) -> Call:
@@ -43,6 +45,8 @@ class Move(ABC):
 @dataclass(frozen=True)
 class Concat(Move):
     """One after the other along `axis`."""
+
+    word = "concatenation"
 
     axis: int
 
@@ -63,6 +67,8 @@ class Concat(Move):
 @dataclass(frozen=True)
 class Slice(Move):
     """Along each axis the positions range(begin, end, stride)."""
+
+    word = "slice"
 
     begin: Shape
     end: Shape
@@ -88,6 +94,8 @@ class Slice(Move):
 @dataclass(frozen=True)
 class Reshape(Move):
     """The same records in the shape [..., CV]."""
+
+    word = "view"
 
     shape: Shape
 

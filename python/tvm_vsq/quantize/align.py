@@ -260,6 +260,8 @@ class _Align(FinalRebuilder):
                 return _spread(value, x)
             if x.is_distinct and not self._is_wasteful(x):
                 return self._depthwise(var, value, x)
+        if facts_of(value).elementwise == 2:
+            return self._binary(var, value, tensors(value), ordered)
         if source.weights is None and facts_of(value).channelwise(value):
             return self._past(var, value, [value.args[0]], lambda stored: _on(value, stored))
         return self._in_place(value)

@@ -101,7 +101,7 @@ class _Copies(FinalRebuilder):
         self._moved = plan.moved
         self._anchors = {layer.chain.anchor: layer for layer in plan.layers}
         self._residuals = {
-            layer.chain.residual_add: layer for layer in plan.layers if layer.chain.residual_add
+            layer.chain.residual_add: layer for layer in plan.layers if layer.chain.residual_add is not None
         }
         self._copied: dict[Var, Any] = {}
 

@@ -96,13 +96,11 @@ class _Others(_OwnLayers):
 
 def pixels(rebuilder: FinalRebuilder, x: Var, name: str = "copy") -> Any:
     """A layer that gives `x` as it is: the largest in windows of one pixel."""
-    return rebuilder.emit(
-        _on_image(
-            rebuilder,
-            x,
-            lambda image: relax.op.nn.max_pool2d(image, pool_size=[1, 1], layout="NHWC", out_layout="NHWC"),
-            name,
-        )
+    return _on_image(
+        rebuilder,
+        x,
+        lambda image: relax.op.nn.max_pool2d(image, pool_size=[1, 1], layout="NHWC", out_layout="NHWC"),
+        name,
     )
 
 
@@ -112,7 +110,7 @@ def _on_image(rebuilder: FinalRebuilder, x: Var, layer: Any, name: str) -> Any:
     if len(shape) == 4:
         return rebuilder.add(layer(x), name)
     image = rebuilder.emit(relax.op.reshape(x, [1, 1, prod(shape[:-1]), shape[-1]]))
-    return relax.op.reshape(rebuilder.add(layer(image), name), list(shape))
+    return rebuilder.emit(relax.op.reshape(rebuilder.add(layer(image), name), list(shape)))
 
 
 def _is_layer(value: Any) -> bool:

@@ -23,6 +23,7 @@ from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, join_batch, li
 from tvm_vsq.runtime.library import load_library, modules_of, write_library
 from tvm_vsq.runtime.memory import MemoryUse
 from tvm_vsq.runtime.metadata import Metadata
+from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.runtime.profile import Profile, build_profile
 from tvm_vsq.runtime.seal import append_seal
 from tvm_vsq.runtime.timeline import ProgramTrace
@@ -34,11 +35,24 @@ class Explanation(tuple[Any, ...]):
     """Rows of `Executable.explain()`: one per operator, printed as a table.
 
     import_note: how the import was checked, in words; empty for a module that came quantized.
-    memory: the DRAM that the programs take.
+    memory: the DRAM that the programs take. layers, not_counted: how much runs where.
     """
 
     import_note: str = ""
+    layers: int = 0
+    not_counted: NotCounted = NotCounted((), 0)
     memory: MemoryUse = MemoryUse(0, 0, 0, 0)
+
+    @property
+    def totals(self) -> str:
+        """In words, how much of the network runs where."""
+        on_cpu = sum(kind.count for kind in self.not_counted.operators)
+        share = 1 - self.not_counted.macs_share
+        return (
+            f"On the accelerator: {self.layers} layers with {share:.1%} of the multiply-accumulates; on the "
+            f"CPU: {on_cpu} operators with {self.not_counted.macs:,} of them, "
+            f"{self.not_counted.operations:,} other operations and {self.not_counted.bytes:,} bytes"
+        )
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -54,6 +68,7 @@ class Explanation(tuple[Any, ...]):
             table.add_row(row.op, row.layer, row.where, row.why, *work)
         console = Console(width=150, file=io.StringIO())
         console.print(table)
+        console.print(f"{self.totals}.", highlight=False)
         console.print(f"{self.memory}.", highlight=False)
         if self.import_note:
             console.print(f"Import {self.import_note}.", highlight=False)
@@ -157,6 +172,10 @@ class Executable:
         explanation = Explanation(self.metadata.placements)
         explanation.import_note = self.metadata.import_note
         explanation.memory = MemoryUse.of(self.metadata.programs)
+        layers = self.metadata.layers
+        explanation.layers = len(layers)
+        macs = sum(layer.macs for layer in layers)
+        explanation.not_counted = NotCounted.of(self.metadata.placements, macs)
         return explanation
 
     def disassemble(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.layers.chains import find_chains
-from tvm_vsq.layers.node import Node
+from tvm_vsq.layers.node import Node, Vectors
 from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.network import layer_names, refusal, weight_form
 from tvm_vsq.network.names import weighted_layers
@@ -33,7 +34,9 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
 
     pairs = _pairs(canonical, quantized)
     fp32_points = [var for pair in pairs for var in (pair.fp32_x, pair.fp32_output)]
-    points = [var for pair in pairs for var in (pair.node.x.source, pair.node.x.vectors, pair.output)]
+    stored = [part for pair in pairs for part in pair.node.x.stored]
+    points = [var for pair in pairs for var in (pair.node.x.source, pair.output)]
+    points += [part.vectors for part in stored]
     fp32 = TorchGraph(canonical["main"], [*fp32_points, canonical["main"].body.body])
     network = TorchGraph(quantized["main"], [*points, quantized["main"].body.body])
     tallies = [_Tally(pair) for pair in pairs]
@@ -43,8 +46,9 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
             tensors = [tensor_of(array) for array in arrays]
             *expected, expected_result = fp32(*tensors)
             *found, found_result = network(*tensors)
+        vectors = dict(zip((part.vectors for part in stored), found[2 * len(pairs) :], strict=True))
         for index, tally in enumerate(tallies):
-            tally.add(expected[2 * index : 2 * index + 2], found[3 * index : 3 * index + 3])
+            tally.add(expected[2 * index : 2 * index + 2], found[2 * index : 2 * index + 2], vectors)
         for reference, value in zip(_flat(expected_result), _flat(found_result), strict=True):
             result.add(reference.numpy(), value.numpy())
         samples += 1
@@ -126,15 +130,18 @@ class _Tally:
         self._codes = np.zeros(self._x.format.qmax - self._x.format.lo + 1, np.int64)
         self._clipped = self._elements = 0
 
-    def add(self, expected: list[Any], found: list[Any]) -> None:
+    def add(self, expected: list[Any], found: list[Any], stored: Mapping[Var, Any]) -> None:
+        """fp32 input and result, the same where it is quantized, and vectors that are stored."""
         fp32_x, fp32_output = (tensor.numpy() for tensor in expected)
-        x, vectors, output = (tensor.numpy() for tensor in found)
+        x, output = (tensor.numpy() for tensor in found)
+        vectors = _moved(self._x, stored)
         fmt = self._x.format
         codes, step = _unfold(vectors, self._x.gamma, x.shape[-1])
         self._input.add(fp32_x, codes * step)
         self._output.add(fp32_output, output)
         self._codes += np.bincount((codes - fmt.lo).reshape(-1), minlength=len(self._codes))
-        self._clipped += _clipped(x, step, fmt)
+        # what is moved was clipped, if at all, where it was stored
+        self._clipped += 0 if self._x.move else _clipped(x, step, fmt)
         self._elements += x.size
 
     def report(self) -> LayerReport:
@@ -172,6 +179,13 @@ class _Tally:
             np.bincount((codes - fmt.lo).reshape(-1), minlength=fmt.qmax - fmt.lo + 1).tolist(),
             fmt.lo,
         )
+
+
+def _moved(read: Vectors, stored: Mapping[Var, Any]) -> Array:
+    """The vectors that a layer reads, of those that are stored."""
+    if read.move is None:
+        return np.asarray(stored[read.vectors].numpy())
+    return read.move.on_arrays([_moved(part, stored) for part in read.parts])
 
 
 def _notation(node: Node) -> str:

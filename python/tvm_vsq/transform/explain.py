@@ -13,9 +13,12 @@ from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name, tensors
 from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
+from tvm_vsq.placement.regions import MOVED, items_of
 from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
+
+_IN_PLACE = "{} of vectors: nothing is moved, results are stored and read where it has them"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class _Explainer:
         if isinstance(value, Call) and isinstance(value.op, GlobalVar):
             for call in _layers(self._module[value.op]):
                 yield OpPlacement(op_name(call), str(call.attrs["layer"]), "accelerator", _epilogue(call))
+            moves = [item.move for item in items_of(self._module[value.op]) if item.is_moved]
+            for move in moves:
+                yield OpPlacement(MOVED, "", "accelerator", _IN_PLACE.format(move.word))
         elif op_name(value):
             yield OpPlacement(
                 op_name(value),
