@@ -37,12 +37,16 @@ _INTEGER_OPERATORS = {
     "QLinearMatMul",
 }
 _KEEP_RANGE = {
+    "DepthToSpace",
     "Flatten",
+    "Gather",
     "Identity",
     "MaxPool",
     "Pad",
     "Relu",
     "Reshape",
+    "Slice",
+    "Split",
     "Squeeze",
     "Transpose",
     "Unsqueeze",
@@ -116,9 +120,8 @@ class _Removal:
         self._kept: list[onnx.NodeProto] = []
         self._quantized: dict[str, onnx.NodeProto] = {}  # activations, by the output of QuantizeLinear
         self._pairs: dict[tuple[Any, ...], str] = {}  # what replaces a tensor quantized in one way
-        self._limits: dict[
-            str, tuple[float, str]
-        ] = {}  # the range of such a tensor, and what it was made from
+        # the range of such a tensor, and what it was made from
+        self._limits: dict[str, tuple[float, frozenset[str]]] = {}
         self._positive: set[str] = set()  # tensors that hold nothing below 0
         self._unused: set[str] = set()
         self._fixed: set[tuple[float, float]] = set()  # bounds of clips that mean more than quantization
@@ -227,9 +230,13 @@ class _Removal:
                 self._fixed.add((float(low.reshape(())), float(high.reshape(()))))
         source = node.input[0] if node.input else ""
         if source in self._limits and node.op_type in _KEEP_RANGE and self._pads_within(node):
-            self._limits[node.output[0]] = self._limits[source]
+            self._limits |= dict.fromkeys(node.output, self._limits[source])
+        if node.op_type == "Concat" and all(name in self._limits for name in node.input):
+            ranges, origins = zip(*(self._limits[name] for name in node.input), strict=True)
+            if len(set(ranges)) == 1:
+                self._limits[node.output[0]] = (ranges[0], frozenset().union(*origins))
         if self._is_positive(node):
-            self._positive.add(node.output[0])
+            self._positive.update(node.output)
         if source not in self._integers or node.op_type not in ("Identity", "Transpose", "Reshape"):
             return
         integers = self._integers[source]
@@ -249,8 +256,8 @@ class _Removal:
         data, weight = node.input[:2]
         a = attributes(node)
         if data in self._limits and a.get("alpha", 1.0) == 1.0 and self._is_constant(weight):
-            self._found.limits[node.output[0]], origin = self._limits[data]
-            self._unused.discard(origin)
+            self._found.limits[node.output[0]], origins = self._limits[data]
+            self._unused -= origins
         integers = self._integers.get(weight)
         rank = 0 if integers is None else integers.elements.ndim
         if integers is None or rank not in ((3, 4) if node.op_type == "Conv" else (2, 4)):
@@ -340,7 +347,7 @@ class _Removal:
         if (low >= 0).all():
             self._positive.add(output)
         if limit > 0:
-            self._limits[output] = (limit, source)
+            self._limits[output] = (limit, frozenset([source]))
 
     def _clip(self, output: str, source: str, low: Array, high: Array) -> None:
         names = [f"{output}.low", f"{output}.high"]
