@@ -18,17 +18,28 @@ def share_limits(plan: Plan, ranges: Mapping[Any, Range]) -> Plan:
 
     They do if there is one such range, it holds all values on the calibration data, and is no more than twice
     what these need. Otherwise each use is quantized by itself: a range of one use does no harm to another.
+    Of tensors that are moved with others, which share a scale anyway, all uses take it over.
     """
+    moved = {
+        source.tensor
+        for layer in plan.layers
+        for reading in layer.reads
+        if plan.parts(reading)
+        for source in plan.sources(reading)
+    }
     given: dict[Reading, set[float]] = {}
     for reading in plan.readings:
         if reading.limit is not None:
             given.setdefault(replace(reading, limit=None), set()).add(reading.limit)
 
     def limit_of(reading: Reading) -> float | None:
-        found = given.get(reading, set())
+        found = {limit for source in plan.sources(reading) for limit in given.get(source, set())}
         needed = ranges[reading.tensor].absmax
         (only,) = found if len(found) == 1 else (None,)
-        return only if only is not None and needed <= only <= _LOOSE * needed else reading.limit
+        if only is None or needed > only:
+            return reading.limit
+        is_shared = all(source.tensor in moved for source in plan.sources(reading))
+        return only if is_shared or only <= _LOOSE * needed else reading.limit
 
     def shared(layer: QuantizedLayer) -> QuantizedLayer:
         return replace(layer, limits=tuple(limit_of(reading) for reading in layer.reads))
