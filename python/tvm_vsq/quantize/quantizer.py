@@ -14,6 +14,7 @@ from tvm_vsq.quantize.activations.share_limits import share_limits
 from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
+from tvm_vsq.quantize.groups import split_groups
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.pack import pack_inputs
 from tvm_vsq.quantize.plan import Plan, make_plan
@@ -23,13 +24,13 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def prepare(module: IRModule, config: QuantConfig, data: Any) -> IRModule:
-    """The canonical fp32 module whose layers are quantized: `module` with thin inputs packed, its channels in
-    the order to be, and without clips that quantization makes unnecessary.
+    """The canonical fp32 module whose layers are quantized: `module` without clips that quantization makes
+    unnecessary and without groups, with thin inputs packed and its channels in the order to be.
 
     module: from `frontend.import_model`. data: calibration data (`tvm_vsq.quantize.data.batches`), not an
     iterator.
     """
-    module = absorb_clips(module, config, data)
+    module = split_groups(absorb_clips(module, config, data), config)
     if config.packs_inputs:
         module = pack_inputs(module, config)
     return reorder_channels(module, data) if config.reorders_channels else module
