@@ -22,6 +22,18 @@ BECOMES: dict[str, tuple[Any, list[str]]] = {
         lambda emit, x: nn.relu(emit(nn.adaptive_avg_pool2d(x, (6, 4), **NHWC))),
         ["nn.relu"],
     ),
+    "a mean over rows": (lambda emit, x: op.mean(x, [1]), ["nn.avg_pool2d", "reshape"]),
+    "a mean over columns": (lambda emit, x: op.mean(x, [2], keepdims=True), ["nn.avg_pool2d"]),
+    "the largest": (lambda emit, x: op.max(x, [1, 2], keepdims=True), ["nn.max_pool2d"]),
+    "the largest of columns": (lambda emit, x: op.max(x, [2]), ["nn.max_pool2d", "reshape"]),
+    "an adaptive pool of unlike windows": (  # of rows [0, 2), [1, 3), [3, 5), [4, 6)
+        lambda emit, x: nn.adaptive_avg_pool2d(x, (4, 4), **NHWC),
+        [*["strided_slice", "nn.avg_pool2d"] * 2, "concat"],
+    ),
+    "an adaptive pool of unlike windows along both axes": (
+        lambda emit, x: nn.adaptive_avg_pool2d(x, (4, 3), **NHWC),
+        [*["strided_slice", "nn.avg_pool2d"] * 2, "concat", "nn.avg_pool2d"],
+    ),
     "a mean of a pixel": (
         lambda emit, x: op.mean(emit(nn.max_pool2d(x, (6, 4), **NHWC)), [1, 2]),
         ["nn.max_pool2d", "reshape"],
@@ -31,9 +43,8 @@ BECOMES: dict[str, tuple[Any, list[str]]] = {
 }
 STAYS = {
     "a mean over channels": lambda emit, x: op.mean(x, [1, 3]),
-    "a mean over rows": lambda emit, x: op.mean(x, [1]),
+    "a maximum over everything": lambda emit, x: op.max(x),
     "a mean over everything": lambda emit, x: op.mean(x),
-    "an adaptive pool of unlike windows": lambda emit, x: nn.adaptive_avg_pool2d(x, (4, 4), **NHWC),
     "an adaptive pool in another layout": lambda emit, x: nn.adaptive_avg_pool2d(x, (3, 2)),
     "every second pixel": lambda emit, x: nn.avg_pool2d(x, 1, 2, **NHWC),
     "pixels between zeros": lambda emit, x: nn.avg_pool2d(x, 1, padding=1, count_include_pad=True, **NHWC),

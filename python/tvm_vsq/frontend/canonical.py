@@ -9,19 +9,25 @@ import tvm
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.flattened import flatten_channels_last
 from tvm_vsq.frontend.fold_pads import fold_pads
+from tvm_vsq.frontend.fold_ranges import fold_ranges
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.fold_slices import fold_slices
+from tvm_vsq.frontend.local_response import local_responses
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.order_products import order_products
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.rows import rows_to_images
+from tvm_vsq.frontend.selections import selections_to_takes
 from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
 from tvm_vsq.frontend.sink_rows import sink_rows
+from tvm_vsq.frontend.takes import takes_to_slices
 from tvm_vsq.frontend.transposed import transposed_to_phases
 from tvm_vsq.frontend.unbroadcast import unbroadcast
+from tvm_vsq.frontend.upsample import resizes_to_phases
 from tvm_vsq.frontend.views import views_to_reshapes
 from tvm_vsq.frontend.wrap_indices import check_indices, wrap_indices
 from tvm_vsq.graph import (
@@ -66,11 +72,14 @@ def _tidy(module: IRModule) -> IRModule:
 STEPS: list[Callable[[IRModule], IRModule]] = [
     _one_block,
     wrap_indices,
+    fold_ranges,
     relax.transform.FoldConstant(),
     wrap_indices,
     unbroadcast,
     _tidy,
     views_to_reshapes,
+    selections_to_takes,
+    local_responses,
     rows_to_images,
     sink_rows,
     _tidy,
@@ -82,7 +91,10 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     convolutions_to_nhwc,
     transposed_to_phases,
     sink_permutes,
+    flatten_channels_last,
     unify_pools,
+    takes_to_slices,
+    resizes_to_phases,
     _tidy,
     sink_moves,
     sink_reshapes,

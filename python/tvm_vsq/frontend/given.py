@@ -76,6 +76,12 @@ def with_given(
 ) -> IRModule:
     """`module` with the integer weights and the input ranges of its layers, by layer name, and with the
     bounds by which clips that stand for quantization are known."""
+    bounds = [[clip.low, clip.high, clip.step] for clip in clips]
+    return with_given_weights(module, weights).with_attr(_LIMITS, limits).with_attr(_CLIPS, bounds)
+
+
+def with_given_weights(module: IRModule, weights: dict[str, GivenWeights]) -> IRModule:
+    """`module` with the integer weights of its layers, by layer name, in place of those it has."""
     packed = {
         name: [
             *(tvm.runtime.tensor(array) for array in (given.elements, given.scales, given.gamma)),
@@ -83,8 +89,7 @@ def with_given(
         ]
         for name, given in weights.items()
     }
-    bounds = [[clip.low, clip.high, clip.step] for clip in clips]
-    return module.with_attr(_WEIGHTS, packed).with_attr(_LIMITS, limits).with_attr(_CLIPS, bounds)
+    return module.with_attr(_WEIGHTS, packed)
 
 
 def given_weights(module: IRModule) -> dict[str, GivenWeights]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
+from tvm_vsq.frontend.local_response import LocalResponse
 from tvm_vsq.graph import constant, constant_array, dtype_of, is_constant, static_shape
 
 _PAD_MODES = {b"constant": "constant", b"edge": "replicate", b"reflect": "reflect", b"wrap": "circular"}
@@ -83,6 +84,21 @@ def _is_inf(inputs: list[Any], attributes: dict[str, Any]) -> Any:
     return found[0] if len(found) == 1 else relax.op.logical_or(*found)
 
 
+def _lrn(inputs: list[Any], attributes: dict[str, Any]) -> Any:
+    x, size = inputs[0], int(attributes["size"])
+    if len(x.ty.shape) != 4:
+        return NotImplemented
+    found = LocalResponse(
+        size,
+        (size - 1) // 2,
+        float(attributes.get("alpha", 1e-4)),
+        float(attributes.get("beta", 0.75)),
+        float(attributes.get("bias", 1.0)),
+    )
+    emit = relax.BlockBuilder().normalize
+    return found.of(x, emit, emit)
+
+
 def _sum(inputs: list[Any], _attributes: dict[str, Any]) -> Any:
     """A chain of additions, which layers take as their residual; TVM would stack the operands."""
     operands = [x for x in inputs if x is not None]
@@ -97,6 +113,7 @@ CONVERTERS: dict[str, Callable[[list[Any], dict[str, Any]], Any]] = {
     "Einsum": _einsum,
     "Gather": _gather,
     "IsInf": _is_inf,
+    "LRN": _lrn,
     "Pad": _pad,
     "Sum": _sum,
     "Tile": _tile,

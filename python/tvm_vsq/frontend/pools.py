@@ -1,22 +1,27 @@
-"""Brings averages over images into one form: avg_pool2d with the channels last, and no pool of one pixel."""
+"""Brings averages and maxima over images into one form: pools with the channels last, none of one pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 from tvm import relax
 
+from tvm_vsq.frontend.adaptive import adaptive_windows, runs_of
 from tvm_vsq.graph import Rebuilder, op_name, replace_main, static_shape
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
+_REDUCTIONS = {"relax.mean": relax.op.nn.avg_pool2d, "relax.max": relax.op.nn.max_pool2d}
 _POOLS = ("relax.nn.avg_pool2d", "relax.nn.max_pool2d")
 
 
 def unify_pools(module: IRModule) -> IRModule:
-    """Means over rows and columns, and adaptive pools whose windows are all alike, become avg_pool2d.
+    """Means and maxima over rows, columns or both, and adaptive pools become avg_pool2d and max_pool2d.
 
-    A reshape follows where a mean drops its axes. Pools whose windows are one pixel each vanish.
+    A reshape follows where axes are dropped. An adaptive pool with windows of several sizes is over rows,
+    then over columns, with a pool for each size: what it takes the mean of are means of as many each. Pools
+    whose windows are one pixel each vanish.
     """
     return replace_main(module, _UnifyPools(module["main"]).run())
 
@@ -24,8 +29,11 @@ def unify_pools(module: IRModule) -> IRModule:
 class _UnifyPools(Rebuilder):
     def rewrite(self, var: Var, value: Any) -> Any:
         name = op_name(value)
-        if name == "relax.mean" and _is_over_image(value):
-            pooled = self._pooled(value.args[0], static_shape(value.args[0])[1:3])
+        if name in _REDUCTIONS and _is_over_image(value):
+            given = static_shape(value.args[0])
+            over = {int(axis) % 4 for axis in value.attrs.axis}
+            window = [given[axis] if axis in over else 1 for axis in (1, 2)]
+            pooled = self._pooled(value.args[0], window, _REDUCTIONS[name])
             if bool(value.attrs.keepdims):
                 return pooled
             return relax.op.reshape(
@@ -36,14 +44,31 @@ class _UnifyPools(Rebuilder):
             if all(extent % results == 0 for extent, results in zip(given, taken, strict=True)):
                 window = [extent // results for extent, results in zip(given, taken, strict=True)]
                 return self._pooled(value.args[0], window)
+            return self._adaptive(value.args[0], taken)
         return value.args[0] if name in _POOLS and _is_identity(value) else value
 
-    def _pooled(self, x: Any, window: Any) -> Any:
+    def _pooled(self, x: Any, window: Any, build: Any = relax.op.nn.avg_pool2d) -> Any:
         """Windows that lie side by side; `x` itself if they are pixels."""
         if prod(window) == 1:
             return x
         size = [int(extent) for extent in window]
-        return relax.op.nn.avg_pool2d(x, pool_size=size, strides=size, layout="NHWC", out_layout="NHWC")
+        return build(x, pool_size=size, strides=size, layout="NHWC", out_layout="NHWC")
+
+    def _adaptive(self, x: Any, taken: Sequence[int]) -> Any:
+        for axis, results in zip((1, 2), taken, strict=True):
+            extent = static_shape(x)[axis]
+            parts = []
+            for first, size, stride, count in runs_of(adaptive_windows(extent, results)):
+                end = first + (count - 1) * stride + size
+                is_whole = (first, end) == (0, extent)
+                part = x if is_whole else self.emit(relax.op.strided_slice(x, [axis], [first], [end]))
+                window, steps = ([size, 1], [stride, 1]) if axis == 1 else ([1, size], [1, stride])
+                pool = relax.op.nn.avg_pool2d(
+                    part, pool_size=window, strides=steps, layout="NHWC", out_layout="NHWC"
+                )
+                parts.append(part if size == stride == 1 else self.emit(pool))
+            x = parts[0] if len(parts) == 1 else self.emit(relax.op.concat(parts, axis=axis))
+        return x
 
 
 def _is_over_image(call: Call) -> bool:
@@ -52,7 +77,8 @@ def _is_over_image(call: Call) -> bool:
         axes is not None
         and isinstance(call.args[0], Var)
         and len(static_shape(call.args[0])) == 4
-        and sorted(int(axis) % 4 for axis in axes) == [1, 2]
+        and len(axes) > 0
+        and all(int(axis) % 4 in (1, 2) for axis in axes)
     )
 
 

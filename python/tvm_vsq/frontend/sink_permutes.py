@@ -28,8 +28,9 @@ _REDUCTIONS = {"relax.mean": relax.op.mean, "relax.max": relax.op.max, "relax.su
 def sink_permutes(module: IRModule) -> IRModule:
     """`op(permute_dims(x))` becomes `permute_dims(op(x))`; permutes that cancel vanish.
 
-    Covers elementwise operators, concatenation, slices of all but inputs, pools and resizes, reductions that
-    keep their axes, and reshapes for which the permute only moves axes of extent 1.
+    Covers elementwise operators, concatenation, slices of all but inputs, takes, pads, pools and resizes,
+    linear layers whose channels stay last, reductions that keep their axes, and reshapes that drop and add
+    axes of extent 1, or for which the permute only moves such.
     """
     return replace_main(module, _SinkPermutes(module["main"]).run())
 
@@ -62,9 +63,44 @@ class _SinkPermutes(PermutingRebuilder):
             # layers read parts of an input as those of one tensor
             is_input = axes == TO_NHWC and self._is_input(x)
             return value if is_input else self._past_slice(value, x, axes)
-        if name == "relax.reshape" and _moves_only_units(x, axes):
-            return relax.op.reshape(x, value.args[1])
+        if name == "relax.reshape":
+            return self._past_reshape(value, x, axes)
+        if name == "relax.take" and value.attrs.axis is not None and len(value.args[1].ty.shape) == 1:
+            inner = axes[int(value.attrs.axis)]
+            mode = str(value.attrs.mode)
+            return self._after(relax.op.take(x, value.args[1], axis=inner, mode=mode), axes)
+        if name == "relax.nn.pad":
+            return self._past_pad(value, x, axes)
+        is_linear = name == "relax.matmul" and is_constant(value.args[1]) and len(value.args[1].ty.shape) == 2
+        if is_linear and axes[-1] == len(axes) - 1:
+            return self._after(Call(value.op, [x, value.args[1]], value.attrs), axes)
         return value
+
+    def _past_pad(self, value: Call, x: Any, axes: list[int]) -> Any:
+        widths = [0] * (2 * len(axes))
+        for outer, inner in enumerate(axes):
+            widths[2 * inner : 2 * inner + 2] = [
+                int(n) for n in value.attrs.pad_width[2 * outer : 2 * outer + 2]
+            ]
+        mode, number = str(value.attrs.pad_mode), float(value.attrs.pad_value)
+        return self._after(relax.op.nn.pad(x, widths, mode, number), axes)
+
+    def _past_reshape(self, value: Call, x: Any, axes: list[int]) -> Any:
+        """Where the permute only moves axes of extent 1, or the reshape only drops and adds such."""
+        if _moves_only_units(x, axes):
+            return relax.op.reshape(x, value.args[1])
+        target = [int(extent) for extent in value.args[1]]
+        given = [axis for axis in axes if static_shape(x)[axis] != 1]
+        if [static_shape(x)[axis] for axis in given] != [extent for extent in target if extent != 1]:
+            return value
+        # where each axis of the result comes from; one of extent 1 follows the one in front of it
+        places, at = [], -1
+        for extent in target:
+            at += extent != 1
+            places.append(given[at] if at >= 0 else -1)
+        order = sorted(range(len(target)), key=lambda axis: places[axis])
+        moved = self.emit(relax.op.reshape(x, [target[axis] for axis in order]))
+        return self.permute(moved, [order.index(axis) for axis in range(len(target))])
 
     def _is_input(self, x: Any) -> bool:
         call = self.value_of(x)

@@ -71,6 +71,9 @@ class _SinkRows(Rebuilder):
             named, *places = ([int(field.value) for field in arg.fields] for arg in value.args[1:])
             axes, inbound = [_behind(axis, row) for axis in named], bool(value.attrs.assume_inbound)
             return relax.op.strided_slice(x, axes, *places, assume_inbound=inbound)
+        if name == "relax.take" and value.attrs.axis is not None and len(value.args[1].ty.shape) == 1:
+            axis, mode = _behind(value.attrs.axis, row), str(value.attrs.mode)
+            return relax.op.take(x, value.args[1], axis=axis, mode=mode)
         if name in _LAYOUT:
             return _moved(value, x, row)
         return None

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from tvm_vsq.frontend.adaptive import adaptive_windows
+
 aten = torch.ops.aten
 
 
@@ -57,6 +59,9 @@ def _group_norm(
 
 
 def _amax(x: Tensor, axes: Sequence[int] = (), keepdim: bool = False) -> Tensor:
+    if x.dim() == 4 and sorted(axis % 4 for axis in axes) == [2, 3]:
+        largest: Tensor = aten.max_pool2d_with_indices(x, x.shape[2:], x.shape[2:])[0]
+        return largest if keepdim else largest.flatten(1)
     for axis in sorted((axis % x.dim() for axis in axes or range(x.dim())), reverse=True):
         x = torch.max(x, axis, keepdim=keepdim).values
     return x
@@ -68,9 +73,19 @@ def _amin(x: Tensor, axes: Sequence[int] = (), keepdim: bool = False) -> Tensor:
 
 def _adaptive_max_pool2d(x: Tensor, size: Sequence[int]) -> Any:
     window = [extent // new for extent, new in zip(x.shape[-2:], size, strict=True)]
-    if any(extent % new for extent, new in zip(x.shape[-2:], size, strict=True)):
-        return NotImplemented  # windows of several sizes
-    return aten.max_pool2d_with_indices(x, window, window)
+    if not any(extent % new for extent, new in zip(x.shape[-2:], size, strict=True)):
+        return aten.max_pool2d_with_indices(x, window, window)
+    image = x if x.dim() == 4 else x.unsqueeze(0)
+    for axis, new in zip((2, 3), size, strict=True):
+        parts = []
+        for first, end in adaptive_windows(image.shape[axis], new):
+            part = image.narrow(axis, first, end - first)
+            extents = [end - first, 1] if axis == 2 else [1, end - first]
+            parts.append(aten.max_pool2d_with_indices(part, extents, extents)[0])
+        image = torch.cat(parts, axis)
+    largest = image if x.dim() == 4 else image.squeeze(0)
+    # where the largest are is nothing that windows of several sizes tell: a model that asks for it is refused
+    return largest, torch.full(largest.shape, -1, dtype=torch.int64)
 
 
 def _selu(x: Tensor) -> Tensor:
@@ -116,6 +131,18 @@ def _upsample_nearest(
     return x
 
 
+def _upsample_bilinear(
+    x: Tensor, size: Sequence[int] | None, align_corners: bool, factors: Sequence[float] | None
+) -> Any:
+    steps = _steps(x, size, factors)
+    is_by_integers = all(
+        new % old == 0 and step * new == old for (new, step), old in zip(steps, x.shape[2:], strict=True)
+    )
+    if is_by_integers and not align_corners:
+        return NotImplemented  # TVM's own form has the factors
+    return _upsample_linear(x, size, align_corners, factors)
+
+
 def _upsample_linear(
     x: Tensor, size: Sequence[int] | None, align_corners: bool, factors: Sequence[float] | None
 ) -> Tensor:
@@ -158,7 +185,7 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten.rsub.Tensor: _rsub,
     aten.selu.default: _selu,
     aten.sub.Tensor: _sub,
-    aten.upsample_bilinear2d.vec: _upsample_linear,
+    aten.upsample_bilinear2d.vec: _upsample_bilinear,
     aten.upsample_linear1d.vec: _upsample_linear,
     aten.upsample_nearest1d.vec: _upsample_nearest,
     aten.upsample_nearest2d.vec: _upsample_nearest,

@@ -2,8 +2,8 @@
 
 With strides (sh, sw), the rows i and columns j of the result with i % sh = p and j % sw = q are one
 convolution of the input, of those taps that reach them (Shi et al., "Is the deconvolution layer the same as a
-convolutional layer?", arXiv 1609.07009, 2016). Zeros between the input's pixels would take sh*sw times as many
-products.
+convolutional layer?", arXiv 1609.07009, 2016). Zeros between the input's pixels would take sh*sw times as
+many products.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tvm import relax
 from tvm_vsq.frontend.interleave import interleaved
 from tvm_vsq.graph import constant, constant_array, is_constant, op_name, static_shape
 from tvm_vsq.network import LayerRebuilder
+from tvm_vsq.network.names import part_of
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -82,7 +83,7 @@ class _TransposedToPhases(LayerRebuilder):
         kernel = _kernel(value)
         parts: dict[tuple[int, int], Var] = {}
         for at in product(range(strides[0]), range(strides[1])):
-            part = f"{name}/phase {at[0]},{at[1]}" if name and strides != [1, 1] else name
+            part = part_of(name, "phase", f"{at[0]},{at[1]}") if strides != [1, 1] else name
             along = [phases[axis][at[axis]] for axis in (0, 1)]
             parts[at] = self.layer(self._convolution(value, kernel, along, extents), part)
         rows = [

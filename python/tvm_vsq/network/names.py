@@ -86,6 +86,26 @@ def name_of_weight(weight: str) -> str:
     return re.sub(r"[._]weight$", "", weight.split(".parametrizations.")[0])
 
 
+_PART = re.compile(r"/(phase|group|channels|window) [0-9,]+$")
+
+
+def part_of(name: str, kind: str, number: object) -> str:
+    """The name of one of several layers that a layer of the model becomes: "up/phase 0,1"; "" for ""."""
+    return f"{name}/{kind} {number}" if name else ""
+
+
+def whole_of(name: str) -> str:
+    """The name in the model of a layer, given that of a part of it."""
+    while (shorter := _PART.sub("", name)) != name:
+        name = shorter
+    return name
+
+
+def is_group(name: str) -> bool:
+    """Whether a layer is a part of a convolution with groups."""
+    return bool(re.search(r"/(group|channels) [0-9]+$", name))
+
+
 def _short(name: str) -> str:
     """Both ends of a name that is too long to read; programs take names of at most 1 KiB."""
     if len(name) <= 2 * _NAME_END:

@@ -18,10 +18,9 @@ class LayerRebuilder(Rebuilder):
         self._recorded = recorded_names(module)
         self._named: dict[Var, str] = {}
 
-    def name_of(self, var: Var, part: str = "") -> str:
-        """The recorded name of an old variable's layer, or of a part of it; "" if it has none."""
-        name = self._recorded.get(var, "")
-        return f"{name}/{part}" if name and part else name
+    def name_of(self, var: Var) -> str:
+        """The recorded name of an old variable's layer; "" if it has none."""
+        return self._recorded.get(var, "")
 
     def layer(self, call: Any, name: str) -> Var:
         """`emit`, of a layer of this name."""

@@ -222,11 +222,27 @@ def choose_layers(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Cand
     return {var: found for var, found in settings.items() if found[0].kind is not Kind.WEIGHTLESS}
 
 
-def _settings(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidate, LayerConfig]]:
-    """Of all layers that can be quantized and are not left in fp32."""
+def grouped_layers(module: IRModule, config: QuantConfig) -> dict[Var, LayerConfig]:
+    """The settings of convolutions with groups, where no rule leaves them in fp32, once they are others."""
+    values = definitions(module["main"])
+    grouped = {var for var in layer_names(module) if _kind(values[var]) is Kind.GROUPED}
+    if not grouped:
+        return {}
+    settings = _settings(module, config, Kind.DEPTHWISE)
+    return {var: found for var, (_, found) in settings.items() if var in grouped}
+
+
+def _settings(
+    module: IRModule, config: QuantConfig, grouped: Kind = Kind.GROUPED
+) -> dict[Var, tuple[Candidate, LayerConfig]]:
+    """Of all layers that can be quantized and are not left in fp32. grouped: what to take those for."""
     values = definitions(module["main"])
     names = layer_names(module)
-    kinds = {var: kind for var in names if (kind := _kind(values[var])) is not None}
+    kinds = {
+        var: grouped if kind is Kind.GROUPED else kind
+        for var in names
+        if (kind := _kind(values[var])) is not None
+    }
     taken = _taken_along(module, [var for var, kind in kinds.items() if kind in _FUSABLE])
     candidates = {var: Candidate(names[var], kind) for var, kind in kinds.items() if var not in taken}
     settings = resolve(config, list(candidates.values()))

@@ -17,6 +17,7 @@ from tvm_vsq.quantize.align import align_moves
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.copies import copy_shared
+from tvm_vsq.quantize.groups import split_groups
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.own_layers import give_own_layers
 from tvm_vsq.quantize.pack import pack_inputs
@@ -27,15 +28,15 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def prepare(module: IRModule, config: QuantConfig, hardware: HardwareConfig, data: Any) -> IRModule:
-    """The canonical fp32 module whose layers are quantized: `module` with thin inputs packed, its channels in
-    the order to be, and without clips that quantization makes unnecessary.
+    """The canonical fp32 module whose layers are quantized: `module` without clips that quantization makes
+    unnecessary and without groups, with thin inputs packed and its channels in the order to be.
 
     What moves data between layers moves whole vectors then, and what follows no layer has one of its own.
 
     module: from `frontend.import_model`. hardware: as for `quantize_prepared`. data: calibration data
     (`tvm_vsq.quantize.data.batches`), not an iterator.
     """
-    module = absorb_clips(module, config, data)
+    module = split_groups(absorb_clips(module, config, data), config)
     if not config.has_fp32_scales:  # which no accelerator has
         module = align_moves(give_own_layers(module), config.vector_size)
         module = copy_shared(module, config, hardware)

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from fnmatch import fnmatchcase
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.network.names import is_group, whole_of
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig, Rule
 
 _KINDS = (":first", ":last", ":depthwise")
@@ -50,12 +51,21 @@ def _matching(rule: Rule, layers: Sequence[Candidate]) -> list[str]:
     if pattern.startswith(":") and pattern not in _KINDS:
         raise ConfigError(f"rule for '{pattern}': known kinds of layers are {', '.join(_KINDS)}")
     if pattern == ":depthwise":
-        found = [layer.name for layer in layers if layer.kind in (Kind.DEPTHWISE, Kind.GROUPED)]
+        found = [
+            layer.name
+            for layer in layers
+            if layer.kind in (Kind.DEPTHWISE, Kind.GROUPED) or is_group(layer.name)
+        ]
     elif pattern in _KINDS:
         ordinary = [layer.name for layer in layers if layer.kind is Kind.ORDINARY]
-        found = ordinary[:1] if pattern == ":first" else ordinary[-1:]
+        named = ordinary[:1] if pattern == ":first" else ordinary[-1:]
+        found = [name for name in ordinary if whole_of(name) in map(whole_of, named)]
     else:
-        found = [layer.name for layer in layers if fnmatchcase(layer.name, pattern)]
+        found = [
+            layer.name
+            for layer in layers
+            if fnmatchcase(layer.name, pattern) or fnmatchcase(whole_of(layer.name), pattern)
+        ]
     if not found:
         names = ", ".join(layer.name for layer in layers)
         raise ConfigError(f"rule for '{pattern}' matches no layer; the model's are {names or 'none'}")

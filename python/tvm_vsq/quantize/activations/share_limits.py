@@ -9,6 +9,9 @@ from typing import Any
 from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
 
+_ROUNDED = 1 + 1e-6
+"""A range that went through a file's float32 may lack the last bit of what occurs."""
+
 _LOOSE = 2.0
 """How much larger than what occurs a shared range may be: it costs a bit of what calibration would give."""
 
@@ -36,7 +39,7 @@ def share_limits(plan: Plan, ranges: Mapping[Any, Range]) -> Plan:
         found = {limit for source in plan.sources(reading) for limit in given.get(source, set())}
         needed = ranges[reading.tensor].absmax
         (only,) = found if len(found) == 1 else (None,)
-        if only is None or needed > only:
+        if only is None or needed > only * _ROUNDED:
             return reading.limit
         is_shared = all(source.tensor in moved for source in plan.sources(reading))
         return only if is_shared or only <= _LOOSE * needed else reading.limit
