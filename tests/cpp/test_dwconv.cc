@@ -1,10 +1,12 @@
-// The kernels of depthwise convolutions compute the same, on any processor and in either width.
+// The kernels of depthwise convolutions, and what unpacks their weights, compute the same, on any processor
+// and in either width.
 #include <algorithm>
 #include <random>
 #include <vector>
 
 #include "tests/cpp/testing.h"
 #include "tvm_vsq/sim/dwconv_kernel.h"
+#include "tvm_vsq/sim/dwconv_taps.h"
 
 namespace tvm_vsq {
 namespace {
@@ -78,10 +80,42 @@ void TestAllKernelsAgree() {
   }
 }
 
+// Tap t of a run is element t % V of the run's entry t / V.
+void TestWeights() {
+  std::mt19937 random(2);
+  const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int round = 0; round < 400; ++round) {
+    const size_t lanes = size_t{4} << draw(0, 4), size = size_t{8} << draw(0, 3);
+    const auto runs = static_cast<size_t>(draw(1, 5)), run = static_cast<size_t>(draw(1, 40));
+    const size_t entries = (run + size - 1) / size, first = static_cast<size_t>(draw(0, 3));
+    std::vector<int8_t> elements((first + runs * entries) * size * lanes);
+    std::vector<int32_t> scales((first + runs * entries) * lanes);
+    for (int8_t& element : elements) element = static_cast<int8_t>(draw(-128, 127));
+    for (int32_t& scale : scales) scale = draw(0, 1023);
+    std::vector<int32_t> expected;
+    for (size_t t = 0; t < runs * run; ++t) {
+      const size_t entry = first + t / run * entries + t % run / size, element = t % run % size;
+      for (size_t lane = 0; lane < lanes; ++lane) {
+        const size_t at = ((entry * (size / 4) + element / 4) * lanes + lane) * 4 + element % 4;
+        expected.push_back(elements[at] * scales[entry * lanes + lane]);
+      }
+    }
+    const sim::DwconvTaps taps{elements.data(), scales.data(), size, lanes, first, runs * run, run};
+    for (const sim::Simd simd : sim::SupportedSimd()) {
+      std::vector<int32_t> found(expected.size() + 1, -1);  // one more, which stays
+      sim::SelectUnpackTaps(lanes, simd)(taps, found.data());
+      CHECK_EQ(found.back(), -1);
+      found.pop_back();
+      CHECK_EQ(found == expected, true);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
 int main() {
+  tvm_vsq::TestWeights();
   tvm_vsq::TestAllKernelsAgree();
   return tvm_vsq::testing::Result();
 }

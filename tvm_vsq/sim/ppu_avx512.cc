@@ -167,7 +167,7 @@ struct Steps {
   }
 };
 
-// Channels outside, so that what they are stays in registers; of a vector, kParts registers.
+// Pixels inside, so that what channels are stays in registers; of a vector, kParts registers.
 template <size_t kParts, bool kResidual>
 TVM_VSQ_TARGET_AVX512 void RunPpu(const PpuOperands<int32_t>& operands) {
   constexpr size_t kSize = kLanes * kParts;
@@ -177,34 +177,41 @@ TVM_VSQ_TARGET_AVX512 void RunPpu(const PpuOperands<int32_t>& operands) {
       _mm512_mul_pd(_mm512_set1_pd(g.res_mult), PowerOf(_mm256_set1_epi32(g.res_shift))),
       _mm512_set1_epi32(g.res_bias)};
   const __m128i mask = _mm_set1_epi8(static_cast<char>(g.format.code_mask));
-  __m512i y[kParts][kBatch] = {}, largest[kBatch] = {};
+  const size_t total = g.pixels * g.vectors;
+  Channels channels[kParts];
+  __m512i y[kBatch][kParts], largest[kBatch] = {};
+  size_t numbers[kBatch];  // of the vectors of a batch
   Steps steps;
-  for (size_t j = 0; j < g.vectors; ++j) {
-    for (size_t pixel = 0; pixel < g.pixels; pixel += kBatch) {
-      const size_t count = std::min(kBatch, g.pixels - pixel), first = pixel * g.vectors + j;
-      for (size_t part = 0; part < kParts; ++part) {
-        const Channels channels = Load(g.channels + j * kSize + part * kLanes);
-        for (size_t b = 0; b < count; ++b) {
-          const size_t n = first + b * g.vectors, at = n * kSize + part * kLanes;
-          const __m512i lanes = PostProcess<kResidual>(g, channels, constants, at, n);
-          if (g.wide) {
-            _mm512_storeu_si512(g.acc + at, lanes);
-            continue;
-          }
-          const __m512i magnitudes = _mm512_abs_epi32(lanes);
-          y[part][b] = lanes;
-          largest[b] = part == 0 ? magnitudes : _mm512_max_epu32(largest[b], magnitudes);
-        }
+  size_t vector = 0, pixel = 0;
+  for (size_t done = 0; done < total; done += kBatch) {
+    const size_t count = std::min(kBatch, total - done);
+    for (size_t b = 0; b < count; ++b) {
+      if (pixel == 0) {
+        for (size_t part = 0; part < kParts; ++part)
+          channels[part] = Load(g.channels + vector * kSize + part * kLanes);
       }
-      if (g.wide) continue;
-      steps.Make(g.format, LargestOfEach(largest));
-      for (size_t b = 0; b < count; ++b) {
-        const size_t n = first + b * g.vectors;
-        g.out_scale[n] = steps.scale[b];
-        for (size_t part = 0; part < kParts; ++part) {
-          _mm_storeu_si128(reinterpret_cast<__m128i*>(g.out + n * kSize + part * kLanes),
-                           steps.Codes(y[part][b], b, mask));
-        }
+      const size_t n = pixel * g.vectors + vector;
+      numbers[b] = n;
+      for (size_t part = 0; part < kParts; ++part) {
+        const size_t at = n * kSize + part * kLanes;
+        const __m512i lanes = PostProcess<kResidual>(g, channels[part], constants, at, n);
+        if (g.wide) _mm512_storeu_si512(g.acc + at, lanes);
+        const __m512i magnitudes = _mm512_abs_epi32(lanes);
+        y[b][part] = lanes;
+        largest[b] = part == 0 ? magnitudes : _mm512_max_epu32(largest[b], magnitudes);
+      }
+      if (++pixel < g.pixels) continue;
+      pixel = 0;
+      ++vector;
+    }
+    if (g.wide) continue;
+    steps.Make(g.format, LargestOfEach(largest));
+    for (size_t b = 0; b < count; ++b) {
+      const size_t n = numbers[b];
+      g.out_scale[n] = steps.scale[b];
+      for (size_t part = 0; part < kParts; ++part) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(g.out + n * kSize + part * kLanes),
+                         steps.Codes(y[b][part], b, mask));
       }
     }
   }

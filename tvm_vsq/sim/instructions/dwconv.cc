@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tvm_vsq/sim/dwconv_kernel.h"
+#include "tvm_vsq/sim/dwconv_taps.h"
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/thread_pool.h"
@@ -21,19 +22,17 @@ int64_t LargestInput(const Params& params, const isa::Dwconv& conv) {
   return element * LargestScale(params.activation_scale_bits);
 }
 
-// Element times scale of every tap [taps][BO] of a block whose weight entries begin at `entry`.
-void UnpackWeights(const Params& params, const Scratchpads& pads, const isa::Dwconv& conv, size_t entry,
-                   std::vector<int32_t>* weights) {
-  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
-  const size_t taps = Declared<isa::Dwconv>::TapCount(conv), run = Declared<isa::Dwconv>::RunTaps(conv);
-  const size_t run_entries = Declared<isa::Dwconv>::RunEntries(params, conv);
-  weights->resize(taps * lanes);
-  for (size_t t = 0; t < taps; ++t) {
-    const size_t at = entry + t / run * run_entries + t % run / size, v = t % run % size;
-    const int8_t* elements = &pads.wgt[(at * size / 4 + v / 4) * lanes * 4 + v % 4];
-    for (size_t lane = 0; lane < lanes; ++lane)
-      (*weights)[t * lanes + lane] = elements[4 * lane] * pads.wgt_scale[at * lanes + lane];
-  }
+// The weights of a block whose entries begin at `entry`.
+DwconvTaps Taps(const Params& params, const Scratchpads& pads, const isa::Dwconv& conv, size_t entry) {
+  DwconvTaps taps{};
+  taps.elements = pads.wgt.data();
+  taps.scales = pads.wgt_scale.data();
+  taps.vector_size = static_cast<size_t>(params.vector_size);
+  taps.lanes = static_cast<size_t>(params.output_lanes);
+  taps.entry = entry;
+  taps.count = Declared<isa::Dwconv>::TapCount(conv);
+  taps.run = Declared<isa::Dwconv>::RunTaps(conv);
+  return taps;
 }
 
 // What a thread takes at a time, in products: microseconds. Another core has none of the operands in its
@@ -48,7 +47,8 @@ class Windows {
         execution_(execution),
         params_(execution.params),
         acc_(acc),
-        kernel_(SelectDwconvKernel<Acc>(BestSimd())) {
+        kernel_(SelectDwconvKernel<Acc>(BestSimd())),
+        unpack_(SelectUnpackTaps(static_cast<size_t>(params_.output_lanes), BestSimd())) {
     const Scratchpads& pads = *execution.pads;
     row_.codes = conv.act_unsigned ? pads.inp_code.data() : pads.inp_biased.data();
     row_.scales = pads.inp_scale.data();
@@ -67,7 +67,7 @@ class Windows {
 
   // One micro-op and block: rows of windows [begin, end). Throws Error for an overflow.
   void Run(const Uop& uop, size_t block, size_t begin, size_t end) const {
-    std::vector<int32_t> weights;
+    std::vector<int32_t> weights(Declared<isa::Dwconv>::TapCount(conv_) * row_.lanes);
     DwconvRow<Acc> row = row_;
     row.first_lane = block * row.lanes;
     auto unpacked = static_cast<size_t>(params_.wgt_depth);
@@ -77,7 +77,7 @@ class Windows {
         const size_t entry = uop.wgt + o * conv_.wgt_out + i * conv_.wgt_in +
                              block * Declared<isa::Dwconv>::Entries(params_, conv_);
         if (entry != unpacked) {
-          UnpackWeights(params_, *execution_.pads, conv_, entry, &weights);
+          unpack_(Taps(params_, *execution_.pads, conv_, entry), weights.data());
           fits = row_.limit == 0 || LargestSum(weights) * LargestInput(params_, conv_) < row_.limit;
         }
         unpacked = entry;
@@ -134,6 +134,7 @@ class Windows {
   const Params& params_;
   Acc* const acc_;
   const DwconvKernel<Acc> kernel_;
+  const UnpackTaps unpack_;
   DwconvRow<Acc> row_{};
 };
 
