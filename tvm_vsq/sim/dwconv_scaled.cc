@@ -12,12 +12,12 @@ constexpr size_t kTogether = 8;  // outputs that share a load of weights
 TVM_VSQ_TARGET_AVX512 void Scale(const DwconvInputs& inputs, int32_t* scaled) {
   const DwconvInputs g = inputs;  // a copy that the stores below cannot change
   const __m512i bias = _mm512_set1_epi32(g.bias);
-  size_t entry = g.first + g.first_lane / g.vector_size;
-  const size_t channel = g.first_lane % g.vector_size;
+  size_t entry = g.first;
   for (size_t i = 0; i < g.count; ++i, entry += g.step) {
     const __m512i scale = _mm512_set1_epi32(g.scales[entry]);
     for (size_t lane = 0; lane < g.lanes; lane += 16, scaled += 16) {
-      const auto* codes = reinterpret_cast<const __m128i*>(g.codes + entry * g.vector_size + channel + lane);
+      const auto* codes =
+          reinterpret_cast<const __m128i*>(g.codes + entry * g.vector_size + g.first_lane + lane);
       const __m512i x = _mm512_sub_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(codes)), bias);
       _mm512_storeu_si512(scaled, _mm512_mullo_epi32(x, scale));
     }

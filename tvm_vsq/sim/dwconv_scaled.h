@@ -10,8 +10,7 @@
 
 namespace tvm_vsq::sim {
 
-// Every `step`th entry of inp from `first` on, and of its channels those from first_lane on: they lie in one
-// vector.
+// Every `step`th entry of inp from `first` on, and of its vector the lanes from first_lane on.
 struct DwconvInputs {
   const uint8_t* codes;   // [inp_depth][V]: element + bias
   const int32_t* scales;  // [inp_depth]
