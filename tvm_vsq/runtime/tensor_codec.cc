@@ -91,6 +91,7 @@ void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t*
   const int64_t size = params.vector_size;
   const int mask = (1 << packing.element_bits) - 1;
   uint8_t* records = dram->data() + d.dram_offset;
+  const sim::VectorEncoder encode = sim::SelectVectorEncoder(packing, sim::BestSimd());
   Chunk chunk;
   for (int64_t row = 0; row < d.rows; row += kChunk) {
     const int64_t count = std::min(kChunk, d.rows - row);
@@ -100,7 +101,7 @@ void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t*
       for (int64_t i = 0; i < size; ++i) chunk.codes[n * size + i] = static_cast<uint8_t>(tensor[i] & mask);
       chunk.scales[n] = tensor[size];
     }
-    sim::EncodeVectors(packing, chunk.codes, chunk.scales, static_cast<size_t>(count), records);
+    encode(packing, chunk.codes, chunk.scales, static_cast<size_t>(count), records);
     records += count * params.inp_record_bytes;
   }
 }

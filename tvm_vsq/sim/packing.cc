@@ -125,10 +125,10 @@ std::unique_ptr<const WeightDecoder> MakeWeightDecoder(const Packing& packing, i
   });
 }
 
-void EncodeVectors(const Packing& packing, const uint8_t* codes, const int32_t* scales, size_t count,
-                   uint8_t* records) {
-  WithElementBits(packing.element_bits,
-                  [&](auto bits) { Encode<bits>(packing, codes, scales, count, records); });
+VectorEncoder SelectVectorEncoder(const Packing& packing, Simd simd) {
+  const VectorEncoder encoder = simd == Simd::kAvx512 ? SelectVectorEncoderAvx512(packing) : nullptr;
+  if (encoder != nullptr) return encoder;
+  return WithElementBits(packing.element_bits, [](auto bits) -> VectorEncoder { return Encode<bits>; });
 }
 
 }  // namespace tvm_vsq::sim

@@ -50,8 +50,14 @@ std::unique_ptr<const VectorDecoder> MakeVectorDecoderAvx512(const Packing& pack
 std::unique_ptr<const WeightDecoder> MakeWeightDecoderAvx512(const Packing& packing, int lanes);
 
 // Packs codes [count][V], each below 2^N, and scales [count] to activation records.
-void EncodeVectors(const Packing& packing, const uint8_t* codes, const int32_t* scales, size_t count,
-                   uint8_t* records);
+using VectorEncoder = void (*)(const Packing& packing, const uint8_t* codes, const int32_t* scales,
+                               size_t count, uint8_t* records);
+
+// The fastest one that `simd` allows for the format; all compute the same.
+VectorEncoder SelectVectorEncoder(const Packing& packing, Simd simd);
+
+// That of kAvx512; null in a build for other processors.
+VectorEncoder SelectVectorEncoderAvx512(const Packing& packing);
 
 }  // namespace tvm_vsq::sim
 

@@ -1,5 +1,5 @@
 // Unpacking with the byte permutations of AVX-512 VBMI: a register holds up to 64 elements, the eight of each
-// of its 64-bit words taken from a window of 64 bits anywhere in 64 bytes of records.
+// of its 64-bit words taken from a window of 64 bits anywhere in 64 bytes of records. And packing with BMI2.
 #include "tvm_vsq/sim/packing.h"
 
 #if TVM_VSQ_X86
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tvm_vsq/sim/intrinsics.h"
+#include "tvm_vsq/sim/octet.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -52,13 +53,21 @@ inline TVM_VSQ_TARGET_AVX512 __m512i Elements(__m512i records, const Gather& gat
   return _mm512_and_si512(_mm512_multishift_epi64_epi8(Load(gather.shifts), windows), mask);
 }
 
-inline TVM_VSQ_TARGET_AVX512 void StoreScales(__m512i records, const Gather& gather, int bits, int vectors,
-                                              int32_t* scales) {
+// Of up to eight vectors.
+inline TVM_VSQ_TARGET_AVX512 __m256i Scales(__m512i records, const Gather& gather, int bits) {
   const __m256i windows = _mm512_castsi512_si256(_mm512_permutexvar_epi8(Load(gather.scale_bytes), records));
   const __m256i shifts = _mm256_load_si256(reinterpret_cast<const __m256i*>(gather.scale_shifts));
-  const __m256i values =
-      _mm256_and_si256(_mm256_srlv_epi32(windows, shifts), _mm256_set1_epi32((1 << bits) - 1));
-  _mm256_mask_storeu_epi32(scales, static_cast<__mmask8>((1 << vectors) - 1), values);
+  return _mm256_and_si256(_mm256_srlv_epi32(windows, shifts), _mm256_set1_epi32((1 << bits) - 1));
+}
+
+// The first kCount of eight.
+template <int kCount>
+inline TVM_VSQ_TARGET_AVX512 void Store(__m256i values, int32_t* to) {
+  if constexpr (kCount == 4) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(values));
+  } else {
+    _mm256_mask_storeu_epi32(to, static_cast<__mmask8>((1 << kCount) - 1), values);
+  }
 }
 
 class VectorDecoderAvx512 : public VectorDecoder {
@@ -77,13 +86,25 @@ class VectorDecoderAvx512 : public VectorDecoder {
     for (size_t n; count > 0; count -= n) {
       n = std::min(count, at_once_);
       const size_t elements = n * static_cast<size_t>(packing_.vector_size);
+      // Whole registers are stored faster; what they have too much is overwritten by the vectors that follow.
+      const bool whole = count * static_cast<size_t>(packing_.vector_size) >= kBytes && count >= 8;
       const __mmask64 used = ~__mmask64{0} >> (kBytes - elements);
       const __m512i window = LoadPart(records, count * record_bytes_);
-      const __m512i code = Elements(window, gather_, mask);
-      _mm512_mask_storeu_epi8(codes, used, code);
-      _mm512_mask_storeu_epi8(biased, used, _mm512_xor_si512(code, sign));
+      const __m512i code = Elements(window, gather_, mask), flipped = _mm512_xor_si512(code, sign);
+      if (whole) {
+        _mm512_storeu_si512(codes, code);
+        _mm512_storeu_si512(biased, flipped);
+      } else {
+        _mm512_mask_storeu_epi8(codes, used, code);
+        _mm512_mask_storeu_epi8(biased, used, flipped);
+      }
       if (packing_.scale_bits > 0) {
-        StoreScales(window, gather_, packing_.scale_bits, static_cast<int>(n), scales);
+        const __m256i values = Scales(window, gather_, packing_.scale_bits);
+        if (whole) {
+          _mm256_storeu_si256(reinterpret_cast<__m256i*>(scales), values);
+        } else {
+          _mm256_mask_storeu_epi32(scales, static_cast<__mmask8>((1 << n) - 1), values);
+        }
       }
       records += n * record_bytes_;
       codes += elements;
@@ -134,14 +155,10 @@ class WeightDecoderAvx512 : public WeightDecoder {
         // (code ^ sign) - sign extends the sign.
         const __m512i biased = _mm512_xor_si512(code, sign);
         const __m512i value = _mm512_sub_epi8(biased, sign);
-        alignas(kBytes) int8_t interleaved[kBytes];
-        _mm512_store_si512(interleaved, _mm512_permutexvar_epi32(Load(rows_), value));
-        for (size_t row = 0; row < rows; ++row) {
-          std::copy_n(interleaved + row * 4 * kLanes, 4 * kLanes, elements + row * 4 * lanes_);
-        }
+        StoreRows(_mm512_permutexvar_epi32(Load(rows_), value), rows, elements);
         StoreSums(biased, sums);
         if (packing_.scale_bits > 0) {
-          StoreScales(window, step.gather, packing_.scale_bits, kLanes, scales);
+          Store<kLanes>(Scales(window, step.gather, packing_.scale_bits), scales);
         }
         elements += 4 * kLanes;
         scales += kLanes;
@@ -156,6 +173,25 @@ class WeightDecoderAvx512 : public WeightDecoder {
     Gather gather;
   };
 
+  // Rows of 4 * kLanes bytes each.
+  TVM_VSQ_TARGET_AVX512 void StoreRows(__m512i interleaved, size_t rows, int8_t* elements) const {
+    const size_t stride = 4 * lanes_;
+    if (kLanes == 4 && rows == 4) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(elements), _mm512_castsi512_si128(interleaved));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(elements + stride),
+                       _mm512_extracti32x4_epi32(interleaved, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(elements + 2 * stride),
+                       _mm512_extracti32x4_epi32(interleaved, 2));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(elements + 3 * stride),
+                       _mm512_extracti32x4_epi32(interleaved, 3));
+      return;
+    }
+    alignas(kBytes) int8_t bytes[kBytes];
+    _mm512_store_si512(bytes, interleaved);
+    for (size_t row = 0; row < rows; ++row)
+      std::copy_n(bytes + row * 4 * kLanes, 4 * kLanes, elements + row * stride);
+  }
+
   TVM_VSQ_TARGET_AVX512 void StoreSums(__m512i biased, int32_t* sums) const {
     const int size = packing_.vector_size;
     __m512i sum = _mm512_sad_epu8(biased, _mm512_setzero_si512());  // of eight elements each
@@ -164,8 +200,7 @@ class WeightDecoderAvx512 : public WeightDecoder {
     if (size >= 64) sum = _mm512_add_epi64(sum, _mm512_shuffle_i64x2(sum, sum, 0x4e));
     const auto every = static_cast<__mmask8>(size == 8 ? 0xff : size == 16 ? 0x55 : size == 32 ? 0x11 : 0x01);
     const __m256i narrow = _mm512_cvtepi64_epi32(_mm512_maskz_compress_epi64(every, sum));
-    _mm256_mask_storeu_epi32(sums, static_cast<__mmask8>((1 << kLanes) - 1),
-                             _mm256_sub_epi32(narrow, _mm256_set1_epi32(size * packing_.SignBit())));
+    Store<kLanes>(_mm256_sub_epi32(narrow, _mm256_set1_epi32(size * packing_.SignBit())), sums);
   }
 
   const Packing packing_;
@@ -173,6 +208,20 @@ class WeightDecoderAvx512 : public WeightDecoder {
   std::vector<Step> steps_;
   alignas(kBytes) uint32_t rows_[kBytes / 4] = {};
 };
+
+#define TVM_VSQ_TARGET_BMI2 __attribute__((target("bmi2")))
+
+// Eight codes at a time are squeezed by one instruction.
+template <int kBits>
+TVM_VSQ_TARGET_BMI2 void Encode(const Packing& packing, const uint8_t* codes, const int32_t* scales,
+                                size_t count, uint8_t* records) {
+  for (size_t n = 0; n < count; ++n) {
+    for (int i = 0; i < packing.vector_size; i += 8, codes += 8, records += kBits) {
+      WriteBytes<kBits>(records, _pext_u64(ReadWord<uint64_t>(codes), RepeatByte((1u << kBits) - 1)));
+    }
+    for (int bit = 0; bit < packing.scale_bits; bit += 8) *records++ = static_cast<uint8_t>(scales[n] >> bit);
+  }
+}
 
 // Whether `vectors` vectors fit a register, which begins with the byte in which the first of them begins.
 bool Fits(const Packing& packing, int vectors) {
@@ -207,6 +256,10 @@ std::unique_ptr<const WeightDecoder> MakeWeightDecoderAvx512(const Packing& pack
   }
 }
 
+VectorEncoder SelectVectorEncoderAvx512(const Packing& packing) {
+  return WithElementBits(packing.element_bits, [](auto bits) -> VectorEncoder { return Encode<bits>; });
+}
+
 }  // namespace tvm_vsq::sim
 
 #else
@@ -215,6 +268,7 @@ namespace tvm_vsq::sim {
 
 std::unique_ptr<const VectorDecoder> MakeVectorDecoderAvx512(const Packing&) { return nullptr; }
 std::unique_ptr<const WeightDecoder> MakeWeightDecoderAvx512(const Packing&, int) { return nullptr; }
+VectorEncoder SelectVectorEncoderAvx512(const Packing&) { return nullptr; }
 
 }  // namespace tvm_vsq::sim
 

@@ -17,6 +17,11 @@ constexpr size_t kBatch = 16;  // vectors: their scales fill a register
 constexpr size_t kLanes = 16;  // of a register of int32
 constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
 
+// A double of [2^51, 2^52) is a number of halves, and one of [2^28, 2^29) one of steps of 2^-24: sums with
+// these constants are rounded to that, and have whole numbers, which may be negative, from bit 1 and from bit
+// 24 on.
+constexpr double kHalves = 1.5 * (int64_t{1} << 51), kSteps = 1.5 * (1 << 28);
+
 // The lower and the upper eight lanes of sixteen.
 struct Doubles {
   __m512d low, high;
@@ -33,9 +38,24 @@ TVM_VSQ_INLINE_AVX512 __m512i Floor(Doubles lanes) {
                             _mm512_cvt_roundpd_epi32(lanes.high, kDown), 1);
 }
 
-// Sixteen neighbouring channels. y is floor(acc * factor + addend), until residual and clip: factor, which is
-// mult / 2^shift, and addend, which is bias + 1/2, are exact, and a sum that is rounded down has the floor of
-// the exact one, which is a double. (With shift 0, the half changes no floor.)
+// The same of lanes - kHalves.
+TVM_VSQ_INLINE_AVX512 __m512i FloorOfHalves(Doubles lanes) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return _mm512_permutex2var_epi32(_mm512_srli_epi64(_mm512_castpd_si512(lanes.low), 1), even,
+                                   _mm512_srli_epi64(_mm512_castpd_si512(lanes.high), 1));
+}
+
+// The low bytes of the floors of lanes - kSteps.
+TVM_VSQ_INLINE_AVX512 __m128i FloorOfSteps(Doubles lanes) {
+  const __m512i fourth =
+      _mm512_castsi128_si512(_mm_setr_epi8(3, 11, 19, 27, 35, 43, 51, 59, 67, 75, 83, 91, 99, 107, 115, 123));
+  return _mm512_castsi512_si128(
+      _mm512_permutex2var_epi8(_mm512_castpd_si512(lanes.low), fourth, _mm512_castpd_si512(lanes.high)));
+}
+
+// Sixteen neighbouring channels. y is floor(acc * factor + bias + 1/2), until residual and clip: factor,
+// which is mult / 2^shift, is exact; so are the others, which are kHalves more; and a sum that is rounded
+// down to halves has the floor of the exact one, below 2^48. (With shift 0, the half changes no floor.)
 struct Channels {
   Doubles factor, addend, clip;
 };
@@ -62,47 +82,42 @@ TVM_VSQ_INLINE_AVX512 Channels Load(const ChannelParams* params) {
   };
   const __m512i word = pick(0), shift = _mm512_and_si512(_mm512_srli_epi32(word, 16), _mm512_set1_epi32(255));
   const Doubles mult = Widen(_mm512_and_si512(word, _mm512_set1_epi32(65535))), bias = Widen(pick(1));
-  const __m512d half = _mm512_set1_pd(0.5);
+  const Doubles clip = Widen(pick(2));
+  const __m512d halves = _mm512_set1_pd(kHalves), half = _mm512_set1_pd(kHalves + 0.5);
   return {{_mm512_mul_pd(mult.low, PowerOf(_mm512_castsi512_si256(shift))),
            _mm512_mul_pd(mult.high, PowerOf(_mm512_extracti64x4_epi64(shift, 1)))},
           {_mm512_add_pd(bias.low, half), _mm512_add_pd(bias.high, half)},
-          Widen(pick(2))};
+          {_mm512_add_pd(clip.low, halves), _mm512_add_pd(clip.high, halves)}};
 }
 
-// What is the same for all lanes of an instruction.
+// What is the same for all lanes of an instruction; lowest is kHalves more.
 struct Constants {
   __m512d lowest, res_factor;
   __m512i res_bias;
 };
-
-TVM_VSQ_INLINE_AVX512 __m512d PostProcess(__m512d acc, __m512d factor, __m512d addend, __m512d residual,
-                                          __m512d lowest, __m512d clip) {
-  const __m512d sum = _mm512_fmadd_round_pd(acc, factor, addend, kDown);
-  const __m512d t = _mm512_add_round_pd(sum, residual, kDown);
-  return _mm512_min_pd(_mm512_max_pd(t, lowest), clip);
-}
 
 // rhu(q * s * res_mult, 2^res_shift) of eight lanes.
 TVM_VSQ_INLINE_AVX512 __m512d Scaled(__m512d value, __m512d factor) {
   return _mm512_roundscale_pd(_mm512_fmadd_round_pd(value, factor, _mm512_set1_pd(0.5), kDown), kDown);
 }
 
+// y of lanes [at, at + 16) of all of g, which are in vector n.
 template <bool kResidual>
 TVM_VSQ_INLINE_AVX512 __m512i PostProcess(const PpuOperands<int32_t>& g, const Channels& channels,
                                           const Constants& c, size_t at, size_t n) {
   const Doubles acc = Widen(_mm512_loadu_si512(g.acc + at));
-  Doubles residual = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  Doubles t = {_mm512_fmadd_round_pd(acc.low, channels.factor.low, channels.addend.low, kDown),
+               _mm512_fmadd_round_pd(acc.high, channels.factor.high, channels.addend.high, kDown)};
   if constexpr (kResidual) {
     const __m512i codes =
         _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(g.residual + at)));
     const Doubles value = Widen(
         _mm512_mullo_epi32(_mm512_sub_epi32(codes, c.res_bias), _mm512_set1_epi32(g.residual_scale[n])));
-    residual = {Scaled(value.low, c.res_factor), Scaled(value.high, c.res_factor)};
+    t = {_mm512_add_pd(t.low, Scaled(value.low, c.res_factor)),
+         _mm512_add_pd(t.high, Scaled(value.high, c.res_factor))};
   }
-  return Floor({PostProcess(acc.low, channels.factor.low, channels.addend.low, residual.low, c.lowest,
-                            channels.clip.low),
-                PostProcess(acc.high, channels.factor.high, channels.addend.high, residual.high, c.lowest,
-                            channels.clip.high)});
+  return FloorOfHalves({_mm512_min_pd(_mm512_max_pd(t.low, c.lowest), channels.clip.low),
+                        _mm512_min_pd(_mm512_max_pd(t.high, c.lowest), channels.clip.high)});
 }
 
 // The largest lane of each of sixteen registers, in their order.
@@ -126,9 +141,9 @@ TVM_VSQ_INLINE_AVX512 __m512i LargestOfEach(const __m512i* lanes) {
                           _mm512_shuffle_i64x2(eights[0], eights[1], 0xdd));
 }
 
-// Step of sixteen vectors, and addend: an element is floor(clip(y, low, high) * reciprocal + addend). The
-// addend is (offset + 1/2) * reciprocal + element_min; what the roundings move the sum by is below 2^-42,
-// and a step is below 2^19.
+// Step of sixteen vectors, and addend: an element is floor(clip(y, low, high) * reciprocal + addend -
+// kSteps). The addend is (offset + 1/2) * reciprocal + element_min + kSteps. What all roundings move the sum
+// by is below 2^-23; and as a step is below 2^19, the exact sum is at least 2^-20 away from every integer.
 struct Steps {
   alignas(64) int32_t scale[kBatch], low[kBatch], high[kBatch];
   alignas(64) double reciprocal[kBatch], addend[kBatch];
@@ -145,7 +160,7 @@ struct Steps {
     const __m512i lows = _mm512_mullo_epi32(steps, _mm512_set1_epi32(format.element_min));
     const __m512i offsets = _mm512_sub_epi32(_mm512_srli_epi32(steps, 1), lows);
     const Doubles step = Widen(steps), offset = Widen(offsets);
-    const __m512d one = _mm512_set1_pd(1), lowest = _mm512_set1_pd(format.element_min);
+    const __m512d one = _mm512_set1_pd(1), lowest = _mm512_set1_pd(format.element_min + kSteps);
     const __m512d first = _mm512_div_pd(one, step.low), second = _mm512_div_pd(one, step.high);
     _mm512_store_si512(scale, scales);
     _mm512_store_si512(low, lows);
@@ -161,50 +176,57 @@ struct Steps {
     const Doubles clipped =
         Widen(_mm512_min_epi32(_mm512_max_epi32(y, _mm512_set1_epi32(low[b])), _mm512_set1_epi32(high[b])));
     const __m512d factor = _mm512_set1_pd(reciprocal[b]), sum = _mm512_set1_pd(addend[b]);
-    const __m512i elements =
-        Floor({_mm512_fmadd_pd(clipped.low, factor, sum), _mm512_fmadd_pd(clipped.high, factor, sum)});
-    return _mm_and_si128(_mm512_cvtepi32_epi8(elements), mask);
+    return _mm_and_si128(
+        FloorOfSteps({_mm512_fmadd_pd(clipped.low, factor, sum), _mm512_fmadd_pd(clipped.high, factor, sum)}),
+        mask);
   }
 };
 
-// Channels outside, so that what they are stays in registers; of a vector, kParts registers.
+// Pixels inside, so that what channels are stays in registers; of a vector, kParts registers.
 template <size_t kParts, bool kResidual>
 TVM_VSQ_TARGET_AVX512 void RunPpu(const PpuOperands<int32_t>& operands) {
   constexpr size_t kSize = kLanes * kParts;
   const PpuOperands<int32_t> g = operands;  // a copy that the stores below cannot change
   const Constants constants = {
-      _mm512_set1_pd(g.relu ? 0 : std::numeric_limits<int32_t>::min()),
+      _mm512_set1_pd(kHalves + (g.relu ? 0 : std::numeric_limits<int32_t>::min())),
       _mm512_mul_pd(_mm512_set1_pd(g.res_mult), PowerOf(_mm256_set1_epi32(g.res_shift))),
       _mm512_set1_epi32(g.res_bias)};
   const __m128i mask = _mm_set1_epi8(static_cast<char>(g.format.code_mask));
-  __m512i y[kParts][kBatch] = {}, largest[kBatch] = {};
+  const size_t total = g.pixels * g.vectors;
+  Channels channels[kParts];
+  __m512i y[kBatch][kParts], largest[kBatch] = {};
+  size_t numbers[kBatch];  // of the vectors of a batch
   Steps steps;
-  for (size_t j = 0; j < g.vectors; ++j) {
-    for (size_t pixel = 0; pixel < g.pixels; pixel += kBatch) {
-      const size_t count = std::min(kBatch, g.pixels - pixel), first = pixel * g.vectors + j;
-      for (size_t part = 0; part < kParts; ++part) {
-        const Channels channels = Load(g.channels + j * kSize + part * kLanes);
-        for (size_t b = 0; b < count; ++b) {
-          const size_t n = first + b * g.vectors, at = n * kSize + part * kLanes;
-          const __m512i lanes = PostProcess<kResidual>(g, channels, constants, at, n);
-          if (g.wide) {
-            _mm512_storeu_si512(g.acc + at, lanes);
-            continue;
-          }
-          const __m512i magnitudes = _mm512_abs_epi32(lanes);
-          y[part][b] = lanes;
-          largest[b] = part == 0 ? magnitudes : _mm512_max_epu32(largest[b], magnitudes);
-        }
+  size_t vector = 0, pixel = 0;
+  for (size_t done = 0; done < total; done += kBatch) {
+    const size_t count = std::min(kBatch, total - done);
+    for (size_t b = 0; b < count; ++b) {
+      if (pixel == 0) {
+        for (size_t part = 0; part < kParts; ++part)
+          channels[part] = Load(g.channels + vector * kSize + part * kLanes);
       }
-      if (g.wide) continue;
-      steps.Make(g.format, LargestOfEach(largest));
-      for (size_t b = 0; b < count; ++b) {
-        const size_t n = first + b * g.vectors;
-        g.out_scale[n] = steps.scale[b];
-        for (size_t part = 0; part < kParts; ++part) {
-          _mm_storeu_si128(reinterpret_cast<__m128i*>(g.out + n * kSize + part * kLanes),
-                           steps.Codes(y[part][b], b, mask));
-        }
+      const size_t n = pixel * g.vectors + vector;
+      numbers[b] = n;
+      for (size_t part = 0; part < kParts; ++part) {
+        const size_t at = n * kSize + part * kLanes;
+        const __m512i lanes = PostProcess<kResidual>(g, channels[part], constants, at, n);
+        if (g.wide) _mm512_storeu_si512(g.acc + at, lanes);
+        const __m512i magnitudes = _mm512_abs_epi32(lanes);
+        y[b][part] = lanes;
+        largest[b] = part == 0 ? magnitudes : _mm512_max_epu32(largest[b], magnitudes);
+      }
+      if (++pixel < g.pixels) continue;
+      pixel = 0;
+      ++vector;
+    }
+    if (g.wide) continue;
+    steps.Make(g.format, LargestOfEach(largest));
+    for (size_t b = 0; b < count; ++b) {
+      const size_t n = numbers[b];
+      g.out_scale[n] = steps.scale[b];
+      for (size_t part = 0; part < kParts; ++part) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(g.out + n * kSize + part * kLanes),
+                         steps.Codes(y[b][part], b, mask));
       }
     }
   }

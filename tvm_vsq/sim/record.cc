@@ -28,7 +28,8 @@ RecordCodec::RecordCodec(const Params& params, Simd simd)
       activation_(PackingOf(params.vector_size, params.activation_bits, params.activation_scale_bits)),
       inp_(MakeVectorDecoder(activation_, simd)),
       wgt_(MakeWeightDecoder(PackingOf(params.vector_size, params.weight_bits, params.weight_scale_bits),
-                             static_cast<int>(params.output_lanes), simd)) {}
+                             static_cast<int>(params.output_lanes), simd)),
+      encode_(SelectVectorEncoder(activation_, simd)) {}
 
 void RecordCodec::Load(Pad pad, const uint8_t* records, size_t count, size_t entry, Scratchpads* pads) const {
   switch (pad) {
@@ -61,7 +62,7 @@ void RecordCodec::Clear(Pad pad, size_t count, size_t entry, Scratchpads* pads) 
 }
 
 void RecordCodec::StoreOut(const Scratchpads& pads, size_t count, size_t entry, uint8_t* records) const {
-  EncodeVectors(activation_, &pads.out[entry * size_], &pads.out_scale[entry], count, records);
+  encode_(activation_, &pads.out[entry * size_], &pads.out_scale[entry], count, records);
 }
 
 }  // namespace tvm_vsq::sim

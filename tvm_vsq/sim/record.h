@@ -33,6 +33,7 @@ class RecordCodec {
   const Packing activation_;
   const std::unique_ptr<const VectorDecoder> inp_;
   const std::unique_ptr<const WeightDecoder> wgt_;
+  const VectorEncoder encode_;
 };
 
 }  // namespace tvm_vsq::sim

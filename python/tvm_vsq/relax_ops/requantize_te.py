@@ -49,13 +49,18 @@ def requantize_te(y: te.Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequ
     def lane_value(*at: Any) -> Any:
         *row, vector, position = at
         channel = vector * vector_size + position
-        value = y(*row, te.min(channel, channels - 1)).astype("int64")
-        value = tirx.if_then_else(channel < channels, value, tirx.const(0, "int64"))
-        step = scale(*row, vector) * tirx.const(1 << guard_bits, "int64")
-        rounded = te.floordiv(2 * value + step, 2 * step)
-        element = te.max(
-            te.min(rounded, tirx.const(largest_element, "int64")), tirx.const(smallest_element, "int64")
+        value = tirx.if_then_else(
+            channel < channels, y(*row, te.min(channel, channels - 1)), tirx.const(0, "int32")
         )
-        return tirx.if_then_else(position < vector_size, element, scale(*row, vector)).astype("int16")
+        # Clipping first gives the same, as element * step rounds to element. Then the dividend is positive and
+        # below 2^28, so that a division of doubles is cut exactly; processors do several of those at a time.
+        step = scale(*row, vector).astype("int32") * (1 << guard_bits)
+        low = smallest_element * step
+        clipped = te.max(te.min(value, largest_element * step), low)
+        dividend, divisor = (each.astype("float64") for each in (2 * (clipped - low) + step, 2 * step))
+        element = (dividend / divisor).astype("int32") + smallest_element
+        return tirx.if_then_else(position < vector_size, element, scale(*row, vector).astype("int32")).astype(
+            "int16"
+        )
 
     return te.compute([*leading, vectors, vector_size + 1], lane_value, name="requantized")

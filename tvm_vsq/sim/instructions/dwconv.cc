@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "tvm_vsq/sim/dwconv_kernel.h"
+#include "tvm_vsq/sim/dwconv_scaled.h"
+#include "tvm_vsq/sim/dwconv_taps.h"
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/thread_pool.h"
@@ -21,19 +25,17 @@ int64_t LargestInput(const Params& params, const isa::Dwconv& conv) {
   return element * LargestScale(params.activation_scale_bits);
 }
 
-// Element times scale of every tap [taps][BO] of a block whose weight entries begin at `entry`.
-void UnpackWeights(const Params& params, const Scratchpads& pads, const isa::Dwconv& conv, size_t entry,
-                   std::vector<int32_t>* weights) {
-  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
-  const size_t taps = Declared<isa::Dwconv>::TapCount(conv), run = Declared<isa::Dwconv>::RunTaps(conv);
-  const size_t run_entries = Declared<isa::Dwconv>::RunEntries(params, conv);
-  weights->resize(taps * lanes);
-  for (size_t t = 0; t < taps; ++t) {
-    const size_t at = entry + t / run * run_entries + t % run / size, v = t % run % size;
-    const int8_t* elements = &pads.wgt[(at * size / 4 + v / 4) * lanes * 4 + v % 4];
-    for (size_t lane = 0; lane < lanes; ++lane)
-      (*weights)[t * lanes + lane] = elements[4 * lane] * pads.wgt_scale[at * lanes + lane];
-  }
+// The weights of a block whose entries begin at `entry`.
+DwconvTaps Taps(const Params& params, const Scratchpads& pads, const isa::Dwconv& conv, size_t entry) {
+  DwconvTaps taps{};
+  taps.elements = pads.wgt.data();
+  taps.scales = pads.wgt_scale.data();
+  taps.vector_size = static_cast<size_t>(params.vector_size);
+  taps.lanes = static_cast<size_t>(params.output_lanes);
+  taps.entry = entry;
+  taps.count = Declared<isa::Dwconv>::TapCount(conv);
+  taps.run = Declared<isa::Dwconv>::RunTaps(conv);
+  return taps;
 }
 
 // What a thread takes at a time, in products: microseconds. Another core has none of the operands in its
@@ -48,7 +50,10 @@ class Windows {
         execution_(execution),
         params_(execution.params),
         acc_(acc),
-        kernel_(SelectDwconvKernel<Acc>(BestSimd())) {
+        kernel_(SelectDwconvKernel<Acc>(BestSimd())),
+        unpack_(SelectUnpackTaps(static_cast<size_t>(params_.output_lanes), BestSimd())),
+        scaled_(SelectScaledDwconv(static_cast<size_t>(params_.vector_size),
+                                   static_cast<size_t>(params_.output_lanes), BestSimd())) {
     const Scratchpads& pads = *execution.pads;
     row_.codes = conv.act_unsigned ? pads.inp_code.data() : pads.inp_biased.data();
     row_.scales = pads.inp_scale.data();
@@ -67,24 +72,26 @@ class Windows {
 
   // One micro-op and block: rows of windows [begin, end). Throws Error for an overflow.
   void Run(const Uop& uop, size_t block, size_t begin, size_t end) const {
-    std::vector<int32_t> weights;
+    if constexpr (std::is_same_v<Acc, int32_t>) {
+      if (execution_.safe && RunScaled(uop, block, begin, end)) return;
+    }
+    std::vector<int32_t> weights(Declared<isa::Dwconv>::TapCount(conv_) * row_.lanes);
     DwconvRow<Acc> row = row_;
     row.first_lane = block * row.lanes;
     auto unpacked = static_cast<size_t>(params_.wgt_depth);
     bool fits = false;  // whatever the inputs are
     for (size_t o = begin; o < end; ++o) {
       for (size_t i = 0; i < conv_.iter_in; i += row.outputs) {
-        const size_t entry = uop.wgt + o * conv_.wgt_out + i * conv_.wgt_in +
-                             block * Declared<isa::Dwconv>::Entries(params_, conv_);
+        const size_t entry = WeightsOf(uop, block, o, i);
         if (entry != unpacked) {
-          UnpackWeights(params_, *execution_.pads, conv_, entry, &weights);
+          unpack_(Taps(params_, *execution_.pads, conv_, entry), weights.data());
           fits = row_.limit == 0 || LargestSum(weights) * LargestInput(params_, conv_) < row_.limit;
         }
         unpacked = entry;
         row.weights = weights.data();
         row.limit = fits ? 0 : row_.limit;
         row.inp = uop.inp + o * conv_.inp_out + i * conv_.inp_in;
-        const size_t first = uop.acc + o * conv_.acc_out + i * conv_.acc_in + block;
+        const size_t first = AccOf(uop, block, o, i);
         row.acc = acc_ + first * row.lanes;
         const size_t done = kernel_(row);
         if (done == row.outputs) continue;
@@ -93,6 +100,45 @@ class Windows {
                         params_.accumulator_bits, " bits");
       }
     }
+  }
+
+  // The same where no sum overflows, with inputs that are multiplied by their scales first. False where that
+  // would be no less work, or is not possible.
+  bool RunScaled(const Uop& uop, size_t block, size_t begin, size_t end) const {
+    const size_t step = conv_.column_step, taps = Declared<isa::Dwconv>::TapCount(conv_);
+    if (scaled_ == nullptr || step == 0) return false;
+    if (conv_.inp_out % step != 0 || conv_.inp_in % step != 0 || conv_.row_step % step != 0) return false;
+    const size_t last = (end - begin - 1) * conv_.inp_out + (conv_.iter_in - 1) * conv_.inp_in +
+                        (conv_.tap_rows - 1) * conv_.row_step + (conv_.tap_columns - 1) * step;
+    const size_t count = last / step + 1, lanes = row_.lanes;
+    if (2 * count > (end - begin) * conv_.iter_in * taps) return false;
+    const std::unique_ptr<int32_t[]> memory(new int32_t[(count + taps) * lanes]);
+    int32_t *const inputs = memory.get(), *const weights = inputs + count * lanes;
+    scaled_->scale({row_.codes, row_.scales, row_.bias, row_.vector_size, lanes,
+                    uop.inp + begin * conv_.inp_out, step, count, block * lanes},
+                   inputs);
+    auto unpacked = static_cast<size_t>(params_.wgt_depth);
+    for (size_t o = begin; o < end; ++o) {
+      for (size_t i = 0; i < conv_.iter_in; i += row_.outputs) {
+        const size_t entry = WeightsOf(uop, block, o, i);
+        if (entry != unpacked) unpack_(Taps(params_, *execution_.pads, conv_, entry), weights);
+        unpacked = entry;
+        const size_t at = ((o - begin) * conv_.inp_out + i * conv_.inp_in) / step;
+        scaled_->run({inputs + at * lanes, lanes, conv_.tap_rows, conv_.tap_columns, conv_.row_step / step,
+                      weights, row_.outputs, conv_.inp_in / step, row_.acc_step,
+                      acc_ + AccOf(uop, block, o, i) * lanes});
+      }
+    }
+    return true;
+  }
+
+  size_t WeightsOf(const Uop& uop, size_t block, size_t o, size_t i) const {
+    return uop.wgt + o * conv_.wgt_out + i * conv_.wgt_in +
+           block * Declared<isa::Dwconv>::Entries(params_, conv_);
+  }
+
+  size_t AccOf(const Uop& uop, size_t block, size_t o, size_t i) const {
+    return uop.acc + o * conv_.acc_out + i * conv_.acc_in + block;
   }
 
   // Of the magnitudes of a lane's weights.
@@ -134,6 +180,8 @@ class Windows {
   const Params& params_;
   Acc* const acc_;
   const DwconvKernel<Acc> kernel_;
+  const UnpackTaps unpack_;
+  const ScaledDwconv* const scaled_;
   DwconvRow<Acc> row_{};
 };
 
