@@ -125,7 +125,12 @@ class Plan:
         tensors = [
             tensor
             for layer in self.layers
-            for tensor in (*(reading.tensor for reading in layer.reads), layer.chain.output)
+            for tensor in (
+                *(reading.tensor for reading in layer.reads),
+                layer.chain.argument,
+                layer.chain.output,
+            )
+            if tensor is not None
         ]
         return list(dict.fromkeys(tensors))
 
@@ -214,8 +219,9 @@ def _settings(module: IRModule, config: QuantConfig) -> dict[Var, tuple[Candidat
 
 
 def _taken_along(module: IRModule, layers: list[Var]) -> set[Var | None]:
-    """Sums that one of `layers` adds in its epilogue, so that they are no layers that a rule could name."""
-    return {chain.residual_add for chain in find_chains(module["main"], layers, lambda _other: True).values()}
+    """Sums and functions that one of `layers` has in its epilogue: no layers that a rule could name."""
+    chains = find_chains(module["main"], layers, lambda _other: True).values()
+    return {var for chain in chains for var in (chain.residual_add, *chain.applied)}
 
 
 def _kind(call: Any) -> Kind | None:

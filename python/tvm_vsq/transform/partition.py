@@ -24,9 +24,9 @@ def partition(module: IRModule) -> IRModule:
     """
     operators = layer_operators()
     patterns = [
-        (f"{CODEGEN}.{operator}", _pattern(name, operators[operator], residual))
+        (f"{CODEGEN}.{operator}", _pattern(name, operators[operator], extra))
         for name, operator in NAMES.items()
-        for residual in (True, False)
+        for extra in ([is_const()], [wildcard()], [])
     ]
     steps = [
         relax.transform.FuseOpsByPattern(patterns, bind_constants=True, annotate_codegen=False),
@@ -40,7 +40,8 @@ def is_region(function: Any) -> bool:
     return isinstance(function, relax.Function) and (function.attrs or {}).get("Codegen") == CODEGEN
 
 
-def _pattern(name: str, operator: LayerOperator, residual: bool) -> Any:
+def _pattern(name: str, operator: LayerOperator, extra: list[Any]) -> Any:
+    """extra: a table, a residual or nothing."""
     tensors = [wildcard(), wildcard()] if operator.has_other else [wildcard()]
     constants = [is_const(), is_const()] if operator.has_weights else [is_const()]
-    return is_op(name)(*tensors, *constants, *([wildcard()] if residual else []))
+    return is_op(name)(*tensors, *constants, *extra)
