@@ -104,7 +104,8 @@ void TestEnumerations() {
   CHECK_EQ(decode(0, 1).src == isa::Vec::Src::kImm, true);
   CHECK_EQ(decode(4, 0).op == isa::Vec::Op::kMin, true);
   CHECK_EQ(decode(5, 0).op == isa::Vec::Op::kMul, true);
-  CHECK_ERROR(decode(6, 0), "field op is 6, must be at most 5");
+  CHECK_EQ(decode(6, 1).op == isa::Vec::Op::kTable, true);
+  CHECK_ERROR(decode(7, 0), "field op is 7, must be at most 6");
   CHECK_ERROR(decode(0, 7), "field src is 7, must be at most 1");
 }
 

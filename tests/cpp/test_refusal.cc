@@ -88,7 +88,7 @@ void TestVector() {
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMax, Vec::Src::kInp, 65, 1)), "uop_begin 0 + 65 entries");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 0, 1)), "uop_count is 0");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 1, 0)), "iter_out is 0");
-  CHECK_ERROR(Check(MakeVec(Vec::Op{6}, Vec::Src::kInp, 1, 1)), "field op is 6, must be at most 5");
+  CHECK_ERROR(Check(MakeVec(Vec::Op{7}, Vec::Src::kInp, 1, 1)), "field op is 7, must be at most 6");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src{2}, 1, 1)), "field src is 2, must be at most 1");
   const auto immediate = [](Vec::Src src, int64_t imm) {
     sim::Instruction instruction = MakeVec(Vec::Op::kMax, src, 1, 1);
@@ -120,6 +120,13 @@ void TestVector() {
     Check(instruction);
   };
   factor(8388608, 62);
+  const auto table = [](Vec::Src src, int64_t par_depth) {
+    const sim::Params params = testing::Small("par_depth", par_depth);
+    sim::CheckProgram(params, MakeProgram({MakeVec(Vec::Op::kTable, src, 1, 1), Finish()}));
+  };
+  table(Vec::Src::kImm, 16);
+  CHECK_ERROR(table(Vec::Src::kImm, 15), "tab_base 0 + 16 entries exceeds the 15 entries of scratchpad par");
+  CHECK_ERROR(table(Vec::Src::kInp, 16), "field src is inp, must be imm with table, which reads none");
   CHECK_ERROR(factor(1, 63), "field shift is 63, must be at most 62");
   CHECK_ERROR(coefficient(Vec::Src::kImm, 1),
               "field src is imm, must be inp with mac, which multiplies by imm");

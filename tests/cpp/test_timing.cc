@@ -218,6 +218,25 @@ void TestVectorUnit() {
   check(isa::Vec::Op::kMul, isa::Vec::Src::kImm, 4, 1, 2, 0);
 }
 
+// A table of 128 segments is in 4 entries of 32 lanes, or in 32 of 4.
+void TestTable() {
+  for (const int64_t lanes : {4, 32}) {
+    std::map<std::string, int64_t> values = testing::SmallParams(lanes);
+    values["par_depth"] = 128 / lanes;
+    const sim::Timing timing =
+        Time({MakeVec(isa::Vec::Op::kTable, isa::Vec::Src::kImm, 5, 3), Finish()}, sim::ParseParams(values));
+    const int64_t blocks = lanes == 4 ? 2 : 1;
+    CHECK_EQ(Busy(timing, kVector), 6 + 128 / lanes + 15 * blocks);
+    const auto count = [&](isa::Event event) { return timing.layers[0].events[static_cast<size_t>(event)]; };
+    CHECK_EQ(count(isa::Event::kTableLaneOps), 15 * blocks * lanes);
+    CHECK_EQ(count(isa::Event::kTableFillBits), lanes * 128 * 48);
+    CHECK_EQ(count(isa::Event::kParReadBits), 128 * 88);
+    CHECK_EQ(count(isa::Event::kAccReadBits), 15 * blocks * lanes * 24);
+    CHECK_EQ(count(isa::Event::kAccWriteBits), 15 * blocks * lanes * 24);
+    CHECK_EQ(count(isa::Event::kUnpackLaneOps), 0);
+  }
+}
+
 // What a program of every kind of instruction counts. Entries have 18 bits in uop, 36 in inp and out, 288 in
 // wgt, 192 in acc, 704 in par; the three entries of the LOAD are one of border and two of 5 bytes in DRAM.
 void TestEvents() {
@@ -241,6 +260,8 @@ void TestEvents() {
       4 * 8,         // unpack_lane_ops
       0,             // coefficient_lane_ops
       0,             // product_lane_ops
+      0,             // table_lane_ops
+      0,             // table_fill_bits
       6 * 8,         // ppu_lane_ops
       6 * 8,         // quantize_lane_ops
       7 * 32 + 128,  // dram_read_bytes
@@ -433,6 +454,7 @@ int main() {
   tvm_vsq::TestPpuBankConflicts();
   tvm_vsq::TestPpuWithAResidual();
   tvm_vsq::TestVectorUnit();
+  tvm_vsq::TestTable();
   tvm_vsq::TestEvents();
   tvm_vsq::TestEventsOfScaleUnits();
   tvm_vsq::TestRows();

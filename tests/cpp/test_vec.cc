@@ -1,5 +1,6 @@
 // VEC against a plain loop, whatever the shape and the format, and what it leaves known of accumulators.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <random>
@@ -36,6 +37,7 @@ class Generator {
     values["activation_bits"] = bits;
     values["activation_scale_bits"] = scale_bits;
     values["product_bits"] = 4 + scale_bits;
+    values["par_depth"] = 40;
     values["accumulator_bits"] = Draw(0, 1) == 1 ? 32 : 46;
     values["inp_record_bytes"] = values["out_record_bytes"] = (size * bits + scale_bits + 7) / 8;
     values["wgt_record_bytes"] = lanes * (size * 4 + 4) / 8;
@@ -54,6 +56,11 @@ class Generator {
     const int64_t limit = int64_t{1} << (Draw(0, 1) == 1 ? params.accumulator_bits - 1 : 12);
     for (int32_t& acc : pads.acc32) acc = static_cast<int32_t>(Draw(-limit, limit - 1));
     for (int64_t& acc : pads.acc64) acc = Draw(-limit, limit - 1);
+    for (sim::ChannelParams& lane : pads.par) {
+      const int64_t most = 1 << (Draw(0, 1) == 1 ? 23 : 12);
+      lane.bias = static_cast<int32_t>(Draw(-most, most - 1));
+      lane.clip = static_cast<int32_t>(Draw(-most, most - 1));
+    }
     return pads;
   }
 
@@ -61,9 +68,12 @@ class Generator {
   Vec Instruction(const sim::Params& params, std::vector<isa::Uop>* uops) {
     const auto any = [&](int64_t high) { return static_cast<uint32_t>(Draw(0, high)); };
     Vec vec;
-    vec.op = Vec::Op{static_cast<uint8_t>(any(5))};
+    vec.op = Vec::Op{static_cast<uint8_t>(any(6))};
     vec.shift = any(3) == 0 ? any(62) : any(24);
-    vec.src = vec.op == Vec::Op::kMac ? Vec::Src::kInp : Vec::Src{static_cast<uint8_t>(any(1))};
+    vec.src = Vec::Src{static_cast<uint8_t>(any(1))};
+    if (vec.op == Vec::Op::kMac) vec.src = Vec::Src::kInp;
+    if (vec.op == Vec::Op::kTable) vec.src = Vec::Src::kImm;
+    vec.tab_base = any(params.par_depth - static_cast<int64_t>(sim::Declared<Vec>::TableEntries(params)));
     vec.src_unsigned = any(1) == 1;
     vec.iter_out = 1 + any(3);
     vec.iter_in = 1 + any(3);
@@ -107,6 +117,14 @@ int64_t Product(int64_t a, int64_t b, int shift, bool* overflows) {
   return static_cast<int64_t>(whole - (doubled % (2 * unit) < 0 ? 1 : 0));
 }
 
+// Of a table of 128 segments, whose values are biases and slopes clips.
+int64_t Value(int64_t x, const sim::ChannelParams* table) {
+  const double t = static_cast<double>(std::min<int64_t>(std::max<int64_t>(x, -32768), 32767)) + 32768;
+  const double segment = std::floor(t / 512);
+  const sim::ChannelParams& found = table[static_cast<size_t>(segment)];
+  return found.bias + static_cast<int64_t>(std::floor(found.clip * (t - 512 * segment) / 512 + 0.5));
+}
+
 // Sets `overflows` if a result leaves accumulator_bits.
 std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const std::vector<isa::Uop>& uops,
                               const sim::Scratchpads& pads, bool* overflows) {
@@ -143,6 +161,9 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
               break;
             case Vec::Op::kMul:
               lane = Product(lane, s, static_cast<int>(vec.shift), overflows);
+              break;
+            case Vec::Op::kTable:
+              lane = Value(lane, &pads.par[vec.tab_base * lanes]);
           }
           *overflows = *overflows || lane < -limit || lane >= limit;
         }
@@ -191,6 +212,24 @@ void TestOverflow() {
       testing::Execute(params, testing::Make(vec), &pads, nullptr, {plan.get(), false}),
       "accumulator overflow: micro-op 6 at outer iteration 1, inner 0 brings the channel group from acc "
       "entry 8 on outside 24 bits");
+}
+
+void TestValuesOutOfRange() {
+  std::map<std::string, int64_t> values = testing::SmallParams(4);
+  values["par_depth"] = 40;
+  const sim::Params params = sim::ParseParams(values);
+  Vec vec = std::get<Vec>(testing::MakeVec(Vec::Op::kTable, Vec::Src::kImm, 1, 1).body);
+  vec.tab_base = 3;
+  const isa::Uop uop;
+  const auto plan = sim::Declared<Vec>::MakePlan(params, vec, &uop);
+  sim::Scratchpads pads(params);
+  pads.par[4 * 4 + 2].clip = 1 << 23;
+  CHECK_ERROR(testing::Execute(params, testing::Make(vec), &pads, nullptr, {plan.get(), false}),
+              "par entry 4, lane 2: 8388608 does not fit the 24 bits of a table");
+  pads.par[4 * 4 + 2].clip = (1 << 23) - 1;
+  pads.par[3 * 4].bias = -(1 << 23) - 1;
+  CHECK_ERROR(testing::Execute(params, testing::Make(vec), &pads, nullptr, {plan.get(), false}),
+              "par entry 3, lane 0: -8388609 does not fit");
 }
 
 // Bounds of accumulators of 24 bits, in groups of two entries. A GEMM of 38 steps adds up to 8208000 to entry
@@ -280,6 +319,8 @@ void TestBounds() {
            false);
   CHECK_EQ(Known().AnyInt32().Visit(kMul, kInp, 0, 1, true, 20).Safe(), false);
   CHECK_EQ(Known().AnyInt32().Visit(kMul, kInp, 0, 1, true, 22).Safe(), true);
+  // A table may give up to 24 bits, which is too much here; a slope adds nearly as much as it is.
+  CHECK_EQ(Known().Visit(kMov, kImm, 0).Visit(Vec::Op::kTable, kImm, 0, 1, false).Safe(), false);
 }
 
 }  // namespace
@@ -288,6 +329,7 @@ void TestBounds() {
 int main() {
   tvm_vsq::TestAgainstAPlainLoop();
   tvm_vsq::TestOverflow();
+  tvm_vsq::TestValuesOutOfRange();
   tvm_vsq::TestBounds();
   return tvm_vsq::testing::Result();
 }

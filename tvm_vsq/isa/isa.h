@@ -154,24 +154,26 @@ enum class Event : int {
   kUnpackLaneOps = 7,
   kCoefficientLaneOps = 8,
   kProductLaneOps = 9,
-  kPpuLaneOps = 10,
-  kQuantizeLaneOps = 11,
-  kDramReadBytes = 12,
-  kDramWriteBytes = 13,
-  kUopReadBits = 14,
-  kUopWriteBits = 15,
-  kInpReadBits = 16,
-  kInpWriteBits = 17,
-  kWgtReadBits = 18,
-  kWgtWriteBits = 19,
-  kAccReadBits = 20,
-  kAccWriteBits = 21,
-  kParReadBits = 22,
-  kParWriteBits = 23,
-  kOutReadBits = 24,
-  kOutWriteBits = 25,
+  kTableLaneOps = 10,
+  kTableFillBits = 11,
+  kPpuLaneOps = 12,
+  kQuantizeLaneOps = 13,
+  kDramReadBytes = 14,
+  kDramWriteBytes = 15,
+  kUopReadBits = 16,
+  kUopWriteBits = 17,
+  kInpReadBits = 18,
+  kInpWriteBits = 19,
+  kWgtReadBits = 20,
+  kWgtWriteBits = 21,
+  kAccReadBits = 22,
+  kAccWriteBits = 23,
+  kParReadBits = 24,
+  kParWriteBits = 25,
+  kOutReadBits = 26,
+  kOutWriteBits = 27,
 };
-inline constexpr int kEventCount = 26;
+inline constexpr int kEventCount = 28;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
@@ -183,6 +185,8 @@ inline constexpr const char* kEventNames[kEventCount] = {
     "unpack_lane_ops",
     "coefficient_lane_ops",
     "product_lane_ops",
+    "table_lane_ops",
+    "table_fill_bits",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",
@@ -259,7 +263,7 @@ struct SyncFields {
 };
 
 struct VecFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, skip_blocks, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm, shift;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, skip_blocks, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm, shift, tab_base;
   int used_bits = 0;
 };
 
@@ -458,6 +462,7 @@ struct Layout {
     vec.inp_in = Take(&shift, inp_width);
     vec.imm = Take(&shift, 32);
     vec.shift = Take(&shift, 6);
+    vec.tab_base = Take(&shift, par_width);
     vec.used_bits = shift;
 
     shift = 0;
@@ -666,7 +671,7 @@ struct Sync {
 
 
 struct Vec {
-  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin, kMul};
+  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin, kMul, kTable};
   enum class Src : uint8_t {kInp, kImm};
   Op op = Op{};
   Src src = Src{};
@@ -682,10 +687,11 @@ struct Vec {
   uint32_t inp_in = uint32_t{};
   uint32_t imm = uint32_t{};
   uint32_t shift = uint32_t{};
+  uint32_t tab_base = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
-    visit(FieldInfo{"op", 0, 5}, &VecFields::op, insn.op);
+    visit(FieldInfo{"op", 0, 6}, &VecFields::op, insn.op);
     visit(FieldInfo{"src", 0, 1}, &VecFields::src, insn.src);
     visit(FieldInfo{"src_unsigned"}, &VecFields::src_unsigned, insn.src_unsigned);
     visit(FieldInfo{"skip_blocks"}, &VecFields::skip_blocks, insn.skip_blocks);
@@ -699,6 +705,7 @@ struct Vec {
     visit(FieldInfo{"inp_in"}, &VecFields::inp_in, insn.inp_in);
     visit(FieldInfo{"imm"}, &VecFields::imm, insn.imm);
     visit(FieldInfo{"shift", 0, 62}, &VecFields::shift, insn.shift);
+    visit(FieldInfo{"tab_base"}, &VecFields::tab_base, insn.tab_base);
   }
 };
 

@@ -116,8 +116,10 @@ def _place_constants(layer: Layer, index: int, dram: DramLayout) -> dict[str, st
     regions, nest = {}, nest_of(layer.workload, dram.hardware)
     for operand in nest.constants:
         region = regions[operand.name] = f"the {operand.title} of '{layer.name}' (layer {index})"
-        groups, blocks, *rest = layer.constants[operand.name].shape
-        records = layer.constants[operand.name].reshape(groups * blocks, *rest)[: nest.blocks]
+        records = layer.constants[operand.name]
+        if operand.dims:
+            groups, blocks, *rest = records.shape
+            records = records.reshape(groups * blocks, *rest)[: nest.blocks]
         dram.place(region, image_of(records, operand.scratchpad, dram.hardware), layer.name)
     return regions
 

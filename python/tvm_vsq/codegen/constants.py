@@ -28,6 +28,16 @@ def param_records(params: npt.NDArray[np.int32], hardware: HardwareConfig) -> Re
     return _grouped(params, hardware)
 
 
+def table_records(table: npt.NDArray[np.int32], hardware: HardwareConfig) -> Records:
+    """int32 [segments, 2] (value, slope) as parameters [entries, lanes, 4]: as their bias and clip."""
+    lanes = hardware.output_lanes
+    records = np.zeros((-(-len(table) // lanes) * lanes, len(PARAMETER_BITS)), np.int32)
+    names = list(PARAMETER_BITS)
+    for place, field in enumerate(("bias", "clip")):
+        records[: len(table), names.index(field)] = table[:, place]
+    return records.reshape(-1, lanes, len(PARAMETER_BITS))
+
+
 def _grouped(array: npt.NDArray[Any], hardware: HardwareConfig) -> npt.NDArray[Any]:
     """[K, ...] as [groups, blocks, lanes, ...], filled up with zeros."""
     channels, *rest = array.shape

@@ -34,13 +34,14 @@ class MicroOps:
         overwrite: bool = False,
         skips: str = "",
         only: Box | None = None,
+        also: tuple[Interval, ...] = (),
     ) -> None:
         """Append the instructions, each with these `fields` besides those of its loops and micro-ops.
 
         clipped: number of a pointer to pixels; micro-ops for which it points to their border are left out.
         overwrite: the first visit of an accumulator begins its reduction. skips: the field that says how many
         blocks of their channel group micro-ops leave out, where one is for all of them. only: some of the
-        iterations.
+        iterations. also: what else is read.
         """
         slots = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
         places = [MEMORIES.index(each.buffer.scratchpad) for each in slots]
@@ -82,5 +83,5 @@ class MicroOps:
                     filled[f"{MEMORIES[place]}_out"] = program.outer.step[place]
                     filled[f"{MEMORIES[place]}_in"] = program.inner.step[place]
                 uops: Interval = ("uop", begin, begin + len(offsets))
-                step = Step(Insn(instruction, filled), emitter.layer, (uops, *read), (written,))
+                step = Step(Insn(instruction, filled), emitter.layer, (uops, *read, *also), (written,))
                 emitter.steps.append(step)

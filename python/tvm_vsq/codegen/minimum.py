@@ -49,5 +49,5 @@ def _records(operand: Operand, sizes: Mapping[str, int], blocks: int, tensor: Dr
     """Constants begin with so many blocks of output channels, other operands with pixels."""
     used = [axis.used(sizes) for axis in operand.axes]
     if tensor is None:
-        return blocks * prod(used[2:])
+        return blocks * prod(used[2:]) if operand.dims else prod(used)
     return prod(used[:3]) * min(prod(used[3:]), tensor.records)

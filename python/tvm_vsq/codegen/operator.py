@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tvm_vsq.codegen.constants import param_records, weight_records
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.codegen.constants import param_records, table_records, weight_records
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.codegen.layer import Layer
 from tvm_vsq.codegen.lowering import Lowering
@@ -14,6 +17,8 @@ from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.registry import NAMES, aspects
+from tvm_vsq.schedule import Workload
+from tvm_vsq.schedule.table import WithTable
 
 _NUMBERS = (
     "product_shift",
@@ -50,8 +55,12 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
     values = {name: int(attrs[name]) for name in _NUMBERS}
     lanes = static_shape(call.args[0])[-1]
     _check_formats(values, attrs.get("out_scales", ()), layer, lanes, hardware)
-    workload = lowering.workload(call, bool(residual), hardware)
+    table = residual.pop() if residual and is_constant(residual[0]) else None
+    workload: Workload = lowering.workload(call, bool(residual), hardware)
     constants = {"par": param_records(constant_array(params), hardware)}
+    if table is not None:
+        workload = WithTable(workload)
+        constants |= _table_constants(constant_array(table), static_shape(params)[0], attrs, hardware)
     if lowering.weights:
         constants["wgt"] = weight_records(
             lowering.weights(constant_array(weights[0]), call, hardware), hardware
@@ -71,6 +80,17 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
         },
         result=result,
     )
+
+
+def _table_constants(
+    table: npt.NDArray[np.int32], channels: int, attrs: Mapping[str, Any], hardware: HardwareConfig
+) -> dict[str, npt.NDArray[Any]]:
+    """The table, and the parameters with which its values are post-processed; those of padding are 0."""
+    row = [int(attrs["tab_mult"]), int(attrs["tab_shift"]), 0, (1 << 31) - 1]
+    return {
+        "tab": table_records(table, hardware),
+        "par2": param_records(np.tile(np.array(row, np.int32), (channels, 1)), hardware),
+    }
 
 
 def _post(values: Mapping[str, int], has_residual: bool, other_unsigned: bool) -> PostOp:

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
 from tvm_vsq.codegen.leaf import ExternCall
-from tvm_vsq.codegen.nest import Affine
+from tvm_vsq.codegen.micro import MicroOps
+from tvm_vsq.codegen.nest import Affine, Pointer
 from tvm_vsq.codegen.step import Step
 from tvm_vsq.errors import ProgramError
-from tvm_vsq.isa import Insn
+from tvm_vsq.isa import Insn, code_of
+from tvm_vsq.schedule import LoopNest
 
 if TYPE_CHECKING:
     from tvm_vsq.codegen.emit import LayerEmitter
+
+
+_DIMS = ("n", "h", "w", "k")
+
+
+@dataclass(frozen=True)
+class Table:
+    """VEC with a table on a whole tile. tab, par: of the segments, and of what the PPU does with values."""
+
+    acc: Pointer
+    tab: str = "tab"
+    par: str = "par2"
+
+    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
+        """VEC instructions."""
+        table = emitter.buffers[self.tab]
+        fields = {
+            "op": code_of("VEC", "op", "table"),
+            "src": code_of("VEC", "src", "imm"),
+            "tab_base": table.start,
+        }
+        micro = MicroOps(_DIMS, (self.acc,))
+        micro.emit_as("VEC", fields, emitter, values, skips="skip_blocks", also=(table.interval,))
 
 
 @dataclass(frozen=True)
@@ -28,9 +53,19 @@ class Ppu:
     par_base: Affine
     res: str | None
     out: str | None
+    table: Table | None = None
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
-        """As many instructions as their field `pixels` wants."""
+        """As many instructions as their field `pixels` wants; twice, around a table."""
+        if self.table is None:
+            self._process(emitter, values)
+            return
+        replace(self, out=None)._process(emitter, values)
+        self.table.emit(emitter, values)
+        last = replace(self, par=self.table.par)
+        last._process(emitter, values, relu=False)
+
+    def _process(self, emitter: LayerEmitter, values: list[int], relu: bool = True) -> None:
         hardware, post = emitter.hardware, emitter.post
         acc, par = emitter.buffers[self.acc], emitter.buffers[self.par]
         out = emitter.buffers[self.out] if self.out is not None else None
@@ -47,7 +82,7 @@ class Ppu:
         for pixel in range(0, pixels, most):
             fields = {
                 "wide": int(out is None),
-                "relu": int(post.relu),
+                "relu": int(post.relu and relu),
                 "residual": int(res is not None),
                 "out_unsigned": int(post.out_unsigned and out is not None),
                 "acc_base": acc.start + pixel * blocks,
@@ -88,4 +123,12 @@ def read_ppu(call: ExternCall) -> Ppu:
         par_base=base,
         res="res" if "res" in first else None,
         out=None if call.target.alias else call.target.buffer.name,
+        table=Table(_pointer(call.nest)) if "tab" in first else None,
     )
+
+
+def _pointer(nest: LoopNest) -> Pointer:
+    """To the accumulators of a tile, along the dimensions of groups of channels."""
+    axes = nest.operand["acc"].axes
+    steps = tuple(tuple(dict(axis.terms).get(dim, 0) for axis in axes) for dim in _DIMS)
+    return Pointer("acc", (Affine(0),) * len(axes), steps)

@@ -28,7 +28,11 @@ def layer_views(
 
 
 def _constant(operand: Operand, region: str, nest: LoopNest) -> TensorView:
-    """The first two axes are groups and the blocks of a group."""
+    """The first two axes are groups and the blocks of a group, unless it is one for all channels."""
+    if not operand.dims:
+        strides = tuple(prod(operand.extents[i + 1 :]) for i in range(len(operand.extents)))
+        size = nest.record_bytes[operand.scratchpad]
+        return TensorView(region, size, operand.extents, strides, constant=True)
     _, blocks, *others = operand.extents
     dims = (nest.blocks, *others)
     strides = tuple(prod(dims[i + 1 :]) for i in range(len(dims)))

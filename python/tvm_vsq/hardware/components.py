@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tvm_vsq.formats.table import TABLE_INPUT_BITS, TABLE_SEGMENTS, TABLE_VALUE_BITS
 from tvm_vsq.hardware.config import HardwareConfig
 from tvm_vsq.hardware.engines import ENGINES, INSTRUCTION_BITS
 from tvm_vsq.hardware.memories import MEMORIES
@@ -101,6 +102,14 @@ def _vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
     yield Component("vector unit's multiplier", product, lanes, {"product_lane_ops": 1})
     rounding = Adder(hardware.accumulator_bits + bits)
     yield Component("vector unit's rounding and shift", rounding, 2 * lanes, {"product_lane_ops": 2})
+    # Every lane has its own copy of a table, as each of them wants another segment.
+    segment, inside = 2 * TABLE_VALUE_BITS, TABLE_INPUT_BITS - (TABLE_SEGMENTS - 1).bit_length()
+    copy = Sram(TABLE_SEGMENTS * segment / 8192, segment, 1)
+    yield Component("vector unit's tables", copy, lanes, {"table_lane_ops": segment, "table_fill_bits": 1})
+    slope = Multiplier(TABLE_VALUE_BITS, inside)
+    yield Component("vector unit's slopes", slope, lanes, {"table_lane_ops": 1})
+    sums = Adder(TABLE_VALUE_BITS)
+    yield Component("vector unit's clip and rounding of segments", sums, 3 * lanes, {"table_lane_ops": 3})
 
 
 def _post_processing(hardware: HardwareConfig) -> Iterator[Component]:

@@ -13,6 +13,8 @@ EVENTS = (
     "unpack_lane_ops",
     "coefficient_lane_ops",
     "product_lane_ops",
+    "table_lane_ops",
+    "table_fill_bits",
     "ppu_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",

@@ -229,10 +229,13 @@ INSTRUCTIONS = (
         "a = m.acc + o * acc_out + i * acc_in, x likewise from inp: each lane c of the channel group from "
         "acc[a] on, which has max(vector_size, output_lanes) lanes without its last skip_blocks blocks, "
         "becomes s(c) if op is mov, max(lane, s(c)) if it is max, min(lane, s(c)) if it is min, lane + s(c) "
-        "if it is add, lane + imm * s(c) if it is mac, whose src is inp, and rhu(lane * s(c), 2^shift) if it "
-        "is mul. s(c) is imm, or element times scale of lane c of the vectors from inp[x] on.",
+        "if it is add, lane + imm * s(c) if it is mac, whose src is inp, rhu(lane * s(c), 2^shift) if it is "
+        "mul, and f(lane) if it is table, whose src is imm. s(c) is imm, or element times scale of lane c of "
+        "the vectors from inp[x] on. f has 128 segments, in the lanes of par from par[tab_base] on, as many "
+        "entries as hold them: with t = clip(lane, -2^15, 2^15 - 1) + 2^15 and segment i = t / 512, rounded "
+        "down, f is bias(i) + rhu(clip(i) * (t - 512 * i), 512); both have at most 24 bits.",
         (
-            Field("op", 4, "operation", ("mov", "max", "add", "mac", "min", "mul")),
+            Field("op", 4, "operation", ("mov", "max", "add", "mac", "min", "mul", "table")),
             Field("src", 3, "what s is", ("inp", "imm")),
             Field("src_unsigned", 1, "elements are unsigned"),
             Field("skip_blocks", BLOCK_BITS, "blocks at the end of the channel group that stay as they are"),
@@ -246,6 +249,7 @@ INSTRUCTIONS = (
             Field("inp_in", "inp", "input step of the inner loop"),
             Field("imm", 32, "the immediate, or the coefficient of mac", signed=True),
             Field("shift", SHIFT_BITS, "right shift of the products of mul", at_most=62),
+            Field("tab_base", "par", "first parameter entry of the table"),
         ),
     ),
     Instruction(

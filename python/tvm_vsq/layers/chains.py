@@ -21,6 +21,7 @@ from tvm_vsq.graph import (
     op_name,
     static_shape,
 )
+from tvm_vsq.layers.functions import Function, FunctionFinder
 from tvm_vsq.network import facts_of, source_of
 from tvm_vsq.tvm_compat import Var
 
@@ -33,7 +34,8 @@ class Chain:
 
     anchor: the layer itself. output: the last member, equal to the anchor if nothing follows. bias:
     float64[K], the sum of all constant adds. residual: the tensor added, in `residual_add` as operand
-    `residual_operand`. relu: clamped at 0 from below. clip: upper bound, infinite if there is none.
+    `residual_operand`. relu: clamped at 0 from below. clip: upper bound, infinite if there is none. function:
+    what is applied to the last member before those of `applied`, which compute it.
     """
 
     anchor: Var
@@ -44,6 +46,9 @@ class Chain:
     residual_operand: int = 0
     relu: bool = False
     clip: float = inf
+    function: Function | None = None
+    argument: Var | None = None
+    applied: tuple[Var, ...] = ()
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -76,6 +81,7 @@ class ChainFinder:
         self._uses = count_uses(function)
         self._values = definitions(function)
         self._may_add = may_add
+        self._functions = FunctionFinder(function)
         self._claimed: set[Var] = set()
         self._reader: dict[Var, Var] = {}
         for binding in bindings(function):
@@ -102,6 +108,9 @@ class ChainFinder:
             chain = replace(chain, residual=residual, residual_add=anchor, residual_operand=operand)
         while True:
             self._claimed.add(chain.output)
+            with_function = self._with_function(chain)
+            if with_function is not None:
+                return with_function
             reader = self._reader.get(chain.output)
             if self._uses[chain.output] != 1 or reader is None or reader in self._claimed:
                 return chain
@@ -109,6 +118,22 @@ class ChainFinder:
             if longer is None:
                 return chain
             chain = longer
+
+    def _with_function(self, chain: Chain) -> Chain | None:
+        """The chain with the function that is applied to its result, where nothing else is in between."""
+        if chain.residual is not None or chain.bounds != _UNBOUNDED:
+            return None
+        found = self._functions.of(chain.output)
+        if found is None or not self._claimed.isdisjoint(found.members):
+            return None
+        self._claimed.update(found.members)
+        return replace(
+            chain,
+            function=found.function,
+            argument=chain.output,
+            applied=found.members,
+            output=found.members[-1],
+        )
 
     def _residual(self, anchor: Var) -> int | None:
         source = source_of(self._values[anchor])

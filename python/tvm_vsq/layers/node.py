@@ -69,7 +69,8 @@ class Node:
     operator: its name in `registry`. is_fusable: whether it has an integer form; a convolution with groups
     has quantized operands, but is computed in fp32. output: the vectors its result is requantized to, or None
     if the result leaves wide. output_absmax: the calibrated range of the result; None if the module does not
-    say. other: a second activation that the operator itself reads.
+    say. other: a second activation that the operator itself reads. argument_absmax: as output_absmax, of what
+    the chain's function is applied to.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Node:
     output: Vectors | None
     output_absmax: float | None
     other: Vectors | None = None
+    argument_absmax: float | None = None
 
     @property
     def anchor(self) -> Var:

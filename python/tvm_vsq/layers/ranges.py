@@ -1,4 +1,4 @@
-"""The calibrated ranges of layers' results, kept as an attribute of the module, by the layer's name."""
+"""Calibrated ranges of layers' results, and of arguments of their functions, kept by the module."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tvm_vsq.tvm_compat import IRModule
 
-_ATTRIBUTE = "vsq_output_absmax"
+_ATTRIBUTE, _ARGUMENTS = "vsq_output_absmax", "vsq_argument_absmax"
 
 
 def with_output_ranges(module: IRModule, absmax: Mapping[str, float]) -> IRModule:
@@ -17,3 +17,13 @@ def with_output_ranges(module: IRModule, absmax: Mapping[str, float]) -> IRModul
 def output_ranges(module: IRModule) -> dict[str, float]:
     """Those of the layers for which the module has one; empty for a module from elsewhere."""
     return {str(name): float(absmax) for name, absmax in (module.attrs or {}).get(_ATTRIBUTE, {}).items()}
+
+
+def with_argument_ranges(module: IRModule, absmax: Mapping[str, float]) -> IRModule:
+    """`module` with the largest magnitude of what each layer's function is applied to, where it has one."""
+    return module.with_attr(_ARGUMENTS, dict(absmax))
+
+
+def argument_ranges(module: IRModule) -> dict[str, float]:
+    """Those of the layers for which the module has one."""
+    return {str(name): float(absmax) for name, absmax in (module.attrs or {}).get(_ARGUMENTS, {}).items()}

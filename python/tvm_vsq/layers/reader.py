@@ -13,7 +13,7 @@ from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_
 from tvm_vsq.layers.chains import Chain, find_chains
 from tvm_vsq.layers.node import Node, Vectors, Weights
 from tvm_vsq.layers.on_cpu import layers_on_cpu
-from tvm_vsq.layers.ranges import output_ranges
+from tvm_vsq.layers.ranges import argument_ranges, output_ranges
 from tvm_vsq.network import layer_names, operator_of, source_of
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.placement.moves import move_of, moved_operands
@@ -34,7 +34,7 @@ class _Reader:
         self._function: relax.Function = module["main"]
         on_cpu = layers_on_cpu(module)
         self._names = {var: name for var, name in layer_names(module).items() if name not in on_cpu}
-        self._ranges = output_ranges(module)
+        self._ranges, self._arguments = output_ranges(module), argument_ranges(module)
         self._weight = weight
         self._values: dict[Any, Any] = dict(definitions(self._function))
         self._sources = {var: found for var in self._names if (found := source_of(self._values[var]))}
@@ -148,6 +148,7 @@ class _Reader:
             output=output,
             output_absmax=self._ranges.get(name),
             other=self._other(anchor),
+            argument_absmax=self._arguments.get(name),
         )
 
     def _other(self, anchor: Var) -> Vectors | None:

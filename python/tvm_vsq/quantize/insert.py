@@ -27,8 +27,9 @@ from tvm_vsq.graph import (
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import with_arithmetic
 from tvm_vsq.layers.on_cpu import with_layers_on_cpu
-from tvm_vsq.layers.ranges import with_output_ranges
+from tvm_vsq.layers.ranges import with_argument_ranges, with_output_ranges
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
+from tvm_vsq.layers.tables import table_of
 from tvm_vsq.layers.weightless import product_rounding, weightless_steps
 from tvm_vsq.network import weight_form
 from tvm_vsq.numerics import inverse_step
@@ -59,10 +60,14 @@ def insert_quantization(
     """
     absmax = {layer.name: ranges[layer.chain.output].absmax for layer in plan.layers}
     module = with_output_ranges(without_given(module), absmax)
+    arguments = {layer.name: layer.chain.argument for layer in plan.layers}
+    module = with_argument_ranges(
+        module, {name: ranges[var].absmax for name, var in arguments.items() if var is not None}
+    )
     floors: dict[Reading, np.float32] = {}
     function = None
     while function is None:
-        insert = _Insert(module["main"], plan, encodings, weights, hardware, floors)
+        insert = _Insert(module["main"], plan, ranges, encodings, weights, hardware, floors)
         function = insert.run()
         if insert.raised:  # a tensor that shares its coarse scale wants more than those before it have
             function = None
@@ -82,6 +87,7 @@ class _Insert(Rebuilder):
         self,
         function: relax.Function,
         plan: Plan,
+        ranges: Mapping[Var, Range],
         encodings: Mapping[Reading, Encoding],
         weights: Mapping[str, LayerWeights],
         hardware: HardwareConfig,
@@ -97,7 +103,7 @@ class _Insert(Rebuilder):
         self._outputs = {
             layer.chain.output: layer for layer in plan.layers if layer.chain.output in self._requantized
         }
-        self._encodings, self._weights = encodings, weights
+        self._encodings, self._weights, self._ranges = encodings, weights, ranges
         self._hardware = hardware
         self._bias_adds = dict(self._find_bias_adds())  # the name of the layer that each is of
         self._quantized: dict[Reading, _Quantized] = {}
@@ -227,6 +233,10 @@ class _Insert(Rebuilder):
         correction = self._correction(layer)
         bias = chain.bias if correction is None else chain.bias + correction
         finest = smallest_step(self._steps[chain.anchor], residual_gamma, bias, self._hardware)
+        if chain.function is not None and chain.argument is not None:
+            absmax = self._ranges[chain.argument].absmax
+            table = table_of(chain.function, absmax, finest, self._hardware)
+            finest = smallest_step(np.array([table.value]), 0.0, np.zeros(1), self._hardware)
         reading = self._requantized[chain.output]
         encoding = self._encodings[reading]
         wanted = output_gamma(encoding.limit, encoding.format, finest, self._hardware)

@@ -150,7 +150,9 @@ class Plan:
         """The tensors whose range has to be calibrated, in a fixed order."""
         stored = [reading.tensor for reading in self.readings]
         read = [reading.tensor for layer in self.layers for reading in layer.reads]
-        return list(dict.fromkeys([*stored, *read, *(layer.chain.output for layer in self.layers)]))
+        chains = [layer.chain for layer in self.layers]
+        made = [var for chain in chains for var in (chain.argument, chain.output) if var is not None]
+        return list(dict.fromkeys([*stored, *read, *made]))
 
 
 def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -> Plan:
@@ -260,8 +262,9 @@ def _settings(
 
 
 def _taken_along(module: IRModule, layers: list[Var]) -> set[Var | None]:
-    """Sums that one of `layers` adds in its epilogue, so that they are no layers that a rule could name."""
-    return {chain.residual_add for chain in find_chains(module["main"], layers, lambda _other: True).values()}
+    """Sums and functions that one of `layers` has in its epilogue: no layers that a rule could name."""
+    chains = find_chains(module["main"], layers, lambda _other: True).values()
+    return {var for chain in chains for var in (chain.residual_add, *chain.applied)}
 
 
 def _kind(call: Any) -> Kind | None:

@@ -22,7 +22,12 @@ _RANGES = {
     "guard_bits": (0, 8),
     "act_signed": (0, 1),
     "res_signed": (0, 1),
+    "tab_mult": (0, (1 << 16) - 1),
+    "tab_shift": (0, 62),
 }
+
+
+_OPTIONAL = ("out_scales", "tab_mult", "tab_shift", "function")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Epilogue:
     out_bits, out_scale_bits (0: no scales), out_signed: format of those vectors.
     guard_bits: fractional bits that the int32 result carries below one step of gamma_out.
     out_scales: static scales of those vectors, one for each; empty where each follows from its data.
+    tab_mult, tab_shift: fixed-point factor that brings what a table gives into the unit of the result.
+    function: what the table is of, for reports.
     act_signed, res_signed: whether the stored elements of x and of the residual are signed. The arithmetic
         on int16 vector tensors does not depend on it; the accelerator needs it to read packed elements.
     """
@@ -59,6 +66,9 @@ class Epilogue:
     act_signed: int = 1
     res_signed: int = 1
     out_scales: Sequence[int] = ()
+    tab_mult: int = 0
+    tab_shift: int = 0
+    function: str = ""
 
     def __post_init__(self) -> None:
         where = f"layer '{self.layer}'"
@@ -75,7 +85,7 @@ class Epilogue:
     @classmethod
     def build(cls, layer: str, values: Mapping[str, Any]) -> Epilogue:
         """An epilogue from keyword arguments; an unknown one is an OperatorError."""
-        unknown = sorted(set(values) - {*_RANGES, "out_scales"})
+        unknown = sorted(set(values) - {*_RANGES, *_OPTIONAL})
         if unknown:
             raise OperatorError(
                 f"layer '{layer}': unknown attribute {unknown[0]!r}; known are {', '.join(_RANGES)}"
@@ -88,9 +98,10 @@ class Epilogue:
         values = {
             field.name: attribute(op, attributes, field.name)
             for field in fields(cls)
-            if field.name != "out_scales" or field.name in attributes
+            if field.name not in _OPTIONAL or field.name in attributes
         }
-        return cls(**{**values, "layer": str(values["layer"])})
+        texts = {name: str(values.get(name, "")) for name in ("layer", "function")}
+        return cls(**{**values, **texts})
 
     def output(self, vector_size: int) -> VectorFormat:
         """The format of the requantized result."""

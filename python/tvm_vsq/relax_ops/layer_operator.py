@@ -14,11 +14,11 @@ from tvm_vsq.tvm_compat import Call
 
 @dataclass(frozen=True)
 class LayerOperator:
-    """An operator on vectors, (x[, other][, w], params[, residual]), with attributes of `Epilogue` and more.
+    """An operator on vectors: (x[, other][, w], params[, residual or table]), with attributes of `Epilogue`.
 
-    w and params are constants, and other a second activation. from_source: its call, from the fp32 call that
-    it stands for, from operands, and from the attributes that all such operators share. is_flat: all axes but
-    that of channels are one to it.
+    w, params and table are constants, and other a second activation. from_source: its call, from the fp32
+    call that it stands for, from operands, and from the attributes that all such operators share. is_flat:
+    all axes but that of channels are one to it.
     """
 
     has_weights: bool

@@ -6,6 +6,8 @@ from typing import Any
 
 from tvm import relax
 
+from tvm_vsq.formats.table import TABLE_SEGMENTS
+from tvm_vsq.graph import dtype_of
 from tvm_vsq.relax_ops.checks import (
     OperatorError,
     integer,
@@ -54,7 +56,7 @@ def check_epilogue_operands(
     vector_size: int,
     has_weights: bool = True,
 ) -> relax.TensorType:
-    """Check params and the residual against the result [*rows, channels]; return the result's type."""
+    """Check params and the residual or table for the result [*rows, channels]; return its type."""
     operands = call.args[1 + has_weights :]
     params = tensor_shape(where, "params", operands[0], "int32", "[K, 4]", 2, 2)
     found = [static(where, "params' shape", size) for size in params]
@@ -63,7 +65,14 @@ def check_epilogue_operands(
             f"{where}: params must be int32[{channels}, 4] (mult, shift, bias, clip), got {found}"
         )
     vectors = [*rows, -(-channels // vector_size), vector_size + 1]
-    if len(operands) == 2:
+    if len(operands) == 2 and dtype_of(operands[1]) == "int32":
+        table = [
+            static(where, "the table's shape", size)
+            for size in tensor_shape(where, "table", operands[1], "int32", "[segments, 2]", 2, 2)
+        ]
+        if table != [TABLE_SEGMENTS, 2]:
+            raise OperatorError(f"{where}: a table must be int32[{TABLE_SEGMENTS}, 2], got {table}")
+    elif len(operands) == 2:
         residual = tensor_shape(
             where, "residual", operands[1], "int16", spell(vectors), len(vectors), len(vectors)
         )

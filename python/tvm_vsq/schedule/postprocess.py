@@ -76,11 +76,14 @@ def post_processed(
 
 @dataclass(frozen=True)
 class PostProcess:
-    """The PPU instruction on a whole tile."""
+    """The PPU instruction on a whole tile; with a table, VEC and the PPU again."""
+
+    has_table: bool = False
 
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
         """A pure call on everything that one lane of the result depends on: its whole channel group."""
-        inside = {"acc": acc, **{name: pads[name] for name in ("par", "res") if name in pads}}
+        names = ("par", "par2", "tab", "res")
+        inside = {"acc": acc, **{name: pads[name] for name in names if name in pads}}
         wide = nest.result is nest.acc
         shape = acc.shape if wide else (*nest.result.extents, nest.hardware.vector_size + 1)
 
@@ -88,15 +91,26 @@ class PostProcess:
             n, y, x, k = index[:4]
             reads = []
             for name, tensor in inside.items():
-                prefix = (k,) if name == "par" else (n, y, x, k)
+                if name == "tab":
+                    reads += [tensor[at] for at in _corners(tensor.shape)]
+                    continue
+                prefix = (k,) if name in ("par", "par2") else (n, y, x, k)
                 reads += [tensor[(*prefix, *rest)] for rest in _indices(tensor.shape[len(prefix) :])]
             return tirx.call_pure_extern("int32" if wide else "int16", PPU, *index[4:], *reads)
 
         return te.compute(shape, element, name="finish")
 
     def cycles(self, nest: LoopNest, tiles: Count) -> Count:
-        """One for each accumulator entry, and the pipeline of each tile."""
-        return nest.existing(nest.entries["acc"]) + tiles * nest.hardware.timing.ppu_pipeline_cycles
+        """One for each accumulator entry, and the pipeline of each tile; three times, around a table."""
+        entries, timing = nest.existing(nest.entries["acc"]), nest.hardware.timing
+        once = entries + tiles * timing.ppu_pipeline_cycles
+        if not self.has_table:
+            return once
+        return 2 * once + entries + tiles * (timing.vector_pipeline_cycles + nest.entries["tab"])
+
+
+def _corners(shape: Any) -> Iterator[tuple[int, ...]]:
+    return product(*(sorted({0, int(extent) - 1}) for extent in shape))
 
 
 def _indices(shape: Any) -> Iterator[tuple[int, ...]]:

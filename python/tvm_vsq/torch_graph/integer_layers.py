@@ -90,13 +90,16 @@ def _peak(x: Any, values: Mapping[Var, Any]) -> int:
 
 
 def _post_processing(call: Call) -> Operator:
-    """From accumulators int64[..., K], which it overwrites, params int32[K, 4] and an optional residual."""
+    """From accumulators int64[..., K], which it overwrites, params int32[K, 4], and a residual or a table."""
     attrs = call.attrs
     relu, wide, guard_bits = bool(int(attrs["relu"])), bool(int(attrs["wide"])), int(attrs["guard_bits"])
     res_mult, res_shift = int(attrs["res_mult"]), int(attrs["res_shift"])
     scales = _integers(dict(attrs).get("out_scales", ()))
+    factor = [torch.tensor(int(dict(attrs).get(name, 0))) for name in ("tab_mult", "tab_shift")]
 
-    def finish(acc: Tensor, params: Tensor, residual: Tensor | None = None) -> Tensor:
+    def finish(acc: Tensor, params: Tensor, extra: Tensor | None = None) -> Tensor:
+        table = extra if extra is not None and extra.dtype == torch.int32 else None
+        residual = extra if table is None else None
         mult, shift, bias, clip = params.to(torch.int64).unbind(1)
         # |acc| < 2^45 and mult < 2^16: everything stays within int64
         total = _shift_half_up(acc.mul_(mult), shift).add_(bias)
@@ -105,11 +108,23 @@ def _post_processing(call: Call) -> Operator:
             total += _shift_half_up(addend * res_mult, torch.tensor(res_shift))
         y = total.clamp_(0 if relu else -_INT32_MAX - 1, _INT32_MAX)
         y = y if bool((clip == _INT32_MAX).all()) else y.minimum(clip)
+        if table is not None:
+            y = _shift_half_up(_look_up(y, table.to(torch.int64)) * factor[0], factor[1])
+            y = y.clamp_(-_INT32_MAX - 1, _INT32_MAX)
         if wide:
             return y.to(torch.int32)
         return requantize(y, OUTPUT.read(attrs, int(call.args[0].ty.shape[-1]) - 1), guard_bits, scales)
 
     return finish
+
+
+def _look_up(y: Tensor, table: Tensor) -> Tensor:
+    """Values of a table int64[segments, 2] (value, slope) for arguments int64, taken as 16 bits."""
+    places = y.clamp(-(1 << 15), (1 << 15) - 1) + (1 << 15)
+    width = (1 << 16) // len(table)
+    segments = places.div(width, rounding_mode="floor")
+    value, slope = table[segments].unbind(-1)
+    return value + (2 * slope * (places - segments * width) + width).div(2 * width, rounding_mode="floor")
 
 
 def _integers(values: Any) -> list[int]:

@@ -170,7 +170,8 @@ def _epilogue(call: Call) -> str:
     has_weights = operator is not None and operator.has_weights
     parts = ["constant integer weights"] if has_weights else []
     if operator is not None and len(call.args) > operator.params + 1:
-        parts.append("adds a residual")
+        function = str(dict(attrs).get("function", ""))
+        parts.append(f"looks up {function}" if function else "adds a residual")
     if int(attrs["relu"]):
         parts.append("clamps at 0")
     parts.append("int32 result for the CPU" if int(attrs["wide"]) else _requantization(call))

@@ -24,7 +24,8 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     """Turn every quantized layer of `module` (see `quantize.quantize`) into one integer operator.
 
     A layer takes its constant bias, a residual that is stored as vectors, a clamp at 0 from below, at a
-    positive number from above, or at both, however it is written, and the quantize that follows, if that is
+    positive number from above, or at both, however it is written, or else a function that can be looked up
+    (`layers.functions`), and the quantize that follows, if that is
     the only reader; integers then flow from layer to layer. Otherwise the result is wide: int32, cast and
     scaled to fp32 on the CPU.
 
@@ -35,7 +36,7 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     nodes = fusable_nodes(module, hardware)
     function = module["main"]
     names = layer_names(module)
-    gone = {var for node in nodes for var in (node.anchor, node.chain.residual_add)}
+    gone = {var for node in nodes for var in (node.anchor, node.chain.residual_add, *node.chain.applied)}
     remaining = (
         [names[var] for var in layers if var not in gone]
         for layers in (weighted_layers(function), weightless_layers(function))
@@ -84,6 +85,12 @@ class _Fuse(Rebuilder):
         if node.other is not None:
             rounding = product_rounding(node.x.format, node.other.format, self._hardware)
             attributes |= {"rounding": rounding, "other_signed": int(node.other.format.signed)}
+        if numbers.table is not None:
+            attributes |= {
+                "tab_mult": numbers.tab_mult,
+                "tab_shift": numbers.tab_shift,
+                "function": str(node.chain.function),
+            }
         if output is not None:
             attributes |= {**OUTPUT.write(output.format), "out_scales": output.scales}
         operands = [self._vectors(node.x)]
@@ -94,6 +101,8 @@ class _Fuse(Rebuilder):
         operands.append(constant(numbers.params))
         if node.residual is not None:
             operands.append(self._vectors(node.residual))
+        if numbers.table is not None:
+            operands.append(constant(numbers.table))
         return layer_operators()[node.operator].from_source(node.call, operands, attributes)
 
     def _vectors(self, read: Vectors) -> Any:

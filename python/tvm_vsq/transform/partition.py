@@ -38,9 +38,9 @@ def partition(module: IRModule) -> IRModule:
 def _partitioned(module: IRModule) -> IRModule:
     operators = layer_operators()
     patterns = [
-        (f"{CODEGEN}.{operator}", _pattern(name, operators[operator], residual))
+        (f"{CODEGEN}.{operator}", _pattern(name, operators[operator], extra))
         for name, operator in NAMES.items()
-        for residual in (True, False)
+        for extra in ([is_const()], [wildcard()], [])
     ]
     arities = {len(b.value.args) for b in bindings(module["main"]) if op_name(b.value) == MOVED}
     patterns += [
@@ -53,10 +53,11 @@ def _partitioned(module: IRModule) -> IRModule:
     return tvm.transform.Sequential(steps)(module)
 
 
-def _pattern(name: str, operator: LayerOperator, residual: bool) -> Any:
+def _pattern(name: str, operator: LayerOperator, extra: list[Any]) -> Any:
+    """extra: a table, a residual or nothing."""
     tensors = [wildcard(), wildcard()] if operator.has_other else [wildcard()]
     constants = [is_const(), is_const()] if operator.has_weights else [is_const()]
-    return is_op(name)(*tensors, *constants, *([wildcard()] if residual else []))
+    return is_op(name)(*tensors, *constants, *extra)
 
 
 def _with_moved(module: IRModule, on_host: set[int]) -> IRModule:

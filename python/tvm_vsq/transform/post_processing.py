@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.functions import Function
 from tvm_vsq.layers.node import Node
 from tvm_vsq.layers.steps import accumulator_steps, smallest_step, wide_step
+from tvm_vsq.layers.tables import table_of
 from tvm_vsq.layers.weightless import (
     product_bound,
     product_rounding,
@@ -26,12 +28,19 @@ _INT32_MAX = 2**31 - 1
 
 @dataclass(frozen=True)
 class PostProcessing:
-    """params: int32[K, 4] of (mult, shift, bias, clip). step: what one unit of the int32 result is worth."""
+    """params: int32[K, 4] of (mult, shift, bias, clip). step: what one unit of the int32 result is worth.
+
+    table: the segments of the layer's function, whose arguments these parameters make; tab_mult, tab_shift:
+    the factor of its values.
+    """
 
     params: npt.NDArray[np.int32]
     res_mult: int
     res_shift: int
     step: np.float32
+    table: npt.NDArray[np.int32] | None = None
+    tab_mult: int = 0
+    tab_shift: int = 0
 
 
 def post_processing(node: Node, hardware: HardwareConfig) -> PostProcessing:
@@ -41,7 +50,42 @@ def post_processing(node: Node, hardware: HardwareConfig) -> PostProcessing:
     """
     bound = _accumulator_bound(node, hardware)
     steps = _steps(node, hardware)
+    if node.chain.function is not None:
+        return _with_function(node, node.chain.function, steps, bound, hardware)
     step = _result_step(node, steps, bound, hardware)
+    params = _parameters(node, steps, float(step), hardware)
+    if node.residual is None:
+        return PostProcessing(params, 0, 0, step)
+    res_mult, res_shift = fixed_point(
+        [node.residual.gamma / float(step)], hardware.multiplier_bits, node.name
+    )
+    return PostProcessing(params, int(res_mult[0]), int(res_shift[0]), step)
+
+
+def _with_function(
+    node: Node, function: Function, steps: npt.NDArray[Any], bound: int, hardware: HardwareConfig
+) -> PostProcessing:
+    """What makes arguments of accumulators, and results of values."""
+    finest = smallest_step(steps, 0.0, node.chain.bias, hardware)
+    absmax = node.argument_absmax
+    if absmax is None:  # a module quantized elsewhere: what accumulators can reach
+        absmax = float(steps.max(initial=0.0)) * bound
+    table = table_of(function, absmax, finest, hardware)
+    params = _parameters(node, steps, table.argument, hardware)
+    if node.output is not None:
+        step = np.float32(node.output.gamma / 2.0**hardware.guard_bits)
+    else:
+        largest = float(np.abs(table.segments[:, 0]).max()) * table.value
+        finest = smallest_step(np.array([table.value]), 0.0, np.zeros(1), hardware)
+        step = wide_step(node.output_absmax or largest, finest)
+    mult, shift = fixed_point([table.value / float(step)], hardware.multiplier_bits, node.name)
+    return PostProcessing(params, 0, 0, step, table.segments, int(mult[0]), int(shift[0]))
+
+
+def _parameters(
+    node: Node, steps: npt.NDArray[Any], step: float, hardware: HardwareConfig
+) -> npt.NDArray[np.int32]:
+    """int32[K, 4], for results of which one unit is worth `step`."""
     mult, shift = fixed_point(steps / float(step), hardware.multiplier_bits, node.name)
     bias = np.rint(node.chain.bias / float(step))
     if np.abs(bias).max(initial=0) > _INT32_MAX:
@@ -52,13 +96,7 @@ def post_processing(node: Node, hardware: HardwareConfig) -> PostProcessing:
             "calibrated range"
         )
     clip = min(float(np.rint(node.chain.clip / float(step))), _INT32_MAX)
-    params = np.stack([mult, shift, bias, np.full(len(mult), clip)], axis=1).astype(np.int32)
-    if node.residual is None:
-        return PostProcessing(params, 0, 0, step)
-    res_mult, res_shift = fixed_point(
-        [node.residual.gamma / float(step)], hardware.multiplier_bits, node.name
-    )
-    return PostProcessing(params, int(res_mult[0]), int(res_shift[0]), step)
+    return np.stack([mult, shift, bias, np.full(len(mult), clip)], axis=1).astype(np.int32)
 
 
 def _steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:

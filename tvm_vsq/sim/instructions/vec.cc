@@ -57,11 +57,50 @@ bool Multiply(const std::vector<int32_t>& values, int shift, const Execution& ex
   return fits;
 }
 
+struct Segment {
+  int64_t value, slope;
+};
+
+std::vector<Segment> ReadTable(const isa::Vec& vec, const Execution& execution) {
+  const auto lanes = static_cast<size_t>(execution.params.output_lanes);
+  constexpr int64_t kLimit = int64_t{1} << (Declared<isa::Vec>::kValueBits - 1);
+  std::vector<Segment> table;
+  for (size_t i = 0; i < static_cast<size_t>(Declared<isa::Vec>::kSegments); ++i) {
+    const ChannelParams& lane = execution.pads->par[vec.tab_base * lanes + i];
+    for (const int32_t number : {lane.bias, lane.clip}) {
+      if (number >= -kLimit && number < kLimit) continue;
+      execution.Fail("par entry ", vec.tab_base + i / lanes, ", lane ", i % lanes, ": ", number,
+                     " does not fit the ", Declared<isa::Vec>::kValueBits, " bits of a table");
+    }
+    table.push_back({lane.bias, lane.clip});
+  }
+  return table;
+}
+
+// False if a result leaves accumulator_bits, where that is to be looked for.
+template <typename Acc>
+bool LookUp(const std::vector<Segment>& table, size_t count, const Execution& execution, Acc* lanes) {
+  constexpr int kBits = Declared<isa::Vec>::kSegmentBits;
+  constexpr int64_t kHalf = Declared<isa::Vec>::kSegments << (kBits - 1);
+  const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
+  bool fits = true;
+  for (size_t c = 0; c < count; ++c) {
+    const int64_t t = std::clamp<int64_t>(lanes[c], -kHalf, kHalf - 1) + kHalf;
+    const Segment& segment = table[static_cast<size_t>(t >> kBits)];
+    const int64_t inside = t & ((1 << kBits) - 1);
+    const int64_t result = segment.value + RoundHalfUpShift(segment.slope * inside, kBits);
+    fits = fits && (execution.safe || (result >= -limit && result < limit));
+    lanes[c] = static_cast<Acc>(result);
+  }
+  return fits;
+}
+
 // The number of the micro-op that brings an accumulator outside of accumulator_bits; that of all if none
 // does.
 template <typename Acc>
 size_t ApplyMicroOps(const isa::Vec& vec, const Execution& execution, size_t inp, size_t acc,
-                     std::vector<int32_t>* values, std::vector<Acc>* accumulators) {
+                     const std::vector<Segment>& table, std::vector<int32_t>* values,
+                     std::vector<Acc>* accumulators) {
   const std::vector<Uop>& uops = execution.plan->uops;
   const auto lanes = static_cast<size_t>(execution.params.output_lanes);
   const int64_t coefficient = Declared<isa::Vec>::Coefficient(vec);
@@ -78,6 +117,8 @@ size_t ApplyMicroOps(const isa::Vec& vec, const Execution& execution, size_t inp
                      [](int32_t value, Acc acc) { return std::min(acc, static_cast<Acc>(value)); });
     } else if (vec.op == isa::Vec::Op::kMul) {
       if (!Multiply(*values, static_cast<int>(vec.shift), execution, lane)) return u;
+    } else if (vec.op == isa::Vec::Op::kTable) {
+      if (!LookUp(table, values->size(), execution, lane)) return u;
     } else if (!Add(*values, coefficient, execution, lane)) {
       return u;
     }
@@ -90,12 +131,14 @@ void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>*
   const Params& params = execution.params;
   const auto lanes = static_cast<size_t>(params.output_lanes);
   const size_t group = Declared<isa::Vec>::Blocks(params, vec) * lanes;
+  const std::vector<Segment> table =
+      Declared<isa::Vec>::LooksUp(vec) ? ReadTable(vec, execution) : std::vector<Segment>();
   std::vector<int32_t> values(group, static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)));
   for (size_t o = 0; o < vec.iter_out; ++o) {
     for (size_t i = 0; i < vec.iter_in; ++i) {
       CountWork(execution.plan->uops.size() * (1 + group / 8));
       const size_t inp = o * vec.inp_out + i * vec.inp_in, moved = o * vec.acc_out + i * vec.acc_in;
-      const size_t done = ApplyMicroOps(vec, execution, inp, moved, &values, acc);
+      const size_t done = ApplyMicroOps(vec, execution, inp, moved, table, &values, acc);
       if (done == execution.plan->uops.size()) continue;
       execution.Fail("accumulator overflow: micro-op ", vec.uop_begin + done, " at outer iteration ", o,
                      ", inner ", i, " brings the channel group from acc entry ",
@@ -163,6 +206,17 @@ bool Declared<isa::Vec>::Bound(const Params& params, const isa::Vec& vec, const 
   const auto largest = static_cast<uint64_t>(Largest(params, vec));
   if (Adds(vec)) return BoundSums(params, vec, *plan, largest, bounds);
   if (Multiplies(vec)) return BoundProducts(params, vec, *plan, largest, bounds);
+  if (LooksUp(vec)) {
+    // A value, and a slope that is not quite gone through.
+    const bool fits = params.accumulator_bits - 1 > kValueBits;
+    for (const MicroOpPlan::Range& range : plan->touched[0]) {
+      if (fits)
+        bounds->Set(range.begin, range.entries, uint64_t{1} << kValueBits);
+      else
+        bounds->Forget(range.begin, range.entries);
+    }
+    return fits;
+  }
   for (const MicroOpPlan::Range& range : plan->touched[0]) {
     if (vec.op == isa::Vec::Op::kMov) {
       bounds->Set(range.begin, range.entries, largest);

@@ -42,6 +42,21 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
   static bool Adds(const isa::Vec& vec) {
     return vec.op == isa::Vec::Op::kAdd || vec.op == isa::Vec::Op::kMac;
   }
+  static constexpr int64_t kSegments = 128, kSegmentBits = 9, kValueBits = 24;
+
+  static bool LooksUp(const isa::Vec& vec) { return vec.op == isa::Vec::Op::kTable; }
+  // Entries of par that hold a table.
+  static uint64_t TableEntries(const Params& params) {
+    return static_cast<uint64_t>((kSegments + params.output_lanes - 1) / params.output_lanes);
+  }
+
+  template <typename Visit>
+  static void Accesses(const Params& params, const isa::Vec& vec, Visit visit) {
+    if (!LooksUp(vec)) return;
+    const uint64_t entries = TableEntries(params);
+    visit(Access{Pad::kPar, Use::kRead, "tab_base", vec.tab_base, entries, entries});
+  }
+
   static bool Multiplies(const isa::Vec& vec) { return vec.op == isa::Vec::Op::kMul; }
   // What s is multiplied by.
   static int64_t Coefficient(const isa::Vec& vec) {
@@ -62,6 +77,10 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     if (vec.skip_blocks >= Blocks(params))
       fail("field skip_blocks is ", vec.skip_blocks, " of the ", Blocks(params),
            " blocks of a channel group");
+    if (LooksUp(vec)) {
+      if (vec.src != isa::Vec::Src::kImm) fail("field src is inp, must be imm with table, which reads none");
+      return;
+    }
     const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), imm = Immediate(vec);
     if (vec.src == isa::Vec::Src::kImm) {
       if (vec.op == isa::Vec::Op::kMac)
@@ -84,9 +103,10 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     return Nest{vec.uop_count, vec.iter_out, vec.iter_in}.Visits();
   }
 
-  // One accumulator entry a cycle.
+  // One accumulator entry a cycle; before, all lanes take one entry of a table a cycle.
   static int64_t Cycles(const Params& params, const isa::Vec& vec) {
-    return params.vector_pipeline_cycles + static_cast<int64_t>(Visits(vec) * Blocks(params, vec));
+    const auto filling = LooksUp(vec) ? static_cast<int64_t>(TableEntries(params)) : 0;
+    return params.vector_pipeline_cycles + filling + static_cast<int64_t>(Visits(vec) * Blocks(params, vec));
   }
 
   // Neighbouring vectors lie in different banks, each of which serves one a cycle.
@@ -103,6 +123,9 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     if (vec.src == isa::Vec::Src::kInp) count(isa::Event::kUnpackLaneOps, lanes);
     if (vec.op == isa::Vec::Op::kMac) count(isa::Event::kCoefficientLaneOps, lanes);
     if (Multiplies(vec)) count(isa::Event::kProductLaneOps, lanes);
+    if (!LooksUp(vec)) return;
+    count(isa::Event::kTableLaneOps, lanes);
+    count(isa::Event::kTableFillBits, kSegments * 2 * kValueBits * params.output_lanes);
   }
 
   // Whether no accumulator can leave accumulator_bits, in any order of the additions.

@@ -1,0 +1,244 @@
+"""Activation functions that the vector unit looks up, recognized by what they compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import relax
+
+from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name, tensors
+from tvm_vsq.tvm_compat import Call, Var
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of one number, by its name in `FORMS`, with a parameter if it has one.
+
+    kink: where its slope jumps, on either side of 0; 0 if only at 0, or nowhere. reach: beyond it on both
+    sides the function is constant, or differs from its limit by less than 2^-22; 0 if it grows.
+    """
+
+    name: str
+    parameter: float = 0.0
+    kink: float = 0.0
+    reach: float = 0.0
+
+    def __call__(self, x: Array) -> Array:
+        """In float64."""
+        return FORMS[self.name](np.asarray(x, np.float64), self.parameter)
+
+    def __str__(self) -> str:
+        return self.name.replace("_", " ") + (f" {self.parameter:g}" if self.parameter else "")
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def _erf(x: Array) -> Array:
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), np.float64)
+
+
+def _gelu_tanh(x: Array, _: float) -> Array:
+    inside = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+    return np.asarray(0.5 * x * (1 + np.tanh(inside)), np.float64)
+
+
+def _elu(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _mish(x: Array, _: float) -> Array:
+    return np.asarray(x * np.tanh(np.logaddexp(0, x)), np.float64)
+
+
+FORMS: dict[str, Callable[[Array, float], Array]] = {
+    "sigmoid": lambda x, _: _sigmoid(x),
+    "tanh": lambda x, _: np.tanh(x),
+    "silu": lambda x, _: x * _sigmoid(x),
+    "hard_sigmoid": lambda x, slope: np.clip(slope * x + 0.5, 0, 1),
+    "hard_swish": lambda x, _: x * np.clip(x + 3, 0, 6) / 6,
+    "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "gelu": lambda x, _: 0.5 * x * (1 + _erf(x / np.sqrt(2))),
+    "gelu_tanh": _gelu_tanh,
+    "elu": _elu,
+    "mish": _mish,
+}
+
+
+_FIXED = (
+    Function("sigmoid", reach=16.0),
+    Function("tanh", reach=8.0),
+    Function("silu"),
+    Function("hard_swish", kink=3.0),
+    Function("gelu"),
+    Function("gelu_tanh"),
+    Function("mish"),
+)
+
+_POINTS = np.array(
+    [-30.0, -7.5, -3.25, -2.75, -1.5, -1.0, -0.5, -0.125, 0.0, 0.25, 1.0, 1.75, 2.5, 3.5, 9.0, 40.0]
+)
+_TOLERANCE = 1e-5
+"""Of what a model computes in float32."""
+
+
+def recognized(function: Callable[[Array], Array]) -> Function | None:
+    """Which one `function` is; None if it is none of them."""
+    values = function(_POINTS)
+    if not np.isfinite(values).all():
+        return None
+    slope = float(function(np.array([1e-2]))[0] - function(np.array([-1e-2]))[0]) / 2e-2
+    left, right = (float(function(np.array([x]))[0]) for x in (-1.0, 1.0))
+    far = float(function(np.array([-30.0]))[0])
+    candidates = list(_FIXED)
+    if abs(slope) > 1e-3:
+        kink = float(f"{0.5 / slope:.6g}")  # a model has its slope in float32
+        candidates.append(Function("hard_sigmoid", 0.5 / kink, kink=abs(kink), reach=2 * abs(kink)))
+    if -left not in (0.0, right):
+        candidates.append(Function("leaky_relu", float(f"{-left:.7g}")))
+    if far < -1e-3:
+        candidates.append(Function("elu", float(f"{-far:.7g}")))
+    for candidate in candidates:
+        if np.allclose(candidate(_POINTS), values, rtol=_TOLERANCE, atol=_TOLERANCE):
+            return candidate
+    return None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A function of a tensor in a graph. members: what computes it, of which the last one is the result."""
+
+    function: Function
+    members: tuple[Var, ...]
+
+
+class FunctionFinder:
+    """Finds functions of single tensors in a straight-line function."""
+
+    def __init__(self, function: relax.Function) -> None:
+        self._values = definitions(function)
+        self._order = {binding.var: place for place, binding in enumerate(bindings(function))}
+        self._readers: dict[Var, list[Var]] = {}
+        for binding in bindings(function):
+            for operand in dict.fromkeys(tensors(binding.value)):
+                self._readers.setdefault(operand, []).append(binding.var)
+        self._result = function.body.body
+        self._found: dict[Var, Applied | None] = {}
+
+    def of(self, x: Var) -> Applied | None:
+        """The function of `x` that all its readers are parts of; None if there is none."""
+        if x not in self._found:
+            self._found[x] = next(self._candidates(x), None)
+        return self._found[x]
+
+    def all(self) -> dict[Var, Applied]:
+        """All functions, by their argument; none is a part of another one."""
+        taken: set[Var] = set()
+        found = {}
+        for x in list(self._readers):
+            if x not in taken and (applied := self.of(x)) is not None:
+                found[x] = applied
+                taken.update(applied.members[:-1])
+        return found
+
+    def _candidates(self, x: Var) -> Iterator[Applied]:
+        inside: dict[Var, None] = {}
+        pending = list(self._readers.get(x, []))
+        while pending and len(inside) < _MOST_MEMBERS:
+            var = min(pending, key=self._order.__getitem__)
+            pending = [other for other in pending if other is not var]
+            if var in inside or not self._is_elementwise(self._values[var], {x, *inside}):
+                continue
+            inside[var] = None
+            members = self._needed(var, inside)
+            if self._is_closed(x, members):
+                found = recognized(partial(self._evaluate, x, members))
+                if found is not None:
+                    yield Applied(found, members)
+            pending += self._readers.get(var, [])
+
+    def _is_elementwise(self, call: Any, known: set[Var]) -> bool:
+        if not isinstance(call, Call) or op_name(call) not in _NUMPY:
+            return False
+        return all(_is_number(operand) or operand in known for operand in _operands(call))
+
+    def _needed(self, var: Var, inside: Mapping[Var, None]) -> tuple[Var, ...]:
+        needed, pending = {var}, [var]
+        while pending:
+            for operand in tensors(self._values[pending.pop()]):
+                if operand in inside and operand not in needed:
+                    needed.add(operand)
+                    pending.append(operand)
+        return tuple(sorted(needed, key=self._order.__getitem__))
+
+    def _is_closed(self, x: Var, members: tuple[Var, ...]) -> bool:
+        """Whether nothing else reads x, or what is on the way to the last member."""
+        return all(
+            not var.same_as(self._result) and set(self._readers.get(var, [])) <= set(members)
+            for var in (x, *members[:-1])
+        )
+
+    def _evaluate(self, x: Var, members: Sequence[Var], at: Array) -> Array:
+        values: dict[Var, Array] = {x: at}
+        with np.errstate(all="ignore"):
+            for var in members:
+                call = self._values[var]
+                operands = [
+                    float(constant_array(each).item()) if is_constant(each) else values[each]
+                    for each in _operands(call)
+                ]
+                values[var] = np.asarray(_NUMPY[op_name(call)](call, *operands), np.float64)
+        return values[members[-1]]
+
+
+_MOST_MEMBERS = 16
+
+
+def _operands(call: Any) -> list[Any]:
+    """Tensors, without the numbers that clip takes as well."""
+    return [each for each in call.args if is_constant(each) or isinstance(each, Var)]
+
+
+def _is_number(operand: Any) -> bool:
+    return is_constant(operand) and constant_array(operand).size == 1
+
+
+def _clip(call: Any, x: Array) -> Array:
+    low, high = (float(bound.value) for bound in call.args[1:])
+    return np.maximum(np.minimum(x, high), low)
+
+
+_ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "add": lambda _, a, b: a + b,
+    "clip": _clip,
+    "divide": lambda _, a, b: a / b,
+    "erf": lambda _, a: _erf(a),
+    "exp": lambda _, a: np.exp(a),
+    "greater": lambda _, a, b: a > b,
+    "log": lambda _, a: np.log(a),
+    "maximum": lambda _, a, b: np.maximum(a, b),
+    "minimum": lambda _, a, b: np.minimum(a, b),
+    "multiply": lambda _, a, b: a * b,
+    "negative": lambda _, a: -a,
+    "nn.gelu": lambda _, a: FORMS["gelu"](a, 0.0),
+    "nn.gelu_tanh": lambda _, a: _gelu_tanh(a, 0.0),
+    "nn.leakyrelu": lambda call, a: FORMS["leaky_relu"](a, float(call.attrs.alpha)),
+    "nn.relu": lambda _, a: np.maximum(a, 0),
+    "nn.silu": lambda _, a: FORMS["silu"](a, 0.0),
+    "nn.softplus": lambda _, a: np.logaddexp(0, a),
+    "sigmoid": lambda _, a: _sigmoid(a),
+    "subtract": lambda _, a, b: a - b,
+    "tanh": lambda _, a: np.tanh(a),
+    "where": lambda _, a, b, c: np.where(a != 0, b, c),
+}
+_NUMPY = {f"relax.{name}": function for name, function in _ELEMENTWISE.items()}
+"""What these operators of the fp32 graph compute, of their call and their operands."""
