@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from topologies import TOPOLOGIES, build
+from topologies import TOPOLOGIES, build, input_shape
 from torch import nn
 
 import tvm_vsq
@@ -62,8 +62,10 @@ def lite0() -> tuple[nn.Module, np.ndarray, np.ndarray]:
 def random(name: str) -> tuple[nn.Module, np.ndarray, np.ndarray]:
     """A topology, and smooth random images."""
     rng = np.random.default_rng(0)
-    coarse = rng.standard_normal((SAMPLES + EVALUATED, 3, 28, 28), dtype=np.float32)
-    images = np.kron(coarse, np.ones((8, 8), np.float32)).astype(np.float32)
+    channels, *extents = input_shape(name)
+    size = (SAMPLES + EVALUATED, channels, *(-(-extent // 8) for extent in extents))
+    coarse = rng.standard_normal(size, dtype=np.float32)
+    images = np.kron(coarse, np.ones((8, 8), np.float32))[..., : extents[0], : extents[1]].astype(np.float32)
     return build(name), images[:SAMPLES], images[SAMPLES:]
 
 

@@ -19,6 +19,7 @@ from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.order_products import order_products
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.rows import rows_to_images
+from tvm_vsq.frontend.scales import scales_to_depthwise
 from tvm_vsq.frontend.selections import selections_to_takes
 from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.sink_permutes import sink_permutes
@@ -97,6 +98,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     resizes_to_phases,
     _tidy,
     sink_moves,
+    scales_to_depthwise,
     sink_reshapes,
     order_products,
     relax.transform.FoldConstant(),

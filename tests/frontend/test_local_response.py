@@ -1,0 +1,55 @@
+"""Local response normalization is a convolution between products."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from tests.canonical import between, imported, through_onnx
+from torch import nn
+
+from tvm_vsq.frontend.local_response import LocalResponse
+from tvm_vsq.network import layer_names
+
+SETTINGS = [(5, 1e-4, 0.75, 1.0), (4, 0.5, 0.5, 2.0), (1, 2.0, 0.75, 1.0), (20, 0.3, 1.0, 0.5)]
+EXPECTED = ["nn.conv2d", "add", "multiply", "nn.conv2d", "add", "power", "multiply", "nn.conv2d", "add"]
+
+
+@pytest.mark.parametrize(("size", "alpha", "beta", "bias"), SETTINGS)
+def test_of_torch(size, alpha, beta, bias):
+    torch.manual_seed(0)
+    norm = nn.LocalResponseNorm(size, alpha, beta, bias)
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), norm, nn.Conv2d(8, 4, 1))
+    module = imported(model, torch.randn(2, 3, 5, 4))
+    assert between(module) == EXPECTED
+    assert list(layer_names(module).values())[:2] == ["0", "local_response_norm_0"]
+
+
+@pytest.mark.parametrize(("size", "alpha", "beta", "bias"), SETTINGS)
+def test_of_onnx(size, alpha, beta, bias):
+    node = helper.make_node("LRN", ["x"], ["y"], size=size, alpha=alpha, beta=beta, bias=bias)
+    shaped = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 8, 5, 4]) for name in "xy"]
+    graph = helper.make_graph([node], "g", shaped[:1], shaped[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    assert "nn.avg_pool3d" not in between(through_onnx(model, torch.randn(2, 8, 5, 4)))
+
+
+def test_the_window_ends_at_the_first_and_the_last_channel():
+    band = LocalResponse(size=3, before=1, alpha=3.0, beta=0.75, bias=1.0).kernel(4)[..., 0, 0]
+    np.testing.assert_array_equal(band, [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]])
+
+
+def test_a_quotient_of_something_else_stays():
+    class Other(nn.Module):
+        """The mean of the squares of another tensor."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            squares = (x * torch.relu(x)).unsqueeze(1)
+            means = nn.functional.avg_pool3d(squares, (3, 1, 1), 1, (1, 0, 0)).squeeze(1)
+            return x / (means * 0.5 + 1.0) ** 0.75
+
+    assert "nn.avg_pool3d" in between(imported(Other(), torch.randn(2, 8, 5, 4)))
