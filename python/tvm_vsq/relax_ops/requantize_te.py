@@ -52,8 +52,8 @@ def requantize_te(y: te.Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequ
         value = tirx.if_then_else(
             channel < channels, y(*row, te.min(channel, channels - 1)), tirx.const(0, "int32")
         )
-        # Clipping first gives the same, as element * step rounds to element. Then the dividend is positive and
-        # below 2^28, so that a division of doubles is cut exactly; processors do several of those at a time.
+        # Clipping first gives the same, as element * step rounds to element. Then the dividend is positive
+        # and below 2^28, so that a division of doubles is cut exactly; processors do several at a time.
         step = scale(*row, vector).astype("int32") * (1 << guard_bits)
         low = smallest_element * step
         clipped = te.max(te.min(value, largest_element * step), low)
