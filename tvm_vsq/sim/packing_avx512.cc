@@ -119,6 +119,31 @@ class VectorDecoderAvx512 : public VectorDecoder {
   const Gather gather_;
 };
 
+// Elements of eight bits, which are bytes already, between scales that keep them from filling registers.
+class ByteDecoder : public VectorDecoder {
+ public:
+  explicit ByteDecoder(const Packing& packing) : packing_(packing) {}
+
+  TVM_VSQ_TARGET_AVX512 void Decode(const uint8_t* records, size_t count, uint8_t* codes, uint8_t* biased,
+                                    int32_t* scales) const override {
+    const Packing packing = packing_;  // a copy that the stores below cannot change
+    const __m128i sign = _mm_set1_epi8(static_cast<char>(packing.SignBit()));
+    const int mask = (1 << packing.scale_bits) - 1;
+    for (size_t n = 0; n < count; ++n) {
+      for (int i = 0; i < packing.vector_size; i += 16, records += 16, codes += 16, biased += 16) {
+        const __m128i code = _mm_loadu_si128(reinterpret_cast<const __m128i*>(records));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), code);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(biased), _mm_xor_si128(code, sign));
+      }
+      scales[n] = (packing.scale_bits <= 8 ? *records : ReadWord<uint16_t>(records)) & mask;
+      records += packing.scale_bits <= 8 ? 1 : 2;
+    }
+  }
+
+ private:
+  const Packing packing_;
+};
+
 // kLanes output lanes at a time: V/4 rows of 4 * kLanes bytes in the scratchpad.
 template <int kLanes>
 class WeightDecoderAvx512 : public WeightDecoder {
@@ -232,6 +257,8 @@ bool Fits(const Packing& packing, int vectors) {
 }  // namespace
 
 std::unique_ptr<const VectorDecoder> MakeVectorDecoderAvx512(const Packing& packing) {
+  if (packing.element_bits == 8 && packing.scale_bits > 0 && packing.vector_size % 16 == 0)
+    return std::make_unique<ByteDecoder>(packing);
   const int record_bytes = (packing.VectorBits() + 7) / 8;
   const int at_once = std::min(kBytes / packing.vector_size, kBytes / record_bytes);
   if (at_once == 0) return nullptr;

@@ -52,7 +52,7 @@ def requantize_te(y: te.Tensor, fmt: VectorFormat, guard_bits: int, scales: Sequ
         value = tirx.if_then_else(
             channel < channels, y(*row, te.min(channel, channels - 1)), tirx.const(0, "int32")
         )
-        # Clipping first gives the same, as element * step rounds to element. Then the dividend is positive,
+        # Clipping first gives the same, as element * step rounds to element. Then the dividend is positive
         # and below 2^28, so that a division of doubles is cut exactly; processors do several at a time.
         step = scale(*row, vector).astype("int32") * (1 << guard_bits)
         low = smallest_element * step

@@ -111,7 +111,7 @@ class Windows {
     const size_t last = (end - begin - 1) * conv_.inp_out + (conv_.iter_in - 1) * conv_.inp_in +
                         (conv_.tap_rows - 1) * conv_.row_step + (conv_.tap_columns - 1) * step;
     const size_t count = last / step + 1, lanes = row_.lanes;
-    if (2 * count > (end - begin) * conv_.iter_in * taps) return false;
+    if (4 * count > 3 * (end - begin) * conv_.iter_in * taps) return false;
     const std::unique_ptr<int32_t[]> memory(new int32_t[(count + taps) * lanes]);
     int32_t *const inputs = memory.get(), *const weights = inputs + count * lanes;
     scaled_->scale({row_.codes, row_.scales, row_.bias, row_.vector_size, lanes,
