@@ -1,4 +1,4 @@
-"""The topologies of the benchmark are imported as what they are, in the operators that the chip is to have."""
+"""The topologies of the benchmark are imported as what they are, in operators that the chip is to have."""
 
 from __future__ import annotations
 
