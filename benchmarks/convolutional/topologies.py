@@ -350,7 +350,7 @@ def _leaky(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 class Detector(nn.Module):
-    """YOLOv3-tiny (Redmon and Farhadi, arXiv 1804.02767; yolov3-tiny.cfg): two maps of boxes of 80 classes."""
+    """YOLOv3-tiny (Redmon and Farhadi, arXiv 1804.02767; yolov3-tiny.cfg): two maps of boxes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -54,6 +54,49 @@ def test_other_pads_keep_their_meaning(networks, model):
     np.testing.assert_allclose(networks.run_tvm(module, x)[0], expected, atol=1e-5)
 
 
+class Pooled(nn.Module):
+    """Zeros around an image, between a convolution with `function` and a pool."""
+
+    def __init__(self, pool, function=None, widths=(0, 1, 1, 0)):
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(4, 8, 1), function or nn.Identity()
+        self.pool, self.widths = pool, widths
+
+    def forward(self, x):
+        return self.pool(F.pad(self.function(self.conv(x)), self.widths))
+
+
+FOLDS = {
+    "a maximum of what is not negative": Pooled(nn.MaxPool2d(3, 2), nn.ReLU()),
+    "an average": Pooled(nn.AvgPool2d(3, 2)),
+    "an average that counts its zeros": Pooled(nn.AvgPool2d(3, 2, 1)),
+}
+KEEP = {
+    "a maximum of anything": Pooled(nn.MaxPool2d(3, 2)),
+    "an average that does not count its zeros": Pooled(nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+    "an average beyond the end": Pooled(nn.AvgPool2d(3, 2, ceil_mode=True)),
+    "a maximum of zeros alone": Pooled(nn.MaxPool2d(2, 1), nn.ReLU(), (0, 3, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("case", FOLDS)
+def test_zeros_around_pools_fold(networks, case):
+    x, module, names = imported(FOLDS[case])
+    assert "relax.nn.pad" not in names
+    with torch.no_grad():
+        expected = FOLDS[case](x).numpy()
+    np.testing.assert_allclose(networks.run_tvm(module, x)[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", KEEP)
+def test_zeros_that_a_pool_would_take_for_none_stay(networks, case):
+    x, module, names = imported(KEEP[case])
+    assert "relax.nn.pad" in names
+    with torch.no_grad():
+        expected = KEEP[case](x).numpy()
+    np.testing.assert_allclose(networks.run_tvm(module, x)[0], expected, atol=1e-5)
+
+
 def test_padding_that_differs_from_side_to_side_runs_on_the_accelerator():
     model = Padded((0, 1, 0, 1)).eval()
     x = torch.randn(1, 4, 8, 8)

@@ -12,6 +12,7 @@ from tests.canonical import LAYERS, MOVES, between, imported, operators, through
 from torch import nn
 from tvm import relax
 
+from tvm_vsq.frontend.selections import selections_to_takes
 from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.takes import takes_to_slices
 from tvm_vsq.graph import bindings, constant, constant_array, op_name
@@ -63,6 +64,8 @@ ROWS: dict[str, Any] = {
     "nearest, by no integer": lambda x: F.interpolate(x, size=(9, 4)),
     "reflected": nn.ReflectionPad2d((1, 2, 0, 3)),
     "replicated": nn.ReplicationPad2d(2),
+    "round and round": nn.CircularPad2d((1, 2, 3, 0)),
+    "cropped by a pad": lambda x: F.pad(x, (-1, -1, 0, -2)),
     "cropped": lambda x: x[:, :, 1:, 1:-1],
     "every other row": lambda x: x[:, :, ::2],
     "upside down": lambda x: x.flip(2),
@@ -92,6 +95,23 @@ def test_channels_of_onnx_models(case):
     move, after, expected = CHANNELS[case]
     module = through_onnx(Between(move, after=after), torch.randn(2, 3, 6, 5))
     assert [name for name in between(module) if name in MOVES] == expected
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_borders_of_relax(networks, relax_functions, mode):
+    module = relax_functions.function(
+        lambda emit, x: op.nn.pad(x, [0, 0, 1, 2, 2, 1, 0, 0], mode), (2, 4, 5, 3)
+    )
+    found = relax_functions.after(selections_to_takes, module, networks.run_tvm)
+    assert found == ["take", "take"]
+
+
+def test_a_border_that_crops_one_side_and_adds_zeros_to_the_other(networks, relax_functions):
+    module = relax_functions.function(
+        lambda emit, x: op.nn.pad(x, [0, 0, -1, 2, 0, -1, 0, 0], "constant", 0.5), (2, 4, 5, 3)
+    )
+    found = relax_functions.after(selections_to_takes, module, networks.run_tvm)
+    assert found == ["strided_slice", "nn.pad"]
 
 
 @pytest.mark.parametrize("factors", [2, (3, 1)])

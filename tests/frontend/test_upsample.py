@@ -28,7 +28,7 @@ def test_bilinear_by_integers(factor, extents):
     assert set(between(module)) <= LAYERS | (MOVES - {"take"})
 
 
-def test_bilinear_to_a_size(networks):
+def test_bilinear_to_a_size():
     module = imported(between_layers(size=(8, 10), mode="bilinear"), torch.randn(2, 3, 4, 5))
     assert set(between(module)) <= LAYERS | (MOVES - {"take"})
 
@@ -71,8 +71,7 @@ def test_weights_that_change_from_pixel_to_pixel_stay(options):
 
 NHWC = {"layout": "NHWC", "cubic_alpha": -0.75}
 PHASES = {
-    "nearest": {"method": "nearest_neighbor", "coordinate_transformation_mode": "asymmetric"},
-    "nearest, floor": {
+    "nearest": {
         "method": "nearest_neighbor",
         "coordinate_transformation_mode": "asymmetric",
         "rounding_method": "floor",
@@ -89,6 +88,11 @@ STAYS = {
     "nearest, of the corners": {
         "method": "nearest_neighbor",
         "coordinate_transformation_mode": "align_corners",
+        "rounding_method": "round",
+    },
+    "nearest, rounded": {
+        "method": "nearest_neighbor",
+        "coordinate_transformation_mode": "asymmetric",
         "rounding_method": "round",
     },
     "nearest, rounded up": {

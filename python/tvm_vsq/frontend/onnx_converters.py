@@ -95,8 +95,7 @@ def _lrn(inputs: list[Any], attributes: dict[str, Any]) -> Any:
         float(attributes.get("beta", 0.75)),
         float(attributes.get("bias", 1.0)),
     )
-    emit = relax.BlockBuilder().normalize
-    return found.of(x, emit, emit)
+    return found.of(x, lambda call: call, lambda call: call)
 
 
 def _sum(inputs: list[Any], _attributes: dict[str, Any]) -> Any:

@@ -36,7 +36,8 @@ class _ScalesToDepthwise(LayerRebuilder):
         for binding in bindings(module["main"]):
             source = source_of(binding.value)
             is_layer = source is not None and source.weights is not None
-            if is_layer or not self._behind.isdisjoint(tensors(binding.value)):
+            keeps_layout = op_name(binding.value) != "relax.permute_dims"
+            if is_layer or (keeps_layout and not self._behind.isdisjoint(tensors(binding.value))):
                 self._behind.add(binding.var)
 
     def rewrite(self, var: Var, value: Any) -> Any:

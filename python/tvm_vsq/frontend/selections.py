@@ -18,7 +18,8 @@ _MOST = 1 << 24
 
 def selections_to_takes(module: IRModule) -> IRModule:
     """A piece of a split becomes a strided_slice, what repeats or turns an axis round a take, and reshape,
-    permute_dims, reshape that shuffle one axis (ShuffleNet's channels) a take, too. The largest of an axis
+    permute_dims, reshape that shuffle one axis (ShuffleNet's channels) a take, too. So do borders that repeat
+    what is inside; those that crop are slices. The largest of an axis
     that a topk of one gives becomes a max.
     """
     return replace_main(module, _SelectionsToTakes(module["main"]).run())
@@ -35,9 +36,33 @@ class _SelectionsToTakes(Rebuilder):
         if name == "relax.repeat" and value.attrs.axis is not None:
             axis, count = int(value.attrs.axis), int(value.attrs.repeats)
             return taken(value.args[0], np.arange(static_shape(value.args[0])[axis]).repeat(count), axis)
+        if name == "relax.nn.pad":
+            return self._padded(value)
         if name in _REDUCTIONS:
             return self._over_image(value, static_shape(var))
         return self._shuffled(value, static_shape(var)) if name == "relax.reshape" else value
+
+    def _padded(self, value: Call) -> Any:
+        """Borders of what is inside as takes; borders of less than nothing, which crop, as a slice."""
+        x, mode = value.args[0], str(value.attrs.pad_mode)
+        widths = np.array([int(width) for width in value.attrs.pad_width]).reshape(-1, 2)
+        shape = static_shape(x)
+        if (widths < 0).any():
+            cut = np.minimum(widths, 0)
+            axes = [axis for axis in range(len(shape)) if cut[axis].any()]
+            begins, ends = ([-int(cut[a][0]) for a in axes], [shape[a] + int(cut[a][1]) for a in axes])
+            x, widths = relax.op.strided_slice(x, axes, begins, ends), np.maximum(widths, 0)
+            if not widths.any():
+                return x
+            x = self.emit(x)
+            if mode == "constant":
+                return relax.op.nn.pad(x, widths.reshape(-1).tolist(), mode, float(value.attrs.pad_value))
+        if mode not in _BORDERS:
+            return value
+        for axis in np.flatnonzero(widths.any(axis=1)):
+            indices = np.pad(np.arange(static_shape(x)[axis]), widths[axis], mode=_BORDERS[mode])
+            x = self.emit(taken(x, indices, int(axis)))
+        return x
 
     def _over_image(self, value: Call, shape: tuple[int, ...]) -> Any:
         """A reduction over rows and columns that were made one axis, as one over both."""
@@ -72,6 +97,9 @@ class _SelectionsToTakes(Rebuilder):
         found = _along_one_axis(shape, static_shape(permute.args[0]), axes)
         return value if found is None else taken(apart.args[0], found[1], found[0])
 
+
+_BORDERS: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+"""What TVM's modes of relax.nn.pad are in NumPy."""
 
 _REDUCTIONS = {"relax.max": relax.op.max, "relax.mean": relax.op.mean, "relax.sum": relax.op.sum}
 

@@ -88,6 +88,24 @@ def _adaptive_max_pool2d(x: Tensor, size: Sequence[int]) -> Any:
     return largest, torch.full(largest.shape, -1, dtype=torch.int64)
 
 
+def _pad(x: Tensor, widths: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    """As torch has it (aten/src/ATen/native/PadNd.cpp), but for "circular", which writes slices in place."""
+    axes = len(widths) // 2
+    if mode == "constant":
+        return aten.constant_pad_nd(x, widths, 0.0 if value is None else value)
+    if mode != "circular":
+        kind = {"reflect": "reflection", "replicate": "replication"}[mode]
+        return getattr(aten, f"{kind}_pad{axes}d")(x, widths)
+    if min(widths) < 0:
+        return aten._pad_circular(x, widths)
+    for number in range(axes):
+        axis = x.dim() - 1 - number
+        before, after = widths[2 * number : 2 * number + 2]
+        parts = [x.narrow(axis, x.shape[axis] - before, before), x, x.narrow(axis, 0, after)]
+        x = torch.cat([part for part in parts if part.shape[axis]], axis)
+    return x
+
+
 def _selu(x: Tensor) -> Tensor:
     alpha, scale = 1.6732632423543772, 1.0507009873554805  # torch/nn/modules/activation.py
     return scale * (torch.relu(x) + alpha * (torch.exp(x.clamp(max=0.0)) - 1.0))
@@ -181,6 +199,7 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten.amin.default: _amin,
     aten.group_norm.default: _group_norm,
     aten.index.Tensor: _index,
+    aten.pad.default: _pad,
     aten.rsub.Scalar: _rsub,
     aten.rsub.Tensor: _rsub,
     aten.selu.default: _selu,
