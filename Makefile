@@ -120,7 +120,7 @@ bench-models: setup ## whole networks on all targets and on the host, into docs/
 bench-networks: setup ## convolutional networks, whole on the chip, into docs/networks.md (about 20 minutes)
 	@$(BIN)/python benchmarks/convolutional/run.py
 
-schedules: setup ## tune the databases in schedules/ again (about half an hour)
+schedules: setup ## tune the databases in schedules/ again (about 40 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py
 
 clean: ## remove .venv, builds and caches

@@ -1,4 +1,4 @@
-"""Writes schedules/: the layers of ResNet-8 and ResNet-50, tuned for every shipped accelerator.
+"""Writes schedules/: the layers of three networks, tuned for every shipped accelerator.
 
 A search that was interrupted goes on: layers that have a record of as many trials, on the same hardware and
 by the same lowering, are not searched again.
@@ -20,19 +20,22 @@ import tvm_vsq
 from tvm_vsq.hardware import list_targets
 
 sys.path.append(str(Path(__file__).parents[1] / "examples/resnet8_mnist"))
+sys.path.append(str(Path(__file__).parents[1] / "examples/efficientnet_photos"))
+import lite0
 from model import load_trained
 
 SCHEDULES = Path(__file__).resolve().parents[1] / "schedules"
 
-TRIALS = {"resnet8": 96, "resnet50": 20}
-"""For each layer. ResNet-50 has three times as many, and is itself what the best ones are tried in."""
+TRIALS = {"resnet8": 96, "resnet50": 20, "efficientnet_lite0": 12}
+"""For each layer. The others have more of them, and are themselves what the best ones are tried in."""
 
 
 def model_of(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
     """The network, and one input."""
     if name == "resnet8":
         return load_trained(), torch.zeros(1, 1, 28, 28)
-    return ResNet50().eval(), torch.zeros(1, 3, 224, 224)
+    large = torch.zeros(1, 3, 224, 224)
+    return (lite0.load_trained() if name == "efficientnet_lite0" else ResNet50().eval()), large
 
 
 def quantized(model: torch.nn.Module, sample: torch.Tensor, target: str) -> Any:

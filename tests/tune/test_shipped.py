@@ -25,7 +25,7 @@ def tune_shipped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The script that makes the databases."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield importlib.import_module("tune_shipped")
-    for name in ("tune_shipped", "resnet50", "model"):
+    for name in ("tune_shipped", "resnet50", "model", "lite0", "packages"):
         sys.modules.pop(name, None)
 
 
@@ -37,12 +37,19 @@ def test_no_record_is_stale(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", list_targets())
-@pytest.mark.parametrize("name", ["resnet8", pytest.param("resnet50", marks=pytest.mark.large)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet8",
+        pytest.param("resnet50", marks=pytest.mark.large),
+        pytest.param("efficientnet_lite0", marks=pytest.mark.large),
+    ],
+)
 def test_every_layer_has_a_record_that_fits_it(tune_shipped: Any, name: str, target: str) -> None:
     hardware, (model, sample) = load_hardware(target), tune_shipped.model_of(name)
     database = Database.load(ROOT / "schedules" / f"{target}.json")
     regions = regions_of(tune_shipped.quantized(model, sample, target), hardware)
     layers = [pair for region in regions for pair in region_workloads(region, hardware)]
-    assert len(layers) >= {"resnet8": 10, "resnet50": 54}[name]
+    assert len(layers) >= {"resnet8": 10, "resnet50": 54, "efficientnet_lite0": 51}[name]
     missing = [layer for layer, workload in layers if database.find(workload, hardware) is None]
     assert not missing, AGAIN
