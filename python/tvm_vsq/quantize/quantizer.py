@@ -12,6 +12,7 @@ from tvm_vsq.quantize.activations.encodings import choose_encodings
 from tvm_vsq.quantize.activations.formats import tensor_format
 from tvm_vsq.quantize.activations.share_limits import share_limits
 from tvm_vsq.quantize.activations.signs import Signs
+from tvm_vsq.quantize.apply_functions import functions_as_layers
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.insert import insert_quantization
@@ -29,7 +30,7 @@ def prepare(module: IRModule, config: QuantConfig, data: Any) -> IRModule:
     module: from `frontend.import_model`. data: calibration data (`tvm_vsq.quantize.data.batches`), not an
     iterator.
     """
-    module = absorb_clips(module, config, data)
+    module = functions_as_layers(absorb_clips(module, config, data))
     if config.packs_inputs:
         module = pack_inputs(module, config)
     return reorder_channels(module, data) if config.reorders_channels else module
