@@ -270,6 +270,14 @@ class Machine:
                     self.pads["acc"][group] = rhu(
                         self.pads["acc"][group].astype(object) * factors, f["shift"]
                     )
+            elif operation == 6:
+                entries = np.arange(f["tab_base"], f["tab_base"] + -(-128 // bo))
+                self.reads("par", entries)
+                _, _, value, slope = (self.pads["par"][entries].reshape(-1, 4)[:128]).T
+                for group in groups:
+                    place = np.clip(self.pads["acc"][group], -(1 << 15), (1 << 15) - 1) + (1 << 15)
+                    rise = rhu(slope[place // 512] * (place % 512), 9)
+                    self.pads["acc"][group] = value[place // 512] + rise
             else:
                 combine = {1: np.maximum, 2: np.add, 3: np.add, 4: np.minimum}[operation]
                 combine.at(self.pads["acc"], groups, values)

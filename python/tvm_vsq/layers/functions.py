@@ -129,7 +129,7 @@ class FunctionFinder:
         self._order = {binding.var: place for place, binding in enumerate(bindings(function))}
         self._readers: dict[Var, list[Var]] = {}
         for binding in bindings(function):
-            for operand in dict.fromkeys(tensors(binding.value)):
+            for operand in dict.fromkeys(each for each in tensors(binding.value) if isinstance(each, Var)):
                 self._readers.setdefault(operand, []).append(binding.var)
         self._result = function.body.body
         self._found: dict[Var, Applied | None] = {}
@@ -140,17 +140,13 @@ class FunctionFinder:
             self._found[x] = next(self._candidates(x), None)
         return self._found[x]
 
-    def all(self) -> dict[Var, Applied]:
-        """All functions, by their argument; none is a part of another one."""
-        taken: set[Var] = set()
-        found = {}
-        for x in list(self._readers):
-            if x not in taken and (applied := self.of(x)) is not None:
-                found[x] = applied
-                taken.update(applied.members[:-1])
-        return found
+    def beside(self, x: Var) -> Applied | None:
+        """The function of `x` that takes in the most of its readers; others may read it as well."""
+        found = list(self._candidates(x, alone=False))
+        return found[-1] if found else None
 
-    def _candidates(self, x: Var) -> Iterator[Applied]:
+    def _candidates(self, x: Var, alone: bool = True) -> Iterator[Applied]:
+        """In program order. alone: nothing else reads x."""
         inside: dict[Var, None] = {}
         pending = list(self._readers.get(x, []))
         while pending and len(inside) < _MOST_MEMBERS:
@@ -160,7 +156,7 @@ class FunctionFinder:
                 continue
             inside[var] = None
             members = self._needed(var, inside)
-            if self._is_closed(x, members):
+            if self._is_closed((x, *members[:-1]) if alone else members[:-1], members):
                 found = recognized(partial(self._evaluate, x, members))
                 if found is not None:
                     yield Applied(found, members)
@@ -180,11 +176,11 @@ class FunctionFinder:
                     pending.append(operand)
         return tuple(sorted(needed, key=self._order.__getitem__))
 
-    def _is_closed(self, x: Var, members: tuple[Var, ...]) -> bool:
-        """Whether nothing else reads x, or what is on the way to the last member."""
+    def _is_closed(self, variables: Sequence[Var], members: tuple[Var, ...]) -> bool:
+        """Whether only `members` read the variables."""
         return all(
             not var.same_as(self._result) and set(self._readers.get(var, [])) <= set(members)
-            for var in (x, *members[:-1])
+            for var in variables
         )
 
     def _evaluate(self, x: Var, members: Sequence[Var], at: Array) -> Array:

@@ -14,6 +14,7 @@ from tvm_vsq.quantize.activations.share_limits import share_limits
 from tvm_vsq.quantize.activations.shared_scales import with_one_limit, with_one_sign
 from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.align import align_moves
+from tvm_vsq.quantize.apply_functions import functions_as_layers
 from tvm_vsq.quantize.calibration import Range, calibrate
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.copies import copy_shared
@@ -38,8 +39,8 @@ def prepare(module: IRModule, config: QuantConfig, hardware: HardwareConfig, dat
     """
     module = split_groups(absorb_clips(module, config, data), config)
     if not config.has_fp32_scales:  # which no accelerator has
-        module = align_moves(give_own_layers(module), config.vector_size)
-        module = copy_shared(module, config, hardware)
+        module = give_own_layers(functions_as_layers(module))
+        module = copy_shared(align_moves(module, config.vector_size), config, hardware)
     if config.packs_inputs:
         module = pack_inputs(module, config)
     return reorder_channels(module, data) if config.reorders_channels else module
