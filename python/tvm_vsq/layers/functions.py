@@ -103,7 +103,7 @@ def recognized(function: Callable[[Array], Array]) -> Function | None:
     if abs(slope) > 1e-3:
         kink = float(f"{0.5 / slope:.6g}")  # a model has its slope in float32
         candidates.append(Function("hard_sigmoid", 0.5 / kink, kink=abs(kink), reach=2 * abs(kink)))
-    if -left not in (0.0, right):
+    if 0 < -left < right:
         candidates.append(Function("leaky_relu", float(f"{-left:.7g}")))
     if far < -1e-3:
         candidates.append(Function("elu", float(f"{-far:.7g}")))
