@@ -30,6 +30,7 @@ SECOND_DERIVATIVE = {
     Function("hard_swish", kink=3.0): 1 / 3,
     Function("hard_sigmoid", 1 / 6, kink=3.0, reach=6.0): 0.0,
     Function("hard_sigmoid", 0.2, kink=2.5, reach=5.0): 0.0,
+    Function("hard_sigmoid", 0.3, kink=0.5 / 0.3, reach=1 / 0.3): 0.0,
     Function("leaky_relu", 0.01): 0.0,
     Function("leaky_relu", 0.2): 0.0,
     Function("elu", 1.0): 1.0,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tvm import relax
 
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name, tensors
+from tvm_vsq.network import facts_of
 from tvm_vsq.tvm_compat import Call, Var
 
 Array = npt.NDArray[np.float64]
@@ -103,7 +104,7 @@ def recognized(function: Callable[[Array], Array]) -> Function | None:
     if abs(slope) > 1e-3:
         kink = float(f"{0.5 / slope:.6g}")  # a model has its slope in float32
         candidates.append(Function("hard_sigmoid", 0.5 / kink, kink=abs(kink), reach=2 * abs(kink)))
-    if -left not in (0.0, right):
+    if 0 < -left < right:
         candidates.append(Function("leaky_relu", float(f"{-left:.7g}")))
     if far < -1e-3:
         candidates.append(Function("elu", float(f"{-far:.7g}")))
@@ -156,7 +157,8 @@ class FunctionFinder:
                 continue
             inside[var] = None
             members = self._needed(var, inside)
-            if self._is_closed((x, *members[:-1]) if alone else members[:-1], members):
+            closed = (x, *members[:-1]) if alone else members[:-1]
+            if self._is_closed(closed, members) and not all(map(self._is_simple, members)):
                 found = recognized(partial(self._evaluate, x, members))
                 if found is not None:
                     yield Applied(found, members)
@@ -166,6 +168,11 @@ class FunctionFinder:
         if not isinstance(call, Call) or op_name(call) not in _NUMPY:
             return False
         return all(_is_number(operand) or operand in known for operand in _operands(call))
+
+    def _is_simple(self, var: Var) -> bool:
+        """Whether a layer can do it without a table: a bias, or a clamp."""
+        call = self._values[var]
+        return op_name(call) == "relax.add" or facts_of(call).clamp(call) is not None
 
     def _needed(self, var: Var, inside: Mapping[Var, None]) -> tuple[Var, ...]:
         needed, pending = {var}, [var]
