@@ -24,17 +24,22 @@ class Function:
     """A function of one number, by its name in `FORMS`, with a parameter if it has one.
 
     kink: where its slope jumps, on either side of 0; 0 if only at 0, or nowhere. reach: beyond it on both
-    sides the function is constant, or differs from its limit by less than 2^-22; 0 if it grows.
+    sides the function is constant, or differs from its limit by less than 2^-22; 0 if it grows. offset: what
+    is added to arguments that are never below 0; 0 for functions of all numbers.
     """
 
     name: str
     parameter: float = 0.0
     kink: float = 0.0
     reach: float = 0.0
+    offset: float = 0.0
 
     def __call__(self, x: Array) -> Array:
         """In float64."""
-        return FORMS[self.name](np.asarray(x, np.float64), self.parameter)
+        argument = np.asarray(x, np.float64)
+        if self.offset:
+            argument = np.maximum(argument, 0) + self.offset
+        return FORMS[self.name](argument, self.parameter)
 
     def __str__(self) -> str:
         return self.name.replace("_", " ") + (f" {self.parameter:g}" if self.parameter else "")
@@ -72,6 +77,7 @@ FORMS: dict[str, Callable[[Array, float], Array]] = {
     "gelu_tanh": _gelu_tanh,
     "elu": _elu,
     "mish": _mish,
+    "power": lambda x, exponent: x**exponent,
 }
 
 
@@ -159,10 +165,33 @@ class FunctionFinder:
             members = self._needed(var, inside)
             closed = (x, *members[:-1]) if alone else members[:-1]
             if self._is_closed(closed, members) and not all(map(self._is_simple, members)):
-                found = recognized(partial(self._evaluate, x, members))
+                found = recognized(partial(self._evaluate, x, members)) or self._power(x, members)
                 if found is not None:
                     yield Applied(found, members)
             pending += self._readers.get(var, [])
+
+    def _power(self, x: Var, members: tuple[Var, ...]) -> Function | None:
+        """Of a sum of squares and a positive number, as local response normalization has it."""
+        last = self._values[members[-1]]
+        if op_name(last) != "relax.power" or len(members) != 2 or not self._sums_squares(self._values[x]):
+            return None
+        exponent, (_, shift) = last.args[1], self._values[members[0]].args
+        is_plain = op_name(self._values[members[0]]) == "relax.add" and all(
+            map(_is_number, (exponent, shift))
+        )
+        if not is_plain or constant_array(shift).item() <= 0:
+            return None
+        return Function(
+            "power", float(constant_array(exponent).item()), offset=float(constant_array(shift).item())
+        )
+
+    def _sums_squares(self, call: Any) -> bool:
+        """Whether a call is a layer of squares with weights none of which is negative."""
+        if len(getattr(call, "args", ())) < 2 or not is_constant(call.args[1]):
+            return False
+        square: Any = self._values.get(call.args[0])
+        is_square = op_name(square) == "relax.multiply" and square.args[0].same_as(square.args[1])
+        return is_square and bool((constant_array(call.args[1]) >= 0).all())
 
     def _is_elementwise(self, call: Any, known: set[Var]) -> bool:
         if not isinstance(call, Call) or op_name(call) not in _NUMPY:
@@ -232,6 +261,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "minimum": lambda _, a, b: np.minimum(a, b),
     "multiply": lambda _, a, b: a * b,
     "negative": lambda _, a: -a,
+    "power": lambda _, a, b: a**b,
     "nn.gelu": lambda _, a: FORMS["gelu"](a, 0.0),
     "nn.gelu_tanh": lambda _, a: _gelu_tanh(a, 0.0),
     "nn.leakyrelu": lambda call, a: FORMS["leaky_relu"](a, float(call.attrs.alpha)),

@@ -19,10 +19,16 @@ from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.transform.homes import accessed
 from tvm_vsq.tvm_compat import IRModule, Var
 
+_ROUNDS = 8
+"""A copy of what is moved may have to be moved itself, one level of views after the other."""
+
 
 def copy_shared(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -> IRModule:
-    """`module` with layers that copy, so that on the accelerator everything that is moved lies in place."""
-    while True:
+    """`module` with layers that copy, so that on the accelerator everything that is moved lies in place.
+
+    What does not after some rounds is left to the host, which `transform.partition` sees to.
+    """
+    for _ in range(_ROUNDS):
         plan = make_plan(module, config, hardware)
         if not plan.moved:
             return module
@@ -32,6 +38,7 @@ def copy_shared(module: IRModule, config: QuantConfig, hardware: HardwareConfig)
         if not wanted and not read:
             return module
         module = _Copies(module, plan, wanted, read).rebuilt()
+    return module
 
 
 def _homes(module: IRModule, plan: Plan) -> tuple[Homes, Mapping[str, Var]]:

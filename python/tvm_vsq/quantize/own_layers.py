@@ -23,9 +23,10 @@ from tvm_vsq.graph import (
     static_shape,
     tensors,
 )
-from tvm_vsq.layers.chains import find_chains
+from tvm_vsq.layers.chains import ChainFinder
 from tvm_vsq.network import facts_of, source_of
 from tvm_vsq.network.rebuild import FinalRebuilder
+from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -109,8 +110,15 @@ def _on_image(rebuilder: FinalRebuilder, x: Var, layer: Any, name: str) -> Any:
     shape = static_shape(x)
     if len(shape) == 4:
         return rebuilder.add(layer(x), name)
-    image = rebuilder.emit(relax.op.reshape(x, [1, 1, prod(shape[:-1]), shape[-1]]))
+    image = rebuilder.emit(relax.op.reshape(x, _as_image(shape)))
     return rebuilder.emit(relax.op.reshape(rebuilder.add(layer(image), name), list(shape)))
+
+
+def _as_image(shape: tuple[int, ...]) -> list[int]:
+    """[n, h, w, c], in which as few axes as possible are joined: a part of a tensor may have no joined ones."""
+    axes = [extent for extent in shape[:-1] if extent > 1]
+    joined = [prod(axes[: len(axes) - 2]), *axes[-2:]] if len(axes) > 3 else axes
+    return [*[1] * (3 - len(joined)), *joined, shape[-1]]
 
 
 def _is_layer(value: Any) -> bool:
@@ -119,19 +127,21 @@ def _is_layer(value: Any) -> bool:
 
 
 def _members(function: relax.Function, anchors: list[Var]) -> set[Var]:
-    """All that layers take along."""
-    chains = find_chains(function, anchors, lambda _other: True).values()
+    """All that layers take along, those with weights first, as in a plan."""
     values = definitions(function)
-    found = set(anchors)
-    for chain in chains:
-        var = chain.output
-        pending = [var]
+    finder = ChainFinder(function, lambda _other: True)
+    weighted = [anchor for anchor in anchors if becomes_weighted(values[anchor])]
+    order = [*finder.in_order(weighted), *(anchor for anchor in anchors if anchor not in set(weighted))]
+    found: set[Var] = set()
+    for chain in [chain for anchor in order if (chain := finder.grow(anchor))]:
+        pending = [chain.output]
         while pending:
             member = pending.pop()
             if member in found or member == chain.residual:
                 continue
             found.add(member)
-            pending += [x for x in tensors(values[member]) if isinstance(x, Var) and x in values]
+            if member != chain.anchor:
+                pending += [x for x in tensors(values[member]) if isinstance(x, Var) and x in values]
     return found
 
 
