@@ -81,7 +81,7 @@ class DepthwiseNet(nn.Module):
 
 
 class GroupedNet(nn.Module):
-    """A convolution with groups, which stays on the CPU, between pointwise ones."""
+    """A convolution with groups between pointwise ones."""
 
     def __init__(self) -> None:
         super().__init__()

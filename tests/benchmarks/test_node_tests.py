@@ -68,7 +68,8 @@ def known(node_tests: ModuleType) -> dict[str, Any]:
 def test_it_is_right(node_tests: ModuleType, known: dict[str, Any], name: str) -> None:
     outcome = node_tests.judge(known[name])
     assert (outcome.verdict, outcome.detail) == ("right", "")
-    assert outcome.layers == (name in ("basic_conv_with_padding", "gemm_all_attributes"))
+    with_layers = (*RIGHT["conv"], *RIGHT["convtranspose"], *RIGHT["gemm"])
+    assert outcome.layers == (name in with_layers)
 
 
 @pytest.mark.parametrize("name", named(REFUSED))

@@ -25,7 +25,7 @@ def test_of_torch(size, alpha, beta, bias):
     model = nn.Sequential(nn.Conv2d(3, 8, 1), norm, nn.Conv2d(8, 4, 1))
     module = imported(model, torch.randn(2, 3, 5, 4))
     assert between(module) == EXPECTED
-    assert list(layer_names(module).values())[:2] == ["0", "local_response_norm_0"]
+    assert list(layer_names(module).values())[:3] == ["0", "multiply_0", "local_response_norm_0"]
 
 
 @pytest.mark.parametrize(("size", "alpha", "beta", "bias"), SETTINGS)

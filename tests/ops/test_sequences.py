@@ -205,8 +205,7 @@ def test_what_has_no_form_stays_on_the_cpu_and_says_why():
     exe = tvm_vsq.compile(model.eval(), quant=QUANT, example_inputs=x[:1], calibration=x)
     why = {row.layer or row.op: row.why for row in exe.explain() if row.where == "cpu"}
     assert why["1"] == "its kernel has 33 taps, the window of 'vsq-accel' holds window_taps=32"
-    assert why["2"].startswith("groups=4: ")
-    assert why["relax.nn.adaptive_avg_pool2d"].startswith("its windows are of several sizes")
+    assert not any(layer.startswith("2") for layer in why)
     np.testing.assert_array_equal(exe(x[:1]), exe.reference(x[:1]))
 
 

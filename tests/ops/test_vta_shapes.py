@@ -74,7 +74,7 @@ def agrees(layer, x, target):
     return exe
 
 
-@pytest.mark.parametrize("name, target", cases(CONVOLUTIONS))
+@pytest.mark.parametrize(("name", "target"), cases(CONVOLUTIONS))
 def test_convolutions_of_resnet_18(name, target):
     size, inputs, outputs, kernel, padding, stride = CONVOLUTIONS[name]
     exe = agrees(
@@ -83,7 +83,7 @@ def test_convolutions_of_resnet_18(name, target):
     assert exe.timing().macs == (size // stride) ** 2 * inputs * outputs * kernel**2
 
 
-@pytest.mark.parametrize("name, target", cases(GROUPED))
+@pytest.mark.parametrize(("name", "target"), cases(GROUPED))
 def test_grouped_convolutions_of_mobilenet(name, target):
     size, channels, groups, stride = GROUPED[name]
     layer = nn.Conv2d(channels, channels, 3, stride, 1, groups=groups)
@@ -92,7 +92,7 @@ def test_grouped_convolutions_of_mobilenet(name, target):
     assert exe.timing().macs == (size // stride) ** 2 * channels * 16 * 9
 
 
-@pytest.mark.parametrize("name, target", cases(TRANSPOSED))
+@pytest.mark.parametrize(("name", "target"), cases(TRANSPOSED))
 def test_transposed_convolutions_of_dcgan(name, target):
     size, inputs, outputs = TRANSPOSED[name]
     exe = agrees(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), torch.randn(1, inputs, size, size), target)

@@ -88,6 +88,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     _tidy,
     fold_pads,
     fold_slices,
+    _tidy,
     sink_reshapes,
     convolutions_to_nhwc,
     transposed_to_phases,

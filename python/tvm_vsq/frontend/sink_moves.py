@@ -168,7 +168,8 @@ def _operand(value: Any) -> int | None:
     if not is_constant(other) or is_constant(x) or len(other.ty.shape) > len(x.ty.shape):
         return None
     shape = static_shape(other)
-    return operand if not shape or shape[-1] == int(np.prod(shape)) else None
+    is_per_channel = shape[-1:] in ((1,), static_shape(x)[-1:]) and shape[-1:] == (int(np.prod(shape)),)
+    return operand if not shape or is_per_channel else None
 
 
 def _per_channel(value: Call, operand: int) -> Array | None:

@@ -175,23 +175,29 @@ class FunctionFinder:
         last = self._values[members[-1]]
         if op_name(last) != "relax.power" or len(members) != 2 or not self._sums_squares(self._values[x]):
             return None
-        exponent, (_, shift) = last.args[1], self._values[members[0]].args
-        is_plain = op_name(self._values[members[0]]) == "relax.add" and all(
-            map(_is_number, (exponent, shift))
-        )
-        if not is_plain or constant_array(shift).item() <= 0:
+        added = self._values[members[0]]
+        numbers = added.args[1], last.args[1]
+        if op_name(added) != "relax.add" or not all(map(_is_number, numbers)):
             return None
-        return Function(
-            "power", float(constant_array(exponent).item()), offset=float(constant_array(shift).item())
-        )
+        shift, exponent = (float(constant_array(number).item()) for number in numbers)
+        return Function("power", exponent, offset=shift) if shift > 0 else None
 
     def _sums_squares(self, call: Any) -> bool:
-        """Whether a call is a layer of squares with weights none of which is negative."""
-        if len(getattr(call, "args", ())) < 2 or not is_constant(call.args[1]):
+        """Whether a call is a layer of squares with weights none of which is negative, quantized or not."""
+        if len(getattr(call, "args", ())) < 2:
             return False
-        square: Any = self._values.get(call.args[0])
+        x, weights = (self._before_quantization(operand) for operand in call.args[:2])
+        square: Any = self._values.get(x) if isinstance(x, Var) else None
         is_square = op_name(square) == "relax.multiply" and square.args[0].same_as(square.args[1])
-        return is_square and bool((constant_array(call.args[1]) >= 0).all())
+        return is_square and is_constant(weights) and bool((constant_array(weights) >= 0).all())
+
+    def _before_quantization(self, expr: Any) -> Any:
+        """What vectors stand for; those of weights have their signs."""
+        call: Any = self._values.get(expr) if isinstance(expr, Var) else None
+        while op_name(call) in ("vsq.dequantize", "vsq.quantize"):
+            expr = call.args[0]
+            call = self._values.get(expr) if isinstance(expr, Var) else None
+        return expr
 
     def _is_elementwise(self, call: Any, known: set[Var]) -> bool:
         if not isinstance(call, Call) or op_name(call) not in _NUMPY:

@@ -11,7 +11,7 @@ accelerator has no other way from one lane to another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ import numpy.typing as npt
 from tvm import relax
 
 from tvm_vsq.frontend.given import given_weights
-from tvm_vsq.graph import constant, constant_array, is_constant, op_name, static_shape, tensors
-from tvm_vsq.network import facts_of, source_of, weight_form
+from tvm_vsq.frontend.pixels import mixed_channels
+from tvm_vsq.graph import constant, constant_array, definitions, is_constant, op_name, static_shape, tensors
+from tvm_vsq.network import facts_of, refusal, source_of, weight_form
 from tvm_vsq.network.rebuild import FinalRebuilder
 from tvm_vsq.placement.moves import slices_of
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
@@ -53,6 +54,7 @@ class _Align(FinalRebuilder):
         super().__init__(module)
         self._size = size
         self._given = given_weights(module)
+        self._calls = definitions(self.old)
         self._behind: set[Var] = set()  # new variables that depend on a layer
         self._in_order: dict[Var, Var] = {}
 
@@ -60,6 +62,8 @@ class _Align(FinalRebuilder):
         result = self._rewritten(var, value)
         if not any(x in self._behind for x in tensors(value)) and var not in self.names:
             return result
+        if op_name(value) == "relax.permute_dims" and not _keeps_channels(value):
+            return result  # no channels along the last axis any more
         if not isinstance(result, Var):
             result = self.emit(result) if self._may_bind(var) else result
         if isinstance(result, Var):
@@ -146,17 +150,7 @@ class _Align(FinalRebuilder):
         shape, count = static_shape(ordered.stored), len(ordered.order)
         weights = np.zeros((count, shape[-1]), np.float32)
         weights[np.arange(count), ordered.order] = 1
-        if len(shape) == 4:
-            layer: Any = relax.op.nn.conv2d(
-                ordered.stored,
-                constant(weights[:, None, None, :]),
-                data_layout="NHWC",
-                kernel_layout="OHWI",
-                out_layout="NHWC",
-            )
-        else:
-            layer = relax.op.matmul(ordered.stored, constant(np.ascontiguousarray(weights.T)))
-        var = self.add(layer, "order of channels")
+        var = self.add(mixed_channels(ordered.stored, weights), "order of channels")
         self._behind.add(var)
         return var
 
@@ -252,10 +246,12 @@ class _Align(FinalRebuilder):
     def _layer(self, var: Var, value: Call, ordered: Sequence[_Ordered | None]) -> Any:
         """A layer reads what is stored if its weights can take the order, or if it has none."""
         source: Any = source_of(value)
-        has_weights = source.weights is not None and source.has_constant_weights(value)
+        if refusal(self._calls[var]):
+            return value
+        has_weights = source.weights is not None
         is_given = self.names[var] in self._given
         x = ordered[0]
-        if has_weights and x is not None and not is_given and not source.refusal(value, True):
+        if has_weights and x is not None and not is_given:
             if not source.weights.along_taps:
                 return _spread(value, x)
             if x.is_distinct and not self._is_wasteful(x):
@@ -267,24 +263,14 @@ class _Align(FinalRebuilder):
         return self._in_place(value)
 
     def _depthwise(self, var: Var, value: Call, x: _Ordered) -> Any:
+        source: Any = source_of(value)
         weights = constant_array(value.args[1])
         channels = static_shape(x.stored)[-1]
         spread = np.zeros((channels, *weights.shape[1:]), weights.dtype)
         spread[x.order] = weights
-        attrs = value.attrs
-        conv = relax.op.nn.conv2d(
-            x.stored,
-            constant(spread),
-            strides=list(attrs.strides),
-            padding=list(attrs.padding),
-            dilation=list(attrs.dilation),
-            groups=channels,
-            data_layout=attrs.data_layout,
-            kernel_layout=attrs.kernel_layout,
-            out_layout=attrs.out_layout,
-            out_dtype=attrs.out_dtype,
-        )
-        return self._take_of(_Ordered(self.keep(self._bound(conv), var), x.order))
+        window = replace(source.window(value), groups=channels)
+        layer = source.rewindowed(value, x.stored, constant(spread), window)
+        return self._take_of(_Ordered(self.keep(self._bound(layer), var), x.order))
 
     def _computed(self, var: Var, value: Call, ordered: Sequence[_Ordered | None]) -> Any:
         """Elementwise operators, reductions and the like."""
@@ -324,6 +310,11 @@ class _Align(FinalRebuilder):
     def _in_place(self, value: Call) -> Any:
         """With its operands in their own order."""
         return Call(value.op, [self._arranged(x) for x in value.args], value.attrs)
+
+
+def _keeps_channels(call: Call) -> bool:
+    rank, axes = len(static_shape(call.args[0])), call.attrs.axes
+    return axes is not None and int(axes[-1]) % rank == rank - 1
 
 
 def _spread(value: Call, x: _Ordered) -> Call:

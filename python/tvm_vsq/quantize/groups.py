@@ -129,16 +129,6 @@ def _diagonal(weights: Array, count: int) -> Array:
 
 
 def _rewindowed(value: Call, x: Any, weights: Array, window: Window) -> Call:
-    attrs = value.attrs
-    return relax.op.nn.conv2d(
-        x,
-        constant(weights),
-        strides=list(window.strides),
-        padding=list(window.padding),
-        dilation=list(window.dilation),
-        groups=window.groups,
-        data_layout=attrs.data_layout,
-        kernel_layout=attrs.kernel_layout,
-        out_layout=attrs.out_layout,
-        out_dtype=attrs.out_dtype,
-    )
+    source: Any = source_of(value)
+    rewindowed: Call = source.rewindowed(value, x, constant(weights), window)
+    return rewindowed

@@ -1,8 +1,7 @@
-"""Gives what follows no layer one of its own: scales, shifts and bounds behind a concatenation, for example.
+"""Gives shifts and bounds that follow no layer one of their own, behind a concatenation for example.
 
-A factor for each channel is a depthwise convolution with kernels of one pixel, whose weights are exact: each
-channel has a coarse scale of its own. A shift or a bound goes into the post-processing of a maximum pool of
-single pixels, which changes nothing.
+They go into the post-processing of a maximum pool of single pixels, which changes nothing. Factors of
+channels are depthwise convolutions by then (`frontend.scales`).
 """
 
 from __future__ import annotations
@@ -10,13 +9,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
 from tvm import relax
 
+from tvm_vsq.frontend.pools import identity_pool
 from tvm_vsq.graph import (
     bindings,
-    constant,
-    constant_array,
     definitions,
     is_constant,
     op_name,
@@ -32,8 +29,7 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 def give_own_layers(module: IRModule) -> IRModule:
     """`module` with such layers between others; what is in front of the first, or behind the last, stays."""
-    module = _Scales(module).rebuilt()
-    return _Others(module).rebuilt()
+    return _OwnLayers(module).rebuilt()
 
 
 class _OwnLayers(FinalRebuilder):
@@ -49,36 +45,6 @@ class _OwnLayers(FinalRebuilder):
         is_tensor = isinstance(var.ty, relax.TensorType) and len(var.ty.shape) > 1
         return is_tensor and var in self._between and var not in self._taken_along
 
-
-class _Scales(_OwnLayers):
-    def rewrite(self, var: Var, value: Any) -> Any:
-        if op_name(value) != "relax.multiply" or not self._is_alone(var):
-            return value
-        x, factor = value.args if is_constant(value.args[1]) else [*value.args][::-1]
-        shape = static_shape(var)
-        channels = shape[-1]
-        if not is_constant(factor) or not isinstance(x, Var) or static_shape(x) != shape or channels < 2:
-            return value
-        array = constant_array(factor)
-        if array.size not in (1, channels) or (array.ndim and array.shape[-1] != array.size):
-            return value
-        kernel = np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float32).reshape(-1, 1, 1, 1)
-        return _on_image(
-            self,
-            x,
-            lambda image: relax.op.nn.conv2d(
-                image,
-                constant(kernel),
-                groups=channels,
-                data_layout="NHWC",
-                kernel_layout="OHWI",
-                out_layout="NHWC",
-            ),
-            "scale",
-        )
-
-
-class _Others(_OwnLayers):
     def rewrite(self, var: Var, value: Any) -> Any:
         if not self._is_alone(var):
             return value
@@ -96,26 +62,16 @@ class _Others(_OwnLayers):
 
 
 def pixels(rebuilder: FinalRebuilder, x: Var, name: str = "copy") -> Any:
-    """A layer that gives `x` as it is: the largest in windows of one pixel."""
-    return _on_image(
-        rebuilder,
-        x,
-        lambda image: relax.op.nn.max_pool2d(image, pool_size=[1, 1], layout="NHWC", out_layout="NHWC"),
-        name,
-    )
-
-
-def _on_image(rebuilder: FinalRebuilder, x: Var, layer: Any, name: str) -> Any:
-    """`layer` of [n, h, w, c], for an `x` of any rank with the channels last."""
+    """A layer that gives `x` as it is, of any rank with the channels last: a pool of single pixels."""
     shape = static_shape(x)
     if len(shape) == 4:
-        return rebuilder.add(layer(x), name)
+        return rebuilder.add(identity_pool(x), name)
     image = rebuilder.emit(relax.op.reshape(x, _as_image(shape)))
-    return rebuilder.emit(relax.op.reshape(rebuilder.add(layer(image), name), list(shape)))
+    return rebuilder.emit(relax.op.reshape(rebuilder.add(identity_pool(image), name), list(shape)))
 
 
 def _as_image(shape: tuple[int, ...]) -> list[int]:
-    """[n, h, w, c], in which as few axes as possible are joined: a part of a tensor may have no joined ones."""
+    """[n, h, w, c], in which as few axes as possible are joined: those of a part may be no single one."""
     axes = [extent for extent in shape[:-1] if extent > 1]
     joined = [prod(axes[: len(axes) - 2]), *axes[-2:]] if len(axes) > 3 else axes
     return [*[1] * (3 - len(joined)), *joined, shape[-1]]

@@ -51,7 +51,8 @@ def window(call: Any) -> Window:
     return Window((r, s), strides, padding, dilation, int(call.attrs.groups))
 
 
-def _rewindowed(call: Any, x: Any, weights: Any, window: Window) -> Call:
+def rewindowed(call: Any, x: Any, weights: Any, window: Window) -> Call:
+    """The convolution with another input, kernel and window."""
     attrs = call.attrs
     return relax.op.nn.conv2d(
         x,
@@ -75,7 +76,7 @@ SOURCE = Source(
     matches=lambda call: not is_depthwise(call),
     is_grouped=_is_grouped,
     window=window,
-    rewindowed=_rewindowed,
+    rewindowed=rewindowed,
     facts=Facts(),
     comes_from=("relax.nn.conv1d", "relax.nn.conv1d_transpose", "relax.nn.conv2d_transpose"),
 )

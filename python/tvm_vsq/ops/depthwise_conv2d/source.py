@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm_vsq.graph import is_constant
 from tvm_vsq.network import Facts, Source, WeightForm
-from tvm_vsq.ops.conv2d.source import is_depthwise, window
+from tvm_vsq.ops.conv2d.source import is_depthwise, rewindowed, window
 from tvm_vsq.tvm_compat import Var
 
 
@@ -26,5 +26,6 @@ SOURCE = Source(
     matches=is_depthwise,
     weights=WeightForm(outputs=0, inputs=-1, along_taps=True),
     window=window,
+    rewindowed=rewindowed,
     facts=Facts(channelwise=lambda call: is_constant(call.args[1])),
 )
