@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 import tvm_vsq
 from tvm_vsq import QuantConfig
+from tvm_vsq.export import export_onnx
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 
 INT8 = load_hardware("vsq-accel-int8")
@@ -112,3 +113,88 @@ def test_random_moves(seed):
     torch.manual_seed(seed)
     x = torch.randn(4, 3, 6, 5)
     agrees(RandomMoves(seed), x, (INT8, V8, SCALED)[seed % 3], 10 if seed % 3 == 2 else 25)
+
+
+class Joined(nn.Module):
+    """Two layers, of which one has a ReLU, side by side, and the first of them again by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 24, 1)
+        self.c, self.d = nn.Conv2d(40, 12, 3), nn.Conv2d(24, 4, 1)
+
+    def forward(self, x):
+        a = torch.relu(self.a(x))
+        joined = self.c(torch.cat([a, self.b(a)], 1))
+        return self.d(torch.cat([joined, joined], 1))
+
+
+@pytest.fixture
+def x():
+    torch.manual_seed(0)
+    return torch.randn(16, 3, 8, 7)
+
+
+def test_what_is_moved_together_has_one_sign(x):
+    torch.manual_seed(0)
+    agrees(Joined(), x)
+
+
+def test_one_tensor_in_two_places_is_copied(x):
+    torch.manual_seed(0)
+    exe = agrees(Joined(), x)
+    names = [layer.name for layer in exe.metadata.layers]
+    assert [name for name in names if name.startswith("copy")]
+    rows = [row for row in exe.explain() if row.op == "vsq.moved"]
+    assert {row.where for row in rows} == {"accelerator"}
+    assert "nothing is moved" in rows[0].why
+
+
+def test_what_the_host_reads_as_well_is_copied(x):
+    class Shown(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 1), nn.Conv2d(32, 4, 1)
+
+        def forward(self, x):
+            a = torch.relu(self.a(x))
+            return a, self.c(torch.cat([a, torch.relu(self.b(a))], 1))
+
+    torch.manual_seed(0)
+    exe = compiled(Shown(), x)
+    for found, expected in zip(exe(x.numpy()), exe.reference(x.numpy()), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_ranges_of_an_onnx_model_pass_through_moves(x):
+    """Exported and imported again, a network has the same integers."""
+    torch.manual_seed(0)
+    given = {"target": SCALED, "example_inputs": x, "calibration": x.numpy()}
+    quantized = tvm_vsq.quantize_model(Joined().eval(), **given)
+    once = tvm_vsq.compile(quantized, SCALED, strict=True)(x.numpy())
+    back = tvm_vsq.compile(export_onnx(quantized), SCALED, calibration=x.numpy(), strict=True)(x.numpy())
+    np.testing.assert_allclose(back, once, rtol=1e-4, atol=1e-4 * np.abs(once).max())
+
+
+def test_an_import_of_torch_modules_with_splits_and_orders_is_whole():
+    class Split(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 30, 3), nn.Conv2d(11, 30, 1), nn.Conv2d(19, 7, 1)
+
+        def forward(self, x):
+            left, right = torch.relu(self.a(x)).split([11, 19], 1)
+            return self.c(right + torch.relu(self.b(left)).roll(3, 1)[:, :19])
+
+    torch.manual_seed(0)
+    agrees(Split(), torch.randn(4, 3, 6, 6))
+
+
+def test_a_report_knows_what_is_moved(x):
+    torch.manual_seed(0)
+    quant = QuantConfig.of_hardware(INT8).unfitted()
+    report = tvm_vsq.quantization_report(
+        Joined().eval(), INT8, quant=quant, example_inputs=x, calibration=x.numpy()
+    )
+    row = next(row for row in report.layers if row.name == "c")
+    assert row.activations.sqnr_db > 30
