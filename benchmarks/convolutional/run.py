@@ -154,7 +154,7 @@ def main() -> None:
             )
             print(lines[-1], flush=True)
     if not arguments.only:
-        head = DOCUMENT.read_text(encoding="utf-8").partition("| network |")[0]
+        head = DOCUMENT.read_text(encoding="utf-8").rpartition("| network | target | layers |")[0]
         DOCUMENT.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -18,6 +18,7 @@ from tvm_vsq.frontend.local_response import local_responses
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.order_products import order_products
 from tvm_vsq.frontend.pools import unify_pools
+from tvm_vsq.frontend.prelus import prelus_to_sums
 from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.scales import scales_to_depthwise
 from tvm_vsq.frontend.selections import selections_to_takes
@@ -81,6 +82,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     views_to_reshapes,
     selections_to_takes,
     local_responses,
+    prelus_to_sums,
     rows_to_images,
     sink_rows,
     _tidy,
