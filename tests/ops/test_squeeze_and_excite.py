@@ -53,5 +53,5 @@ def test_products_and_functions_are_tuned():
         schedules=database,
         strict=True,
     )
-    assert {layer.name for layer in exe.timing().layers if layer.tuned} >= {"expand", "multiply_0"}
+    assert all(layer.tuned for layer in exe.timing().layers)
     np.testing.assert_array_equal(exe(x.numpy()), exe.reference(x.numpy()))
