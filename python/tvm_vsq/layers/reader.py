@@ -69,7 +69,7 @@ class _Reader:
     def _vectors(self, expr: Any) -> Vectors | None:
         """The vectors that `expr` dequantizes, or moves, dequantized; None if it is something else."""
         call: Any = self._values.get(expr) if isinstance(expr, Var) else None
-        if moved_operands(call):
+        if moved_operands(call) and source_of(call) is None:
             if expr not in self._moved:
                 self._moved[expr] = self._moved_vectors(expr, call)
             return self._moved[expr]

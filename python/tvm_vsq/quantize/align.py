@@ -77,6 +77,9 @@ class _Align(FinalRebuilder):
         name, operands = op_name(value), tensors(value)
         if not name or not any(x in self._behind for x in operands):
             return value
+        if var in self.names:
+            ordered = [self._ordered(x) for x in operands]
+            return self._layer(var, value, ordered) if any(ordered) else value
         if name == "relax.concat":
             return self._concat(var, value)
         if name == "relax.strided_slice":
@@ -88,8 +91,6 @@ class _Align(FinalRebuilder):
             return self._reshape(value, ordered[0], static_shape(var))
         if not any(ordered):
             return value
-        if var in self.names and source_of(value) is not None:
-            return self._layer(var, value, ordered)
         return self._computed(var, value, ordered)
 
     def _ordered(self, x: Any) -> _Ordered | None:

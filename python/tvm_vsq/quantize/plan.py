@@ -176,7 +176,8 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     names = layer_names(module)
     for binding in bindings(function):
         var, operands = binding.var, moved_operands(binding.value)
-        if operands and stored.issuperset(operands) and move_of(binding.value, config.vector_size):
+        is_moved = bool(operands) and source_of(binding.value) is None  # else it is a layer, after all
+        if is_moved and stored.issuperset(operands) and move_of(binding.value, config.vector_size):
             moved[var] = tuple(operands)
             stored.add(var)
         # without weights, it only pays between layers, where its operands are vectors already
