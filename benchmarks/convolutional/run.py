@@ -23,7 +23,8 @@ from topologies import TOPOLOGIES, build, input_shape
 from torch import nn
 
 import tvm_vsq
-from tvm_vsq.hardware import list_targets
+from tvm_vsq import QuantConfig
+from tvm_vsq.hardware import list_targets, load_hardware
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/networks.md"
@@ -96,8 +97,16 @@ def joined(results: object) -> np.ndarray:
 def row(name: str, target: str) -> list[str]:
     """What one network is on one target."""
     model, calibration, x = NETWORKS[name]()
+    quant = QuantConfig.of_hardware(load_hardware(target))
     exe = tvm_vsq.compile(
-        model, target, example_inputs=(torch.from_numpy(x[:1]),), calibration=calibration, strict=True
+        model,
+        target,
+        quant=quant.unfitted()
+        if name in TOPOLOGIES
+        else quant,  # there is nothing to gain with random weights
+        example_inputs=(torch.from_numpy(x[:1]),),
+        calibration=calibration,
+        strict=True,
     )
     profile = exe.timing()
     with torch.no_grad():
