@@ -54,3 +54,22 @@ def test_a_bound_too_large_is_refused_with_layer_numbers_and_remedy():
     weight = activation = VectorFormat(8, None, 16)
     with pytest.raises(QuantizationError, match=r"layer 'conv1'.*2580640.*22-bit.*2097152.*>= 23"):
         check_accumulator("conv1", 10, weight, activation, 0, 0, 22)
+
+
+def test_weights_that_reach_less_than_their_format_are_taken():
+    """By the bound that the weights themselves give, which operands at their limits reach."""
+    rng = np.random.default_rng(0)
+    weight, activation = VectorFormat(4, 6, 8), VectorFormat(8, 10, 8, signed=False)
+    weights = np.concatenate([rng.integers(-2, 3, (3, 5, 8)), rng.integers(1, 9, (3, 5, 1))], axis=-1)
+    x = np.concatenate([np.full((1, 5, 8), activation.qmax), np.full((1, 5, 1), activation.smax)], axis=-1)
+    reached = max(
+        int(accumulate(x.astype(np.int16), np.abs(weights[k : k + 1]).astype(np.int16), 6, 8).max())
+        for k in range(3)
+    )
+    bits = reached.bit_length() + 1
+    given = ("c", 5, weight, activation, 6, 8, bits)
+    with pytest.raises(QuantizationError, match="can reach"):
+        check_accumulator(*given)
+    assert check_accumulator(*given, weights.astype(np.int16)) == reached
+    with pytest.raises(QuantizationError, match=f"can reach {reached}"):
+        check_accumulator(*given[:-1], bits - 1, weights.astype(np.int16))

@@ -27,10 +27,16 @@ def check_accumulator(
     product_shift: int,
     product_bits: int,
     accumulator_bits: int,
+    weights: npt.NDArray[np.int16] | None = None,
 ) -> int:
-    """Return the bound, or raise QuantizationError if it does not fit `accumulator_bits` signed bits."""
+    """Return the bound, or raise QuantizationError if it does not fit `accumulator_bits` signed bits.
+
+    Where that of the formats does not, that of the `weights` int16[K, ..., V+1] may, if they are given.
+    """
     bound = accumulator_bound(vectors, weight, activation, product_shift, product_bits)
     limit = 2 ** (accumulator_bits - 1)
+    if bound >= limit and weights is not None:
+        bound = _bound_of(weights, activation, product_shift, product_bits)
     if bound >= limit:
         raise QuantizationError(
             f"layer '{layer}': {vectors} vectors of {weight.vector_size} elements "
@@ -40,6 +46,15 @@ def check_accumulator(
             f"{bound.bit_length() + 1}, fewer element or scale bits, or a smaller scale_product_bits"
         )
     return bound
+
+
+def _bound_of(
+    weights: npt.NDArray[np.int16], activation: VectorFormat, product_shift: int, product_bits: int
+) -> int:
+    elements, scales = split(weights)
+    products = multiply_scales(scales, activation.smax, product_shift, product_bits)
+    sums = (np.abs(elements).sum(axis=-1) * products).reshape(len(weights), -1).sum(axis=1)
+    return int(sums.max()) * activation.qmax
 
 
 def check_sum_of_taps(

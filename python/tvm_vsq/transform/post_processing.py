@@ -128,7 +128,13 @@ def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
     vectors = int(np.prod(node.weights.vectors.shape[1:-1]))
     product = (formats.product_shift, formats.product_bits)
     return check_accumulator(
-        node.name, vectors, formats.weight, node.x.format, *product, hardware.accumulator_bits
+        node.name,
+        vectors,
+        formats.weight,
+        node.x.format,
+        *product,
+        hardware.accumulator_bits,
+        node.weights.vectors,
     )
 
 
