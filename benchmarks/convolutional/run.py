@@ -21,6 +21,7 @@ import onnxruntime
 import torch
 from topologies import TOPOLOGIES, build, input_shape
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import tvm_vsq
 from tvm_vsq import QuantConfig
@@ -34,6 +35,7 @@ HEADINGS = (
     "target",
     "layers",
     "MACs, M",
+    "of the model, M",
     "of these on the chip",
     "operators on the chip",
     "before and behind, on the CPU",
@@ -61,13 +63,14 @@ def lite0() -> tuple[nn.Module, np.ndarray, np.ndarray]:
 
 
 def random(name: str) -> tuple[nn.Module, np.ndarray, np.ndarray]:
-    """A topology, and smooth random images."""
+    """A topology, and smooth random images or sounds."""
     rng = np.random.default_rng(0)
     channels, *extents = input_shape(name)
     size = (SAMPLES + EVALUATED, channels, *(-(-extent // 8) for extent in extents))
     coarse = rng.standard_normal(size, dtype=np.float32)
-    images = np.kron(coarse, np.ones((8, 8), np.float32))[..., : extents[0], : extents[1]].astype(np.float32)
-    return build(name), images[:SAMPLES], images[SAMPLES:]
+    smooth = np.kron(coarse, np.ones([8] * len(extents), np.float32))
+    x = np.ascontiguousarray(smooth[..., *map(slice, extents)])
+    return build(name), x[:SAMPLES], x[SAMPLES:]
 
 
 NETWORKS: dict[str, Callable[[], tuple[nn.Module, np.ndarray, np.ndarray]]] = {
@@ -88,6 +91,14 @@ def in_turns(runs: list[Callable[[], object]]) -> list[float]:
     return best
 
 
+def macs_of(model: nn.Module, x: np.ndarray) -> float:
+    """Multiplications of the model's own layers, as torch counts them."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(torch.from_numpy(x))
+    return counter.get_total_flops() / 2
+
+
 def joined(results: object) -> np.ndarray:
     """All results of a network, [samples, elements]."""
     tensors = results if isinstance(results, tuple | list) else [results]
@@ -101,9 +112,7 @@ def row(name: str, target: str) -> list[str]:
     exe = tvm_vsq.compile(
         model,
         target,
-        quant=quant.unfitted()
-        if name in TOPOLOGIES
-        else quant,  # there is nothing to gain with random weights
+        quant=quant.unfitted() if name in TOPOLOGIES else quant,  # random weights gain nothing by fitting
         example_inputs=(torch.from_numpy(x[:1]),),
         calibration=calibration,
         strict=True,
@@ -127,6 +136,7 @@ def row(name: str, target: str) -> list[str]:
         target,
         str(len(profile.layers)),
         f"{profile.macs / 1e6:,.1f}",
+        f"{macs_of(model, x[:1]) / 1e6:,.1f}",
         f"{1 - profile.not_counted.macs_share:.1%}",
         str(on_chip),
         str(len(placed) - on_chip),

@@ -424,6 +424,19 @@ class Recognizer(nn.Module):
         return self.classes(nn.functional.hardswish(self.hidden(sequence)))
 
 
+def m5() -> nn.Module:
+    """Sounds from their samples (Dai et al., "Very deep convolutional neural networks for raw waveforms",
+    ICASSP 2017, table 1: M5).
+    """
+    layers: list[nn.Module] = []
+    inputs = 1
+    for outputs, kernel, stride in ((128, 80, 4), (128, 3, 1), (256, 3, 1), (512, 3, 1)):
+        convolution = nn.Conv1d(inputs, outputs, kernel, stride, kernel // 2 if kernel == 3 else 38)
+        layers += [convolution, nn.BatchNorm1d(outputs), nn.ReLU(), nn.MaxPool1d(4)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(inputs, 10))
+
+
 TOPOLOGIES: dict[str, Callable[[], nn.Module]] = {
     "ResNet-18": lambda: resnet((2, 2, 2, 2), False),
     "ResNet-34": lambda: resnet((3, 4, 6, 3), False),
@@ -441,14 +454,15 @@ TOPOLOGIES: dict[str, Callable[[], nn.Module]] = {
     "DCGAN": dcgan,
     "YOLOv3-tiny": Detector,
     "text recognizer": Recognizer,
+    "M5": m5,
 }
 
-SHAPES: dict[str, tuple[int, int, int]] = {"DCGAN": (100, 1, 1), "text recognizer": (3, 32, 128)}
-"""Channels, rows and columns of what others take than photos."""
+SHAPES: dict[str, tuple[int, ...]] = {"DCGAN": (100, 1, 1), "text recognizer": (3, 32, 128), "M5": (1, 32000)}
+"""Channels, rows and columns of what others take than photos; channels and samples of sounds."""
 
 
-def input_shape(name: str) -> tuple[int, int, int]:
-    """Channels, rows and columns."""
+def input_shape(name: str) -> tuple[int, ...]:
+    """Channels, then rows and columns of an image or the length of a sequence."""
     return SHAPES.get(name, (3, 224, 224))
 
 
@@ -457,7 +471,7 @@ def build(name: str) -> nn.Module:
     torch.manual_seed(0)
     model = TOPOLOGIES[name]()
     for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if isinstance(module, nn.ConvTranspose2d):  # of its taps, a result gets one for each stride
             taps = module.kernel_size[0] * module.kernel_size[1] / (module.stride[0] * module.stride[1])

@@ -36,6 +36,7 @@ def topologies():
         "DCGAN",
         "YOLOv3-tiny",
         "text recognizer",
+        "M5",
     ],
 )
 def test_a_topology_is_layers_and_moves(topologies, name):

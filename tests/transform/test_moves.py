@@ -166,6 +166,25 @@ def test_what_the_host_reads_as_well_is_copied(x):
         np.testing.assert_array_equal(found, expected)
 
 
+def test_inputs_of_a_region_have_the_sign_of_those_who_read_them_moved(x):
+    """The host joins what two regions made; the third one reads a part of that alone."""
+
+    class Late(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 32, 1), nn.Conv2d(32, 8, 1), nn.Conv2d(8, 32, 1)
+            self.d = nn.Conv2d(32, 4, 1)
+
+        def forward(self, x):
+            a = torch.relu(self.a(x))
+            c = torch.relu(self.c(torch.sin(self.b(a))))
+            return self.d(torch.cat([a, c], 1)[:, 16:48])
+
+    torch.manual_seed(0)
+    exe = agrees(Late(), x, strict=False)
+    assert len(exe.metadata.programs) == 3
+
+
 def test_ranges_of_an_onnx_model_pass_through_moves(x):
     """Exported and imported again, a network has the same integers."""
     torch.manual_seed(0)

@@ -48,6 +48,10 @@ class _Region:
     tensors: dict[str, DramTensor] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
     _names: dict[Any, str] = field(default_factory=dict)
+    _stored_in: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The stored tensors of which one is made that is moved."""
+    _read: set[str] = field(default_factory=set)
+    """The inputs that some layer has read."""
 
     def read(self, function: Any) -> list[str]:
         """Take in the whole region and return the names of its results."""
@@ -58,8 +62,7 @@ class _Region:
             self._declare(parameter, name, signed=True)
         for item in items_of(function):
             if item.is_moved:
-                first = self.tensors[self._names[item.tensors[0]]]
-                self._declare(item.var, f"moved {len(self._names)}", first.signed)
+                self._move(item)
             else:
                 self._layer(item)
         self._settle(function)
@@ -76,6 +79,16 @@ class _Region:
         *leading, vectors, _lanes = static_shape(var)
         self.tensors[name] = DramTensor(name, prod(leading), vectors, signed)
         self._names[var] = name
+
+    def _move(self, item: Item) -> None:
+        name = f"moved {len(self._names)}"
+        self._declare(item.var, name, signed=True)
+        self._stored_in[name] = tuple(
+            stored for tensor in item.tensors for stored in self._stored(self._names[tensor])
+        )
+
+    def _stored(self, name: str) -> tuple[str, ...]:
+        return self._stored_in.get(name, (name,))
 
     def _layer(self, item: Item) -> None:
         operands = [x if is_constant(x) else self._names[x] for x in item.operands]
@@ -94,19 +107,23 @@ class _Region:
         self.layers.append(layer)
 
     def _check_sign(self, name: str, signed: bool, layer: str) -> None:
-        """An input is signed if its first reader says so; everyone after has to agree."""
-        tensor = self.tensors[name]
-        if name in self.inputs and not any(name in layer.inputs.values() for layer in self.layers):
-            self.tensors[name] = replace(tensor, signed=signed)
-        elif tensor.signed != signed:
-            wanted, stored = (("unsigned", "signed")[flag] for flag in (signed, tensor.signed))
-            raise ProgramError(
-                f"layer '{layer}' reads {name} as {wanted} elements, but it is stored with {stored} ones; "
-                f"correct act_signed, other_signed or res_signed"
-            )
+        """An input is signed if its first reader says so, be it moved or not; everyone after has to agree."""
+        for stored in self._stored(name):
+            tensor = self.tensors[stored]
+            if stored in self.inputs and stored not in self._read:
+                self._read.add(stored)
+                self.tensors[stored] = replace(tensor, signed=signed)
+            elif tensor.signed != signed:
+                wanted, found = (("unsigned", "signed")[flag] for flag in (signed, tensor.signed))
+                raise ProgramError(
+                    f"layer '{layer}' reads {name} as {wanted} elements, but it is stored with {found} ones; "
+                    f"correct act_signed, other_signed or res_signed"
+                )
 
     def _settle(self, function: Any) -> None:
-        """Give tensors that lie in others their place there."""
+        """Give tensors that lie in others their place there, and the sign of what they are made of."""
+        for name, stored in self._stored_in.items():
+            self.tensors[name] = replace(self.tensors[name], signed=self.tensors[stored[0]].signed)
         homes = homes_of(function)
         if homes is None and any(item.is_moved for item in items_of(function)):
             raise ProgramError("the region moves vectors, but does not say where they are; partition it anew")
