@@ -41,10 +41,9 @@ test: test-cpp test-python ## run the C++ and the Python tests
 
 test-cpp: setup
 	$(call say,'C++ tests')
-	@$(BIN)/cmake -S . -B build/cpp -G Ninja --log-level=WARNING -DTVM_VSQ_BUILD_TESTS=ON \
-		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python
-	@$(BIN)/cmake --build build/cpp
-	@$(BIN)/ctest --test-dir build/cpp --output-on-failure --no-tests=error
+	@$(BIN)/cmake -S . -B build/package --log-level=WARNING -DTVM_VSQ_BUILD_TESTS=ON
+	@$(BIN)/cmake --build build/package
+	@$(BIN)/ctest --test-dir build/package --output-on-failure --no-tests=error
 
 test-python: setup
 	$(call say,'Python tests')

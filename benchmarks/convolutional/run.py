@@ -69,7 +69,7 @@ def random(name: str) -> tuple[nn.Module, np.ndarray, np.ndarray]:
     size = (SAMPLES + EVALUATED, channels, *(-(-extent // 8) for extent in extents))
     coarse = rng.standard_normal(size, dtype=np.float32)
     smooth = np.kron(coarse, np.ones([8] * len(extents), np.float32))
-    x = np.ascontiguousarray(smooth[..., *map(slice, extents)])
+    x = np.ascontiguousarray(smooth[(..., *map(slice, extents))])
     return build(name), x[:SAMPLES], x[SAMPLES:]
 
 

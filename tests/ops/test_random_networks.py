@@ -132,7 +132,9 @@ class RandomNetwork(nn.Module):
         return made[-1]
 
 
-@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.large] * (seed > 3)) for seed in range(60)])
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.large] * (seed > 3)) for seed in range(60)]
+)
 def test_all_operators_side_by_side(seed):
     torch.manual_seed(seed)
     model, x = RandomNetwork(seed, on_host=seed % 4 == 3).eval(), torch.randn(4, 3, 6, 10)
