@@ -40,6 +40,9 @@ class LayerConfig(Frozen):
     (`quantize.weights.search`). `weight_rounding`: "nearest", or "gptq", by which the error of one weight is
     made up for by others (`quantize.weights.reconstruct`). `bias_correction` adds to each output channel what
     quantization takes away from its mean on the calibration data (`quantize.weights.layer_weights`).
+    `fitted_inputs` is what all of these are fitted to: "quantized", what a layer gets once those before it
+    are quantized, for whose errors "gptq" then makes up in part (`quantize.weights.aims`), or "fp32", as if
+    they were not.
 
     `activation_calibration` says which magnitude an activation tensor's coarse scale covers: "max" the
     largest on the calibration data, "percentile" that of `activation_percentile` percent of the values,
@@ -60,6 +63,7 @@ class LayerConfig(Frozen):
     weight_calibration: Literal["max", "mse", "output"] = "output"
     weight_rounding: Literal["nearest", "gptq"] = "gptq"
     bias_correction: bool = True
+    fitted_inputs: Literal["fp32", "quantized"] = "quantized"
     activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
     activation_percentile: float = Field(default=99.99, gt=0, le=100)
     activation_scales: Literal["dynamic", "static"] = "dynamic"

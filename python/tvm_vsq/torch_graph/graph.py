@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,33 @@ class TorchGraph(nn.Module):
                 del values[var]
         return self._result(values)
 
+    def walk(self, runs: Sequence[Sequence[torch.Tensor]]) -> Iterator[tuple[Var, list[Values]]]:
+        """Several runs side by side, binding by binding, without gradients.
+
+        runs: the inputs of each. Yields every variable before it is computed, and what each run holds by
+        then, which may be replaced.
+        """
+        states: list[Values] = [dict(zip(self._inputs, inputs, strict=True)) for inputs in runs]
+        for step in self._steps:
+            yield step.var, states
+            with torch.no_grad():
+                for values in states:
+                    values[step.var] = step.run(values)
+                    for var in step.last_uses:
+                        del values[var]
+
+    @property
+    def most_values(self) -> int:
+        """Elements that a run holds at most."""
+        held: dict[Any, int] = {var: _size(var) for var in self._inputs}
+        most = sum(held.values())
+        for step in self._steps:
+            held[step.var] = _size(step.var)
+            most = max(most, sum(held.values()))
+            for var in step.last_uses:
+                held.pop(var, None)
+        return most
+
     def _runner(self, binding: relax.VarBinding) -> Read:
         value = binding.value
         if not isinstance(value, Call):
@@ -106,3 +134,9 @@ class TorchGraph(nn.Module):
             return lambda values: source(values)[index]
         literal = [int(extent) for extent in expr] if isinstance(expr, relax.ShapeExpr) else expr.value
         return lambda _values: literal
+
+
+def _size(var: Any) -> int:
+    """Elements of a tensor, or of all tensors of a tuple."""
+    types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
+    return sum(math.prod(int(extent) for extent in each.shape) for each in types)

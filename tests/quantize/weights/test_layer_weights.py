@@ -17,7 +17,6 @@ from tvm_vsq.graph import bindings, constant_array, is_constant, op_name
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.quantize.config import Rule
-from tvm_vsq.quantize.weights import moments
 from tvm_vsq.quantize.weights.layer_weights import bias_correction
 from tvm_vsq.quantize.weights.moments import Moments
 from tvm_vsq.torch_graph import TorchGraph
@@ -93,20 +92,6 @@ def test_a_network_with_fitted_weights_runs_bit_exactly(networks):
         example_inputs=(x,),
     )
     assert np.array_equal(exe(x).numpy(), exe.reference(x).numpy())
-
-
-def test_layers_that_are_fitted_in_several_passes_are_the_same(networks, monkeypatch):
-    model, x = networks.build(networks.ResNet)
-    module, samples = import_model(model, (x,)), networks.samples(networks.ResNet)
-    passes = []
-    observe = moments.observe
-    monkeypatch.setattr(moments, "observe", lambda *all_of: passes.append(len(all_of[1])) or observe(*all_of))
-    at_once = quantize(module, tvm_vsq.QuantConfig.parse("4/4/4/4"), HARDWARE, samples)
-    monkeypatch.setattr(moments, "_BYTES_AT_ONCE", 1)
-    assert_structural_equal(
-        quantize(module, tvm_vsq.QuantConfig.parse("4/4/4/4"), HARDWARE, samples), at_once
-    )
-    assert passes == [len(passes) - 1, *[1] * (len(passes) - 1)]
 
 
 @pytest.mark.parametrize(

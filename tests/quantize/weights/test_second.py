@@ -28,6 +28,9 @@ def test_both_forms_say_the_same(is_dense):
     for vector in range(3):
         lanes = slice(4 * vector, 4 * vector + 4)
         np.testing.assert_allclose(blocks[vector], h[lanes, lanes], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found.solved(errors, 0.5), np.linalg.solve(h + 0.5 * np.eye(12), e), rtol=1e-3, atol=1e-5
+    )
     padded = found.padded(3, 8).matrix().numpy().reshape(4, 8, 4, 8)
     np.testing.assert_allclose(padded[:, :3, :, :3], h.reshape(4, 3, 4, 3), rtol=1e-5, atol=1e-5)
     assert not padded[:, 3:].any()

@@ -18,9 +18,11 @@ from tvm_vsq.numerics import dequantize, quantize_weights
 from tvm_vsq.progress import steps
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
+from tvm_vsq.quantize.weights.aims import aims
 from tvm_vsq.quantize.weights.given import take_given
+from tvm_vsq.quantize.weights.in_sequence import InSequence
 from tvm_vsq.quantize.weights.lanes import by_channels
-from tvm_vsq.quantize.weights.moments import Moments, moments_by_layer
+from tvm_vsq.quantize.weights.moments import Moments
 from tvm_vsq.quantize.weights.reconstruct import reconstruct
 from tvm_vsq.quantize.weights.search import search_gamma, search_weights
 from tvm_vsq.quantize.weights.second import Second
@@ -53,13 +55,13 @@ def choose_weights(
 ) -> dict[str, LayerWeights]:
     """The weights of the layers of `plan`, by name; integers that came with the model where they fit.
 
-    data: calibration data, which are looked at again as `moments_by_layer` says.
+    data: calibration data, which are looked at again as `InSequence.layers` says.
     """
     given = given_weights(module)
     chosen = {}
-    layers = moments_by_layer(module, plan, encodings, data, guard_bits)
+    network = InSequence(module, plan, encodings, data, guard_bits)
     count = sum(layer.has_weights for layer in plan.layers)
-    for layer, seen in steps("choosing the weights of layers", layers, count):
+    for layer, seen in steps("choosing the weights of layers", network.layers(), count):
         weights, integers = float_weights(module, layer), given.get(layer.name)
         if integers and _reads_one_channel(module, layer):
             integers = integers.along_rows()
@@ -70,6 +72,7 @@ def choose_weights(
             if layer.config.bias_correction and seen is not None and not taken:
                 correction = bias_correction(weights, vectors, gamma, seen)
         chosen[layer.name] = LayerWeights(vectors, gamma, correction)
+        network.settle(layer, dequantize(vectors, gamma, weights.shape[-1]), correction)
     return chosen
 
 
@@ -82,6 +85,7 @@ def _choose(weights: Array, layer: QuantizedLayer, moments: Moments | None) -> t
     """Vectors and gamma."""
     if moments is None:
         return _quantize(weights, layer, None)
+    weights = aims(weights, moments)
     if len(moments.second) == len(weights) > 1:
         second = torch.stack([each.matrix() for each in moments.second])
         return fit_taps(weights, second, layer.formats.weight, layer.config)

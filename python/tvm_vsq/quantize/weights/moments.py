@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,18 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvm_vsq.errors import CalibrationError, VsqWarning
-from tvm_vsq.graph import definitions, static_shape
+from tvm_vsq.errors import CalibrationError
 from tvm_vsq.layers.steps import activation_gamma
-from tvm_vsq.network import Window, source_of, weight_form
+from tvm_vsq.network import Window
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
-from tvm_vsq.quantize.calibration import observe
-from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
 from tvm_vsq.quantize.weights.second import GroupSums, Second
 from tvm_vsq.torch_graph.spatial import widths
 from tvm_vsq.torch_graph.vectors import integer_steps, requantize, scaled_elements
-from tvm_vsq.tvm_compat import IRModule
 
 Array = npt.NDArray[Any]
 
@@ -37,9 +31,6 @@ _ROWS_PER_VALUE = 4
 
 _FEWEST_ROWS = 16
 """With fewer, the moments describe the samples and not the data they were drawn from."""
-
-_BYTES_AT_ONCE = 1 << 30
-"""Of second moments that are held together: layers that need more take other passes over the data."""
 
 
 def windows_of(x: Tensor, window: Window) -> Tensor:
@@ -61,25 +52,39 @@ def draw_positions(
     return torch.unravel_index(torch.from_numpy(chosen), views.shape[:3])
 
 
+def as_read(x: Tensor, encoding: Encoding, guard_bits: int) -> Tensor:
+    """x [..., C] as a layer reads it, over the limit: squares of anything else may leave float32."""
+    form = encoding.format
+    gamma = activation_gamma(encoding.limit, form)
+    steps = integer_steps(x, float(inverse_step(gamma, guard_bits)))
+    vectors = requantize(steps, form, guard_bits, encoding.static_scales(float(gamma)))
+    values = scaled_elements(vectors, torch.float32).flatten(-2)[..., : x.shape[-1]]
+    return values / (form.qmax * form.smax)
+
+
 @dataclass(frozen=True)
 class Moments:
-    """Means over the input rows of a layer: x in fp32, y its quantized form, each of D = R*S*C/G or C values.
+    """Means over the input rows of a layer: x in fp32, y what the layer gets instead, quantized, each of
+    D = R*S*C/G or C values.
 
     second: of y / limit, for each of G groups of a convolution, else for one. mean_x, mean_y: float64[G, D].
+    owed: float32[G, K/G, D], the mean of W (x - y) y^T / limit^2: what goes with y of that which the outputs
+    lose by reading it; None if it is not asked for.
     Values are in the order of `weights.reshape(K, -1)`.
     """
 
     second: Sequence[Second]
     mean_x: Array
     mean_y: Array
+    owed: Tensor | None = None
 
 
 @dataclass
 class MomentSums:
     """Adds up the moments of layer `name` batch by batch; its input is quantized as `encoding` says.
 
-    values: D, of each group. window: of a convolution. centred: whether the second moments of several groups
-    are about their means, which a corrected bias takes care of.
+    values: D, of each group. window: of a convolution. centred: whether second moments are about the means,
+    which a corrected bias takes care of. weights: float32[K, R, S, C] or [K, C], if `owed` is asked for.
     """
 
     name: str
@@ -88,6 +93,7 @@ class MomentSums:
     values: int
     window: Window | None
     centred: bool = False
+    weights: Array | None = None
     rows: int = 0
     _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
@@ -96,18 +102,24 @@ class MomentSums:
         self._groups = groups
         self._seconds = GroupSums(self.values, groups)
         self._means = np.zeros((2, groups, self.values))
+        self._kernels = self._owed = None
+        if self.weights is not None:
+            self._kernels = torch.from_numpy(self.weights).float().reshape(groups, -1, self.values)
+            self._owed = torch.zeros(self._kernels.shape)
 
-    @property
-    def most_bytes(self) -> int:
-        """Of the second moment, in float32, however many rows there are."""
-        return 4 * self._seconds.most_values
+    def add(self, x: Array, y: Array | None = None) -> None:
+        """Count a batch float32 [N, H, W, C] or [..., C].
 
-    def add(self, x: Array) -> None:
-        """Count a batch float32 [N, H, W, C] or [..., C]."""
-        fp32, quantized = (self._by_group(side) for side in self._rows(torch.from_numpy(x)))
+        y: what the layer gets instead, yet to be quantized; x itself if it is not given.
+        """
+        sides = (torch.from_numpy(side) for side in (x, x if y is None else y))
+        fp32, quantized = (self._by_group(side) for side in self._rows(*sides))
         self.rows += fp32.shape[1]
         self._means += [side.sum(1, dtype=torch.float64).numpy() for side in (fp32, quantized)]
         self._seconds.add(quantized)
+        if self._kernels is not None and self._owed is not None:
+            lost = torch.bmm(fp32 / self._limit - quantized, self._kernels.mT)
+            self._owed.baddbmm_(lost.mT, quantized)
 
     def moments(self) -> Moments:
         """The means. Raises CalibrationError if there are too few rows for them to say anything."""
@@ -118,105 +130,37 @@ class MomentSums:
             )
         mean_x, mean_y = self._means / self.rows
         seconds = self._seconds.second()
-        if self.centred and self._groups > 1:
+        owed = None if self._owed is None else self._owed / self.rows
+        if self.centred:
             means = torch.from_numpy(mean_y)
             seconds = [second.centred(mean) for second, mean in zip(seconds, means, strict=True)]
-        return Moments(seconds, mean_x, mean_y * float(self.encoding.limit or 1.0))
+            if owed is not None and self._kernels is not None:
+                shift = torch.from_numpy(mean_x / self._limit - mean_y)
+                lost = torch.bmm(self._kernels.double(), shift[..., None])
+                owed = (owed - lost * means[:, None]).float()
+        return Moments(seconds, mean_x, mean_y * self._limit, owed)
 
-    def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[rows, ..., C] of x, and quantized, over the limit."""
+    @property
+    def _limit(self) -> float:
+        return float(self.encoding.limit or 1.0)
+
+    def _rows(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """[rows, ..., C] of x, and of y quantized, over the limit."""
         if self.window is None:
-            rows = x.reshape(-1, x.shape[-1])
-            return rows, self._quantized(rows)
+            rows, others = (side.reshape(-1, side.shape[-1]) for side in (x, y))
+            return rows, self._quantized(others)
         views = windows_of(x, self.window)
         most = _ROWS_PER_IMAGE if self._groups == 1 else min(_ROWS_PER_IMAGE, _ROWS_PER_VALUE * self.values)
         drawn = draw_positions(views, self._rng, most)
         rows = views[drawn]
         if rows.numel() <= x.numel():
-            return rows, self._quantized(rows)
-        return rows, windows_of(self._quantized(x), self.window)[drawn]
+            return rows, self._quantized(windows_of(y, self.window)[drawn])
+        return rows, windows_of(self._quantized(y), self.window)[drawn]
 
     def _quantized(self, x: Tensor) -> Tensor:
-        """x [..., C] as the layer reads it, over the limit: squares of anything else may leave float32."""
-        form = self.encoding.format
-        gamma = activation_gamma(self.encoding.limit, form)
-        steps = integer_steps(x, float(inverse_step(gamma, self.guard_bits)))
-        vectors = requantize(steps, form, self.guard_bits, self.encoding.static_scales(float(gamma)))
-        values = scaled_elements(vectors, torch.float32).flatten(-2)[..., : x.shape[-1]]
-        return values / (form.qmax * form.smax)
+        return as_read(x, self.encoding, self.guard_bits)
 
     def _by_group(self, rows: Tensor) -> Tensor:
         """[rows, ..., C] to [G, rows, D]."""
         split = rows.reshape(len(rows), -1, self._groups, rows.shape[-1] // self._groups)
         return split.permute(2, 0, 1, 3).reshape(self._groups, len(rows), -1)
-
-
-def moments_by_layer(
-    module: IRModule, plan: Plan, encodings: Mapping[Reading, Encoding], data: Any, guard_bits: int
-) -> Iterator[tuple[QuantizedLayer, Moments | None]]:
-    """The layers of `plan` that have weights, with the moments of those whose settings need them.
-
-    Looks at the data (see `tvm_vsq.quantize.data.batches`) once more if there are such layers, or as often as
-    `_BYTES_AT_ONCE` makes necessary; no moments are held once the next ones are asked for. x is what the
-    fp32 network computes: errors of the layers before are not part of it. A layer with too few rows is left
-    without them, with a VsqWarning, or refused with a CalibrationError if `plan.strict`.
-    """
-    for layers in _passes(module, plan, encodings, guard_bits):
-        sums = [total for _, total in layers if total is not None]
-        if sums:
-            points = [layer.x for layer, total in layers if total is not None]
-            for values in observe(module, points, data):
-                for total, value in zip(sums, values, strict=True):
-                    total.add(value)
-        while layers:
-            layer, found = layers.pop(0)
-            yield layer, None if found is None else _moments(layer, found, plan.strict)
-
-
-def _passes(
-    module: IRModule, plan: Plan, encodings: Mapping[Reading, Encoding], guard_bits: int
-) -> Iterator[list[tuple[QuantizedLayer, MomentSums | None]]]:
-    """The layers in program order, in groups whose moments are held together."""
-    calls = definitions(module["main"])
-    group: list[tuple[QuantizedLayer, MomentSums | None]] = []
-    held = 0
-    for layer in plan.layers:
-        if not layer.has_weights:
-            continue
-        total = None
-        if layer.config.needs_moments:
-            call: Any = calls[layer.chain.anchor]
-            shape = static_shape(call.args[1])
-            values = math.prod(shape) // shape[weight_form(call).outputs]
-            total = MomentSums(
-                layer.name,
-                encodings[layer.reads[0]],
-                guard_bits,
-                values,
-                _window(call),
-                centred=layer.config.bias_correction,
-            )
-            if held and held + total.most_bytes > _BYTES_AT_ONCE:
-                yield group
-                group, held = [], 0
-            held += total.most_bytes
-        group.append((layer, total))
-    yield group
-
-
-def _moments(layer: QuantizedLayer, total: MomentSums, strict: bool) -> Moments | None:
-    try:
-        return total.moments()
-    except CalibrationError as error:
-        if strict:
-            raise
-        method = layer.config.weight_calibration
-        method = "mse" if method == "output" else method
-        unfitted = f"its bias stays, weights are rounded to nearest by weight_calibration='{method}'"
-        warnings.warn(f"{error}; {unfitted}", VsqWarning, stacklevel=2)
-        return None
-
-
-def _window(call: Any) -> Window | None:
-    source = source_of(call)
-    return None if source is None else source.window(call)

@@ -41,6 +41,18 @@ class Second:
         """H."""
         return self.values.T @ self.values if self.of_rows else self.values
 
+    def solved(self, sides: Tensor, damping: float) -> Tensor:
+        """(H + damping I)^-1 times `sides` [D, K], in float64 in between."""
+        values, right = self.values.double(), sides.double()
+        solution: Tensor
+        if not self.of_rows:
+            damped = values + damping * torch.eye(self.size, dtype=torch.float64)
+            solution = torch.linalg.solve(damped, right)
+        else:  # the Woodbury identity: a matrix of rows by rows is smaller
+            rows = values @ values.T + damping * torch.eye(len(values), dtype=torch.float64)
+            solution = (right - values.T @ torch.linalg.solve(rows, values @ right)) / damping
+        return solution.float()
+
     def centred(self, mean: Tensor) -> Second:
         """H - mean mean^T: about the mean [D] of the rows."""
         mean = mean.to(self.values.dtype)
