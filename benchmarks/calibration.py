@@ -31,10 +31,12 @@ CALIBRATION_SAMPLES, BATCH = 256, 64
 ACTIVATIONS = {
     method: {"activation_calibration": method} for method in ("max", "percentile", "entropy", "mse")
 }
-OUTPUT, GPTQ, BIAS = (
+OUTPUT, GPTQ, BIAS, SEQUENCE, ORDER = (
     {"weight_calibration": "output"},
     {"weight_rounding": "gptq"},
     {"bias_correction": True},
+    {"fitted_inputs": "quantized"},
+    {"channel_order": "magnitude"},
 )
 WEIGHTS: dict[str, dict[str, Any]] = {
     "max": {},
@@ -44,8 +46,9 @@ WEIGHTS: dict[str, dict[str, Any]] = {
     "max, gptq": GPTQ,
     "output, gptq": OUTPUT | GPTQ,
     "output, gptq, bias": OUTPUT | GPTQ | BIAS,
-    "and channel order": OUTPUT | GPTQ | BIAS | {"channel_order": "magnitude"},
-    "and packed inputs": OUTPUT | GPTQ | BIAS | {"channel_order": "magnitude", "thin_inputs": "packed"},
+    "and quantized inputs": OUTPUT | GPTQ | BIAS | SEQUENCE,
+    "and channel order": OUTPUT | GPTQ | BIAS | SEQUENCE | ORDER,
+    "and packed inputs": OUTPUT | GPTQ | BIAS | SEQUENCE | ORDER | {"thin_inputs": "packed"},
 }
 
 

@@ -39,6 +39,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plain, GPTQ rounding": {**UNFITTED, "weight_rounding": "gptq"},
     "plain, bias correction": {**UNFITTED, "bias_correction": True},
     "plain, channels in order of magnitude": {**UNFITTED, "channel_order": "magnitude"},
+    "defaults, each layer fitted alone": {"fitted_inputs": "fp32"},
     "": {},
     "defaults, activation limits by squared error": {"activation_calibration": "mse"},
 }

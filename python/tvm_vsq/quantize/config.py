@@ -122,6 +122,7 @@ UNFITTED: dict[str, Any] = {
     "weight_calibration": "max",
     "weight_rounding": "nearest",
     "bias_correction": False,
+    "fitted_inputs": "fp32",
     "channel_order": "model",
 }
 """What `QuantConfig.unfitted` sets."""
