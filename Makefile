@@ -43,7 +43,7 @@ test-cpp: setup
 	$(call say,'C++ tests')
 	@$(BIN)/cmake -S . -B build/package --log-level=WARNING -DTVM_VSQ_BUILD_TESTS=ON
 	@$(BIN)/cmake --build build/package
-	@$(BIN)/ctest --test-dir build/package --output-on-failure --no-tests=error
+	@$(BIN)/ctest --test-dir build/package --parallel 2 --output-on-failure --no-tests=error
 
 test-python: setup
 	$(call say,'Python tests')

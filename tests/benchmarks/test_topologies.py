@@ -15,7 +15,16 @@ from tvm_vsq.network import layer_names
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks/convolutional"
 FUNCTIONS = {"multiply", "power", "tanh", "nn.leakyrelu", "divide"}
-LARGE = ("VGG-19", "AlexNet", "DenseNet-121", "Inception v1", "Inception v2")
+LARGE = (
+    "VGG-19",
+    "AlexNet",
+    "DenseNet-121",
+    "Inception v1",
+    "Inception v2",
+    "SqueezeNet 1.1",
+    "DCGAN",
+    "YOLOv3-tiny",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +40,7 @@ def topologies():
     "name",
     [
         *(pytest.param(name, marks=pytest.mark.large) for name in LARGE),
-        "SqueezeNet 1.1",
         "ShuffleNet v2",
-        "DCGAN",
-        "YOLOv3-tiny",
         "text recognizer",
         "M5",
     ],

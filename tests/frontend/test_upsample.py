@@ -61,7 +61,7 @@ def test_four_bits_hold_the_weights_of_twice_the_size():
     [
         {"scale_factor": 2, "mode": "bilinear", "align_corners": True},
         {"size": (7, 9), "mode": "bilinear"},
-        {"scale_factor": 2, "mode": "bicubic"},
+        pytest.param({"scale_factor": 2, "mode": "bicubic"}, marks=pytest.mark.large),
     ],
 )
 def test_weights_that_change_from_pixel_to_pixel_stay(options):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ops.layers import Epilogue, check, module_of, random_hardware, random_vectors
-from tests.seeds import seeds
+from tests.seeds import one_of, seeds
 from torch import nn
 from torch.nn import functional as F
 
@@ -149,7 +149,7 @@ def test_a_profile_counts_what_the_vector_unit_adds_and_multiplies(averages):
     assert "VEC op=add src=inp" in text
 
 
-@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"])
+@pytest.mark.parametrize("target", one_of(["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"]))
 @pytest.mark.parametrize(
     "pool",
     [

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tests.seeds import one_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -163,7 +164,7 @@ def compiled(kind, target):
 
 @pytest.mark.parametrize(
     ("kind", "target"),
-    list(itertools.product(BLOCKS, ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"])),
+    one_of(itertools.product(BLOCKS, ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"])),
 )
 def test_a_block_is_whole_on_the_chip(kind, target):
     model, x, _, exe = compiled(kind, target)

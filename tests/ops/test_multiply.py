@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ops.layers import Epilogue, check, module_of, random_hardware, random_vectors
-from tests.seeds import seeds
+from tests.seeds import one_of, seeds
 from torch import nn
 from torch.nn import functional as F
 
@@ -87,7 +87,7 @@ QUANT = {
 }
 
 
-@pytest.mark.parametrize("target", list(QUANT))
+@pytest.mark.parametrize("target", one_of(QUANT))
 def test_products_between_layers_run_on_the_chip(target):
     model, x, _, exe = compiled(target)
     products = [(row.layer, row.where) for row in exe.explain() if row.op == "vsq.multiply"]

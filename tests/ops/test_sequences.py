@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from tests.seeds import one_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -74,7 +75,7 @@ def sequences():
     return build(Sequences), torch.randn(8, 2, 190)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", one_of(TARGETS))
 def test_nothing_is_on_the_cpu_between_the_input_and_the_last_layer(sequences, target):
     model, x = sequences
     options = {"example_inputs": x[:2], "calibration": x}
@@ -135,7 +136,7 @@ class M5(nn.Module):
         return self.fc1(x)
 
 
-@pytest.mark.parametrize("stride", [4, 16])
+@pytest.mark.parametrize("stride", one_of([4, 16]))
 def test_a_network_on_raw_sound_is_whole_on_the_chip(stride):
     model, x = build(lambda: M5(stride)), torch.randn(3, 1, 1500 * stride)
     exe = tvm_vsq.compile(model, quant=QUANT, example_inputs=x[:1], calibration=x)
@@ -244,7 +245,7 @@ def onnx_network(onnx_models, rng):
     return onnx_models.model(nodes, constants, [1, 2, 203])
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", one_of(TARGETS))
 def test_an_onnx_network_is_whole_on_the_chip(onnx_models, target):
     rng = np.random.default_rng(0)
     model, x = onnx_network(onnx_models, rng), rng.standard_normal((8, 2, 203), np.float32)

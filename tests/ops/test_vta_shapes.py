@@ -21,7 +21,6 @@ from tvm_vsq.hardware import load_hardware
 TARGETS = ("vsq-accel", "vsq-accel-int8")
 QUICK = {
     ("resnet-18.C11", "vsq-accel"),
-    ("mobilenet.D9", "vsq-accel"),
     ("DCGAN.CT1", "vsq-accel-int8"),
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.seeds import one_of
 
 import tvm_vsq
 from tvm_vsq.errors import ConfigError, ScheduleError
@@ -119,7 +120,7 @@ def test_few_trials_nominate_few_schedules(trials, finalists):
     assert [record.cycles for record in others] == sorted(record.cycles for record in others)
 
 
-@pytest.mark.parametrize("network", ["PlainNet", "ResNet"])
+@pytest.mark.parametrize("network", one_of(["PlainNet", "ResNet"]))
 def test_the_whole_model_is_never_slower_than_with_default_schedules(networks, network):
     model, x = networks.build(getattr(networks, network))
     database = tvm_vsq.tune(model, trials=20, example_inputs=(x,), progress=False)

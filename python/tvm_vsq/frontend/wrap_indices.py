@@ -23,9 +23,10 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def wrap_indices(module: IRModule) -> IRModule:
-    """Rewrite `take` with negative constant indices, as PyTorch's `x[:, -1]` arrives.
+    """Rewrite `take` with constant indices, negative ones as PyTorch's `x[:, -1]` has them.
 
-    TVM's fast mode reads out of bounds there. Raises ModelError for an index outside the axis.
+    TVM's fast mode reads out of bounds there, and warns of it everywhere. Raises ModelError for an index
+    outside the axis.
     """
     return replace_main(module, _WrapIndices(module["main"]).run())
 
@@ -63,7 +64,7 @@ class _WrapIndices(Rebuilder):
             raise ModelError(
                 f"an index {indices.tolist()} is outside an axis of {extent} elements; correct it"
             )
-        if not (indices < 0).any():
+        if (indices >= 0).all() and str(value.attrs.mode) == "clip":
             return value
         wrapped = constant(np.where(indices < 0, indices + extent, indices).astype(indices.dtype))
-        return relax.op.take(x, wrapped, axis=axis, mode=str(value.attrs.mode))
+        return relax.op.take(x, wrapped, axis=axis, mode="clip")  # of "fast", TVM warns on stderr

@@ -116,7 +116,7 @@ class _Align(FinalRebuilder):
             stored = self._bound(relax.op.strided_slice(stored, [len(shape) - 1], [begin], [end]))
         if np.array_equal(order, np.arange(begin, end)):
             return stored
-        return relax.op.take(stored, constant(order - begin), axis=len(shape) - 1)
+        return relax.op.take(stored, constant(order - begin), axis=len(shape) - 1, mode="clip")
 
     def _bound(self, expr: Any) -> Any:
         if isinstance(expr, Var):

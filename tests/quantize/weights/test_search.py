@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.seeds import one_of
 
 import tvm_vsq
 from tvm_vsq.errors import ConfigError, QuantizationError
@@ -178,7 +179,7 @@ def test_the_papers_order_has_no_search():
         tvm_vsq.QuantConfig.model_validate(fields | {"weight_calibration": "mse", "weight_order": "paper"})
 
 
-@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-int8"])
+@pytest.mark.parametrize("target", one_of(["vsq-accel", "vsq-accel-int8"]))
 def test_a_network_with_searched_scales_runs_bit_exactly(networks, target):
     model, x = networks.build(networks.ResNet)
     results = []
