@@ -87,7 +87,7 @@ QUANT = {
 }
 
 
-@pytest.mark.parametrize("target", one_of(QUANT))
+@pytest.mark.parametrize("target", ["vsq-accel-w4a8", *one_of(["vsq-accel", "vsq-accel-int8"])])
 def test_products_between_layers_run_on_the_chip(target):
     model, x, _, exe = compiled(target)
     products = [(row.layer, row.where) for row in exe.explain() if row.op == "vsq.multiply"]
