@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -54,4 +57,53 @@ def test_products_and_functions_are_tuned():
         strict=True,
     )
     assert all(layer.tuned for layer in exe.timing().layers)
+    np.testing.assert_array_equal(exe(x.numpy()), exe.reference(x.numpy()))
+
+
+VIEWS = {
+    "indices": lambda y, x: y[:, :, None, None],
+    "view": lambda y, x: y.view(*y.shape, 1, 1),
+    "expanded": lambda y, x: y.view(*y.shape, 1, 1).expand_as(x),
+    "unsqueezed": lambda y, x: y.unsqueeze(-1).unsqueeze(-1),
+}
+
+
+class Linear(nn.Module):
+    """Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, figure 3: fully connected."""
+
+    def __init__(self, view: str) -> None:
+        super().__init__()
+        self.view = VIEWS[view]
+        self.conv, self.last = nn.Conv2d(3, 20, 3), nn.Conv2d(20, 4, 1)
+        self.gate = nn.Sequential(nn.Linear(20, 8), nn.ReLU(), nn.Linear(8, 20), nn.Sigmoid())
+
+    def forward(self, x):
+        y = torch.relu(self.conv(x))
+        return self.last(y * self.view(self.gate(F.adaptive_avg_pool2d(y, 1).flatten(1)), y))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_gates_of_linear_layers_are_whole_on_the_chip(view):
+    torch.manual_seed(0)
+    model, x = Linear(view).eval(), torch.randn(16, 3, 9, 7)
+    quant = QuantConfig.parse("8/8/-/-").unfitted()
+    given = {"quant": quant, "calibration": x.numpy(), "strict": True}
+    exe = tvm_vsq.compile(model, "vsq-accel-int8", example_inputs=x, **given)
+    found = exe(x.numpy())
+    np.testing.assert_array_equal(found, exe.reference(x.numpy()))
+    expected = model(x).detach().numpy()
+    assert np.square(expected - found).sum() < 1e-3 * np.square(expected).sum()
+    assert [layer.op for layer in exe.timing().layers].count("multiply") == 1
+
+
+@pytest.mark.parametrize("view", ["indices", "expanded"])
+def test_gates_of_linear_layers_in_onnx(view):
+    onnx = pytest.importorskip("onnx")
+    torch.manual_seed(0)
+    model, x = Linear(view).eval(), torch.randn(16, 3, 9, 7)
+    file = io.BytesIO()
+    torch.onnx.export(model, (x,), file, dynamo=False, opset_version=17)
+    quant = QuantConfig.parse("8/8/-/-").unfitted()
+    loaded = onnx.load_from_string(file.getvalue())
+    exe = tvm_vsq.compile(loaded, "vsq-accel-int8", quant=quant, calibration=x.numpy(), strict=True)
     np.testing.assert_array_equal(exe(x.numpy()), exe.reference(x.numpy()))

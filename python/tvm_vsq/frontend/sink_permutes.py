@@ -152,8 +152,9 @@ class _SinkPermutes(PermutingRebuilder):
     def _inverse(self, arg: Any, axes: Sequence[int], shape: tuple[int, ...]) -> Any:
         """What `arg` is before a permute by `axes`; None if it is better left where it is.
 
-        A scalar stays, a constant is permuted now. Another tensor is permuted at run time if it is smaller
-        than the result (it broadcasts), or if that lets the operator become part of a convolution's layer.
+        A scalar stays, a constant is permuted now, axes of extent 1 are moved by a reshape. Another tensor is
+        permuted at run time if it is smaller than the result (it broadcasts), or if that lets the operator
+        become part of a convolution's layer.
         """
         if len(arg.ty.shape) == 0:
             return arg
@@ -162,6 +163,8 @@ class _SinkPermutes(PermutingRebuilder):
         if is_constant(arg) and len(extents) <= len(axes):
             aligned = constant_array(arg).reshape((1,) * (len(axes) - len(extents)) + extents)
             return constant(aligned.transpose(inverse))
+        if len(extents) == len(axes) and _moves_only_units(arg, inverse):
+            return self.emit(relax.op.reshape(arg, [extents[axis] for axis in inverse]))
         is_smaller = math.prod(extents) < math.prod(shape)
         if len(extents) != len(axes) or not (is_smaller or axes == TO_NCHW):
             return None

@@ -15,11 +15,12 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
+from tvm_vsq.network import facts_of
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
 def unbroadcast(module: IRModule) -> IRModule:
-    """Drop broadcast_to of a tensor to its own shape, and repeated slices of constant weights.
+    """Drop broadcast_to where what reads it repeats as well, and repeated slices of constant weights.
 
     PyTorch's attention layers arrive as a product with [B, C, K] weights, the same [C, K] B times; constants
     must have been folded before.
@@ -32,6 +33,8 @@ class _Unbroadcast(Rebuilder):
         name = op_name(value)
         if name == "relax.broadcast_to" and static_shape(value.args[0]) == static_shape(var):
             return value.args[0]
+        if facts_of(value).elementwise == 2:
+            return self._of_two(value, static_shape(var))
         if name == "relax.matmul" and is_constant(value.args[1]) and len(value.args[1].ty.shape) > 2:
             weight = constant_array(value.args[1])
             rows = weight.reshape(-1, *weight.shape[-2:])
@@ -40,3 +43,15 @@ class _Unbroadcast(Rebuilder):
             if keeps_shape and np.array_equal(rows, np.broadcast_to(rows[:1], rows.shape)):
                 return Call(value.op, [x, constant(rows[0])], value.attrs)
         return value
+
+    def _of_two(self, value: Call, shape: tuple[int, ...]) -> Call:
+        """An elementwise operator of two tensors, of which it repeats the smaller one itself."""
+        operands = list(value.args)
+        for place, operand in enumerate(operands):
+            source: Any = self.value_of(operand)
+            if op_name(source) != "relax.broadcast_to":
+                continue
+            tried = [*operands[:place], source.args[0], *operands[place + 1 :]]
+            if np.broadcast_shapes(*map(static_shape, tried)) == shape:
+                operands = tried
+        return Call(value.op, operands, value.attrs)
