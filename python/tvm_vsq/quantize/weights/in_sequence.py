@@ -58,7 +58,7 @@ class InSequence:
         runs = self._runs(4 * (fp32.most_values + quantized.most_values))
         for (var, exact), (_, found) in zip(fp32.walk(runs), quantized.walk(runs), strict=True):
             self._correct(found)
-            layer = layers.get(var)
+            layer = layers.pop(var, None)
             if layer is None:
                 continue
             moments = None
@@ -68,6 +68,8 @@ class InSequence:
                 y = x if is_alone else [values[layer.x].numpy() for values in found]
                 moments = self._moments(layer, x, y)
             yield layer, moments
+            if not layers:
+                return
 
     def settle(self, layer: QuantizedLayer, rows: Array, correction: Array | None) -> None:
         """The layer has the weights `rows` [K, ..., C] now, and this is added to its result [..., K]."""
