@@ -23,6 +23,7 @@ from tvm_vsq.graph import (
 )
 from tvm_vsq.layers.functions import Function, FunctionFinder
 from tvm_vsq.network import facts_of, source_of
+from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.tvm_compat import Var
 
 _UNBOUNDED = (-inf, inf)
@@ -72,6 +73,15 @@ def find_chains(
     finder = ChainFinder(function, may_add)
     found = {anchor: finder.grow(anchor) for anchor in finder.in_order(anchors)}
     return {anchor: chain for anchor in anchors if (chain := found[anchor]) is not None}
+
+
+def planned_chains(function: relax.Function, layers: list[Var]) -> list[Chain]:
+    """The chains of `layers` as a plan has them: those with weights first, and any tensor can be added."""
+    values = definitions(function)
+    finder = ChainFinder(function, lambda _other: True)
+    weighted = [layer for layer in layers if becomes_weighted(values[layer])]
+    order = [*finder.in_order(weighted), *(layer for layer in layers if layer not in set(weighted))]
+    return [chain for anchor in order if (chain := finder.grow(anchor))]
 
 
 class ChainFinder:

@@ -9,11 +9,10 @@ from tvm import relax
 
 from tvm_vsq.frontend.pools import identity_pool
 from tvm_vsq.graph import Rebuilder, bindings, definitions, replace_main, static_shape, substitute
-from tvm_vsq.layers.chains import ChainFinder
+from tvm_vsq.layers.chains import planned_chains
 from tvm_vsq.layers.functions import Applied, FunctionFinder
 from tvm_vsq.network import layer_names, refusal, with_layer_names
 from tvm_vsq.network.names import weighted_layers, weightless_layers
-from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.placement.moves import moved_operands
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -45,12 +44,9 @@ def functions_as_layers(module: IRModule) -> IRModule:
 def _left_alone(module: IRModule) -> dict[Var, Applied]:
     """Functions of the results of layers that are no part of these, by their argument."""
     function, values = module["main"], definitions(module["main"])
-    chains, functions = ChainFinder(function, lambda _other: True), FunctionFinder(function)
-    layers = [var for var in layer_names(module) if not refusal(values[var])]
-    weighted = [var for var in layers if becomes_weighted(values[var])]
-    # as in a plan: products are parts of functions, and layers only where they are not
-    order = [*chains.in_order(weighted), *(var for var in layers if var not in set(weighted))]
-    grown = [chain for anchor in order if (chain := chains.grow(anchor))]
+    functions = FunctionFinder(function)
+    # products are parts of functions, and layers only where they are not
+    grown = planned_chains(function, [var for var in layer_names(module) if not refusal(values[var])])
     taken = {var for chain in grown for var in chain.applied}
     outputs = {chain.output for chain in grown}
     found: dict[Var, Applied] = {}

@@ -20,10 +20,9 @@ from tvm_vsq.graph import (
     static_shape,
     tensors,
 )
-from tvm_vsq.layers.chains import ChainFinder
+from tvm_vsq.layers.chains import planned_chains
 from tvm_vsq.network import facts_of, source_of
 from tvm_vsq.network.rebuild import FinalRebuilder
-from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -83,13 +82,10 @@ def _is_layer(value: Any) -> bool:
 
 
 def _members(function: relax.Function, anchors: list[Var]) -> set[Var]:
-    """All that layers take along, those with weights first, as in a plan."""
+    """All that layers take along."""
     values = definitions(function)
-    finder = ChainFinder(function, lambda _other: True)
-    weighted = [anchor for anchor in anchors if becomes_weighted(values[anchor])]
-    order = [*finder.in_order(weighted), *(anchor for anchor in anchors if anchor not in set(weighted))]
     found: set[Var] = set()
-    for chain in [chain for anchor in order if (chain := finder.grow(anchor))]:
+    for chain in planned_chains(function, anchors):
         pending = [chain.output]
         while pending:
             member = pending.pop()
