@@ -47,8 +47,13 @@ MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
     ),
     "binary with what broadcasts": (
         lambda emit, x, y: op.multiply(nchw(emit, x), y),
-        [A, (2, 5, 1, 1)],
+        [A, (2, 5, 1, 4)],
         ["permute_dims", "multiply"],
+    ),
+    "binary with a pixel that broadcasts": (
+        lambda emit, x, y: op.multiply(nchw(emit, x), y),
+        [A, (2, 5, 1, 1)],
+        ["reshape", "multiply"],
     ),
     "pool": (
         lambda emit, x: nn.avg_pool2d(
