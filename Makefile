@@ -41,7 +41,8 @@ test: test-cpp test-python ## run the C++ and the Python tests
 
 test-cpp: setup
 	$(call say,'C++ tests')
-	@$(BIN)/cmake -S . -B build/package --log-level=WARNING -DTVM_VSQ_BUILD_TESTS=ON
+	@$(BIN)/cmake -S . -B build/package -G Ninja --log-level=WARNING -DTVM_VSQ_BUILD_TESTS=ON \
+		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python
 	@$(BIN)/cmake --build build/package
 	@$(BIN)/ctest --test-dir build/package --parallel 2 --output-on-failure --no-tests=error
 
