@@ -165,3 +165,21 @@ def test_a_layer_that_loses_nothing_keeps_its_aims():
     sums = MomentSums("dense", encoding, 0, 8, None, weights=w)
     sums.add(x)
     np.testing.assert_allclose(aims(w, sums.moments()), w, atol=1e-6)
+
+
+def test_a_tensor_may_be_multiplied_by_itself(monkeypatch):
+    class Squares(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.last = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.relu(self.a(x))
+            return self.last(y * y)
+
+    torch.manual_seed(0)
+    samples = np.random.default_rng(0).standard_normal((4, 3, 8, 8), np.float32)
+    module = import_model(Squares().eval(), (torch.zeros(1, 3, 8, 8),))
+    seen, quantized = seen_by_last(module, samples, monkeypatch)
+    for (x, _, read), found in zip(seen, read_by_last(quantized, samples), strict=True):
+        assert np.square(read - found).mean() < 0.1 * np.square(x - found).mean()

@@ -128,9 +128,9 @@ class InSequence:
             readings.setdefault(anchor, {})[0] = first
             if chain.residual_add is not None:
                 readings.setdefault(chain.residual_add, {})[chain.residual_operand] = others[0]
-            if layer.other is not None:
-                (place,) = (i for i, arg in enumerate(self._calls[anchor].args) if arg.same_as(layer.other))
-                readings[anchor][place] = others[-1]
+            source = source_of(self._calls[anchor])
+            if source is not None and source.other is not None:
+                readings[anchor][source.other] = others[-1]
         for var, read in readings.items():
             yield var, lambda *operands, var=var, read=read: self._read(var, read, operands)
 
