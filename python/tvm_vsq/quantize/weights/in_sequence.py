@@ -15,6 +15,7 @@ from torch import Tensor
 from tvm_vsq.errors import CalibrationError, VsqWarning
 from tvm_vsq.graph import constant_array, definitions, static_shape
 from tvm_vsq.network import source_of, weight_form
+from tvm_vsq.numerics import dequantize
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading
@@ -37,6 +38,7 @@ class InSequence:
         self._function, self._plan = module["main"], plan
         self._encodings, self._data, self._guard_bits = encodings, data, guard_bits
         self._calls: Mapping[Any, Any] = definitions(self._function)
+        self._is_running = False
         self._kernels: dict[Var, Tensor] = {}
         self._corrections: dict[Var, Tensor] = {}
 
@@ -53,11 +55,12 @@ class InSequence:
         if not any(layer.config.needs_moments for layer in layers.values()):
             yield from ((layer, None) for layer in layers.values())
             return
+        self._is_running = True
         fp32 = TorchGraph(self._function)
         quantized = TorchGraph(self._function, operands=dict(self._operands()))
         runs = self._runs(4 * (fp32.most_values + quantized.most_values))
         for (var, exact), (_, found) in zip(fp32.walk(runs), quantized.walk(runs), strict=True):
-            self._correct(found)
+            self._finish(found)
             layer = layers.pop(var, None)
             if layer is None:
                 continue
@@ -71,10 +74,14 @@ class InSequence:
             if not layers:
                 return
 
-    def settle(self, layer: QuantizedLayer, rows: Array, correction: Array | None) -> None:
-        """The layer has the weights `rows` [K, ..., C] now, and this is added to its result [..., K]."""
+    def settle(self, layer: QuantizedLayer, vectors: Array, gamma: Array, correction: Array | None) -> None:
+        """The layer has these weights now (see `LayerWeights`), and this is added to its result [..., K]."""
+        if not self._is_running:
+            return
         call = self._calls[layer.chain.anchor]
-        kernel = weight_form(call).restored(torch.from_numpy(rows), static_shape(call.args[1]))
+        form = weight_form(call)
+        rows = dequantize(vectors, gamma, form.rows(constant_array(call.args[1])).shape[-1])
+        kernel = form.restored(torch.from_numpy(rows), static_shape(call.args[1]))
         self._kernels[layer.chain.anchor] = kernel.float()
         if correction is not None:
             self._corrections[layer.chain.anchor] = torch.from_numpy(correction)
@@ -111,13 +118,14 @@ class InSequence:
             warnings.warn(f"{error}; {unfitted}", VsqWarning, stacklevel=2)
             return None
 
-    def _correct(self, runs: list[dict[Any, Any]]) -> None:
-        """Add what was settled to the result of the layer, which has been computed since, if it is read."""
+    def _finish(self, runs: list[dict[Any, Any]]) -> None:
+        """Of a layer that has been computed since it was settled: correct the result, if it is read."""
         for anchor, correction in self._corrections.items():
             for values in runs:
                 if anchor in values:
                     values[anchor] = values[anchor] + correction
         self._corrections.clear()
+        self._kernels.clear()
 
     def _operands(self) -> Iterator[tuple[Var, Callable[..., list[Tensor]]]]:
         """What layers, and the sums behind them, read instead: quantized tensors and settled weights."""

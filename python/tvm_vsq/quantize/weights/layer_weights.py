@@ -72,7 +72,7 @@ def choose_weights(
             if layer.config.bias_correction and seen is not None and not taken:
                 correction = bias_correction(weights, vectors, gamma, seen)
         chosen[layer.name] = LayerWeights(vectors, gamma, correction)
-        network.settle(layer, dequantize(vectors, gamma, weights.shape[-1]), correction)
+        network.settle(layer, vectors, gamma, correction)
     return chosen
 
 
