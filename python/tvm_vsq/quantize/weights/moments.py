@@ -135,9 +135,8 @@ class MomentSums:
             means = torch.from_numpy(mean_y)
             seconds = [second.centred(mean) for second, mean in zip(seconds, means, strict=True)]
             if owed is not None and self._kernels is not None:
-                shift = torch.from_numpy(mean_x / self._limit - mean_y)
-                lost = torch.bmm(self._kernels.double(), shift[..., None])
-                owed = (owed - lost * means[:, None]).float()
+                shift = torch.from_numpy(mean_x / self._limit - mean_y).float()
+                owed.baddbmm_(torch.bmm(self._kernels, shift[..., None]), means[:, None].float(), alpha=-1)
         return Moments(seconds, mean_x, mean_y * self._limit, owed)
 
     @property

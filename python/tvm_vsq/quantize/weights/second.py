@@ -15,6 +15,9 @@ _MOST_VALUES = 1 << 26
 _ROWS_AT_ONCE = 1024
 """That are held before their products are added to a matrix."""
 
+_SIDES_AT_ONCE = 256
+"""For which equations are solved, in float64."""
+
 
 @dataclass(frozen=True)
 class Second:
@@ -43,15 +46,20 @@ class Second:
 
     def solved(self, sides: Tensor, damping: float) -> Tensor:
         """(H + damping I)^-1 times `sides` [D, K], in float64 in between."""
-        values, right = self.values.double(), sides.double()
-        solution: Tensor
-        if not self.of_rows:
-            damped = values + damping * torch.eye(self.size, dtype=torch.float64)
-            solution = torch.linalg.solve(damped, right)
-        else:  # the Woodbury identity: a matrix of rows by rows is smaller
-            rows = values @ values.T + damping * torch.eye(len(values), dtype=torch.float64)
-            solution = (right - values.T @ torch.linalg.solve(rows, values @ right)) / damping
-        return solution.float()
+        values = self.values.double()
+        # from rows, the Woodbury identity: a matrix of rows by rows is smaller
+        matrix = values @ values.T if self.of_rows else values.clone()
+        matrix.diagonal().add_(damping)
+        lower: Tensor = torch.linalg.cholesky(matrix)
+        solved = []
+        for part in sides.split(_SIDES_AT_ONCE, dim=1):
+            right = part.double()
+            if self.of_rows:
+                right -= values.T @ torch.cholesky_solve(values @ right, lower)
+                solved.append((right / damping).float())
+            else:
+                solved.append(torch.cholesky_solve(right, lower).float())
+        return torch.cat(solved, dim=1)
 
     def centred(self, mean: Tensor) -> Second:
         """H - mean mean^T: about the mean [D] of the rows."""
