@@ -52,8 +52,8 @@ class Second:
         matrix.diagonal().add_(damping)
         lower: Tensor = torch.linalg.cholesky(matrix)
         solved = []
-        for part in sides.split(_SIDES_AT_ONCE, dim=1):
-            right = part.double()
+        for start in range(0, sides.shape[1], _SIDES_AT_ONCE):
+            right = sides[:, start : start + _SIDES_AT_ONCE].double()
             if self.of_rows:
                 right -= values.T @ torch.cholesky_solve(values @ right, lower)
                 solved.append((right / damping).float())
