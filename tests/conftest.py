@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
@@ -37,6 +38,17 @@ def host_code(pytestconfig: pytest.Config) -> None:
         import tvm_vsq.pipeline
 
         tvm_vsq.pipeline.HOST = Target({"kind": "llvm", "opt-level": 0})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torch_operators() -> None:
+    """torch.export looks through all operators there are, several times a model: a fifth of an import."""
+    import torch._export.utils as export
+    import torch.export.decomp_utils as decompositions
+
+    found = functools.cache(export._collect_all_valid_cia_ops_for_namespace)
+    for module in (export, decompositions):
+        module._collect_all_valid_cia_ops_for_namespace = lambda namespace: set(found(namespace))
 
 
 @pytest.fixture(scope="session")

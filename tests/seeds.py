@@ -8,14 +8,21 @@ from typing import Any
 import pytest
 
 
-def one_of(cases: Iterable[Any]) -> list[Any]:
-    """All of them; but for the first one, they are large."""
+def first_of(cases: Iterable[Any], count: int) -> list[Any]:
+    """All of them; but for the first `count`, they are large. A tuple is the values of several parameters."""
     return [
-        pytest.param(*(case if isinstance(case, tuple) else [case]), marks=[pytest.mark.large] * (number > 0))
-        for number, case in enumerate(cases)
+        pytest.param(
+            *(case if isinstance(case, tuple) else (case,)), marks=[pytest.mark.large] * (n >= count)
+        )
+        for n, case in enumerate(cases)
     ]
 
 
+def one_of(cases: Iterable[Any]) -> list[Any]:
+    """All of them; but for the first one, they are large."""
+    return first_of(cases, 1)
+
+
 def seeds(count: int) -> list[Any]:
-    """0 to count - 1; the second half is large."""
-    return [pytest.param(seed, marks=[pytest.mark.large] * (seed >= count // 2)) for seed in range(count)]
+    """0 to count - 1; but for the first third, they are large."""
+    return first_of(range(count), -(-count // 3))

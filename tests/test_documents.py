@@ -7,14 +7,17 @@ import pytest
 import torch
 import tvm
 from tests.documents import Copy, sections
-from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq
 
 NATIVE = ("An instruction", "A number format")
 EXAMPLES = [
-    *one_of(((part,),) for part in sections("extending.md") if part and part not in NATIVE),
+    *(
+        pytest.param((part,), marks=[pytest.mark.large] * (part != "An energy table"))
+        for part in sections("extending.md")
+        if part and part not in NATIVE
+    ),
     pytest.param(NATIVE, marks=pytest.mark.large),  # build the simulator
 ]
 """Parts of extending.md, by the copy of the project that they share."""

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from tests.seeds import one_of
 import torch
 import tvm
 import yaml
@@ -54,7 +55,7 @@ def make_target(kind, tmp_path):
 TARGETS = ["vsq-accel-w4a8", "vsq-accel-int8 3/5/4/6", "file"]
 
 
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", one_of(TARGETS))
 def test_every_form_of_it_compiles_to_the_bits_of_the_torch_module(plain, kind, tmp_path):
     model, x, options = *plain[:2], dict(plain[2])
     hardware = make_target(kind, tmp_path)

@@ -143,6 +143,7 @@ def test_results_of_other_sources_are_measured_again(run, tmp_path, monkeypatch)
     assert (tmp_path / "x.md").exists()
 
 
+@pytest.mark.large
 def test_a_case_that_fails_ends_the_run_with_what_it_said(scripts):
     run = scripts("run")
     case = run.Case("resnet8/none", "models/case.py", ("resnet8", "none"))
@@ -182,6 +183,7 @@ def test_each_switch_changes_the_program_and_not_what_it_computes(scripts):
     assert compiled()[0] == program, "a switch stays"
 
 
+@pytest.mark.large
 def test_with_all_switched_off_cycles_are_those_of_the_commit_before(scripts):
     pytest.importorskip("mlxtend")
     switches, brought, networks = scripts("switches"), scripts("what_brought"), scripts("networks")

@@ -23,6 +23,7 @@ LARGE = (
     "Inception v2",
     "SqueezeNet 1.1",
     "DCGAN",
+    "ShuffleNet v2",
     "YOLOv3-tiny",
 )
 
@@ -40,7 +41,6 @@ def topologies():
     "name",
     [
         *(pytest.param(name, marks=pytest.mark.large) for name in LARGE),
-        "ShuffleNet v2",
         "text recognizer",
         "M5",
     ],

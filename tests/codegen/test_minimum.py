@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.seeds import seeds
 
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, decode_all
@@ -128,7 +129,7 @@ def touched_bytes(network, program):
     return touched.sum(axis=1).tolist()
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", seeds(16))
 def test_no_layer_moves_less_in_any_schedule(cases, seed):
     network = cases.random_network(seed)
     program = network.program()

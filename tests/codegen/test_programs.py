@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.seeds import seeds
 
 from tvm_vsq.schedule import Knobs
 
@@ -69,7 +70,7 @@ def test_every_number_format_and_array_shape(cases, machine, changes, signed):
     cases.check(machine, network, network.program(), machine.run_in_order)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12))
 def test_random_networks_in_any_legal_interleaving(cases, machine, seed):
     """Engines that run as far as their tokens let them, in random order, end with the same numbers and no
     token left.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.canonical import LAYERS, MOVES, between, imported, operators, through_onnx
+from tests.seeds import first_of, one_of
 from torch import nn
 from tvm import relax
 
@@ -20,8 +21,8 @@ def between_layers(**options):
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.Upsample(**options), nn.ReLU(), nn.Conv2d(4, 5, 1))
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4, (1, 2), (3, 1)])
-@pytest.mark.parametrize("extents", [(4, 5), (1, 3)])
+@pytest.mark.parametrize("factor", first_of([2, 3, ((1, 2),), 4, ((3, 1),)], 3))
+@pytest.mark.parametrize("extents", one_of([[4, 5], [1, 3]]))
 def test_bilinear_by_integers(factor, extents):
     x = torch.randn(2, 3, *extents)
     module = imported(between_layers(scale_factor=factor, mode="bilinear"), x)
@@ -106,7 +107,7 @@ STAYS = {
 
 
 @pytest.mark.parametrize("case", PHASES)
-@pytest.mark.parametrize("factors", [(2, 2), (3, 2), (4, 1)])
+@pytest.mark.parametrize("factors", first_of([[2, 2], [3, 2], [4, 1]], 2))
 def test_resizes_of_relax(networks, relax_functions, case, factors):
     size = (4 * factors[0], 5 * factors[1])
     module = relax_functions.function(lambda emit, x: resize(x, size, **PHASES[case], **NHWC), (2, 4, 5, 3))

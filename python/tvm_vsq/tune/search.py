@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
 
 Candidate = TypeVar("Candidate")
 
@@ -56,6 +55,8 @@ def _propose(
     rng: np.random.Generator,
     seed: int,
 ) -> npt.NDArray[np.int64]:
+    import xgboost  # takes a second to import, which only tuning should wait for
+
     seen = list(cycles)
     model = xgboost.XGBRegressor(
         n_estimators=80, max_depth=6, learning_rate=0.2, min_child_weight=0, n_jobs=1, random_state=seed

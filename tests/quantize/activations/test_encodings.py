@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.seeds import one_of
 import torch
 from tests.quantizing import quantize
 
@@ -50,7 +51,7 @@ def test_static_scales_clip_no_value_of_the_calibration_data():
     assert Encoding(fmt, 1.0).static_scales(gamma) == []
 
 
-@pytest.mark.parametrize("name", ["Mlp", "ResNet"])
+@pytest.mark.parametrize("name", one_of(["Mlp", "ResNet"]))
 def test_static_scales_run_on_the_reference_and_on_no_accelerator(networks, name):
     module, result, x = quantized(networks, getattr(networks, name), activation_scales="static")
     fused = fuse(result, HARDWARE)

@@ -180,6 +180,7 @@ def test_the_papers_order_has_no_search():
 
 
 @pytest.mark.parametrize("target", one_of(["vsq-accel", "vsq-accel-int8"]))
+@pytest.mark.large
 def test_a_network_with_searched_scales_runs_bit_exactly(networks, target):
     model, x = networks.build(networks.ResNet)
     results = []
