@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from tests.seeds import one_of
 import torch
 import tvm
 import yaml
+from tests.seeds import one_of
 from torch import nn
 from typer.testing import CliRunner
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.seeds import first_of
 import torch
+from tests.seeds import first_of
 from torch import nn
 
 from tvm_vsq.frontend import import_model

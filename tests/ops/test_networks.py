@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from tests.seeds import one_of
 import torch
+from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq

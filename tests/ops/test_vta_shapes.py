@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.seeds import first_of
 import torch
+from tests.seeds import first_of
 from torch import nn
 from torch.nn import functional as F
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.seeds import one_of
 import torch
 from tests.quantizing import quantize
+from tests.seeds import one_of
 
 from tvm_vsq.errors import CalibrationError, ConfigError
 from tvm_vsq.formats import VectorFormat
