@@ -52,7 +52,7 @@ class Evaluator:
 
     def fp32(self) -> Result:
         return self._kept(
-            "fp32", lambda: Result(self._network.summarize(_run(self._network.model, self._network)))
+            "fp32", lambda: Result(self._network.summarize(outputs(self._network.model, self._network)))
         )
 
     def quantized(self, row: Row, in_simulator: bool) -> Result:
@@ -66,7 +66,7 @@ class Evaluator:
             "quant": row.config,
             "calibration": calibration if len(calibration) > 1 else calibration[0],
         }
-        raw = _run(tvm_vsq.fake_quantize(self._module, **arguments).eval(), self._network)
+        raw = outputs(tvm_vsq.fake_quantize(self._module, **arguments).eval(), self._network)
         simulated = self._simulate(raw, arguments) if in_simulator else None
         return Result(self._network.summarize(raw), simulated)
 
@@ -96,7 +96,7 @@ class Evaluator:
             return Result(file["outputs"], Simulated(**fields) if fields else None)
 
 
-def _run(model: torch.nn.Module, network: Network) -> Array:
+def outputs(model: torch.nn.Module, network: Network) -> Array:
     """One sample at a time: the compiled network's batch, so that calibration sums up in the same order."""
     count = len(network.inputs[0])
     with torch.no_grad():

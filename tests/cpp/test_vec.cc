@@ -13,6 +13,7 @@
 #include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/overflow.h"
+#include "tvm_vsq/sim/vec_kernel.h"
 
 namespace tvm_vsq {
 namespace {
@@ -173,6 +174,39 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
   return acc;
 }
 
+// What the kernels of `simd` leave, which look for no overflow.
+template <typename Acc>
+std::vector<int64_t> OfKernels(const sim::Params& params, const Vec& vec, const sim::MicroOpPlan& plan,
+                               const sim::Scratchpads& pads, std::vector<Acc> acc, sim::Simd simd) {
+  const auto size = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
+  const auto imm = static_cast<int32_t>(vec.imm);
+  std::vector<int32_t> values, slopes;
+  for (size_t i = 0; vec.op == Vec::Op::kTable && i < 128; ++i) {
+    values.push_back(pads.par[vec.tab_base * lanes + i].bias);
+    slopes.push_back(pads.par[vec.tab_base * lanes + i].clip);
+  }
+  const std::vector<uint8_t>& codes = vec.src_unsigned ? pads.inp_code : pads.inp_biased;
+  const sim::VecOperands operands{vec.src == Vec::Src::kImm ? nullptr : codes.data(),
+                                  pads.inp_scale.data(),
+                                  vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1),
+                                  imm,
+                                  vec.op == Vec::Op::kMac ? imm : 1,
+                                  static_cast<int>(vec.shift),
+                                  values.data(),
+                                  slopes.data(),
+                                  size,
+                                  lanes,
+                                  std::max(size, lanes),
+                                  plan.uops.data(),
+                                  plan.uops.size(),
+                                  vec.iter_in,
+                                  vec.inp_in,
+                                  vec.acc_in};
+  for (size_t o = 0; o < vec.iter_out; ++o)
+    sim::SelectVecKernel<Acc>(vec.op, simd)(operands, o * vec.inp_out, &acc[o * vec.acc_out * lanes]);
+  return {acc.begin(), acc.end()};
+}
+
 void TestAgainstAPlainLoop() {
   Generator generator;
   int overflowing = 0;
@@ -193,6 +227,12 @@ void TestAgainstAPlainLoop() {
     }
     testing::Execute(params, testing::Make(vec), &after, nullptr, {plan.get(), round % 2 == 0});
     CHECK_EQ(Accumulators(after) == expected, true);
+    for (const sim::Simd simd : sim::SupportedSimd()) {
+      const std::vector<int64_t> found = before.acc64.empty()
+                                             ? OfKernels(params, vec, *plan, before, before.acc32, simd)
+                                             : OfKernels(params, vec, *plan, before, before.acc64, simd);
+      CHECK_EQ(found == expected, true);
+    }
   }
   CHECK_EQ(overflowing > 50, true);
 }

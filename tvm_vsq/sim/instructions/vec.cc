@@ -6,6 +6,7 @@
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/rounding.h"
+#include "tvm_vsq/sim/vec_kernel.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -27,21 +28,21 @@ void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std:
   }
 }
 
-// Adds `values` times `coefficient`; false if a sum leaves accumulator_bits, where that is to be looked for.
+// Adds `values` times `coefficient`; false if a sum leaves accumulator_bits.
 template <typename Acc>
 bool Add(const std::vector<int32_t>& values, int64_t coefficient, const Execution& execution, Acc* lanes) {
   const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
   bool fits = true;
   for (size_t c = 0; c < values.size(); ++c) {
     const int64_t sum = lanes[c] + coefficient * values[c];
-    fits = fits && (execution.safe || (sum >= -limit && sum < limit));
+    fits = fits && sum >= -limit && sum < limit;
     lanes[c] = static_cast<Acc>(sum);
   }
   return fits;
 }
 
-// Multiplies by `values`; false if a result leaves accumulator_bits, or a product 62 bits, where that is to
-// be looked for. No product that is known to be safe has more (BoundProducts).
+// Multiplies by `values`; false if a result leaves accumulator_bits, or a product 62 bits. No product that is
+// known to be safe has more (BoundProducts).
 template <typename Acc>
 bool Multiply(const std::vector<int32_t>& values, int shift, const Execution& execution, Acc* lanes) {
   const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
@@ -49,22 +50,22 @@ bool Multiply(const std::vector<int32_t>& values, int shift, const Execution& ex
   for (size_t c = 0; c < values.size(); ++c) {
     int64_t product = 0;
     const bool wraps = __builtin_mul_overflow(static_cast<int64_t>(lanes[c]), int64_t{values[c]}, &product);
-    fits = fits && (execution.safe || (!wraps && product > -kLargestProduct && product < kLargestProduct));
+    fits = fits && !wraps && product > -kLargestProduct && product < kLargestProduct;
     const int64_t result = fits ? RoundHalfUpShift(product, shift) : 0;
-    fits = fits && (execution.safe || (result >= -limit && result < limit));
+    fits = fits && result >= -limit && result < limit;
     lanes[c] = static_cast<Acc>(result);
   }
   return fits;
 }
 
-struct Segment {
-  int64_t value, slope;
+struct Table {
+  int32_t values[Declared<isa::Vec>::kSegments], slopes[Declared<isa::Vec>::kSegments];
 };
 
-std::vector<Segment> ReadTable(const isa::Vec& vec, const Execution& execution) {
+Table ReadTable(const isa::Vec& vec, const Execution& execution) {
   const auto lanes = static_cast<size_t>(execution.params.output_lanes);
   constexpr int64_t kLimit = int64_t{1} << (Declared<isa::Vec>::kValueBits - 1);
-  std::vector<Segment> table;
+  Table table;
   for (size_t i = 0; i < static_cast<size_t>(Declared<isa::Vec>::kSegments); ++i) {
     const ChannelParams& lane = execution.pads->par[vec.tab_base * lanes + i];
     for (const int32_t number : {lane.bias, lane.clip}) {
@@ -72,24 +73,25 @@ std::vector<Segment> ReadTable(const isa::Vec& vec, const Execution& execution) 
       execution.Fail("par entry ", vec.tab_base + i / lanes, ", lane ", i % lanes, ": ", number,
                      " does not fit the ", Declared<isa::Vec>::kValueBits, " bits of a table");
     }
-    table.push_back({lane.bias, lane.clip});
+    table.values[i] = lane.bias;
+    table.slopes[i] = lane.clip;
   }
   return table;
 }
 
-// False if a result leaves accumulator_bits, where that is to be looked for.
+// False if a result leaves accumulator_bits.
 template <typename Acc>
-bool LookUp(const std::vector<Segment>& table, size_t count, const Execution& execution, Acc* lanes) {
+bool LookUp(const Table& table, size_t count, const Execution& execution, Acc* lanes) {
   constexpr int kBits = Declared<isa::Vec>::kSegmentBits;
   constexpr int64_t kHalf = Declared<isa::Vec>::kSegments << (kBits - 1);
   const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
   bool fits = true;
   for (size_t c = 0; c < count; ++c) {
     const int64_t t = std::clamp<int64_t>(lanes[c], -kHalf, kHalf - 1) + kHalf;
-    const Segment& segment = table[static_cast<size_t>(t >> kBits)];
+    const auto segment = static_cast<size_t>(t >> kBits);
     const int64_t inside = t & ((1 << kBits) - 1);
-    const int64_t result = segment.value + RoundHalfUpShift(segment.slope * inside, kBits);
-    fits = fits && (execution.safe || (result >= -limit && result < limit));
+    const int64_t result = table.values[segment] + RoundHalfUpShift(table.slopes[segment] * inside, kBits);
+    fits = fits && result >= -limit && result < limit;
     lanes[c] = static_cast<Acc>(result);
   }
   return fits;
@@ -98,9 +100,8 @@ bool LookUp(const std::vector<Segment>& table, size_t count, const Execution& ex
 // The number of the micro-op that brings an accumulator outside of accumulator_bits; that of all if none
 // does.
 template <typename Acc>
-size_t ApplyMicroOps(const isa::Vec& vec, const Execution& execution, size_t inp, size_t acc,
-                     const std::vector<Segment>& table, std::vector<int32_t>* values,
-                     std::vector<Acc>* accumulators) {
+size_t ApplyChecked(const isa::Vec& vec, const Execution& execution, size_t inp, size_t acc,
+                    const Table& table, std::vector<int32_t>* values, std::vector<Acc>* accumulators) {
   const std::vector<Uop>& uops = execution.plan->uops;
   const auto lanes = static_cast<size_t>(execution.params.output_lanes);
   const int64_t coefficient = Declared<isa::Vec>::Coefficient(vec);
@@ -127,18 +128,49 @@ size_t ApplyMicroOps(const isa::Vec& vec, const Execution& execution, size_t inp
 }
 
 template <typename Acc>
+void ApplySafe(const isa::Vec& vec, const Execution& execution, const Table& table, std::vector<Acc>* acc) {
+  const Params& params = execution.params;
+  const Scratchpads& pads = *execution.pads;
+  const auto lanes = static_cast<size_t>(params.output_lanes);
+  const bool is_imm = vec.src == isa::Vec::Src::kImm;
+  const uint8_t* codes = (vec.src_unsigned ? pads.inp_code : pads.inp_biased).data();
+  const VecOperands operands{is_imm ? nullptr : codes,
+                             pads.inp_scale.data(),
+                             vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1),
+                             static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)),
+                             static_cast<int32_t>(Declared<isa::Vec>::Coefficient(vec)),
+                             static_cast<int>(vec.shift),
+                             table.values,
+                             table.slopes,
+                             static_cast<size_t>(params.vector_size),
+                             lanes,
+                             Declared<isa::Vec>::Blocks(params, vec) * lanes,
+                             execution.plan->uops.data(),
+                             execution.plan->uops.size(),
+                             vec.iter_in,
+                             vec.inp_in,
+                             vec.acc_in};
+  static const Simd kSimd = BestSimd();
+  const VecKernel<Acc> kernel = SelectVecKernel<Acc>(vec.op, kSimd);
+  for (size_t o = 0; o < vec.iter_out; ++o) {
+    CountWork(operands.iter_in * operands.uop_count * (1 + operands.lanes / 8));
+    kernel(operands, o * vec.inp_out, acc->data() + o * vec.acc_out * lanes);
+  }
+}
+
+template <typename Acc>
 void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>* acc) {
   const Params& params = execution.params;
   const auto lanes = static_cast<size_t>(params.output_lanes);
   const size_t group = Declared<isa::Vec>::Blocks(params, vec) * lanes;
-  const std::vector<Segment> table =
-      Declared<isa::Vec>::LooksUp(vec) ? ReadTable(vec, execution) : std::vector<Segment>();
+  const Table table = Declared<isa::Vec>::LooksUp(vec) ? ReadTable(vec, execution) : Table();
+  if (execution.safe) return ApplySafe(vec, execution, table, acc);
   std::vector<int32_t> values(group, static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)));
   for (size_t o = 0; o < vec.iter_out; ++o) {
     for (size_t i = 0; i < vec.iter_in; ++i) {
       CountWork(execution.plan->uops.size() * (1 + group / 8));
       const size_t inp = o * vec.inp_out + i * vec.inp_in, moved = o * vec.acc_out + i * vec.acc_in;
-      const size_t done = ApplyMicroOps(vec, execution, inp, moved, table, &values, acc);
+      const size_t done = ApplyChecked(vec, execution, inp, moved, table, &values, acc);
       if (done == execution.plan->uops.size()) continue;
       execution.Fail("accumulator overflow: micro-op ", vec.uop_begin + done, " at outer iteration ", o,
                      ", inner ", i, " brings the channel group from acc entry ",

@@ -1,0 +1,189 @@
+#include "tvm_vsq/sim/vec_kernel.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "tvm_vsq/sim/declarations.h"
+#include "tvm_vsq/sim/rounding.h"
+
+#if TVM_VSQ_X86
+#include "tvm_vsq/sim/intrinsics.h"
+#endif
+
+// These loops are left to the compiler, which makes vector instructions of them for each target below.
+#define TVM_VSQ_INLINE inline __attribute__((always_inline))
+
+namespace tvm_vsq::sim {
+namespace {
+
+using Op = isa::Vec::Op;
+
+constexpr size_t kMost = 64;  // lanes at a time: of a vector, or of a group without vectors
+
+// As all of it fits 32 bits: slope * inside / 512 is (slope / 512) * inside and what the division leaves.
+TVM_VSQ_INLINE int32_t Inside(int32_t slope, int32_t inside) {
+  constexpr int kBits = Declared<isa::Vec>::kSegmentBits;
+  constexpr int32_t kRest = (1 << kBits) - 1;
+  return (slope >> kBits) * inside + (((slope & kRest) * inside + (1 << (kBits - 1))) >> kBits);
+}
+
+template <typename Acc>
+TVM_VSQ_INLINE void LookUp(const VecOperands& g, size_t count, Acc* acc) {
+  constexpr int kBits = Declared<isa::Vec>::kSegmentBits;
+  constexpr int32_t kHalf = Declared<isa::Vec>::kSegments << (kBits - 1);
+  int32_t t[kMost], value[kMost], slope[kMost];
+  for (size_t i = 0; i < count; ++i)
+    t[i] = static_cast<int32_t>(std::min<Acc>(std::max<Acc>(acc[i], -kHalf), kHalf - 1)) + kHalf;
+  for (size_t i = 0; i < count; ++i) {
+    value[i] = g.table_values[t[i] >> kBits];
+    slope[i] = g.table_slopes[t[i] >> kBits];
+  }
+  for (size_t i = 0; i < count; ++i) acc[i] = value[i] + Inside(slope[i], t[i] & ((1 << kBits) - 1));
+}
+
+// What is added fits `Acc`, and so does what it is added to; in between, unsigned numbers may wrap.
+template <typename Acc>
+TVM_VSQ_INLINE Acc Sum(Acc acc, int32_t coefficient, int32_t value) {
+  using Wrapping = std::make_unsigned_t<Acc>;
+  return static_cast<Acc>(static_cast<Wrapping>(acc) + static_cast<Wrapping>(static_cast<Acc>(coefficient)) *
+                                                           static_cast<Wrapping>(value));
+}
+
+template <Op kOp, typename Acc>
+TVM_VSQ_INLINE void Apply(const VecOperands& g, const int32_t* values, size_t count, Acc* acc) {
+  if (kOp == Op::kTable) return LookUp(g, count, acc);
+  for (size_t i = 0; i < count; ++i) {
+    const Acc value = values[i];
+    if (kOp == Op::kMov) acc[i] = value;
+    if (kOp == Op::kMax) acc[i] = std::max(acc[i], value);
+    if (kOp == Op::kMin) acc[i] = std::min(acc[i], value);
+    if (kOp == Op::kAdd) acc[i] = Sum<Acc>(acc[i], 1, values[i]);
+    if (kOp == Op::kMac) acc[i] = Sum<Acc>(acc[i], g.coefficient, values[i]);
+    if (kOp == Op::kMul) acc[i] = static_cast<Acc>(RoundHalfUpShift(int64_t{acc[i]} * value, g.shift));
+  }
+}
+
+template <Op kOp, typename Acc>
+TVM_VSQ_INLINE void RunGroup(const VecOperands& g, int32_t* values, size_t vector, Acc* acc) {
+  const size_t step = g.codes == nullptr ? kMost : g.vector_size;
+  for (size_t first = 0; first < g.lanes; first += step, ++vector) {
+    const size_t count = std::min(step, g.lanes - first);
+    if (g.codes != nullptr) {
+      const uint8_t* codes = g.codes + vector * g.vector_size;
+      const int32_t scale = g.scales[vector];
+      for (size_t i = 0; i < count; ++i) values[i] = (codes[i] - g.bias) * scale;
+    }
+    Apply<kOp>(g, values, count, acc + first);
+  }
+}
+
+template <Op kOp, typename Acc>
+TVM_VSQ_INLINE void Run(const VecOperands& g, size_t inp, Acc* acc) {
+  int32_t values[kMost];
+  std::fill_n(values, kMost, g.immediate);
+  for (size_t i = 0; i < g.iter_in; ++i, inp += g.inp_in, acc += g.acc_in * g.output_lanes) {
+    for (size_t u = 0; u < g.uop_count; ++u)
+      RunGroup<kOp>(g, values, g.uops[u].inp + inp, acc + g.uops[u].acc * g.output_lanes);
+  }
+}
+
+template <Op kOp, typename Acc>
+void RunPortable(const VecOperands& g, size_t inp, Acc* acc) {
+  Run<kOp>(g, inp, acc);
+}
+
+#if TVM_VSQ_X86
+template <Op kOp>
+TVM_VSQ_TARGET_AVX2 void RunAvx2(const VecOperands& g, size_t inp, int32_t* acc) {
+  Run<kOp>(g, inp, acc);
+}
+
+// 128 numbers, of which 16 lanes take one each; gathering them from memory takes several times as long.
+struct Numbers {
+  __m512i parts[8];
+};
+
+TVM_VSQ_INLINE TVM_VSQ_TARGET_AVX512 Numbers Load(const int32_t* table) {
+  Numbers numbers;
+  for (int i = 0; i < 8; ++i) numbers.parts[i] = _mm512_loadu_si512(table + 16 * i);
+  return numbers;
+}
+
+TVM_VSQ_INLINE TVM_VSQ_TARGET_AVX512 __m512i Take(const Numbers& numbers, __m512i index) {
+  __m512i found[4];
+  for (int i = 0; i < 4; ++i)
+    found[i] = _mm512_permutex2var_epi32(numbers.parts[2 * i], index, numbers.parts[2 * i + 1]);
+  const __mmask16 odd = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
+  const __mmask16 high = _mm512_test_epi32_mask(index, _mm512_set1_epi32(64));
+  return _mm512_mask_blend_epi32(high, _mm512_mask_blend_epi32(odd, found[0], found[1]),
+                                 _mm512_mask_blend_epi32(odd, found[2], found[3]));
+}
+
+TVM_VSQ_TARGET_AVX512 void LookUpAvx512(const VecOperands& g, size_t inp, int32_t* acc) {
+  if (g.lanes % 16 != 0) return Run<Op::kTable>(g, inp, acc);
+  constexpr int kBits = Declared<isa::Vec>::kSegmentBits;
+  static_assert(Declared<isa::Vec>::kSegments == 128, "Take has 7 bits of an index");
+  constexpr int32_t kHalf = Declared<isa::Vec>::kSegments << (kBits - 1);
+  const __m512i low = _mm512_set1_epi32(-kHalf), high = _mm512_set1_epi32(kHalf - 1);
+  const __m512i rest = _mm512_set1_epi32((1 << kBits) - 1), half = _mm512_set1_epi32(1 << (kBits - 1));
+  const Numbers values = Load(g.table_values), slopes = Load(g.table_slopes);
+  for (size_t i = 0; i < g.iter_in; ++i, acc += g.acc_in * g.output_lanes) {
+    for (size_t u = 0; u < g.uop_count; ++u) {
+      int32_t* group = acc + g.uops[u].acc * g.output_lanes;
+      for (size_t lane = 0; lane < g.lanes; lane += 16) {
+        const __m512i x = _mm512_min_epi32(_mm512_max_epi32(_mm512_loadu_si512(group + lane), low), high);
+        const __m512i t = _mm512_sub_epi32(x, low), segment = _mm512_srli_epi32(t, kBits);
+        const __m512i inside = _mm512_and_si512(t, rest), slope = Take(slopes, segment);
+        // as in Inside()
+        const __m512i whole = _mm512_mullo_epi32(_mm512_srai_epi32(slope, kBits), inside);
+        const __m512i part = _mm512_mullo_epi32(_mm512_and_si512(slope, rest), inside);
+        const __m512i moved = _mm512_add_epi32(whole, _mm512_srai_epi32(_mm512_add_epi32(part, half), kBits));
+        _mm512_storeu_si512(group + lane, _mm512_add_epi32(Take(values, segment), moved));
+      }
+    }
+  }
+}
+
+template <Op kOp>
+TVM_VSQ_TARGET_AVX512 void RunAvx512(const VecOperands& g, size_t inp, int32_t* acc) {
+  Run<kOp>(g, inp, acc);
+}
+#endif
+
+template <Op kOp, typename Acc>
+VecKernel<Acc> Select([[maybe_unused]] Simd simd) {
+#if TVM_VSQ_X86
+  if constexpr (std::is_same_v<Acc, int32_t>) {
+    if (simd == Simd::kAvx512) return kOp == Op::kTable ? LookUpAvx512 : RunAvx512<kOp>;
+    if (simd == Simd::kAvx2) return RunAvx2<kOp>;
+  }
+#endif
+  return RunPortable<kOp, Acc>;
+}
+
+}  // namespace
+
+template <typename Acc>
+VecKernel<Acc> SelectVecKernel(Op op, Simd simd) {
+  switch (op) {
+    case Op::kMov:
+      return Select<Op::kMov, Acc>(simd);
+    case Op::kMax:
+      return Select<Op::kMax, Acc>(simd);
+    case Op::kMin:
+      return Select<Op::kMin, Acc>(simd);
+    case Op::kAdd:
+      return Select<Op::kAdd, Acc>(simd);
+    case Op::kMac:
+      return Select<Op::kMac, Acc>(simd);
+    case Op::kMul:
+      return Select<Op::kMul, Acc>(simd);
+    default:
+      return Select<Op::kTable, Acc>(simd);
+  }
+}
+
+template VecKernel<int32_t> SelectVecKernel(Op, Simd);
+template VecKernel<int64_t> SelectVecKernel(Op, Simd);
+
+}  // namespace tvm_vsq::sim
