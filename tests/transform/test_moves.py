@@ -140,6 +140,16 @@ def test_what_is_moved_together_has_one_sign(x):
     agrees(Joined(), x)
 
 
+def test_the_coarser_scale_that_one_tensor_needs_is_that_of_all(x):
+    """The bias of a channel that ReLU makes zero asks for a step that no range tells."""
+    torch.manual_seed(0)
+    model = Joined()
+    with torch.no_grad():
+        model.a.bias[0] = -1e7
+    exe = agrees(model, x, least_db=15)
+    assert {row.where for row in exe.explain() if row.op == "vsq.moved"} == {"accelerator"}
+
+
 def test_one_tensor_in_two_places_is_copied(x):
     torch.manual_seed(0)
     exe = agrees(Joined(), x)
