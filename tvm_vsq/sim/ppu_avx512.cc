@@ -210,7 +210,10 @@ TVM_VSQ_TARGET_AVX512 void RunPpu(const PpuOperands<int32_t>& operands) {
       for (size_t part = 0; part < kParts; ++part) {
         const size_t at = n * kSize + part * kLanes;
         const __m512i lanes = PostProcess<kResidual>(g, channels[part], constants, at, n);
-        if (g.wide) _mm512_storeu_si512(g.acc + at, lanes);
+        if (g.wide) {
+          _mm512_storeu_si512(g.acc + at, lanes);
+          continue;
+        }
         const __m512i magnitudes = _mm512_abs_epi32(lanes);
         y[b][part] = lanes;
         largest[b] = part == 0 ? magnitudes : _mm512_max_epu32(largest[b], magnitudes);

@@ -119,34 +119,72 @@ TVM_VSQ_INLINE TVM_VSQ_TARGET_AVX512 __m512i Take(const Numbers& numbers, __m512
                                  _mm512_mask_blend_epi32(odd, found[2], found[3]));
 }
 
-TVM_VSQ_TARGET_AVX512 void LookUpAvx512(const VecOperands& g, size_t inp, int32_t* acc) {
-  if (g.lanes % 16 != 0) return Run<Op::kTable>(g, inp, acc);
+TVM_VSQ_INLINE TVM_VSQ_TARGET_AVX512 __m512i LookUp(const Numbers& values, const Numbers& slopes, __m512i x) {
   constexpr int kBits = Declared<isa::Vec>::kSegmentBits;
   static_assert(Declared<isa::Vec>::kSegments == 128, "Take has 7 bits of an index");
   constexpr int32_t kHalf = Declared<isa::Vec>::kSegments << (kBits - 1);
   const __m512i low = _mm512_set1_epi32(-kHalf), high = _mm512_set1_epi32(kHalf - 1);
   const __m512i rest = _mm512_set1_epi32((1 << kBits) - 1), half = _mm512_set1_epi32(1 << (kBits - 1));
-  const Numbers values = Load(g.table_values), slopes = Load(g.table_slopes);
-  for (size_t i = 0; i < g.iter_in; ++i, acc += g.acc_in * g.output_lanes) {
-    for (size_t u = 0; u < g.uop_count; ++u) {
-      int32_t* group = acc + g.uops[u].acc * g.output_lanes;
-      for (size_t lane = 0; lane < g.lanes; lane += 16) {
-        const __m512i x = _mm512_min_epi32(_mm512_max_epi32(_mm512_loadu_si512(group + lane), low), high);
-        const __m512i t = _mm512_sub_epi32(x, low), segment = _mm512_srli_epi32(t, kBits);
-        const __m512i inside = _mm512_and_si512(t, rest), slope = Take(slopes, segment);
-        // as in Inside()
-        const __m512i whole = _mm512_mullo_epi32(_mm512_srai_epi32(slope, kBits), inside);
-        const __m512i part = _mm512_mullo_epi32(_mm512_and_si512(slope, rest), inside);
-        const __m512i moved = _mm512_add_epi32(whole, _mm512_srai_epi32(_mm512_add_epi32(part, half), kBits));
-        _mm512_storeu_si512(group + lane, _mm512_add_epi32(Take(values, segment), moved));
-      }
-    }
-  }
+  const __m512i t = _mm512_sub_epi32(_mm512_min_epi32(_mm512_max_epi32(x, low), high), low);
+  const __m512i segment = _mm512_srli_epi32(t, kBits), inside = _mm512_and_si512(t, rest);
+  const __m512i slope = Take(slopes, segment);
+  // as in Inside()
+  const __m512i whole = _mm512_mullo_epi32(_mm512_srai_epi32(slope, kBits), inside);
+  const __m512i part = _mm512_mullo_epi32(_mm512_and_si512(slope, rest), inside);
+  const __m512i moved = _mm512_add_epi32(whole, _mm512_srai_epi32(_mm512_add_epi32(part, half), kBits));
+  return _mm512_add_epi32(Take(values, segment), moved);
+}
+
+// rhu(a * b, 2^shift): of the even lanes, and of the odd ones.
+TVM_VSQ_INLINE TVM_VSQ_TARGET_AVX512 __m512i Product(__m512i a, __m512i b, int shift) {
+  const __m512i half = _mm512_set1_epi64(RoundingTerm(shift));
+  const __m128i count = _mm_cvtsi32_si128(shift);
+  const __m512i even = _mm512_mul_epi32(a, b);
+  const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+  const __m512i low = _mm512_sra_epi64(_mm512_add_epi64(even, half), count);
+  const __m512i high = _mm512_sra_epi64(_mm512_add_epi64(odd, half), count);
+  return _mm512_mask_blend_epi32(0xaaaa, low, _mm512_slli_epi64(high, 32));
+}
+
+// Of sixteen lanes, what Apply() is of many.
+template <Op kOp>
+TVM_VSQ_INLINE TVM_VSQ_TARGET_AVX512 __m512i Apply(const VecOperands& g, __m512i acc, __m512i value) {
+  if (kOp == Op::kMov) return value;
+  if (kOp == Op::kMax) return _mm512_max_epi32(acc, value);
+  if (kOp == Op::kMin) return _mm512_min_epi32(acc, value);
+  if (kOp == Op::kAdd) return _mm512_add_epi32(acc, value);
+  if (kOp == Op::kMac)
+    return _mm512_add_epi32(acc, _mm512_mullo_epi32(value, _mm512_set1_epi32(g.coefficient)));
+  return Product(acc, value, g.shift);
 }
 
 template <Op kOp>
-TVM_VSQ_TARGET_AVX512 void RunAvx512(const VecOperands& g, size_t inp, int32_t* acc) {
-  Run<kOp>(g, inp, acc);
+TVM_VSQ_TARGET_AVX512 void RunAvx512(const VecOperands& operands, size_t inp, int32_t* acc) {
+  const VecOperands g = operands;  // a copy that the stores below cannot change
+  if (g.lanes % 16 != 0 || g.vector_size % 16 != 0) return Run<kOp>(g, inp, acc);
+  Numbers values, slopes;
+  if (kOp == Op::kTable) {
+    values = Load(g.table_values);
+    slopes = Load(g.table_slopes);
+  }
+  const __m512i immediate = _mm512_set1_epi32(g.immediate), bias = _mm512_set1_epi32(g.bias);
+  for (size_t i = 0; i < g.iter_in; ++i, inp += g.inp_in, acc += g.acc_in * g.output_lanes) {
+    for (size_t u = 0; u < g.uop_count; ++u) {
+      int32_t* group = acc + g.uops[u].acc * g.output_lanes;
+      const size_t first = (g.uops[u].inp + inp) * g.vector_size;
+      for (size_t lane = 0; lane < g.lanes; lane += 16) {
+        const __m512i old = _mm512_loadu_si512(group + lane);
+        __m512i value = immediate;
+        if (g.codes != nullptr) {
+          const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(g.codes + first + lane));
+          const __m512i elements = _mm512_sub_epi32(_mm512_cvtepu8_epi32(codes), bias);
+          value = _mm512_mullo_epi32(elements, _mm512_set1_epi32(g.scales[(first + lane) / g.vector_size]));
+        }
+        _mm512_storeu_si512(group + lane,
+                            kOp == Op::kTable ? LookUp(values, slopes, old) : Apply<kOp>(g, old, value));
+      }
+    }
+  }
 }
 #endif
 
@@ -154,7 +192,7 @@ template <Op kOp, typename Acc>
 VecKernel<Acc> Select([[maybe_unused]] Simd simd) {
 #if TVM_VSQ_X86
   if constexpr (std::is_same_v<Acc, int32_t>) {
-    if (simd == Simd::kAvx512) return kOp == Op::kTable ? LookUpAvx512 : RunAvx512<kOp>;
+    if (simd == Simd::kAvx512) return RunAvx512<kOp>;
     if (simd == Simd::kAvx2) return RunAvx2<kOp>;
   }
 #endif

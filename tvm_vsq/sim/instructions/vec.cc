@@ -133,6 +133,7 @@ void ApplySafe(const isa::Vec& vec, const Execution& execution, const Table& tab
   const Scratchpads& pads = *execution.pads;
   const auto lanes = static_cast<size_t>(params.output_lanes);
   const bool is_imm = vec.src == isa::Vec::Src::kImm;
+  const bool flat = vec.iter_in == 1;  // its outer loop is then the kernel's
   const uint8_t* codes = (vec.src_unsigned ? pads.inp_code : pads.inp_biased).data();
   const VecOperands operands{is_imm ? nullptr : codes,
                              pads.inp_scale.data(),
@@ -147,12 +148,12 @@ void ApplySafe(const isa::Vec& vec, const Execution& execution, const Table& tab
                              Declared<isa::Vec>::Blocks(params, vec) * lanes,
                              execution.plan->uops.data(),
                              execution.plan->uops.size(),
-                             vec.iter_in,
-                             vec.inp_in,
-                             vec.acc_in};
+                             flat ? vec.iter_out : vec.iter_in,
+                             flat ? vec.inp_out : vec.inp_in,
+                             flat ? vec.acc_out : vec.acc_in};
   static const Simd kSimd = BestSimd();
   const VecKernel<Acc> kernel = SelectVecKernel<Acc>(vec.op, kSimd);
-  for (size_t o = 0; o < vec.iter_out; ++o) {
+  for (size_t o = 0; o < (flat ? 1 : vec.iter_out); ++o) {
     CountWork(operands.iter_in * operands.uop_count * (1 + operands.lanes / 8));
     kernel(operands, o * vec.inp_out, acc->data() + o * vec.acc_out * lanes);
   }
@@ -163,7 +164,8 @@ void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>*
   const Params& params = execution.params;
   const auto lanes = static_cast<size_t>(params.output_lanes);
   const size_t group = Declared<isa::Vec>::Blocks(params, vec) * lanes;
-  const Table table = Declared<isa::Vec>::LooksUp(vec) ? ReadTable(vec, execution) : Table();
+  Table table;
+  if (Declared<isa::Vec>::LooksUp(vec)) table = ReadTable(vec, execution);
   if (execution.safe) return ApplySafe(vec, execution, table, acc);
   std::vector<int32_t> values(group, static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)));
   for (size_t o = 0; o < vec.iter_out; ++o) {
