@@ -10,8 +10,8 @@ from tvm import relax
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.flattened import flatten_channels_last
+from tvm_vsq.frontend.fold_constants import fold_constants
 from tvm_vsq.frontend.fold_pads import fold_pads
-from tvm_vsq.frontend.fold_ranges import fold_ranges
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.local_response import local_responses
@@ -74,8 +74,7 @@ def _tidy(module: IRModule) -> IRModule:
 STEPS: list[Callable[[IRModule], IRModule]] = [
     _one_block,
     wrap_indices,
-    fold_ranges,
-    relax.transform.FoldConstant(),
+    fold_constants,
     wrap_indices,
     unbroadcast,
     _tidy,
@@ -104,7 +103,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     scales_to_depthwise,
     sink_reshapes,
     order_products,
-    relax.transform.FoldConstant(),
+    fold_constants,
     _tidy,
 ]
 
