@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from tests.canonical import between, imported
 from torch import nn
 
+import tvm_vsq
 from tvm_vsq.frontend import import_model
 from tvm_vsq.frontend.local_response import LocalResponse
 from tvm_vsq.network import layer_names
@@ -63,3 +64,22 @@ def test_a_quotient_of_something_else_stays():
             return x / (means * 0.5 + 1.0) ** 0.75
 
     assert "nn.avg_pool3d" in between(imported(Other(), torch.randn(2, 8, 5, 4)))
+
+
+@pytest.mark.parametrize("source", ["torch", "onnx"])
+def test_it_is_whole_on_the_chip_with_weights_that_are_fitted(source, tmp_path):
+    """torch's export chooses by an extent that it knows; fitting leaves what the function relies on."""
+    torch.manual_seed(0)
+    norm = nn.LocalResponseNorm(5, alpha=0.5)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), norm, nn.MaxPool2d(2), nn.Conv2d(8, 4, 1)).eval()
+    x = torch.randn(8, 3, 10, 10)
+    options = {"example_inputs": x[:1], "calibration": x}
+    given = model
+    if source == "onnx":
+        given, options = tmp_path / "model.onnx", {"calibration": x}
+        torch.onnx.export(model, (x[:1],), str(given), dynamo=False, opset_version=17)
+        assert "If" in {node.op_type for node in onnx.load(given).graph.node}
+    exe = tvm_vsq.compile(given, "vsq-accel-int8", strict=True, **options)
+    found, expected = exe(x[:1]), model(x[:1]).detach().numpy()
+    np.testing.assert_array_equal(found, exe.reference(x[:1]))
+    assert np.square(found - expected).sum() < 1e-3 * np.square(expected).sum()

@@ -146,7 +146,8 @@ def test_widths_that_are_computed_from_constants(networks, onnx_models):
     np.testing.assert_allclose(value, run_onnx(model, x)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_branch_is_refused(onnx_models):
+@pytest.mark.parametrize("condition", [True, False, None], ids=["then", "else", "unknown"])
+def test_a_branch_is_taken_if_constants_tell_which(networks, onnx_models, condition):
     bodies = {
         f"{name}_branch": onnx.helper.make_graph(
             [onnx.helper.make_node(kind, ["x"], [name])],
@@ -156,10 +157,17 @@ def test_a_branch_is_refused(onnx_models):
         )
         for name, kind in (("then", "Relu"), ("else", "Neg"))
     }
-    constants = {"c": np.array(True)}
-    model = onnx_models.model([onnx_models.node("If", ["c"], "y", **bodies)], constants, [1], rank=1)
-    with pytest.raises(ModelError, match="If 'y_node' branches or loops; the model must be straight-line"):
-        import_model(model)
+    constants = {"c": np.array(condition)} if condition is not None else {"zero": np.zeros(1, np.float32)}
+    nodes = [onnx_models.node("If", ["c"], "y", **bodies)]
+    if condition is None:
+        nodes = [onnx_models.node("Greater", ["x", "zero"], "c"), *nodes]
+    model = onnx_models.model(nodes, constants, [1], rank=1)
+    if condition is None:
+        with pytest.raises(ModelError, match="If 'y_node' branches or loops; the model must be straight"):
+            import_model(model)
+        return
+    x = np.array([-3], np.float32)
+    np.testing.assert_array_equal(networks.run_tvm(import_model(model), x)[0], [0 if condition else 3])
 
 
 @pytest.mark.parametrize("given", [(2, 3, 8, 9), (2, 3, 8)])

@@ -12,7 +12,7 @@ from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
 from tvm_vsq.frontend.layers import live_layers
 from tvm_vsq.frontend.onnx_importer import import_graph
-from tvm_vsq.frontend.onnx_model import check_weights, read_model
+from tvm_vsq.frontend.onnx_model import check_straight, check_weights, read_model
 from tvm_vsq.frontend.onnx_names import layers_of
 from tvm_vsq.frontend.onnx_nodes import opset_of
 from tvm_vsq.frontend.onnx_normal import modernize, write_out
@@ -37,6 +37,7 @@ def from_onnx(
     """
     original = read_model(model, example_inputs)
     proto = modernize(original, OWN_FUNCTIONS)
+    check_straight(proto.graph)
     check_weights(proto.graph)
     is_quantized = has_quantization(proto.graph)
     quantized = onnx.ModelProto()

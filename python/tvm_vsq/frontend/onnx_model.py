@@ -161,8 +161,6 @@ def _check_operators(proto: onnx.ModelProto) -> None:
     """TVM looks at an operator's name alone; the same name in another domain is another operator."""
     functions = {(function.domain, function.name) for function in proto.functions}
     for node in proto.graph.node:
-        if node.op_type in ("If", "Loop", "Scan"):
-            raise ModelError(f"{describe(node)} branches or loops; the model must be straight-line")
         if node.op_type == "BatchNormalization" and attributes(node).get("training_mode", 0):
             raise ModelError(
                 f"{describe(node)} is in training mode: it computes its statistics at run time; export "
@@ -196,6 +194,13 @@ _ARITHMETIC = {
     "Sub",
 }
 """Operators whose result is NaN wherever an operand is. Where, Equal or Max may be given NaN on purpose."""
+
+
+def check_straight(graph: onnx.GraphProto) -> None:
+    """Raise ModelError, naming the node, for branches and loops that are left when shapes are known."""
+    for node in graph.node:
+        if node.op_type in ("If", "Loop", "Scan"):
+            raise ModelError(f"{describe(node)} branches or loops; the model must be straight-line")
 
 
 def check_weights(graph: onnx.GraphProto) -> None:

@@ -118,13 +118,13 @@ class LayerConfig(Frozen):
             )
 
 
-UNFITTED: dict[str, Any] = {
+UNFITTED_LAYER: dict[str, Any] = {
     "weight_calibration": "max",
     "weight_rounding": "nearest",
     "bias_correction": False,
     "fitted_inputs": "fp32",
-    "channel_order": "model",
 }
+UNFITTED = {**UNFITTED_LAYER, "channel_order": "model"}
 """What `QuantConfig.unfitted` sets."""
 
 

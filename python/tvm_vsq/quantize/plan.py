@@ -16,7 +16,7 @@ from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
 from tvm_vsq.layers.weightless import weightless_misfit
 from tvm_vsq.network import layer_names, source_of, taps_of
 from tvm_vsq.placement.moves import move_of, moved_operands
-from tvm_vsq.quantize.config import LayerConfig, QuantConfig
+from tvm_vsq.quantize.config import UNFITTED_LAYER, LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -196,6 +196,10 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     for var, (candidate, layer_config) in settings.items():
         if var not in chains:
             continue
+        function = chains[var].function
+        if function is not None and function.offset:
+            # fitting would bring weights below 0, and make of the number that the function adds a bias
+            layer_config = layer_config.model_copy(update=UNFITTED_LAYER)
         formats = _formats(layer_config, hardware)
         if candidate.kind is Kind.DEPTHWISE:
             formats = _along_taps(formats, static_shape(values[var].args[1]), hardware)
