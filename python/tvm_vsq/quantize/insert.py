@@ -175,12 +175,13 @@ class _Insert(Rebuilder):
         return Call(call.op, operands, call.attrs)
 
     def _find_bias_adds(self) -> Iterator[tuple[Var, str]]:
-        """The adds of a constant to the result of a layer whose bias is corrected, and to nothing else."""
+        """The biases of layers that are corrected; what a function adds to its argument is none."""
         for binding in bindings(self.old):
             if op_name(binding.value) == "relax.add" and any(map(is_constant, binding.value.args)):
                 for arg in binding.value.args:
                     layer = self._layers.get(arg)
-                    if layer and self.uses[arg] == 1 and self._correction(layer) is not None:
+                    is_alone = layer and self.uses[arg] == 1 and binding.var not in layer.chain.applied
+                    if layer and is_alone and self._correction(layer) is not None:
                         yield binding.var, layer.name
 
     def _read(self, reading: Reading) -> _Quantized:

@@ -141,3 +141,16 @@ def test_a_layer_with_too_few_rows_is_not_fitted_and_refused_if_strict(networks)
     strict = tvm_vsq.QuantConfig.parse("4/4/4/4", strict=True)
     with pytest.raises(CalibrationError, match=r"layer 'weight' has 3 rows .* QuantConfig.unfitted"):
         quantize(whole, strict, HARDWARE, np.random.default_rng(0).standard_normal((3, 16), np.float32))
+
+
+@pytest.mark.parametrize("images", ["all the same", "all nearly the same"])
+def test_inputs_that_hardly_vary_are_fitted_to(images):
+    """Their second moment about the mean is less than what rounding leaves, of either sign."""
+    torch.manual_seed(0)
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), *pool).eval()
+    image, others = torch.randn(1, 3, 12, 12), torch.randn(16, 3, 12, 12)
+    data = image.repeat(16, 1, 1, 1) if images == "all the same" else 1e-6 * others + 5
+    exe = tvm_vsq.compile(model, "vsq-accel-int8", example_inputs=image, calibration=data)
+    found, expected = exe(data[:1].numpy()), model(data[:1]).detach().numpy()
+    assert np.square(found - expected).sum() < 1e-3 * np.square(expected).sum()

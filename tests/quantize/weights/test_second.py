@@ -71,3 +71,25 @@ def test_rows_that_wait_are_bounded():
         total.add(rows_of(100, 64))
         assert sum(map(len, total._held)) <= 1024
     assert total.most_values == 64 * 64
+
+
+@pytest.mark.parametrize("is_dense", [True, False])
+@pytest.mark.parametrize("spread", [1.0, 1e-7])
+def test_what_hardly_varies_varies_value_by_value(is_dense, spread):
+    x = 3 + spread * rows_of(7, 12)
+    found = Second(x.T @ x / 7) if is_dense else Second(x / 7**0.5, of_rows=True)
+    varied = found.centred(x.double().mean(0)).matrix().double()
+    if spread == 1:
+        away = (x - x.mean(0)).double()
+        np.testing.assert_allclose(varied, away.T @ away / 7, atol=1e-4)
+    else:
+        np.testing.assert_allclose(varied.diagonal().mean(), 2.0**-16 * found.mean, rtol=0.2)
+        assert torch.linalg.eigvalsh(varied).min() > 0
+
+
+def test_damping_grows_until_there_is_a_factor():
+    matrix = torch.diag(torch.tensor([1.0, -0.3, 2.0], dtype=torch.float64))
+    lower = module.lower_factor(matrix.clone(), 0.01)
+    added = (lower @ lower.T - matrix).diagonal()
+    np.testing.assert_allclose(added, added[0].item())
+    assert 0.3 < added[0] < 3.1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tvm_vsq.quantize.weights.second import Second
+from tvm_vsq.quantize.weights.second import Second, lower_factor
 
 _DAMPING = 0.01
 """Added to the diagonal, as a part of its mean: what GPTQ uses (Frantar et al., section 3.3, step 2)."""
@@ -70,7 +70,5 @@ class Factor:
 
 
 def _factor(matrix: Tensor, damping: float) -> Tensor:
-    """R of `matrix` + damping I, which it overwrites: a Cholesky factorization in reverse order."""
-    matrix.diagonal().add_(damping)
-    lower: Tensor = torch.linalg.cholesky(matrix.flip(0, 1))
-    return lower.flip(0, 1)
+    """R of `matrix` + damping I: a Cholesky factorization in reverse order."""
+    return lower_factor(matrix.flip(0, 1), damping).flip(0, 1)

@@ -18,6 +18,28 @@ _ROWS_AT_ONCE = 1024
 _SIDES_AT_ONCE = 256
 """For which equations are solved, in float64."""
 
+_MOST_DAMPINGS = 12
+"""Each ten times the one before."""
+
+_LEAST_VARIATION = 2.0**-16
+"""Of the square of a layer's input; less is what rounding in float32 leaves of a difference."""
+
+
+def lower_factor(matrix: Tensor, damping: float) -> Tensor:
+    """The lower triangular L of `matrix` + damping I = L L^T; the matrix is overwritten.
+
+    Damping grows where it is less than what rounding takes from an eigenvalue.
+    """
+    lower: Tensor
+    for _ in range(_MOST_DAMPINGS):
+        matrix.diagonal().add_(damping)
+        lower, failed = torch.linalg.cholesky_ex(matrix)
+        if not failed:
+            return lower
+        damping *= 10
+    lower = torch.linalg.cholesky(matrix)
+    return lower
+
 
 @dataclass(frozen=True)
 class Second:
@@ -49,8 +71,7 @@ class Second:
         values = self.values.double()
         # from rows, the Woodbury identity: a matrix of rows by rows is smaller
         matrix = values @ values.T if self.of_rows else values.clone()
-        matrix.diagonal().add_(damping)
-        lower: Tensor = torch.linalg.cholesky(matrix)
+        lower = lower_factor(matrix, damping)
         solved = []
         for start in range(0, sides.shape[1], _SIDES_AT_ONCE):
             right = sides[:, start : start + _SIDES_AT_ONCE].double()
@@ -62,11 +83,21 @@ class Second:
         return torch.cat(solved, dim=1)
 
     def centred(self, mean: Tensor) -> Second:
-        """H - mean mean^T: about the mean [D] of the rows."""
+        """H - mean mean^T: about the mean [D] of the rows.
+
+        Of an input that hardly varies, as if each of its values varied by itself.
+        """
         mean = mean.to(self.values.dtype)
         if self.of_rows:
-            return Second(self.values - mean / len(self.values) ** 0.5, of_rows=True)
-        return Second(self.values - torch.outer(mean, mean))
+            varied = Second(self.values - mean / len(self.values) ** 0.5, of_rows=True)
+        else:
+            varied = Second(self.values - torch.outer(mean, mean))
+        missing = _LEAST_VARIATION * self.mean - varied.mean
+        if missing <= 0 or self.size**2 > _MOST_VALUES:
+            return varied
+        matrix = varied.matrix()
+        matrix.diagonal().add_(missing)
+        return Second(matrix)
 
     def form(self, errors: Tensor) -> Tensor:
         """e^T H e of each column e of `errors` [D, ...]."""
