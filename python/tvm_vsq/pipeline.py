@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm import relax
 
 from tvm_vsq.dump import Dump
@@ -119,12 +120,27 @@ def code_phases(hardware: HardwareConfig, database: Database, dump: Dump | None 
 
 
 def run_phases(model: Any, phases: Iterable[Phase], dump: Dump | None = None) -> IRModule:
-    """Run `phases` in order; `dump` shows the module after each."""
+    """Run `phases` in order; `dump` shows the module after each.
+
+    Raises ModelError if a phase changes the shape or dtype of a result.
+    """
     for step in phases:
         before, model = model, step.run(model)
+        _check_results(step, before, model)
         if dump is not None and model is not before:
             dump.module(step.name, step.what, model)
     return model
+
+
+def _check_results(step: Phase, before: Any, module: IRModule) -> None:
+    if not isinstance(before, IRModule):
+        return
+    wanted, got = (each["main"].ret_ty for each in (before, module))
+    if not tvm_ffi.structural_equal(wanted, got):
+        raise ModelError(
+            f"'{step.name}', the result is {got} in place of {wanted}: this is an error of tvm_vsq; report "
+            "it with the model"
+        )
 
 
 @compiling

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from onnx.reference import ReferenceEvaluator
 from tests.canonical import LAYERS, MOVES, between, imported, operators, through_onnx
 from torch import nn
 from tvm import relax
 
+import tvm_vsq
 from tvm_vsq.frontend.selections import selections_to_takes
 from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.takes import takes_to_slices
@@ -118,6 +120,26 @@ def test_a_border_that_crops_one_side_and_adds_zeros_to_the_other(networks, rela
 def test_nearest_upsampling_of_onnx_models(factors):
     module = through_onnx(Between(nn.Upsample(scale_factor=factors)), torch.randn(2, 3, 6, 5))
     assert set(between(module)) <= LAYERS | (MOVES - {"take"})
+
+
+@pytest.mark.parametrize(
+    ("axis", "begin", "end", "step"),
+    [(3, -1, -100, -1), (2, 100, -(2**63), -2), (2, 4, 0, -1), (3, 3, -100, -3)],
+)
+def test_a_slice_that_goes_backwards_stays_what_it_was(onnx_models, axis, begin, end, step):
+    """When tensors are aligned with vectors, too: the end in front of the first one has no number."""
+    node, rng = onnx_models.node, np.random.default_rng(0)
+    constants = {
+        "w": rng.standard_normal((8, 3, 1, 1), np.float32),
+        "v": rng.standard_normal((4, 8, 1, 1), np.float32),
+        **{name: np.array([number]) for name, number in zip("beas", (begin, end, axis, step), strict=True)},
+    }
+    nodes = [node("Conv", ["x", "w"], "c"), node("Slice", ["c", *"beas"], "d"), node("Conv", ["d", "v"], "y")]
+    model = onnx_models.model(nodes, constants, [1, 3, 6, 5], rank=4)
+    x = rng.standard_normal((16, 3, 6, 5), np.float32)
+    exe = tvm_vsq.compile(model, "vsq-accel-int8", calibration=x)
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": x[:1]})
+    assert np.square(exe(x[:1]) - expected).sum() < 1e-3 * np.square(expected).sum()
 
 
 def test_a_shuffle_of_sequences_is_one_of_images():

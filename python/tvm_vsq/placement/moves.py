@@ -76,9 +76,8 @@ class Slice(Move):
 
     def on_records(self, operands: Sequence[Any]) -> Call:
         """relax.strided_slice."""
-        axes = list(range(len(self.begin)))
         (x,) = operands
-        return relax.op.strided_slice(x, axes, list(self.begin), list(self.end), list(self.stride))
+        return sliced(x, list(zip(self.begin, self.end, self.stride, strict=True)))
 
     def on_arrays(self, operands: Sequence[Array]) -> Array:
         """A part."""
@@ -179,6 +178,17 @@ def slices_of(call: Any, shape: Shape) -> list[tuple[int, int, int]]:
     for axis, *place in zip(axes, begins, ends, strides, strict=True):
         found[axis % len(shape)] = slice(*place).indices(shape[axis % len(shape)])
     return found
+
+
+def sliced(x: Any, places: Sequence[tuple[int, int, int]]) -> Call:
+    """relax.strided_slice along the first axes; `places` as a `range` has them.
+
+    An end in front of the first element is -1 for a range, which for an operator is the last one.
+    """
+    begins, ends, strides = (list(numbers) for numbers in zip(*places, strict=True))
+    extents = static_shape(x)
+    ends = [end if end >= 0 else -1 - extent for end, extent in zip(ends, extents, strict=False)]
+    return relax.op.strided_slice(x, list(range(len(places))), begins, ends, strides)
 
 
 def _vectors(channels: int, size: int) -> int:

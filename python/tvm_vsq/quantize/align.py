@@ -23,7 +23,7 @@ from tvm_vsq.frontend.pixels import mixed_channels
 from tvm_vsq.graph import constant, constant_array, definitions, is_constant, op_name, static_shape, tensors
 from tvm_vsq.network import facts_of, refusal, source_of, weight_form
 from tvm_vsq.network.rebuild import FinalRebuilder
-from tvm_vsq.placement.moves import slices_of
+from tvm_vsq.placement.moves import sliced, slices_of
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
 Order = npt.NDArray[np.int64]
@@ -206,9 +206,7 @@ class _Align(FinalRebuilder):
         plain = self._plain(x)
         stored = plain.stored
         if any(place != (0, extent, 1) for place, extent in zip(others, shape, strict=False)):
-            axes = list(range(len(others)))
-            begin, end, stride = (list(numbers) for numbers in zip(*others, strict=True))
-            stored = self._bound(relax.op.strided_slice(stored, axes, begin, end, stride))
+            stored = self._bound(sliced(stored, others))
         return self._take_of(_Ordered(stored, plain.order[list(channels)]))
 
     def _take(self, value: Call) -> Any:
