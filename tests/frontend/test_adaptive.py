@@ -9,7 +9,7 @@ from torch import nn
 
 from tvm_vsq.frontend.adaptive import adaptive_windows, runs_of
 
-SIZES = [(4, 3), (7, 1), (1, 5), (2, 6), (11, 13), (9, 8)]
+SIZES = [(4, 3), (7, 1), (1, 5), (2, 6), (11, 13), (9, 8), (18, 24), (9, 16), (20, 8)]
 
 
 @pytest.mark.parametrize("size", SIZES)

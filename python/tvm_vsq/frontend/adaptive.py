@@ -15,7 +15,7 @@ def runs_of(windows: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
         if runs:
             start, size, stride, count = runs[-1]
             step = first - start - (count - 1) * stride
-            if size == end - first and (count == 1 or step == stride):
+            if size == end - first and step > 0 and (count == 1 or step == stride):
                 runs[-1] = (start, size, step, count + 1)
                 continue
         runs.append((first, end - first, 1, 1))

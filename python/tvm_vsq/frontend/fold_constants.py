@@ -28,6 +28,8 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "relax.subtract": np.subtract,
     "relax.multiply": np.multiply,
     "relax.floor": np.floor,
+    "relax.abs": np.abs,
+    "relax.negative": np.negative,
 }
 _RESHAPES = {"relax.reshape", "relax.flatten", "relax.squeeze", "relax.expand_dims"}
 _OF_SHAPES = {"relax.shape_of", "relax.shape_to_tensor", "relax.tensor_to_shape"}

@@ -52,6 +52,8 @@ def convert(model: Any, example_inputs: Any | Sequence[Any] | None = None) -> tu
         from tvm_vsq.frontend.from_onnx import from_onnx
 
         return from_onnx(model, example_inputs)
+    if isinstance(model, str | os.PathLike):
+        raise ModelError(f"cannot import '{os.fspath(model)}': only a path of an ONNX model (.onnx) is taken")
     raise ModelError(
         f"cannot import a {type(model).__module__}.{type(model).__qualname__}; give a torch.nn.Module with "
         f"example_inputs, a torch.export.ExportedProgram, an ONNX model or the path of one (.onnx), or a "

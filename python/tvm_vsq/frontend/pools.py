@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 from tvm import relax
 
 from tvm_vsq.frontend.adaptive import adaptive_windows, runs_of
-from tvm_vsq.graph import Rebuilder, op_name, replace_main, static_shape
+from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main, static_shape
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 _REDUCTIONS = {"relax.mean": relax.op.nn.avg_pool2d, "relax.max": relax.op.nn.max_pool2d}
@@ -21,7 +22,7 @@ def unify_pools(module: IRModule) -> IRModule:
 
     A reshape follows where axes are dropped. An adaptive pool with windows of several sizes is over rows,
     then over columns, with a pool for each size: what it takes the mean of are means of as many each. Pools
-    whose windows are one pixel each vanish.
+    whose windows are one pixel each vanish, or repeat pixels.
     """
     return replace_main(module, _UnifyPools(module["main"]).run())
 
@@ -62,8 +63,12 @@ class _UnifyPools(Rebuilder):
     def _adaptive(self, x: Any, taken: Sequence[int]) -> Any:
         for axis, results in zip((1, 2), taken, strict=True):
             extent = static_shape(x)[axis]
-            parts = []
-            for first, size, stride, count in runs_of(adaptive_windows(extent, results)):
+            parts, windows = [], adaptive_windows(extent, results)
+            if all(end - first == 1 for first, end in windows):
+                chosen = constant(np.array([first for first, _ in windows], np.int64))
+                x = self.emit(relax.op.take(x, chosen, axis=axis, mode="clip"))
+                continue
+            for first, size, stride, count in runs_of(windows):
                 end = first + (count - 1) * stride + size
                 is_whole = (first, end) == (0, extent)
                 part = x if is_whole else self.emit(relax.op.strided_slice(x, [axis], [first], [end]))

@@ -22,6 +22,12 @@ from tvm_vsq.graph import (
 from tvm_vsq.network import facts_of
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
+_CHOICES = {
+    f"relax.{name}"
+    for name in ("equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or")
+} | {"relax.logical_not", "relax.not_equal", "relax.where"}
+"""Elementwise, too, though of truth values or of three tensors."""
+
 _REDUCTIONS = {"relax.mean": relax.op.mean, "relax.max": relax.op.max, "relax.sum": relax.op.sum}
 
 
@@ -40,8 +46,8 @@ class _SinkPermutes(PermutingRebuilder):
         name = op_name(value)
         if name == "relax.permute_dims":
             return self._merge(value)
-        if facts_of(value).elementwise == 2:
-            return self._past_binary(value, static_shape(var))
+        if facts_of(value).elementwise == 2 or name in _CHOICES:
+            return self._past_elementwise(value, static_shape(var))
         if name == "relax.concat":
             return self._past_concat(value)
         if not name or not value.args:
@@ -127,9 +133,9 @@ class _SinkPermutes(PermutingRebuilder):
         inner = [axes[axis] for axis in named]
         return self._after(relax.op.strided_slice(x, inner, *places, assume_inbound=inbound), axes)
 
-    def _past_binary(self, value: Call, shape: tuple[int, ...]) -> Any:
+    def _past_elementwise(self, value: Call, shape: tuple[int, ...]) -> Any:
         sides = [self._before_permute(arg) for arg in value.args]
-        axes = sides[0][1] or sides[1][1]
+        axes: list[int] = next((side_axes for _, side_axes in sides if side_axes), [])
         if not axes or any(side_axes not in ([], axes) for _, side_axes in sides):
             return value
         operands = [

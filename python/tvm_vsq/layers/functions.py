@@ -62,6 +62,10 @@ def _elu(x: Array, alpha: float) -> Array:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+"""Klambauer et al., "Self-Normalizing Neural Networks", NIPS 2017, section 2; digits as torch has them."""
+
+
 def _mish(x: Array, _: float) -> Array:
     return np.asarray(x * np.tanh(np.logaddexp(0, x)), np.float64)
 
@@ -77,6 +81,10 @@ FORMS: dict[str, Callable[[Array, float], Array]] = {
     "gelu_tanh": _gelu_tanh,
     "elu": _elu,
     "mish": _mish,
+    "softplus": lambda x, _: np.logaddexp(0, x),
+    "selu": lambda x, _: _SELU_SCALE * _elu(x, _SELU_ALPHA),
+    "celu": lambda x, alpha: alpha * _elu(x / alpha, 1.0),
+    "hard_tanh": lambda x, limit: np.clip(x, -limit, limit),
     "power": lambda x, exponent: x**exponent,
 }
 
@@ -89,6 +97,8 @@ _FIXED = (
     Function("gelu"),
     Function("gelu_tanh"),
     Function("mish"),
+    Function("softplus"),
+    Function("selu"),
 )
 
 _POINTS = np.array(
@@ -113,7 +123,9 @@ def recognized(function: Callable[[Array], Array]) -> Function | None:
     if 0 < -left < right:
         candidates.append(Function("leaky_relu", float(f"{-left:.7g}")))
     if far < -1e-3:
-        candidates.append(Function("elu", float(f"{-far:.7g}")))
+        limit = float(f"{-far:.7g}")
+        candidates += [Function("elu", limit), Function("celu", limit)]
+        candidates.append(Function("hard_tanh", limit, kink=limit, reach=2 * limit))
     for candidate in candidates:
         if np.allclose(candidate(_POINTS), values, rtol=_TOLERANCE, atol=_TOLERANCE):
             return candidate
@@ -142,9 +154,9 @@ class FunctionFinder:
         self._found: dict[Var, Applied | None] = {}
 
     def of(self, x: Var) -> Applied | None:
-        """The function of `x` that all its readers are parts of; None if there is none."""
+        """The function of `x` that all its readers are parts of, the longest; None if there is none."""
         if x not in self._found:
-            self._found[x] = next(self._candidates(x), None)
+            self._found[x] = next(reversed(list(self._candidates(x))), None)
         return self._found[x]
 
     def beside(self, x: Var) -> Applied | None:
@@ -205,9 +217,10 @@ class FunctionFinder:
         return all(_is_number(operand) or operand in known for operand in _operands(call))
 
     def _is_simple(self, var: Var) -> bool:
-        """Whether a layer can do it without a table: a bias, or a clamp."""
+        """Whether a layer can do it without a table: a bias, or a clamp that begins at 0."""
         call = self._values[var]
-        return op_name(call) == "relax.add" or facts_of(call).clamp(call) is not None
+        clamp = facts_of(call).clamp(call)
+        return op_name(call) == "relax.add" or (clamp is not None and clamp[0] in (0, -np.inf))
 
     def _needed(self, var: Var, inside: Mapping[Var, None]) -> tuple[Var, ...]:
         needed, pending = {var}, [var]
