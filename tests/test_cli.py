@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +63,35 @@ def dynamic(onnx_models, tmp_path) -> tuple[Path, ...]:
     onnx.save(model, tmp_path / "net.onnx")
     np.save(tmp_path / "samples.npy", np.random.default_rng(1).standard_normal((4, 20), np.float32))
     return tmp_path / "net.onnx", "--calibration", tmp_path / "samples.npy"
+
+
+def test_version(run):
+    result = run("--version")
+    assert (result.code, result.out.strip()) == (0, version("tvm-vsq"))
+
+
+def test_strict_refuses_what_would_run_on_the_cpu(run, onnx_models, tmp_path):
+    weights = np.random.default_rng(0).standard_normal((2, 20, 20), np.float32)
+    nodes = [
+        onnx_models.node("MatMul", ["x", "w"], "a"),
+        onnx_models.node("Sin", ["a"], "b"),
+        onnx_models.node("MatMul", ["b", "v"], "y"),
+    ]
+    model = onnx_models.model(nodes, {"w": weights[0], "v": weights[1]}, [4, 20])
+    onnx.save(model, tmp_path / "net.onnx")
+    np.save(tmp_path / "samples.npy", np.random.default_rng(1).standard_normal((16, 20), np.float32))
+    words = [
+        "compile",
+        tmp_path / "net.onnx",
+        "--calibration",
+        tmp_path / "samples.npy",
+        "-o",
+        tmp_path / "a.so",
+    ]
+    assert run(*words).code == 0
+    result = run(*words, "--strict")
+    assert result.code == 1
+    assert "relax.sin behind layer 'w': no accelerator form" in result.err
 
 
 def test_compile_reads_onnx_and_takes_its_shape(run, dynamic, tmp_path):

@@ -91,6 +91,7 @@ def compile(
     QuantizationError (numbers that do not fit; what strict refuses), ScheduleError (a layer that fits no
     scratchpad), InputError (dump).
     """
+    _check_flags(verify=verify, check_import=check_import, strict=strict, progress=progress)
     hardware = _resolve_target(target)
     database = resolve_database(schedules, hardware)
     files = None if dump is None else Dump(dump)
@@ -145,6 +146,7 @@ def quantize_model(
     `tvm.compile(module, target=hardware.tvm_target())`.
     Arguments and errors are those of `compile`; a model that is quantized already is refused.
     """
+    _check_flags(check_import=check_import)
     hardware = _resolve_target(target)
     files = None if dump is None else Dump(dump)
     return quantized_of(
@@ -176,6 +178,7 @@ def quantization_report(
     quant: as in `compile`; formats other than the target's are evaluated as if it were built for them.
     Other arguments and errors are those of `compile`.
     """
+    _check_flags(check_import=check_import)
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
     canonical = import_checked(model, example_inputs, check_import)
@@ -238,6 +241,7 @@ def profile_formats(
     and sums go with the layer whose result they read.
     Raises ConfigError for bad formats, and the errors of `compile`.
     """
+    _check_flags(check_import=check_import, progress=progress)
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
     canonical = import_checked(model, example_inputs, check_import)
@@ -286,6 +290,7 @@ def tune(
         )
     if type(seed) is not int or not 0 <= seed < 1 << 31:
         raise ConfigError(f"seed={shown(seed)}: give an integer of at least 0 and below 2^31")
+    _check_flags(check_import=check_import, progress=progress)
     hardware = _resolve_target(target)
     start, keep = _open_database(database)
     with compiling:
@@ -323,6 +328,12 @@ def _resolve_target(target: Target) -> HardwareConfig:
     hardware = load_hardware(target)
     layout_of(hardware)  # refuses a config whose instructions do not fit their words
     return hardware
+
+
+def _check_flags(**flags: Any) -> None:
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} must be True or False, not {value!r}")
 
 
 def _required(calibration: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +57,25 @@ Schedules = Annotated[
 CheckImport = Annotated[
     bool, typer.Option(help="Run the imported graph once beside the model, and refuse it where they differ.")
 ]
+Strict = Annotated[
+    bool, typer.Option(help="Refuse a network of which something between its layers would run on the CPU.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(version("tvm-vsq"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands in front of a command."""
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
@@ -85,6 +104,7 @@ def compile_command(
     schedules: Schedules = "auto",
     shape: Shapes = None,
     check_import: CheckImport = True,
+    strict: Strict = False,
     dump: Annotated[
         Path | None,
         typer.Option(
@@ -108,6 +128,7 @@ def compile_command(
         calibration=None if calibration is None else read_samples(calibration),
         schedules=schedules,
         check_import=check_import,
+        strict=strict,
         dump=dump,
         progress=not as_json,
     )

@@ -99,12 +99,23 @@ def test_dynamic_shapes(networks, compiled):
         compiled(model=program, example_inputs=None)
 
 
-@pytest.mark.parametrize("model", [None, "model.pt2", {"weight": X}, nn.Conv2d])
+@pytest.mark.parametrize("model", [None, {"weight": X}, nn.Conv2d])
 def test_unsupported_model_type(compiled, model):
     with pytest.raises(
         ModelError, match=rf"cannot import a .*{type(model).__name__}; give a torch.nn.Module"
     ):
         compiled(model=model)
+
+
+def test_path_of_something_else(compiled):
+    with pytest.raises(ModelError, match=r"cannot import 'model.pt2': only a path of an ONNX model"):
+        compiled(model="model.pt2")
+
+
+@pytest.mark.parametrize("flag", ["verify", "check_import", "strict", "progress"])
+def test_flags_are_true_or_false(compiled, flag):
+    with pytest.raises(ConfigError, match=f"{flag} must be True or False, not 'no'"):
+        compiled(**{flag: "no"})
 
 
 def test_model_without_a_layer_for_the_accelerator(compiled):

@@ -51,8 +51,7 @@ def test_what_lies_between_two_layers_is_refused_with_its_reason(x):
         compiled(model, x)
     text = str(caught.value)
     assert text.startswith("strict=True, but ")
-    assert "relax.sin: no accelerator form yet" in text
-    assert "vsq.quantize: relax.sin on the CPU gives fp32" in text
+    assert "(3 of them only bring tensors there and back): relax.sin behind layer '0': no accelerator" in text
     assert "drop strict" in text
     assert compiled(model, x, strict=False)(x[:1]).shape == (1, 4, 7, 7)
 
@@ -72,9 +71,15 @@ def test_a_layer_without_a_form_is_refused_wherever_it_stands(x):
         compiled(Correlation(), x)
 
 
+def test_a_move_without_a_form_is_named(x):
+    layers = [nn.Conv2d(3, 32, 1), nn.PixelShuffle(2), nn.Conv2d(8, 4, 1)]
+    with pytest.raises(QuantizationError, match="permute_dims behind layer '0': moves elements"):
+        compiled(nn.Sequential(*layers), x)
+
+
 def test_many_operators_are_counted(x):
     layers = [nn.Conv2d(3, 8, 1)]
-    for _ in range(4):
+    for _ in range(9):
         layers += [Sine(), nn.Conv2d(8, 8, 1)]
     with pytest.raises(QuantizationError, match=r"and \d+ more; drop strict"):
         compiled(nn.Sequential(*layers), x)

@@ -260,8 +260,8 @@ def _settings(
     }
     if all(layer.kind is Kind.WEIGHTLESS for layer, _ in chosen.values()):
         raise QuantizationError(
-            "the model has no layer to quantize (a convolution with groups=1, or a linear layer, with "
-            "constant weights, that no rule leaves in fp32); compile it with TVM alone"
+            "the model has no layer to quantize (a convolution over one or two axes, or a linear "
+            "layer, with constant weights, that no rule leaves in fp32); compile it with TVM alone"
         )
     return chosen
 

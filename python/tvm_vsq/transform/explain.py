@@ -151,9 +151,13 @@ class _Explainer:
         if isinstance(source, relax.TupleGetItem):
             return ""
         if isinstance(source, Call) and isinstance(source.op, GlobalVar):
-            last = list(_layers(self._module[source.op]))[-1]
-            return f" of layer '{last.attrs['layer']}'"
+            return f" of layer '{last_layer(self._module[source.op])}'"
         return f" of layer '{source.attrs['layer']}'" if layer_operator(source) else None
+
+
+def last_layer(region: relax.Function) -> str:
+    """The name of the last layer of a region."""
+    return str(list(_layers(region))[-1].attrs["layer"])
 
 
 def _layers(function: relax.Function) -> Iterator[Call]:

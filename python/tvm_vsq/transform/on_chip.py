@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.graph import bindings, tensors
 from tvm_vsq.network import Elements, facts_of, source_of
-from tvm_vsq.transform.explain import OpPlacement, placements
+from tvm_vsq.transform.explain import OpPlacement, last_layer, placements
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
 _SHOWN = 8
 
 
-def between_layers(module: IRModule) -> list[OpPlacement]:
-    """The operators of a partitioned module that run on the CPU between two layers, in program order.
+def between_layers(module: IRModule) -> dict[Var, OpPlacement]:
+    """The operators of a partitioned module that run on the CPU between two layers, by what they give.
 
     That is what reads results of layers and is read by others, and layers with weights that have no
     accelerator form, wherever they stand. Views, which move no bytes, do not count; nor does what lies before
@@ -28,29 +30,58 @@ def between_layers(module: IRModule) -> list[OpPlacement]:
     for binding in reversed(all_bindings):
         if binding.var in layers or binding.var in before:
             before.update(tensors(binding.value))
-    found = []
+    found = {}
     for binding in all_bindings:
         var, value = binding.var, binding.value
         is_between = var in behind and var in before and var not in layers
         is_view = facts_of(value).elements is Elements.VIEWED
         if var in placed and ((is_between and not is_view) or _has_weights(value)):
-            found.append(placed[var])
+            found[var] = placed[var]
     return found
 
 
 def require_on_chip(module: IRModule) -> IRModule:
-    """`module`; QuantizationError naming each operator of `between_layers`, with its layer and the reason."""
+    """`module`; QuantizationError naming each operator of `between_layers`, with its layer and the reason.
+
+    What only brings tensors to the CPU and back is counted, and named if there is nothing else.
+    """
     found = between_layers(module)
     if not found:
         return module
-    lines = [
-        f"{row.op}{f' of layer {row.layer!r}' if row.layer else ''}: {row.why}" for row in found[:_SHOWN]
-    ]
-    rest = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    behind = _layers_before(module)
+    causes = {var: row for var, row in found.items() if not _carries(row)} or found
+    lines = [_line(row, behind.get(var, "")) for var, row in list(causes.items())[:_SHOWN]]
+    rest = [f"and {len(causes) - _SHOWN} more"] if len(causes) > _SHOWN else []
+    carried = len(found) - len(causes)
+    also = f" ({carried} of them only bring tensors there and back)" if carried else ""
     raise QuantizationError(
         f"strict=True, but {len(found)} operators between the input's quantization and the last layer's "
-        f"result run on the CPU: {'; '.join([*lines, *rest])}; drop strict to leave them there"
+        f"result run on the CPU{also}: {'; '.join([*lines, *rest])}; drop strict to leave them there"
     )
+
+
+def _line(row: OpPlacement, behind: str) -> str:
+    place = f" of layer '{row.layer}'" if row.layer else f" behind layer '{behind}'" if behind else ""
+    # the layouts that a caller has lie outside
+    why = "moves elements, no accelerator form yet" if row.op == "relax.permute_dims" else row.why
+    return f"{row.op}{place}: {why}"
+
+
+def _carries(row: OpPlacement) -> bool:
+    return row.op in ("vsq.quantize", "vsq.dequantize") or row.why.startswith("the int32 result")
+
+
+def _layers_before(module: IRModule) -> dict[Var, str]:
+    """The layer that gave each tensor, or the first operand of what it was made of on the CPU."""
+    found: dict[Var, str] = {}
+    for binding in bindings(module["main"]):
+        value: Any = binding.value
+        if _is_region(value):
+            found[binding.var] = last_layer(module[value.op])
+        else:
+            names = (found[each] for each in tensors(value) if each in found)
+            found[binding.var] = next(names, "")
+    return found
 
 
 def _is_region(value: object) -> bool:
