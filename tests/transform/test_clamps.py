@@ -45,7 +45,7 @@ ALONE = {
 
 STAYS = {
     "at 1 from below": lambda emit, x: op.maximum(x, number(1)),
-    "to both sides of 0": lambda emit, x: op.clip(x, -1, 1),
+    "to both sides of 0": lambda emit, x: op.clip(x, -1, 2),
     "below 0": lambda emit, x: op.minimum(x, number(-1)),
     "to 0 alone": lambda emit, x: op.clip(x, 0, 0),
     "by channel": lambda emit, x: op.minimum(x, constant(np.arange(16, dtype=np.float32))),

@@ -63,6 +63,8 @@ class _UnifyPools(Rebuilder):
     def _adaptive(self, x: Any, taken: Sequence[int]) -> Any:
         for axis, results in zip((1, 2), taken, strict=True):
             extent = static_shape(x)[axis]
+            if results == extent:
+                continue
             parts, windows = [], adaptive_windows(extent, results)
             if all(end - first == 1 for first, end in windows):
                 chosen = constant(np.array([first for first, _ in windows], np.int64))
