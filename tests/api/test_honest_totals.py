@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -182,3 +183,11 @@ def test_a_dead_channel_is_no_padding():
     assert profile.layers[0].shape == "4x4x16 > 4x4x16 1x1"
     assert profile.padding == 0
     assert "padding: none" in str(profile)
+
+
+def test_more_work_than_its_own_cycles_allow_is_explained(mixed):
+    profile = mixed.timing()
+    assert not any("above 100%" in note for note in profile.notes)
+    (layer,) = profile.layers
+    early = replace(profile, layers=(replace(layer, utilization=1.02),))
+    assert f"above 100%, as '{layer.name}'" in str(early)

@@ -141,8 +141,16 @@ class Profile:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has to be said beside the totals: the work that they leave out, and that on padding."""
-        return str(self.not_counted), padding_note(self.layers, self.hardware.macs_per_cycle)
+        """What has to be said beside the totals: work that they leave out or that is padding, and overlap."""
+        found = str(self.not_counted), padding_note(self.layers, self.hardware.macs_per_cycle)
+        early = next((layer for layer in self.layers if layer.utilization > 1), None)
+        if early is None:
+            return found
+        return (
+            *found,
+            f"above 100%, as '{early.name}': a layer's cycles are those from the end of the layer before it, "
+            "by which part of its work was done",
+        )
 
     @property
     def engine_busy(self) -> dict[str, int]:
