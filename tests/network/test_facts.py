@@ -144,7 +144,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "permute_dims": one(
         lambda x: op.permute_dims(x, [0, 3, 1, 2]), lambda x: op.permute_dims(x, [1, 0, 2, 3])
     ),
-    "power": two(op.power, 2, -1, 0.5),
+    "power": two(op.power, 2, -1, 0.5, -0.75, 3, -2),
     "prod": along(op.prod),
     "repeat": one(lambda x: op.repeat(x, 2, 3), lambda x: op.repeat(x, 3, 0)),
     "reshape": one(lambda x: op.reshape(x, (12, 5, 4)), lambda x: op.reshape(x, (4, 60))),

@@ -133,6 +133,14 @@ def _if_divided(call: Any, is_nonnegative: Callable[[Any], bool]) -> bool:
     )
 
 
+def _if_power(call: Any, _is_nonnegative: Callable[[Any], bool]) -> bool:
+    """By exponents that give no sign: even ones, and those for which a base with one gives no number."""
+    if not is_constant(call.args[1]):
+        return False
+    exponents = constant_array(call.args[1])
+    return bool(((exponents % 1 != 0) | (exponents % 2 == 0)).all())
+
+
 def _if_cast(call: Any, is_nonnegative: Callable[[Any], bool]) -> bool:
     """Integers may wrap."""
     return "float" in str(call.attrs.dtype) and is_nonnegative(call.args[0])
@@ -206,7 +214,7 @@ FACTS: dict[str, Facts] = {
         "maximum": _binary(_if_any, _maximum),
         "minimum": _binary(if_all, _minimum),
         "multiply": _binary(if_all),
-        "power": _binary(),
+        "power": _binary(_if_power),
         "subtract": _binary(),
         # the same bytes
         "expand_dims": _VIEW,
