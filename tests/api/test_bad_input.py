@@ -112,6 +112,21 @@ def test_path_of_something_else(compiled):
         compiled(model="model.pt2")
 
 
+@pytest.mark.parametrize("form", ["generator", "sequence"])
+def test_an_error_of_the_callers_data_is_named_as_such(compiled, form):
+    def samples():
+        yield np.zeros((2, 16, 6, 6), np.float32)
+        raise KeyError("label")
+
+    class Dataset:
+        def __iter__(self):
+            return samples()
+
+    data = samples() if form == "generator" else Dataset()
+    with pytest.raises(CalibrationError, match=r"calibration\[1\] cannot be read: KeyError: 'label'"):
+        compiled(calibration=data)
+
+
 @pytest.mark.parametrize("flag", ["verify", "check_import", "strict", "progress"])
 def test_flags_are_true_or_false(compiled, flag):
     with pytest.raises(ConfigError, match=f"{flag} must be True or False, not 'no'"):

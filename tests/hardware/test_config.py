@@ -274,3 +274,9 @@ def test_formats_are_those_of_the_widths_in_a_copy_too() -> None:
     assert wider.entry_bits["wgt"] == wider.output_lanes * (32 * 8 + 4)
     assert load_hardware("vsq-accel") == hardware  # nothing of it is a field
     assert load_hardware("vsq-accel").model_dump_json() == hardware.model_dump_json()
+
+
+@pytest.mark.parametrize("size", [16.0, "16", True])
+def test_a_vector_size_is_an_integer(size):
+    with pytest.raises(ConfigError, match=f"vector_size must be an integer, not {size!r}"):
+        SHIPPED.with_formats("4/4/4/4", vector_size=size)

@@ -164,6 +164,8 @@ class HardwareConfig(Frozen):
         sizes of scratchpads in KiB included. Raises ConfigError naming the field that is refused.
         """
         size = self.vector_size if vector_size is None else vector_size
+        if type(size) is not int:
+            raise ConfigError(f"vector_size must be an integer, not {size!r}")
         formats = parse_notation(notation)
         modified = "-modified" if _differences(self) else ""
         fields = {

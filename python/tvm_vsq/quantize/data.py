@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.errors import CalibrationError
+from tvm_vsq.errors import CalibrationError, first_line
 from tvm_vsq.graph import static_shape
 from tvm_vsq.tvm_compat import Var
 
@@ -48,7 +48,21 @@ def batches(params: list[Var], data: Any) -> Iterator[list[Array]]:
 
 def rereadable(data: Any) -> Any:
     """`data` in a form that `batches` can go through more than once."""
-    return list(data) if isinstance(data, Iterator) else data
+    return list(_each(data)) if isinstance(data, Iterator) else data
+
+
+def _each(data: Iterable[Any]) -> Iterator[Any]:
+    """The items of the caller's data, whose own errors are named as such."""
+    items, position = iter(data), 0
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise CalibrationError(f"calibration[{position}] cannot be read: {first_line(error)}") from error
+        yield item
+        position += 1
 
 
 def _share_batch(params: list[Var]) -> bool:
@@ -70,7 +84,7 @@ def _items(data: Any, inputs: int) -> Iterator[list[Any]]:
             f"calibration is a {type(data).__name__}; give an array, a list of arrays, or an iterable of "
             "input tuples"
         )
-    for position, item in enumerate(data):
+    for position, item in enumerate(_each(data)):
         values = [item] if _is_array(item) else list(item) if isinstance(item, tuple | list) else None
         if values is None:
             raise CalibrationError(
