@@ -27,6 +27,8 @@ EXPRESSIONS = {
     "clip": lambda: relax.op.clip(relax.const(NUMBERS), -3, 20.5),
     "clipped integers": lambda: relax.op.clip(relax.const(INTEGERS), -7, 2**30),
     "floor": lambda: relax.op.floor(relax.const(NUMBERS)),
+    "abs": lambda: relax.op.abs(relax.const(NUMBERS)),
+    "negative": lambda: relax.op.negative(relax.const(INTEGERS)),
     "add": lambda: relax.op.add(relax.const(NUMBERS), relax.const(OTHERS)),
     "subtract": lambda: relax.op.subtract(relax.const(OTHERS), relax.const(NUMBERS)),
     "multiply": lambda: relax.op.multiply(relax.const(INTEGERS), relax.const(INTEGERS)),

@@ -79,8 +79,8 @@ def _layers_before(module: IRModule) -> dict[Var, str]:
         if _is_region(value):
             found[binding.var] = last_layer(module[value.op])
         else:
-            names = (found[each] for each in tensors(value) if each in found)
-            found[binding.var] = next(names, "")
+            names = (found.get(each, "") for each in tensors(value))
+            found[binding.var] = next(filter(None, names), "")
     return found
 
 
