@@ -7,7 +7,7 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.graph import Rebuilder, op_name, replace_main
-from tvm_vsq.network import facts_of
+from tvm_vsq.network.rebuild import is_nonnegative
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -62,7 +62,7 @@ class _FoldPads(Rebuilder):
             fits = bool(attrs.count_include_pad) or not any(int(border) for border in attrs.padding)
         else:
             reach = [int(extent) for extent in attrs.pool_size] * 2
-            fits = self._is_nonnegative(x) and all(a < b for a, b in zip(padding, reach, strict=True))
+            fits = is_nonnegative(self, x) and all(a < b for a, b in zip(padding, reach, strict=True))
         if not fits:
             return value
         return _POOLS[op_name(value)](
@@ -74,10 +74,6 @@ class _FoldPads(Rebuilder):
             layout=attrs.layout,
             out_layout=attrs.out_layout,
         )
-
-    def _is_nonnegative(self, x: Any) -> bool:
-        call = self.value_of(x)
-        return bool(isinstance(call, Call) and facts_of(call).nonnegative(call, self._is_nonnegative))
 
 
 _POOLS: dict[str, Any] = {

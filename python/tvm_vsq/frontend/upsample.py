@@ -14,6 +14,7 @@ from tvm_vsq.frontend.interleave import interleaved
 from tvm_vsq.graph import constant, op_name, static_shape
 from tvm_vsq.network import LayerRebuilder
 from tvm_vsq.network.names import part_of
+from tvm_vsq.network.rebuild import is_nonnegative
 from tvm_vsq.tvm_compat import IRModule, Var
 
 _PHASES = 16
@@ -107,7 +108,9 @@ class _ResizesToPhases(LayerRebuilder):
             kernel_layout="OHWI",
             out_layout="NHWC",
         )
-        return self.layer(convolved, name)
+        layer = self.layer(convolved, name)
+        # no weight is below 0 either: a clamp that changes nothing says so, and vectors need no sign
+        return self.emit(relax.op.nn.relu(layer)) if is_nonnegative(self, image) else layer
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tvm_vsq.graph import Rebuilder, replace_main
 from tvm_vsq.network.names import layer_names, recorded_names, unused, with_recorded_names
-from tvm_vsq.tvm_compat import IRModule, Var
+from tvm_vsq.network.source import facts_of
+from tvm_vsq.tvm_compat import Call, IRModule, Var
+
+
+def is_nonnegative(rebuilder: Rebuilder, x: Any) -> bool:
+    """Whether the operators that compute `x`, of the new function, say that no element is below 0."""
+    call = rebuilder.value_of(x)
+    return isinstance(call, Call) and facts_of(call).nonnegative(call, partial(is_nonnegative, rebuilder))
 
 
 class LayerRebuilder(Rebuilder):
