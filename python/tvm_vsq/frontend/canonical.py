@@ -17,7 +17,7 @@ from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.local_response import local_responses
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.order_products import order_products
-from tvm_vsq.frontend.pads import pads_to_layers
+from tvm_vsq.frontend.pixel_shuffles import pixel_shuffles_to_moves
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.prelus import prelus_to_sums
 from tvm_vsq.frontend.rows import rows_to_images
@@ -91,6 +91,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     fold_pads,
     fold_slices,
     _tidy,
+    pixel_shuffles_to_moves,
     sink_reshapes,
     convolutions_to_nhwc,
     transposed_to_phases,
@@ -100,7 +101,6 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     takes_to_slices,
     resizes_to_phases,
     _tidy,
-    pads_to_layers,
     sink_moves,
     scales_to_depthwise,
     sink_reshapes,

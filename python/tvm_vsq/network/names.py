@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from tvm import relax
 
-from tvm_vsq.graph import bindings, definitions
+from tvm_vsq.graph import bindings, definitions, tensors
 from tvm_vsq.network.source import becomes_weighted, source_of
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -73,6 +73,20 @@ def weighted_layers(function: relax.Function) -> list[Var]:
     Before the canonical form, also those of what becomes one: names are recorded then, by position.
     """
     return [binding.var for binding in bindings(function) if becomes_weighted(binding.value)]
+
+
+def between_layers(function: relax.Function) -> set[Var]:
+    """What is made of results of layers with weights, and is read by others, if through other operators."""
+    layers, steps = set(weighted_layers(function)), list(bindings(function))
+    behind: set[Var] = set()
+    for step in steps:
+        if any(x in layers or x in behind for x in tensors(step.value)):
+            behind.add(step.var)
+    before: set[Var] = set()
+    for step in reversed(steps):
+        if step.var in layers or step.var in before:
+            before.update(tensors(step.value))
+    return behind & before
 
 
 def weightless_layers(function: relax.Function) -> list[Var]:

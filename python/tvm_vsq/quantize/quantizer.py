@@ -22,6 +22,7 @@ from tvm_vsq.quantize.groups import split_groups
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.own_layers import give_own_layers
 from tvm_vsq.quantize.pack import pack_inputs
+from tvm_vsq.quantize.pads import pads_to_layers
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
 from tvm_vsq.quantize.weights.layer_weights import choose_weights
@@ -39,6 +40,7 @@ def prepare(module: IRModule, config: QuantConfig, hardware: HardwareConfig, dat
     """
     module = split_groups(absorb_clips(module, config, data), config)
     if not config.has_fp32_scales:  # which no accelerator has
+        module = pads_to_layers(module, config.vector_size)
         module = give_own_layers(functions_as_layers(module))
         module = copy_shared(align_moves(module, config.vector_size), config, hardware)
     if config.packs_inputs:

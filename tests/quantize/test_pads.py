@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import tvm_vsq
-from tvm_vsq.network import layer_names
+from tvm_vsq.quantize.pads import pads_to_layers
 
 
 class Net(nn.Module):
@@ -60,7 +60,7 @@ def test_they_are_on_the_chip(case, target):
     np.testing.assert_array_equal(found, exe.reference(x[:1].numpy()))
     bound = 1e-3 if target == "vsq-accel-int8" else 0.05
     assert np.square(found - expected).sum() < bound * np.square(expected).sum()
-    (padded,) = (row for row in exe.explain() if row.layer == "pad_0")
+    (padded,) = (row for row in exe.explain() if row.layer == "pad")
     assert ("clamps at 0" in padded.why) != model.signed
 
 
@@ -75,7 +75,14 @@ def test_they_are_on_the_chip(case, target):
     ids=["of the input", "of the result", "of ones", "of a convolution"],
 )
 def test_others_are_none(model):
-    module = imported(model, torch.randn(2, 3, 5, 6))
-    assert not any(name.startswith("pad_") for name in layer_names(module).values())
+    module = pads_to_layers(imported(model, torch.randn(2, 3, 5, 6)), 16)
     convolutions = [name for name in operators(module) if name == "nn.conv2d"]
     assert len(convolutions) == sum(isinstance(layer, nn.Conv2d) for layer in model)
+
+
+@pytest.mark.parametrize(("size", "stays"), [(16, True), (8, True), (4, False)])
+def test_zeros_that_fill_a_vector_move_none(size, stays):
+    """12 channels become 16: the last vector was begun, or one is added."""
+    model = nn.Sequential(nn.Conv2d(3, 12, 1), nn.ConstantPad3d((0, 0, 0, 0, 0, 4), 0.0), nn.Conv2d(16, 4, 1))
+    module = imported(model, torch.randn(2, 3, 5, 6))
+    assert ("nn.pad" in operators(pads_to_layers(module, size))) == stays
