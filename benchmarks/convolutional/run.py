@@ -150,7 +150,7 @@ def row(name: str, target: str) -> list[str]:
         f"{profile.utilization:.1%}",
         f"{profile.energy_pj / 1e9:.2f}",
         f"{10 * np.log10(loss):.1f}",
-        f"{1e3 * ours:.0f}",
+        f"{1e3 * ours:.1f}",
         f"{ours / theirs:.1f}",
     ]
 
