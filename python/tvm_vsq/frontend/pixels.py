@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,3 +19,19 @@ def mixed_channels(x: Var, weights: npt.NDArray[np.float32]) -> Call:
         return relax.op.matmul(x, constant(np.ascontiguousarray(weights.T)))
     kernel: Any = constant(weights[:, None, None, :])
     return relax.op.nn.conv2d(x, kernel, data_layout="NHWC", kernel_layout="OHWI", out_layout="NHWC")
+
+
+def padded(x: Var, around: Sequence[int], before: int, behind: int) -> Call:
+    """`x` [N, H, W, C] with zeros around (top, left, bottom, right), and with channels of zeros."""
+    channels = static_shape(x)[-1]
+    weights = np.eye(channels, dtype=np.float32)
+    weights = np.pad(weights, ((before, behind), (0, 0))) if before or behind else weights.diagonal()[:, None]
+    return relax.op.nn.conv2d(
+        x,
+        constant(weights[:, None, None]),
+        padding=list(around),
+        groups=channels // weights.shape[1],
+        data_layout="NHWC",
+        kernel_layout="OHWI",
+        out_layout="NHWC",
+    )

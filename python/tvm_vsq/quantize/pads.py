@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from tvm import relax
 
-from tvm_vsq.graph import constant, definitions, op_name, static_shape
+from tvm_vsq.frontend.pixels import padded
+from tvm_vsq.graph import definitions, op_name, static_shape
 from tvm_vsq.network.names import between_layers
 from tvm_vsq.network.rebuild import FinalRebuilder, is_nonnegative
 from tvm_vsq.placement.moves import move_of
@@ -39,19 +39,6 @@ class _PadsToLayers(FinalRebuilder):
         if not is_zero or not is_around or move_of(self._old[var], self._size) is not None:
             return value
         (top, bottom), (left, right), (first, last) = (widths[at : at + 2] for at in (2, 4, 6))
-        channels = static_shape(value.args[0])[-1]
-        kernel = np.eye(channels, dtype=np.float32)
-        kernel = np.pad(kernel, ((first, last), (0, 0))) if first or last else kernel.diagonal()[:, None]
-        layer = self.add(
-            relax.op.nn.conv2d(
-                value.args[0],
-                constant(kernel[:, None, None]),
-                padding=[top, left, bottom, right],
-                groups=channels // kernel.shape[1],
-                data_layout="NHWC",
-                kernel_layout="OHWI",
-            ),
-            "pad",
-        )
+        layer = self.add(padded(value.args[0], (top, left, bottom, right), first, last), "pad")
         # a clamp that changes nothing says that vectors need no sign
         return relax.op.nn.relu(layer) if is_nonnegative(self, value.args[0]) else layer
