@@ -173,9 +173,11 @@ def main() -> None:
             done = subprocess.run(
                 [sys.executable, __file__, "--case", name, target], capture_output=True, text=True
             )
-            lines.append(
-                done.stdout.strip().splitlines()[-1] if done.returncode == 0 else done.stderr[-2000:]
-            )
+            if done.returncode == 0:
+                lines.append(done.stdout.strip().splitlines()[-1])
+            else:
+                why = done.stderr.strip().splitlines()[-1].partition(": ")[2]
+                lines.append(f"| {name} | {target} | refused: {why} |" + " |" * (len(HEADINGS) - 3))
             print(lines[-1], flush=True)
     if not arguments.only:
         head = DOCUMENT.read_text(encoding="utf-8").rpartition("| network | target | layers |")[0]
