@@ -26,6 +26,7 @@ EXPRESSIONS = {
     "to floats": lambda: relax.op.astype(relax.const(INTEGERS), "float32"),
     "clip": lambda: relax.op.clip(relax.const(NUMBERS), -3, 20.5),
     "clipped integers": lambda: relax.op.clip(relax.const(INTEGERS), -7, 2**30),
+    "clipped on one side": lambda: relax.op.clip(relax.const(NUMBERS), float("-inf"), 3),
     "floor": lambda: relax.op.floor(relax.const(NUMBERS)),
     "abs": lambda: relax.op.abs(relax.const(NUMBERS)),
     "negative": lambda: relax.op.negative(relax.const(INTEGERS)),
@@ -63,3 +64,9 @@ def test_as_by_tvm(name, monkeypatch):
     found = folded(fold_constants(module))
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
+
+
+def test_integers_with_an_open_end():
+    """Infinity, which no integer is."""
+    found = folded(fold_constants(module_of(lambda: relax.op.clip(relax.const(INTEGERS), 5, float("inf")))))
+    np.testing.assert_array_equal(found, np.maximum(INTEGERS, 5).T)

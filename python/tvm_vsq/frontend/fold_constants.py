@@ -74,8 +74,10 @@ class _Fold(Rebuilder):
         if name == "relax.astype" and np.isfinite(array).all():
             return constant(array.astype(dtype_of(var)))
         if name == "relax.clip" and np.isfinite(array).all():
-            low, high = (array.dtype.type(limit.value) for limit in value.args[1:])
-            return constant(np.clip(array, low, high))
+            ends: Any = np.finfo(array.dtype) if array.dtype.kind == "f" else np.iinfo(array.dtype)
+            # an open end is infinite, also beside integers
+            low, high = (min(max(limit.value, ends.min), ends.max) for limit in value.args[1:])
+            return constant(np.clip(array, array.dtype.type(low), array.dtype.type(high)))
         if name in _ARITHMETIC and all(is_constant(arg) for arg in value.args):
             return constant(_ARITHMETIC[name](*(constant_array(arg) for arg in value.args)))
         return value

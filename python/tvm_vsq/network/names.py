@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from tvm import relax
 
@@ -75,18 +75,23 @@ def weighted_layers(function: relax.Function) -> list[Var]:
     return [binding.var for binding in bindings(function) if becomes_weighted(binding.value)]
 
 
-def between_layers(function: relax.Function) -> set[Var]:
-    """What is made of results of layers with weights, and is read by others, if through other operators."""
-    layers, steps = set(weighted_layers(function)), list(bindings(function))
+def between(function: relax.Function, layers: Container[Var]) -> set[Var]:
+    """What depends on one of `layers`, and on which one depends; these among them."""
     behind: set[Var] = set()
+    steps = list(bindings(function))
     for step in steps:
         if any(x in layers or x in behind for x in tensors(step.value)):
             behind.add(step.var)
     before: set[Var] = set()
     for step in reversed(steps):
         if step.var in layers or step.var in before:
-            before.update(tensors(step.value))
+            before.update(x for x in tensors(step.value) if isinstance(x, Var))
     return behind & before
+
+
+def between_layers(function: relax.Function) -> set[Var]:
+    """What is made of results of layers with weights, and is read by others, if through other operators."""
+    return between(function, set(weighted_layers(function)))
 
 
 def weightless_layers(function: relax.Function) -> list[Var]:

@@ -13,7 +13,6 @@ from tvm import relax
 
 from tvm_vsq.frontend.pools import identity_pool
 from tvm_vsq.graph import (
-    bindings,
     definitions,
     is_constant,
     op_name,
@@ -22,6 +21,7 @@ from tvm_vsq.graph import (
 )
 from tvm_vsq.layers.chains import planned_chains
 from tvm_vsq.network import facts_of, source_of
+from tvm_vsq.network.names import between
 from tvm_vsq.network.rebuild import FinalRebuilder
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
@@ -38,7 +38,7 @@ class _OwnLayers(FinalRebuilder):
         values = definitions(function)
         anchors = [var for var in self.names if _is_layer(values[var])]
         self._taken_along = _members(function, anchors)
-        self._between = _between(function, set(anchors))
+        self._between = between(function, set(anchors))
 
     def _is_alone(self, var: Var) -> bool:
         is_tensor = isinstance(var.ty, relax.TensorType) and len(var.ty.shape) > 1
@@ -95,17 +95,3 @@ def _members(function: relax.Function, anchors: list[Var]) -> set[Var]:
             if member != chain.anchor:
                 pending += [x for x in tensors(values[member]) if isinstance(x, Var) and x in values]
     return found
-
-
-def _between(function: relax.Function, layers: set[Var]) -> set[Var]:
-    """What depends on a layer, and on which one depends."""
-    behind: set[Var] = set()
-    steps = list(bindings(function))
-    for step in steps:
-        if any(x in layers or x in behind for x in tensors(step.value)):
-            behind.add(step.var)
-    before: set[Var] = set()
-    for step in reversed(steps):
-        if step.var in layers or step.var in before:
-            before.update(x for x in tensors(step.value) if isinstance(x, Var))
-    return behind & before

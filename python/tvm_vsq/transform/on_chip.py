@@ -7,6 +7,7 @@ from typing import Any
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.graph import bindings, tensors
 from tvm_vsq.network import Elements, facts_of, source_of
+from tvm_vsq.network.names import between
 from tvm_vsq.transform.explain import OpPlacement, last_layer, placements
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
@@ -22,18 +23,11 @@ def between_layers(module: IRModule) -> dict[Var, OpPlacement]:
     """
     placed, all_bindings = placements(module), list(bindings(module["main"]))
     layers = {b.var for b in all_bindings if _is_region(b.value) or _has_weights(b.value)}
-    behind: set[Var] = set()
-    for binding in all_bindings:
-        if any(x in layers or x in behind for x in tensors(binding.value)):
-            behind.add(binding.var)
-    before: set[Var] = set()
-    for binding in reversed(all_bindings):
-        if binding.var in layers or binding.var in before:
-            before.update(tensors(binding.value))
+    inside = between(module["main"], layers)
     found = {}
     for binding in all_bindings:
         var, value = binding.var, binding.value
-        is_between = var in behind and var in before and var not in layers
+        is_between = var in inside and var not in layers
         is_view = facts_of(value).elements is Elements.VIEWED
         if var in placed and ((is_between and not is_view) or _has_weights(value)):
             found[var] = placed[var]
