@@ -36,6 +36,10 @@ class ProgramError(VsqError):
     """An instruction, instruction stream or saved artifact that the accelerator refuses."""
 
 
+class ToolError(VsqError):
+    """A program that is not part of this package, such as an RTL simulator, is missing or fails."""
+
+
 class InputError(VsqError):
     """An argument of an inference: wrong count, shape, dtype or content."""
 

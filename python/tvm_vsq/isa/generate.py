@@ -9,6 +9,7 @@ from typing import Annotated
 import jinja2
 import typer
 
+from tvm_vsq.formats.table import TABLE_INPUT_BITS, TABLE_SEGMENTS, TABLE_VALUE_BITS
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.events import EVENTS
@@ -95,9 +96,13 @@ def render() -> dict[str, str]:
         "instruction_bytes": INSTRUCTION_BYTES,
         "targets": targets,
         "text_example": disassemble(_TEXT_EXAMPLE),
+        "table_segments": TABLE_SEGMENTS,
+        "table_input_bits": TABLE_INPUT_BITS,
+        "table_value_bits": TABLE_VALUE_BITS,
     }
     return {
         "tvm_vsq/isa/isa.h": environment.get_template("isa.h.j2").render(context),
+        "rtl/vsq_isa.sv": environment.get_template("vsq_isa.sv.j2").render(context),
         "docs/isa.md": environment.get_template("isa.md.j2").render(context),
         "tests/cpp/golden_words.inc": golden_words(targets),
     }
@@ -107,7 +112,7 @@ def main(
     root: Annotated[Path, typer.Option(help="Repository root.")] = Path("."),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is stale.")] = False,
 ) -> None:
-    """Generate tvm_vsq/isa/isa.h, docs/isa.md and tests/cpp/golden_words.inc."""
+    """Generate tvm_vsq/isa/isa.h, rtl/vsq_isa.sv, docs/isa.md and tests/cpp/golden_words.inc."""
     stale = []
     for name, text in render().items():
         path = root / name

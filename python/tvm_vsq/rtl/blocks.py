@@ -1,0 +1,318 @@
+"""The blocks of the datapath in `rtl/`: parameters and ports of each, for an accelerator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tvm_vsq.errors import ConfigError
+from tvm_vsq.hardware import LOADED, HardwareConfig, Memory
+from tvm_vsq.hardware.memories import PARAMETER_BITS
+from tvm_vsq.rtl.pipeline import pipelines
+
+_WORD = 32  # of y, a bias, a clip, an immediate
+_SHIFT_BITS, _OP_BITS, _SEGMENT_BITS, _SEGMENT_INDEX_BITS, _COUNT_BITS = 6, 4, 48, 7, 20
+
+
+@dataclass(frozen=True)
+class Port:
+    """`lanes` numbers of `bits` bits side by side, lane 0 lowest.
+
+    parts: widths of the numbers that a lane consists of, if it is several. delay: clocks behind the
+    transaction's first input at which it is read, or, of an output, there.
+    """
+
+    name: str
+    bits: int
+    lanes: int = 1
+    delay: int = 0
+    parts: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Bits in all."""
+        return self.bits * self.lanes
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Width of each number, the lowest first."""
+        return (self.parts or (self.bits,)) * self.lanes
+
+
+@dataclass(frozen=True)
+class Block:
+    """A module of `rtl/` with its parameters, and its ports besides the clock, which it has if it is `clocked`."""
+
+    name: str
+    module: str
+    parameters: Mapping[str, int]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    clocked: bool = True
+
+
+def blocks(hardware: HardwareConfig) -> dict[str, Block]:
+    """Every block of `hardware`, by name.
+
+    Raises ConfigError if a pipeline's stages do not fit into its cycles, or the DRAM's width is no power of 2.
+    """
+    found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in LOADED]
+    return {block.name: block for block in found if block is not None}
+
+
+def _multiplier(hardware: HardwareConfig) -> Block:
+    weight, activation = hardware.weight_bits, hardware.activation_bits
+    return Block(
+        "multiplier",
+        "multiplier",
+        {"A": weight, "B": activation},
+        (Port("a", weight), Port("b", activation), Port("b_unsigned", 1)),
+        (Port("product", weight + activation),),
+        clocked=False,
+    )
+
+
+def _adder_tree(hardware: HardwareConfig) -> Block:
+    size, bits = hardware.vector_size, hardware.weight_bits + hardware.activation_bits
+    stages = pipelines(hardware)
+    return Block(
+        "adder_tree",
+        "adder_tree",
+        {"INPUTS": size, "WIDTH": bits, "REGISTERS": stages.tree_registers},
+        (Port("terms", bits, size),),
+        (Port("sum", bits + size.bit_length() - 1, delay=len(stages.tree_levels)),),
+        clocked=bool(stages.tree_levels),
+    )
+
+
+def _dot_bits(hardware: HardwareConfig) -> int:
+    return hardware.weight_bits + hardware.activation_bits + hardware.vector_size.bit_length() - 1
+
+
+def _scale_unit(hardware: HardwareConfig) -> Block | None:
+    formats, dot = hardware.formats, _dot_bits(hardware)
+    if not formats.product_bits:
+        return None
+    cycles = 1 + len(pipelines(hardware).tree_levels)
+    weight, activation = formats.weight.scale_width, formats.activation.scale_width
+    return Block(
+        "scale_unit",
+        "scale_unit",
+        {
+            "DOT": dot,
+            "WEIGHT": weight,
+            "ACTIVATION": activation,
+            "SHIFT": formats.product_shift,
+            "P": formats.product_bits,
+            "DOT_CYCLES": cycles,
+        },
+        (
+            Port("weight_scale", max(1, weight)),
+            Port("activation_scale", max(1, activation)),
+            Port("dot", dot, delay=cycles),
+        ),
+        (Port("scaled", dot + formats.product_bits, delay=cycles + 1),),
+    )
+
+
+def _accumulator(hardware: HardwareConfig) -> Block:
+    bits, addend = hardware.accumulator_bits, _dot_bits(hardware) + hardware.product_bits
+    return Block(
+        "accumulator",
+        "accumulator",
+        {"ACC": bits, "ADDEND": addend},
+        (Port("reset", 1), Port("fresh", 1), Port("forward", 1), Port("acc_in", bits), Port("addend", addend)),
+        (Port("acc", bits, delay=1),),
+    )
+
+
+def _vector_mac(hardware: HardwareConfig) -> Block:
+    formats, size, stages = hardware.formats, hardware.vector_size, pipelines(hardware)
+    weight, activation, bits = formats.weight, formats.activation, hardware.accumulator_bits
+    latency = 3 + len(stages.tree_levels) + bool(formats.product_bits)
+    late = latency - 1
+    return Block(
+        "vector_mac",
+        "vector_mac",
+        {
+            "V": size,
+            "NW": weight.bits,
+            "NA": activation.bits,
+            "MW": weight.scale_width,
+            "MA": activation.scale_width,
+            "SHIFT": formats.product_shift,
+            "P": formats.product_bits,
+            "ACC": bits,
+            "TREE_REGISTERS": stages.tree_registers,
+            "TREE_CYCLES": len(stages.tree_levels),
+        },
+        (
+            Port("weights", weight.bits, size),
+            Port("weight_scale", max(1, weight.scale_width)),
+            Port("activations", activation.bits, size),
+            Port("activation_scale", max(1, activation.scale_width)),
+            Port("activation_unsigned", 1),
+            *(Port(name, 1, delay=late) for name in ("reset", "fresh", "forward")),
+            Port("acc_in", bits, delay=late),
+        ),
+        (Port("acc", bits, delay=latency),),
+    )
+
+
+def _parameters(lanes: int) -> Port:
+    parts = tuple(PARAMETER_BITS.values())
+    return Port("par", sum(parts), lanes, parts=parts)
+
+
+def _residual_ports(lanes: int, scales: int, hardware: HardwareConfig, plural: str) -> tuple[Port, ...]:
+    activation = hardware.formats.activation
+    return (
+        Port("relu", 1),
+        Port("residual", 1),
+        Port("res_unsigned", 1),
+        Port(f"res_element{plural}", activation.bits, lanes),
+        Port(f"res_scale{plural}", max(1, activation.scale_width), scales),
+        Port("res_mult", PARAMETER_BITS["mult"]),
+        Port("res_shift", _SHIFT_BITS),
+    )
+
+
+def _ppu_lane(hardware: HardwareConfig) -> Block:
+    activation, stages = hardware.formats.activation, pipelines(hardware)
+    return Block(
+        "ppu_lane",
+        "ppu_lane",
+        {
+            "ACC": hardware.accumulator_bits,
+            "MULT": hardware.multiplier_bits,
+            "N": activation.bits,
+            "M": activation.scale_width,
+            "MULTIPLY_CYCLES": stages.multiply_cycles,
+        },
+        (
+            Port("acc", hardware.accumulator_bits),
+            _parameters(1),
+            *_residual_ports(1, 1, hardware, ""),
+        ),
+        (Port("y", _WORD, delay=3 + stages.multiply_cycles),),
+    )
+
+
+def _quantizer_cycles(hardware: HardwareConfig) -> int:
+    stages = pipelines(hardware)
+    scaled = hardware.formats.activation.scale_bits is not None
+    return stages.vector_blocks + 1 + stages.divide_cycles if scaled else 1
+
+
+def _record_bits(hardware: HardwareConfig) -> int:
+    """Of a block of results: the vectors in it, or its part of one."""
+    activation, lanes = hardware.formats.activation, hardware.output_lanes
+    vectors = max(1, lanes // activation.vector_size)
+    return lanes * activation.bits + vectors * activation.scale_width
+
+
+def _quantizer(hardware: HardwareConfig) -> Block:
+    activation, lanes = hardware.formats.activation, hardware.output_lanes
+    return Block(
+        "quantizer",
+        "quantizer",
+        {
+            "LANES": lanes,
+            "V": activation.vector_size,
+            "N": activation.bits,
+            "M": activation.scale_width,
+            "G": hardware.guard_bits,
+            "DIVIDE_CYCLES": pipelines(hardware).divide_cycles,
+        },
+        (Port("y", _WORD, lanes), Port("is_unsigned", 1), Port("first", 1), Port("last", 1)),
+        (Port("record", 1, _record_bits(hardware), delay=_quantizer_cycles(hardware)),),
+    )
+
+
+def _ppu(hardware: HardwareConfig) -> Block:
+    lane, quantizer = _ppu_lane(hardware), _quantizer(hardware)
+    lanes, late = hardware.output_lanes, lane.outputs[0].delay
+    vectors = max(1, lanes // hardware.vector_size)
+    return Block(
+        "ppu",
+        "ppu",
+        {**quantizer.parameters, **lane.parameters},
+        (
+            Port("acc", hardware.accumulator_bits, lanes),
+            _parameters(lanes),
+            *_residual_ports(lanes, vectors, hardware, "s"),
+            *(Port(name, 1) for name in ("out_unsigned", "first", "last")),
+        ),
+        (
+            Port("y", _WORD, lanes, delay=late),
+            Port("record", 1, _record_bits(hardware), delay=late + _quantizer_cycles(hardware)),
+        ),
+    )
+
+
+def _vector_lane(hardware: HardwareConfig) -> Block:
+    activation, bits = hardware.formats.activation, hardware.accumulator_bits
+    pipelines(hardware)
+    return Block(
+        "vector_lane",
+        "vector_lane",
+        {"ACC": bits, "N": activation.bits, "M": activation.scale_width},
+        (
+            Port("op", _OP_BITS),
+            Port("src_imm", 1),
+            Port("src_unsigned", 1),
+            Port("acc_in", bits),
+            Port("element", activation.bits),
+            Port("scale", max(1, activation.scale_width)),
+            Port("imm", _WORD),
+            Port("shift", _SHIFT_BITS),
+            Port("fill", 1),
+            Port("fill_address", _SEGMENT_INDEX_BITS),
+            Port("fill_segment", _SEGMENT_BITS),
+        ),
+        (Port("acc", bits, delay=5),),
+    )
+
+
+def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
+    bus, record = hardware.dram.bytes_per_cycle, memory.record_bytes(hardware)
+    if bus < 2 or bus & (bus - 1):
+        raise ConfigError(
+            f"{hardware.label}: dram.bytes_per_cycle={bus}: the words of a DRAM bus are a power of 2, from 2 on"
+        )
+    step = math.gcd(bus, record)
+    entries = (record - step + bus) // record
+    bits = memory.entry_bits(hardware)
+    return Block(
+        f"unpack_{memory.name}",
+        "unpack",
+        {
+            "BUS": bus,
+            "RECORD": record,
+            "BITS": bits,
+            "ENTRIES": entries,
+            "STEP": step,
+            "COUNT": _COUNT_BITS,
+        },
+        (
+            *(Port(name, 1) for name in ("reset", "valid", "first", "last")),
+            Port("offset", bus.bit_length() - 1),
+            Port("count", _COUNT_BITS),
+            Port("word", 8, bus),
+        ),
+        (Port("entries", 1, entries * bits, delay=1), Port("complete", 1, entries, delay=1)),
+    )
+
+
+_BLOCKS: tuple[Callable[[HardwareConfig], Block | None], ...] = (
+    _multiplier,
+    _adder_tree,
+    _scale_unit,
+    _accumulator,
+    _vector_mac,
+    _ppu_lane,
+    _quantizer,
+    _ppu,
+    _vector_lane,
+)

@@ -1,0 +1,220 @@
+"""What each block has to compute, by the NumPy reference (docs/numerics.md).
+
+Numbers are int64[cycles, lanes] for each port, signed ones with their sign. A result comes with a mask of its
+shape: what is not defined is False.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.formats.table import TABLE_SEGMENTS
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.isa import code_of
+from tvm_vsq.numerics import (
+    look_up,
+    multiply_scales,
+    post_process,
+    requantize,
+    round_shift,
+)
+
+Ints = npt.NDArray[np.int64]
+Values = Mapping[str, Ints]
+Results = dict[str, tuple[Ints, npt.NDArray[np.bool_]]]
+
+
+def expected(hardware: HardwareConfig, block: str, inputs: Values) -> Results:
+    """Outputs of `block` for `inputs`, a row for each transaction."""
+    return _REFERENCES[block.split("_")[0] if block.startswith("unpack") else block](hardware, inputs, block)
+
+
+def _all(values: npt.ArrayLike) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    array = np.asarray(values, np.int64)
+    array = array[:, None] if array.ndim == 1 else array
+    return array, np.ones(array.shape, np.bool_)
+
+
+def _multiplier(_: HardwareConfig, x: Values, __: str) -> Results:
+    return {"product": _all(x["a"] * x["b"])}
+
+
+def _adder_tree(_: HardwareConfig, x: Values, __: str) -> Results:
+    return {"sum": _all(x["terms"].sum(axis=1))}
+
+
+def _scale_product(hardware: HardwareConfig, x: Values) -> Ints:
+    formats = hardware.formats
+    if not formats.product_bits:
+        return np.ones_like(x["weight_scale"])
+    weight = x["weight_scale"] if formats.weight.scale_bits else 1
+    activation = x["activation_scale"] if formats.activation.scale_bits else 1
+    return multiply_scales(weight, activation, formats.product_shift, formats.product_bits)
+
+
+def _scale_unit(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return {"scaled": _all(_scale_product(hardware, x) * x["dot"])}
+
+
+def _add_up(x: Values, addends: Ints) -> Results:
+    """In the order of the transactions, as one may go on with the result of the one before."""
+    sums, before = [], 0
+    columns = (x["reset"], x["fresh"], x["forward"], x["acc_in"], addends)
+    for reset, fresh, forward, acc_in, addend in zip(*(column.ravel().tolist() for column in columns)):
+        before = 0 if reset else addend + (0 if fresh else before if forward else acc_in)
+        sums.append(before)
+    return {"acc": _all(np.array(sums))}
+
+
+def _accumulator(_: HardwareConfig, x: Values, __: str) -> Results:
+    return _add_up(x, x["addend"])
+
+
+def _vector_mac(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    dots = (x["weights"] * x["activations"]).sum(axis=1, keepdims=True)
+    return _add_up(x, _scale_product(hardware, x) * dots)
+
+
+def _vectors(elements: Ints, scales: Ints, size: int) -> npt.NDArray[np.int16]:
+    """[cycles, lanes] and [cycles, vectors] to int16[cycles, vectors, V+1]; lanes that are left over are 0."""
+    cycles, vectors = scales.shape
+    parts = np.zeros((cycles, vectors, size + 1), np.int16)
+    parts[..., : elements.shape[1] // vectors] = elements.reshape(cycles, vectors, -1)
+    parts[..., -1] = scales
+    return parts
+
+
+def _results(hardware: HardwareConfig, x: Values, elements: str, scales: str) -> Ints:
+    """y int64[cycles, lanes]; each transaction alone, as a residual's factor is its own."""
+    scale = x[scales] if hardware.formats.activation.scale_bits else np.ones_like(x[scales])
+    residuals = _vectors(x[elements], scale, hardware.vector_size)
+    cycles, lanes = x["acc"].shape
+    params = x["par"].reshape(cycles, lanes, 4).astype(np.int32)
+    rows = [
+        post_process(
+            x["acc"][t],
+            params[t],
+            bool(x["relu"][t, 0]),
+            _as_channels(residuals[t], lanes) if x["residual"][t, 0] else None,
+            int(x["res_mult"][t, 0]),
+            int(x["res_shift"][t, 0]),
+        )
+        for t in range(cycles)
+    ]
+    return np.array(rows, np.int64)
+
+
+def _as_channels(vectors: npt.NDArray[np.int16], lanes: int) -> npt.NDArray[np.int16]:
+    """The vectors that `lanes` channels take."""
+    return vectors[: -(-lanes // (vectors.shape[-1] - 1))]
+
+
+def _ppu_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return {"y": _all(_results(hardware, x, "res_element", "res_scale"))}
+
+
+def _records(hardware: HardwareConfig, y: Ints, unsigned: Ints, first: Ints) -> Ints:
+    """Bits of the records of blocks of results, [cycles, bits]; a vector of several blocks begins at `first`."""
+    fmt, (cycles, lanes) = hardware.formats.activation, y.shape
+    blocks = hardware.group_blocks
+    own = np.cumsum(first.ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)  # the group of each block
+    place = np.arange(cycles) - np.searchsorted(own, own)
+    groups = np.zeros((own[-1] + 1, blocks, lanes), np.int64)
+    groups[own, place] = y
+    signs = np.zeros(len(groups), np.bool_)
+    signs[own] = unsigned.ravel() == 0
+    vectors = np.zeros((len(groups), max(1, lanes // fmt.vector_size), fmt.vector_size + 1), np.int16)
+    for signed in (False, True):
+        wanted = groups[signs == signed].reshape(-1, blocks * lanes)
+        vectors[signs == signed] = requantize(wanted, fmt.with_sign(signed), hardware.guard_bits)
+    elements = vectors[..., :-1].reshape(len(groups), blocks, vectors.shape[1], -1)[own, place]
+    scales = vectors[own, :, -1:]
+    parts = [_bits(elements, fmt.bits), _bits(scales, fmt.scale_width)]
+    return np.concatenate(parts, axis=-1).reshape(cycles, -1)
+
+
+def _bits(numbers: npt.NDArray[np.int16], width: int) -> Ints:
+    """[cycles, vectors, n] to bits [cycles, vectors, n * width], the lowest first."""
+    bits = numbers[..., None].astype(np.int64) >> np.arange(width) & 1
+    return bits.reshape(*numbers.shape[:2], -1)
+
+
+def _quantizer(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return {"record": _all(_records(hardware, x["y"], x["is_unsigned"], x["first"]))}
+
+
+def _ppu(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    y = _results(hardware, x, "res_elements", "res_scales")
+    return {"y": _all(y), "record": _all(_records(hardware, y, x["out_unsigned"], x["first"]))}
+
+
+def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    scale = x["scale"] if hardware.formats.activation.scale_bits else 1
+    value = np.where(x["src_imm"], x["imm"], x["element"] * scale)
+    lane, table = x["acc_in"], np.zeros((TABLE_SEGMENTS, 2), np.int32)
+    filled = x["fill"].ravel() != 0
+    packed = x["fill_segment"].ravel()
+    for t in np.flatnonzero(filled):
+        segment = int(packed[t])
+        table[x["fill_address"][t, 0]] = [_signed(segment & 0xFFFFFF, 24), _signed(segment >> 24, 24)]
+    codes = {name: code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
+    op = x["op"]
+    small = np.where(op == codes["mul"], lane, 0)  # products of the others need not fit
+    results = {
+        "mov": value,
+        "max": np.maximum(lane, value),
+        "min": np.minimum(lane, value),
+        "add": lane + value,
+        "mac": lane + x["imm"] * value,
+        "mul": round_shift(small * value, x["shift"]),
+        "table": look_up(lane, table),
+    }
+    result = np.select([op == codes[name] for name in results], list(results.values()))
+    return {"acc": (result, np.repeat(~filled[:, None], result.shape[1], axis=1))}
+
+
+def _signed(number: int, bits: int) -> int:
+    return number - (number >> (bits - 1) << bits)
+
+
+def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
+    """Which entries come when: a word is used when the next one comes, or else a cycle after the last."""
+    name = block.removeprefix("unpack_")
+    bits, record = hardware.entry_bits[name], hardware.record_bytes[name]
+    bus, cycles = hardware.dram.bytes_per_cycle, len(x["valid"])
+    most = (record - int(np.gcd(bus, record)) + bus) // record
+    complete = np.zeros((cycles, most), np.int64)
+    entries = np.zeros((cycles, most * bits), np.int64)
+    arrivals = np.flatnonzero(x["valid"].ravel())
+    firsts = [int(t) for t in arrivals if x["first"][t, 0]]
+    for first, beyond in zip(firsts, [*firsts[1:], cycles]):
+        times = [int(t) for t in arrivals if first <= t < beyond]
+        piece = np.concatenate([x["word"][t] for t in times])[x["offset"][first, 0] :].astype(np.uint8)
+        used = [*times[1:], times[-1] + 1]
+        taken = dict.fromkeys(range(cycles), 0)
+        for n in range(int(x["count"][first, 0])):
+            t = used[((n + 1) * record - 1) // bus]
+            if t >= cycles:
+                break
+            text = np.unpackbits(piece[n * record : (n + 1) * record], count=bits, bitorder="little")
+            entries[t, taken[t] * bits : (taken[t] + 1) * bits] = text
+            complete[t, taken[t]] = 1
+            taken[t] += 1
+    return {"complete": _all(complete), "entries": (entries, np.repeat(complete != 0, bits, axis=1))}
+
+
+_REFERENCES: dict[str, Callable[[HardwareConfig, Values, str], Results]] = {
+    "multiplier": _multiplier,
+    "adder_tree": _adder_tree,
+    "scale_unit": _scale_unit,
+    "accumulator": _accumulator,
+    "vector_mac": _vector_mac,
+    "ppu_lane": _ppu_lane,
+    "quantizer": _quantizer,
+    "ppu": _ppu,
+    "vector_lane": _vector_lane,
+    "unpack": _unpack,
+}

@@ -1,0 +1,354 @@
+"""Transactions to test a block with: all corners of its operands, then random ones of several kinds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.memories import PARAMETER_BITS
+from tvm_vsq.isa import code_of
+from tvm_vsq.rtl.blocks import Block
+
+Ints = npt.NDArray[np.int64]
+Inputs = dict[str, Ints]
+_WORD = (-(1 << 31), (1 << 31) - 1)
+_LONGEST_PRODUCT = 62  # bits of what VEC's mul may round (docs/isa.md)
+
+
+def stimuli(hardware: HardwareConfig, block: Block, count: int, seed: int) -> Inputs:
+    """Inputs of `block`, int64[cycles, lanes] for each port: its corners, and `count` random transactions."""
+    rng = np.random.default_rng(seed)
+    return _STIMULI[block.module](hardware, block, count, rng)
+
+
+def _unsigned_corners(bits: int) -> list[int]:
+    most = (1 << bits) - 1
+    return sorted({0, 1, most >> 1, most - 1, most} & set(range(most + 1)))
+
+
+def _signed_corners(bits: int) -> list[int]:
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return sorted({low, low + 1, -1, 0, 1, high - 1, high} & set(range(low, high + 1)) if bits < 24 else
+                  {low, low + 1, -1, 0, 1, high - 1, high})
+
+
+def _grid(*axes: Sequence[int]) -> list[Ints]:
+    """Every combination: a column [n, 1] for each axis."""
+    table = np.array(list(itertools.product(*axes)), np.int64)
+    return [column[:, None] for column in table.T]
+
+
+def _random_signed(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> Ints:
+    """Of all magnitudes: as many bits as chance has it."""
+    width = rng.integers(1, bits + 1, shape)
+    return rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape) >> (bits - width)
+
+
+def _random_unsigned(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> Ints:
+    width = rng.integers(1, bits + 1, shape)
+    return rng.integers(0, 1 << bits, shape) >> (bits - width)
+
+
+def _elements(rng: np.random.Generator, bits: int, unsigned: Ints, lanes: int) -> Ints:
+    """[cycles, lanes], a third uniform, a third of all magnitudes, a third mostly zeros."""
+    shape = (len(unsigned), lanes)
+    kind = rng.integers(0, 3, (len(unsigned), 1))
+    uniform = np.where(unsigned, rng.integers(0, 1 << bits, shape), _uniform_signed(rng, bits, shape))
+    any_size = np.where(unsigned, _random_unsigned(rng, bits, shape), _random_signed(rng, bits, shape))
+    return np.select([kind == 0, kind == 1], [uniform, any_size], uniform * (rng.random(shape) < 0.3))
+
+
+def _uniform_signed(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> Ints:
+    return rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape)
+
+
+def _flags(rng: np.random.Generator, count: int, often: float = 0.5) -> Ints:
+    return (rng.random((count, 1)) < often).astype(np.int64)
+
+
+def _append(first: Inputs, second: Inputs) -> Inputs:
+    return {name: np.concatenate([first[name], second[name]]) for name in first}
+
+
+def _multiplier(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Every pair of operands, signed and unsigned, at most 2^17; `count` of them where that is less."""
+    a_bits, b_bits = block.parameters["A"], block.parameters["B"]
+    a, b, unsigned = _grid(range(-(1 << (a_bits - 1)), 1 << (a_bits - 1)), range(1 << b_bits), (0, 1))
+    signed = b - ((b >> (b_bits - 1)) << b_bits)
+    chosen = rng.permutation(len(a))[: max(count, 1)]
+    return {"a": a[chosen], "b": np.where(unsigned, b, signed)[chosen], "b_unsigned": unsigned[chosen]}
+
+
+def _adder_tree(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    bits, lanes = block.parameters["WIDTH"], block.parameters["INPUTS"]
+    corners = np.repeat(np.array(_signed_corners(bits))[:, None], lanes, axis=1)
+    return {"terms": np.concatenate([corners, _elements(rng, bits, np.zeros((count, 1), bool), lanes)])}
+
+
+def _scales(hardware: HardwareConfig, corners: tuple[Ints, Ints], count: int, rng: np.random.Generator) -> Inputs:
+    names = (("weight_scale", hardware.formats.weight), ("activation_scale", hardware.formats.activation))
+    return {
+        name: np.concatenate([corner, _random_unsigned(rng, max(1, fmt.scale_width), (count, 1))])
+        for (name, fmt), corner in zip(names, corners)
+    }
+
+
+def _scale_corners(hardware: HardwareConfig) -> tuple[list[int], list[int]]:
+    formats = hardware.formats
+    return _unsigned_corners(max(1, formats.weight.scale_width)), _unsigned_corners(
+        max(1, formats.activation.scale_width)
+    )
+
+
+def _scale_unit(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    bits = block.parameters["DOT"]
+    weight, activation, dot = _grid(*_scale_corners(hardware), _signed_corners(bits))
+    scales = _scales(hardware, (weight, activation), count, rng)
+    return {**scales, "dot": np.concatenate([dot, _random_signed(rng, bits, (count, 1))])}
+
+
+def _control(rng: np.random.Generator, count: int) -> Inputs:
+    """Reductions that begin, go on with the entry before, or with another one; a reset now and then."""
+    return {
+        "reset": _flags(rng, count, 1 / 32),
+        "fresh": _flags(rng, count, 1 / 8),
+        "forward": _flags(rng, count),
+    }
+
+
+def _accumulator(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    bits, addend_bits = block.parameters["ACC"], block.parameters["ADDEND"]
+    reset, fresh, forward, acc, addend = _grid(
+        (0, 1), (0, 1), (0, 1), _signed_corners(bits), _signed_corners(addend_bits)
+    )
+    corners = {"reset": reset, "fresh": fresh, "forward": forward, "acc_in": acc, "addend": addend}
+    return _append(
+        corners,
+        {
+            **_control(rng, count),
+            "acc_in": _random_signed(rng, bits, (count, 1)),
+            "addend": _random_signed(rng, addend_bits, (count, 1)),
+        },
+    )
+
+
+def _vector_mac(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    size, w_bits, a_bits = (block.parameters[name] for name in ("V", "NW", "NA"))
+    weight, activation, s_w, s_a, unsigned = _grid(
+        _signed_corners(w_bits), _unsigned_corners(a_bits), *_scale_corners(hardware), (0, 1)
+    )
+    cycles = len(weight)
+    activation = np.where(unsigned, activation, activation - ((activation >> (a_bits - 1)) << a_bits))
+    all_unsigned = np.concatenate([unsigned, _flags(rng, count)])
+    corners = {name: np.zeros((cycles, 1), np.int64) for name in ("reset", "forward")}
+    corners["fresh"] = np.ones((cycles, 1), np.int64)
+    control = _append(corners, _control(rng, count))
+    return {
+        "weights": np.concatenate(
+            [
+                np.repeat(weight, size, axis=1),
+                _elements(rng, w_bits, np.zeros((count, 1), np.bool_), size),
+            ]
+        ),
+        "activations": np.concatenate(
+            [np.repeat(activation, size, axis=1), _elements(rng, a_bits, all_unsigned[cycles:], size)]
+        ),
+        **_scales(hardware, (s_w, s_a), count, rng),
+        "activation_unsigned": all_unsigned,
+        **control,
+        "acc_in": _random_signed(rng, block.parameters["ACC"], (cycles + count, 1)),
+    }
+
+
+def _parameters(hardware: HardwareConfig, rng: np.random.Generator, count: int, lanes: int) -> Ints:
+    """mult, shift, bias and clip of each lane."""
+    shape = (count, lanes)
+    clip = np.where(rng.random(shape) < 0.7, _WORD[1], _random_signed(rng, 32, shape))
+    columns = [
+        _random_unsigned(rng, hardware.multiplier_bits, shape),
+        rng.integers(0, 63, shape),
+        _random_signed(rng, PARAMETER_BITS["bias"], shape),
+        clip,
+    ]
+    return np.stack(columns, axis=-1).reshape(count, -1)
+
+
+def _residuals(hardware: HardwareConfig, block: Block, rng: np.random.Generator, count: int) -> Inputs:
+    ports = {port.name: port for port in block.inputs}
+    plural = "s" if "res_elements" in ports else ""
+    fmt, unsigned = hardware.formats.activation, _flags(rng, count)
+    lanes, vectors = ports[f"res_element{plural}"].lanes, ports[f"res_scale{plural}"].lanes
+    return {
+        "relu": _flags(rng, count),
+        "residual": _flags(rng, count),
+        "res_unsigned": unsigned,
+        f"res_element{plural}": _elements(rng, fmt.bits, unsigned, lanes),
+        f"res_scale{plural}": _random_unsigned(rng, max(1, fmt.scale_width), (count, vectors)),
+        "res_mult": _random_unsigned(rng, PARAMETER_BITS["mult"], (count, 1)),
+        "res_shift": rng.integers(0, 63, (count, 1)),
+    }
+
+
+def _ppu_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    bits, fmt = hardware.accumulator_bits, hardware.formats.activation
+    acc, mult, shift, bias, clip, relu = _grid(
+        _signed_corners(bits),
+        _unsigned_corners(hardware.multiplier_bits),
+        (0, 1, 31, 47, 62),
+        (_WORD[0], 0, _WORD[1]),
+        (0, _WORD[1]),
+        (0, 1),
+    )
+    cycles = len(acc)
+    residual = _residuals(hardware, block, rng, cycles + count)
+    residual["relu"][:cycles] = relu
+    largest = rng.random((cycles, 1)) < 0.5
+    for name, most in (("res_scale", fmt.smax), ("res_mult", 0xFFFF), ("res_shift", 0)):
+        residual[name][:cycles] = np.where(largest, most, residual[name][:cycles])
+    return {
+        "acc": np.concatenate([acc, _random_signed(rng, bits, (count, 1))]),
+        "par": np.concatenate(
+            [np.concatenate([mult, shift, bias, clip], axis=1), _parameters(hardware, rng, count, 1)]
+        ),
+        **residual,
+    }
+
+
+def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tuple[Ints, Ints, Ints]:
+    """first, last, and one sign for all blocks of a vector. Now and then a vector has fewer blocks than it could."""
+    most, first = hardware.group_blocks, np.zeros((count, 1), np.int64)
+    at = 0
+    while at < count:
+        first[at] = 1
+        at += most if rng.random() < 0.8 else int(rng.integers(1, most + 1))
+    last = np.roll(first, -1)
+    last[-1] = 1
+    own = np.cumsum(first) - 1
+    return first, last, rng.integers(0, 2, own[-1] + 1)[own][:, None]
+
+
+def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Results of all magnitudes, as large as they can be, near the rounding of a quotient, and all alike."""
+    fmt, lanes, guard = hardware.formats.activation, hardware.output_lanes, hardware.guard_bits
+    corners = [*_signed_corners(32), *(sign * (1 << bit) + more for bit in range(31) for sign in (1, -1)
+                                       for more in (-1, 0, 1))]
+    alike = np.repeat(np.array(corners)[:, None], lanes, axis=1)
+    total = count + len(alike)
+    first, last, unsigned = _marks(hardware, rng, total)
+    scale = rng.integers(1, fmt.smax + 1, (count, 1))
+    halves = (2 * rng.integers(-fmt.qmax - 1, fmt.qmax + 2, (count, lanes)) + 1) * (scale << guard) // 2
+    near = halves + rng.integers(-1, 2, (count, lanes))
+    within = _random_signed(rng, min(32, fmt.bits + fmt.scale_width + guard + 1), (count, lanes))
+    kind = rng.integers(0, 3, (count, 1))
+    y = np.select([kind == 0, kind == 1], [near, within], _random_signed(rng, 32, (count, lanes)))
+    return {"y": np.concatenate([alike, y]), "is_unsigned": unsigned, "first": first, "last": last}
+
+
+def _ppu(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    lanes = hardware.output_lanes
+    first, last, unsigned = _marks(hardware, rng, count)
+    par = _parameters(hardware, rng, count, lanes).reshape(count, lanes, -1)
+    # Mostly shifts that leave something to quantize.
+    par[..., 1] = np.where(rng.random((count, 1)) < 0.8, rng.integers(0, 40, (count, 1)), par[..., 1])
+    return {
+        "acc": _random_signed(rng, hardware.accumulator_bits, (count, lanes)),
+        "par": par.reshape(count, -1),
+        **_residuals(hardware, block, rng, count),
+        "out_unsigned": unsigned,
+        "first": first,
+        "last": last,
+    }
+
+
+def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """A table is filled; then every operation, with operands that the machine allows it."""
+    fmt, bits = hardware.formats.activation, hardware.accumulator_bits
+    filled = 128
+    ops = np.array([code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")])
+    corner_acc, corner_element, corner_scale, corner_op = _grid(
+        _signed_corners(bits), _unsigned_corners(fmt.bits), _unsigned_corners(max(1, fmt.scale_width)), ops
+    )
+    total = filled + len(corner_acc) + count
+    unsigned = _flags(rng, total)
+    element = _elements(rng, fmt.bits, unsigned, 1)
+    signed_corner = corner_element - ((corner_element >> (fmt.bits - 1)) << fmt.bits)
+    here = slice(filled, filled + len(corner_acc))
+    element[here] = np.where(unsigned[here], corner_element, signed_corner)
+    scale = _random_unsigned(rng, max(1, fmt.scale_width), (total, 1))
+    scale[here] = corner_scale
+    op = rng.choice(ops, (total, 1))
+    op[here] = corner_op
+    mul, mac = code_of("VEC", "op", "mul"), code_of("VEC", "op", "mac")
+    acc = _random_signed(rng, bits, (total, 1))
+    acc[here] = corner_acc
+    near = rng.random((total, 1)) < 0.5  # arguments of a table that it tells apart
+    near[here] = False
+    acc = np.where((op == code_of("VEC", "op", "table")) & near, rng.integers(-(1 << 16), 1 << 16, acc.shape), acc)
+    allowed = (1 << (_LONGEST_PRODUCT - fmt.bits - fmt.scale_width)) - 1
+    acc = np.where(op == mul, np.clip(acc, -allowed, allowed), acc)
+    imm = _random_signed(rng, min(32, bits), (total, 1))
+    src_imm = _flags(rng, total) * (op != mul) * (op != mac)
+    fill = np.zeros((total, 1), np.int64)
+    fill[:filled] = 1
+    address = np.zeros((total, 1), np.int64)
+    address[:filled, 0] = rng.permutation(filled)
+    return {
+        "op": op,
+        "src_imm": src_imm,
+        "src_unsigned": unsigned,
+        "acc_in": acc,
+        "element": element,
+        "scale": scale,
+        "imm": imm,
+        "shift": rng.integers(0, 63, (total, 1)),
+        "fill": fill,
+        "fill_address": address,
+        "fill_segment": rng.integers(0, 1 << 48, (total, 1)),
+    }
+
+
+def _unpack(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Pieces of all lengths that begin at any byte of a word; words that come one after the other, or late."""
+    bus, record = block.parameters["BUS"], block.parameters["RECORD"]
+    rows: list[tuple[int, int, int, int, int]] = [(1, 0, 0, 0, 0)] * 2  # reset, valid, first, last, offset
+    counts = [0, 0]
+    while len(rows) < count:
+        offset, records = int(rng.integers(bus)), int(rng.integers(1, 20))
+        words = -(-(offset + records * record) // bus)
+        often = 1.0 if rng.random() < 0.5 else 0.6
+        for word in range(words):
+            while rng.random() > often:
+                rows.append((0, 0, 0, 0, 0))
+                counts.append(0)
+            rows.append((0, 1, int(word == 0), int(word == words - 1), offset))
+            counts.append(records)
+        for _ in range(int(rng.integers(0, 3))):
+            rows.append((0, 0, 0, 0, 0))
+            counts.append(0)
+    rows.append((0, 0, 0, 0, 0))
+    counts.append(0)
+    table = np.array(rows, np.int64)
+    names = ("reset", "valid", "first", "last", "offset")
+    return {
+        **{name: table[:, i : i + 1] for i, name in enumerate(names)},
+        "count": np.array(counts)[:, None],
+        "word": rng.integers(0, 256, (len(rows), bus)),
+    }
+
+
+_STIMULI: dict[str, Callable[[HardwareConfig, Block, int, np.random.Generator], Inputs]] = {
+    "multiplier": _multiplier,
+    "adder_tree": _adder_tree,
+    "scale_unit": _scale_unit,
+    "accumulator": _accumulator,
+    "vector_mac": _vector_mac,
+    "ppu_lane": _ppu_lane,
+    "quantizer": _quantizer,
+    "ppu": _ppu,
+    "vector_lane": _vector_lane,
+    "unpack": _unpack,
+}

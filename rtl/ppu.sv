@@ -1,0 +1,59 @@
+// The post-processing unit: LANES accumulators a cycle to results y, which go back to the accumulators (wide), and to a block
+// of a record. `first` and `last` mark the blocks of a vector, and come with them.
+module ppu #(
+    parameter LANES = 16,
+    parameter V = 16,
+    parameter ACC = 32,
+    parameter MULT = 16,
+    parameter N = 4,
+    parameter M = 4,
+    parameter G = 4,
+    parameter MULTIPLY_CYCLES = 2,
+    parameter DIVIDE_CYCLES = 2
+) (
+    input clock,
+    input [LANES*ACC-1:0] acc,
+    input [LANES*vsq_isa::PAR_BITS-1:0] par,
+    input relu,
+    input residual,
+    input res_unsigned,
+    input [LANES*N-1:0] res_elements,
+    input [(LANES>V?LANES/V:1)*(M>0?M:1)-1:0] res_scales,
+    input [vsq_isa::PPU_RES_MULT_BITS-1:0] res_mult,
+    input [vsq_isa::PPU_RES_SHIFT_BITS-1:0] res_shift,
+    input out_unsigned,
+    input first,
+    input last,
+    output [LANES*32-1:0] y,
+    output [(LANES>V?LANES/V:1)*((LANES>V?V:LANES)*N+M)-1:0] record
+);
+  localparam SCALE = M > 0 ? M : 1;
+  localparam LANE_CYCLES = MULTIPLY_CYCLES + 3;
+
+  genvar i;
+  generate
+    for (i = 0; i < LANES; i = i + 1) begin : lane
+      ppu_lane #(.ACC(ACC), .MULT(MULT), .N(N), .M(M), .MULTIPLY_CYCLES(MULTIPLY_CYCLES)) post_process (
+          .clock(clock),
+          .acc(acc[i*ACC+:ACC]),
+          .par(par[i*vsq_isa::PAR_BITS+:vsq_isa::PAR_BITS]),
+          .relu(relu),
+          .residual(residual),
+          .res_unsigned(res_unsigned),
+          .res_element(res_elements[i*N+:N]),
+          .res_scale(res_scales[(LANES>V?i/V:0)*SCALE+:SCALE]),
+          .res_mult(res_mult),
+          .res_shift(res_shift),
+          .y(y[32*i+:32])
+      );
+    end
+  endgenerate
+
+  wire is_unsigned, is_first, is_last;
+  delay #(.WIDTH(3), .CYCLES(LANE_CYCLES)) mark_register (
+      .clock(clock), .in({out_unsigned, first, last}), .out({is_unsigned, is_first, is_last})
+  );
+  quantizer #(.LANES(LANES), .V(V), .N(N), .M(M), .G(G), .DIVIDE_CYCLES(DIVIDE_CYCLES)) quantize (
+      .clock(clock), .y(y), .is_unsigned(is_unsigned), .first(is_first), .last(is_last), .record(record)
+  );
+endmodule

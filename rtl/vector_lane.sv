@@ -1,0 +1,142 @@
+// One lane of the vector unit: what VEC does to an accumulator (docs/isa.md).
+//
+//   read | unpack | table | multiply | round, add, compare | (the scratchpad is written)
+//
+// The lane has its own copy of a function's table, which `fill` writes, a segment a cycle.
+module vector_lane #(
+    parameter ACC = 32,
+    parameter N = 4,
+    parameter M = 4
+) (
+    input clock,
+    input [vsq_isa::VEC_OP_BITS-1:0] op,
+    input src_imm,
+    input src_unsigned,
+    input [ACC-1:0] acc_in,
+    input [N-1:0] element,
+    input [(M>0?M:1)-1:0] scale,
+    input [vsq_isa::VEC_IMM_BITS-1:0] imm,
+    input [vsq_isa::VEC_SHIFT_BITS-1:0] shift,
+    input fill,
+    input [vsq_isa::TABLE_ADDRESS_BITS-1:0] fill_address,
+    input [2*vsq_isa::TABLE_VALUE_BITS-1:0] fill_segment,
+    output [ACC-1:0] acc
+);
+  localparam VALUE = N + M;
+  localparam INSIDE = vsq_isa::TABLE_INPUT_BITS - vsq_isa::TABLE_ADDRESS_BITS;
+  localparam FACTOR = VALUE > INSIDE ? VALUE : INSIDE;
+  localparam PRODUCT = ACC + FACTOR;
+  localparam TV = vsq_isa::TABLE_VALUE_BITS;
+  localparam CONTROL = vsq_isa::VEC_OP_BITS + vsq_isa::VEC_SHIFT_BITS + 2;
+  localparam IMM = vsq_isa::VEC_IMM_BITS;
+  localparam LONG = ACC > IMM ? ACC : IMM;
+
+  // read
+  wire [CONTROL-1:0] control1, control2, control4;
+  wire [ACC-1:0] acc1, acc2, acc3, acc4;
+  wire [IMM-1:0] imm1, imm3, imm4;
+  wire [N-1:0] element1;
+  delay #(.WIDTH(CONTROL)) control_read (.clock(clock), .in({op, shift, src_imm, src_unsigned}), .out(control1));
+  delay #(.WIDTH(ACC)) acc_read (.clock(clock), .in(acc_in), .out(acc1));
+  delay #(.WIDTH(IMM)) imm_read (.clock(clock), .in(imm), .out(imm1));
+  delay #(.WIDTH(N)) element_read (.clock(clock), .in(element), .out(element1));
+
+  // unpack: element times scale; the segment of a table, and the place in it
+  wire [VALUE-1:0] value1, value3;
+  generate
+    if (M == 0) begin : elements_alone
+      assign value1 = element1;
+    end else begin : scaled
+      wire [M-1:0] scale1;
+      delay #(.WIDTH(M)) scale_read (.clock(clock), .in(scale), .out(scale1));
+      multiplier #(.A(M), .B(N), .A_SIGNED(0)) unpack (
+          .a(scale1), .b(element1), .b_unsigned(control1[0]), .product(value1)
+      );
+    end
+  endgenerate
+  wire [vsq_isa::TABLE_INPUT_BITS-1:0] place1, place2;
+  table_place #(.ACC(ACC)) locate (.acc(acc1), .place(place1));
+  delay #(.WIDTH(vsq_isa::TABLE_INPUT_BITS)) place_register (.clock(clock), .in(place1), .out(place2));
+  delay #(.WIDTH(CONTROL)) control_unpack (.clock(clock), .in(control1), .out(control2));
+  delay #(.WIDTH(ACC)) acc_unpack (.clock(clock), .in(acc1), .out(acc2));
+
+  // table
+  wire [2*TV-1:0] segment3;
+  wire [INSIDE-1:0] inside3;
+  wire [CONTROL-1:0] control3;
+  table_memory tables (
+      .clock(clock), .write(fill), .write_address(fill_address), .write_data(fill_segment),
+      .read_address(place2[vsq_isa::TABLE_INPUT_BITS-1:INSIDE]), .read_data(segment3)
+  );
+  delay #(.WIDTH(INSIDE)) inside_register (.clock(clock), .in(place2[INSIDE-1:0]), .out(inside3));
+  delay #(.WIDTH(CONTROL)) control_table (.clock(clock), .in(control2), .out(control3));
+  delay #(.WIDTH(ACC)) acc_table (.clock(clock), .in(acc2), .out(acc3));
+  delay #(.WIDTH(VALUE), .CYCLES(2)) value_table (.clock(clock), .in(value1), .out(value3));
+  delay #(.WIDTH(IMM), .CYCLES(2)) imm_table (.clock(clock), .in(imm1), .out(imm3));
+
+  // multiply: a product, a coefficient, or a slope
+  wire [vsq_isa::VEC_OP_BITS-1:0] op3 = control3[CONTROL-1-:vsq_isa::VEC_OP_BITS];
+  wire is_mul3 = op3 == vsq_isa::VEC_OP_MUL;
+  wire is_table3 = op3 == vsq_isa::VEC_OP_TABLE;
+  wire [TV-1:0] slope3 = segment3[2*TV-1-:TV];
+  wire [LONG-1:0] long_imm3 = {{LONG - IMM + 1{imm3[IMM-1]}}, imm3[IMM-2:0]};
+  wire [LONG-1:0] long_slope3 = {{LONG - TV + 1{slope3[TV-1]}}, slope3[TV-2:0]};
+  wire [ACC-1:0] a3 = is_mul3 ? acc3 : is_table3 ? long_slope3[ACC-1:0] : long_imm3[ACC-1:0];
+  wire [FACTOR:0] long_value3 = {{FACTOR - VALUE + 1{value3[VALUE-1] & ~control3[0]}}, value3};
+  wire [FACTOR:0] long_inside3 = {{FACTOR - INSIDE + 1{1'b0}}, inside3};
+  wire [FACTOR-1:0] b3 = is_table3 ? long_inside3[FACTOR-1:0] : long_value3[FACTOR-1:0];
+  wire [PRODUCT-1:0] product3, product4;
+  multiplier #(.A(ACC), .B(FACTOR)) multiply (
+      .a(a3), .b(b3), .b_unsigned(is_table3 | control3[0]), .product(product3)
+  );
+  delay #(.WIDTH(PRODUCT)) product_register (.clock(clock), .in(product3), .out(product4));
+  delay #(.WIDTH(CONTROL)) control_multiply (.clock(clock), .in(control3), .out(control4));
+  delay #(.WIDTH(ACC)) acc_multiply (.clock(clock), .in(acc3), .out(acc4));
+  delay #(.WIDTH(IMM)) imm_multiply (.clock(clock), .in(imm3), .out(imm4));
+  wire [VALUE:0] value4;
+  delay #(.WIDTH(VALUE + 1)) value_multiply (
+      .clock(clock), .in({value3[VALUE-1] & ~control3[0], value3}), .out(value4)
+  );
+  wire [TV-1:0] table_value4;
+  delay #(.WIDTH(TV)) table_value_register (.clock(clock), .in(segment3[TV-1:0]), .out(table_value4));
+
+  // round, add, compare
+  wire [vsq_isa::VEC_OP_BITS-1:0] op4 = control4[CONTROL-1-:vsq_isa::VEC_OP_BITS];
+  wire src_imm4 = control4[1];
+  wire is_mul4 = op4 == vsq_isa::VEC_OP_MUL;
+  wire is_table4 = op4 == vsq_isa::VEC_OP_TABLE;
+  wire is_mac4 = op4 == vsq_isa::VEC_OP_MAC;
+  wire [5:0] shift4 = is_mul4 ? control4[2+:vsq_isa::VEC_SHIFT_BITS] : is_table4 ? INSIDE : 6'd0;
+  wire [PRODUCT-1:0] floor4;
+  wire half4;
+  round_shift #(.WIDTH(PRODUCT)) scale_down (.n(product4), .shift(shift4), .floor(floor4), .half(half4));
+  wire [LONG-1:0] long_imm4 = {{LONG - IMM + 1{imm4[IMM-1]}}, imm4[IMM-2:0]};
+  wire [LONG-1:0] long_value4 = {{LONG - VALUE{value4[VALUE]}}, value4[VALUE-1:0]};
+  wire signed [ACC-1:0] operand4 = src_imm4 ? long_imm4[ACC-1:0] : long_value4[ACC-1:0];
+  wire [LONG-1:0] long_table_value4 = {{LONG - TV + 1{table_value4[TV-1]}}, table_value4[TV-2:0]};
+  wire signed [ACC-1:0] signed_acc4 = acc4;
+  // The adder's two operands: mul rounds only; add takes no product.
+  wire [ACC-1:0] left4 = is_mul4 ? {ACC{1'b0}} : is_table4 ? long_table_value4[ACC-1:0] : acc4;
+  wire [ACC-1:0] right4 = is_mul4 | is_table4 | is_mac4 ? floor4[ACC-1:0] : operand4;
+  wire [ACC-1:0] sum4 = left4 + right4 + {{ACC - 1{1'b0}}, (is_mul4 | is_table4) & half4};
+  wire takes_operand4 = op4 == vsq_isa::VEC_OP_MOV
+      || (op4 == vsq_isa::VEC_OP_MAX && operand4 > signed_acc4)
+      || (op4 == vsq_isa::VEC_OP_MIN && operand4 < signed_acc4);
+  wire compares4 = op4 == vsq_isa::VEC_OP_MOV || op4 == vsq_isa::VEC_OP_MAX || op4 == vsq_isa::VEC_OP_MIN;
+  delay #(.WIDTH(ACC)) result_register (
+      .clock(clock), .in(!compares4 ? sum4 : takes_operand4 ? operand4 : signed_acc4), .out(acc)
+  );
+endmodule
+
+// clip(acc, -2^15, 2^15 - 1) + 2^15: the segment of a table in the high bits, the place in it in the low ones.
+module table_place #(
+    parameter ACC = 32
+) (
+    input [ACC-1:0] acc,
+    output [vsq_isa::TABLE_INPUT_BITS-1:0] place
+);
+  localparam BITS = vsq_isa::TABLE_INPUT_BITS;
+  wire negative = acc[ACC-1];
+  wire fits = acc[ACC-1:BITS-1] == {ACC - BITS + 1{negative}};
+  assign place = fits ? {~acc[BITS-1], acc[BITS-2:0]} : {BITS{~negative}};
+endmodule

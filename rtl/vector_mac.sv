@@ -1,0 +1,89 @@
+// One output lane of the array: in every cycle the dot product of a vector of weights and one of activations, times the
+// product of their scales, added to an accumulator.
+//
+//   read | multiply | adder tree, REGISTERS | scale | accumulate
+//
+// A bar is a register; without scales the stage `scale` is not there. acc_in, fresh, forward and reset belong to the
+// vectors that entered LATENCY - 1 cycles before them.
+module vector_mac #(
+    parameter V = 16,
+    parameter NW = 4,
+    parameter NA = 4,
+    parameter MW = 4,
+    parameter MA = 4,
+    parameter SHIFT = 0,
+    parameter P = 8,
+    parameter ACC = 32,
+    parameter TREE_REGISTERS = 15,
+    parameter TREE_CYCLES = 4
+) (
+    input clock,
+    input [V*NW-1:0] weights,
+    input [(MW>0?MW:1)-1:0] weight_scale,
+    input [V*NA-1:0] activations,
+    input [(MA>0?MA:1)-1:0] activation_scale,
+    input activation_unsigned,
+    input reset,
+    input fresh,
+    input forward,
+    input [ACC-1:0] acc_in,
+    output [ACC-1:0] acc
+);
+  localparam PRODUCT = NW + NA;
+  localparam DOT = PRODUCT + $clog2(V);
+  localparam SCALED = DOT + P;
+
+  wire [V*NW-1:0] w;
+  wire [V*NA-1:0] x;
+  wire x_unsigned;
+  delay #(.WIDTH(V * NW)) weight_register (.clock(clock), .in(weights), .out(w));
+  delay #(.WIDTH(V * NA)) activation_register (.clock(clock), .in(activations), .out(x));
+  delay #(.WIDTH(1)) sign_register (.clock(clock), .in(activation_unsigned), .out(x_unsigned));
+
+  wire [V*PRODUCT-1:0] products, terms;
+  genvar i;
+  generate
+    for (i = 0; i < V; i = i + 1) begin : lane
+      multiplier #(.A(NW), .B(NA)) multiply (
+          .a(w[i*NW+:NW]),
+          .b(x[i*NA+:NA]),
+          .b_unsigned(x_unsigned),
+          .product(products[i*PRODUCT+:PRODUCT])
+      );
+    end
+  endgenerate
+  delay #(.WIDTH(V * PRODUCT)) product_register (.clock(clock), .in(products), .out(terms));
+
+  wire [DOT-1:0] dot;
+  adder_tree #(.INPUTS(V), .WIDTH(PRODUCT), .REGISTERS(TREE_REGISTERS)) tree (
+      .clock(clock),
+      .terms(terms),
+      .sum(dot)
+  );
+
+  generate
+    if (P == 0) begin : unscaled
+      accumulator #(.ACC(ACC), .ADDEND(DOT)) accumulate (
+          .clock(clock), .reset(reset), .fresh(fresh), .forward(forward),
+          .acc_in(acc_in), .addend(dot), .acc(acc)
+      );
+    end else begin : scaled
+      wire [(MW>0?MW:1)-1:0] s_w;
+      wire [(MA>0?MA:1)-1:0] s_a;
+      wire [SCALED-1:0] addend;
+      delay #(.WIDTH(MW > 0 ? MW : 1)) weight_scale_register (.clock(clock), .in(weight_scale), .out(s_w));
+      delay #(.WIDTH(MA > 0 ? MA : 1)) activation_scale_register (
+          .clock(clock), .in(activation_scale), .out(s_a)
+      );
+      scale_unit #(
+          .DOT(DOT), .WEIGHT(MW), .ACTIVATION(MA), .SHIFT(SHIFT), .P(P), .DOT_CYCLES(1 + TREE_CYCLES)
+      ) scale (
+          .clock(clock), .weight_scale(s_w), .activation_scale(s_a), .dot(dot), .scaled(addend)
+      );
+      accumulator #(.ACC(ACC), .ADDEND(SCALED)) accumulate (
+          .clock(clock), .reset(reset), .fresh(fresh), .forward(forward),
+          .acc_in(acc_in), .addend(addend), .acc(acc)
+      );
+    end
+  endgenerate
+endmodule

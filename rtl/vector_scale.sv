@@ -1,0 +1,58 @@
+// The smallest scale under which the largest magnitude of a vector is not clipped: ceil(peak / (qmax * 2^G)), at least 1
+// (docs/numerics.md, section 3.2). peak is at most qmax * (2^M - 1) * 2^G.
+//
+// qmax is 2^n - 1, with n = N or, signed, N - 1. As h * 2^n + l = h * qmax + (h + l), the quotient is h plus that of h + l,
+// a much smaller number: additions of shrinking width in place of a divider.
+module vector_scale #(
+    parameter N = 4,
+    parameter M = 4,
+    parameter G = 4
+) (
+    input [N+M+G-1:0] peak,
+    input is_unsigned,
+    output [M-1:0] scale
+);
+  localparam WIDTH = N + M;
+
+  // Foldings after which what is left is at most 2 * (2^n - 1).
+  function integer foldings(input integer n);
+    integer rest, mask;
+    begin
+      mask = (1 << n) - 1;
+      rest = mask * ((1 << M) - 1);
+      foldings = 0;
+      while (rest > 2 * mask) begin
+        rest = (rest >> n) + mask;
+        foldings = foldings + 1;
+      end
+    end
+  endfunction
+  localparam FOLDINGS = N < 3 || foldings(N) > foldings(N - 1) ? foldings(N) : foldings(N - 1);
+
+  function automatic [M-1:0] quotient(input [WIDTH-1:0] dividend, input n_is_N);
+    reg [WIDTH-1:0] rest, high;
+    reg [N-1:0] mask, low;
+    reg [M-1:0] sum;
+    integer i;
+    begin
+      mask = {n_is_N, {N - 1{1'b1}}};
+      rest = dividend;
+      sum = 0;
+      for (i = 0; i < FOLDINGS; i = i + 1) begin
+        high = n_is_N ? rest >> N : rest >> (N - 1);
+        low = rest[N-1:0] & mask;
+        sum = sum + high[M-1:0];
+        rest = high + low;
+      end
+      quotient = sum + {{M - 1{1'b0}}, rest != 0} + (rest > mask);
+    end
+  endfunction
+
+  wire [WIDTH:0] steps;  // in units of 2^G
+  generate
+    if (G == 0) assign steps = peak;
+    else assign steps = peak[WIDTH+G-1:G] + {{WIDTH{1'b0}}, |peak[G-1:0]};
+  endgenerate
+  wire [M-1:0] exact = N == 2 && !is_unsigned ? steps[M-1:0] : quotient(steps[WIDTH-1:0], is_unsigned);
+  assign scale = exact | {{M - 1{1'b0}}, peak == 0};
+endmodule
