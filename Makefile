@@ -16,7 +16,7 @@ MUTATE_ARGS ?=
 FUZZ_CXX ?= clang++
 FUZZ_RUNS ?= 2000000
 FUZZ_TARGETS := fuzz_program fuzz_artifact fuzz_tensor
-PACKAGE_ROOTS := $(wildcard python/tvm_vsq tvm_vsq target_configs schedules cmake)
+PACKAGE_ROOTS := $(wildcard python/tvm_vsq tvm_vsq target_configs schedules rtl cmake)
 SOURCES := $(shell find $(PACKAGE_ROOTS) -type f -not -name '*.py[co]' -not -path '*/.*') \
 	CMakeLists.txt pyproject.toml $(wildcard README.md)
 CXX_SOURCES = $(shell find tvm_vsq tests/cpp -name '*.h' -o -name '*.cc')

@@ -25,8 +25,9 @@ module vector_lane #(
   localparam VALUE = N + M;
   localparam INSIDE = vsq_isa::TABLE_INPUT_BITS - vsq_isa::TABLE_ADDRESS_BITS;
   localparam FACTOR = VALUE > INSIDE ? VALUE : INSIDE;
-  localparam PRODUCT = ACC + FACTOR;
   localparam TV = vsq_isa::TABLE_VALUE_BITS;
+  localparam LEFT = ACC > TV ? ACC : TV;
+  localparam PRODUCT = LEFT + FACTOR;
   localparam CONTROL = vsq_isa::VEC_OP_BITS + vsq_isa::VEC_SHIFT_BITS + 2;
   localparam IMM = vsq_isa::VEC_IMM_BITS;
   localparam LONG = ACC > IMM ? ACC : IMM;
@@ -81,12 +82,13 @@ module vector_lane #(
   wire [TV-1:0] slope3 = segment3[2*TV-1-:TV];
   wire [LONG-1:0] long_imm3 = {{LONG - IMM + 1{imm3[IMM-1]}}, imm3[IMM-2:0]};
   wire [LONG-1:0] long_slope3 = {{LONG - TV + 1{slope3[TV-1]}}, slope3[TV-2:0]};
-  wire [ACC-1:0] a3 = is_mul3 ? acc3 : is_table3 ? long_slope3[ACC-1:0] : long_imm3[ACC-1:0];
+  wire [LONG:0] long_acc3 = {{LONG - ACC + 1{acc3[ACC-1]}}, acc3};
+  wire [LEFT-1:0] a3 = is_mul3 ? long_acc3[LEFT-1:0] : is_table3 ? long_slope3[LEFT-1:0] : long_imm3[LEFT-1:0];
   wire [FACTOR:0] long_value3 = {{FACTOR - VALUE + 1{value3[VALUE-1] & ~control3[0]}}, value3};
   wire [FACTOR:0] long_inside3 = {{FACTOR - INSIDE + 1{1'b0}}, inside3};
   wire [FACTOR-1:0] b3 = is_table3 ? long_inside3[FACTOR-1:0] : long_value3[FACTOR-1:0];
   wire [PRODUCT-1:0] product3, product4;
-  multiplier #(.A(ACC), .B(FACTOR)) multiply (
+  multiplier #(.A(LEFT), .B(FACTOR)) multiply (
       .a(a3), .b(b3), .b_unsigned(is_table3 | control3[0]), .product(product3)
   );
   delay #(.WIDTH(PRODUCT)) product_register (.clock(clock), .in(product3), .out(product4));

@@ -42,7 +42,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Block:
-    """A module of `rtl/` with its parameters, and its ports besides the clock, which it has if it is `clocked`."""
+    """A module of `rtl/` with its parameters, and its ports besides the clock, if it is `clocked`."""
 
     name: str
     module: str
@@ -55,7 +55,7 @@ class Block:
 def blocks(hardware: HardwareConfig) -> dict[str, Block]:
     """Every block of `hardware`, by name.
 
-    Raises ConfigError if a pipeline's stages do not fit into its cycles, or the DRAM's width is no power of 2.
+    Raises ConfigError if a pipeline's stages do not fit into its cycles, or the DRAM is not 2^n bytes wide.
     """
     found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in LOADED]
     return {block.name: block for block in found if block is not None}
@@ -122,7 +122,13 @@ def _accumulator(hardware: HardwareConfig) -> Block:
         "accumulator",
         "accumulator",
         {"ACC": bits, "ADDEND": addend},
-        (Port("reset", 1), Port("fresh", 1), Port("forward", 1), Port("acc_in", bits), Port("addend", addend)),
+        (
+            Port("reset", 1),
+            Port("fresh", 1),
+            Port("forward", 1),
+            Port("acc_in", bits),
+            Port("addend", addend),
+        ),
         (Port("acc", bits, delay=1),),
     )
 
@@ -279,7 +285,7 @@ def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
     bus, record = hardware.dram.bytes_per_cycle, memory.record_bytes(hardware)
     if bus < 2 or bus & (bus - 1):
         raise ConfigError(
-            f"{hardware.label}: dram.bytes_per_cycle={bus}: the words of a DRAM bus are a power of 2, from 2 on"
+            f"{hardware.label}: dram.bytes_per_cycle={bus}: RTL has buses of 2, 4, 8, ... bytes"
         )
     step = math.gcd(bus, record)
     entries = (record - step + bus) // record

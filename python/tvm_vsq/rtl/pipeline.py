@@ -1,4 +1,4 @@
-"""How deep the units' pipelines are, stage by stage: as many cycles as the simulator's constants say (docs/rtl.md)."""
+"""How deep the units' pipelines are: as many cycles as the simulator's constants say (docs/rtl.md)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def pipelines(hardware: HardwareConfig) -> Pipelines:
     """
     formats, timing = hardware.formats, hardware.timing
     levels = hardware.vector_size.bit_length() - 1
-    tree = timing.gemm_pipeline_cycles - _least("gemm", hardware, _READ + 3, "read, multiply, scale, accumulate")
+    tree = timing.gemm_pipeline_cycles - _least(
+        "gemm", hardware, _READ + 3, "read, multiply, scale, accumulate"
+    )
     cycles = min(levels, tree)
     _least("vector", hardware, 6, "read, unpack, table, multiply, add, write")
     blocks = hardware.group_blocks

@@ -63,7 +63,9 @@ def _add_up(x: Values, addends: Ints) -> Results:
     """In the order of the transactions, as one may go on with the result of the one before."""
     sums, before = [], 0
     columns = (x["reset"], x["fresh"], x["forward"], x["acc_in"], addends)
-    for reset, fresh, forward, acc_in, addend in zip(*(column.ravel().tolist() for column in columns)):
+    for reset, fresh, forward, acc_in, addend in zip(
+        *(column.ravel().tolist() for column in columns), strict=True
+    ):
         before = 0 if reset else addend + (0 if fresh else before if forward else acc_in)
         sums.append(before)
     return {"acc": _all(np.array(sums))}
@@ -79,7 +81,7 @@ def _vector_mac(hardware: HardwareConfig, x: Values, _: str) -> Results:
 
 
 def _vectors(elements: Ints, scales: Ints, size: int) -> npt.NDArray[np.int16]:
-    """[cycles, lanes] and [cycles, vectors] to int16[cycles, vectors, V+1]; lanes that are left over are 0."""
+    """[cycles, lanes] and [cycles, vectors] to int16[cycles, vectors, V+1]; lanes left over are 0."""
     cycles, vectors = scales.shape
     parts = np.zeros((cycles, vectors, size + 1), np.int16)
     parts[..., : elements.shape[1] // vectors] = elements.reshape(cycles, vectors, -1)
@@ -117,7 +119,7 @@ def _ppu_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
 
 
 def _records(hardware: HardwareConfig, y: Ints, unsigned: Ints, first: Ints) -> Ints:
-    """Bits of the records of blocks of results, [cycles, bits]; a vector of several blocks begins at `first`."""
+    """Bits of the records of blocks of results, [cycles, bits]; `first`: the first block of a vector."""
     fmt, (cycles, lanes) = hardware.formats.activation, y.shape
     blocks = hardware.group_blocks
     own = np.cumsum(first.ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)  # the group of each block
@@ -190,7 +192,7 @@ def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
     entries = np.zeros((cycles, most * bits), np.int64)
     arrivals = np.flatnonzero(x["valid"].ravel())
     firsts = [int(t) for t in arrivals if x["first"][t, 0]]
-    for first, beyond in zip(firsts, [*firsts[1:], cycles]):
+    for first, beyond in zip(firsts, [*firsts[1:], cycles], strict=True):
         times = [int(t) for t in arrivals if first <= t < beyond]
         piece = np.concatenate([x["word"][t] for t in times])[x["offset"][first, 0] :].astype(np.uint8)
         used = [*times[1:], times[-1] + 1]

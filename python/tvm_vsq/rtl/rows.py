@@ -18,8 +18,8 @@ Words = npt.NDArray[np.uint32]
 class Rows:
     """A row for each clock, uint32[clocks, words]; each port begins a word of its own.
 
-    inputs: stand at the block before the clock's edge. expected, care: outputs behind it, and which of their bits
-    are compared.
+    inputs: stand at the block before the clock's edge. expected, care: outputs behind it, and which of
+    their bits are compared.
     """
 
     inputs: Words
@@ -56,7 +56,7 @@ def _later(words: Words, clocks: int, delay: int) -> Words:
 
 
 def _words(port: Port, numbers: Ints) -> Words:
-    """int64[transactions, numbers of the port], of which each is cut to its width, to uint32[transactions, words]."""
+    """int64[transactions, numbers], each cut to its width, to uint32[transactions, words]."""
     columns = [numbers[:, i : i + 1] >> np.arange(bits) & 1 for i, bits in enumerate(port.numbers)]
     bits = np.concatenate(columns, axis=1, dtype=np.uint8, casting="unsafe")
     padded = np.pad(bits, ((0, 0), (0, -port.width % 32)))

@@ -30,7 +30,10 @@ _DONE = re.compile(r"clocks (\d+) wrong (\d+)")
 
 @dataclass(frozen=True)
 class Check:
-    """What a simulation found. A mismatch is (clock, signal, lowest bit of the word, found, expected), the last two in hex."""
+    """What a simulation found.
+
+    A mismatch is (clock, signal, lowest bit of the word, found, expected), the last two in hex.
+    """
 
     block: str
     clocks: int
@@ -80,7 +83,17 @@ def check_inputs(
 def _verilator(block: Block, table: Rows, work: Path, files: Sequence[Path]) -> Check:
     (work / "testbench.cc").write_text(render("testbench.cc.j2", block=block, words=words_of))
     parameters = [f"-G{name}={value}" for name, value in block.parameters.items()]
-    command = ["verilator", "--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "-Wno-fatal", "-Wno-lint"]
+    command = [
+        "verilator",
+        "--cc",
+        "--exe",
+        "--build",
+        "-O3",
+        "--x-assign",
+        "fast",
+        "-Wno-fatal",
+        "-Wno-lint",
+    ]
     command += ["--top-module", block.module, *parameters, "-Mdir", str(work / "build"), "-CFLAGS", "-O1"]
     run_tool([*command, *map(str, files), str(work / "testbench.cc")], work)
     np.hstack([table.inputs, table.expected, table.care]).tofile(work / "rows.bin")
@@ -105,7 +118,10 @@ def write_testbench(
     sdf: Path | None = None,
     vcd: Path | None = None,
 ) -> None:
-    """testbench.sv and rows.hex in `work`; without `parameters` for a netlist, with `sdf`'s delays, and `vcd` written."""
+    """testbench.sv and rows.hex in `work`.
+
+    parameters: False for a netlist. sdf: its delays. vcd: where changes are written.
+    """
     widths = [port.width for port in (*block.inputs, *block.outputs)]
     starts = np.cumsum([0, *widths])
     text = render(
@@ -114,7 +130,9 @@ def write_testbench(
         rows=len(table),
         inputs=sum(port.width for port in block.inputs),
         outputs=sum(port.width for port in block.outputs),
-        offsets={port.name: int(at) for port, at in zip((*block.inputs, *block.outputs), starts)},
+        offsets={
+            port.name: int(at) for port, at in zip((*block.inputs, *block.outputs), starts[:-1], strict=True)
+        },
         path=work / "rows.hex",
         parameters=parameters,
         period=period,
@@ -126,7 +144,7 @@ def write_testbench(
 
 
 def _hex_rows(block: Block, table: Rows) -> str:
-    """A line a clock: the ports' bits without the rest of their words, and which are compared, lowest last."""
+    """A line a clock: inputs, outputs, which of these are compared; the lowest bit last."""
     parts = [(table.inputs, block.inputs), (table.expected, block.outputs), (table.care, block.outputs)]
     columns = []
     for words, ports in parts:
@@ -144,7 +162,9 @@ def _hex_rows(block: Block, table: Rows) -> str:
 def render(template: str, **context: object) -> str:
     """The text of one of `templates/`."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tvm_vsq.rtl"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+        loader=jinja2.PackageLoader("tvm_vsq.rtl"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
     )
     return environment.get_template(template).render(context)
 

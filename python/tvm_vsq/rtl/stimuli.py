@@ -27,16 +27,15 @@ def stimuli(hardware: HardwareConfig, block: Block, count: int, seed: int) -> In
 
 def _unsigned_corners(bits: int) -> list[int]:
     most = (1 << bits) - 1
-    return sorted({0, 1, most >> 1, most - 1, most} & set(range(most + 1)))
+    return sorted({0, 1, most >> 1, most - 1, most})
 
 
 def _signed_corners(bits: int) -> list[int]:
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    return sorted({low, low + 1, -1, 0, 1, high - 1, high} & set(range(low, high + 1)) if bits < 24 else
-                  {low, low + 1, -1, 0, 1, high - 1, high})
+    return sorted({number for number in (low, low + 1, -1, 0, 1, high - 1, high) if low <= number <= high})
 
 
-def _grid(*axes: Sequence[int]) -> list[Ints]:
+def _grid(*axes: Sequence[int] | Ints) -> list[Ints]:
     """Every combination: a column [n, 1] for each axis."""
     table = np.array(list(itertools.product(*axes)), np.int64)
     return [column[:, None] for column in table.T]
@@ -89,11 +88,13 @@ def _adder_tree(hardware: HardwareConfig, block: Block, count: int, rng: np.rand
     return {"terms": np.concatenate([corners, _elements(rng, bits, np.zeros((count, 1), bool), lanes)])}
 
 
-def _scales(hardware: HardwareConfig, corners: tuple[Ints, Ints], count: int, rng: np.random.Generator) -> Inputs:
+def _scales(
+    hardware: HardwareConfig, corners: tuple[Ints, Ints], count: int, rng: np.random.Generator
+) -> Inputs:
     names = (("weight_scale", hardware.formats.weight), ("activation_scale", hardware.formats.activation))
     return {
         name: np.concatenate([corner, _random_unsigned(rng, max(1, fmt.scale_width), (count, 1))])
-        for (name, fmt), corner in zip(names, corners)
+        for (name, fmt), corner in zip(names, corners, strict=True)
     }
 
 
@@ -219,7 +220,7 @@ def _ppu_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.random
 
 
 def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tuple[Ints, Ints, Ints]:
-    """first, last, and one sign for all blocks of a vector. Now and then a vector has fewer blocks than it could."""
+    """first, last, and a sign for all blocks of a vector; now and then it has fewer blocks than it could."""
     most, first = hardware.group_blocks, np.zeros((count, 1), np.int64)
     at = 0
     while at < count:
@@ -234,8 +235,10 @@ def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tu
 def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     """Results of all magnitudes, as large as they can be, near the rounding of a quotient, and all alike."""
     fmt, lanes, guard = hardware.formats.activation, hardware.output_lanes, hardware.guard_bits
-    corners = [*_signed_corners(32), *(sign * (1 << bit) + more for bit in range(31) for sign in (1, -1)
-                                       for more in (-1, 0, 1))]
+    corners = [
+        *_signed_corners(32),
+        *(sign * (1 << bit) + more for bit in range(31) for sign in (1, -1) for more in (-1, 0, 1)),
+    ]
     alike = np.repeat(np.array(corners)[:, None], lanes, axis=1)
     total = count + len(alike)
     first, last, unsigned = _marks(hardware, rng, total)
@@ -268,7 +271,9 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
     """A table is filled; then every operation, with operands that the machine allows it."""
     fmt, bits = hardware.formats.activation, hardware.accumulator_bits
     filled = 128
-    ops = np.array([code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")])
+    ops = np.array(
+        [code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")]
+    )
     corner_acc, corner_element, corner_scale, corner_op = _grid(
         _signed_corners(bits), _unsigned_corners(fmt.bits), _unsigned_corners(max(1, fmt.scale_width)), ops
     )
@@ -287,7 +292,11 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
     acc[here] = corner_acc
     near = rng.random((total, 1)) < 0.5  # arguments of a table that it tells apart
     near[here] = False
-    acc = np.where((op == code_of("VEC", "op", "table")) & near, rng.integers(-(1 << 16), 1 << 16, acc.shape), acc)
+    acc = np.where(
+        (op == code_of("VEC", "op", "table")) & near,
+        rng.integers(-(1 << 16), 1 << 16, acc.shape) >> max(0, 17 - bits),
+        acc,
+    )
     allowed = (1 << (_LONGEST_PRODUCT - fmt.bits - fmt.scale_width)) - 1
     acc = np.where(op == mul, np.clip(acc, -allowed, allowed), acc)
     imm = _random_signed(rng, min(32, bits), (total, 1))
@@ -312,7 +321,7 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
 
 
 def _unpack(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
-    """Pieces of all lengths that begin at any byte of a word; words that come one after the other, or late."""
+    """Pieces of all lengths that begin at any byte of a word; words that come at once, or late."""
     bus, record = block.parameters["BUS"], block.parameters["RECORD"]
     rows: list[tuple[int, int, int, int, int]] = [(1, 0, 0, 0, 0)] * 2  # reset, valid, first, last, offset
     counts = [0, 0]
