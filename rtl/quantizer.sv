@@ -25,10 +25,10 @@ module quantizer #(
   localparam PART = LANES / VECTORS;
   localparam MAGNITUDE = N + M + G;
   localparam SMAX = M > 0 ? (1 << M) - 1 : 1;
-  localparam [31:0] LIMIT_UNSIGNED = (((1 << N) - 1) * SMAX) << G;
-  localparam [31:0] LIMIT_SIGNED = (((1 << (N - 1)) - 1) * SMAX) << G;
+  localparam [MAGNITUDE-1:0] LIMIT_UNSIGNED = (((1 << N) - 1) * SMAX) << G;
+  localparam [MAGNITUDE-1:0] LIMIT_SIGNED = (((1 << (N - 1)) - 1) * SMAX) << G;
 
-  wire [31:0] limit = is_unsigned ? LIMIT_UNSIGNED : LIMIT_SIGNED;
+  wire [MAGNITUDE-1:0] limit = is_unsigned ? LIMIT_UNSIGNED : LIMIT_SIGNED;
   wire [LANES*MAGNITUDE-1:0] magnitudes;
   wire [LANES-1:0] negative;
   genvar i, j, k;
@@ -100,16 +100,17 @@ module quantizer #(
   endgenerate
 endmodule
 
-// |y|, at most `limit`.
+// |y|, at most `limit`, which WIDTH bits hold.
 module magnitude #(
     parameter WIDTH = 12
 ) (
     input [31:0] y,
-    input [31:0] limit,
+    input [WIDTH-1:0] limit,
     output [WIDTH-1:0] magnitude
 );
-  wire [31:0] absolute = (y ^ {32{y[31]}}) + {31'd0, y[31]};
-  assign magnitude = absolute > limit ? limit[WIDTH-1:0] : absolute[WIDTH-1:0];
+  wire fits = y[31:WIDTH] == {32 - WIDTH{y[31]}};
+  wire [WIDTH:0] absolute = {1'b0, y[WIDTH-1:0] ^ {WIDTH{y[31]}}} + {{WIDTH{1'b0}}, y[31]};
+  assign magnitude = !fits || absolute > {1'b0, limit} ? limit : absolute[WIDTH-1:0];
 endmodule
 
 // An element from its magnitude and sign; unsigned ones are 0 where y was negative.
