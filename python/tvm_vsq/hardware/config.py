@@ -160,8 +160,8 @@ class HardwareConfig(Frozen):
         """This accelerator built for other number formats: a target like any other.
 
         notation: W/A/ws/as. vector_size: this one's if None. scale_product_bits: the whole product if None.
-        The accumulator is widened where a reduction of 8192 elements could overflow it; all else stays, the
-        sizes of scratchpads in KiB included. Raises ConfigError naming the field that is refused.
+        The accumulator is widened where a reduction of 8192 elements could overflow it, and the PPU's pipeline
+        is as much longer as a vector has more blocks; all else stays, the sizes of scratchpads in KiB included. Raises ConfigError naming the field that is refused.
         """
         size = self.vector_size if vector_size is None else vector_size
         if type(size) is not int:
@@ -178,6 +178,10 @@ class HardwareConfig(Frozen):
         widths = [*formats.values(), _REDUCTION_BITS]
         needed = sum(width for width in widths if isinstance(width, int))
         fields["accumulator_bits"] = min(max(self.accumulator_bits, needed), _ACCUMULATOR_LIMIT)
+        # The PPU waits for all blocks of a vector before it knows the scale of the first one.
+        more = max(1, size // self.output_lanes) - self.group_blocks
+        cycles = max(0, self.timing.ppu_pipeline_cycles + more)
+        fields["timing"] = {**fields["timing"], "ppu_pipeline_cycles": cycles}
         return HardwareConfig.checked(fields, f"formats '{notation}'")
 
     @property

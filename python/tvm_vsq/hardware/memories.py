@@ -25,7 +25,8 @@ class Memory:
     """A scratchpad.
 
     title: what messages call it. holds: what its entries are. max_kib: the largest that a description may ask
-    for. entry_bits: of one entry on the chip. dram_bits: of one entry in DRAM, if it has another form there.
+    for. readers, writers: the engines that read and write it, each by a port of its own on every bank.
+    entry_bits: of one entry on the chip. dram_bits: of one entry in DRAM, if it has another form there.
     load_code, store_code: its number in the `mem` field of LOAD and STORE, None if they do not reach it.
     """
 
@@ -33,6 +34,8 @@ class Memory:
     title: str
     holds: str
     max_kib: int
+    readers: tuple[str, ...]
+    writers: tuple[str, ...]
     entry_bits: Callable[[HardwareConfig], int]
     dram_bits: Callable[[HardwareConfig], int] | None = None
     load_code: int | None = None
@@ -86,12 +89,16 @@ def _micro_op_bits(hardware: HardwareConfig) -> int:
 
 # In the order of their events. The codes are part of the instruction encoding.
 MEMORIES = (
-    Memory("uop", "micro-op", "micro-ops", 1024, _micro_op_bits, load_code=0),
+    Memory(
+        "uop", "micro-op", "micro-ops", 1024, ("compute", "vector"), ("load",), _micro_op_bits, load_code=0
+    ),
     Memory(
         "inp",
         "input",
         "activation vectors with their scales, and residuals",
         16384,
+        ("compute", "vector", "ppu"),
+        ("load",),
         _activation_bits,
         load_code=1,
     ),
@@ -100,6 +107,8 @@ MEMORIES = (
         "weight",
         "weight blocks (output_lanes vectors) with their scales",
         16384,
+        ("compute",),
+        ("load",),
         lambda hardware: hardware.output_lanes * hardware.formats.weight.record_bits,
         load_code=2,
     ),
@@ -108,6 +117,8 @@ MEMORIES = (
         "accumulator",
         "accumulator blocks (output_lanes accumulators)",
         16384,
+        ("compute", "vector", "ppu", "store"),
+        ("compute", "vector", "ppu"),
         lambda hardware: hardware.output_lanes * hardware.accumulator_bits,
         dram_bits=lambda hardware: hardware.output_lanes * _WIDE_BITS,
         store_code=1,
@@ -117,6 +128,8 @@ MEMORIES = (
         "parameter",
         "per-channel post-processing parameters",
         1024,
+        ("ppu", "vector"),
+        ("load",),
         lambda hardware: hardware.output_lanes * sum(PARAMETER_BITS.values()),
         load_code=3,
     ),
@@ -125,6 +138,8 @@ MEMORIES = (
         "output",
         "requantized output vectors with their scales",
         16384,
+        ("store",),
+        ("ppu",),
         _activation_bits,
         store_code=0,
     ),

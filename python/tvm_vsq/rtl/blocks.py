@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import LOADED, HardwareConfig, Memory
 from tvm_vsq.hardware.memories import PARAMETER_BITS
-from tvm_vsq.rtl.pipeline import pipelines
+from tvm_vsq.hardware.pipeline import check_pipelines, pipelines
 
 _WORD = 32  # of y, a bias, a clip, an immediate
 _SHIFT_BITS, _OP_BITS, _SEGMENT_BITS, _SEGMENT_INDEX_BITS, _COUNT_BITS = 6, 4, 48, 7, 20
@@ -57,6 +57,7 @@ def blocks(hardware: HardwareConfig) -> dict[str, Block]:
 
     Raises ConfigError if a pipeline's stages do not fit into its cycles, or the DRAM is not 2^n bytes wide.
     """
+    check_pipelines(hardware)
     found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in LOADED]
     return {block.name: block for block in found if block is not None}
 
@@ -259,7 +260,6 @@ def _ppu(hardware: HardwareConfig) -> Block:
 
 def _vector_lane(hardware: HardwareConfig) -> Block:
     activation, bits = hardware.formats.activation, hardware.accumulator_bits
-    pipelines(hardware)
     return Block(
         "vector_lane",
         "vector_lane",
@@ -288,6 +288,25 @@ def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
             f"{hardware.label}: dram.bytes_per_cycle={bus}: RTL has buses of 2, 4, 8, ... bytes"
         )
     step = math.gcd(bus, record)
+    inputs = (
+        *(Port(name, 1) for name in ("reset", "valid", "first", "last")),
+        Port("offset", bus.bit_length() - 1),
+        Port("count", _COUNT_BITS),
+        Port("word", 8, bus),
+    )
+    if record > bus:
+        column = max(1, (record // step - 1).bit_length())
+        return Block(
+            f"unpack_{memory.name}",
+            "unpack_columns",
+            {"BUS": bus, "RECORD": record, "STEP": step, "COUNT": _COUNT_BITS},
+            inputs,
+            (
+                Port("aligned", 8, bus, delay=1),
+                Port("column", column, delay=1),
+                Port("columns", (bus // step).bit_length(), delay=1),
+            ),
+        )
     entries = (record - step + bus) // record
     bits = memory.entry_bits(hardware)
     return Block(
@@ -301,12 +320,7 @@ def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
             "STEP": step,
             "COUNT": _COUNT_BITS,
         },
-        (
-            *(Port(name, 1) for name in ("reset", "valid", "first", "last")),
-            Port("offset", bus.bit_length() - 1),
-            Port("count", _COUNT_BITS),
-            Port("word", 8, bus),
-        ),
+        inputs,
         (Port("entries", 1, entries * bits, delay=1), Port("complete", 1, entries, delay=1)),
     )
 

@@ -6,7 +6,7 @@ shape: what is not defined is False.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -182,30 +182,54 @@ def _signed(number: int, bits: int) -> int:
     return number - (number >> (bits - 1) << bits)
 
 
+def _pieces(x: Values) -> Iterator[tuple[npt.NDArray[np.uint8], list[int], int]]:
+    """Bytes of each piece from its beginning on, when each of its words is used, and its records.
+
+    A word is used when the next one comes, or else a cycle after the last.
+    """
+    arrivals = np.flatnonzero(x["valid"].ravel())
+    firsts = [int(t) for t in arrivals if x["first"][t, 0]]
+    for first, beyond in zip(firsts, [*firsts[1:], len(x["valid"])], strict=True):
+        times = [int(t) for t in arrivals if first <= t < beyond]
+        text = np.concatenate([x["word"][t] for t in times])[x["offset"][first, 0] :].astype(np.uint8)
+        yield text, [*times[1:], times[-1] + 1], int(x["count"][first, 0])
+
+
 def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
-    """Which entries come when: a word is used when the next one comes, or else a cycle after the last."""
+    """Which entries come when."""
     name = block.removeprefix("unpack_")
     bits, record = hardware.entry_bits[name], hardware.record_bytes[name]
     bus, cycles = hardware.dram.bytes_per_cycle, len(x["valid"])
+    if record > bus:
+        return _columns(x, record, bus)
     most = (record - int(np.gcd(bus, record)) + bus) // record
     complete = np.zeros((cycles, most), np.int64)
     entries = np.zeros((cycles, most * bits), np.int64)
-    arrivals = np.flatnonzero(x["valid"].ravel())
-    firsts = [int(t) for t in arrivals if x["first"][t, 0]]
-    for first, beyond in zip(firsts, [*firsts[1:], cycles], strict=True):
-        times = [int(t) for t in arrivals if first <= t < beyond]
-        piece = np.concatenate([x["word"][t] for t in times])[x["offset"][first, 0] :].astype(np.uint8)
-        used = [*times[1:], times[-1] + 1]
-        taken = dict.fromkeys(range(cycles), 0)
-        for n in range(int(x["count"][first, 0])):
+    for piece, used, count in _pieces(x):
+        for n in range(count):
             t = used[((n + 1) * record - 1) // bus]
             if t >= cycles:
                 break
+            place = int(complete[t].sum())
             text = np.unpackbits(piece[n * record : (n + 1) * record], count=bits, bitorder="little")
-            entries[t, taken[t] * bits : (taken[t] + 1) * bits] = text
-            complete[t, taken[t]] = 1
-            taken[t] += 1
+            entries[t, place * bits : (place + 1) * bits] = text
+            complete[t, place] = 1
     return {"complete": _all(complete), "entries": (entries, np.repeat(complete != 0, bits, axis=1))}
+
+
+def _columns(x: Values, record: int, bus: int) -> Results:
+    """Which columns of which entry a word of a piece is."""
+    step, cycles = int(np.gcd(bus, record)), len(x["valid"])
+    aligned, column, columns = (np.zeros((cycles, n), np.int64) for n in (bus, 1, 1))
+    for piece, used, count in _pieces(x):
+        for k in range(-(-count * record // bus)):
+            t, here = used[k], piece[k * bus : min((k + 1) * bus, count * record)]
+            if t >= cycles:
+                break
+            aligned[t, : len(here)] = here
+            column[t], columns[t] = k * bus % record // step, len(here) // step
+    filled = np.repeat(np.arange(bus // step) < columns, step, axis=1)
+    return {"aligned": (aligned, filled), "column": (column, columns != 0), "columns": _all(columns)}
 
 
 _REFERENCES: dict[str, Callable[[HardwareConfig, Values, str], Results]] = {

@@ -360,4 +360,5 @@ _STIMULI: dict[str, Callable[[HardwareConfig, Block, int, np.random.Generator], 
     "ppu": _ppu,
     "vector_lane": _vector_lane,
     "unpack": _unpack,
+    "unpack_columns": _unpack,
 }

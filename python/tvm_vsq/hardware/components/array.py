@@ -1,0 +1,53 @@
+"""The array: `output_lanes` times the block vector_mac of `rtl/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tvm_vsq.hardware.components.component import Component
+from tvm_vsq.hardware.config import HardwareConfig
+from tvm_vsq.hardware.pipeline import pipelines
+from tvm_vsq.hardware.units import Adder, AdderTree, Multiplier, Register, Selector
+
+_BLOCK = "vector_mac"
+
+
+def array(hardware: HardwareConfig) -> Iterator[Component]:
+    """Multipliers, trees and accumulators, with scale units between them where the formats have scales."""
+    size, lanes = hardware.vector_size, hardware.output_lanes
+    weight, activation = hardware.weight_bits, hardware.activation_bits
+    uses = {"macs": 1.0, "window_macs": float(hardware.input_slices)}
+    sums = {event: count / size for event, count in uses.items()}
+    tree = AdderTree(size, weight + activation)
+    yield Component(
+        "multiplier", Multiplier(weight, activation), size * lanes, uses, "MACs", _BLOCK
+    )
+    yield Component("adder tree", tree, lanes, sums, "MACs", _BLOCK)
+    kept = [count * (adder.bits + 1) for count, adder in tree.levels]
+    held = size * (weight + activation) + sum(kept[level] for level in pipelines(hardware).tree_levels)
+    operands = size * (weight + activation) + 1
+    yield Component("array registers", Register(operands + held), lanes, {}, "MACs", _BLOCK)
+    yield from _scale_units(hardware, tree.sum_bits)
+    bits = hardware.accumulator_bits
+    yield Component("accumulating adder", Adder(bits), lanes, sums, "accumulators", _BLOCK)
+    yield Component("accumulator's choice", Selector(2 * bits), lanes, {}, "accumulators", _BLOCK)
+    yield Component("accumulator's register", Register(bits), lanes, {}, "accumulators", _BLOCK)
+
+
+def _scale_units(hardware: HardwareConfig, dot_bits: int) -> Iterator[Component]:
+    """s_w * s_a, rounded to P bits, and the dot product times it. Adding that up is the array's."""
+    formats, lanes, group = hardware.formats, hardware.output_lanes, "scale units"
+    weight, activation = formats.weight.scale_bits, formats.activation.scale_bits
+    if weight is not None and activation is not None:
+        unit = Multiplier(weight, activation)
+        yield Component("scale multiplier", unit, lanes, {"scale_products": 1}, group, _BLOCK)
+    if formats.product_shift:
+        # Its carry runs through the bits that stay; energy counts the whole width.
+        unit_rounding = Adder(formats.full_product_bits)
+        yield Component("scale rounding", unit_rounding, lanes, {"scale_macs": 1}, group, _BLOCK)
+    if kept := formats.product_bits:
+        unit = Multiplier(dot_bits, kept)
+        yield Component("scaling multiplier", unit, lanes, {"scale_macs": 1}, group, _BLOCK)
+        full, cycles = formats.full_product_bits, len(pipelines(hardware).tree_levels)
+        held = 2 * full + cycles * kept + dot_bits + kept
+        yield Component("scale registers", Register(held), lanes, {}, group, _BLOCK)

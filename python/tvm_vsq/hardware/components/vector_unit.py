@@ -1,0 +1,58 @@
+"""The vector unit: `output_lanes` times the block vector_lane of `rtl/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tvm_vsq.formats.table import TABLE_INPUT_BITS, TABLE_SEGMENTS, TABLE_VALUE_BITS
+from tvm_vsq.hardware.components.component import Component
+from tvm_vsq.hardware.config import HardwareConfig
+from tvm_vsq.hardware.units import Adder, Multiplier, Register, Selector, Shifter, Sram
+
+_COEFFICIENT_BITS = 32  # width of VEC's immediate
+_BLOCK, _GROUP = "vector_lane", "vector unit"
+_CONTROL_BITS = 12  # operation, shift, where the operand is from, its sign
+
+
+def vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
+    """element * scale of what is unpacked, that times a coefficient, and an adder, which compares by
+    subtracting; moving alone uses it as well. An accumulator times what is unpacked, rounded. Tables.
+
+    One multiplier serves products, coefficients and slopes. A coefficient has as many bits as a product that
+    fits an accumulator leaves it.
+    """
+    lanes, activation = hardware.output_lanes, hardware.formats.activation
+    acc, bits = hardware.accumulator_bits, activation.bits + activation.scale_width
+    if activation.scale_bits is not None:
+        unit = Multiplier(activation.bits, activation.scale_bits)
+        yield _of("scale multiplier", unit, lanes, {"unpack_lane_ops": 1})
+    yield _of("comparator", Adder(acc), lanes, {"vector_lane_ops": 1})
+    yield _of("adder", Adder(acc), lanes)
+    factor = Multiplier(bits, min(_COEFFICIENT_BITS, max(1, acc - bits)))
+    yield _of("coefficient", factor, 0, {"coefficient_lane_ops": 1})
+    inside = TABLE_INPUT_BITS - (TABLE_SEGMENTS - 1).bit_length()
+    left, right = max(acc, TABLE_VALUE_BITS), max(bits, inside)
+    yield _of("multiplier", Multiplier(left, right), lanes)
+    yield _of("products", Multiplier(acc, bits), 0, {"product_lane_ops": 1})
+    yield _of("rounding and shift", Adder(acc + bits), 0, {"product_lane_ops": 2})
+    yield _of("shifter", Shifter(left + right + 1, 6), lanes)
+    yield _of("choices", Selector(4 * acc + left + right + TABLE_INPUT_BITS), lanes)
+    words = 5 * acc + 4 * _COEFFICIENT_BITS + left + right  # through the stages; product, result
+    held = words + 4 * _CONTROL_BITS + 4 * bits + TABLE_INPUT_BITS + inside + TABLE_VALUE_BITS
+    yield _of("registers", Register(held), lanes)
+    # Every lane has its own copy of a table, as each of them wants another segment.
+    segment = 2 * TABLE_VALUE_BITS
+    copy = Sram(TABLE_SEGMENTS * segment / 8192, segment, 1)
+    yield _of("tables", copy, lanes, {"table_lane_ops": segment, "table_fill_bits": 1}, block="")
+    yield _of("slopes", Multiplier(TABLE_VALUE_BITS, inside), 0, {"table_lane_ops": 1})
+    yield _of("clip and rounding of segments", Adder(TABLE_VALUE_BITS), 0, {"table_lane_ops": 3})
+
+
+def _of(
+    name: str,
+    unit: Adder | Multiplier | Register | Selector | Shifter | Sram,
+    count: int,
+    uses: dict[str, float] | None = None,
+    block: str = _BLOCK,
+) -> Component:
+    return Component(f"vector unit's {name}", unit, count, uses or {}, _GROUP, block)
