@@ -1,9 +1,9 @@
-"""Synthesises the datapath's blocks for all configurations, and keeps areas and slacks in build/rtl/areas.json.
+"""Synthesises the datapath's blocks for all configurations; areas and slacks go to build/rtl/areas.json.
 
-    python benchmarks/rtl/areas.py                      # all, about 15 minutes; what is there of the same sources stays
+    python benchmarks/rtl/areas.py                      # all, about 15 minutes; what is there stays
     python benchmarks/rtl/areas.py --only 4/4/4/4 --sizes 16
 
-Areas are cells of osu018 (0.18 um) without wires; slacks are at PERIOD_NS. Neither is a claim about a chip: ratios are.
+Areas are cells of osu018 (0.18 um) without wires; slacks are at PERIOD_NS. Only ratios mean anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ from tvm_vsq.rtl import Block, blocks, sources
 
 RESULTS = Path(__file__).parents[2] / "build/rtl/areas.json"
 # Not multiplier, adder_tree and the like, which are in these; of the memories, what LOAD fills.
-BLOCKS = ("vector_mac", "ppu_lane", "quantizer", "vector_lane", "unpack_uop", "unpack_inp", "unpack_wgt", "unpack_par")
+BLOCKS = (
+    "vector_mac",
+    "ppu_lane",
+    "quantizer",
+    "vector_lane",
+    "unpack_uop",
+    "unpack_inp",
+    "unpack_wgt",
+    "unpack_par",
+)
 
 
 def identity(block: Block) -> str:
@@ -39,7 +48,9 @@ def identity(block: Block) -> str:
 def used_sources() -> dict[str, str]:
     """The text of each file that a module uses, by its name."""
     texts = [path.read_text() for path in sources()]
-    home = {name: text for text in texts for name in re.findall(r"^(?:module|package) (\w+)", text, re.MULTILINE)}
+    home = {
+        name: text for text in texts for name in re.findall(r"^(?:module|package) (\w+)", text, re.MULTILINE)
+    }
     found = {}
     for module in home:
         used, waiting = set(), [module]
@@ -96,7 +107,8 @@ def main() -> None:
     keys = [
         key
         for key in (*fitted(), *HELD_OUT)
-        if (not arguments.only or key[0] in arguments.only) and (not arguments.sizes or key[1] in arguments.sizes)
+        if (not arguments.only or key[0] in arguments.only)
+        and (not arguments.sizes or key[1] in arguments.sizes)
     ]
     if not keys:
         sys.exit("no configuration is so")

@@ -7,10 +7,10 @@ from tvm_vsq.hardware import HardwareConfig, load_hardware
 BASELINE = "8/8/-/-"
 PAPER = ("4/4/4/4", "4/8/6/10", "6/8/4/-", "6/6/4/4", "8/8/-/-", "8/8/8/8")
 OTHERS = ("4/4/-/-", "4/4/4/6", "6/6/-/-", "6/8/-/-", "4/8/-/10", "8/8/6/-")
-# Left out of the fit of the area model, which is then compared with them: docs/area.md.
+# Left out of the fit of the area model, and compared with it: docs/area.md.
 HELD_OUT = (
-    ("5/7/3/5", 16, None), ("7/5/-/6", 16, 3), ("3/3/4/4", 32, None), ("6/4/5/-", 64, None), ("2/6/2/8", 32, 6),
-    ("8/5/8/3", 16, 8), ("4/8/6/10", 32, 8), ("4/4/4/4", 64, 6),
+    ("5/7/3/5", 16, None), ("7/5/-/6", 16, 3), ("3/3/4/4", 32, None), ("6/4/5/-", 64, None),
+    ("2/6/2/8", 32, 6), ("8/5/8/3", 16, 8), ("4/8/6/10", 32, 8), ("4/4/4/4", 64, 6),
 )  # fmt: skip
 SIZES = (16, 32, 64)
 PRODUCT_BITS = {"4/4/4/4": (4, 6), "4/8/6/10": (4, 6, 8, 12), "6/6/4/4": (4, 6), "8/8/8/8": (4, 8, 12)}
@@ -21,7 +21,9 @@ Key = tuple[str, int, int | None]
 def hardware(key: Key) -> HardwareConfig:
     """vsq-accel in other formats: (W/A/ws/as, vector size, P or None)."""
     notation, size, product_bits = key
-    return load_hardware("vsq-accel").with_formats(notation, vector_size=size, scale_product_bits=product_bits)
+    return load_hardware("vsq-accel").with_formats(
+        notation, vector_size=size, scale_product_bits=product_bits
+    )
 
 
 def fitted() -> list[Key]:

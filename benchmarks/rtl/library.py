@@ -24,9 +24,9 @@ _SLEW, _LOAD = 1, 2  # places in the tables of internal energy: 0.18 ns, and 0.0
 class Cell:
     """area in um2, leakage in nW, capacitances in pF by input pin.
 
-    function: a Python expression of input pins on waveforms, for each output pin; a flip-flop has none, and its
-    output is the input `data` of a clock before. energy_pj: inside the cell, of a change of an output, or of a
-    flip-flop's data without one. clock_pj: of a clock period, at the clock pin and behind it.
+    functions: a Python expression of input pins on waveforms, for each output pin; a flip-flop has none, and
+    its output is the input `data` of a clock before. energy_pj: inside the cell, of a change of an output, or
+    of a flip-flop's data without one. clock_pj: of a clock period, at the clock pin and behind it.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Cell:
 
 @lru_cache(maxsize=1)
 def cells() -> dict[str, Cell]:
-    """Every cell that a netlist of one clock may have, by name: no latches, resets, falling edges, tri-states."""
+    """Every cell that a netlist of one clock may have: no latches, resets, falling edges, tri-states."""
     library = parse_liberty(LIBERTY.read_text(encoding="latin-1"))
     found = map(_cell, filter(_is_plain, library.get_groups("cell")))
     return {cell.name: cell for cell in found}
@@ -55,8 +55,10 @@ def gate_um2() -> float:
 
 def _is_plain(group: Any) -> bool:
     kept = [ff for ff in group.get_groups("ff") if "clear" not in ff and "!" not in str(ff["clocked_on"])]
-    return not group.get_groups("latch") and len(kept) == len(group.get_groups("ff")) and not any(
-        "three_state" in pin for pin in group.get_groups("pin")
+    return (
+        not group.get_groups("latch")
+        and len(kept) == len(group.get_groups("ff"))
+        and not any("three_state" in pin for pin in group.get_groups("pin"))
     )
 
 
@@ -84,7 +86,7 @@ def _cell(group: Any) -> Cell:
 
 
 def _table_mean(pin: Any) -> float:
-    """Internal energy in pJ of a change of `pin`: the mean of rise and fall, and of the pins that cause it."""
+    """Internal energy in pJ of a change of `pin`: the mean of rise and fall, and of what causes it."""
     found = []
     for power in pin.get_groups("internal_power"):
         for edge in ("rise_power", "fall_power"):

@@ -44,7 +44,7 @@ class Netlist:
         inputs, outputs = ports["input"], ports["output"]
         library, found = cells(), []
         for number, cell in enumerate(module["cells"].values()):
-            pins = {pin: bits for pin, bits in cell["connections"].items()}
+            pins = dict(cell["connections"])
             if cell["type"] not in library:
                 # A memory macro: what it gives comes from outside, what it takes goes there.
                 for pin, bits in pins.items():
@@ -52,7 +52,9 @@ class Netlist:
                     if pin != "clock":
                         way[f"memory_{pin}"] = tuple(map(_net, bits))
                 continue
-            found.append(Instance(f"u{number}", library[cell["type"]], {p: _net(b[0]) for p, b in pins.items()}))
+            found.append(
+                Instance(f"u{number}", library[cell["type"]], {p: _net(b[0]) for p, b in pins.items()})
+            )
         return cls(inputs, outputs, tuple(found), ())
 
     def buffered(self) -> Netlist:
@@ -111,7 +113,9 @@ class Netlist:
         """As a module `top` of cells alone, which OpenSTA reads."""
         driver = {net: f"{name}[{i}]" for name, bits in self.inputs.items() for i, net in enumerate(bits)}
         wide = {name for name, bits in {**self.inputs, **self.outputs}.items() if len(bits) > 1}
-        driver = {net: text if text.split("[")[0] in wide else text.split("[")[0] for net, text in driver.items()}
+        driver = {
+            net: text if text.split("[")[0] in wide else text.split("[")[0] for net, text in driver.items()
+        }
 
         def at(net: str) -> str:
             return {"0": "1'b0", "1": "1'b1"}.get(net, driver.get(net, net))
@@ -130,9 +134,9 @@ class Netlist:
         return "\n".join([*lines, "endmodule", ""])
 
     def waves(self, inputs: Mapping[str, Iterable[Wave]], clocks: int) -> dict[str, Wave]:
-        """The waveform of every net over `clocks` clocks, without delays, given those of each port's bits.
+        """The waveform of every net over `clocks` clocks, without delays, given those of ports' bits.
 
-        What a flip-flop holds before is 0. A loop through flip-flops is followed as long as that changes anything.
+        What a flip-flop holds before is 0. A loop through flip-flops is followed while that changes anything.
         """
         waves = {"0": 0, "1": (1 << clocks) - 1}
         for name, given in inputs.items():
@@ -153,7 +157,7 @@ class Netlist:
 
     @cached_property
     def _order(self) -> tuple[Instance, ...]:
-        """All instances, each behind what it reads as far as no loop forbids: a pass then settles a pipeline."""
+        """All instances, each behind what it reads unless there is a loop: a pass settles a pipeline."""
         driver = {i.pins[pin]: i for i in self.instances for pin in (i.cell.functions or {"Q": ""})}
         order: list[Instance] = []
         state: dict[str, int] = {}
@@ -169,7 +173,9 @@ class Netlist:
                 state[instance.name] = 1
                 stack.append((instance, True))
                 reads = [instance.pins[instance.cell.data]] if instance.cell.data else instance.pins.values()
-                stack += [(driver[net], False) for net in reads if net in driver and driver[net].name not in state]
+                stack += [
+                    (driver[net], False) for net in reads if net in driver and driver[net].name not in state
+                ]
         return tuple(order)
 
     @cached_property
@@ -195,7 +201,7 @@ class Netlist:
                 waves[net] = function(ones, *[waves[read] for read in reads]) & ones  # type: ignore[operator]
 
     def energy_pj(self, toggles: Mapping[str, float], clocks: int) -> dict[str, float]:
-        """Of `clocks` clocks in which each net changes `toggles` times: switched loads, inside of cells, clock."""
+        """Of `clocks` clocks in which a net changes `toggles` times: loads, inside of cells, clock."""
         load = sum(0.5 * c * SUPPLY_V**2 * toggles.get(net, 0) for net, c in self.load_pf.items())
         inside = sum(
             i.cell.energy_pj[pin] * toggles.get(i.pins[pin], 0)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from library import LIBERTY, cells
@@ -15,8 +15,8 @@ from netlist import Netlist
 from tvm_vsq.rtl import Block, sources
 from tvm_vsq.rtl.simulate import run_tool
 
-# Stillmaker and Baas (Integration 58, 2017): gates of 180 nm at 1.8 V are 79.0 / 12.6 = 6.27 times as slow as those
-# of 45 nm at 0.9 V, for which the targets' 500 MHz are meant.
+# Stillmaker and Baas (Integration 58, 2017): gates of 180 nm at 1.8 V are 79.0 / 12.6 = 6.27 times as slow as
+# those of 45 nm at 0.9 V, for which the targets' 500 MHz are meant.
 PERIOD_NS = 12.5
 
 _SCRIPT = """
@@ -47,7 +47,10 @@ report_worst_slack
 
 @dataclass(frozen=True)
 class Synthesis:
-    """areas: um2 of cells in each instance of `top`, by its name without indices; "" has the cells of `top` itself."""
+    """A mapped block.
+
+    areas: um2 of cells in each instance of `top`, by its name without indices; "" has those of `top` itself.
+    """
 
     netlist: Netlist
     areas: Mapping[str, float]
@@ -76,7 +79,7 @@ def synthesize(block: Block, folder: Path) -> Synthesis:
 def _areas(path: Path) -> dict[str, float]:
     modules, library = json.loads(path.read_text())["modules"], cells()
 
-    @lru_cache(maxsize=None)
+    @cache
     def of(kind: str) -> float:
         if kind in library:
             return library[kind].area
@@ -94,7 +97,9 @@ def slack_ns(synthesis: Synthesis, clocked: bool = True) -> float:
     (synthesis.folder / "net.v").write_text(synthesis.netlist.verilog())
     port = "[get_ports clock]" if clocked else ""
     inputs = [name for name in synthesis.netlist.inputs if name != "clock"]
-    text = _TIMING.format(liberty=LIBERTY, period=PERIOD_NS, port=port, inputs=" ".join(f"{n}*" for n in inputs))
+    text = _TIMING.format(
+        liberty=LIBERTY, period=PERIOD_NS, port=port, inputs=" ".join(f"{n}*" for n in inputs)
+    )
     (synthesis.folder / "time.tcl").write_text(text)
     said = run_tool(["sta", "-exit", "-no_splash", "time.tcl"], synthesis.folder)
     found = re.search(r"worst slack\s+(\S+)", said)

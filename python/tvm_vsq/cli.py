@@ -21,11 +21,12 @@ from tvm_vsq.cli_inputs import (
     read_quant,
     read_samples,
 )
-from tvm_vsq.errors import VsqError
+from tvm_vsq.errors import ConfigError, VsqError
 from tvm_vsq.files import PLOTS, check_output, check_output_folder, write_text
 from tvm_vsq.threads import limit_torch_threads
 
 if TYPE_CHECKING:
+    from tvm_vsq.hardware import HardwareConfig
     from tvm_vsq.runtime import Executable
 
 app = typer.Typer(
@@ -326,9 +327,13 @@ def target_list(as_json: Json = False) -> None:
 
 @target_app.command("show")
 def target_show(
-    name: Annotated[str, typer.Argument(help="Name or YAML path.")], as_json: Json = False
+    name: Annotated[str, typer.Argument(help="Name or YAML path.")],
+    technology: Annotated[
+        str | None, typer.Option(help="Name or YAML path of a process. Default: the accelerator's own.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Show every field of an accelerator, and the sizes that follow from them."""
+    """Show every field of an accelerator, the sizes that follow, its area, and what it can do at most."""
     import yaml
 
     from tvm_vsq.hardware import load_hardware
@@ -336,8 +341,29 @@ def target_show(
 
     hardware = load_hardware(name)
     derived = {"entry_bits": hardware.entry_bits, "depths": hardware.depths, "field_widths": widths(hardware)}
-    data = {**hardware.model_dump(), "derived": derived}
+    data = {**hardware.model_dump(), "derived": derived, **_silicon(hardware, technology)}
     _print(data, yaml.safe_dump(data, sort_keys=False).rstrip("\n"), as_json)
+
+
+def _silicon(hardware: HardwareConfig, technology: str | None) -> dict[str, Any]:
+    """Area and peak figures; where a technology has no areas, or a pipeline is too short, a note."""
+    from tvm_vsq.hardware import load_technology
+    from tvm_vsq.hardware.peak import peak_of
+
+    table = load_technology(hardware.technology if technology is None else technology)
+    peak = peak_of(hardware, table)
+    figures = {"tops": peak.tops, "watts": peak.watts, "tops_per_watt": peak.tops_per_watt}
+    try:
+        area = hardware.area(table)
+    except ConfigError as error:
+        return {"area_mm2": None, "area_note": str(error), "peak": _rounded(figures)}
+    parts = {"total": area.mm2, "logic": area.logic_mm2, **area.by_group()}
+    figures["tops_per_mm2"] = peak.tops / area.mm2
+    return {"area_technology": table.name, "area_mm2": _rounded(parts), "peak": _rounded(figures)}
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{figure:.4g}") for name, figure in figures.items()}
 
 
 def main() -> None:

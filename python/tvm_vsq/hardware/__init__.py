@@ -1,5 +1,6 @@
 """The accelerator and its technology as data, and the energy of what it does."""
 
+from tvm_vsq.hardware.area import Area, AreaRow
 from tvm_vsq.hardware.components import Component, components
 from tvm_vsq.hardware.config import (
     Dram,
@@ -13,6 +14,7 @@ from tvm_vsq.hardware.config import (
 from tvm_vsq.hardware.energy import event_energy_pj, layer_energy
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.hardware.memories import LOADED, MEMORIES, SCRATCHPADS, STORED, Memory, index_width
+from tvm_vsq.hardware.peak import Peak, peak_of
 from tvm_vsq.hardware.technology import Technology, list_technologies, load_technology
 from tvm_vsq.hardware.tvm_target import hardware_of, target_options
 
@@ -22,10 +24,13 @@ __all__ = [
     "MEMORIES",
     "SCRATCHPADS",
     "STORED",
+    "Area",
+    "AreaRow",
     "Component",
     "Dram",
     "HardwareConfig",
     "Memory",
+    "Peak",
     "Scratchpads",
     "Technology",
     "Timing",
@@ -39,5 +44,6 @@ __all__ = [
     "load_hardware",
     "load_technology",
     "parse_hardware",
+    "peak_of",
     "target_options",
 ]

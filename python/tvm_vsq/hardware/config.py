@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 from typing_extensions import Self
@@ -24,7 +24,10 @@ from tvm_vsq.formats import (
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware.memories import MAX_BANKS, MEMORIES, Memory
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
-from tvm_vsq.hardware.technology import load_technology
+from tvm_vsq.hardware.technology import Technology, load_technology
+
+if TYPE_CHECKING:
+    from tvm_vsq.hardware.area import Area
 
 _MAX_INSTRUCTION_INDEX_BITS = 20
 _ACCUMULATOR_LIMIT = 46
@@ -160,8 +163,9 @@ class HardwareConfig(Frozen):
         """This accelerator built for other number formats: a target like any other.
 
         notation: W/A/ws/as. vector_size: this one's if None. scale_product_bits: the whole product if None.
-        The accumulator is widened where a reduction of 8192 elements could overflow it, and the PPU's pipeline
-        is as much longer as a vector has more blocks; all else stays, the sizes of scratchpads in KiB included. Raises ConfigError naming the field that is refused.
+        The accumulator is widened where a reduction of 8192 elements could overflow it, and the pipeline of
+        the PPU by the blocks that a vector has more; all else stays, sizes of scratchpads in KiB included.
+        Raises ConfigError naming the field that is refused.
         """
         size = self.vector_size if vector_size is None else vector_size
         if type(size) is not int:
@@ -229,6 +233,16 @@ class HardwareConfig(Frozen):
     def record_bytes(self) -> dict[str, int]:
         """DRAM bytes of one entry; a wide accumulator entry is stored as int32 lanes."""
         return {memory.name: memory.record_bytes(self) for memory in MEMORIES}
+
+    def area(self, technology: str | os.PathLike[str] | Technology | None = None) -> Area:
+        """What this accelerator takes on a chip, component by component, in mm2 (docs/area.md).
+
+        technology: the description's own if None; a name, the path of a YAML file, or a Technology. Raises
+        ConfigError if it has no areas, or a pipeline is too short for its stages.
+        """
+        from tvm_vsq.hardware.area import area_of
+
+        return area_of(self, load_technology(self.technology if technology is None else technology))
 
     def tvm_target(self) -> Any:
         """This accelerator as a tvm.target.Target, for `tvm.compile(quantized_module, target=...)`."""

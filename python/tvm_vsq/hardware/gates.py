@@ -17,9 +17,9 @@ _Gates = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 class Gates(Frozen):
     """Area of each part in gate equivalents: of a two-input NAND of the same library.
 
-    adder: of a bit of an adder or comparator. product: of a pair of bits of a multiplier; compress: of adding it to
-    others. register: a flip-flop. select: a bit of a choice between two. shift: a bit of a level of a
-    shifter. trial: of a subtraction whose sign decides. source: the library and the command.
+    adder: of a bit of an adder or comparator. product: of a pair of bits of a multiplier; compress: of adding
+    it to others. register: a flip-flop. select: a bit of a choice between two. shift: a bit of a level of a
+    shifter. trial: a bit of a subtraction whose sign decides. source: the library and the command.
     """
 
     example = "target_configs/technology/gates/osu018.yaml"
@@ -37,7 +37,7 @@ class Gates(Frozen):
     def of(self, unit: Unit) -> float:
         """Area of a unit; 0 for what no part is declared of."""
         coefficients = self.model_dump(by_alias=True)
-        return sum(count * coefficients[part] for part, count in unit.parts.items())
+        return float(sum(count * coefficients[part] for part, count in unit.parts.items()))
 
 
 PARTS = ("adder", "product", "compress", "register", "select", "shift", "trial")

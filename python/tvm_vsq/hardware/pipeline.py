@@ -32,7 +32,7 @@ class Pipelines:
 
 
 def pipelines(hardware: HardwareConfig) -> Pipelines:
-    """What the `*_pipeline_cycles` of `hardware` make of its units; the shortest ones if they are too short."""
+    """What the `*_pipeline_cycles` of `hardware` make of its units; the shortest if they are too short."""
     levels = hardware.vector_size.bit_length() - 1
     tree = min(levels, max(0, hardware.timing.gemm_pipeline_cycles - sum(_ARRAY.values())))
     spare = max(0, hardware.timing.ppu_pipeline_cycles - sum(_ppu(hardware).values()))

@@ -77,8 +77,59 @@ class DramAccess(Frozen):
     source: Source
 
 
+class Logic(Frozen):
+    """Area of standard cells.
+
+    gate_um2: of a two-input NAND. utilization: the part of its area that logic fills with cells. gates: of
+    target_configs/technology/gates, what parts of units take.
+    """
+
+    gate_um2: float = Field(gt=0, le=1000, allow_inf_nan=False)
+    utilization: float = Field(gt=0, le=1, allow_inf_nan=False)
+    gates: str = Field(
+        min_length=1, description="of target_configs/technology/gates, what parts of units take"
+    )
+    source: Source
+
+
+class MacroPoint(Frozen):
+    """A memory macro of `kib` KiB."""
+
+    kib: float = Field(gt=0, le=1 << 20, allow_inf_nan=False)
+    area_mm2: float = Field(gt=0, le=1e4, allow_inf_nan=False)
+    leakage_mw: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+
+
+class Ported(Frozen):
+    """Macros with these ports, such as 2r1w: two that read and one that writes."""
+
+    ports: str = Field(pattern=r"^[1-9]r[1-9]w$")
+    points: Annotated[tuple[MacroPoint, ...], Field(min_length=2, strict=False)]
+
+
+class Macros(Frozen):
+    """Memory macros `bits` wide, by their ports."""
+
+    bits: int = Field(ge=1, le=4096)
+    macros: Annotated[tuple[Ported, ...], Field(min_length=1, strict=False)]
+    source: Source
+
+    def area_mm2(self, kib: float, reads: int, writes: int) -> float:
+        """Area of a macro, by the power law through the neighbouring points.
+
+        Raises ConfigError if there are none with these ports.
+        """
+        return power_law([(point.kib, point.area_mm2) for point in self._of(reads, writes)], kib)
+
+    def _of(self, reads: int, writes: int) -> tuple[MacroPoint, ...]:
+        name, known = f"{reads}r{writes}w", {ported.ports: ported.points for ported in self.macros}
+        if name not in known:
+            raise ConfigError(f"sram_macros has {', '.join(known)}; a memory of {name} is needed: add it")
+        return known[name]
+
+
 class Technology(Frozen):
-    """A process technology: energies in pJ per operation or access."""
+    """A process technology: energies in pJ per operation or access, and, if it says them, areas."""
 
     example = "target_configs/technology/horowitz-45nm.yaml"
 
@@ -89,6 +140,8 @@ class Technology(Frozen):
     integer_multiply: Arithmetic
     sram_access: SramAccess
     dram_access: DramAccess
+    logic: Logic | None = None
+    sram_macros: Macros | None = None
 
 
 def power_law(points: Sequence[tuple[float, float]], x: float) -> float:

@@ -1,4 +1,4 @@
-"""Kinds of hardware unit: what they are made of, and what one operation of each costs (docs/energy.md, docs/area.md).
+"""Kinds of hardware unit: what they are made of, and what an operation of each costs (docs/energy.md).
 
 Parts are counted in the terms of `gates.Gates`, whose areas come from synthesis.
 """

@@ -1,7 +1,7 @@
 """The datapath as RTL: its blocks for an accelerator, and what each of them has to compute (docs/rtl.md)."""
 
-from tvm_vsq.rtl.blocks import Block, Port, blocks
 from tvm_vsq.hardware.pipeline import Pipelines, pipelines
+from tvm_vsq.rtl.blocks import Block, Port, blocks
 from tvm_vsq.rtl.reference import expected
 from tvm_vsq.rtl.simulate import Check, check, check_inputs
 from tvm_vsq.rtl.sources import sources

@@ -170,7 +170,7 @@ def render(template: str, **context: object) -> str:
 
 
 def run_tool(command: Sequence[str], work: Path, codes: Sequence[int] = (0,)) -> str:
-    """What a program prints. Raises ToolError if it is not installed or fails, with the end of what it said."""
+    """What a program prints. Raises ToolError if it is missing or fails, with the end of what it said."""
     if shutil.which(command[0]) is None:
         raise ToolError(f"{command[0]} is not installed; `make rtl` says how it is")
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=_SECONDS, check=False)

@@ -1,8 +1,8 @@
 """What an accelerator is made of: every unit that computes or stores, how many, and which events use it.
 
-Energy is events times uses times what one operation of the unit costs; area is counts times parts. A unit takes one
-operation a cycle, and there are as many as the cycles of docs/simulator.md ask for: an array of one micro-op
-and a PPU of one accumulator block in a cycle.
+Energy is events times uses times what one operation of the unit costs; area is counts times parts. A unit
+takes one operation a cycle, and there are as many as the cycles of docs/simulator.md ask for: an array of one
+micro-op and a PPU of one accumulator block in a cycle.
 """
 
 from __future__ import annotations

@@ -19,14 +19,15 @@ def array(hardware: HardwareConfig) -> Iterator[Component]:
     uses = {"macs": 1.0, "window_macs": float(hardware.input_slices)}
     sums = {event: count / size for event, count in uses.items()}
     tree = AdderTree(size, weight + activation)
-    yield Component(
-        "multiplier", Multiplier(weight, activation), size * lanes, uses, "MACs", _BLOCK
-    )
+    yield Component("multiplier", Multiplier(weight, activation), size * lanes, uses, "MACs", _BLOCK)
     yield Component("adder tree", tree, lanes, sums, "MACs", _BLOCK)
+    yield Component(
+        "operand registers", Register(size * (weight + activation) + 1), lanes, {}, "MACs", _BLOCK
+    )
+    yield Component("product registers", Register(size * (weight + activation)), lanes, {}, "MACs", _BLOCK)
     kept = [count * (adder.bits + 1) for count, adder in tree.levels]
-    held = size * (weight + activation) + sum(kept[level] for level in pipelines(hardware).tree_levels)
-    operands = size * (weight + activation) + 1
-    yield Component("array registers", Register(operands + held), lanes, {}, "MACs", _BLOCK)
+    sums_held = sum(kept[level] for level in pipelines(hardware).tree_levels)
+    yield Component("tree registers", Register(sums_held), lanes, {}, "MACs", _BLOCK)
     yield from _scale_units(hardware, tree.sum_bits)
     bits = hardware.accumulator_bits
     yield Component("accumulating adder", Adder(bits), lanes, sums, "accumulators", _BLOCK)
@@ -49,5 +50,6 @@ def _scale_units(hardware: HardwareConfig, dot_bits: int) -> Iterator[Component]
         unit = Multiplier(dot_bits, kept)
         yield Component("scaling multiplier", unit, lanes, {"scale_macs": 1}, group, _BLOCK)
         full, cycles = formats.full_product_bits, len(pipelines(hardware).tree_levels)
-        held = 2 * full + cycles * kept + dot_bits + kept
+        yield Component("scale operand registers", Register(full), lanes, {}, group, _BLOCK)
+        held = full + cycles * kept + dot_bits + kept
         yield Component("scale registers", Register(held), lanes, {}, group, _BLOCK)

@@ -27,8 +27,8 @@ GROUPS = (
 class Component:
     """`count` units of one kind; 0 if it is an operation of a unit that another component has already.
 
-    uses: operations of one unit for each event, by its name in EVENTS; empty if no event counts it. block: the
-    block of `rtl/` that it is in, "" if its area is estimated.
+    uses: operations of one unit for each event, by its name in EVENTS; empty if none counts it. group: one of
+    GROUPS. block: the block of `rtl/` that it is in, "" if its area is estimated.
     """
 
     name: str

@@ -15,7 +15,7 @@ _SEQUENCERS = 3  # compute, vector, ppu
 
 
 def control(hardware: HardwareConfig) -> Iterator[Component]:
-    """An instruction in hand for each engine, its loops, and counters of tokens, of which a queue has no more."""
+    """An instruction in hand for each engine, its loops, and counters, which queues of tokens are."""
     timing, dram = hardware.timing, hardware.dram
     # Fetched into a command queue and read out of it; its bytes of DRAM count as dram_read_bytes.
     queue = Sram(timing.command_queue_depth * INSTRUCTION_BITS / 8192, INSTRUCTION_BITS, 1)

@@ -17,7 +17,7 @@ _BLOCK = "ppu_lane"
 
 
 def post_processing(hardware: HardwareConfig) -> Iterator[Component]:
-    """acc * mult, rounding adder and shifter at the product's width; bias, ReLU and clip at 32 bits; a residual."""
+    """acc * mult, rounding and shift at the product's width; bias, ReLU and clip at 32 bits; a residual."""
     lanes, event = hardware.output_lanes, "ppu_lane_ops"
     acc, mult = hardware.accumulator_bits, hardware.multiplier_bits
     product = acc + mult

@@ -22,9 +22,13 @@ def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
     """
     lanes, activation = hardware.output_lanes, hardware.formats.activation
     magnitude = activation.bits + activation.scale_width + hardware.guard_bits
-    yield _of("quantizer's magnitudes", Adder(2 * magnitude + 2), lanes)
+    # To count up, and to compare with a constant, takes half an adder each; three: of y and of two limits.
+    halves = 3 * magnitude + (RESULT_BITS - magnitude) // 2
+    yield _of("quantizer's magnitudes", Adder(halves // 2), lanes)
     yield _of("quantizer's saturation", Selector(2 * magnitude + activation.bits), lanes)
-    yield _of("quantizer's rounding", Adder(magnitude + 2 + activation.bits), lanes)
+    scaled = activation.scale_bits is not None
+    rounding = (magnitude + 2) if scaled else (magnitude + 2) // 2
+    yield _of("quantizer's rounding", Adder(rounding + activation.bits), lanes)
     if activation.scale_bits is None:
         yield _of("rounding and clip", Adder(RESULT_BITS), 0, {_EVENT: 2})
         yield _of("quantizer's registers", Register(activation.bits), lanes)
@@ -51,7 +55,7 @@ def _of(name: str, unit: Unit, count: int, uses: dict[str, float] | None = None)
 
 
 def _registers(hardware: HardwareConfig, magnitude: int) -> int:
-    """Flip-flops: magnitudes while the vector's largest is sought, and while its scale is; what is left to divide."""
+    """Flip-flops: magnitudes while the largest and the scale are sought; what is left to divide."""
     activation, stages, lanes = hardware.formats.activation, pipelines(hardware), hardware.output_lanes
     vectors = max(1, lanes // activation.vector_size)
     bits, scale, cycles = activation.bits, activation.scale_width, stages.divide_cycles
@@ -59,5 +63,3 @@ def _registers(hardware: HardwareConfig, magnitude: int) -> int:
     peaks = vectors * (stages.vector_blocks * (magnitude + 1) + (cycles + 1) * (scale + 1))
     dividing = lanes * ((cycles - 1) * (2 * scale + bits + 1) + bits + 1)
     return waiting + peaks + dividing
-
-

@@ -16,7 +16,7 @@ _LOOPS = 4  # y, x, z, and bursts of a piece
 
 
 def transfer(hardware: HardwareConfig) -> Iterator[Component]:
-    """What brings words of the bus to entries; STORE's way back is taken to be as large, and is not in `rtl/`."""
+    """What brings words of the bus to entries; STORE's way back, not in `rtl/`, is taken to be as large."""
     for memory in LOADED:
         yield from _unpacking(hardware, memory, f"unpack_{memory.name}", f"LOAD's {memory.title}")
     for memory in STORED:

@@ -1,0 +1,42 @@
+"""What an accelerator can do at most: every multiplier busy in each cycle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm_vsq.hardware.config import HardwareConfig
+from tvm_vsq.hardware.energy import layer_energy
+from tvm_vsq.hardware.technology import Technology
+
+
+@dataclass(frozen=True)
+class Peak:
+    """tops: 10^12 operations a second, two for a multiply-accumulate.
+
+    watts: of the array at work, with the scratchpads that it reads and writes, and without DRAM, PPU and what
+    energy tables leave out (docs/energy.md).
+    """
+
+    tops: float
+    watts: float
+
+    @property
+    def tops_per_watt(self) -> float:
+        """Of the array at work."""
+        return self.tops / self.watts
+
+
+def peak_of(hardware: HardwareConfig, technology: Technology) -> Peak:
+    """A micro-op of GEMM in each cycle: two vectors read for each lane, an accumulator read and written."""
+    lanes, formats, entries = hardware.output_lanes, hardware.formats, hardware.entry_bits
+    scaled = formats.product_bits > 0
+    both = formats.weight.scale_bits is not None and formats.activation.scale_bits is not None
+    events = {
+        "macs": hardware.macs_per_cycle,
+        "scale_products": lanes * both,
+        "scale_macs": lanes * scaled,
+        "acc_write_bits": entries["acc"],
+        **{f"{memory}_read_bits": entries[memory] for memory in ("uop", "inp", "wgt", "acc")},
+    }
+    pj = sum(layer_energy(events, hardware, technology).values())
+    return Peak(2 * hardware.macs_per_cycle * hardware.clock_mhz * 1e-6, pj * hardware.clock_mhz * 1e-6)
