@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tvm_vsq.hardware import EVENTS, Component, components, list_targets, load_hardware
-from tvm_vsq.hardware.units import Adder, AdderTree, Multiplier, Sram
+from tvm_vsq.hardware.components import GROUPS
+from tvm_vsq.hardware.units import Adder, AdderTree, Multiplier, Sram, Trial
 
 ACCEL = load_hardware("vsq-accel")
 
@@ -23,22 +24,27 @@ def test_events_use_components_and_components_name_events(target: str) -> None:
     assert used == set(EVENTS) - absent
 
 
-def test_no_event_counts_the_residual_and_the_fetch_buffer() -> None:
-    # docs/energy.md, what is left out
-    uncounted = [component.name for component in components(ACCEL) if not component.uses]
-    assert uncounted == [
-        "residual scale",
-        "residual multiplier",
-        "residual rounding and shift",
-        "residual adder",
-        "fetch buffer",
-    ]
+def test_every_component_belongs_to_a_group_that_reports_know() -> None:
+    assert {component.group for component in components(ACCEL)} == set(GROUPS)
+
+
+@pytest.mark.parametrize("target", list_targets())
+def test_names_of_components_are_different(target: str) -> None:
+    names = [component.name for component in components(load_hardware(target))]
+    assert len(names) == len(set(names))
+
+
+def test_what_another_unit_does_besides_takes_no_area_but_energy() -> None:
+    shared = [component for component in components(ACCEL) if component.count == 0]
+    assert shared
+    assert all(component.uses for component in shared)
 
 
 def test_the_array_multiplies_a_vector_for_each_lane_in_a_cycle() -> None:
     array = parts(vector_size=32, formats="3/5/-/-", output_lanes=8)
+    uses = {"macs": 1, "window_macs": 1}
     assert array["multiplier"] == Component(
-        "multiplier", Multiplier(3, 5), 32 * 8, {"macs": 1, "window_macs": 1}
+        "multiplier", Multiplier(3, 5), 32 * 8, uses, "MACs", "vector_mac"
     )
     assert array["adder tree"].unit == AdderTree(32, 3 + 5)
     assert array["adder tree"].count == array["accumulating adder"].count == 8
@@ -61,7 +67,8 @@ def test_a_tree_halves_its_adders_and_widens_them_by_a_bit() -> None:
 )
 def test_scale_units_are_there_if_the_formats_have_scales(formats, kept, names) -> None:
     hardware = ACCEL.with_formats(formats, scale_product_bits=kept)
-    assert [part.name for part in components(hardware) if part.name.startswith("scal")] == names
+    units = [part.name for part in components(hardware) if part.group == "scale units" and part.uses]
+    assert units == names
 
 
 def test_the_scaling_multiplier_takes_a_whole_dot_product() -> None:
@@ -69,11 +76,12 @@ def test_the_scaling_multiplier_takes_a_whole_dot_product() -> None:
     assert parts()["scaling multiplier"].unit == Multiplier(4 + 4 + 4, 8)
 
 
-@pytest.mark.parametrize(("size", "lanes", "scales"), [(16, 16, 1), (8, 32, 4), (64, 16, 1)])
-def test_a_subtractor_for_each_bit_of_the_quotients_of_a_block(size, lanes, scales) -> None:
-    divider = parts(vector_size=size, formats="4/6/4/5", output_lanes=lanes)["divider"]
-    assert divider.unit == Adder(6 + 5 + ACCEL.guard_bits + 1)
-    assert divider.count == lanes * 7 + scales * 5
+@pytest.mark.parametrize(("size", "lanes"), [(16, 16), (8, 32), (64, 16)])
+def test_a_step_of_a_division_for_each_bit_of_the_elements_of_a_block(size: int, lanes: int) -> None:
+    found = parts(vector_size=size, formats="4/6/4/5", output_lanes=lanes)
+    assert found["quantizer's division"].unit == Trial(5 + 1)
+    assert found["quantizer's division"].count == lanes * 6
+    assert found["divider"].uses == {"quantize_lane_ops": 7 + 5 / size}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +97,7 @@ def test_a_coefficient_has_the_bits_that_an_accumulator_leaves_it(formats, bits,
 def test_a_product_is_as_wide_as_both_its_factors() -> None:
     found = parts(formats="4/8/6/10", accumulator_bits=46)
     assert found["vector unit's multiplier"].unit == Multiplier(46, 18)
+    assert found["vector unit's products"].unit == Multiplier(46, 18)
     assert found["vector unit's rounding and shift"].unit == Adder(64)
     assert found["vector unit's rounding and shift"].uses == {"product_lane_ops": 2}
 
@@ -96,6 +105,8 @@ def test_a_product_is_as_wide_as_both_its_factors() -> None:
 def test_memories_are_those_of_the_description() -> None:
     found = parts()
     pads, banks = ACCEL.scratchpads, ACCEL.scratchpads.banks
-    assert found["weight scratchpad"].unit == Sram(pads.wgt_kib, ACCEL.entry_bits["wgt"], banks.wgt)
+    assert found["weight scratchpad"].unit == Sram(pads.wgt_kib, ACCEL.entry_bits["wgt"], banks.wgt, 1, 1)
+    # docs/simulator.md, section 1: read by GEMM, VEC, PPU and STORE and written by GEMM, VEC and PPU
+    assert found["accumulator scratchpad"].unit == Sram(pads.acc_kib, ACCEL.entry_bits["acc"], banks.acc, 4, 3)
     assert found["command queue"].count == 5  # load, compute, vector, ppu, store
     assert found["command queue"].unit == Sram(ACCEL.timing.command_queue_depth * 256 / 8192, 256, 1)

@@ -240,8 +240,12 @@ def test_other_formats_make_another_target():
     assert (built.notation, built.vector_size, built.product_bits) == ("6/3/-/10", 32, 7)
     assert built.with_formats("4/8/6/10").scale_product_bits is None
     changed = {"name", "weight_bits", "activation_bits", "weight_scale_bits", "activation_scale_bits"}
-    changed |= {"vector_size", "scale_product_bits", "accumulator_bits"}
+    changed |= {"vector_size", "scale_product_bits", "accumulator_bits", "timing"}
     assert built.model_dump(exclude=changed) == base.model_dump(exclude=changed)
+    # The PPU waits for the second block of a vector of 32.
+    later = {"ppu_pipeline_cycles": base.timing.ppu_pipeline_cycles + 1}
+    assert built.timing.model_dump() == base.timing.model_dump() | later
+    assert built.with_formats("4/8/6/10", vector_size=8).timing == base.timing
 
 
 @pytest.mark.parametrize("notation", ["8/8/10/10", "2/2/1/1", "8/8/-/-"])

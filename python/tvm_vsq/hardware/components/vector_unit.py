@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tvm_vsq.formats.table import TABLE_INPUT_BITS, TABLE_SEGMENTS, TABLE_VALUE_BITS
 from tvm_vsq.hardware.components.component import Component
 from tvm_vsq.hardware.config import HardwareConfig
-from tvm_vsq.hardware.units import Adder, Multiplier, Register, Selector, Shifter, Sram
+from tvm_vsq.hardware.units import Adder, Multiplier, Register, Selector, Shifter, Sram, Unit
 
 _COEFFICIENT_BITS = 32  # width of VEC's immediate
 _BLOCK, _GROUP = "vector_lane", "vector unit"
@@ -50,7 +50,7 @@ def vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
 
 def _of(
     name: str,
-    unit: Adder | Multiplier | Register | Selector | Shifter | Sram,
+    unit: Unit,
     count: int,
     uses: dict[str, float] | None = None,
     block: str = _BLOCK,
