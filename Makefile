@@ -120,6 +120,12 @@ bench-models: setup ## whole networks on all targets and on the host, into docs/
 bench-networks: setup ## convolutional networks, whole on the chip, into docs/networks.md (about 20 minutes)
 	@$(BIN)/python benchmarks/convolutional/run.py
 
+.PHONY: bench-area
+bench-area: setup ## synthesise the datapath, fit the area model, write docs/area.md (about 20 minutes; needs yosys and more: make rtl)
+	@$(BIN)/python benchmarks/rtl/areas.py
+	@$(BIN)/python benchmarks/rtl/fit.py --write
+	@$(BIN)/python benchmarks/rtl/area_report.py
+
 schedules: setup ## tune the databases in schedules/ again (about 40 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py
 

@@ -10,7 +10,14 @@ import pytest
 from tests.accelerators import accelerator
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.hardware import Area, HardwareConfig, list_targets, load_hardware, load_technology, parse_hardware
+from tvm_vsq.hardware import (
+    Area,
+    HardwareConfig,
+    list_targets,
+    load_hardware,
+    load_technology,
+    parse_hardware,
+)
 from tvm_vsq.hardware.area import ESTIMATED, MEMORY, SYNTHESISED, compared, memory_mm2
 from tvm_vsq.hardware.components import components
 from tvm_vsq.hardware.gates import load_gates
@@ -109,7 +116,9 @@ def test_a_technology_without_such_ports_says_which_it_has() -> None:
 )
 def test_a_pipeline_that_is_too_short_is_refused_with_what_it_needs(key: str, least: int) -> None:
     short = accelerator({"timing": {key: least - 1}})
-    with pytest.raises(ConfigError, match=f"timing.{key}={least - 1} is too short .* set it to {least} or more"):
+    with pytest.raises(
+        ConfigError, match=f"timing.{key}={least - 1} is too short .* set it to {least} or more"
+    ):
         short.area()
     assert isinstance(accelerator({"timing": {key: least}}).area(), Area)
 

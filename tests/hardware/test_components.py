@@ -107,6 +107,8 @@ def test_memories_are_those_of_the_description() -> None:
     pads, banks = ACCEL.scratchpads, ACCEL.scratchpads.banks
     assert found["weight scratchpad"].unit == Sram(pads.wgt_kib, ACCEL.entry_bits["wgt"], banks.wgt, 1, 1)
     # docs/simulator.md, section 1: read by GEMM, VEC, PPU and STORE and written by GEMM, VEC and PPU
-    assert found["accumulator scratchpad"].unit == Sram(pads.acc_kib, ACCEL.entry_bits["acc"], banks.acc, 4, 3)
+    assert found["accumulator scratchpad"].unit == Sram(
+        pads.acc_kib, ACCEL.entry_bits["acc"], banks.acc, 4, 3
+    )
     assert found["command queue"].count == 5  # load, compute, vector, ppu, store
     assert found["command queue"].unit == Sram(ACCEL.timing.command_queue_depth * 256 / 8192, 256, 1)

@@ -28,7 +28,7 @@ def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
     yield _of("quantizer's saturation", Selector(2 * magnitude + activation.bits), lanes)
     scaled = activation.scale_bits is not None
     rounding = (magnitude + 2) if scaled else (magnitude + 2) // 2
-    yield _of("quantizer's rounding", Adder(rounding + activation.bits), lanes)
+    yield _of("quantizer's rounding", Adder(rounding + activation.bits // 2), lanes)
     if activation.scale_bits is None:
         yield _of("rounding and clip", Adder(RESULT_BITS), 0, {_EVENT: 2})
         yield _of("quantizer's registers", Register(activation.bits), lanes)
