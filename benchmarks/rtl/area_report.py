@@ -1,6 +1,6 @@
 """Writes docs/area.md and its figure from what areas.py synthesised, and the coefficients that fit.py wrote.
 
-    python benchmarks/rtl/area_report.py
+python benchmarks/rtl/area_report.py
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def vector_macs() -> str:
         ratios = [f"{area((notation, v, None)) / area((BASELINE, v, None)):.3f}" for v in SIZES]
         parts, whole = result((notation, 16, None), "vector_mac")["areas"], area((notation, 16, None))
         split = [
-            f"{sum(parts.get(name, 0.0) for name in names) / gate_um2() / whole:.2f}" for names in SPLIT.values()
+            f"{sum(parts.get(name, 0.0) for name in names) / gate_um2() / whole:.2f}"
+            for names in SPLIT.values()
         ]
         lines.append([notation, str(hardware((notation, 16, None)).product_bits or "-"), *ratios, *split])
     return table(["W/A/ws/as", "P", *(f"V = {v}" for v in SIZES), *SPLIT], lines)
@@ -187,8 +188,8 @@ def figure(path: Path) -> None:
     right.set_title("logic of an accelerator, V = 16, modelled; 8/8/-/- is 1")
     for axes in (left, right):
         axes.tick_params(axis="x", rotation=60)
-        axes.legend(fontsize="small", loc="upper left", ncols=2)
-        axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+        axes.legend(fontsize="small", loc="upper left", ncols=3)
+        axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
     path.parent.mkdir(exist_ok=True)
     plot.savefig(path, metadata={"Date": None})
 
