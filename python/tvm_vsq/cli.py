@@ -238,15 +238,25 @@ def profile(
     why: Annotated[
         bool, typer.Option(help="Also print what each layer waits for, its roofline and critical path.")
     ] = False,
+    technology: Annotated[
+        str | None,
+        typer.Option(help="Energies of this process: a name or YAML path. Default: the target's."),
+    ] = None,
+    dram: Annotated[str | None, typer.Option(help="Energies with this kind of DRAM: likewise.")] = None,
+    tables: Annotated[bool, typer.Option(help="Also print the energy under every shipped process.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
     import numpy as np
 
+    from tvm_vsq.runtime import compare_tables
+
     check_outputs((html, ()), (trace, ()))
     exe = _load(artifact)
     zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
     result = exe.profile(*(zeros if input_file is None else read_arrays(input_file)))
+    if technology is not None or dram is not None:
+        result = result.with_technology(result.technology if technology is None else technology, dram)
     if html is not None:
         result.to_html(html)
     if trace is not None:
@@ -255,6 +265,9 @@ def profile(
     if why:
         bottlenecks = result.why()
         data["why"], text = bottlenecks.to_list(), f"{text}\n{bottlenecks}"
+    if tables:
+        found = compare_tables({exe.metadata.hardware.label: result})
+        data["tables"], text = found.energy_pj, f"{text}\n{found}"
     _print(data, text, as_json)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import (
     EVENTS,
+    STANDING,
     HardwareConfig,
     event_energy_pj,
     layer_energy,
@@ -100,9 +101,11 @@ def test_choosing_a_scale_for_each_vector_costs_more_than_a_fixed_one() -> None:
 
 @given(st.dictionaries(st.sampled_from(EVENTS), st.integers(0, 2**40)))
 def test_layer_energy_is_counts_times_costs(events: dict[str, int]) -> None:
-    energy = layer_energy(events, INT8, TECHNOLOGY)
-    assert tuple(energy) == EVENTS
-    assert energy == {event: events.get(event, 0) * pj for event, pj in costs().items()}
+    energy = layer_energy(events, INT8, TECHNOLOGY, cycles=1000)
+    assert tuple(energy) == (*EVENTS, *STANDING)
+    counted = {event: events.get(event, 0) * pj for event, pj in costs().items()}
+    # Its source has nothing that goes by time.
+    assert energy == {**counted, **dict.fromkeys(STANDING, 0.0)}
 
 
 def test_an_event_that_nobody_counts_is_refused() -> None:

@@ -78,10 +78,15 @@ def _row(component: Component, logic: Logic, macros: Macros) -> AreaRow:
 
 
 def memory_mm2(memory: Sram, macros: Macros) -> float:
-    """Each bank is macros side by side, as many as its entries are wide."""
+    """Area of all macros of a memory."""
+    count, kib = macros_of(memory, macros)
+    return count * macros.area_mm2(kib, memory.reads, memory.writes)
+
+
+def macros_of(memory: Sram, macros: Macros) -> tuple[float, float]:
+    """How many, and of how many KiB each: in every bank side by side, as many as its entries are wide."""
     side_by_side = max(1.0, memory.entry_bits / macros.bits)
-    kib = memory.kib / memory.banks / side_by_side
-    return memory.banks * side_by_side * macros.area_mm2(kib, memory.reads, memory.writes)
+    return memory.banks * side_by_side, memory.kib / memory.banks / side_by_side
 
 
 def compared(area: Area, baseline: Area) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -70,25 +70,41 @@ class SramAccess(Frozen):
 
 
 class DramAccess(Frozen):
-    """External memory; one access moves `access_bits` bits."""
+    """External memory; one access moves `access_bits` bits.
+
+    write_pj: of a write, if it is not `pj`. idle_mw_per_gib, refresh_mw_per_gib: power of a GiB that waits,
+    and of its refresh, 0 if the source has none.
+    """
 
     access_bits: int = Field(ge=1, le=4096)
     pj: Picojoules
+    write_pj: Picojoules | None = None
+    idle_mw_per_gib: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
+    refresh_mw_per_gib: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
     source: Source
 
 
-class Logic(Frozen):
-    """Area of standard cells.
+class DramKind(DramAccess):
+    """A kind of DRAM, in place of the one that a technology names."""
 
-    gate_um2: of a two-input NAND. utilization: the part of its area that logic fills with cells. gates: of
-    target_configs/technology/gates, what parts of units take.
+    example = "target_configs/technology/dram/lpddr4-3200.yaml"
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+class Logic(Frozen):
+    """Standard cells.
+
+    gate_um2: area of a two-input NAND. utilization: the part of its area that logic fills with cells. gates:
+    of target_configs/technology/gates, what parts of units take. leakage_mw_per_mm2: of cells, without what
+    is between them. flip_flop_pj: of a clock, at a flip-flop whose data stay. Both are 0 without a source.
     """
 
     gate_um2: float = Field(gt=0, le=1000, allow_inf_nan=False)
     utilization: float = Field(gt=0, le=1, allow_inf_nan=False)
-    gates: str = Field(
-        min_length=1, description="of target_configs/technology/gates, what parts of units take"
-    )
+    gates: str = Field(min_length=1)
+    leakage_mw_per_mm2: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
+    flip_flop_pj: float = Field(default=0.0, ge=0, le=1e3, allow_inf_nan=False)
     source: Source
 
 
@@ -120,6 +136,10 @@ class Macros(Frozen):
         Raises ConfigError if there are none with these ports.
         """
         return power_law([(point.kib, point.area_mm2) for point in self._of(reads, writes)], kib)
+
+    def leakage_mw(self, kib: float, reads: int, writes: int) -> float:
+        """Leakage of a macro, likewise."""
+        return power_law([(point.kib, point.leakage_mw) for point in self._of(reads, writes)], kib)
 
     def _of(self, reads: int, writes: int) -> tuple[MacroPoint, ...]:
         name, known = f"{reads}r{writes}w", {ported.ports: ported.points for ported in self.macros}
@@ -159,7 +179,12 @@ def power_law(points: Sequence[tuple[float, float]], x: float) -> float:
 
 def list_technologies() -> list[str]:
     """Names of the shipped technology files, sorted."""
-    return sorted(path.stem for path in _directory().glob("*.yaml"))
+    return _names(_directory())
+
+
+def list_drams() -> list[str]:
+    """Names of the shipped kinds of DRAM, sorted."""
+    return _names(_directory() / "dram")
 
 
 def load_technology(technology: str | os.PathLike[str] | Technology) -> Technology:
@@ -167,20 +192,33 @@ def load_technology(technology: str | os.PathLike[str] | Technology) -> Technolo
 
     Raises ConfigError if the name is unknown, the file cannot be read, or its content is refused.
     """
-    if isinstance(technology, Technology):
-        return technology
-    if not isinstance(technology, str | os.PathLike):
-        raise ConfigError(
-            f"technology must be a name, a path or a Technology, not {type(technology).__name__}"
-        )
-    text = os.fspath(technology)
-    path = Path(text) if text.endswith((".yaml", ".yml")) or os.sep in text else _directory() / f"{text}.yaml"
+    return _load(technology, Technology, _directory())
+
+
+def load_dram(dram: str | os.PathLike[str] | DramKind) -> DramKind:
+    """Resolve `dram` likewise: a DramKind, a name, or a path."""
+    return _load(dram, DramKind, _directory() / "dram")
+
+
+Table = TypeVar("Table", Technology, DramKind)
+
+
+def _load(given: str | os.PathLike[str] | Table, kind: type[Table], folder: Path) -> Table:
+    if isinstance(given, kind):
+        return given
+    what = "technology" if kind is Technology else "DRAM"
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigError(f"{what} must be a name, a path or a {kind.__name__}, not {type(given).__name__}")
+    text = os.fspath(given)
+    path = Path(text) if text.endswith((".yaml", ".yml")) or os.sep in text else folder / f"{text}.yaml"
     if not os.path.isfile(path):
-        known = ", ".join(list_technologies())
-        raise ConfigError(
-            f"unknown technology {shown(text)}; known are {known}, or give the path of a YAML file"
-        )
-    return Technology.checked(read_mapping(path), str(path))
+        known = ", ".join(_names(folder))
+        raise ConfigError(f"unknown {what} {shown(text)}; known are {known}, or give the path of a YAML file")
+    return kind.checked(read_mapping(path), str(path))
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def _directory() -> Path:

@@ -183,11 +183,15 @@ class Sram:
 
 @dataclass(frozen=True)
 class DramChannel:
-    """The external memory and the channel to it."""
+    """The external memory and the channel to it, for one direction."""
+
+    writes: bool = False
 
     def pj(self, table: Technology) -> float:
         """Of one byte on the bus."""
-        return 8 * table.dram_access.pj / table.dram_access.access_bits
+        access = table.dram_access
+        pj = access.write_pj if self.writes and access.write_pj is not None else access.pj
+        return 8 * pj / access.access_bits
 
     @property
     def parts(self) -> Parts:

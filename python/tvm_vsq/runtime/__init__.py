@@ -3,8 +3,10 @@
 from tvm_vsq.runtime.executable import Executable, Explanation, load
 from tvm_vsq.runtime.metadata import LayerInfo, Metadata, Placement, ProgramInfo, TensorSpec
 from tvm_vsq.runtime.profile import LayerProfile, Profile
+from tvm_vsq.runtime.tables import EnergyTables, compare_tables
 
 __all__ = [
+    "EnergyTables",
     "Executable",
     "Explanation",
     "LayerInfo",
@@ -14,5 +16,6 @@ __all__ = [
     "Profile",
     "ProgramInfo",
     "TensorSpec",
+    "compare_tables",
     "load",
 ]

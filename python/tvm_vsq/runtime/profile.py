@@ -12,7 +12,18 @@ from typing import Any
 
 from tvm_vsq.errors import InputError
 from tvm_vsq.files import write_text
-from tvm_vsq.hardware import HardwareConfig, Technology, layer_energy, load_technology
+from tvm_vsq.hardware import (
+    PARTS_OF_ENERGY,
+    STANDING,
+    DramAccess,
+    DramKind,
+    HardwareConfig,
+    Technology,
+    energy_by_part,
+    layer_energy,
+    load_dram,
+    load_technology,
+)
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.isa import UNITS
 from tvm_vsq.runtime.bottlenecks import (
@@ -41,7 +52,8 @@ class LayerProfile:
     the part of its work that this is, 0..1. `utilization` is macs / (cycles * multipliers).
     `dram_bytes` are moved, instructions included; `minimum_dram_bytes` every schedule has to move, and
     `dram_ratio` is the one over the other.
-    `events` are counts, and `energy_pj` sums `energy`, which is by kind of event too. `busy` are cycles of
+    `events` are counts, and `energy_pj` sums `energy`, which is by kind of event too, and then by what time
+    costs: leakage, the clock, DRAM that waits and is refreshed. `busy` are cycles of
     work of each unit, `stalls` the cycles that it did not work, each with its cause; both count for the layer
     of the instruction in hand, or else of the unit's next one.
     """
@@ -181,18 +193,38 @@ class Profile:
         """Simulated time at the configured clock."""
         return self.cycles / (self.clock_mhz * 1e3)
 
-    def with_technology(self, technology: str | os.PathLike[str] | Technology) -> Profile:
+    def with_technology(
+        self,
+        technology: str | os.PathLike[str] | Technology,
+        dram: str | os.PathLike[str] | DramKind | None = None,
+    ) -> Profile:
         """This inference in another process: cycles and events stay, energies are those of `technology`.
 
-        technology: the name of a shipped one, the path of a YAML file, or a Technology. Raises ConfigError
-        where there is no such one.
+        technology: the name of a shipped one, the path of a YAML file, or a Technology. dram: likewise, in
+        place of the DRAM that the technology names. Raises ConfigError where there is no such one.
         """
         table = load_technology(technology)
+        if dram is not None:
+            kind = load_dram(dram)
+            access = DramAccess(**kind.model_dump(exclude={"name"}))
+            table = table.model_copy(update={"dram_access": access, "name": f"{table.name} with {kind.name}"})
         layers = []
         for layer in self.layers:
-            energy = layer_energy(layer.events, self.hardware, table)
+            energy = layer_energy(layer.events, self.hardware, table, layer.cycles, layer.busy)
             layers.append(replace(layer, energy=energy, energy_pj=sum(energy.values())))
         return replace(self, layers=tuple(layers), technology=table)
+
+    def energy_by_part(self) -> dict[str, float]:
+        """Energy in pJ of scratchpads, MACs, scale units, PPU, DRAM, leakage, ...: all of `energy_pj`.
+
+        Under another table: `profile.with_technology(...).energy_by_part()`. What takes none is left out.
+        """
+        parts = dict.fromkeys(PARTS_OF_ENERGY, 0.0)
+        for layer in self.layers:
+            found = energy_by_part(layer.events, self.hardware, self.technology, layer.cycles, layer.busy)
+            for part, pj in found.items():
+                parts[part] += pj
+        return {part: pj for part, pj in parts.items() if pj}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the outputs, as plain data."""
@@ -202,6 +234,8 @@ class Profile:
             "cycles": self.cycles,
             "milliseconds": self.milliseconds,
             "energy_pj": self.energy_pj,
+            "technology": self.technology.name,
+            "energy_by_part_pj": self.energy_by_part(),
             "macs": self.macs,
             "padded_macs": self.padded_macs,
             "padding": self.padding,
@@ -286,8 +320,15 @@ class Profile:
     def _print(self, console: Any) -> None:
         console.print(self._table())
         moved = moved_note(self.dram_bytes, self.minimum_dram_bytes, self.on_chip_minimum_dram_bytes)
-        for note in (*self.notes, moved, str(self.memory)):
+        for note in (*self.notes, self._energy_note(), moved, str(self.memory)):
             console.print(note, markup=False, highlight=False)
+
+    def _energy_note(self) -> str:
+        parts = sorted(self.energy_by_part().items(), key=lambda pair: -pair[1])
+        shares = ", ".join(f"{part} {pj / self.energy_pj:.1%}" for part, pj in parts)
+        without = [part for part in STANDING if part not in dict(parts)]
+        missing = f"; the table has no {', '.join(without)}" if without else ""
+        return f"energy by {self.technology.name}: {shares}{missing}"
 
     def _table(self) -> Any:
         from rich.table import Table
@@ -386,7 +427,7 @@ def _layer_profile(
 ) -> LayerProfile:
     events = {name: int(count) for name, count in zip(EVENTS, run["events"][number], strict=True)}
     busy = {unit: int(count) for unit, count in zip(UNITS, run["busy"][number], strict=True)}
-    energy = layer_energy(events, hardware, technology)
+    energy = layer_energy(events, hardware, technology, cycles, busy)
     padded = events["macs"] + events["window_macs"]
     peak, moved = hardware.macs_per_cycle, events["dram_read_bytes"] + events["dram_write_bytes"]
     return LayerProfile(

@@ -10,6 +10,7 @@ import numpy as np
 from tvm_vsq.codegen import lower_region
 from tvm_vsq.hardware import HardwareConfig, layer_energy, load_technology
 from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.isa import UNITS
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Database
 from tvm_vsq.threads import compiling
@@ -43,5 +44,6 @@ def program_cost(regions: list[Any], hardware: HardwareConfig, database: Databas
         run = native.simulate_timing(params, program.instructions, ids, len(program.layer_names))
         cycles += int(run["cycles"])
         events = dict(zip(EVENTS, np.sum(run["events"], axis=0).tolist(), strict=True))
-        energy += sum(layer_energy(events, hardware, technology).values())
+        busy = dict(zip(UNITS, np.sum(run["busy"], axis=0).tolist(), strict=True))
+        energy += sum(layer_energy(events, hardware, technology, int(run["cycles"]), busy).values())
     return Cost(cycles, energy)

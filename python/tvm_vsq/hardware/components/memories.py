@@ -22,4 +22,5 @@ def memories(hardware: HardwareConfig) -> Iterator[Component]:
         )
         uses = {memory.read_event: 1.0, memory.write_event: 1.0}
         yield Component(f"{memory.title} scratchpad", unit, 1, uses, "scratchpads")
-    yield Component("DRAM channel", DramChannel(), 1, {"dram_read_bytes": 1, "dram_write_bytes": 1}, "DRAM")
+    yield Component("DRAM reads", DramChannel(), 1, {"dram_read_bytes": 1}, "DRAM")
+    yield Component("DRAM writes", DramChannel(writes=True), 1, {"dram_write_bytes": 1}, "DRAM")

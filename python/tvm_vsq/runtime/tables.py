@@ -1,0 +1,74 @@
+"""What a conclusion on energy is worth: the same inferences under every table (docs/energy.md)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tvm_vsq.errors import InputError
+from tvm_vsq.hardware import Technology, list_technologies, load_technology
+from tvm_vsq.runtime.profile import Profile
+
+
+@dataclass(frozen=True)
+class EnergyTables:
+    """Energies in pJ by technology, then by inference; the first inference is what ratios are to."""
+
+    energy_pj: Mapping[str, Mapping[str, float]]
+
+    @property
+    def ratios(self) -> dict[str, dict[str, float]]:
+        """Of each inference to the first one, by technology."""
+        return {
+            technology: {name: pj / next(iter(row.values())) for name, pj in row.items()}
+            for technology, row in self.energy_pj.items()
+        }
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The least and the largest ratio of each inference to the first one, over all technologies."""
+        rows = list(self.ratios.values())
+        return {name: (min(r[name] for r in rows), max(r[name] for r in rows)) for name in rows[0]}
+
+    @property
+    def same_order(self) -> bool:
+        """Whether all technologies put the inferences in the same order."""
+        return len({tuple(sorted(row, key=row.__getitem__)) for row in self.energy_pj.values()}) == 1
+
+    def __str__(self) -> str:
+        from rich.console import Console
+        from rich.table import Table
+
+        names = list(next(iter(self.energy_pj.values())))
+        table = Table(title="energy, uJ (ratio to the first)", title_justify="left")
+        table.add_column("technology")
+        for name in names:
+            table.add_column(name, justify="right")
+        for technology, row in self.energy_pj.items():
+            ratios = self.ratios[technology]
+            table.add_row(technology, *(f"{row[name] / 1e6:,.2f} ({ratios[name]:.2f})" for name in names))
+        spread = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in self.intervals.items())
+        order = "the same in all" if self.same_order else "NOT the same in all"
+        console = Console(width=150, file=io.StringIO())
+        console.print(table)
+        console.print(f"ratios over all tables: {spread}; the order is {order}", highlight=False)
+        return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+
+
+def compare_tables(
+    profiles: Mapping[str, Profile], technologies: Sequence[str | Technology] | None = None
+) -> EnergyTables:
+    """Energies of inferences under each of `technologies`, all shipped ones if None; nothing is simulated.
+
+    profiles: by names to show. Raises InputError if there are none, ConfigError for an unknown technology.
+    """
+    if not profiles:
+        raise InputError("compare_tables takes at least one profile")
+    tables = [load_technology(t) for t in (list_technologies() if technologies is None else technologies)]
+    return EnergyTables(
+        {
+            table.name: {name: p.with_technology(table).energy_pj for name, p in profiles.items()}
+            for table in tables
+        }
+    )
