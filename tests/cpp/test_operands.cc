@@ -4,6 +4,7 @@
 
 #include "tests/cpp/programs.h"
 #include "tests/cpp/testing.h"
+#include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/machine.h"
 
 namespace tvm_vsq {
@@ -87,6 +88,47 @@ void TestAPartOfTheCycles() {
   CheckColumn(&last, "after", {32});
 }
 
+// Where the loop goes on with reductions, only its first iteration begins them.
+void TestReductionsThatBegin() {
+  sim::Program program = Layer();
+  auto& gemm = std::get<isa::Gemm>(program.instructions[6].body);
+  gemm.fresh_uops = 1;
+  gemm.out_reduces = true;
+  sim::OperandRecorder recorder = Record(program, Request(Engine::kCompute, 2, 2, 4));
+  CheckColumn(&recorder, "fresh", {1, 0, 0, 0});
+  CheckColumn(&recorder, "before", {0, 0, 32, 32});
+  CheckColumn(&recorder, "after", {32, 32, 64, 64});
+}
+
+void TestAnInstructionThatDoesSomethingElse() {
+  const sim::Params params = testing::Small();
+  const isa::Uop uop{5, 0, 0};
+  sim::Scratchpads pads(params);
+  pads.acc32[5 * 8 + 2] = 7;
+  pads.par[0].bias = pads.par[0].clip = 1;
+  const auto record = [&](const auto& insn, const sim::MicroOpPlan* plan, auto... lane) {
+    const sim::RecordCodec codec(params);
+    const sim::Program program = MakeProgram({testing::Make(insn)});
+    const sim::Execution execution{params, codec, program, 0, plan, false, 1, &pads, nullptr};
+    sim::OperandRows rows(0, 1);
+    const sim::RecordResults record_results = sim::RecordOperands(insn, execution, lane..., &rows);
+    record_results();  // it was not executed
+  };
+  const auto gemm = std::get<isa::Gemm>(MakeGemm(true, 1, 1).body);
+  CHECK_ERROR(record(gemm, sim::Declared<isa::Gemm>::MakePlan(params, gemm, &uop).get(), size_t{2}),
+              "instruction 0 (GEMM): acc entry 5, lane 2 became 7, but its operands give 0");
+  auto vec = std::get<isa::Vec>(testing::MakeVec(isa::Vec::Op::kAdd, isa::Vec::Src::kImm, 1, 1).body);
+  vec.imm = 3;
+  CHECK_ERROR(record(vec, sim::Declared<isa::Vec>::MakePlan(params, vec, &uop).get(), size_t{2}),
+              "instruction 0 (VEC): acc entry 5, lane 2 became 7, but its operands give 10");
+  auto ppu = std::get<isa::Ppu>(MakePpu(1).body);
+  CHECK_ERROR(record(ppu, nullptr),
+              "instruction 0 (PPU): pixel 0 became something else than its operands give");
+  ppu.wide = true;
+  CHECK_ERROR(record(ppu, nullptr),
+              "instruction 0 (PPU): pixel 0 became something else than its operands give");
+}
+
 void TestPostProcessing() {
   sim::OperandRecorder ppu = Record(Layer(), Request(Engine::kPpu, 0, 1, 100));
   CHECK_EQ(ppu.cycles(), uint64_t{2});
@@ -127,6 +169,8 @@ void TestWhatIsRefused() {
 int main() {
   tvm_vsq::TestCyclesOfALane();
   tvm_vsq::TestAPartOfTheCycles();
+  tvm_vsq::TestReductionsThatBegin();
+  tvm_vsq::TestAnInstructionThatDoesSomethingElse();
   tvm_vsq::TestPostProcessing();
   tvm_vsq::TestWhatIsRefused();
   return tvm_vsq::testing::Result();
