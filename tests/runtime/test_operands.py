@@ -296,6 +296,10 @@ def test_layers_of_every_program_are_recorded_in_an_inference(networks: Any) -> 
         for stream in streams(exe.hardware, operands):
             assert differences(exe.hardware, stream) == 0
     assert torch.equal(exe(x), before)
+    # The last layer's results are the network's, but for their unit.
+    y = exe.operands("head", x, unit="ppu").y[:, :7].reshape(before.shape)
+    unit = before.abs().max() / np.abs(y).max()
+    np.testing.assert_allclose(y * unit.item(), before, rtol=1e-5)
 
 
 def test_other_inputs_give_other_operands(compiled: tuple[Any, torch.Tensor]) -> None:
