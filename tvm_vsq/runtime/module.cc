@@ -8,6 +8,7 @@
 
 #include "tvm_vsq/runtime/arguments.h"
 #include "tvm_vsq/runtime/guard.h"
+#include "tvm_vsq/runtime/operands.h"
 #include "tvm_vsq/runtime/profile.h"
 #include "tvm_vsq/runtime/serialize.h"
 #include "tvm_vsq/runtime/tensor_codec.h"
@@ -19,8 +20,8 @@ namespace ffi = tvm::ffi;
 
 namespace {
 
-constexpr const char* kReservedNames[] = {"get_metadata", "get_programs",   "get_timing",
-                                          "get_trace",    "set_functional", "set_threads"};
+constexpr const char* kReservedNames[] = {"get_metadata",    "get_programs",   "get_timing", "get_trace",
+                                          "record_operands", "set_functional", "set_threads"};
 
 constexpr int64_t kMaxThreads = 256;
 
@@ -41,6 +42,13 @@ void RestoreDram(const ExecutableProgram& program, std::vector<uint8_t>* dram) {
       std::memcpy(dram->data() + range.begin, image.data() + range.begin, middle - range.begin);
     if (middle < range.end) std::memset(dram->data() + middle, 0, range.end - middle);
   }
+}
+
+// What the argument at `at` points to.
+void* TensorAt(const ffi::PackedArgs& args, size_t at, const Descriptor& descriptor) {
+  const auto tensor = args[static_cast<int>(at)].try_cast<DLTensor*>();
+  if (!tensor.has_value()) sim::Fail("not a tensor");
+  return TensorData(descriptor, **tensor);
 }
 
 size_t ArgumentBytes(const Descriptor& d) {
@@ -78,6 +86,11 @@ ffi::Optional<ffi::Function> AcceleratorModule::GetFunction(const ffi::String& n
   if (name == "get_trace") {
     return ffi::Function::FromTyped([self](const ffi::String& program, int64_t max_bins) {
       return Guard([&] { return TraceOf(self->TraceProgram(std::string(program), max_bins)); });
+    });
+  }
+  if (name == "record_operands") {
+    return ffi::Function::FromPacked([self](ffi::PackedArgs args, ffi::Any* result) {
+      Guard([&] { *result = self->RecordOperands(args); });
     });
   }
   if (name == "set_functional") {
@@ -126,11 +139,21 @@ ffi::Array<AcceleratorModule::Profile> AcceleratorModule::GetTiming() const {
   return profiles;
 }
 
+size_t AcceleratorModule::IndexOf(const std::string& program) const {
+  const auto found = index_.find(program);
+  if (found == index_.end()) sim::Fail("there is no program '", program, "'");
+  return found->second;
+}
+
+int AcceleratorModule::Threads() const {
+  const int threads = threads_;
+  return threads > 0 ? threads : sim::AvailableThreads();
+}
+
 sim::Trace AcceleratorModule::TraceProgram(const std::string& name, int64_t max_bins) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) sim::Fail("there is no program '", name, "'");
+  const size_t index = IndexOf(name);
   if (max_bins < 1 || max_bins > 1'000'000) sim::Fail("max_bins is ", max_bins, ", must be 1 to 1000000");
-  const ExecutableProgram& program = programs_[found->second];
+  const ExecutableProgram& program = programs_[index];
   return sim::TraceProgram(artifact_.params, program.program, max_bins, &program.prepared);
 }
 
@@ -146,11 +169,8 @@ void AcceleratorModule::Run(size_t index, const ffi::PackedArgs& args) {
   try {
     std::vector<void*> tensors;
     for (; argument < count; ++argument) {
-      const auto tensor = args[static_cast<int>(argument)].try_cast<DLTensor*>();
-      if (!tensor.has_value()) sim::Fail("not a tensor");
-      const Descriptor& descriptor =
-          argument < inputs ? data.inputs[argument] : data.outputs[argument - inputs];
-      tensors.push_back(TensorData(descriptor, **tensor));
+      tensors.push_back(TensorAt(
+          args, argument, argument < inputs ? data.inputs[argument] : data.outputs[argument - inputs]));
     }
     if (functional_) {
       Compute(index, tensors, &argument);
@@ -166,20 +186,24 @@ void AcceleratorModule::Run(size_t index, const ffi::PackedArgs& args) {
   }
 }
 
-void AcceleratorModule::Compute(size_t index, const std::vector<void*>& tensors, size_t* argument) {
-  const ExecutableProgram& program = programs_[index];
-  const std::vector<Descriptor>&inputs = program.data.inputs, &outputs = program.data.outputs;
-  Lease<Dram> dram(&drams_[index], [&] { return InitialDram(program); });
+void AcceleratorModule::FillDram(const ExecutableProgram& program, const std::vector<void*>& tensors,
+                                 const Lease<Dram>& dram, size_t* argument) const {
+  const std::vector<Descriptor>& inputs = program.data.inputs;
   if (dram.reused()) RestoreDram(program, dram.get());
   for (*argument = 0; *argument < inputs.size(); ++*argument) {
     WriteVectors(artifact_.params, inputs[*argument], static_cast<const int16_t*>(tensors[*argument]),
                  dram.get());
   }
+}
+
+void AcceleratorModule::Compute(size_t index, const std::vector<void*>& tensors, size_t* argument) {
+  const ExecutableProgram& program = programs_[index];
+  const std::vector<Descriptor>&inputs = program.data.inputs, &outputs = program.data.outputs;
+  Lease<Dram> dram(&drams_[index], [&] { return InitialDram(program); });
+  FillDram(program, tensors, dram, argument);
   *argument = tensors.size();
   Lease<sim::Machine> machine(&machines_, [&] { return std::make_unique<sim::Machine>(artifact_.params); });
-  const int threads = threads_;
-  machine.get()->Run(program.program, program.prepared, threads > 0 ? threads : sim::AvailableThreads(),
-                     dram.get());
+  machine.get()->Run(program.program, program.prepared, Threads(), dram.get());
   for (size_t i = 0; i < outputs.size(); ++i) {
     void* tensor = tensors[inputs.size() + i];
     if (outputs[i].kind == Descriptor::kWide) {
@@ -187,6 +211,30 @@ void AcceleratorModule::Compute(size_t index, const std::vector<void*>& tensors,
     } else {
       ReadVectors(artifact_.params, outputs[i], *dram.get(), static_cast<int16_t*>(tensor));
     }
+  }
+}
+
+AcceleratorModule::Recording AcceleratorModule::RecordOperands(const ffi::PackedArgs& args) {
+  const OperandArguments wanted(args);
+  const size_t index = IndexOf(wanted.program);
+  const ExecutableProgram& program = programs_[index];
+  const std::vector<Descriptor>& inputs = program.data.inputs;
+  if (wanted.tensors() < inputs.size())
+    sim::Fail("program '", wanted.program, "' takes ", inputs.size(), " inputs, got ", wanted.tensors());
+  size_t argument = 0;
+  try {
+    std::vector<void*> tensors;
+    for (; argument < inputs.size(); ++argument)
+      tensors.push_back(TensorAt(args, OperandArguments::kCount + argument, inputs[argument]));
+    Lease<Dram> dram(&drams_[index], [&] { return InitialDram(program); });
+    FillDram(program, tensors, dram, &argument);
+    sim::OperandRecorder recorder(artifact_.params, program.program, wanted.RequestFor(program.program));
+    Lease<sim::Machine> machine(&machines_, [&] { return std::make_unique<sim::Machine>(artifact_.params); });
+    machine.get()->Record(program.program, program.prepared, Threads(), dram.get(), &recorder);
+    return RecordingOf(&recorder);
+  } catch (const sim::Error& error) {
+    if (argument == inputs.size()) sim::Fail("program '", wanted.program, "': ", error.what());
+    sim::Fail("program '", wanted.program, "', input ", argument, ": ", error.what());
   }
 }
 

@@ -24,7 +24,8 @@
 namespace tvm_vsq::runtime {
 
 // Functions: each program by its name (inputs, then outputs, which are written in place), get_metadata,
-// get_timing, get_trace, set_functional and set_threads. Calls from several threads run side by side.
+// get_programs, get_timing, get_trace, record_operands, set_functional and set_threads. Calls from several
+// threads run side by side.
 class AcceleratorModule : public tvm::ffi::ModuleObj {
  public:
   // Throws sim::Error for a malformed program, a duplicate name, or the name of one of the other functions.
@@ -41,9 +42,17 @@ class AcceleratorModule : public tvm::ffi::ModuleObj {
  private:
   using Listing = tvm::ffi::Map<tvm::ffi::String, tvm::ffi::Any>;
   using Dram = std::vector<uint8_t>;
+  using Recording = tvm::ffi::Map<tvm::ffi::String, tvm::ffi::Any>;
   using Profile = tvm::ffi::Map<tvm::ffi::String, tvm::ffi::Any>;
 
   void Run(size_t index, const tvm::ffi::PackedArgs& args);
+  // Records what a unit works on, for inputs, in the layers of a program.
+  Recording RecordOperands(const tvm::ffi::PackedArgs& args);
+  // Makes the DRAM that a run with these inputs begins with; `argument` says which tensor it is at.
+  void FillDram(const ExecutableProgram& program, const std::vector<void*>& tensors, const Lease<Dram>& dram,
+                size_t* argument) const;
+  size_t IndexOf(const std::string& program) const;
+  int Threads() const;
   // Copies the inputs into DRAM, executes and copies the outputs out; `argument` says which tensor it is at.
   void Compute(size_t index, const std::vector<void*>& tensors, size_t* argument);
   tvm::ffi::Array<Profile> GetTiming() const;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tvm_vsq/sim/instruction.h"
+#include "tvm_vsq/sim/operands/recorder.h"
 #include "tvm_vsq/sim/params.h"
 #include "tvm_vsq/sim/prepare.h"
 #include "tvm_vsq/sim/record.h"
@@ -26,7 +27,14 @@ class Machine {
   // `dram` began with.
   void Run(const Program& program, const PreparedProgram& prepared, int threads, std::vector<uint8_t>* dram);
 
+  // The same, until `recorder` has all that it wants of the program.
+  void Record(const Program& program, const PreparedProgram& prepared, int threads,
+              std::vector<uint8_t>* dram, OperandRecorder* recorder);
+
  private:
+  Execution Prepare(const Program& program, const PreparedProgram& prepared, size_t index, int threads,
+                    std::vector<uint8_t>* dram);
+
   const Params params_;
   const RecordCodec codec_;
   Scratchpads pads_;

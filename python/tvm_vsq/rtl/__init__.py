@@ -2,21 +2,31 @@
 
 from tvm_vsq.hardware.pipeline import Pipelines, pipelines
 from tvm_vsq.rtl.blocks import Block, Port, blocks
+from tvm_vsq.rtl.operands import ComputeOperands, Operands, PpuOperands, VectorOperands
 from tvm_vsq.rtl.reference import expected
 from tvm_vsq.rtl.simulate import Check, check, check_inputs
 from tvm_vsq.rtl.sources import sources
 from tvm_vsq.rtl.stimuli import stimuli
+from tvm_vsq.rtl.streams import Stream, check_stream, differences, streams
 
 __all__ = [
     "Block",
     "Check",
+    "ComputeOperands",
+    "Operands",
     "Pipelines",
     "Port",
+    "PpuOperands",
+    "Stream",
+    "VectorOperands",
     "blocks",
     "check",
     "check_inputs",
+    "check_stream",
+    "differences",
     "expected",
     "pipelines",
     "sources",
     "stimuli",
+    "streams",
 ]

@@ -12,6 +12,9 @@ from tvm_vsq.hardware.memories import PARAMETER_BITS
 from tvm_vsq.hardware.pipeline import check_pipelines, pipelines
 
 _WORD = 32  # of y, a bias, a clip, an immediate
+VECTOR_LANE_CYCLES = 5
+"""From what a lane reads to the accumulator that it leaves."""
+
 _SHIFT_BITS, _OP_BITS, _SEGMENT_BITS, _SEGMENT_INDEX_BITS, _COUNT_BITS = 6, 4, 48, 7, 20
 
 
@@ -277,7 +280,7 @@ def _vector_lane(hardware: HardwareConfig) -> Block:
             Port("fill_address", _SEGMENT_INDEX_BITS),
             Port("fill_segment", _SEGMENT_BITS),
         ),
-        (Port("acc", bits, delay=5),),
+        (Port("acc", bits, delay=VECTOR_LANE_CYCLES),),
     )
 
 

@@ -156,12 +156,7 @@ def _ppu(hardware: HardwareConfig, x: Values, _: str) -> Results:
 def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     scale = x["scale"] if hardware.formats.activation.scale_bits else 1
     value = np.where(x["src_imm"], x["imm"], x["element"] * scale)
-    lane, table = x["acc_in"], np.zeros((TABLE_SEGMENTS, 2), np.int32)
-    filled = x["fill"].ravel() != 0
-    packed = x["fill_segment"].ravel()
-    for t in np.flatnonzero(filled):
-        segment = int(packed[t])
-        table[x["fill_address"][t, 0]] = [_signed(segment & 0xFFFFFF, 24), _signed(segment >> 24, 24)]
+    lane, filled = x["acc_in"], x["fill"].ravel() != 0
     codes = {name: code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
     op = x["op"]
     small = np.where(op == codes["mul"], lane, 0)  # products of the others need not fit
@@ -172,10 +167,25 @@ def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
         "add": lane + value,
         "mac": lane + x["imm"] * value,
         "mul": round_shift(small * value, x["shift"]),
-        "table": look_up(lane, table),
+        "table": _looked_up(x),
     }
     result = np.select([op == codes[name] for name in results], list(results.values()))
     return {"acc": (result, np.repeat(~filled[:, None], result.shape[1], axis=1))}
+
+
+def _looked_up(x: Values) -> Ints:
+    """By the table as it is by then."""
+    lane, table = x["acc_in"], np.zeros((TABLE_SEGMENTS, 2), np.int32)
+    found, filled = np.zeros_like(lane), x["fill"].ravel() != 0
+    bounds = np.flatnonzero(np.diff(filled)) + 1
+    for rows in np.split(np.arange(len(lane)), bounds):
+        if not filled[rows[0]]:
+            found[rows] = look_up(lane[rows], table)
+            continue
+        for address, segment in zip(x["fill_address"][rows, 0], x["fill_segment"][rows, 0], strict=True):
+            packed = int(segment)
+            table[address] = [_signed(packed & 0xFFFFFF, 24), _signed(packed >> 24, 24)]
+    return found
 
 
 def _signed(number: int, bits: int) -> int:

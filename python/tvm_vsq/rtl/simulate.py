@@ -17,7 +17,7 @@ import numpy as np
 from tvm_vsq.errors import ToolError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.rtl.blocks import Block
-from tvm_vsq.rtl.reference import expected
+from tvm_vsq.rtl.reference import Results, expected
 from tvm_vsq.rtl.rows import Rows, rows, words_of
 from tvm_vsq.rtl.sources import sources
 from tvm_vsq.rtl.stimuli import Inputs, stimuli
@@ -72,9 +72,10 @@ def check_inputs(
     inputs: Inputs,
     simulator: str = "verilator",
     folder: str | os.PathLike[str] | None = None,
+    results: Results | None = None,
 ) -> Check:
-    """As `check`, with transactions of the caller's."""
-    table = rows(block, inputs, expected(hardware, block.name, inputs))
+    """As `check`, with transactions of the caller's; results: compared with in place of NumPy's."""
+    table = rows(block, inputs, expected(hardware, block.name, inputs) if results is None else results)
     run = {"verilator": _verilator, "icarus": _icarus}[simulator]
     with TemporaryDirectory(prefix="tvm-vsq-rtl-") as work:
         return run(block, table, Path(work), sources(folder))

@@ -18,12 +18,14 @@ from tvm_vsq import isa
 from tvm_vsq.errors import InputError, ProgramError
 from tvm_vsq.files import as_path, replacing
 from tvm_vsq.hardware import Technology, load_technology
+from tvm_vsq.rtl.operands import Operands
 from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, join_batch, like_inputs, split_batch
 from tvm_vsq.runtime.library import load_library, modules_of, write_library
 from tvm_vsq.runtime.memory import MemoryUse
 from tvm_vsq.runtime.metadata import Metadata
 from tvm_vsq.runtime.not_counted import NotCounted
+from tvm_vsq.runtime.operands import catch_arguments, check_request, operands_of
 from tvm_vsq.runtime.profile import Profile, build_profile
 from tvm_vsq.runtime.seal import append_seal
 from tvm_vsq.runtime.timeline import ProgramTrace
@@ -141,6 +143,29 @@ class Executable:
     def timing(self) -> Profile:
         """The profile of an inference without running one: timing depends on no data. Outputs are None."""
         return self._profile_of(None)
+
+    def operands(
+        self, layer: str, *args: Any, unit: str = "compute", lane: int = 0, cycles: int = 2000, skip: int = 0
+    ) -> Operands:
+        """Run one inference, and record what a unit works on in one layer, cycle by cycle.
+
+        layer: its name in `explain()`. args: as for `__call__`. unit: "compute" (its GEMMs) gives
+        ComputeOperands, "vector" VectorOperands, both of output lane `lane`; "ppu" gives PpuOperands, of
+        all lanes, with lane=0. Recorded are `cycles` of the unit's cycles in the layer behind the first
+        `skip`, or as many as there are: `len(operands)`, while `operands.cycles` is how many the layer has.
+        Arrays are int64 and bool, a row a cycle; tvm_vsq.rtl.operands gives their shapes, and
+        tvm_vsq.rtl.streams makes inputs of RTL of them (docs/simulator.md, section 7).
+        Raises InputError for wrong arguments, a layer or unit that there is not and numbers out of range;
+        ProgramError where the unit does nothing in the layer, or depthwise windows (DWCONV), or nothing
+        behind `skip`.
+        """
+        numbers = {"lane": lane, "skip": skip, "cycles": cycles}
+        program = check_request(self.metadata.layers, self.hardware, layer, unit, numbers)
+        vm = relax.VirtualMachine(self._module, tvm.cpu())
+        tensors = catch_arguments(vm, program)
+        self._run(vm, args)
+        found = native.record_operands(self._accelerator, program, layer, unit, lane, skip, cycles, tensors)
+        return operands_of(found, self.hardware, layer, unit, lane, skip)
 
     def _profile_of(self, outputs: Any) -> Profile:
         # An inference runs every program once, in this order.

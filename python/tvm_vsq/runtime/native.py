@@ -126,6 +126,27 @@ def simulate_timing(
         return dict(simulate(dict(params), instructions, layer_ids, num_layers))
 
 
+def record_operands(
+    module: tvm_ffi.Module,
+    program: str,
+    layer: str,
+    unit: str,
+    lane: int,
+    skip: int,
+    cycles: int,
+    tensors: Sequence[Any],
+) -> dict[str, Any]:
+    """Run `program` of `module` until the cycles [skip, skip + cycles) of `unit` in `layer` are recorded
+    (docs/simulator.md, section 7).
+
+    tensors: the program's inputs; what follows them is ignored.
+
+    Raises ProgramError for a layer, unit or lane that there is not, and for no cycle behind `skip`.
+    """
+    with translated_errors():
+        return dict(module["record_operands"](program, layer, unit, lane, skip, cycles, *tensors))
+
+
 def stall_rows(run: Mapping[str, Any]) -> npt.NDArray[np.int64]:
     """Rows [layer, unit, stall, cause, cycles] of a timing; the numbers are those of `timing_names`."""
     return np.frombuffer(bytes(run["stalls"]), np.int64).reshape(-1, 5)
