@@ -6,6 +6,7 @@ shape: what is not defined is False.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -191,12 +192,13 @@ def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
     complete = np.zeros((cycles, most), np.int64)
     entries = np.zeros((cycles, most * bits), np.int64)
     arrivals = np.flatnonzero(x["valid"].ravel())
-    firsts = [int(t) for t in arrivals if x["first"][t, 0]]
-    for first, beyond in zip(firsts, [*firsts[1:], cycles], strict=True):
-        times = [int(t) for t in arrivals if first <= t < beyond]
+    firsts = np.flatnonzero(x["valid"].ravel() & x["first"].ravel())
+    pieces = np.split(arrivals, np.searchsorted(arrivals, firsts))[1:]
+    for first, words in zip(firsts, pieces, strict=True):
+        times = words.tolist()
         piece = np.concatenate([x["word"][t] for t in times])[x["offset"][first, 0] :].astype(np.uint8)
         used = [*times[1:], times[-1] + 1]
-        taken = dict.fromkeys(range(cycles), 0)
+        taken: Counter[int] = Counter()
         for n in range(int(x["count"][first, 0])):
             t = used[((n + 1) * record - 1) // bus]
             if t >= cycles:

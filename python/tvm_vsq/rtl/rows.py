@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,12 @@ def rows(
     return Rows(np.hstack(numbers), np.hstack(values), np.hstack(masks))
 
 
+def joined(tables: Iterable[Rows]) -> Rows:
+    """One after the other."""
+    columns = zip(*((table.inputs, table.expected, table.care) for table in tables), strict=True)
+    return Rows(*map(np.concatenate, columns))
+
+
 def words_of(ports: Sequence[Port]) -> int:
     """Words of a row."""
     return sum(-(-port.width // 32) for port in ports)
@@ -57,7 +63,19 @@ def _later(words: Words, clocks: int, delay: int) -> Words:
 
 def _words(port: Port, numbers: Ints) -> Words:
     """int64[transactions, numbers], each cut to its width, to uint32[transactions, words]."""
-    columns = [numbers[:, i : i + 1] >> np.arange(bits) & 1 for i, bits in enumerate(port.numbers)]
-    bits = np.concatenate(columns, axis=1, dtype=np.uint8, casting="unsafe")
+    if port.bits == 1:
+        bits = (numbers & 1).astype(np.uint8)
+    else:
+        bits = np.concatenate(_bits_of_parts(port, numbers), axis=-1).reshape(len(numbers), -1)
     padded = np.pad(bits, ((0, 0), (0, -port.width % 32)))
     return np.packbits(padded, axis=1, bitorder="little").view("<u4")
+
+
+def _bits_of_parts(port: Port, numbers: Ints) -> list[npt.NDArray[np.uint8]]:
+    """[transactions, lanes, bits] for each of the numbers that a lane consists of."""
+    widths = port.parts or (port.bits,)
+    octets = np.ascontiguousarray(numbers, "<i8").view(np.uint8).reshape(len(numbers), -1, len(widths), 8)
+    return [
+        np.unpackbits(octets[:, :, part, : -(-width // 8)], axis=-1, count=width, bitorder="little")
+        for part, width in enumerate(widths)
+    ]
