@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tvm_vsq.rtl.blocks import Block, Port
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint32]
 
 
@@ -30,9 +31,7 @@ class Rows:
         return len(self.inputs)
 
 
-def rows(
-    block: Block, inputs: Mapping[str, Ints], expected: Mapping[str, tuple[Ints, npt.NDArray[np.bool_]]]
-) -> Rows:
+def rows(block: Block, inputs: Mapping[str, Ints], expected: Mapping[str, tuple[Ints, Flags]]) -> Rows:
     """What `inputs` int64[transactions, numbers] and `expected` are at the ports, each at its time."""
     transactions = len(next(iter(inputs.values())))
     clocks = transactions + max(port.delay for port in (*block.inputs, *block.outputs))
@@ -42,7 +41,8 @@ def rows(
         value, defined = expected[port.name]
         behind = max(0, port.delay - 1)  # the edge of row t comes before its outputs are read
         values.append(_later(_words(port, value), clocks, behind))
-        masks.append(_later(_words(port, np.where(defined, -1, 0)), clocks, behind))
+        every_bit = defined if port.bits == 1 else np.where(defined, -1, 0)
+        masks.append(_later(_words(port, every_bit), clocks, behind))
     return Rows(np.hstack(numbers), np.hstack(values), np.hstack(masks))
 
 
@@ -61,17 +61,17 @@ def _later(words: Words, clocks: int, delay: int) -> Words:
     return np.pad(words, ((delay, clocks - len(words) - delay), (0, 0)))
 
 
-def _words(port: Port, numbers: Ints) -> Words:
+def _words(port: Port, numbers: Ints | Flags) -> Words:
     """int64[transactions, numbers], each cut to its width, to uint32[transactions, words]."""
     if port.bits == 1:
-        bits = (numbers & 1).astype(np.uint8)
+        bits = numbers != 0
     else:
         bits = np.concatenate(_bits_of_parts(port, numbers), axis=-1).reshape(len(numbers), -1)
     padded = np.pad(bits, ((0, 0), (0, -port.width % 32)))
     return np.packbits(padded, axis=1, bitorder="little").view("<u4")
 
 
-def _bits_of_parts(port: Port, numbers: Ints) -> list[npt.NDArray[np.uint8]]:
+def _bits_of_parts(port: Port, numbers: Ints | Flags) -> list[npt.NDArray[np.uint8]]:
     """[transactions, lanes, bits] for each of the numbers that a lane consists of."""
     widths = port.parts or (port.bits,)
     octets = np.ascontiguousarray(numbers, "<i8").view(np.uint8).reshape(len(numbers), -1, len(widths), 8)

@@ -21,7 +21,8 @@ def verilate(
     """The program, in the folder `work`. Raises ToolError if a tool is missing or refuses the sources.
 
     What Verilator writes is compiled as one file; its own makefile takes ten times as long, most of it for
-    Verilator's runtime.
+    Verilator's runtime. Nothing is optimized: 100,000 clocks take about a second so, and compilers may need
+    half a minute for the expressions of a wide block.
     """
     widths = [f"-G{name}={value}" for name, value in parameters.items()]
     command = ["verilator", "--cc", *_FLAGS, "--top-module", module, *widths, "-Mdir", str(work)]
@@ -57,4 +58,4 @@ def _runtime(include: Path, name: str) -> str:
 def _compile(arguments: Sequence[str], include: Path, work: Path) -> None:
     compiler = os.environ.get("CXX", "c++").split()
     folders = [f"-I{folder}" for folder in (include, include / "vltstd", work)]
-    run_tool([*compiler, "-std=c++17", "-O1", *folders, *arguments], work)
+    run_tool([*compiler, "-std=c++17", "-O0", *folders, *arguments], work)
