@@ -1,4 +1,4 @@
-// BITS bits of a quotient, from the highest on, by restoring division; registered after every ceil(BITS / CYCLES) of them.
+// BITS bits of a quotient, from the highest on, by restoring division; CYCLES registers (1 to BITS), spread evenly over them.
 // `dividend` is below divisor * 2^BITS.
 module divider #(
     parameter BITS = 4,
@@ -10,8 +10,6 @@ module divider #(
     input [DIVISOR-1:0] divisor,
     output [BITS-1:0] quotient
 );
-  localparam EACH = (BITS + CYCLES - 1) / CYCLES;
-
   genvar i;
   generate
     for (i = 0; i < BITS; i = i + 1) begin : step
@@ -30,7 +28,7 @@ module divider #(
       wire fits = ~difference[DIVISOR] | wide[DIVISOR];
       wire [DIVISOR-1:0] left = fits ? difference[DIVISOR-1:0] : wide[DIVISOR-1:0];
       wire [2*DIVISOR+2*BITS-1:0] out;
-      delay #(.WIDTH(2 * DIVISOR + 2 * BITS), .CYCLES(i == BITS - 1 || i % EACH == EACH - 1 ? 1 : 0)) register (
+      delay #(.WIDTH(2 * DIVISOR + 2 * BITS), .CYCLES((i + 1) * CYCLES / BITS - i * CYCLES / BITS)) register (
           .clock(clock), .in({left, coming, by, done[BITS-2:0], fits}), .out(out)
       );
     end

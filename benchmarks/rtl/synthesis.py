@@ -13,7 +13,7 @@ from library import LIBERTY, cells
 from netlist import Netlist
 
 from tvm_vsq.rtl import Block, sources
-from tvm_vsq.rtl.simulate import run_tool
+from tvm_vsq.rtl.tools import run_tool
 
 # Stillmaker and Baas (Integration 58, 2017): gates of 180 nm at 1.8 V are 79.0 / 12.6 = 6.27 times as slow as
 # those of 45 nm at 0.9 V, for which the targets' 500 MHz are meant.

@@ -198,9 +198,10 @@ def _pieces(x: Values) -> Iterator[tuple[npt.NDArray[np.uint8], list[int], int]]
     A word is used when the next one comes, or else a cycle after the last.
     """
     arrivals = np.flatnonzero(x["valid"].ravel())
-    firsts = [int(t) for t in arrivals if x["first"][t, 0]]
-    for first, beyond in zip(firsts, [*firsts[1:], len(x["valid"])], strict=True):
-        times = [int(t) for t in arrivals if first <= t < beyond]
+    firsts = np.flatnonzero(x["valid"].ravel() & x["first"].ravel())
+    pieces = np.split(arrivals, np.searchsorted(arrivals, firsts))[1:]
+    for first, words in zip(firsts, pieces, strict=True):
+        times = words.tolist()
         text = np.concatenate([x["word"][t] for t in times])[x["offset"][first, 0] :].astype(np.uint8)
         yield text, [*times[1:], times[-1] + 1], int(x["count"][first, 0])
 

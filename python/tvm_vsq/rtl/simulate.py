@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,12 +16,14 @@ from tvm_vsq.errors import ToolError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.rtl.blocks import Block
 from tvm_vsq.rtl.reference import Results, expected
-from tvm_vsq.rtl.rows import Rows, rows, words_of
+from tvm_vsq.rtl.rows import Rows, joined, rows, words_of
 from tvm_vsq.rtl.sources import sources
 from tvm_vsq.rtl.stimuli import Inputs, stimuli
+from tvm_vsq.rtl.tools import run_tool
+from tvm_vsq.rtl.verilate import verilate
 
 _SHOWN = 20
-_SECONDS = 1800
+_BITS_AT_ONCE = 1 << 25  # the reference takes up to 8 bytes for each
 _MISMATCH = re.compile(r"mismatch (\d+) (\w+) (\d+) ([0-9a-fxz]+) ([0-9a-fxz]+)")
 _DONE = re.compile(r"clocks (\d+) wrong (\d+)")
 
@@ -63,7 +63,7 @@ def check(
     simulator: verilator or icarus. folder: of sources in place of those that ship. Raises ToolError if the
     simulator is not installed or refuses the sources.
     """
-    return check_inputs(hardware, block, stimuli(hardware, block, count, seed), simulator, folder)
+    return _run(block, _tables(hardware, block, count, seed), simulator, folder)
 
 
 def check_inputs(
@@ -75,35 +75,39 @@ def check_inputs(
     results: Results | None = None,
 ) -> Check:
     """As `check`, with transactions of the caller's; results: compared with in place of NumPy's."""
-    table = rows(block, inputs, expected(hardware, block.name, inputs) if results is None else results)
+    wanted = expected(hardware, block.name, inputs) if results is None else results
+    return _run(block, [rows(block, inputs, wanted)], simulator, folder)
+
+
+def _tables(hardware: HardwareConfig, block: Block, count: int, seed: int) -> Iterator[Rows]:
+    """Rows for the corners and `count` transactions; of wide ports in parts, each with its own corners."""
+    width = sum(port.width for port in (*block.inputs, *block.outputs))
+    most = max(1, _BITS_AT_ONCE // width)
+    for part, begin in enumerate(range(0, max(1, count), most)):
+        inputs = stimuli(hardware, block, min(most, count - begin), seed + part)
+        yield rows(block, inputs, expected(hardware, block.name, inputs))
+
+
+def _run(
+    block: Block, tables: Iterable[Rows], simulator: str, folder: str | os.PathLike[str] | None
+) -> Check:
     run = {"verilator": _verilator, "icarus": _icarus}[simulator]
     with TemporaryDirectory(prefix="tvm-vsq-rtl-") as work:
-        return run(block, table, Path(work), sources(folder))
+        return run(block, tables, Path(work), sources(folder))
 
 
-def _verilator(block: Block, table: Rows, work: Path, files: Sequence[Path]) -> Check:
-    (work / "testbench.cc").write_text(render("testbench.cc.j2", block=block, words=words_of))
-    parameters = [f"-G{name}={value}" for name, value in block.parameters.items()]
-    command = [
-        "verilator",
-        "--cc",
-        "--exe",
-        "--build",
-        "-O3",
-        "--x-assign",
-        "fast",
-        "-Wno-fatal",
-        "-Wno-lint",
-    ]
-    command += ["--top-module", block.module, *parameters, "-Mdir", str(work / "build"), "-CFLAGS", "-O1"]
-    run_tool([*command, *map(str, files), str(work / "testbench.cc")], work)
-    np.hstack([table.inputs, table.expected, table.care]).tofile(work / "rows.bin")
-    program = [str(work / "build" / f"V{block.module}"), str(work / "rows.bin"), str(_SHOWN)]
-    return _read(block, run_tool(program, work, codes=(0, 1)))
+def _verilator(block: Block, tables: Iterable[Rows], work: Path, files: Sequence[Path]) -> Check:
+    testbench = work / "testbench.cc"
+    testbench.write_text(render("testbench.cc.j2", block=block, words=words_of))
+    program = verilate(block.module, block.parameters, files, testbench, work)
+    with open(work / "rows.bin", "wb") as file:
+        for table in tables:
+            np.hstack([table.inputs, table.expected, table.care]).tofile(file)
+    return _read(block, run_tool([str(program), str(work / "rows.bin"), str(_SHOWN)], work, codes=(0, 1)))
 
 
-def _icarus(block: Block, table: Rows, work: Path, files: Sequence[Path]) -> Check:
-    write_testbench(block, table, work)
+def _icarus(block: Block, tables: Iterable[Rows], work: Path, files: Sequence[Path]) -> Check:
+    write_testbench(block, joined(tables), work)
     program = ["iverilog", "-g2012", "-s", "testbench", "-o", str(work / "testbench.vvp")]
     run_tool([*program, *map(str, files), str(work / "testbench.sv")], work)
     return _read(block, run_tool(["vvp", "-n", str(work / "testbench.vvp")], work))
@@ -168,17 +172,6 @@ def render(template: str, **context: object) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template(template).render(context)
-
-
-def run_tool(command: Sequence[str], work: Path, codes: Sequence[int] = (0,)) -> str:
-    """What a program prints. Raises ToolError if it is missing or fails, with the end of what it said."""
-    if shutil.which(command[0]) is None:
-        raise ToolError(f"{command[0]} is not installed; `make rtl` says how it is")
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    if done.returncode not in codes:
-        said = (done.stderr or done.stdout).strip()[-2000:]
-        raise ToolError(f"{Path(command[0]).name} ended with code {done.returncode}: {said}")
-    return done.stdout
 
 
 def _read(block: Block, text: str) -> Check:

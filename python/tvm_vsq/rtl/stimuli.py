@@ -16,6 +16,7 @@ from tvm_vsq.rtl.blocks import Block
 Ints = npt.NDArray[np.int64]
 Inputs = dict[str, Ints]
 _WORD = (-(1 << 31), (1 << 31) - 1)
+_LONGEST_PIECE = 200  # words of what LOAD unpacks, but for one record that has more
 _LONGEST_PRODUCT = 62  # bits of what VEC's mul may round (docs/isa.md)
 
 
@@ -28,6 +29,11 @@ def stimuli(hardware: HardwareConfig, block: Block, count: int, seed: int) -> In
 def _unsigned_corners(bits: int) -> list[int]:
     most = (1 << bits) - 1
     return sorted({0, 1, most >> 1, most - 1, most})
+
+
+def _element_corners(bits: int) -> list[int]:
+    """As they are stored: the ends of unsigned numbers, and of signed ones."""
+    return sorted({*_unsigned_corners(bits), 1 << (bits - 1)})
 
 
 def _signed_corners(bits: int) -> list[int]:
@@ -140,7 +146,7 @@ def _accumulator(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
 def _vector_mac(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     size, w_bits, a_bits = (block.parameters[name] for name in ("V", "NW", "NA"))
     weight, activation, s_w, s_a, unsigned = _grid(
-        _signed_corners(w_bits), _unsigned_corners(a_bits), *_scale_corners(hardware), (0, 1)
+        _signed_corners(w_bits), _element_corners(a_bits), *_scale_corners(hardware), (0, 1)
     )
     cycles = len(weight)
     activation = np.where(unsigned, activation, activation - ((activation >> (a_bits - 1)) << a_bits))
@@ -275,7 +281,7 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
         [code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")]
     )
     corner_acc, corner_element, corner_scale, corner_op = _grid(
-        _signed_corners(bits), _unsigned_corners(fmt.bits), _unsigned_corners(max(1, fmt.scale_width)), ops
+        _signed_corners(bits), _element_corners(fmt.bits), _unsigned_corners(max(1, fmt.scale_width)), ops
     )
     total = filled + len(corner_acc) + count
     unsigned = _flags(rng, total)
@@ -323,10 +329,11 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
 def _unpack(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     """Pieces of all lengths that begin at any byte of a word; words that come at once, or late."""
     bus, record = block.parameters["BUS"], block.parameters["RECORD"]
+    most = min(20, 3 + _LONGEST_PIECE * bus // record)
     rows: list[tuple[int, int, int, int, int]] = [(1, 0, 0, 0, 0)] * 2  # reset, valid, first, last, offset
     counts = [0, 0]
     while len(rows) < count:
-        offset, records = int(rng.integers(bus)), int(rng.integers(1, 20))
+        offset, records = int(rng.integers(bus)), int(rng.integers(1, most))
         words = -(-(offset + records * record) // bus)
         often = 1.0 if rng.random() < 0.5 else 0.6
         for word in range(words):

@@ -1,0 +1,69 @@
+"""Every operation of the vector unit on a lane, by Python's integers."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import cocotb
+from wires import number, packed, rounded, setting, tick
+
+MOV, MAX, ADD, MAC, MIN, MUL, TABLE = range(7)
+
+
+def looked_up(acc: int, table: list[tuple[int, int]]) -> int:
+    """table: value and slope of 128 segments."""
+    place = min(max(acc, -(1 << 15)), (1 << 15) - 1) + (1 << 15)
+    value, slope = table[place // 512]
+    return value + rounded(slope * (place % 512), 9)
+
+
+def result(op: int, acc: int, value: int, imm: int, shift: int, table: list[tuple[int, int]]) -> int:
+    return {
+        MOV: lambda: value,
+        MAX: lambda: max(acc, value),
+        MIN: lambda: min(acc, value),
+        ADD: lambda: acc + value,
+        MAC: lambda: acc + imm * value,
+        MUL: lambda: rounded(acc * value, shift),
+        TABLE: lambda: looked_up(acc, table),
+    }[op]()
+
+
+@cocotb.test()
+async def operations_are_those_of_integers(dut: Any) -> None:
+    block, rng = setting(), random.Random(0)
+    bits, scale_bits, late = block["ACC"], block["M"], block["latency"] - 1
+    table = [(number(rng, 24, False), number(rng, 24, False)) for _ in range(128)]
+    idle = dict.fromkeys(("op", "src_imm", "src_unsigned", "acc_in", "element", "scale", "imm", "shift"), 0)
+    for segment, (value, slope) in enumerate(table):
+        filling = {"fill": 1, "fill_address": segment, "fill_segment": packed([value, slope], 24)}
+        await tick(dut, {**idle, **filling})
+    wanted = []
+    for t in range(block["count"] + late):
+        op, shift = rng.randrange(7), rng.randrange(63)
+        is_unsigned, takes_imm = rng.random() < 0.5, op not in (MUL, MAC) and rng.random() < 0.5
+        acc, imm = number(rng, bits, False), number(rng, min(32, bits), False)
+        acc >>= rng.randrange(bits) if op == TABLE else 0
+        element = number(rng, block["N"], is_unsigned)
+        scale = number(rng, scale_bits, True) if scale_bits else 1
+        value = imm if takes_imm else element * scale
+        wanted.append((op, packed([result(op, acc, value, imm, shift, table)], bits)))
+        pins = {
+            "op": op,
+            "src_imm": int(takes_imm),
+            "src_unsigned": int(is_unsigned),
+            "acc_in": packed([acc], bits),
+            "element": packed([element], block["N"]),
+            "scale": scale,
+            "imm": packed([imm], 32),
+            "shift": shift,
+            "fill": 0,
+        }
+        await tick(dut, pins)
+        if t >= late:
+            kind, number_wanted = wanted[t - late]
+            found = int(dut.acc.value)
+            assert found == number_wanted, (
+                f"transaction {t - late}, op {kind}: {found:x}, not {number_wanted:x}"
+            )

@@ -1,0 +1,69 @@
+"""Python's own integers agree with the RTL: a third reference, which shares nothing with NumPy's.
+
+Results come when the simulator's constants say, which are counted here, not taken from the block.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.rtl.configurations import random_accelerator
+from tests.seeds import first_of
+
+from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.rtl import blocks, sources
+
+pytestmark = [
+    pytest.mark.usefixtures("cocotb"),
+    pytest.mark.filterwarnings("ignore:Python runners and associated APIs"),
+]
+
+DRIVERS = Path(__file__).with_name("drivers")
+ACCELERATORS = [
+    *map(load_hardware, list_targets()),
+    *map(random_accelerator, range(12)),
+]
+
+
+def latency(hardware: HardwareConfig, block: str) -> int:
+    """Clocks from a unit's operands to its result: its constant, or less where it is longer than all stages.
+
+    Of PPU and VEC, the constant's last cycle writes the result; without scales, GEMM has no stage for them.
+    """
+    timing, bits = hardware.timing, hardware.activation_bits
+    if block == "vector_mac":
+        longest = 4 + hardware.vector_size.bit_length() - 1  # read, multiply, the tree, scale, accumulate
+        return min(timing.gemm_pipeline_cycles, longest) - (0 if hardware.product_bits else 1)
+    if block == "vector_lane":
+        return 5
+    # read, multiply twice, shift, add; maximum, scale, a bit of the quotient a cycle, or round; write
+    scaled = hardware.activation_scale_bits is not None
+    longest = 5 + (hardware.group_blocks + 1 + bits if scaled else 1) + 1
+    return min(timing.ppu_pipeline_cycles, longest) - 1
+
+
+@pytest.mark.parametrize("block", ["vector_mac", "vector_lane", "ppu"])
+@pytest.mark.parametrize("hardware", first_of(ACCELERATORS, 2), ids=lambda hardware: hardware.name)
+def test_a_unit_computes_what_integers_do_in_the_constants_time(
+    hardware: HardwareConfig, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cocotb.runner import get_results, get_runner
+
+    module = blocks(hardware)[block]
+    parameters = dict(module.parameters)
+    setting = {**parameters, "count": 100, "latency": latency(hardware, block)}
+    monkeypatch.syspath_prepend(str(DRIVERS))
+    runner = get_runner("icarus")
+    runner.build(
+        verilog_sources=sources(), hdl_toplevel=module.module, parameters=parameters, build_dir=tmp_path
+    )
+    results = runner.test(
+        hdl_toplevel=module.module,
+        test_module=f"drive_{block}",
+        build_dir=tmp_path,
+        test_dir=tmp_path,
+        extra_env={"VSQ_SETTING": json.dumps(setting)},
+    )
+    assert get_results(results) == (1, 0)  # its exit code says nothing of failures

@@ -1,0 +1,198 @@
+"""Transactions: all corners are there, random ones are what the machine allows, and chance is seeded."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from tests.rtl.configurations import random_accelerator
+from tests.seeds import first_of
+
+from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.isa import code_of
+from tvm_vsq.rtl import blocks, stimuli
+
+W4A8 = load_hardware("vsq-accel-w4a8")
+
+
+def inputs(name: str, count: int = 50, hardware: HardwareConfig = W4A8) -> dict[str, np.ndarray]:
+    return stimuli(hardware, blocks(hardware)[name], count, 3)
+
+
+def tuples(x: dict[str, np.ndarray], *names: str) -> set[tuple[int, ...]]:
+    return set(zip(*(x[name][:, 0].tolist() for name in names), strict=True))
+
+
+def ends(bits: int, signed: bool = True) -> tuple[int, ...]:
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    return (low, 0, 1, high)
+
+
+def ports_fit(hardware: HardwareConfig, name: str, x: dict[str, np.ndarray]) -> None:
+    """Each number fits its port, as a signed or an unsigned one."""
+    for port in blocks(hardware)[name].inputs:
+        values = x[port.name]
+        assert values.dtype == np.int64
+        assert values.shape[1] == len(port.numbers)
+        for lane, bits in enumerate(port.numbers):
+            assert values[:, lane].min() >= -(1 << (bits - 1)), port.name
+            assert values[:, lane].max() < 1 << bits, port.name
+
+
+@pytest.mark.parametrize("seed", first_of(range(30), 4))
+def test_numbers_fit_their_ports(seed: int) -> None:
+    hardware = random_accelerator(seed)
+    for name in blocks(hardware):
+        ports_fit(hardware, name, inputs(name, 30, hardware))
+
+
+@pytest.mark.parametrize("name", blocks(W4A8))
+def test_a_seed_gives_the_same_transactions_again_and_another_seed_others(name: str) -> None:
+    block = blocks(W4A8)[name]
+    first, same, other = (stimuli(W4A8, block, 40, seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(first[port], same[port]) for port in first)
+    assert any(not np.array_equal(first[port], other[port]) for port in first)
+
+
+def test_a_multiplier_gets_every_pair_of_operands_if_there_are_no_more() -> None:
+    hardware = load_hardware("vsq-accel")
+    x = inputs("multiplier", 512, hardware)
+    signed = {(a, b, 0) for a in range(-8, 8) for b in range(-8, 8)}
+    assert tuples(x, "a", "b", "b_unsigned") == signed | {(a, b, 1) for a in range(-8, 8) for b in range(16)}
+
+
+def test_an_adder_tree_gets_the_smallest_and_the_largest_sum() -> None:
+    x = inputs("adder_tree")
+    bits = W4A8.weight_bits + W4A8.activation_bits
+    sums = set(x["terms"].sum(axis=1).tolist())
+    assert {16 * end for end in ends(bits)} <= sums
+
+
+def test_a_scale_unit_gets_all_corners_of_scales_with_all_of_products() -> None:
+    x = inputs("scale_unit")
+    dot = next(port for port in blocks(W4A8)["scale_unit"].inputs if port.name == "dot")
+    wanted = set(itertools.product(ends(6, False), ends(10, False), ends(dot.bits)))
+    assert wanted <= tuples(x, "weight_scale", "activation_scale", "dot")
+
+
+def test_an_accumulator_gets_all_controls_with_the_ends_of_sums() -> None:
+    x = inputs("accumulator")
+    flags = set(itertools.product((0, 1), repeat=3))
+    assert {(*f, n) for f in flags for n in ends(32)} <= tuples(x, "reset", "fresh", "forward", "acc_in")
+
+
+def test_a_vector_mac_gets_the_ends_of_elements_under_the_ends_of_scales() -> None:
+    x = inputs("vector_mac")
+    weights, activations = x["weights"], x["activations"]
+    found = set(
+        zip(
+            weights[:, 0].tolist(),
+            activations[:, 0].tolist(),
+            x["weight_scale"][:, 0].tolist(),
+            x["activation_scale"][:, 0].tolist(),
+            x["activation_unsigned"][:, 0].tolist(),
+            strict=True,
+        )
+    )
+    signed = set(itertools.product((-8, 7), (-128, 127), (63,), (1023,), (0,)))
+    unsigned = set(itertools.product((-8, 7), (0, 255), (63,), (1023,), (1,)))
+    assert signed | unsigned <= found
+    corners = (weights == weights[:, :1]).all(axis=1) & (x["fresh"][:, 0] == 1)
+    assert corners.sum() >= 2 * 2 * 4  # they are sums of their own, of equal products
+
+
+def test_reductions_begin_go_on_and_are_reset() -> None:
+    x = inputs("vector_mac", 1000)
+    for name in ("reset", "fresh", "forward"):
+        assert set(x[name][-1000:, 0].tolist()) == {0, 1}, name
+
+
+def test_a_ppu_lane_gets_corners_of_its_product_with_all_shifts_and_clips() -> None:
+    x = inputs("ppu_lane")
+    names = ("mult", "shift", "bias", "clip")
+    columns = {name: x["par"][:, i : i + 1] for i, name in enumerate(names)} | {"acc": x["acc"]}
+    wanted = set(
+        itertools.product(ends(32), ends(16, False), (0, 1, 31, 47, 62), ends(32)[::3], (0, 2**31 - 1))
+    )
+    assert wanted <= tuples(columns, "acc", "mult", "shift", "bias", "clip")
+    assert {(63, 0), (63, 1)} <= {
+        (int(s), int(r)) for s, r in zip(np.minimum(x["res_scale"][:, 0], 63), x["relu"][:, 0], strict=True)
+    }
+
+
+@pytest.mark.parametrize(("size", "blocks_of_vector"), [(16, 1), (32, 2), (64, 4)])
+def test_vectors_have_all_their_blocks_or_fewer_and_one_sign(size: int, blocks_of_vector: int) -> None:
+    hardware = random_accelerator(0).with_formats("4/4/4/4", vector_size=size)
+    hardware = type(hardware).checked(
+        {
+            **hardware.model_dump(),
+            "output_lanes": 16,
+            "timing": {**hardware.timing.model_dump(), "ppu_pipeline_cycles": 12, "gemm_pipeline_cycles": 8},
+        },
+        "test",
+    )
+    x = inputs("quantizer", 400, hardware)
+    first, last, sign = (x[name][:, 0].astype(bool) for name in ("first", "last", "is_unsigned"))
+    assert first[0]
+    assert last[-1]
+    assert np.array_equal(first[1:], last[:-1])
+    lengths = np.diff(np.append(np.flatnonzero(first), len(first)))
+    assert set(lengths[:-1].tolist()) == set(range(1, blocks_of_vector + 1))
+    same_vector = ~first[1:]
+    assert np.array_equal(sign[1:][same_vector], sign[:-1][same_vector])
+    assert set(sign.tolist()) == {False, True}
+
+
+def test_a_quantizer_gets_quotients_beside_their_rounding_and_all_ends() -> None:
+    x = inputs("quantizer", 300)
+    y = x["y"]
+    assert {-(1 << 31), (1 << 31) - 1, 0, 1, -1} <= set(y[:, 0].tolist())
+    step = 1 << W4A8.guard_bits
+    odd_halves = (2 * np.abs(y[-300:]) % step == 0) & (y[-300:] % step != 0)
+    assert odd_halves.any(axis=1).sum() > 20
+
+
+def test_a_vector_lane_fills_its_table_then_does_all_operations_on_all_corners() -> None:
+    x = inputs("vector_lane", 500)
+    assert x["fill"][:128].all()
+    assert not x["fill"][128:].any()
+    assert sorted(x["fill_address"][:128, 0].tolist()) == list(range(128))
+    codes = {code_of("VEC", "op", name): name for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
+    assert set(x["op"][128:, 0].tolist()) == set(codes)
+    by_name = {codes[op]: acc for op, acc in tuples({k: v[128:] for k, v in x.items()}, "op", "acc_in")}
+    assert set(by_name) == set(codes.values())
+    for name, code in ((name, code) for code, name in codes.items()):
+        acc = set(x["acc_in"][128:, 0][x["op"][128:, 0] == code].tolist())
+        assert name == "mul" or set(ends(32)) <= acc, name
+        assert len({a for a in acc if abs(a) < 1 << 16}) > 5, name
+
+
+def test_what_the_machine_does_not_allow_a_vector_lane_is_not_asked_of_it() -> None:
+    """mul and mac take elements, and a product of mul has at most 62 bits (docs/isa.md)."""
+    x = inputs("vector_lane", 2000)
+    mul, mac = code_of("VEC", "op", "mul"), code_of("VEC", "op", "mac")
+    takes_element = np.isin(x["op"], (mul, mac))
+    assert not (x["src_imm"].astype(bool) & takes_element).any()
+    product = x["acc_in"].astype(object) * x["element"] * x["scale"]
+    assert all(abs(number) < 1 << 62 for number in product[x["op"] == mul])
+    assert x["shift"].max() == 62
+
+
+@pytest.mark.parametrize("name", ["unpack_uop", "unpack_inp", "unpack_wgt", "unpack_par"])
+def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> None:
+    x = inputs(name, 20_000)
+    valid, first, last = (x[flag][:, 0].astype(bool) for flag in ("valid", "first", "last"))
+    assert x["reset"][0]
+    assert not valid[:2].any()
+    assert not (~valid & (first | last)).any()
+    assert set(x["offset"][first, 0].tolist()) == set(range(16))
+    record = W4A8.record_bytes[name.removeprefix("unpack_")]
+    starts, ends_at = np.flatnonzero(first), np.flatnonzero(last)
+    assert len(starts) == len(ends_at)
+    late = 0
+    for start, end in zip(starts, ends_at, strict=True):
+        words = -(-(x["offset"][start, 0] + x["count"][start, 0] * record) // 16)
+        assert valid[start : end + 1].sum() == words
+        late += (~valid[start : end + 1]).any()
+    assert 0 < late < len(starts)
