@@ -13,7 +13,8 @@ from tests.seeds import first_of
 
 import tvm_vsq
 from tvm_vsq.frontend import import_model
-from tvm_vsq.hardware import load_technology
+from tvm_vsq.hardware import list_technologies, load_technology
+from tvm_vsq.runtime import EnergyTables, compare_tables
 
 COMBINATIONS = [
     ("ResNet", "vsq-accel"),
@@ -211,6 +212,43 @@ def test_a_technology_is_a_file_and_nothing_else(made, networks, tmp_path):
     assert after.with_technology(shipped.technology) == before
     with pytest.raises(tvm_vsq.errors.ConfigError, match="unknown technology 'yours'"):
         before.with_technology("yours")
+
+
+def test_a_kind_of_dram_takes_the_place_of_the_technologys_own(made):
+    profile = made("PlainNet")[0].timing()
+    found, own = profile.with_technology("open-45nm", dram="hbm2"), profile.with_technology("open-45nm")
+    assert found.technology.name == "open-45nm_hbm2"
+    parts, before = found.energy_by_part(), own.energy_by_part()
+    changed = {part for part in parts if parts[part] != before.get(part)}
+    assert changed == {"DRAM", "DRAM idle", "DRAM refresh"}
+    assert sum(parts.values()) == pytest.approx(found.energy_pj)
+    assert profile.with_technology(profile.technology).energy_by_part() == profile.energy_by_part()
+
+
+def test_a_profile_says_where_its_energy_goes_and_what_its_table_lacks(made):
+    profile = made("PlainNet")[0].timing()
+    assert "energy by horowitz-45nm: DRAM " in str(profile)
+    assert "the table has no leakage, clock, DRAM idle, DRAM refresh" in str(profile)
+    assert "the table has no" not in str(profile.with_technology("open-45nm"))
+    assert profile.to_dict()["energy_by_part_pj"] == profile.energy_by_part()
+
+
+def test_inferences_are_put_under_every_table(made):
+    profile = made("PlainNet")[0].timing()
+    found = compare_tables({"a": profile, "b": profile.with_technology("jouppi-7nm")})
+    assert list(found.energy_pj) == list_technologies()
+    assert found.intervals == {"a": (1.0, 1.0), "b": (1.0, 1.0)}  # a table does not depend on the one before
+    assert found.energy_pj["open-45nm"]["a"] == profile.with_technology("open-45nm").energy_pj
+    assert "the order is the same in all" in str(found)
+    with pytest.raises(tvm_vsq.errors.InputError, match="at least one profile"):
+        compare_tables({})
+
+
+def test_an_order_that_depends_on_the_table_is_said_to():
+    found = EnergyTables({"dear": {"a": 2.0, "b": 1.0}, "cheap": {"a": 1.0, "b": 3.0}})
+    assert not found.same_order
+    assert found.intervals["b"] == (0.5, 3.0)
+    assert "the order is NOT the same in all" in str(found)
 
 
 def test_a_profile_prints_and_writes_a_row_for_every_layer(made, tmp_path):

@@ -13,8 +13,8 @@ from tvm_vsq.hardware.technology import Technology
 class Peak:
     """tops: 10^12 operations a second, two for a multiply-accumulate.
 
-    watts: of the array at work, with the scratchpads that it reads and writes, and without DRAM, PPU and what
-    energy tables leave out (docs/energy.md).
+    watts: of the array at work with the scratchpads that it reads and writes, leakage and clock where the
+    table has them, and without DRAM and PPU.
     """
 
     tops: float
@@ -38,5 +38,6 @@ def peak_of(hardware: HardwareConfig, technology: Technology) -> Peak:
         "acc_write_bits": entries["acc"],
         **{f"{memory}_read_bits": entries[memory] for memory in ("uop", "inp", "wgt", "acc")},
     }
-    pj = sum(layer_energy(events, hardware, technology).values())
+    energy = layer_energy(events, hardware, technology, 1, {"compute": 1})
+    pj = sum(pj for name, pj in energy.items() if not name.startswith("DRAM"))
     return Peak(2 * hardware.macs_per_cycle * hardware.clock_mhz * 1e-6, pj * hardware.clock_mhz * 1e-6)

@@ -207,7 +207,7 @@ class Profile:
         if dram is not None:
             kind = load_dram(dram)
             access = DramAccess(**kind.model_dump(exclude={"name"}))
-            table = table.model_copy(update={"dram_access": access, "name": f"{table.name} with {kind.name}"})
+            table = table.model_copy(update={"dram_access": access, "name": f"{table.name}_{kind.name}"})
         layers = []
         for layer in self.layers:
             energy = layer_energy(layer.events, self.hardware, table, layer.cycles, layer.busy)
