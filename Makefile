@@ -13,6 +13,7 @@ export OMP_WAIT_POLICY ?= passive
 # A process a core. Each takes tests as they stand, so that fixtures of a module are made once, and steals at the end.
 PYTEST_PARALLEL ?= --numprocesses=logical --maxprocesses=8 --dist=worksteal
 MUTATE_ARGS ?=
+RTL_ARGS ?=
 FUZZ_CXX ?= clang++
 FUZZ_RUNS ?= 2000000
 FUZZ_TARGETS := fuzz_program fuzz_artifact fuzz_tensor
@@ -126,6 +127,13 @@ bench-area: setup ## synthesise the datapath, fit the area model, write docs/are
 	@$(BIN)/python benchmarks/rtl/fit.py --write
 	@$(BIN)/python benchmarks/rtl/area_report.py
 
+.PHONY: rtl rtl-tools
+rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 5 minutes)
+	@$(BIN)/python benchmarks/rtl/verify.py $(RTL_ARGS)
+
+rtl-tools: $(VENV)/rtl.stamp ## install what the RTL's tests need: cocotb, and simulators where apt-get may; else say which
+	@.ci/rtl-tools
+
 schedules: setup ## tune the databases in schedules/ again (about 40 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py
 
@@ -151,6 +159,11 @@ $(VENV)/dependencies.stamp: $(VENV)/venv.stamp pyproject.toml .ci/requirements.p
 $(VENV)/accuracy.stamp: $(VENV)/package.stamp
 	@$(BIN)/python .ci/requirements.py models accuracy > $(VENV)/accuracy.txt
 	@$(PIP_INSTALL) -q --upgrade-strategy only-if-needed -r $(VENV)/accuracy.txt
+	@touch $@
+
+$(VENV)/rtl.stamp: $(VENV)/package.stamp
+	@$(BIN)/python .ci/requirements.py rtl > $(VENV)/rtl.txt
+	@$(PIP_INSTALL) -q --upgrade-strategy only-if-needed -r $(VENV)/rtl.txt
 	@touch $@
 
 # A file that was removed leaves no newer file behind, so the list of names is a source too.

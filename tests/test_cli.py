@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -490,3 +491,68 @@ def test_torch_has_one_thread_unless_the_environment_says_more(run, monkeypatch,
         assert (torch.get_num_threads() == 1) == is_limited
     finally:
         torch.set_num_threads(before)
+
+
+def test_rtl_writes_sources_and_a_top_level_for_each_block(run, tmp_path):
+    result = run("rtl", "vsq-accel-int8", "--output", tmp_path / "rtl", "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert sorted(found["files"]) == sorted(path.name for path in (tmp_path / "rtl").iterdir())
+    assert {"files.f", "vsq_isa.sv", "vsq_accel_int8_vector_mac.sv"} <= set(found["files"])
+    assert (found["target"], found["clocks"]) == ("vsq-accel-int8", {})
+    again = run("rtl", "vsq-accel", "-o", tmp_path / "rtl")
+    assert (again.code, "is not empty; give a new folder" in again.err) == (1, True)
+    text = run("rtl", "vsq-accel", "-o", tmp_path / "other")
+    assert text.out.splitlines() == [f"wrote {tmp_path / 'other'}: 13 blocks of vsq-accel"]
+
+
+def test_rtl_refuses_before_it_writes(run, tmp_path, monkeypatch):
+    data = tvm_vsq.load_hardware("vsq-accel").model_dump()
+    data["timing"]["ppu_pipeline_cycles"] = 7
+    (tmp_path / "short.yaml").write_text(json.dumps(data), encoding="utf-8")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for words, message in (
+        (("tpu",), "unknown target 'tpu'"),
+        ((tmp_path / "short.yaml",), "timing.ppu_pipeline_cycles=7 is too short"),
+        (("vsq-accel", "--check", "1"), "verilator is not installed; on Debian: apt-get install verilator"),
+    ):
+        result = run("rtl", *words, "-o", tmp_path / "rtl")
+        assert (result.code, message in result.err) == (1, True), result.err
+        assert not (tmp_path / "rtl").exists()
+
+
+def test_rtl_simulates_what_it_wrote(run, tmp_path, monkeypatch):
+    """Two blocks here; all of them in tests/rtl."""
+    import tvm_vsq.rtl
+
+    if shutil.which("verilator") is None:
+        pytest.skip("needs Debian's verilator: apt-get install verilator")
+    every, chosen = tvm_vsq.rtl.blocks, ("multiplier", "accumulator")
+    monkeypatch.setattr(
+        tvm_vsq.rtl, "blocks", lambda hardware: {name: every(hardware)[name] for name in chosen}
+    )
+    result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", "20", "--json")
+    assert result.code == 0, result.err
+    clocks = json.loads(result.out)["clocks"]
+    assert clocks["multiplier"] == 20
+    assert clocks["accumulator"] > 20  # and corners
+
+
+def test_rtl_that_differs_is_reported_with_exit_code_1(run, tmp_path, monkeypatch):
+    import tvm_vsq.rtl
+    from tvm_vsq.rtl import Check
+
+    def check(hardware, block, count, folder):
+        assert (count, folder) == (20, tmp_path / "rtl")
+        assert (folder / f"{block.module}.sv").is_file()  # what was written is what is simulated
+        wrong = ((3, "acc", 0, "fffffffb", "00000005"),) if block.name == "accumulator" else ()
+        return Check(block.name, 400, len(wrong), wrong)
+
+    monkeypatch.setattr(tvm_vsq.rtl, "check", check)
+    monkeypatch.setattr(tvm_vsq.rtl, "require_tool", lambda program: None)
+    result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", "20")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.splitlines() == [
+        "error: vsq-accel: accumulator: 1 of 400 clocks differ",
+        "  clock 3, acc from bit 0: fffffffb, expected 00000005",
+    ]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 from rich.table import Table
 
+from tvm_vsq.errors import VsqError
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware, parse_hardware
 from tvm_vsq.rtl import Block, Check, blocks, check
 
@@ -105,4 +106,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except VsqError as error:
+        sys.exit(f"error: {error}")

@@ -317,6 +317,45 @@ def tune(
     _print(rows, "\n".join([*lines, f"wrote {output}"]), as_json)
 
 
+@app.command()
+def rtl(
+    target: Annotated[str, typer.Argument(help="Name of a shipped accelerator, or the path of a YAML file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new or empty folder for the files.")],
+    check: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Then simulate each block in Verilator, with its corners and N random transactions, and "
+            "compare with the NumPy reference.",
+        ),
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write the datapath of TARGET as SystemVerilog: its sources, a top level for each block, and files.f."""
+    from tvm_vsq.hardware import load_hardware
+    from tvm_vsq.rtl import blocks, require_tool, write_rtl
+    from tvm_vsq.rtl import check as check_block
+
+    check_output_folder(output)
+    hardware = load_hardware(target)
+    if check:
+        require_tool("verilator")
+    paths = write_rtl(hardware, output)
+    parts = blocks(hardware).values()
+    found = [check_block(hardware, block, check, folder=output) for block in parts] if check else []
+    if wrong := [result.summary(hardware.label) for result in found if result.wrong]:
+        raise VsqError("\n".join(wrong))
+    data = {
+        "output": str(output),
+        "target": hardware.label,
+        "files": [path.name for path in paths],
+        "clocks": {result.block: result.clocks for result in found},
+    }
+    lines = [f"{result.block}: {result.clocks:,} clocks as NumPy has them" for result in found]
+    _print(data, "\n".join([*lines, f"wrote {output}: {len(parts)} blocks of {hardware.label}"]), as_json)
+
+
 @target_app.command("list")
 def target_list(as_json: Json = False) -> None:
     """List the shipped accelerators."""

@@ -14,6 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent
 
 
+ROOMS = {"python": "", "tvm_vsq": "", "rtl": "python/tvm_vsq"}
+"""What a patch may change, and the folder of a copy of the package in which that stands."""
+
+
 class MutationError(Exception):
     """A patch, or what it names, is not as README.md says."""
 
@@ -29,7 +33,12 @@ class Mutation:
     path: Path
     behaviour: str
     tests: tuple[str, ...]  # what must fail: node ids of pytest, and names of ctest
-    is_native: bool  # changes C++, not Python
+    room: str  # of ROOMS
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it changes C++."""
+        return self.room == "tvm_vsq"
 
     @property
     def name(self) -> str:
@@ -47,9 +56,9 @@ def parse(path: Path) -> Mutation:
             f"{path}: wants a line 'Breaks: ...', lines 'Fails: <test>', and a diff from a/... to b/..."
         )
     rooms = {file.partition("/")[0] for file in re.findall(r"^\+\+\+ b/(\S+)", text, re.MULTILINE)}
-    if rooms not in ({"python"}, {"tvm_vsq"}):
-        raise MutationError(f"{path}: wants changes of python/, or of tvm_vsq/, and of one of them only")
-    return Mutation(path, behaviour[0], tuple(tests), is_native=rooms == {"tvm_vsq"})
+    if len(rooms) != 1 or not rooms <= set(ROOMS):
+        raise MutationError(f"{path}: wants changes of python/, of tvm_vsq/ or of rtl/, of one of them only")
+    return Mutation(path, behaviour[0], tuple(tests), rooms.pop())
 
 
 def all_mutations() -> list[Mutation]:
@@ -57,11 +66,15 @@ def all_mutations() -> list[Mutation]:
     return [parse(path) for path in sorted(FOLDER.rglob("*.patch"))]
 
 
-def apply(mutation: Mutation, tree: Path, *, check: bool = False) -> None:
-    """Apply the patch to `tree`, or see if it would. Raises StaleError if it does not."""
+def apply(mutation: Mutation, tree: Path, *, check: bool = False, folder: str = "") -> None:
+    """Apply the patch to `tree`, or see if it would. Raises StaleError if it does not.
+
+    folder: what stands before the patch's paths in `tree`.
+    """
     # Within a repository, git would look for the files at its root.
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    command = ["git", "apply", *["--check"] * check, str(mutation.path)]
+    options = [*["--check"] * check, *[f"--directory={folder}"] * bool(folder)]
+    command = ["git", "apply", *options, str(mutation.path)]
     result = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
     if result.returncode:
         raise StaleError(result.stderr.strip())

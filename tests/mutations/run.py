@@ -1,7 +1,8 @@
 """Break a copy of the project on purpose, one patch at a time, and see the tests that must notice it fail.
 
 A mutation is a file *.patch in this folder (README.md). Python is patched in a copy of the installed package,
-which comes first on the path of the tests; C++ in a copy of the sources, built in build/mutate.
+which comes first on the path of the tests, and RTL in that, too; C++ in a copy of the sources, built in
+build/mutate.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import sys
 import threading
 import time
@@ -16,7 +18,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from subprocess import TimeoutExpired
 
-from patches import FOLDER, Mutation, MutationError, StaleError, all_mutations, apply, check
+from patches import FOLDER, ROOMS, Mutation, MutationError, StaleError, all_mutations, apply, check
 from rich.console import Console
 from rich.table import Table
 from trees import NATIVE, configure_native, failures, package_copy, refresh_native
@@ -41,7 +43,7 @@ def survivors(mutation: Mutation) -> set[str]:
     """Tests named by the mutation that pass with it. Raises MutationError if it cannot be tried."""
     with package_copy() as tree:
         if not mutation.is_native:
-            apply(mutation, tree)
+            apply(mutation, tree, folder=ROOMS[mutation.room])
             return set(mutation.tests) - failures(mutation.tests, tree, native=False)
         with _native_copy:
             try:
@@ -82,6 +84,9 @@ def main() -> int:
         mutations = [m for m in mutations if any(part in m.name for part in arguments.only)]
     if arguments.sample is not None and arguments.sample < len(mutations):
         mutations = random.Random(arguments.seed).sample(mutations, arguments.sample)
+    if not shutil.which("iverilog") and any(mutation.room == "rtl" for mutation in mutations):
+        print("no mutation of rtl/ is tried: that needs Debian's iverilog")  # the tests would be skipped
+        mutations = [mutation for mutation in mutations if mutation.room != "rtl"]
     if not mutations:
         parser.error(f"no mutation is named so: {' '.join(arguments.only) or FOLDER}")
     if problems := check(mutations):

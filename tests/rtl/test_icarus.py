@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
+from tests.accelerators import accelerator
 from tests.rtl.configurations import random_accelerator
 from tests.seeds import first_of
 
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.numerics import multiply_scales
 from tvm_vsq.rtl import blocks, check
 
 pytestmark = pytest.mark.usefixtures("icarus")
 
 
-def agrees(hardware: HardwareConfig, count: int, seed: int = 0) -> None:
-    found = [check(hardware, block, count, seed, "icarus") for block in blocks(hardware).values()]
+def agrees(hardware: HardwareConfig, count: int, seed: int = 0, only: Collection[str] = ()) -> None:
+    chosen = [block for name, block in blocks(hardware).items() if not only or name in only]
+    found = [check(hardware, block, count, seed, "icarus") for block in chosen]
     wrong = [one.summary(hardware.label) for one in found if one.wrong]
     assert not wrong, "\n".join(wrong)
 
@@ -26,3 +31,11 @@ def test_each_block_of_a_shipped_target_computes_what_numpy_does(name: str) -> N
 @pytest.mark.parametrize("seed", first_of(range(24), 5))
 def test_each_block_of_any_accelerator_computes_what_numpy_does(seed: int) -> None:
     agrees(random_accelerator(seed), 50, seed)
+
+
+@pytest.mark.parametrize("bits", range(1, 8))
+def test_products_of_scales_saturate_where_rounding_needs_another_bit(bits: int) -> None:
+    hardware = accelerator({"scale_product_bits": bits})
+    largest = multiply_scales(15, 15, hardware.product_shift, 0)
+    assert (largest >= 1 << bits) == (bits < 3)
+    agrees(hardware, 20, only=("scale_unit", "vector_mac"))

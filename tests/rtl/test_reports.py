@@ -81,8 +81,14 @@ def test_a_missing_simulator_is_named_with_its_package(
         check(HARDWARE, blocks(HARDWARE)["multiplier"], 1, simulator=simulator)
 
 
-def test_each_program_has_a_package() -> None:
-    assert PACKAGES["vvp"] == PACKAGES["iverilog"] == "iverilog"
+@pytest.mark.parametrize(("program", "package"), [*PACKAGES.items(), ("unheard-of", "unheard-of")])
+def test_a_missing_program_is_named_with_its_package(
+    program: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError) as caught:
+        run_tool([program], tmp_path)
+    assert str(caught.value) == f"{program} is not installed; on Debian: apt-get install {package}"
 
 
 def test_a_program_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

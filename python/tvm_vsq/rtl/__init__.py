@@ -2,12 +2,14 @@
 
 from tvm_vsq.hardware.pipeline import Pipelines, pipelines
 from tvm_vsq.rtl.blocks import Block, Port, blocks
+from tvm_vsq.rtl.export import write_rtl
 from tvm_vsq.rtl.operands import ComputeOperands, Operands, PpuOperands, VectorOperands
 from tvm_vsq.rtl.reference import expected
 from tvm_vsq.rtl.simulate import Check, check, check_inputs
 from tvm_vsq.rtl.sources import sources
 from tvm_vsq.rtl.stimuli import stimuli
 from tvm_vsq.rtl.streams import Stream, check_stream, differences, streams
+from tvm_vsq.rtl.tools import require_tool
 
 __all__ = [
     "Block",
@@ -26,7 +28,9 @@ __all__ = [
     "differences",
     "expected",
     "pipelines",
+    "require_tool",
     "sources",
     "stimuli",
     "streams",
+    "write_rtl",
 ]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import jinja2
 import numpy as np
 
 from tvm_vsq.errors import ToolError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.rtl.blocks import Block
 from tvm_vsq.rtl.reference import Results, expected
+from tvm_vsq.rtl.rendering import render
 from tvm_vsq.rtl.rows import Rows, joined, rows, words_of
 from tvm_vsq.rtl.sources import sources
 from tvm_vsq.rtl.stimuli import Inputs, stimuli
@@ -162,16 +162,6 @@ def _hex_rows(block: Block, table: Rows) -> str:
     bits = np.concatenate(columns, axis=1)
     packed = np.packbits(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))), axis=1, bitorder="little")
     return "\n".join(row.tobytes()[::-1].hex() for row in packed) + "\n"
-
-
-def render(template: str, **context: object) -> str:
-    """The text of one of `templates/`."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tvm_vsq.rtl"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(context)
 
 
 def _read(block: Block, text: str) -> Check:

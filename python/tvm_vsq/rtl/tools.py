@@ -21,6 +21,13 @@ PACKAGES = {
 _SECONDS = 1800
 
 
+def require_tool(program: str) -> None:
+    """Raise ToolError, with the package that has it, if `program` is not installed."""
+    if shutil.which(program) is None:
+        name = Path(program).name
+        raise ToolError(f"{name} is not installed; on Debian: apt-get install {PACKAGES.get(name, name)}")
+
+
 def run_tool(command: Sequence[str], work: Path, codes: Sequence[int] = (0,)) -> str:
     """What a program prints that runs in the folder `work`.
 
@@ -28,8 +35,7 @@ def run_tool(command: Sequence[str], work: Path, codes: Sequence[int] = (0,)) ->
     the end of what it said.
     """
     name = Path(command[0]).name
-    if shutil.which(command[0]) is None:
-        raise ToolError(f"{name} is not installed; on Debian: apt-get install {PACKAGES.get(name, name)}")
+    require_tool(command[0])
     try:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
