@@ -122,7 +122,7 @@ bench-networks: setup ## convolutional networks, whole on the chip, into docs/ne
 	@$(BIN)/python benchmarks/convolutional/run.py
 
 .PHONY: rtl rtl-tools
-rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 5 minutes)
+rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 4 minutes)
 	@$(BIN)/python benchmarks/rtl/verify.py $(RTL_ARGS)
 
 rtl-tools: $(VENV)/rtl.stamp ## install what the RTL's tests need: cocotb, and simulators where apt-get may; else say which
