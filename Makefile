@@ -128,7 +128,7 @@ bench-area: setup ## synthesise the datapath, fit the area model, write docs/are
 	@$(BIN)/python benchmarks/rtl/area_report.py
 
 .PHONY: rtl rtl-tools
-rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 5 minutes)
+rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 4 minutes)
 	@$(BIN)/python benchmarks/rtl/verify.py $(RTL_ARGS)
 
 rtl-tools: $(VENV)/rtl.stamp ## install what the RTL's tests need: cocotb, and simulators where apt-get may; else say which

@@ -1,6 +1,6 @@
 """Every block of the RTL against NumPy, in Verilator: all corners, and 100,000 random transactions a block.
 
-    python benchmarks/rtl/verify.py  # shipped targets and the paper's formats: about 6 minutes
+    python benchmarks/rtl/verify.py  # shipped targets and the paper's formats: about 4 minutes
     python benchmarks/rtl/verify.py --count 1000000 --only 4/8/6/10 --blocks ppu
 
 Blocks with the same parameters are simulated once. Prints a table; ends with code 1, and says which clocks
