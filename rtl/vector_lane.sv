@@ -2,6 +2,10 @@
 //
 //   read | unpack | table | multiply | round, add, compare | (the scratchpad is written)
 //
+// mul and table take an accumulator as it is read, acc_in. The others need it in the last stage only: acc_late comes four clocks
+// behind the rest of its micro-op, or is what the lane left in the clock before (`forward`, where the same entry comes twice
+// running). So they may come back to an entry at any time, as pools and sums do; mul and table after the pipeline's length.
+//
 // The lane has its own copy of a function's table, which `fill` writes, a segment a cycle.
 module vector_lane #(
     parameter ACC = 32,
@@ -13,6 +17,8 @@ module vector_lane #(
     input src_imm,
     input src_unsigned,
     input [ACC-1:0] acc_in,
+    input [ACC-1:0] acc_late,
+    input forward,
     input [N-1:0] element,
     input [(M>0?M:1)-1:0] scale,
     input [vsq_isa::VEC_IMM_BITS-1:0] imm,
@@ -34,7 +40,7 @@ module vector_lane #(
 
   // read
   wire [CONTROL-1:0] control1, control2, control4;
-  wire [ACC-1:0] acc1, acc2, acc3, acc4;
+  wire [ACC-1:0] acc1, acc2, acc3;
   wire [IMM-1:0] imm1, imm3, imm4;
   wire [N-1:0] element1;
   delay #(.WIDTH(CONTROL)) control_read (.clock(clock), .in({op, shift, src_imm, src_unsigned}), .out(control1));
@@ -93,7 +99,6 @@ module vector_lane #(
   );
   delay #(.WIDTH(PRODUCT)) product_register (.clock(clock), .in(product3), .out(product4));
   delay #(.WIDTH(CONTROL)) control_multiply (.clock(clock), .in(control3), .out(control4));
-  delay #(.WIDTH(ACC)) acc_multiply (.clock(clock), .in(acc3), .out(acc4));
   delay #(.WIDTH(IMM)) imm_multiply (.clock(clock), .in(imm3), .out(imm4));
   wire [VALUE:0] value4;
   delay #(.WIDTH(VALUE + 1)) value_multiply (
@@ -116,17 +121,17 @@ module vector_lane #(
   wire [LONG-1:0] long_value4 = {{LONG - VALUE{value4[VALUE]}}, value4[VALUE-1:0]};
   wire signed [ACC-1:0] operand4 = src_imm4 ? long_imm4[ACC-1:0] : long_value4[ACC-1:0];
   wire [LONG-1:0] long_table_value4 = {{LONG - TV + 1{table_value4[TV-1]}}, table_value4[TV-2:0]};
-  wire signed [ACC-1:0] signed_acc4 = acc4;
+  wire signed [ACC-1:0] acc4 = forward ? acc : acc_late;
   // The adder's two operands: mul rounds only; add takes no product.
   wire [ACC-1:0] left4 = is_mul4 ? {ACC{1'b0}} : is_table4 ? long_table_value4[ACC-1:0] : acc4;
   wire [ACC-1:0] right4 = is_mul4 | is_table4 | is_mac4 ? floor4[ACC-1:0] : operand4;
   wire [ACC-1:0] sum4 = left4 + right4 + {{ACC - 1{1'b0}}, (is_mul4 | is_table4) & half4};
   wire takes_operand4 = op4 == vsq_isa::VEC_OP_MOV
-      || (op4 == vsq_isa::VEC_OP_MAX && operand4 > signed_acc4)
-      || (op4 == vsq_isa::VEC_OP_MIN && operand4 < signed_acc4);
+      || (op4 == vsq_isa::VEC_OP_MAX && operand4 > acc4)
+      || (op4 == vsq_isa::VEC_OP_MIN && operand4 < acc4);
   wire compares4 = op4 == vsq_isa::VEC_OP_MOV || op4 == vsq_isa::VEC_OP_MAX || op4 == vsq_isa::VEC_OP_MIN;
   delay #(.WIDTH(ACC)) result_register (
-      .clock(clock), .in(!compares4 ? sum4 : takes_operand4 ? operand4 : signed_acc4), .out(acc)
+      .clock(clock), .in(!compares4 ? sum4 : takes_operand4 ? operand4 : acc4), .out(acc)
   );
 endmodule
 

@@ -272,6 +272,8 @@ def _vector_lane(hardware: HardwareConfig) -> Block:
             Port("src_imm", 1),
             Port("src_unsigned", 1),
             Port("acc_in", bits),
+            Port("acc_late", bits, delay=VECTOR_LANE_CYCLES - 1),
+            Port("forward", 1, delay=VECTOR_LANE_CYCLES - 1),
             Port("element", activation.bits),
             Port("scale", max(1, activation.scale_width)),
             Port("imm", _WORD),

@@ -7,6 +7,7 @@ shape: what is not defined is False.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -155,22 +156,27 @@ def _ppu(hardware: HardwareConfig, x: Values, _: str) -> Results:
 
 def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     scale = x["scale"] if hardware.formats.activation.scale_bits else 1
-    value = np.where(x["src_imm"], x["imm"], x["element"] * scale)
-    lane, filled = x["acc_in"], x["fill"].ravel() != 0
+    value, op = np.where(x["src_imm"], x["imm"], x["element"] * scale), x["op"]
     codes = {name: code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
-    op = x["op"]
-    small = np.where(op == codes["mul"], lane, 0)  # products of the others need not fit
-    results = {
-        "mov": value,
-        "max": np.maximum(lane, value),
-        "min": np.minimum(lane, value),
-        "add": lane + value,
-        "mac": lane + x["imm"] * value,
-        "mul": round_shift(small * value, x["shift"]),
-        "table": _looked_up(x),
+    small = np.where(op == codes["mul"], x["acc_in"], 0)  # products of the others need not fit
+    early = {"mul": round_shift(small * value, x["shift"]), "table": _looked_up(x)}
+    late: dict[str, Callable[[Any, Any, Any], Any]] = {
+        "mov": lambda lane, value, imm: value,
+        "max": lambda lane, value, imm: np.maximum(lane, value),
+        "min": lambda lane, value, imm: np.minimum(lane, value),
+        "add": lambda lane, value, imm: lane + value,
+        "mac": lambda lane, value, imm: lane + imm * value,
     }
-    result = np.select([op == codes[name] for name in results], list(results.values()))
-    return {"acc": (result, np.repeat(~filled[:, None], result.shape[1], axis=1))}
+    found = {**early, **{name: f(x["acc_late"], value, x["imm"]) for name, f in late.items()}}
+    result = np.select([op == codes[name] for name in found], list(found.values()))
+    names, bits = {code: name for name, code in codes.items()}, hardware.accumulator_bits
+    for t in np.flatnonzero(x["forward"]):
+        name = names[int(op[t, 0])]
+        if name in late:  # goes on with what the accumulator, which has so many bits, was left at
+            left = _signed(int(result[t - 1, 0]) & ((1 << bits) - 1), bits)
+            result[t] = late[name](left, value[t], x["imm"][t])
+    filled = x["fill"] != 0
+    return {"acc": (result, ~filled)}
 
 
 def _looked_up(x: Values) -> Ints:

@@ -311,11 +311,17 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
     fill[:filled] = 1
     address = np.zeros((total, 1), np.int64)
     address[:filled, 0] = rng.permutation(filled)
+    late = _random_signed(rng, bits, (total, 1))
+    late[here] = corner_acc
+    forward = _flags(rng, total)
+    forward[: here.stop] = 0  # corners stand alone, and a table's filling leaves nothing
     return {
         "op": op,
         "src_imm": src_imm,
         "src_unsigned": unsigned,
         "acc_in": acc,
+        "acc_late": late,
+        "forward": forward,
         "element": element,
         "scale": scale,
         "imm": imm,

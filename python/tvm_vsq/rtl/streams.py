@@ -149,25 +149,31 @@ def vector_lane(operands: VectorOperands) -> Stream:
 
 
 def _lane_rows(operands: VectorOperands, rows: slice) -> dict[str, Ints]:
+    """An entry that comes twice running is forwarded; what the scratchpad says then is one result behind."""
     zeros = np.zeros((len(operands.op[rows]), 1), np.int64)
+    entry, before = operands.entry[rows], operands.before[rows]
+    forward = np.append(False, entry[1:] == entry[:-1])
     ports = {
-        "op": operands.op,
-        "src_imm": operands.src_imm,
-        "src_unsigned": operands.src_unsigned,
-        "acc_in": operands.before,
-        "element": operands.element,
-        "scale": operands.scale,
-        "imm": operands.imm,
-        "shift": operands.shift,
-        "after": operands.after,
+        "op": operands.op[rows],
+        "src_imm": operands.src_imm[rows],
+        "src_unsigned": operands.src_unsigned[rows],
+        "acc_in": before,
+        "acc_late": np.where(forward, np.roll(before, 1), before),
+        "forward": forward,
+        "element": operands.element[rows],
+        "scale": operands.scale[rows],
+        "imm": operands.imm[rows],
+        "shift": operands.shift[rows],
+        "after": operands.after[rows],
     }
-    found = {name: _column(column[rows]) for name, column in ports.items()}
+    found = {name: _column(column) for name, column in ports.items()}
     return {**found, "fill": zeros, "fill_address": zeros, "fill_segment": zeros, "known": zeros + 1}
 
 
 def _repeated(row: dict[str, Ints], count: int) -> dict[str, Ints]:
     """A row that is not compared."""
-    return {name: np.repeat(number * (name != "known"), count, axis=0) for name, number in row.items()}
+    still = {**row, "known": row["known"] * 0, "forward": row["forward"] * 0}
+    return {name: np.repeat(number, count, axis=0) for name, number in still.items()}
 
 
 def _fill(row: dict[str, Ints], table: Ints) -> dict[str, Ints]:

@@ -36,8 +36,8 @@ def vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
     yield _of("products", Multiplier(acc, bits), 0, {"product_lane_ops": 1})
     yield _of("rounding and shift", Adder(acc + bits), 0, {"product_lane_ops": 2})
     yield _of("shifter", Shifter(left + right + 1, 6), lanes)
-    yield _of("choices", Selector(4 * acc + left + right + TABLE_INPUT_BITS), lanes)
-    words = 5 * acc + 4 * _COEFFICIENT_BITS + left + right  # through the stages; product, result
+    yield _of("choices", Selector(5 * acc + left + right + TABLE_INPUT_BITS), lanes)
+    words = 4 * acc + 4 * _COEFFICIENT_BITS + left + right  # through the stages; product, result
     held = words + 4 * _CONTROL_BITS + 4 * bits + TABLE_INPUT_BITS + inside + TABLE_VALUE_BITS
     yield _of("registers", Register(held), lanes)
     # Every lane has its own copy of a table, as each of them wants another segment.
