@@ -30,9 +30,10 @@ def script(name: str) -> Any:
 
 VERIFY = script("verify")
 CASES = sorted(VERIFY.cases(VERIFY.accelerators()), key=lambda case: case.block.name != "vector_mac")
+SHIPPED = [case for case in CASES if set(case.names) & set(list_targets())]  # `make rtl` takes them all
 
 
-@pytest.mark.parametrize("case", one_of(CASES), ids=lambda case: f"{case.block.name}-{case.names[0]}")
+@pytest.mark.parametrize("case", one_of(SHIPPED), ids=lambda case: f"{case.block.name}-{case.names[0]}")
 def test_a_block_computes_what_numpy_does_on_100000_transactions(case: Any) -> None:
     found = check(case.hardware, case.block, 100_000)
     assert not found.wrong, found.summary(", ".join(case.names))
