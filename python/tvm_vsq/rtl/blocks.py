@@ -86,7 +86,6 @@ def _adder_tree(hardware: HardwareConfig) -> Block:
         {"INPUTS": size, "WIDTH": bits, "REGISTERS": stages.tree_registers},
         (Port("terms", bits, size),),
         (Port("sum", bits + size.bit_length() - 1, delay=len(stages.tree_levels)),),
-        clocked=bool(stages.tree_levels),
     )
 
 
