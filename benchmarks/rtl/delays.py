@@ -21,6 +21,7 @@ from waveforms import Run, bits_of
 
 from tvm_vsq.rtl.simulate import run_tool
 
+WITH_DELAYS = ("-gspecify", "-Tmax")  # of iverilog
 _LAUNCH_NS = 0.2  # inputs come from flip-flops, and change as late behind the clock as these do
 _PART = 200  # Icarus looks for the instance of each delay among all that are in a module
 _TIME = ord("#")
@@ -76,15 +77,16 @@ class Delayed:
         return self.clocks - 1 - self.warm
 
 
-def prepared(netlist: Netlist, folder: Path, clocks: int, warm: int, with_delays: bool = True) -> Delayed:
-    """Compile it, in `folder`."""
+def prepared(
+    netlist: Netlist, folder: Path, clocks: int, warm: int, options: tuple[str, ...] = WITH_DELAYS
+) -> Delayed:
+    """Compile it, in `folder`; without `options` there are no delays."""
     (folder / "top.v").write_text(netlist.verilog())
     text, part = _in_parts(netlist)
     (folder / "parts.v").write_text(text)
-    if with_delays:
+    if options:
         _write_delays(netlist, folder, part)
-    (folder / "testbench.v").write_text(_testbench(netlist, clocks, warm, with_delays))
-    options = ["-gspecify", "-Tmax"] if with_delays else []
+    (folder / "testbench.v").write_text(_testbench(netlist, clocks, warm, bool(options)))
     command = ["iverilog", "-g2012", *options, "-s", "testbench", "-o", "testbench.vvp"]
     run_tool([*command, "testbench.v", "parts.v", str(CELLS)], folder)
     return Delayed(netlist, folder, clocks, warm)
