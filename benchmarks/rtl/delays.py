@@ -92,20 +92,22 @@ def prepared(
     return Delayed(netlist, folder, clocks, warm)
 
 
-def toggles(delayed: Delayed, run: Run) -> dict[str, int]:
-    """Changes of each net with the inputs of `run`, which has as many clocks at least.
+def toggles(delayed: Delayed, run: Run, start: int = 0) -> dict[str, int]:
+    """Changes of each net with the inputs of `run` from clock `start` on; it has as many clocks at least.
 
     Raises RuntimeError if an output is not what `run` has at the end of a clock, or a net is unknown.
     """
     netlist, folder, warm = delayed.netlist, delayed.folder, delayed.warm
     nets = [net for name in reversed(_ports(netlist)) for net in _ports(netlist)[name]]
-    packed = np.packbits(bits_of(run.waves, nets, run.clocks)[: delayed.clocks], axis=1, bitorder="little")
+    packed = np.packbits(
+        bits_of(run.waves, nets, run.clocks)[start:][: delayed.clocks], axis=1, bitorder="little"
+    )
     (folder / "rows.hex").write_text("\n".join(row.tobytes()[::-1].hex() for row in packed) + "\n")
     said = run_tool(["vvp", "-n", "testbench.vvp"], folder)
     if "wrong 0\n" not in said or "SDF ERROR" in said:
         raise RuntimeError(f"with delays the netlist does something else: {said[-300:]}")
     # Those of ports, which are vectors there, are known.
-    ports = {net: run.waves[net] for net in nets}
+    ports = {net: run.waves[net] >> start for net in nets}
     return _changes_of(ports, delayed.clocks, warm) | _changes(folder / "changes.vcd")
 
 

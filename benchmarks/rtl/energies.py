@@ -53,6 +53,7 @@ class Case:
     inputs: Callable[[], Inputs]
     delays: bool = True
     results: Results | None = None
+    start: int = 0  # of those that are simulated with delays
 
 
 def array_keys(formats: list[str], sizes: list[int]) -> list[Key]:
@@ -71,7 +72,12 @@ def other_cases(accelerator: HardwareConfig, block: Block) -> list[Case]:
 
 
 def stream_case(stream: Saved) -> Case:
-    return Case(stream.kind, lambda: stream.inputs, results=stream.simulated)
+    return Case(stream.kind, lambda: stream.inputs, results=stream.simulated, start=stream.start)
+
+
+def warm_clocks(name: str) -> int:
+    """Clocks of a block after which changes count."""
+    return WARM + (other_operands.FILLED if name == "vector_lane" else 0)
 
 
 def measure_block(kept: Kept, accelerator: HardwareConfig, block: Block, cases: list[Case]) -> None:
@@ -89,14 +95,17 @@ def measure_block(kept: Kept, accelerator: HardwareConfig, block: Block, cases: 
             count = check(block, netlist, inputs, expected(accelerator, block.name, inputs))
             cells, leakage = len(netlist.instances), netlist.leakage_nw
             kept.keep(block, CHECK, {"transactions": count, "cells": cells, "leakage_nw": leakage})
-        warm = WARM + (other_operands.FILLED if block.module == "vector_lane" else 0)
+        warm = warm_clocks(block.name)
         given = [case.inputs() for case in missing]
-        least = min((len(next(iter(inputs.values()))) for inputs in given), default=0)
+        beyond = [
+            len(next(iter(inputs.values()))) - case.start for case, inputs in zip(missing, given, strict=True)
+        ]
+        least = min(beyond, default=0)
         with_delays = any(case.delays for case in missing)
         ready = bench(block, netlist, warm, folder if with_delays else None, least)
         for case, inputs in zip(missing, given, strict=True):
             results = case.results or expected(accelerator, block.name, inputs)
-            found = measure(ready, inputs, results, case.delays)
+            found = measure(ready, inputs, results, case.delays, case.start)
             kept.keep(block, case.kind, asdict(found))
             said.append(f"{case.kind} {found}")
     parameters = " ".join(f"{name}={number}" for name, number in block.parameters.items())
@@ -111,9 +120,10 @@ def measure_streams(kept: Kept, streams: list[Saved]) -> None:
     targets: dict[tuple[str, str], list[Saved]] = {}
     for stream in streams:
         targets.setdefault((stream.target, stream.block.name), []).append(stream)
-    for members in targets.values():
-        first = members[0]
-        measure_block(kept, first.hardware, first.block, [stream_case(stream) for stream in members])
+    for (_, name), members in targets.items():
+        first, warm = members[0], warm_clocks(name)
+        cases = [stream_case(stream) for stream in members if len(stream) - stream.start > 2 * warm]
+        measure_block(kept, first.hardware, first.block, cases)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +30,21 @@ class Saved:
     inputs: dict[str, npt.NDArray[np.int64]]
     simulated: Results
 
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
     @property
     def kind(self) -> str:
         """What tells these operands from others of the block."""
         digest = hashlib.sha256(b"".join(numbers.tobytes() for numbers in self.inputs.values()))
         return f"{self.network} {self.layer} {digest.hexdigest()[:8]}"
+
+    @property
+    def start(self) -> int:
+        """A transaction in the middle, as an image has borders; an accumulator does not go on with others."""
+        middle = len(self) // 2
+        fresh = self.inputs.get("fresh", np.ones((middle + 1, 1)))[: middle + 1]
+        return int(np.flatnonzero(fresh)[-1])
 
 
 def saved(folder: Path) -> list[Saved]:
@@ -48,7 +59,7 @@ def _read(path: Path) -> Saved:
     network, target, rest = path.name.removesuffix(_SUFFIX).split(".", 2)
     with np.load(path) as arrays:
         name = str(arrays["block"])
-        groups: dict[str, dict[str, npt.NDArray[np.int64]]] = {"inputs": {}, "simulated": {}, "known": {}}
+        groups: dict[str, dict[str, npt.NDArray[Any]]] = {"inputs": {}, "simulated": {}, "known": {}}
         for key in set(arrays) - {"block"}:
             group, port = key.split("/")
             groups[group][port] = arrays[key]

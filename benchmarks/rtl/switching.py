@@ -69,10 +69,11 @@ def _checked(block: Block, netlist: Netlist, inputs: Inputs, results: Results) -
     return run
 
 
-def measure(bench: Bench, inputs: Inputs, results: Results, delays: bool = True) -> Measured:
+def measure(bench: Bench, inputs: Inputs, results: Results, delays: bool = True, start: int = 0) -> Measured:
     """Energy on `inputs`, of which the netlist has to make `results`.
 
-    With delays, only the first are simulated; what these multiply each part's energy by holds for all.
+    With delays, only some from `start` on are simulated; what these multiply each part's energy by holds for
+    all.
     """
     run = _checked(bench.block, bench.netlist, inputs, results)
     counted = run.transactions - 1 - bench.warm
@@ -80,9 +81,10 @@ def measure(bench: Bench, inputs: Inputs, results: Results, delays: bool = True)
     if bench.delayed is None or not delays:
         return Measured(run.transactions, zero, None)
     counted = bench.delayed.counted
-    first = parts_pj(bench.netlist, toggles(run.waves, bench.delayed.clocks, bench.warm), counted)
-    then = parts_pj(bench.netlist, delayed_toggles(bench.delayed, run), counted)
-    grown = {part: pj * then[part] / first[part] if first[part] else then[part] for part, pj in zero.items()}
+    some = {net: wave >> start for net, wave in run.waves.items()}
+    before = parts_pj(bench.netlist, toggles(some, bench.delayed.clocks, bench.warm), counted)
+    after = parts_pj(bench.netlist, delayed_toggles(bench.delayed, run, start), counted)
+    grown = {part: pj * after[part] / before[part] if part in before else pj for part, pj in zero.items()}
     return Measured(run.transactions, zero, grown)
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 from kept import Kept
-from library import SUPPLY_V, cells
+from library import SUPPLY_V, cells, gate_um2
 from scipy.optimize import nnls
 from switching import bench, measure
 from synthesis import synthesize
@@ -125,8 +125,8 @@ def measure_unit(kept: Kept, measurable: Measurable) -> None:
         wanted = measurable.compute(inputs)
         results = {port: (numbers, np.ones(numbers.shape, np.bool_)) for port, numbers in wanted.items()}
         found = measure(bench(block, netlist, WARM, folder, 2_000), inputs, results)
-        leakage = netlist.leakage_nw / measurable.count
-        kept.keep(block, KIND, {**asdict(found), "leakage_nw": leakage})
+        size = {"leakage_nw": netlist.leakage_nw, "gates": netlist.area / gate_um2()}
+        kept.keep(block, KIND, {**asdict(found), **size})
     print(f"{block.name} {dict(block.parameters)}: {found}", flush=True)
 
 
@@ -176,4 +176,7 @@ def yaml(kept: Kept) -> str:
             for bits in widths:
                 pj = operation_pj(kept, make(bits))[column]
                 lines.append(f"    - {{bits: {bits}, pj: {pj:.4g}}}")
+    records = [record for m in UNITS if (record := kept.of(m.block, KIND))]
+    leakage = [record["leakage_nw"] / record["gates"] for record in records]
+    lines.append(f"# leakage: {min(leakage):.3f} to {max(leakage):.3f} nW a gate")
     return "\n".join(lines)
