@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,11 +18,25 @@ Wave = int  # bit t is the net's value in clock t
 
 @dataclass(frozen=True)
 class Instance:
-    """A cell, and the net at each of its pins."""
+    """A cell, and the net at each of its pins.
+
+    place: the instance of the block that it came from, as in tree.level[0].pair[3].add.
+    """
 
     name: str
     cell: Cell
     pins: Mapping[str, str]
+    place: str = ""
+
+    def energy_pj(self, toggles: Mapping[str, float]) -> float:
+        """When each net changes `toggles` times: half C V^2 of what its inputs load nets with, and inside.
+
+        So a net's load counts where it is, not where it is driven. A flip-flop's clock is not in it.
+        """
+        cell, changing = self.cell, self.cell.functions or {"Q": "", self.cell.data: ""}
+        load = sum(pf * toggles.get(self.pins[pin], 0) for pin, pf in cell.capacitance.items())
+        inside = sum(cell.energy_pj[pin] * toggles.get(self.pins[pin], 0) for pin in changing)
+        return 0.5 * SUPPLY_V**2 * load + inside
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class Netlist:
         }
         inputs, outputs = ports["input"], ports["output"]
         library, found = cells(), []
-        for number, cell in enumerate(module["cells"].values()):
+        for number, (path_name, cell) in enumerate(module["cells"].items()):
             pins = dict(cell["connections"])
             if cell["type"] not in library:
                 # A memory macro: what it gives comes from outside, what it takes goes there.
@@ -52,9 +67,8 @@ class Netlist:
                     if pin != "clock":
                         way[f"memory_{pin}"] = tuple(map(_net, bits))
                 continue
-            found.append(
-                Instance(f"u{number}", library[cell["type"]], {p: _net(b[0]) for p, b in pins.items()})
-            )
+            nets = {pin: _net(bits[0]) for pin, bits in pins.items()}
+            found.append(Instance(f"u{number}", library[cell["type"]], nets, _place(path_name)))
         return cls(inputs, outputs, tuple(found), ())
 
     def buffered(self) -> Netlist:
@@ -72,7 +86,9 @@ class Netlist:
                     found.append((f"b{name}", name))
                 level += 1
             changed.update(dict.fromkeys((sink for sink, _ in sinks if sink[0].startswith("b")), net))
-        added = [Instance(name, buffer, {"A": changed[name, "A"], "Y": net}) for name, net in found]
+        added = [
+            Instance(name, buffer, {"A": changed[name, "A"], "Y": net}, "buffers") for name, net in found
+        ]
         moved = [
             replace(old, pins={pin: changed.get((old.name, pin), net) for pin, net in old.pins.items()})
             for old in self.instances
@@ -100,14 +116,10 @@ class Netlist:
         """Of all cells."""
         return sum(instance.cell.leakage_nw for instance in self.instances)
 
-    @cached_property
-    def load_pf(self) -> dict[str, float]:
-        """Capacitance of the pins at each net; the library has none of wires."""
-        load: dict[str, float] = {}
-        for instance in self.instances:
-            for pin, capacitance in instance.cell.capacitance.items():
-                load[instance.pins[pin]] = load.get(instance.pins[pin], 0.0) + capacitance
-        return load
+    @property
+    def clock_pj(self) -> float:
+        """Of a clock period, in all flip-flops."""
+        return sum(instance.cell.clock_pj for instance in self.instances)
 
     def verilog(self) -> str:
         """As a module `top` of cells alone, which OpenSTA reads."""
@@ -200,17 +212,6 @@ class Netlist:
             else:
                 waves[net] = function(ones, *[waves[read] for read in reads]) & ones  # type: ignore[operator]
 
-    def energy_pj(self, toggles: Mapping[str, float], clocks: int) -> dict[str, float]:
-        """Of `clocks` clocks in which a net changes `toggles` times: loads, inside of cells, clock."""
-        load = sum(0.5 * c * SUPPLY_V**2 * toggles.get(net, 0) for net, c in self.load_pf.items())
-        inside = sum(
-            i.cell.energy_pj[pin] * toggles.get(i.pins[pin], 0)
-            for i in self.instances
-            for pin in (i.cell.functions or {"Q": "", i.cell.data: ""})
-        )
-        clock = clocks * sum(flop.cell.clock_pj for flop in self._flops)
-        return {"load": load, "inside": inside, "clock": clock}
-
 
 def _grouped(
     sinks: list[tuple[tuple[str, str], float]],
@@ -228,6 +229,11 @@ def toggles(waves: Mapping[str, Wave], clocks: int, skip: int = 0) -> dict[str, 
     """Changes of each net from clock to clock, from clock `skip` on."""
     mask = ((1 << (clocks - 1)) - 1) >> skip << skip
     return {net: ((wave ^ (wave >> 1)) & mask).bit_count() for net, wave in waves.items()}
+
+
+def _place(name: str) -> str:
+    r"""From $flatten\tree.\level[0].pair[3].add.$abc$27... what stands before yosys' own."""
+    return re.sub(r"^\$flatten|\\|\.?\$(abc|auto|techmap).*$", "", name)
 
 
 def _net(bit: int | str) -> str:
