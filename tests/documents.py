@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _HEADING = re.compile(r"^## (.+)\n", re.M)
 _BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`:\n\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
-_COPIED = ("python", "tvm_vsq", "target_configs", "tests", "CMakeLists.txt", "pyproject.toml")
+_COPIED = ("python", "tvm_vsq", "rtl", "target_configs", "tests", "CMakeLists.txt", "pyproject.toml")
 _OUTPUT = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

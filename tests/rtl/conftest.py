@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from tests.documents import ROOT
 
 from tvm_vsq.rtl.tools import PACKAGES
 
@@ -28,3 +32,20 @@ def verilator() -> None:
 @pytest.fixture(scope="session")
 def cocotb(icarus: None) -> None:
     pytest.importorskip("cocotb", reason="needs cocotb: pip install 'tvm-vsq[rtl]'")
+
+
+@pytest.fixture
+def on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Puts folders on sys.path, and forgets afterwards what was imported from them."""
+    before, folders = set(sys.modules), []
+
+    def put(*names: str) -> None:
+        for name in names:
+            folders.append(ROOT / name)
+            monkeypatch.syspath_prepend(str(ROOT / name))
+
+    yield put
+    for name in set(sys.modules) - before:
+        path = Path(getattr(sys.modules[name], "__file__", None) or "/")
+        if path.parent in folders:
+            del sys.modules[name]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,23 +29,6 @@ TARGETS = ("vsq-accel", "vsq-accel-int8", "vsq-accel-w4a8")
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed")
 
 Build = Callable[[str], tuple[Any, torch.Tensor]]
-
-
-@pytest.fixture
-def on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Puts folders on sys.path, and forgets afterwards what was imported from them."""
-    before, folders = set(sys.modules), []
-
-    def put(*names: str) -> None:
-        for name in names:
-            folders.append(ROOT / name)
-            monkeypatch.syspath_prepend(str(ROOT / name))
-
-    yield put
-    for name in set(sys.modules) - before:
-        path = Path(getattr(sys.modules[name], "__file__", None) or "/")
-        if path.parent in folders:
-            del sys.modules[name]
 
 
 @lru_cache(maxsize=1)
