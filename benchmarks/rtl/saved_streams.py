@@ -18,7 +18,7 @@ from tvm_vsq.rtl.reference import Results
 _SUFFIX = ".npz"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Saved:
     """inputs: int64[transactions, numbers] of each port. simulated: outputs, and which of them are known."""
 
