@@ -88,6 +88,8 @@ def _vector_lane(hardware: HardwareConfig, count: int, op: str) -> Inputs:
         "src_imm": zeros,
         "src_unsigned": zeros + 1,
         "acc_in": np.rint(y).astype(np.int64),
+        "acc_late": np.rint(y).astype(np.int64),  # mul and table do not take it
+        "forward": zeros,
         "element": vectors[:, :1],  # of a channel: the lane's
         "scale": vectors[:, -1:],
         "imm": zeros,
