@@ -60,7 +60,7 @@ def _read(path: Path) -> Saved:
     with np.load(path) as arrays:
         name = str(arrays["block"])
         groups: dict[str, dict[str, npt.NDArray[Any]]] = {"inputs": {}, "simulated": {}, "known": {}}
-        for key in set(arrays) - {"block"}:
+        for key in sorted(set(arrays) - {"block"}):
             group, port = key.split("/")
             groups[group][port] = arrays[key]
     hardware = load_hardware(target)
