@@ -15,9 +15,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
 
 import tvm_vsq
 from tvm_vsq import cli
+from tvm_vsq.hardware import list_technologies, load_hardware
 from tvm_vsq.schedule import Database
 
 
@@ -217,6 +219,42 @@ def test_tune_writes_and_extends_a_database_that_compile_takes(run, files, tmp_p
     arguments = ["--calibration", files / "samples.npy", "-o", output, "--schedules", database]
     assert run("compile", files / "model.pt2", *arguments).code == 0
     assert all(layer.tuned for layer in tvm_vsq.load(output).metadata.layers)
+
+
+def test_profile_takes_other_tables_and_shows_all_of_them(run, files):
+    profile = tvm_vsq.load(files / "model.so").timing()
+    other = run(
+        "profile", files / "model.so", "--technology", "jouppi-7nm", "--dram", "lpddr4-3200", "--json"
+    )
+    found = json.loads(other.out)
+    assert found["technology"] == "jouppi-7nm_lpddr4-3200"
+    assert found["energy_pj"] == profile.with_technology("jouppi-7nm", dram="lpddr4-3200").energy_pj
+    shown = json.loads(run("profile", files / "model.so", "--tables", "--json").out)["tables"]
+    assert {name: row["vsq-accel"] for name, row in shown.items()} == {
+        name: profile.with_technology(name).energy_pj for name in list_technologies()
+    }
+    assert "the order is the same in all" in run("profile", files / "model.so", "--tables").out
+    assert "unknown DRAM 'sram'" in run("profile", files / "model.so", "--dram", "sram").err
+
+
+def test_target_show_has_the_area_and_what_the_target_can_do(run, tmp_path):
+    shown = json.loads(run("target", "show", "vsq-accel", "--json").out)
+    area = load_hardware("vsq-accel").area()
+    assert shown["area_mm2"]["total"] == pytest.approx(area.mm2, rel=1e-3)
+    assert shown["area_mm2"]["scratchpads"] == pytest.approx(area.by_group()["scratchpads"], rel=1e-3)
+    # 256 multiply-accumulates at 500 MHz
+    assert shown["peak"]["tops"] == 0.256
+    assert shown["peak"]["tops_per_mm2"] == pytest.approx(0.256 / area.mm2, rel=1e-3)
+    smaller = json.loads(run("target", "show", "vsq-accel", "--technology", "jouppi-7nm", "--json").out)
+    assert smaller["area_technology"] == "jouppi-7nm"
+    assert smaller["area_mm2"]["total"] < shown["area_mm2"]["total"]
+    fields = load_hardware("vsq-accel").model_dump()
+    fields["timing"]["ppu_pipeline_cycles"] = 2
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(fields))
+    short = json.loads(run("target", "show", path, "--json").out)
+    assert short["area_mm2"] is None
+    assert "timing.ppu_pipeline_cycles=2 is too short" in short["area_note"]
 
 
 def test_target_list_and_show(run):
