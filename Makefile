@@ -122,10 +122,17 @@ bench-networks: setup ## convolutional networks, whole on the chip, into docs/ne
 	@$(BIN)/python benchmarks/convolutional/run.py
 
 .PHONY: bench-area
-bench-area: setup ## synthesise the datapath, fit the area model, write docs/area.md (about 20 minutes; needs yosys and more: make rtl)
+bench-area: rtl-tools ## synthesise the datapath, fit the area model, write docs/area.md (about 20 minutes)
 	@$(BIN)/python benchmarks/rtl/areas.py
 	@$(BIN)/python benchmarks/rtl/fit.py --write
 	@$(BIN)/python benchmarks/rtl/area_report.py
+
+.PHONY: bench-gate-energy
+bench-gate-energy: rtl-tools ## what the synthesised gates switch, into docs/gate-energy.md (about 40 minutes)
+	@mkdir -p build/rtl/streams
+	@$(BIN)/python benchmarks/rtl/streams.py --save build/rtl/streams
+	@$(BIN)/python benchmarks/rtl/energies.py --only arrays others units streams --streams build/rtl/streams
+	@$(BIN)/python benchmarks/rtl/energy_report.py build/rtl/streams
 
 .PHONY: rtl rtl-tools
 rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 4 minutes)

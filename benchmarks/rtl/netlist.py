@@ -46,7 +46,6 @@ class Netlist:
     inputs: Mapping[str, tuple[str, ...]]
     outputs: Mapping[str, tuple[str, ...]]
     instances: tuple[Instance, ...]
-    memories: tuple[str, ...]
 
     @classmethod
     def read(cls, path: Path) -> Netlist:
@@ -69,7 +68,7 @@ class Netlist:
                 continue
             nets = {pin: _net(bits[0]) for pin, bits in pins.items()}
             found.append(Instance(f"u{number}", library[cell["type"]], nets, _place(path_name)))
-        return cls(inputs, outputs, tuple(found), ())
+        return cls(inputs, outputs, tuple(found))
 
     def buffered(self) -> Netlist:
         """With trees of buffers where a net has more load than a buffer should drive: yosys sees to none."""
