@@ -45,6 +45,17 @@ def markdown(table: Table, empty: str = "-") -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
+def clock_shares(kept: Kept) -> str:
+    """Of each of the paper's formats: the clock's part of a MAC without delays, on uniform operands."""
+    shares = []
+    for notation in PAPER:
+        record = kept.of(blocks(hardware((notation, 16, None)))["vector_mac"], "uniform")
+        if record:
+            parts = record["zero_pj"]
+            shares.append(f"{notation} {parts['clock'] / sum(parts.values()):.0%}")
+    return ", ".join(shares)
+
+
 def streams_markdown(kept: Kept, streams: list[Saved]) -> str:
     """Of each network and target the range over its layers."""
     table = streams_table(kept, [s for s in streams if s.block.name == "vector_mac"])
@@ -108,6 +119,7 @@ def main() -> None:
         others=markdown(others_table(kept, NAMES, PAPER)),
         units=markdown(units_table(kept)) if units_table(kept).rows else "Not measured.",
         streams=streams,
+        clock=clock_shares(kept),
     )
     (DOCUMENTS / "gate-energy.md").write_text(text)
     figure(kept, DOCUMENTS / "figures/gate-energy.svg")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.accelerators import accelerator
 
 from tvm_vsq.errors import ConfigError
@@ -109,6 +111,24 @@ def test_a_technology_without_such_ports_says_which_it_has() -> None:
     few = TABLE.model_copy(update={"sram_macros": TABLE.sram_macros.model_copy(update={"macros": kept})})
     with pytest.raises(ConfigError, match="sram_macros has 1r1w; a memory of 2r1w is needed: add it"):
         ACCEL.area(few)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda macros: macros[0]["points"].reverse(), r"macros.0.points: .*kib must rise .*128 follows 256"),
+        (lambda macros: macros[0]["points"].insert(0, dict(macros[0]["points"][0])), "0.5 follows 0.5"),
+        (lambda macros: macros.append(deepcopy(macros[0])), "1r1w is there 2 times"),
+        (lambda macros: macros[0].update(ports="two"), "ports"),
+    ],
+)
+def test_macros_that_cannot_be_are_refused(change, message: str, tmp_path: Path) -> None:
+    table = TABLE.model_dump(mode="json")
+    change(table["sram_macros"]["macros"])
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump(table))
+    with pytest.raises(ConfigError, match=message):
+        ACCEL.area(path)
 
 
 @pytest.mark.parametrize(

@@ -116,18 +116,33 @@ class MacroPoint(Frozen):
     leakage_mw: float = Field(gt=0, le=1e6, allow_inf_nan=False)
 
 
+def _larger(points: tuple[MacroPoint, ...]) -> tuple[MacroPoint, ...]:
+    for point, beyond in pairwise(points):
+        if beyond.kib <= point.kib:
+            raise ValueError(f"kib must rise from point to point, but {beyond.kib:g} follows {point.kib:g}")
+    return points
+
+
 class Ported(Frozen):
     """Macros with these ports, such as 2r1w: two that read and one that writes."""
 
     ports: str = Field(pattern=r"^[1-9]r[1-9]w$")
-    points: Annotated[tuple[MacroPoint, ...], Field(min_length=2, strict=False)]
+    points: Annotated[tuple[MacroPoint, ...], Field(min_length=2, strict=False), AfterValidator(_larger)]
+
+
+def _different(macros: tuple[Ported, ...]) -> tuple[Ported, ...]:
+    names = [ported.ports for ported in macros]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is there {names.count(name)} times; give all its points in one place")
+    return macros
 
 
 class Macros(Frozen):
     """Memory macros `bits` wide, by their ports."""
 
     bits: int = Field(ge=1, le=4096)
-    macros: Annotated[tuple[Ported, ...], Field(min_length=1, strict=False)]
+    macros: Annotated[tuple[Ported, ...], Field(min_length=1, strict=False), AfterValidator(_different)]
     source: Source
 
     def area_mm2(self, kib: float, reads: int, writes: int) -> float:
