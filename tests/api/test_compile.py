@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -243,6 +244,13 @@ def test_inferences_are_put_under_every_table(made):
     assert "the order is the same in all" in str(found)
     with pytest.raises(tvm_vsq.errors.InputError, match="at least one profile"):
         compare_tables({})
+
+
+def test_a_profile_of_nothing_on_the_accelerator_has_no_energy_to_compare(made):
+    idle = replace(made("PlainNet")[0].timing(), layers=())
+    assert "none, as nothing runs on the accelerator" in " ".join(str(idle).split())
+    with pytest.raises(tvm_vsq.errors.InputError, match="'idle' takes no energy"):
+        compare_tables({"idle": idle})
 
 
 def test_an_order_that_depends_on_the_table_is_said_to():

@@ -325,6 +325,8 @@ class Profile:
 
     def _energy_note(self) -> str:
         parts = sorted(self.energy_by_part().items(), key=lambda pair: -pair[1])
+        if not parts:
+            return f"energy by {self.technology.name}: none, as nothing runs on the accelerator"
         shares = ", ".join(f"{part} {pj / self.energy_pj:.1%}" for part, pj in parts)
         without = [part for part in STANDING if part not in dict(parts)]
         missing = f"; the table has no {', '.join(without)}" if without else ""

@@ -61,10 +61,16 @@ def compare_tables(
 ) -> EnergyTables:
     """Energies of inferences under each of `technologies`, all shipped ones if None; nothing is simulated.
 
-    profiles: by names to show. Raises InputError if there are none, ConfigError for an unknown technology.
+    profiles: by names to show. Raises InputError if there are none, or one takes no energy, as nothing of it
+    runs on the accelerator; ConfigError for an unknown technology.
     """
     if not profiles:
         raise InputError("compare_tables takes at least one profile")
+    for name, profile in profiles.items():
+        if not profile.energy_pj:
+            raise InputError(
+                f"'{name}' takes no energy: nothing of it runs on the accelerator; see explain()"
+            )
     tables = [load_technology(t) for t in (list_technologies() if technologies is None else technologies)]
     return EnergyTables(
         {
