@@ -16,9 +16,23 @@ import pytest
 for _variable in ("OMP_NUM_THREADS", "TVM_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+import torch  # noqa: E402 - reads them
+
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("tvm_vsq", deadline=None)
 hypothesis.settings.load_profile("tvm_vsq")
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Modules that draw weights while they are imported draw the same ones in every run."""
+    if isinstance(collector, pytest.Module):
+        torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """And so do tests: what they bound holds for the numbers they were written with."""
+    torch.manual_seed(0)
 
 
 def pytest_collection_finish() -> None:
