@@ -83,6 +83,8 @@ def test_only_padding_of_vectors_is_computed_and_nothing_of_it_stored(cases, see
     pixels = int(np.prod(value.shape[:3]))
     blocks, vectors = -(-channels // hw.output_lanes), -(-channels // hw.vector_size)
     assert events["ppu_lane_ops"] == pixels * blocks * hw.output_lanes
+    read = pixels * min(blocks * hw.output_lanes, vectors * hw.vector_size)
+    assert events["residual_lane_ops"] == ("r" in network.values) * read
     x = network.values["x"]
     per_pixel = program.layers[0].macs // (pixels * channels)  # of a kernel over whole vectors
     assert per_pixel % (x.shape[3] * hw.vector_size) == 0

@@ -81,7 +81,7 @@ def test_a_step_of_a_division_for_each_bit_of_the_elements_of_a_block(size: int,
     found = parts(vector_size=size, formats="4/6/4/5", output_lanes=lanes)
     assert found["quantizer's division"].unit == Trial(5 + 1)
     assert found["quantizer's division"].count == lanes * 6
-    assert found["divider"].uses == {"quantize_lane_ops": 7 + 5 / size}
+    assert found["quantizer's division"].uses == {"quantize_lane_ops": 6}
 
 
 @pytest.mark.parametrize(

@@ -225,4 +225,8 @@ def test_a_profile_counts_what_is_looked_up():
     assert stem.events["table_fill_bits"] % (128 * 48 * 16) == 0
     assert stem.energy["table_lane_ops"] > 0
     assert layers["project"].events["table_lane_ops"] == 0
+    # 20 channels are two blocks; the residual's 20 are read as two vectors of 16.
+    assert layers["project"].events["residual_lane_ops"] == 2 * 36 * 32
+    assert stem.events["residual_lane_ops"] == 0
+    assert layers["project"].energy["residual_lane_ops"] > 0
     assert "VEC op=table src=imm" in exe.disassemble()

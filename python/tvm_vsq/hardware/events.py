@@ -16,6 +16,7 @@ EVENTS = (
     "table_lane_ops",
     "table_fill_bits",
     "ppu_lane_ops",
+    "residual_lane_ops",
     "quantize_lane_ops",
     "dram_read_bytes",
     "dram_write_bytes",

@@ -60,6 +60,7 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
     const int64_t lanes = static_cast<int64_t>(AccEntries(ppu)) * params.output_lanes;
     count(isa::Event::kPpuLaneOps, lanes);
     const int64_t kept = static_cast<int64_t>(ppu.pixels * Vectors(params, ppu)) * params.vector_size;
+    if (ppu.residual) count(isa::Event::kResidualLaneOps, std::min(lanes, kept));
     if (!ppu.wide) count(isa::Event::kQuantizeLaneOps, std::min(lanes, kept));
   }
 

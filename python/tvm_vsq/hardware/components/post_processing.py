@@ -37,13 +37,16 @@ def _of(name: str, unit: Unit, count: int, uses: dict[str, float] | None = None)
 
 
 def _residual(hardware: HardwareConfig) -> Iterator[Component]:
-    """element * scale * mult, rounding and shift; the sum is among the PPU's adders. No event counts them."""
-    lanes, activation = hardware.output_lanes, hardware.formats.activation
+    """element * scale * mult, rounding and shift, and the sum, which is among the PPU's adders."""
+    lanes, activation, event = hardware.output_lanes, hardware.formats.activation, "residual_lane_ops"
     if activation.scale_bits is not None:
-        yield _of("residual scale", Multiplier(activation.bits, activation.scale_bits), lanes)
+        scale = Multiplier(activation.bits, activation.scale_bits)
+        yield _of("residual scale", scale, lanes, {event: 1})
     bits = activation.bits + activation.scale_width
     factor = PARAMETER_BITS["mult"]
-    yield _of("residual multiplier", Multiplier(bits, factor), lanes)
+    yield _of("residual multiplier", Multiplier(bits, factor), lanes, {event: 1})
+    yield _of("residual rounding and shift", Adder(bits + factor), 0, {event: 2})
+    yield _of("residual sum", Adder(RESULT_BITS), 0, {event: 1})
     yield _of("residual shifter", Shifter(bits + factor + 2, _SHIFT_BITS), lanes)
 
 

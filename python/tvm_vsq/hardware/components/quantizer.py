@@ -14,39 +14,32 @@ _BLOCK, _EVENT = "quantizer", "quantize_lane_ops"
 
 
 def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
-    """Without scales a rounding adder and a clip; with them the vector maximum and a division by subtraction.
+    """Without scales a rounding adder and a clip; with them the vector maximum, its scale and a division.
 
-    A quotient takes one subtraction a bit: activation_bits + 1 for an element (the last one rounds) in each
-    lane, activation_scale_bits for the scale once in a vector. As a block enters in each cycle, each of them
-    has a subtractor of its own.
+    An element of `activation_bits` takes as many subtractions, each of its own unit, as a block enters in
+    every cycle. The scale of a vector is found by additions of its width, without a divider.
     """
     lanes, activation = hardware.output_lanes, hardware.formats.activation
     magnitude = activation.bits + activation.scale_width + hardware.guard_bits
     # To count up, and to compare with a constant, takes half an adder each; three: of y and of two limits.
     halves = 3 * magnitude + (RESULT_BITS - magnitude) // 2
-    yield _of("quantizer's magnitudes", Adder(halves // 2), lanes)
+    yield _of("quantizer's magnitudes", Adder(halves // 2), lanes, {_EVENT: 1})
     yield _of("quantizer's saturation", Selector(2 * magnitude + activation.bits), lanes)
     scaled = activation.scale_bits is not None
     rounding = (magnitude + 2) if scaled else (magnitude + 2) // 2
-    yield _of("quantizer's rounding", Adder(rounding + activation.bits // 2), lanes)
+    yield _of("quantizer's rounding", Adder(rounding + activation.bits // 2), lanes, {_EVENT: 1})
     if activation.scale_bits is None:
-        yield _of("rounding and clip", Adder(RESULT_BITS), 0, {_EVENT: 2})
         yield _of("quantizer's registers", Register(activation.bits), lanes)
         return
-    size, element_steps, scale_steps = activation.vector_size, activation.bits + 1, activation.scale_bits
-    yield _of("vector maximum", Adder(RESULT_BITS), 0, {_EVENT: 1})
+    size = activation.vector_size
     vectors = max(1, lanes // size)
-    yield _of("quantizer's comparators", Adder(magnitude), lanes - vectors)
+    yield _of("quantizer's comparators", Adder(magnitude), lanes - vectors, {_EVENT: 1 - 1 / size})
     yield _of("quantizer's maxima", Selector(magnitude), lanes - vectors)
-    yield _of(
-        "divider",
-        Adder(activation.bits + activation.scale_bits + hardware.guard_bits + 1),
-        0,
-        {_EVENT: element_steps + scale_steps / size},
-    )
-    # A step a bit of an element; the scale by additions of its width, some four of them.
-    yield _of("quantizer's division", Trial(activation.scale_bits + 1), lanes * activation.bits)
-    yield _of("quantizer's scales", Adder(4 * (activation.bits + activation.scale_bits)), vectors)
+    step = Trial(activation.scale_bits + 1)
+    yield _of("quantizer's division", step, lanes * activation.bits, {_EVENT: activation.bits})
+    # Some four additions of the width of an element and a scale.
+    addition = Adder(activation.bits + activation.scale_bits)
+    yield _of("quantizer's scales", addition, 4 * vectors, {_EVENT: 1 / size})
     yield _of("quantizer's registers", Register(_registers(hardware, magnitude)), 1)
 
 
