@@ -15,12 +15,13 @@ from tvm_vsq.hardware.units import Register, Sram
 
 STANDING = ("leakage", "clock", "DRAM idle", "DRAM refresh")
 
-# The engines that clock the flip-flops of a group; the others are clocked always.
+# The engines that clock the flip-flops of a group; the others are clocked always. What enters a window and
+# what is read there is an access to a small memory (components/window.py), so that its clock is not again.
 _CLOCKED_BY = {
     "MACs": ("compute",),
     "scale units": ("compute",),
     "accumulators": ("compute",),
-    "windows": ("compute",),
+    "windows": (),
     "PPU": ("ppu",),
     "vector unit": ("vector",),
     "DMA": ("load", "store"),
