@@ -248,6 +248,13 @@ def test_other_formats_make_another_target():
     assert built.with_formats("4/8/6/10", vector_size=8).timing == base.timing
 
 
+@pytest.mark.parametrize(("kept", "bits"), [(None, 41), (16, 41), (8, 33), (4, 32)])
+def test_a_rounded_product_of_scales_needs_a_narrower_accumulator(kept, bits):
+    """8192 products of 4 and 8 bits, times P bits."""
+    built = load_hardware("vsq-accel").with_formats("4/8/6/10", scale_product_bits=kept)
+    assert built.accumulator_bits == bits
+
+
 @pytest.mark.parametrize("notation", ["8/8/10/10", "2/2/1/1", "8/8/-/-"])
 def test_other_formats_come_with_an_accumulator_for_8192_elements(notation):
     built = load_hardware("vsq-accel").with_formats(notation)

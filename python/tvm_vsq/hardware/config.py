@@ -163,8 +163,9 @@ class HardwareConfig(Frozen):
         """This accelerator built for other number formats: a target like any other.
 
         notation: W/A/ws/as. vector_size: this one's if None. scale_product_bits: the whole product if None.
-        The accumulator is widened where a reduction of 8192 elements could overflow it, and the pipeline of
-        the PPU by the blocks that a vector has more; all else stays, sizes of scratchpads in KiB included.
+        The accumulator is widened where a reduction of 8192 elements could overflow it, by less where the
+        scale product is rounded, and the pipeline of the PPU by the blocks that a vector has more; all else
+        stays, sizes of scratchpads in KiB included.
         Raises ConfigError naming the field that is refused.
         """
         size = self.vector_size if vector_size is None else vector_size
@@ -179,8 +180,11 @@ class HardwareConfig(Frozen):
             "vector_size": size,
             "scale_product_bits": scale_product_bits,
         }
-        widths = [*formats.values(), _REDUCTION_BITS]
-        needed = sum(width for width in widths if isinstance(width, int))
+        widths = {name: width for name, width in formats.items() if isinstance(width, int)}
+        scales = sum(width for name, width in widths.items() if name.endswith("_scale_bits"))
+        # Rounding drops what is below the P bits of a scale product, in sums too.
+        dropped = max(0, scales - scale_product_bits) if type(scale_product_bits) is int else 0
+        needed = sum(widths.values()) - dropped + _REDUCTION_BITS
         fields["accumulator_bits"] = min(max(self.accumulator_bits, needed), _ACCUMULATOR_LIMIT)
         # The PPU waits for all blocks of a vector before it knows the scale of the first one.
         more = max(1, size // self.output_lanes) - self.group_blocks
