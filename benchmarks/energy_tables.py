@@ -5,6 +5,8 @@ The weights are random (seeded): energy depends on shapes alone.
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 from resnet50 import ResNet50
 
@@ -44,6 +46,7 @@ def parts(found: dict[str, Profile], technology: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     found = profiles()
     print(compare_tables(found), end="\n\n")
     on_chip = {name: {t: p.with_technology(t) for t in list_technologies()} for name, p in found.items()}

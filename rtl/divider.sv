@@ -25,7 +25,7 @@ module divider #(
       end
       wire [DIVISOR:0] wide = {rest, coming[BITS-1-i]};
       wire [DIVISOR:0] difference = wide - {1'b0, by};
-      wire fits = ~difference[DIVISOR] | wide[DIVISOR];
+      wire fits = ~difference[DIVISOR];  // what remains is below the divisor
       wire [DIVISOR-1:0] left = fits ? difference[DIVISOR-1:0] : wide[DIVISOR-1:0];
       wire [2*DIVISOR+2*BITS-1:0] out;
       delay #(.WIDTH(2 * DIVISOR + 2 * BITS), .CYCLES((i + 1) * CYCLES / BITS - i * CYCLES / BITS)) register (

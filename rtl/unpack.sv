@@ -1,8 +1,8 @@
 // LOAD's way from DRAM words of BUS bytes to scratchpad entries of BITS bits, of which each takes RECORD whole bytes in DRAM
 // (docs/numerics.md, section 6). Up to ENTRIES are complete in a cycle; `complete` marks them, from the first on.
 //
-// A piece of `count` records begins at byte `offset` of its `first` word. It is brought to word boundaries of its own, so that
-// records begin at multiples of gcd(RECORD, BUS) bytes; a word is used when the next one comes, or one cycle later.
+// A piece has `count` records. As it is brought to word boundaries of its own, these begin at multiples of STEP bytes,
+// gcd(RECORD, BUS).
 module unpack #(
     parameter BUS = 16,
     parameter RECORD = 9,
@@ -29,22 +29,25 @@ module unpack #(
   localparam MERGED = 8 * (RECORD - STEP + BUS);
   localparam ROOM = MERGED > 8 * RECORD * ENTRIES ? MERGED : 8 * RECORD * ENTRIES;
 
-  reg [8*BUS-1:0] previous;
-  reg [$clog2(BUS)-1:0] shift;
-  reg pending, ended;
+  localparam [LEVEL:0] LENGTH = STEPS[LEVEL:0];
+  localparam [LEVEL:0] GAIN = GAINED[LEVEL:0];
+
+  wire use_word;
+  wire [8*BUS-1:0] moved;
+  word_boundaries #(.BUS(BUS)) boundaries (
+      .clock(clock), .reset(reset), .valid(valid), .first(first), .last(last), .offset(offset), .word(word),
+      .use_word(use_word), .moved(moved)
+  );
+
   reg [COUNT-1:0] left;
   reg [HELD-1:0] held;
   reg [LEVEL-1:0] level;
 
-  // A word of the piece: the rest of the one before, and the beginning of this one.
-  wire use_word = pending & (valid | ended);
-  wire [16*BUS-1:0] pair = {word, previous};
-  wire [16*BUS-1:0] moved = pair >> {shift, 3'b000};
-  wire [ROOM-1:0] aligned = {{ROOM - 8 * BUS{1'b0}}, moved[8*BUS-1:0]};
+  wire [ROOM-1:0] aligned = {{ROOM - 8 * BUS{1'b0}}, moved};
 
   // Behind what is held; from it entries are cut off below.
   wire [ROOM-1:0] merged = {{ROOM - HELD{1'b0}}, held} | (aligned << (level * (8 * STEP)));
-  wire [LEVEL:0] reached = {1'b0, level} + GAINED;
+  wire [LEVEL:0] reached = {1'b0, level} + GAIN;
   wire [ENTRIES-1:0] full;
   wire [ROOM-1:0] behind;
   wire [LEVEL:0] rest;
@@ -60,10 +63,10 @@ module unpack #(
         assign from = entry[i-1].beyond;
         assign steps = entry[i-1].steps_beyond;
       end
-      wire whole = steps >= STEPS;
+      wire whole = steps >= LENGTH;
       assign full[i] = whole & (left > i);
       assign beyond = whole ? from >> (8 * RECORD) : from;
-      assign steps_beyond = whole ? steps - STEPS : steps;
+      assign steps_beyond = whole ? steps - LENGTH : steps;
       always @(posedge clock) entries[i*BITS+:BITS] <= merged[i*8*RECORD+:BITS];
     end
   endgenerate
@@ -72,9 +75,7 @@ module unpack #(
 
   always @(posedge clock) begin
     complete <= use_word & ~reset ? full : {ENTRIES{1'b0}};
-    if (valid) previous <= word;
     if (valid & first) begin
-      shift <= offset;
       left <= count;
       level <= 0;
       held <= 0;
@@ -83,8 +84,6 @@ module unpack #(
       level <= rest[LEVEL-1:0];
       held <= behind[HELD-1:0];
     end
-    pending <= ~reset & (valid | (pending & ~use_word));
-    ended <= ~reset & (valid ? last : ended);
   end
 
   function automatic [COUNT-1:0] taken(input [ENTRIES-1:0] marks);

@@ -1,9 +1,9 @@
 // LOAD's way from DRAM words of BUS bytes to scratchpad entries that are wider than a word: these lie in columns of STEP
 // bytes, gcd(RECORD, BUS), which are written each by itself, so that no entry waits to be complete.
 //
-// A piece of `count` records begins at byte `offset` of its `first` word. It is brought to word boundaries of its own; a word
-// is used when the next one comes, or one cycle later. Of its BUS / STEP pieces the first goes to `column`, the next ones to
-// those behind it; where the entry ends, they go on in column 0 of the next one. `columns` says how many of them are there.
+// A piece has `count` records. It is brought to word boundaries of its own; of the BUS / STEP parts of a word the first goes to
+// `column`, the next ones to those behind it; where the entry ends, they go on in column 0 of the next one. `columns` says how
+// many of them are there.
 module unpack_columns #(
     parameter BUS = 16,
     parameter RECORD = 136,
@@ -25,39 +25,36 @@ module unpack_columns #(
   localparam STEPS = RECORD / STEP;
   localparam GAINED = BUS / STEP;
   localparam BITS = $clog2(STEPS);
-  localparam [BITS:0] LENGTH = STEPS;
-  localparam [BITS:0] GAIN = GAINED;
+  localparam [BITS:0] LENGTH = STEPS[BITS:0];
+  localparam [BITS:0] GAIN = GAINED[BITS:0];
 
-  reg [8*BUS-1:0] previous;
-  reg [$clog2(BUS)-1:0] shift;
-  reg pending, ended;
+  wire use_word;
+  wire [8*BUS-1:0] moved;
+  word_boundaries #(.BUS(BUS)) boundaries (
+      .clock(clock), .reset(reset), .valid(valid), .first(first), .last(last), .offset(offset), .word(word),
+      .use_word(use_word), .moved(moved)
+  );
+
   reg [COUNT-1:0] left;
   reg [BITS-1:0] position;
-
-  wire use_word = pending & (valid | ended);
-  wire [16*BUS-1:0] pair = {word, previous};
-  wire [16*BUS-1:0] moved = pair >> {shift, 3'b000};
 
   // Columns until the entry ends; behind it there is nothing more if it was the last one.
   wire [BITS:0] until_end = LENGTH - {1'b0, position};
   wire ends = until_end <= GAIN;
   wire is_last = left == 1;
+  wire [BITS:0] beyond = ends ? GAIN - until_end : {1'b0, position} + GAIN;
   wire [BITS:0] here = ends & is_last ? until_end : GAIN;
 
   always @(posedge clock) begin
-    aligned <= moved[8*BUS-1:0];
+    aligned <= moved;
     column <= position;
     columns <= use_word & ~reset & (left != 0) ? here[$clog2(GAINED):0] : 0;
-    if (valid) previous <= word;
     if (valid & first) begin
-      shift <= offset;
       left <= count;
       position <= 0;
     end else if (use_word) begin
       left <= left - {{COUNT - 1{1'b0}}, ends & (left != 0)};
-      position <= ends ? GAINED - until_end : position + GAINED;
+      position <= beyond[BITS-1:0];
     end
-    pending <= ~reset & (valid | (pending & ~use_word));
-    ended <= ~reset & (valid ? last : ended);
   end
 endmodule

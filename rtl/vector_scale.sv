@@ -42,9 +42,9 @@ module vector_scale #(
         high = n_is_N ? rest >> N : rest >> (N - 1);
         low = rest[N-1:0] & mask;
         sum = sum + high[M-1:0];
-        rest = high + low;
+        rest = high + {{M{1'b0}}, low};
       end
-      quotient = sum + {{M - 1{1'b0}}, rest != 0} + (rest > mask);
+      quotient = sum + {{M - 1{1'b0}}, rest != 0} + {{M - 1{1'b0}}, rest > {{M{1'b0}}, mask}};
     end
   endfunction
 

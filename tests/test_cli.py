@@ -19,7 +19,7 @@ import yaml
 
 import tvm_vsq
 from tvm_vsq import cli
-from tvm_vsq.hardware import list_technologies, load_hardware
+from tvm_vsq.hardware import list_technologies, load_hardware, load_technology
 from tvm_vsq.schedule import Database
 
 
@@ -233,8 +233,32 @@ def test_profile_takes_other_tables_and_shows_all_of_them(run, files):
     assert {name: row["vsq-accel"] for name, row in shown.items()} == {
         name: profile.with_technology(name).energy_pj for name in list_technologies()
     }
-    assert "the order is the same in all" in run("profile", files / "model.so", "--tables").out
+    alone = run("profile", files / "model.so", "--tables").out
+    assert "order" not in alone.partition("energy, uJ")[2]
     assert "unknown DRAM 'sram'" in run("profile", files / "model.so", "--dram", "sram").err
+
+
+def test_tables_have_the_dram_and_the_technology_that_were_asked_for(run, files, tmp_path):
+    profile = tvm_vsq.load(files / "model.so").timing()
+    mine = load_technology("open-45nm").model_dump(mode="json", exclude_none=True)
+    mine["name"], mine["integer_add"]["points"][-1]["pj"] = "mine", 5.0
+    (tmp_path / "mine.yaml").write_text(json.dumps(mine))
+    options = ["--technology", tmp_path / "mine.yaml", "--dram", "hbm2", "--tables"]
+    shown = json.loads(run("profile", files / "model.so", *options, "--json").out)["tables"]
+    assert set(shown) == {f"{name}_hbm2" for name in (*list_technologies(), "mine")}
+    expected = profile.with_technology(tmp_path / "mine.yaml", "hbm2").energy_pj
+    assert shown["mine_hbm2"] == {"vsq-accel": expected}
+
+
+def test_tables_compare_artifacts(run, files, tmp_path):
+    other = tmp_path / "other.so"
+    other.write_bytes((files / "model.so").read_bytes())
+    found = run("profile", files / "model.so", "--tables", "--against", other)
+    assert found.code == 0, found.err
+    assert "other.so 1.00 to 1.00; the order is the same in all" in " ".join(found.out.split())
+    refused = run("profile", files / "model.so", "--against", other)
+    assert refused.code != 0
+    assert "--tables" in refused.err
 
 
 def test_target_show_has_the_area_and_what_the_target_can_do(run, tmp_path):
@@ -572,8 +596,8 @@ def test_rtl_simulates_what_it_wrote(run, tmp_path, monkeypatch):
     result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", "20", "--json")
     assert result.code == 0, result.err
     clocks = json.loads(result.out)["clocks"]
-    assert clocks["multiplier"] == 20
-    assert clocks["accumulator"] > 20  # and corners
+    assert clocks["multiplier"] == 20 + 7 * 6 * 2  # and corners
+    assert clocks["accumulator"] > 20
 
 
 def test_rtl_that_differs_is_reported_with_exit_code_1(run, tmp_path, monkeypatch):

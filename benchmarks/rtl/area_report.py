@@ -18,10 +18,11 @@ from library import gate_um2
 from matplotlib import pyplot as plt
 from synthesis import PERIOD_NS
 
-from tvm_vsq.hardware import list_targets, load_hardware, load_technology
+from tvm_vsq.hardware import list_targets, list_technologies, load_hardware, load_technology
 from tvm_vsq.hardware.area import Area, compared
 from tvm_vsq.hardware.components import GROUPS
 from tvm_vsq.hardware.gates import PARTS, load_gates
+from tvm_vsq.hardware.peak import peak_of
 from tvm_vsq.rtl import blocks
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
@@ -156,6 +157,18 @@ def _area(key: Key) -> Area:
     return hardware(key).area()
 
 
+def technologies() -> str:
+    """vsq-accel under each table."""
+    hardware, lines = load_hardware("vsq-accel"), []
+    for name in list_technologies():
+        found, peak = hardware.area(name), peak_of(hardware, load_technology(name))
+        memories = found.by_group()["scratchpads"]
+        numbers = (found.logic_mm2, memories, found.mm2, peak.tops_per_watt, peak.tops / found.mm2)
+        lines.append([name, *(f"{number:.3g}" for number in numbers)])
+    head = ["table", "logic, mm2", "scratchpads, mm2", "all, mm2", "TOPS/W", "TOPS/mm2"]
+    return table(head, lines)
+
+
 def nodes() -> str:
     """By Stillmaker and Baas."""
     return table(["node, nm", *map(str, NODES)], [["area", *(str(factor) for factor in NODES.values())]])
@@ -210,6 +223,7 @@ def main() -> None:
         coefficients,
         targets,
         whole_machines,
+        technologies,
         nodes,
     )
     environment.globals.update({function.__name__: function for function in tables})

@@ -40,7 +40,7 @@ def markdown(table: Table, empty: str = "-") -> str:
     """A rich table; rows of which nothing was measured are left out."""
     columns = [list(column.cells) for column in table.columns]
     head = [str(column.header) for column in table.columns]
-    rows = [row for row in zip(*columns, strict=True) if any(cell != empty for cell in row[3:])]
+    rows = [row for row in zip(*columns, strict=True) if any(cell != empty for cell in row[3:] or row)]
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 

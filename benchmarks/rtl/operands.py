@@ -14,10 +14,11 @@ from tvm_vsq.rtl import blocks, expected
 
 Ints = npt.NDArray[np.int64]
 Inputs = dict[str, Ints]
-Kind = Literal["uniform", "laplace", "held"]
+Kind = Literal["uniform", "laplace", "held", "sparse"]
 KINDS: tuple[Kind, ...] = ("uniform", "laplace", "held")
 
 REDUCED = 576  # channels and taps of an output: 64 channels of a window of 3 x 3
+ZEROS = 0.7  # of sparse operands
 HELD = 16  # cycles for which a vector of weights stays, with an accumulator for each
 
 
@@ -26,34 +27,54 @@ def operands(hardware: HardwareConfig, kind: Kind, count: int, seed: int = 0) ->
 
     uniform: all operands of any value, scales from 1. laplace: weights of a Laplace distribution, activations
     of one that is rectified, both quantized; an output after another. held: the same, but each vector of
-    weights meets those of HELD pixels one after another, as where weights stay.
+    weights meets those of HELD pixels one after another, as where weights stay. sparse: held too, but of
+    normal distributions, signed both, with ZEROS of all elements zero.
     """
     rng = np.random.default_rng(seed)
     vectors = REDUCED // hardware.vector_size
     groups = -(-count // (vectors * HELD))
-    channels, pixels = (groups, groups * HELD) if kind == "held" else (groups * HELD, groups * HELD)
-    weight, activation = hardware.formats.weight, hardware.formats.activation.with_sign(False)
+    stay = kind in ("held", "sparse")
+    channels, pixels = (groups, groups * HELD) if stay else (groups * HELD, groups * HELD)
+    weight, activation = hardware.formats.weight, hardware.formats.activation.with_sign(kind == "sparse")
     if kind == "uniform":
         w, x = (_uniform(rng, fmt, (n, vectors)) for fmt, n in ((weight, channels), (activation, pixels)))
     else:
-        w, _ = quantize_weights(rng.laplace(size=(channels, REDUCED)), weight)
-        values = np.maximum(rng.laplace(size=(pixels, REDUCED)), 0).astype(np.float32)
-        gamma = values.max() / (activation.qmax * activation.smax)
+        if kind == "sparse":
+            numbers, values = (
+                rng.normal(size=shape) * (rng.random(shape) >= ZEROS)
+                for shape in ((channels, REDUCED), (pixels, REDUCED))
+            )
+        else:
+            numbers = rng.laplace(size=(channels, REDUCED))
+            values = np.maximum(rng.laplace(size=(pixels, REDUCED)), 0)
+        w, _ = quantize_weights(numbers, weight)
+        values = values.astype(np.float32)
+        gamma = np.abs(values).max() / (activation.qmax * activation.smax)
         x = quantize_activations(values, activation, gamma, hardware.guard_bits)
     # Cycles of an output's vectors, or of a vector's pixels, are neighbours.
-    if kind == "held":
+    if stay:
         group, vector, pixel = (axis.ravel() for axis in np.indices((groups, vectors, HELD)))
         chosen, output = w[group, vector], group * HELD + pixel
     else:
         output, vector = (axis.ravel() for axis in np.indices((groups * HELD, vectors)))
         chosen = w[output, vector]
     return _transactions(
-        hardware, chosen.astype(np.int64), x[output, vector].astype(np.int64), vector == 0, output
+        hardware,
+        chosen.astype(np.int64),
+        x[output, vector].astype(np.int64),
+        vector == 0,
+        output,
+        activation.signed,
     )
 
 
 def _transactions(
-    hardware: HardwareConfig, w: Ints, x: Ints, fresh: npt.NDArray[np.bool_], output: Ints
+    hardware: HardwareConfig,
+    w: Ints,
+    x: Ints,
+    fresh: npt.NDArray[np.bool_],
+    output: Ints,
+    signed: bool,
 ) -> Inputs:
     """Vectors [cycles, V+1] that belong to an output each; accumulators hold what was added to it before."""
     zeros = np.zeros((len(w), 1), np.int64)
@@ -62,7 +83,7 @@ def _transactions(
         "weight_scale": w[:, -1:],
         "activations": x[:, :-1],
         "activation_scale": x[:, -1:],
-        "activation_unsigned": zeros + 1,
+        "activation_unsigned": zeros + (not signed),
         "reset": zeros,
         "fresh": zeros + 1,
         "forward": zeros,

@@ -24,15 +24,15 @@ TOKENS, HIDDEN, WIDE, ENCODERS = 128, 768, 3072, 12
 
 
 class BertLinear(nn.Module):
-    """The 72 linear layers of BERT-base's encoder, one behind the other: q, k, v, attention output,
-    768 -> 3072, 3072 -> 768, twelve times.
+    """The linear layers of BERT's encoders, one behind the other: q, k, v, attention output, hidden -> wide,
+    wide -> hidden; of BERT-base 72.
 
     Softmax, layer norm, GELU and the products of two activations are left out, and so is the residual.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: int = HIDDEN, wide: int = WIDE, encoders: int = ENCODERS) -> None:
         super().__init__()
-        shapes = ([(HIDDEN, HIDDEN)] * 4 + [(HIDDEN, WIDE), (WIDE, HIDDEN)]) * ENCODERS
+        shapes = ([(hidden, hidden)] * 4 + [(hidden, wide), (wide, hidden)]) * encoders
         self.layers = nn.Sequential(*(nn.Linear(*shape) for shape in shapes))
         for layer in self.layers:
             nn.init.normal_(layer.weight, std=layer.in_features**-0.5)  # keeps the activations' variance

@@ -27,7 +27,7 @@ from tvm_vsq.threads import limit_torch_threads
 
 if TYPE_CHECKING:
     from tvm_vsq.hardware import HardwareConfig
-    from tvm_vsq.runtime import Executable
+    from tvm_vsq.runtime import EnergyTables, Executable, Profile
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator."
@@ -243,18 +243,22 @@ def profile(
         typer.Option(help="Energies of this process: a name or YAML path. Default: the target's."),
     ] = None,
     dram: Annotated[str | None, typer.Option(help="Energies with this kind of DRAM: likewise.")] = None,
-    tables: Annotated[bool, typer.Option(help="Also print the energy under every shipped process.")] = False,
+    tables: Annotated[
+        bool,
+        typer.Option(help="Also print the energy under every shipped process, and that of --technology."),
+    ] = False,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also profile this artifact, for --tables; may be given again."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
-    import numpy as np
-
-    from tvm_vsq.runtime import compare_tables
-
+    if against and not tables:
+        raise typer.BadParameter("it has a say in --tables alone; give that too", param_hint="--against")
     check_outputs((html, ()), (trace, ()))
-    exe = _load(artifact)
-    zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
-    result = exe.profile(*(zeros if input_file is None else read_arrays(input_file)))
+    arrays = None if input_file is None else read_arrays(input_file)
+    result = _profiled(_load(artifact), arrays)
     if technology is not None or dram is not None:
         result = result.with_technology(result.technology if technology is None else technology, dram)
     if html is not None:
@@ -266,9 +270,34 @@ def profile(
         bottlenecks = result.why()
         data["why"], text = bottlenecks.to_list(), f"{text}\n{bottlenecks}"
     if tables:
-        found = compare_tables({exe.metadata.hardware.label: result})
+        others = {path: _profiled(_load(path), arrays) for path in against or []}
+        found = _under_all_tables({artifact: result, **others}, technology, dram)
         data["tables"], text = found.energy_pj, f"{text}\n{found}"
     _print(data, text, as_json)
+
+
+def _profiled(exe: Executable, arrays: list[Any] | None) -> Profile:
+    import numpy as np
+
+    zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
+    return exe.profile(*(zeros if arrays is None else arrays))
+
+
+def _under_all_tables(
+    profiles: dict[Path, Profile], technology: str | None, dram: str | None
+) -> EnergyTables:
+    from tvm_vsq.hardware import list_technologies, load_technology
+    from tvm_vsq.runtime import compare_tables
+
+    labels = [profile.hardware.label for profile in profiles.values()]
+    # Artifacts of one target are told apart by their paths.
+    names = [
+        label if labels.count(label) == 1 else str(path) for label, path in zip(labels, profiles, strict=True)
+    ]
+    tables = [load_technology(name) for name in list_technologies()]
+    if technology is not None and (own := load_technology(technology)) not in tables:
+        tables.append(own)
+    return compare_tables(dict(zip(names, profiles.values(), strict=True)), tables, dram)
 
 
 @app.command()
@@ -400,18 +429,25 @@ def target_show(
 def _silicon(hardware: HardwareConfig, technology: str | None) -> dict[str, Any]:
     """Area and peak figures; where a technology has no areas, or a pipeline is too short, a note."""
     from tvm_vsq.hardware import load_technology
-    from tvm_vsq.hardware.peak import peak_of
+    from tvm_vsq.hardware.peak import PEAK_NOTE, peak_of
 
     table = load_technology(hardware.technology if technology is None else technology)
     peak = peak_of(hardware, table)
     figures = {"tops": peak.tops, "watts": peak.watts, "tops_per_watt": peak.tops_per_watt}
+    notes = {"peak_note": PEAK_NOTE}
+    highest = table.logic.highest_mhz if table.logic else None
+    if highest is not None and hardware.clock_mhz > highest:
+        notes["clock_note"] = (
+            f"clock_mhz={hardware.clock_mhz} is taken as it is; the RTL meets {highest:g} MHz in {table.name}"
+        )
     try:
         area = hardware.area(table)
     except ConfigError as error:
-        return {"area_mm2": None, "area_note": str(error), "peak": _rounded(figures)}
+        return {"area_mm2": None, "area_note": str(error), "peak": _rounded(figures), **notes}
     parts = {"total": area.mm2, "logic": area.logic_mm2, **area.by_group()}
     figures["tops_per_mm2"] = peak.tops / area.mm2
-    return {"area_technology": table.name, "area_mm2": _rounded(parts), "peak": _rounded(figures)}
+    found = {"area_technology": table.name, "area_mm2": _rounded(parts), "peak": _rounded(figures)}
+    return {**found, **notes}
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:

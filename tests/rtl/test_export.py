@@ -13,7 +13,7 @@ from tests.seeds import first_of
 
 from tvm_vsq.errors import ConfigError, InputError
 from tvm_vsq.hardware import list_targets, load_hardware
-from tvm_vsq.rtl import blocks, sources, write_rtl
+from tvm_vsq.rtl import blocks, check, sources, write_rtl
 
 ACCELERATORS = [*map(load_hardware, list_targets()), *map(random_accelerator, range(8))]
 
@@ -27,6 +27,23 @@ def test_each_top_level_elaborates_from_the_list_of_files(hardware, icarus, tmp_
         done = subprocess.run(command, cwd=tmp_path / "rtl", capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert f"{name}_{block}.sv" not in done.stderr  # ports fit: no warning is about the top level
+
+
+@pytest.mark.parametrize("hardware", first_of(ACCELERATORS, 2), ids=lambda hardware: hardware.name)
+def test_verilator_has_no_warning_of_it(hardware, verilator, tmp_path: Path) -> None:
+    write_rtl(hardware, tmp_path / "rtl")
+    name = re.sub(r"\W", "_", hardware.name)
+    for block in blocks(hardware):
+        command = ["verilator", "--lint-only", "--top-module", f"{name}_{block}", "-f", "files.f"]
+        done = subprocess.run(command, cwd=tmp_path / "rtl", capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), block
+
+
+def test_a_folder_may_be_relative(verilator, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hardware = load_hardware("vsq-accel")
+    write_rtl(hardware, "rtl")
+    assert check(hardware, blocks(hardware)["scale_unit"], 10, folder="rtl").wrong == 0
 
 
 def test_the_list_has_every_file_with_what_is_used_first(tmp_path: Path) -> None:

@@ -63,7 +63,10 @@ def area_of(hardware: HardwareConfig, technology: Technology) -> Area:
             f"{Technology.example}"
         )
     check_pipelines(hardware)
-    rows = [_row(component, technology.logic, technology.sram_macros) for component in components(hardware)]
+    try:
+        rows = [_row(each, technology.logic, technology.sram_macros) for each in components(hardware)]
+    except ConfigError as error:
+        raise ConfigError(f"technology {technology.name}: {error}") from None
     return Area(hardware.label, technology.name, tuple(row for row in rows if row.mm2))
 
 

@@ -8,6 +8,12 @@ from tvm_vsq.hardware.config import HardwareConfig
 from tvm_vsq.hardware.energy import layer_energy
 from tvm_vsq.hardware.technology import Technology
 
+PEAK_NOTE = (
+    "every multiplier busy; a MAC is two operations; power of the array and the scratchpads that it reads "
+    "and writes, with leakage and clock where the technology has them, without DRAM, PPU and vector unit"
+)
+"""What the figures of `Peak` are of."""
+
 
 @dataclass(frozen=True)
 class Peak:

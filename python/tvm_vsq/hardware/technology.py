@@ -98,6 +98,7 @@ class Logic(Frozen):
     gate_um2: area of a two-input NAND. utilization: the part of its area that logic fills with cells. gates:
     of target_configs/technology/gates, what parts of units take. leakage_mw_per_mm2: of cells, without what
     is between them. flip_flop_pj: of a clock, at a flip-flop whose data stay. Both are 0 without a source.
+    highest_mhz: the fastest clock at which `rtl/` is known to meet timing (docs/area.md), None if it is not.
     """
 
     gate_um2: float = Field(gt=0, le=1000, allow_inf_nan=False)
@@ -105,6 +106,7 @@ class Logic(Frozen):
     gates: str = Field(min_length=1)
     leakage_mw_per_mm2: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
     flip_flop_pj: float = Field(default=0.0, ge=0, le=1e3, allow_inf_nan=False)
+    highest_mhz: float | None = Field(default=None, gt=0, le=1e5, allow_inf_nan=False)
     source: Source
 
 
@@ -164,9 +166,12 @@ class Macros(Frozen):
 
 
 class Technology(Frozen):
-    """A process technology: energies in pJ per operation or access, and, if it says them, areas."""
+    """A process technology: energies in pJ per operation or access, and, if it says them, areas.
 
-    example = "target_configs/technology/horowitz-45nm.yaml"
+    process_nm, supply_v: what the numbers are of; nothing is scaled by them.
+    """
+
+    example = "target_configs/technology/open-45nm.yaml"
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     process_nm: int = Field(ge=1, le=1000)

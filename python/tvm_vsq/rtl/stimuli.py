@@ -80,11 +80,13 @@ def _append(first: Inputs, second: Inputs) -> Inputs:
 
 
 def _multiplier(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
-    """Every pair of operands, signed and unsigned, at most 2^17; `count` of them where that is less."""
+    """Corners, then all other pairs of operands, signed and unsigned; `count` of these where that is less."""
     a_bits, b_bits = block.parameters["A"], block.parameters["B"]
     a, b, unsigned = _grid(range(-(1 << (a_bits - 1)), 1 << (a_bits - 1)), range(1 << b_bits), (0, 1))
     signed = b - ((b >> (b_bits - 1)) << b_bits)
-    chosen = rng.permutation(len(a))[: max(count, 1)]
+    is_corner = np.isin(a, _signed_corners(a_bits)) & np.isin(b, _element_corners(b_bits))
+    corners, others = (np.flatnonzero(which) for which in (is_corner, ~is_corner))
+    chosen = np.concatenate([corners, rng.permutation(others)[:count]])
     return {"a": a[chosen], "b": np.where(unsigned, b, signed)[chosen], "b_unsigned": unsigned[chosen]}
 
 

@@ -32,7 +32,7 @@ def run_tool(command: Sequence[str], work: Path, codes: Sequence[int] = (0,)) ->
     """What a program prints that runs in the folder `work`.
 
     Raises ToolError if it is not installed, takes half an hour, or ends with another code than `codes`, with
-    the end of what it said.
+    the beginning of what it said.
     """
     name = Path(command[0]).name
     require_tool(command[0])
@@ -41,6 +41,6 @@ def run_tool(command: Sequence[str], work: Path, codes: Sequence[int] = (0,)) ->
     except subprocess.TimeoutExpired:
         raise ToolError(f"{name} did not end within {_SECONDS} s") from None
     if done.returncode not in codes:
-        said = (done.stderr or done.stdout).strip()[-2000:]
+        said = (done.stderr or done.stdout).strip()[:2000]
         raise ToolError(f"{name} ended with code {done.returncode}: {said}")
     return done.stdout

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tvm_vsq.errors import InputError
-from tvm_vsq.hardware import Technology, list_technologies, load_technology
+from tvm_vsq.hardware import DramKind, Technology, list_technologies, load_technology
 from tvm_vsq.runtime.profile import Profile
 
 
@@ -41,28 +42,36 @@ class EnergyTables:
         from rich.table import Table
 
         names = list(next(iter(self.energy_pj.values())))
-        table = Table(title="energy, uJ (ratio to the first)", title_justify="left")
+        several = len(names) > 1
+        title = "energy, uJ (ratio to the first)" if several else "energy, uJ"
+        table = Table(title=title, title_justify="left")
         table.add_column("technology")
         for name in names:
             table.add_column(name, justify="right")
         for technology, row in self.energy_pj.items():
             ratios = self.ratios[technology]
-            table.add_row(technology, *(f"{row[name] / 1e6:,.2f} ({ratios[name]:.2f})" for name in names))
+            shown = [f" ({ratios[name]:.2f})" if several else "" for name in names]
+            cells = [f"{row[name] / 1e6:,.2f}{ratio}" for name, ratio in zip(names, shown, strict=True)]
+            table.add_row(technology, *cells)
         spread = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in self.intervals.items())
         order = "the same in all" if self.same_order else "NOT the same in all"
         console = Console(width=150, file=io.StringIO())
         console.print(table)
-        console.print(f"ratios over all tables: {spread}; the order is {order}", highlight=False)
+        if several:
+            console.print(f"ratios over all tables: {spread}; the order is {order}", highlight=False)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
 
 def compare_tables(
-    profiles: Mapping[str, Profile], technologies: Sequence[str | Technology] | None = None
+    profiles: Mapping[str, Profile],
+    technologies: Sequence[str | os.PathLike[str] | Technology] | None = None,
+    dram: str | os.PathLike[str] | DramKind | None = None,
 ) -> EnergyTables:
     """Energies of inferences under each of `technologies`, all shipped ones if None; nothing is simulated.
 
-    profiles: by names to show. Raises InputError if there are none, or one takes no energy, as nothing of it
-    runs on the accelerator; ConfigError for an unknown technology.
+    profiles: by names to show. dram: in all tables in place of their own. Raises InputError if there are no
+    profiles, or one takes no energy, as nothing of it runs on the accelerator, and for two technologies of
+    one name; ConfigError for an unknown technology or DRAM.
     """
     if not profiles:
         raise InputError("compare_tables takes at least one profile")
@@ -72,9 +81,14 @@ def compare_tables(
                 f"'{name}' takes no energy: nothing of it runs on the accelerator; see explain()"
             )
     tables = [load_technology(t) for t in (list_technologies() if technologies is None else technologies)]
-    return EnergyTables(
-        {
-            table.name: {name: p.with_technology(table).energy_pj for name, p in profiles.items()}
-            for table in tables
-        }
-    )
+    names = [table.name for table in tables]
+    if not names:
+        raise InputError("compare_tables takes at least one technology")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"technology {twice[0]} is there {names.count(twice[0])} times; rename one")
+    rows = {}
+    for table in tables:
+        found = {name: profile.with_technology(table, dram) for name, profile in profiles.items()}
+        label = next(iter(found.values())).technology.name  # with the DRAM, if that is another
+        rows[label] = {name: profile.energy_pj for name, profile in found.items()}
+    return EnergyTables(rows)
