@@ -576,11 +576,17 @@ def test_rtl_refuses_before_it_writes(run, tmp_path, monkeypatch):
     for words, message in (
         (("tpu",), "unknown target 'tpu'"),
         ((tmp_path / "short.yaml",), "timing.ppu_pipeline_cycles=7 is too short"),
-        (("vsq-accel", "--check", "1"), "verilator is not installed; on Debian: apt-get install verilator"),
+        (("vsq-accel", "--check", "100"), "verilator is not installed; on Debian: apt-get install verilator"),
     ):
         result = run("rtl", *words, "-o", tmp_path / "rtl")
         assert (result.code, message in result.err) == (1, True), result.err
         assert not (tmp_path / "rtl").exists()
+
+
+def test_rtl_checks_enough_to_get_through_a_pipeline(run, tmp_path):
+    for count in ("99", "10000001"):
+        result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", count)
+        assert (result.code, "--check" in result.err) == (2, True)
 
 
 def test_rtl_simulates_what_it_wrote(run, tmp_path, monkeypatch):
@@ -593,11 +599,11 @@ def test_rtl_simulates_what_it_wrote(run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         tvm_vsq.rtl, "blocks", lambda hardware: {name: every(hardware)[name] for name in chosen}
     )
-    result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", "20", "--json")
+    result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", "100", "--json")
     assert result.code == 0, result.err
     clocks = json.loads(result.out)["clocks"]
-    assert clocks["multiplier"] == 20 + 7 * 6 * 2  # and corners
-    assert clocks["accumulator"] > 20
+    assert clocks["multiplier"] == 100 + 7 * 6 * 2  # and corners
+    assert clocks["accumulator"] > 100
 
 
 def test_rtl_that_differs_is_reported_with_exit_code_1(run, tmp_path, monkeypatch):
@@ -605,14 +611,14 @@ def test_rtl_that_differs_is_reported_with_exit_code_1(run, tmp_path, monkeypatc
     from tvm_vsq.rtl import Check
 
     def check(hardware, block, count, folder):
-        assert (count, folder) == (20, tmp_path / "rtl")
+        assert (count, folder) == (100, tmp_path / "rtl")
         assert (folder / f"{block.module}.sv").is_file()  # what was written is what is simulated
         wrong = ((3, "acc", 0, "fffffffb", "00000005"),) if block.name == "accumulator" else ()
         return Check(block.name, 400, len(wrong), wrong)
 
     monkeypatch.setattr(tvm_vsq.rtl, "check", check)
     monkeypatch.setattr(tvm_vsq.rtl, "require_tool", lambda program: None)
-    result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", "20")
+    result = run("rtl", "vsq-accel", "-o", tmp_path / "rtl", "--check", "100")
     assert (result.code, result.out) == (1, "")
     assert result.err.splitlines() == [
         "error: vsq-accel: accumulator: 1 of 400 clocks differ",

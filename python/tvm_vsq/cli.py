@@ -258,9 +258,9 @@ def profile(
         raise typer.BadParameter("it has a say in --tables alone; give that too", param_hint="--against")
     check_outputs((html, ()), (trace, ()))
     arrays = None if input_file is None else read_arrays(input_file)
-    result = _profiled(_load(artifact), arrays)
-    if technology is not None or dram is not None:
-        result = result.with_technology(result.technology if technology is None else technology, dram)
+    result = _profiled(_load(artifact), arrays, technology)
+    if dram is not None:
+        result = result.with_technology(result.technology, dram)
     if html is not None:
         result.to_html(html)
     if trace is not None:
@@ -270,17 +270,17 @@ def profile(
         bottlenecks = result.why()
         data["why"], text = bottlenecks.to_list(), f"{text}\n{bottlenecks}"
     if tables:
-        others = {path: _profiled(_load(path), arrays) for path in against or []}
+        others = {path: _profiled(_load(path), arrays, technology) for path in against or []}
         found = _under_all_tables({artifact: result, **others}, technology, dram)
         data["tables"], text = found.energy_pj, f"{text}\n{found}"
     _print(data, text, as_json)
 
 
-def _profiled(exe: Executable, arrays: list[Any] | None) -> Profile:
+def _profiled(exe: Executable, arrays: list[Any] | None, technology: str | None) -> Profile:
     import numpy as np
 
     zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
-    return exe.profile(*(zeros if arrays is None else arrays))
+    return exe.profile(*(zeros if arrays is None else arrays), technology=technology)
 
 
 def _under_all_tables(
@@ -355,8 +355,9 @@ def rtl(
         typer.Option(
             min=0,
             metavar="N",
-            help="Then simulate each block in Verilator, with its corners and N random transactions, and "
-            "compare with the NumPy reference.",
+            max=10_000_000,
+            help="Then simulate each block in Verilator, with its corners and N random transactions, 100 or "
+            "more, and compare with the NumPy reference.",
         ),
     ] = 0,
     as_json: Json = False,
@@ -368,6 +369,10 @@ def rtl(
 
     check_output_folder(output)
     hardware = load_hardware(target)
+    if 0 < check < 100:
+        raise typer.BadParameter(
+            "give 100 or more: fewer hardly get through a pipeline", param_hint="--check"
+        )
     if check:
         require_tool("verilator")
     paths = write_rtl(hardware, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
@@ -244,6 +245,39 @@ def test_inferences_are_put_under_every_table(made):
     assert "the order is the same in all" in str(found)
     with pytest.raises(tvm_vsq.errors.InputError, match="at least one profile"):
         compare_tables({})
+    with pytest.raises(tvm_vsq.errors.InputError, match="at least one technology"):
+        compare_tables({"a": profile}, [])
+    for wrong in ([profile], profile, {"a": 1}, {1: profile}):
+        with pytest.raises(tvm_vsq.errors.InputError, match="profiles by names to show"):
+            compare_tables(wrong)
+    table = load_technology("open-45nm")
+    with pytest.raises(tvm_vsq.errors.InputError, match="open-45nm is there 2 times; rename one"):
+        compare_tables({"a": profile}, [table, "open-45nm"])
+
+
+def test_an_artifact_whose_table_is_out_of_reach_takes_another_one(tmp_path):
+    table = tmp_path / "mine.yaml"
+    table.write_text(yaml.safe_dump(load_technology("open-45nm").model_dump(mode="json", exclude_none=True)))
+    hardware = tvm_vsq.load_hardware("vsq-accel").model_copy(update={"technology": str(table)})
+    model, x = torch.nn.Conv2d(3, 4, 1).eval(), torch.randn(4, 3, 4, 4)
+    tvm_vsq.compile(model, hardware, example_inputs=x[:1], calibration=x).save(tmp_path / "net.so")
+    table.unlink()
+    exe = tvm_vsq.load(tmp_path / "net.so")
+    with pytest.raises(tvm_vsq.errors.ConfigError, match="unknown technology"):
+        exe.timing()
+    assert exe.timing("open-45nm").technology.name == "open-45nm"
+    assert exe.profile(x[:1], technology="jouppi-7nm").energy_pj > 0
+
+
+def test_names_are_no_markup():
+    torch.manual_seed(0)
+    layers = {"[b]x[/b]": torch.nn.Conv2d(3, 4, 1), "[/y]": torch.nn.Conv2d(4, 4, 1)}
+    model = torch.nn.Sequential(OrderedDict(layers)).eval()
+    x = torch.randn(16, 3, 4, 4)
+    exe = tvm_vsq.compile(model, "vsq-accel", example_inputs=x[:1], calibration=x)
+    profile = exe.timing()
+    texts = (exe.explain(), profile, profile.why(), compare_tables({"[/a]": profile, "b": profile}))
+    assert all("[/" in str(text) for text in texts)
 
 
 def test_a_profile_of_nothing_on_the_accelerator_has_no_energy_to_compare(made):

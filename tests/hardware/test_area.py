@@ -116,8 +116,14 @@ def test_a_technology_without_such_ports_says_which_it_has() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda macros: macros[0]["points"].reverse(), r"macros.0.points: .*kib must rise .*128 follows 256"),
-        (lambda macros: macros[0]["points"].insert(0, dict(macros[0]["points"][0])), "0.5 follows 0.5"),
+        (
+            lambda macros: macros[0]["points"].reverse(),
+            r"macros.0.points: size and area_mm2 must rise .*\(128, .*\) follows \(256, ",
+        ),
+        (
+            lambda macros: macros[0]["points"].insert(0, dict(macros[0]["points"][0])),
+            r"\(0\.5, .*\) follows \(0\.5, ",
+        ),
         (lambda macros: macros.append(deepcopy(macros[0])), "1r1w is there 2 times"),
         (lambda macros: macros[0].update(ports="two"), "ports"),
     ],

@@ -75,7 +75,7 @@ REFUSED = {
     ),
     "negative energy": (
         lambda d: d["dram_access"].update(pj=-1),
-        r"dram_access\.pj: .*greater than 0 \(got -1\)",
+        r"dram_access\.pj: .*greater than or equal to 0\.000000001 \(got -1\)",
     ),
     "not a number": (
         lambda d: d["dram_access"].update(pj="much"),
@@ -93,6 +93,27 @@ REFUSED = {
     "wider but cheaper": (
         lambda d: d["integer_multiply"]["points"][1].update(pj=0.1),
         r"integer_multiply\.points: size and energy must rise from point to point, but \(32, 0\.1 pJ\)",
+    ),
+    "next to nothing": (
+        lambda d: d["integer_add"]["points"][0].update(pj=5e-324),
+        r"integer_add\.points\.0\.pj: .*greater than or equal to 0\.000000001",
+    ),
+    "steeper than anything": (
+        lambda d: d["sram_access"].update(points=[{"kib": 8, "pj": 10}, {"kib": 8.01, "pj": 20}]),
+        r"sram_access\.points: energy must rise by at most the 4th power of the size, but \(8\.01, 20 pJ\)",
+    ),
+    "macros that shrink": (
+        lambda d: d["sram_macros"]["macros"][0]["points"][1].update(area_mm2=1e-6),
+        r"sram_macros\.macros\.0\.points: size and area_mm2 must rise from point to point",
+    ),
+    "leakage that falls": (
+        lambda d: d["sram_macros"]["macros"][0]["points"][1].update(leakage_mw=1e-9),
+        r"sram_macros\.macros\.0\.points: size and leakage_mw must rise",
+    ),
+    "all but no cells": (lambda d: d["logic"].update(utilization=5e-324), r"logic\.utilization: .*0\.01"),
+    "unknown gates": (
+        lambda d: d["logic"].update(gates="../osu018"),
+        r"logic\.gates: unknown coefficients '\.\./osu018'; known are osu018",
     ),
     "zero width": (lambda d: d["integer_add"]["points"][0].update(bits=0), r"integer_add\.points\.0\.bits: "),
 }

@@ -315,12 +315,14 @@ def test_other_inputs_give_other_operands(compiled: tuple[Any, torch.Tensor]) ->
     [
         ({"layer": "convv"}, r"there is no layer 'convv' on the accelerator; there are \["),
         ({"unit": "store"}, "unit='store': operands are recorded of compute, vector, ppu"),
-        ({"lane": 16}, "lane=16: give an integer of at least 0 and at most 15"),
-        ({"lane": -1}, "lane=-1: give an integer of at least 0"),
-        ({"lane": 1, "unit": "ppu"}, "lane=1: .* at most 0; ppu is recorded with all lanes"),
-        ({"cycles": 0}, "cycles=0: give an integer of at least 1 and at most 1000000"),
+        ({"lane": 16}, "lane=16: give an integer from 0 to 15"),
+        ({"lane": -1}, "lane=-1: give an integer from 0 to 15"),
+        ({"lane": 1, "unit": "ppu"}, "lane=1: .* to 0; ppu is recorded with all lanes"),
+        ({"cycles": 0}, "cycles=0: give an integer from 1 to 1000000"),
         ({"cycles": 1.5}, r"cycles=1\.5: give an integer"),
-        ({"skip": -1}, "skip=-1: give an integer of at least 0"),
+        ({"skip": -1}, "skip=-1: give an integer from 0 to"),
+        ({"skip": 1 << 63}, r"skip=\d+: give an integer from 0 to"),
+        ({"unit": []}, r"unit=\[\]: operands are recorded of"),
     ],
 )
 def test_what_is_asked_for_is_checked(

@@ -87,7 +87,7 @@ class HardwareConfig(Frozen):
 
     example = "target_configs/vsq-accel.yaml"
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     vector_size: VectorSize
     output_lanes: Literal[4, 8, 16, 32, 64]
     weight_bits: ElementBits

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
 from tvm_vsq.hardware.units import Unit
@@ -50,9 +49,5 @@ def load_gates(name: str) -> Gates:
 
     Raises ConfigError if there are none, or they cannot be read.
     """
-    folder = targets_directory() / "technology" / "gates"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(each.stem for each in folder.glob("*.yaml")))
-        raise ConfigError(f"logic.gates: unknown coefficients {shown(name)}; known are {known}")
+    path = targets_directory() / "technology" / "gates" / f"{name}.yaml"
     return Gates.checked(read_mapping(path), str(path))

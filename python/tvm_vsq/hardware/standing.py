@@ -57,20 +57,21 @@ def standing_pj(
 def _standing(hardware: HardwareConfig, technology: Technology) -> Standing:
     logic, macros = technology.logic, technology.sram_macros
     leakage, clock = 0.0, dict.fromkeys(("", *(e for engines in _CLOCKED_BY.values() for e in engines)), 0.0)
+    if logic is None:
+        return Standing(leakage, clock)
+    # Of cells without memories, or the other way round, it would be half a figure.
+    leaks = macros is not None and logic.leakage_mw_per_mm2 > 0
     for component in components(hardware):
         unit = component.unit
         if isinstance(unit, Sram):
-            if macros is not None:
+            if macros is not None and leaks:
                 count, kib = macros_of(unit, macros)
                 leakage += component.count * count * macros.leakage_mw(kib, unit.reads, unit.writes)
-        elif logic is not None:
+        else:
             cells_mm2 = component.count * load_gates(logic.gates).of(unit) * logic.gate_um2 * 1e-6
-            leakage += cells_mm2 * logic.leakage_mw_per_mm2
+            leakage += leaks * cells_mm2 * logic.leakage_mw_per_mm2
             if isinstance(unit, Register):
                 engines = _CLOCKED_BY.get(component.group, ("",))
                 for engine in engines:
                     clock[engine] += component.count * unit.bits * logic.flip_flop_pj / len(engines)
-    # A technology whose cells have no leakage has none: memories alone would make half a figure.
-    if logic is None or logic.leakage_mw_per_mm2 == 0:
-        leakage = 0.0
     return Standing(leakage, clock)

@@ -15,7 +15,7 @@ from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
 
-Picojoules = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Picojoules = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
 Source = Annotated[str, Field(min_length=1, description="where the numbers are printed")]
 
 
@@ -33,16 +33,29 @@ class CapacityPoint(Frozen):
     pj: Picojoules
 
 
+_STEEPEST = 4  # power of the size; multipliers have 2, and what lies beyond the points is extrapolated
+
+
+def _check_rising(pairs: Sequence[tuple[float, float]], what: str, unit: str) -> None:
+    for (size, value), (next_size, next_value) in pairwise(pairs):
+        both = f"({next_size:g}, {next_value:g} {unit}) follows ({size:g}, {value:g} {unit})"
+        if next_size <= size or next_value <= value:
+            raise ValueError(
+                f"size and {what} must rise from point to point, but {both}; sort the points or correct "
+                "the numbers"
+            )
+        if next_value / value > (next_size / size) ** _STEEPEST:
+            raise ValueError(
+                f"{what} must rise by at most the {_STEEPEST}th power of the size, but {both}; correct "
+                "the numbers"
+            )
+
+
 def _rising(
     points: tuple[WidthPoint, ...] | tuple[CapacityPoint, ...],
 ) -> tuple[WidthPoint | CapacityPoint, ...]:
     pairs = [(point.bits if isinstance(point, WidthPoint) else point.kib, point.pj) for point in points]
-    for (size, pj), (next_size, next_pj) in pairwise(pairs):
-        if next_size <= size or next_pj <= pj:
-            raise ValueError(
-                f"size and energy must rise from point to point, but ({next_size:g}, {next_pj:g} pJ) follows "
-                f"({size:g}, {pj:g} pJ); sort the points or correct the numbers"
-            )
+    _check_rising(pairs, "energy", "pJ")
     return points
 
 
@@ -92,6 +105,13 @@ class DramKind(DramAccess):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
 
+def _known_gates(name: str) -> str:
+    known = _names(_directory() / "gates")
+    if name not in known:
+        raise ValueError(f"unknown coefficients {shown(name)}; known are {', '.join(known)}")
+    return name
+
+
 class Logic(Frozen):
     """Standard cells.
 
@@ -101,9 +121,9 @@ class Logic(Frozen):
     highest_mhz: the fastest clock at which `rtl/` is known to meet timing (docs/area.md), None if it is not.
     """
 
-    gate_um2: float = Field(gt=0, le=1000, allow_inf_nan=False)
-    utilization: float = Field(gt=0, le=1, allow_inf_nan=False)
-    gates: str = Field(min_length=1)
+    gate_um2: float = Field(ge=1e-6, le=1000, allow_inf_nan=False)
+    utilization: float = Field(ge=0.01, le=1, allow_inf_nan=False)
+    gates: Annotated[str, AfterValidator(_known_gates)]
     leakage_mw_per_mm2: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
     flip_flop_pj: float = Field(default=0.0, ge=0, le=1e3, allow_inf_nan=False)
     highest_mhz: float | None = Field(default=None, gt=0, le=1e5, allow_inf_nan=False)
@@ -114,14 +134,13 @@ class MacroPoint(Frozen):
     """A memory macro of `kib` KiB."""
 
     kib: float = Field(gt=0, le=1 << 20, allow_inf_nan=False)
-    area_mm2: float = Field(gt=0, le=1e4, allow_inf_nan=False)
-    leakage_mw: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+    area_mm2: float = Field(ge=1e-9, le=1e4, allow_inf_nan=False)
+    leakage_mw: float = Field(ge=1e-12, le=1e6, allow_inf_nan=False)
 
 
 def _larger(points: tuple[MacroPoint, ...]) -> tuple[MacroPoint, ...]:
-    for point, beyond in pairwise(points):
-        if beyond.kib <= point.kib:
-            raise ValueError(f"kib must rise from point to point, but {beyond.kib:g} follows {point.kib:g}")
+    _check_rising([(point.kib, point.area_mm2) for point in points], "area_mm2", "mm2")
+    _check_rising([(point.kib, point.leakage_mw) for point in points], "leakage_mw", "mW")
     return points
 
 
@@ -229,7 +248,7 @@ def _load(given: str | os.PathLike[str] | Table, kind: type[Table], folder: Path
     what = "technology" if kind is Technology else "DRAM"
     if not isinstance(given, str | os.PathLike):
         raise ConfigError(f"{what} must be a name, a path or a {kind.__name__}, not {type(given).__name__}")
-    text = os.fspath(given)
+    text = os.fsdecode(given)
     path = Path(text) if text.endswith((".yaml", ".yml")) or os.sep in text else folder / f"{text}.yaml"
     if not os.path.isfile(path):
         known = ", ".join(_names(folder))

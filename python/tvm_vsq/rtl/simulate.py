@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tvm_vsq.errors import ToolError
+from tvm_vsq.errors import InputError, ToolError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.rtl.blocks import Block
 from tvm_vsq.rtl.reference import Results, expected
@@ -60,9 +60,13 @@ def check(
 ) -> Check:
     """Simulate `block` of `hardware` with its corners and `count` random transactions, against NumPy.
 
-    simulator: verilator or icarus. folder: of sources in place of those that ship. Raises ToolError if the
-    simulator is not installed or refuses the sources.
+    simulator: verilator or icarus. folder: of sources in place of those that ship. Raises InputError for a
+    count, seed or simulator that there is not, and ToolError if the simulator is not installed or refuses the
+    sources.
     """
+    for name, number, least in (("count", count, 1), ("seed", seed, 0)):
+        if type(number) is not int or number < least:
+            raise InputError(f"{name}={number!r}: give an integer of at least {least}")
     return _run(block, _tables(hardware, block, count, seed), simulator, folder)
 
 
@@ -91,7 +95,10 @@ def _tables(hardware: HardwareConfig, block: Block, count: int, seed: int) -> It
 def _run(
     block: Block, tables: Iterable[Rows], simulator: str, folder: str | os.PathLike[str] | None
 ) -> Check:
-    run = {"verilator": _verilator, "icarus": _icarus}[simulator]
+    simulators = {"verilator": _verilator, "icarus": _icarus}
+    if simulator not in simulators:
+        raise InputError(f"simulator={simulator!r}: known are {', '.join(simulators)}")
+    run = simulators[simulator]
     with TemporaryDirectory(prefix="tvm-vsq-rtl-") as work:
         return run(block, tables, Path(work), sources(folder))
 

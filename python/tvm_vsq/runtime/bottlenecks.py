@@ -118,7 +118,7 @@ class Bottlenecks(tuple[Bottleneck, ...]):
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=150, file=io.StringIO())
+        console = Console(width=150, file=io.StringIO(), markup=False)
         console.print(self._table())
         for note in (_LEGEND, *self.notes):
             console.print(note, markup=False, highlight=False)

@@ -68,7 +68,7 @@ class Explanation(tuple[Any, ...]):
         for row in self:
             work = ("", "") if row.work is None else (f"{row.work.macs:,}", f"{row.work.bytes:,}")
             table.add_row(row.op, row.layer, row.where, row.why, *work)
-        console = Console(width=150, file=io.StringIO())
+        console = Console(width=150, file=io.StringIO(), markup=False)
         console.print(table)
         console.print(f"{self.totals}.", highlight=False)
         console.print(f"{self.memory}.", highlight=False)
@@ -136,13 +136,18 @@ class Executable:
                 raise
         return like_inputs(join_batch(results, self.metadata.inputs[0]), args)
 
-    def profile(self, *args: Any) -> Profile:
-        """Run one inference as `__call__` does and report what the accelerator did."""
-        return self._profile_of(like_inputs(self._run_on_a_free_vm(args), args))
+    def profile(self, *args: Any, technology: str | os.PathLike[str] | Technology | None = None) -> Profile:
+        """Run one inference as `__call__` does and report what the accelerator did.
 
-    def timing(self) -> Profile:
+        technology: what energies are by, as for `Profile.with_technology`; the target's own if None. Raises
+        ConfigError if that is out of reach, InputError and ProgramError as `__call__` does.
+        """
+        table = self._table(technology)
+        return self._profile_of(like_inputs(self._run_on_a_free_vm(args), args), table)
+
+    def timing(self, technology: str | os.PathLike[str] | Technology | None = None) -> Profile:
         """The profile of an inference without running one: timing depends on no data. Outputs are None."""
-        return self._profile_of(None)
+        return self._profile_of(None, self._table(technology))
 
     def operands(
         self, layer: str, *args: Any, unit: str = "compute", lane: int = 0, cycles: int = 2000, skip: int = 0
@@ -167,10 +172,13 @@ class Executable:
         found = native.record_operands(self._accelerator, program, layer, unit, lane, skip, cycles, tensors)
         return operands_of(found, self.hardware, layer, unit, lane, skip)
 
-    def _profile_of(self, outputs: Any) -> Profile:
+    def _table(self, technology: str | os.PathLike[str] | Technology | None) -> Technology:
+        return self._technology if technology is None else load_technology(technology)
+
+    def _profile_of(self, outputs: Any, technology: Technology) -> Profile:
         # An inference runs every program once, in this order.
         runs = self._accelerator["get_timing"]()
-        return build_profile(runs, self.metadata, self._technology, outputs, self._traces)
+        return build_profile(runs, self.metadata, technology, outputs, self._traces)
 
     def _traces(self, max_bins: int) -> list[ProgramTrace]:
         programs = self._accelerator["get_programs"]()

@@ -35,15 +35,14 @@ def check_request(
         )
     if len(programs) > 1:
         raise InputError(f"{len(programs)} layers are called {layer!r}; give them names of their own")
-    if unit not in UNITS:
+    if not isinstance(unit, str) or unit not in UNITS:
         raise InputError(f"unit={unit!r}: operands are recorded of {', '.join(UNITS)}")
-    most = {"lane": hardware.output_lanes - 1 if unit != "ppu" else 0, "skip": None, "cycles": 1_000_000}
+    most = {"lane": hardware.output_lanes - 1 if unit != "ppu" else 0, "skip": 1 << 62, "cycles": 1_000_000}
     for name, number in numbers.items():
         least, limit = int(name == "cycles"), most[name]
-        if type(number) is not int or number < least or (limit is not None and number > limit):
-            upper = "" if limit is None else f" and at most {limit}"
+        if type(number) is not int or not least <= number <= limit:
             why = "; ppu is recorded with all lanes" if (name, unit) == ("lane", "ppu") else ""
-            raise InputError(f"{name}={number!r}: give an integer of at least {least}{upper}{why}")
+            raise InputError(f"{name}={number!r}: give an integer from {least} to {limit}{why}")
     return programs[0]
 
 

@@ -306,14 +306,14 @@ class Profile:
         """Write what `print(profile)` prints as a page."""
         from rich.console import Console
 
-        console = Console(record=True, width=150, file=io.StringIO())
+        console = Console(record=True, width=150, file=io.StringIO(), markup=False)
         self._print(console)
         write_text(path, console.export_html(inline_styles=True))
 
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=150, file=io.StringIO())
+        console = Console(width=150, file=io.StringIO(), markup=False)
         self._print(console)
         return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 

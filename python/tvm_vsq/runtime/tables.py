@@ -55,7 +55,7 @@ class EnergyTables:
             table.add_row(technology, *cells)
         spread = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in self.intervals.items())
         order = "the same in all" if self.same_order else "NOT the same in all"
-        console = Console(width=150, file=io.StringIO())
+        console = Console(width=150, file=io.StringIO(), markup=False)
         console.print(table)
         if several:
             console.print(f"ratios over all tables: {spread}; the order is {order}", highlight=False)
@@ -73,6 +73,10 @@ def compare_tables(
     profiles, or one takes no energy, as nothing of it runs on the accelerator, and for two technologies of
     one name; ConfigError for an unknown technology or DRAM.
     """
+    if not isinstance(profiles, Mapping) or not all(
+        isinstance(name, str) and isinstance(profile, Profile) for name, profile in profiles.items()
+    ):
+        raise InputError("compare_tables takes profiles by names to show: {'8 bits': profile, ...}")
     if not profiles:
         raise InputError("compare_tables takes at least one profile")
     for name, profile in profiles.items():

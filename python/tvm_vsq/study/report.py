@@ -99,7 +99,7 @@ class QuantReport:
                 f"{layer.output_sqnr_db:.1f}",
             )
         target = io.StringIO()
-        Console(file=target, width=150, no_color=True).print(table)
+        Console(file=target, width=150, no_color=True, markup=False).print(table)
         lines = [f"network: {self.output_sqnr_db:.1f} dB over {self.samples} runs"]
         lines += [f"fp32: {name}: {why}" for name, why in self.fp32.items()]
         return target.getvalue() + "\n".join(lines)

@@ -59,7 +59,7 @@ class Sensitivity:
         table.add_row("sum of the errors", *(f"{decibel(noise):.1f}" for noise in sums))
         table.add_row("all layers, measured", *(f"{decibel(noise):.1f}" for noise in self.uniform))
         target = io.StringIO()
-        Console(file=target, width=150, no_color=True).print(table)
+        Console(file=target, width=150, no_color=True, markup=False).print(table)
         return target.getvalue().rstrip("\n")
 
     def plot(self, path: str | os.PathLike[str]) -> None:
