@@ -134,11 +134,17 @@ bench-gate-energy: rtl-tools ## what the synthesised gates switch, into docs/gat
 	@$(BIN)/python benchmarks/rtl/energies.py --only arrays others units streams --streams build/rtl/streams
 	@$(BIN)/python benchmarks/rtl/energy_report.py build/rtl/streams
 
+.PHONY: bench-paper
+bench-paper: rtl-tools ## the paper's formats in area and energy beside what it says, into docs/paper.md (about 40 minutes)
+	@$(BIN)/python benchmarks/paper/arrays.py
+	@$(BIN)/python benchmarks/paper/profiles.py
+	@$(BIN)/python benchmarks/paper/report.py
+
 .PHONY: rtl rtl-tools
 rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 4 minutes)
 	@$(BIN)/python benchmarks/rtl/verify.py $(RTL_ARGS)
 
-rtl-tools: $(VENV)/rtl.stamp ## install what the RTL's tests need: cocotb, and simulators where apt-get may; else say which
+rtl-tools: $(VENV)/rtl.stamp ## install what RTL's tests and benchmarks need: cocotb; simulators, yosys, OpenSTA where apt-get may, or say which
 	@.ci/rtl-tools
 
 schedules: setup ## tune the databases in schedules/ again (about 40 minutes)
