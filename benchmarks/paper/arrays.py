@@ -16,7 +16,7 @@ from published import KELLER_PRODUCT_BITS, KELLER_VECTOR_SIZE, POINTS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rtl"))
 import areas
-from energies import COUNT, Case, measure_block
+from energies import COUNT, Case, array_cases, measure_block
 from kept import Kept
 from library import gate_um2
 from operands import operands
@@ -62,8 +62,7 @@ def main() -> None:
     kept = Kept()
     for key in keys():
         hardware = array(key)
-        # Longer vectors take long with delays; bench-gate-energy has some of them.
-        cases = [Case(kind, partial(operands, hardware, kind, COUNT), key[1] == 16) for kind in KINDS]
+        cases = [case for case in array_cases(hardware) if case.kind in KINDS]
         measure_block(kept, hardware, vector_mac(key), cases)
     for key in KELLER_KEYS:
         hardware = array(key)

@@ -38,9 +38,15 @@ def accelerator(key: Key, network: str = "") -> HardwareConfig:
         for memory in MEMORIES
     }
     fields = found.model_dump()
-    fields["scratchpads"] |= kib
     fields["dram"]["capacity_mib"] = DRAM_MIB.get(network, fields["dram"]["capacity_mib"])
-    return HardwareConfig.checked(fields, f"formats '{notation}'")
+    while True:
+        fields["scratchpads"] |= kib
+        built = HardwareConfig.checked(fields, f"formats '{notation}'")
+        # Indices are as wide as scratchpads are deep, and micro-ops hold three of them.
+        short = [m for m in MEMORIES if built.depths[m.name] < wide.depths[m.name]]
+        if not short:
+            return built
+        kib |= {memory.kib_field: kib[memory.kib_field] + 1 for memory in short}
 
 
 def _with_lanes(lanes: int, size: int) -> HardwareConfig:
