@@ -85,6 +85,15 @@ def test_only_what_works_is_clocked() -> None:
     assert standing(1000, vector=7)["clock"] - idle == pytest.approx(7 * flip_flops["vector unit"] * 0.0083)
 
 
+def test_new_data_in_registers_cost_what_the_table_says() -> None:
+    """A MAC of 16 x 4 x 4 bits: operands, products, sums and accumulator, a sixteenth of a lane's."""
+    assert OPEN.logic is not None
+    held = {"operand": 129, "product": 128, "tree": 8 * 9 + 4 * 10 + 2 * 11 + 12, "accumulator's": 32}
+    silent = OPEN.model_copy(update={"logic": OPEN.logic.model_copy(update={"register_pj": 0.0})})
+    energies = [layer_energy({"macs": 16}, ACCEL, table)["macs"] for table in (OPEN, silent)]
+    assert energies[0] - energies[1] == pytest.approx(sum(held.values()) * OPEN.logic.register_pj)
+
+
 def test_a_dram_that_waits_takes_power_by_its_capacity() -> None:
     found = standing(1_000_000)  # 2 ms, a quarter of a GiB
     assert found["DRAM idle"] == pytest.approx(98 / 4 * 2e6)

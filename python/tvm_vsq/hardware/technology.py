@@ -117,7 +117,8 @@ class Logic(Frozen):
 
     gate_um2: area of a two-input NAND. utilization: the part of its area that logic fills with cells. gates:
     of target_configs/technology/gates, what parts of units take. leakage_mw_per_mm2: of cells, without what
-    is between them. flip_flop_pj: of a clock, at a flip-flop whose data stay. Both are 0 without a source.
+    is between them. flip_flop_pj: of a clock, at a flip-flop whose data stay; register_pj: what new data add
+    to that, of which half are as before. All three are 0 without a source.
     highest_mhz: the fastest clock at which `rtl/` is known to meet timing (docs/area.md), None if it is not.
     """
 
@@ -126,6 +127,7 @@ class Logic(Frozen):
     gates: Annotated[str, AfterValidator(_known_gates)]
     leakage_mw_per_mm2: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
     flip_flop_pj: float = Field(default=0.0, ge=0, le=1e3, allow_inf_nan=False)
+    register_pj: float = Field(default=0.0, ge=0, le=1e3, allow_inf_nan=False)
     highest_mhz: float | None = Field(default=None, gt=0, le=1e5, allow_inf_nan=False)
     source: Source
 

@@ -98,8 +98,8 @@ class Register:
     bits: float
 
     def pj(self, table: Technology) -> float:
-        """Not counted: docs/energy.md."""
-        return 0.0
+        """Of taking new data, without the clock: that goes by cycles (standing.py)."""
+        return self.bits * table.logic.register_pj if table.logic else 0.0
 
     @property
     def parts(self) -> Parts:

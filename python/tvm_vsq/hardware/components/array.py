@@ -21,18 +21,17 @@ def array(hardware: HardwareConfig) -> Iterator[Component]:
     tree = AdderTree(size, weight + activation)
     yield Component("multiplier", Multiplier(weight, activation), size * lanes, uses, "MACs", _BLOCK)
     yield Component("adder tree", tree, lanes, sums, "MACs", _BLOCK)
-    yield Component(
-        "operand registers", Register(size * (weight + activation) + 1), lanes, {}, "MACs", _BLOCK
-    )
-    yield Component("product registers", Register(size * (weight + activation)), lanes, {}, "MACs", _BLOCK)
+    products = size * (weight + activation)
+    yield Component("operand registers", Register(products + 1), lanes, sums, "MACs", _BLOCK)
+    yield Component("product registers", Register(products), lanes, sums, "MACs", _BLOCK)
     kept = [count * (adder.bits + 1) for count, adder in tree.levels]
     sums_held = sum(kept[level] for level in pipelines(hardware).tree_levels)
-    yield Component("tree registers", Register(sums_held), lanes, {}, "MACs", _BLOCK)
+    yield Component("tree registers", Register(sums_held), lanes, sums, "MACs", _BLOCK)
     yield from _scale_units(hardware, tree.sum_bits)
     bits = hardware.accumulator_bits
     yield Component("accumulating adder", Adder(bits), lanes, sums, "accumulators", _BLOCK)
     yield Component("accumulator's choice", Selector(2 * bits), lanes, {}, "accumulators", _BLOCK)
-    yield Component("accumulator's register", Register(bits), lanes, {}, "accumulators", _BLOCK)
+    yield Component("accumulator's register", Register(bits), lanes, sums, "accumulators", _BLOCK)
 
 
 def _scale_units(hardware: HardwareConfig, dot_bits: int) -> Iterator[Component]:
@@ -50,6 +49,6 @@ def _scale_units(hardware: HardwareConfig, dot_bits: int) -> Iterator[Component]
         unit = Multiplier(dot_bits, kept)
         yield Component("scaling multiplier", unit, lanes, {"scale_macs": 1}, group, _BLOCK)
         full, cycles = formats.full_product_bits, len(pipelines(hardware).tree_levels)
-        yield Component("scale operand registers", Register(full), lanes, {}, group, _BLOCK)
+        yield Component("scale operand registers", Register(full), lanes, {"scale_macs": 1}, group, _BLOCK)
         held = full + cycles * kept + dot_bits + kept
-        yield Component("scale registers", Register(held), lanes, {}, group, _BLOCK)
+        yield Component("scale registers", Register(held), lanes, {"scale_macs": 1}, group, _BLOCK)

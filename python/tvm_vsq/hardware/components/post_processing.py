@@ -29,7 +29,7 @@ def post_processing(hardware: HardwareConfig) -> Iterator[Component]:
     yield _of("PPU adders", Adder(product + 2 * (product + 2) + RESULT_BITS), lanes)
     yield _of("PPU clip", Selector(3 * RESULT_BITS), lanes)
     yield from _residual(hardware)
-    yield _of("PPU registers", Register(_registers(hardware)), lanes)
+    yield _of("PPU registers", Register(_registers(hardware)), lanes, {event: 1})
 
 
 def _of(name: str, unit: Unit, count: int, uses: dict[str, float] | None = None) -> Component:

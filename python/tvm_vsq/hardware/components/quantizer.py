@@ -29,7 +29,7 @@ def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
     rounding = (magnitude + 2) if scaled else (magnitude + 2) // 2
     yield _of("quantizer's rounding", Adder(rounding + activation.bits // 2), lanes, {_EVENT: 1})
     if activation.scale_bits is None:
-        yield _of("quantizer's registers", Register(activation.bits), lanes)
+        yield _of("quantizer's registers", Register(activation.bits), lanes, {_EVENT: 1})
         return
     size = activation.vector_size
     vectors = max(1, lanes // size)
@@ -40,7 +40,7 @@ def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
     # Some four additions of the width of an element and a scale.
     addition = Adder(activation.bits + activation.scale_bits)
     yield _of("quantizer's scales", addition, 4 * vectors, {_EVENT: 1 / size})
-    yield _of("quantizer's registers", Register(_registers(hardware, magnitude)), 1)
+    yield _of("quantizer's registers", Register(_registers(hardware, magnitude)), 1, {_EVENT: 1 / lanes})
 
 
 def _of(name: str, unit: Unit, count: int, uses: dict[str, float] | None = None) -> Component:

@@ -39,7 +39,7 @@ def vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
     yield _of("choices", Selector(5 * acc + left + right + TABLE_INPUT_BITS), lanes)
     words = 4 * acc + 4 * _COEFFICIENT_BITS + left + right  # through the stages; product, result
     held = words + 4 * _CONTROL_BITS + 4 * bits + TABLE_INPUT_BITS + inside + TABLE_VALUE_BITS
-    yield _of("registers", Register(held), lanes)
+    yield _of("registers", Register(held), lanes, {"vector_lane_ops": 1})
     # Every lane has its own copy of a table, as each of them wants another segment.
     segment = 2 * TABLE_VALUE_BITS
     copy = Sram(TABLE_SEGMENTS * segment / 8192, segment, 1)
