@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.seeds import one_of
 
 from tvm_vsq.hardware import components, load_hardware
 from tvm_vsq.hardware.gates import load_gates
@@ -36,7 +37,7 @@ def scripts(on_path: Callable[..., None]) -> Scripts:
     return importlib.import_module
 
 
-@pytest.mark.parametrize("name", ["vector_mac", "quantizer"])
+@pytest.mark.parametrize("name", one_of(["vector_mac", "quantizer"]))
 def test_gates_compute_what_numpy_does_in_time_and_in_the_area_of_the_model(
     name: str, scripts: Scripts, tmp_path: Path
 ) -> None:
