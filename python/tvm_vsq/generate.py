@@ -15,6 +15,7 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.importing import import_note
+from tvm_vsq.network.inputs import inputs_of
 from tvm_vsq.placement.regions import CODEGEN, is_region
 from tvm_vsq.runtime import LayerInfo, Metadata, Placement, ProgramInfo, TensorSpec, native
 from tvm_vsq.schedule import Database
@@ -79,12 +80,7 @@ def _outside(*_arguments: Any) -> list[Any]:
 
 
 def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program]) -> Metadata:
-    inputs = [
-        TensorSpec(
-            name=p.name, shape=tuple(int(n) for n in p.ty.shape), dtype=str(p.ty.dtype).removeprefix("T.")
-        )
-        for p in module["main"].params
-    ]
+    inputs = [TensorSpec(**asdict(each)) for each in inputs_of(module["main"])]
     return Metadata(
         hardware=hardware,
         import_note=import_note(module),

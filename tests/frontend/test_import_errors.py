@@ -62,8 +62,8 @@ def test_weights_that_are_not_finite_name_the_parameter(value):
 
 
 def test_weights_of_another_dtype_name_the_parameter():
-    with pytest.raises(ModelError, match=r"parameter 'weight' is float16; .*model\.float\(\)"):
-        import_model(nn.Linear(2, 2).half(), (torch.zeros(1, 2),))
+    with pytest.raises(ModelError, match=r"parameter 'weight' is float64; .*model\.float\(\)"):
+        import_model(nn.Linear(2, 2).double(), (torch.zeros(1, 2),))
 
 
 def test_dynamic_shapes():

@@ -75,7 +75,7 @@ def test_fewer_samples_than_a_batch_are_enough():
 def test_batches_hold_every_row_once_apart_from_the_padding(size, counts):
     rows = np.arange(sum(counts), dtype=np.float32)[:, None]
     pieces = np.split(rows, np.cumsum(counts)[:-1])
-    found = [batch for (batch,) in batches(list(module((size, 1))["main"].params), pieces)]
+    found = [batch for (batch,) in batches(module((size, 1))["main"], pieces)]
     assert all(batch.shape == (size, 1) for batch in found)
     flat = np.concatenate(found)[:, 0]
     np.testing.assert_array_equal(flat[: len(rows)], rows[:, 0])
@@ -102,7 +102,7 @@ def test_inputs_without_a_common_batch_axis_need_their_exact_shapes():
         (None, "calibration data are missing"),
         ([], "holds no data"),
         (3, "calibration is a int"),
-        ({"x": X}, "calibration is a dict"),
+        ({"x": X}, "calibration\\[0\\] lacks 'x0' and holds 'x'"),
         (["a"], r"calibration\[0\] is a str"),
         ([(X, X)], r"calibration\[0\] holds 2 arrays, the network has 1 inputs"),
         ([X, X[:0]], r"calibration\[1\], input 'x0': the array is empty"),

@@ -11,15 +11,18 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.flattened import flatten_channels_last
 from tvm_vsq.frontend.fold_constants import fold_constants
+from tvm_vsq.frontend.fold_logic import fold_logic
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.local_response import local_responses
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
+from tvm_vsq.frontend.norms import norms_to_operators
 from tvm_vsq.frontend.order_products import order_products
 from tvm_vsq.frontend.pixel_shuffles import pixel_shuffles_to_moves
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.prelus import prelus_to_sums
+from tvm_vsq.frontend.products import products_of_activations
 from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.scales import scales_to_depthwise
 from tvm_vsq.frontend.selections import selections_to_takes
@@ -27,6 +30,7 @@ from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
 from tvm_vsq.frontend.sink_rows import sink_rows
+from tvm_vsq.frontend.softmaxes import softmaxes_to_operators
 from tvm_vsq.frontend.takes import takes_to_slices
 from tvm_vsq.frontend.transposed import transposed_to_phases
 from tvm_vsq.frontend.unbroadcast import unbroadcast
@@ -45,6 +49,7 @@ from tvm_vsq.graph import (
     static_shape,
 )
 from tvm_vsq.network import layer_names
+from tvm_vsq.network.inputs import DTYPES, INPUTS_ARE
 from tvm_vsq.network.names import weighted_layers
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -52,7 +57,7 @@ from tvm_vsq.tvm_compat import IRModule, Var
 def canonicalize(module: IRModule) -> IRModule:
     """Bring a checked straight-line module into the form `import_model` promises.
 
-    Raises ModelError for inputs that are not static float32 tensors and weights that are not finite.
+    Raises ModelError for inputs that are not static tensors of `DTYPES` and weights that are not finite.
     """
     _check_inputs(module)
     _check_extents(module)
@@ -77,9 +82,15 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     wrap_indices,
     fold_constants,
     wrap_indices,
+    fold_logic,
     unbroadcast,
+    fold_constants,
+    fold_logic,
     _tidy,
     views_to_reshapes,
+    products_of_activations,
+    norms_to_operators,
+    softmaxes_to_operators,
     selections_to_takes,
     local_responses,
     prelus_to_sums,
@@ -120,9 +131,10 @@ def _check_inputs(module: IRModule) -> None:
             raise ModelError(
                 f"input '{param.name}' has a dynamic shape {param.ty.shape}; give every dimension a number"
             )
-        if dtype_of(param) != "float32":
+        if dtype_of(param) not in DTYPES:
             raise ModelError(
-                f"input '{param.name}' is {dtype_of(param) or 'of unknown dtype'}; inputs must be float32"
+                f"input '{param.name}' is {dtype_of(param) or 'of unknown dtype'}; inputs must be "
+                f"{INPUTS_ARE}"
             )
     body = module["main"].body.body
     fields = body.ty.fields if isinstance(body.ty, relax.TupleType) else [body.ty]

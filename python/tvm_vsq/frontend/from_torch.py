@@ -8,6 +8,7 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,10 @@ from tvm.relax.frontend.torch import from_exported_program as tvm_from_exported_
 from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.layers import bind_parameters
 from tvm_vsq.frontend.torch_decompositions import decomposed
+from tvm_vsq.frontend.torch_half import in_float32, is_half, program_in_float32
+from tvm_vsq.frontend.torch_inputs import HALVES, call_of
 from tvm_vsq.frontend.torch_source import TorchSource, described, fresh_copy
+from tvm_vsq.network.inputs import DTYPES, INPUTS_ARE
 from tvm_vsq.tvm_compat import IRModule
 
 
@@ -37,19 +41,21 @@ def is_exported_program(model: Any) -> bool:
 def from_module(model: torch.nn.Module, example_inputs: Any) -> tuple[IRModule, TorchSource]:
     """Export an eval-mode copy of `model` at the shapes of `example_inputs` and import it."""
     title = f"torch module {type(model).__name__}"
-    inputs = _as_tuple(example_inputs, type(model).__name__)
+    call = call_of(example_inputs, model)
     frozen = copy.deepcopy(model).eval()
+    if is_half(frozen):
+        frozen, title = in_float32(frozen), f"{title} in fp32"
     _check_tensors(dict(frozen.named_parameters()), dict(frozen.named_buffers()))
     to_run = fresh_copy(frozen)  # export leaves its own tensors in a module that writes attributes
     try:
         with torch.no_grad(), _quiet():
-            program = torch.export.export(frozen, inputs)
+            program = torch.export.export(frozen, call.args, call.kwargs)
     except Exception as error:
         raise ModelError(
             f"torch.export cannot export {type(model).__name__}: {first_line(error)}; check that the model "
             f"runs on example_inputs and has no data-dependent control flow"
         ) from error
-    examples = tuple(np.array(tensor.detach().numpy()) for tensor in inputs)
+    examples = tuple(np.array(tensor.detach().numpy()) for tensor in call.tensors)
     return _to_relax(program), TorchSource(title, to_run, program, examples, _to_relax)
 
 
@@ -60,9 +66,13 @@ def from_exported_program(
 
     example_inputs: must have the shapes that the program was exported for.
     """
-    examples = program.example_inputs[0] if example_inputs is None and program.example_inputs else None
-    arrays = None if examples is None else tuple(np.array(tensor.detach().numpy()) for tensor in examples)
-    return _to_relax(program), TorchSource("exported program", None, program, arrays, _to_relax)
+    title, arrays = "exported program", None
+    if example_inputs is None and program.example_inputs:
+        tensors = [leaf for leaf in tree_leaves(program.example_inputs) if isinstance(leaf, torch.Tensor)]
+        arrays = tuple(np.array((t.float() if t.dtype in HALVES else t).detach().numpy()) for t in tensors)
+    if is_half(program):
+        program, title = program_in_float32(program), f"{title} in fp32"
+    return _to_relax(program), TorchSource(title, None, program, arrays, _to_relax)
 
 
 def _to_relax(program: ExportedProgram) -> IRModule:
@@ -135,38 +145,16 @@ def _check_state(program: ExportedProgram) -> None:
         )
 
 
-def _as_tuple(example_inputs: Any, model: str) -> tuple[torch.Tensor, ...]:
-    if example_inputs is None:
-        raise ModelError(
-            f"{model} is a torch.nn.Module, whose input shapes are not known: pass example_inputs=(tensor, "
-            "...)"
-        )
-    inputs = tuple(example_inputs) if isinstance(example_inputs, tuple | list) else (example_inputs,)
-    tensors = []
-    for index, value in enumerate(inputs):
-        try:
-            tensor = torch.as_tensor(value)
-        except (TypeError, ValueError, RuntimeError):
-            raise ModelError(
-                f"example_inputs[{index}] must be a tensor, not {type(value).__name__}"
-            ) from None
-        if tensor.dtype != torch.float32:
-            raise ModelError(
-                f"example_inputs[{index}] is {str(tensor.dtype).removeprefix('torch.')}; inputs must be "
-                "float32"
-            )
-        # another tensor object each: export takes one that is given twice for one input
-        tensors.append(tensor.detach().resolve_neg())
-    return tuple(tensors)
-
-
 def _check_tensors(parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]) -> None:
     for name, tensor in {**parameters, **buffers}.items():
         is_parameter = name in parameters
         if tensor.dtype != torch.float32 and (is_parameter or tensor.is_floating_point()):
             kind = "parameter" if is_parameter else "buffer"
             dtype = str(tensor.dtype).removeprefix("torch.")
-            raise ModelError(f"{kind} '{name}' is {dtype}; weights must be float32, call model.float() first")
+            raise ModelError(
+                f"{kind} '{name}' is {dtype}; weights must be float32 or half precision, call model.float() "
+                "first"
+            )
         # buffers may hold -inf on purpose (attention masks); parameters may not
         if (is_parameter and not torch.isfinite(tensor).all()) or torch.isnan(tensor).any():
             raise ModelError(f"'{name}' holds NaN or infinite values; load finite weights")
@@ -196,19 +184,21 @@ def _check_inputs(program: ExportedProgram) -> None:
             )
         if min(value.shape, default=1) < 1:
             raise ModelError(f"input '{name}' has shape {list(value.shape)}; every extent must be at least 1")
-        if value.dtype != torch.float32:
-            dtype = str(value.dtype).removeprefix("torch.")
-            raise ModelError(f"input '{name}' is {dtype}; inputs must be float32")
+        dtype = str(value.dtype).removeprefix("torch.")
+        if dtype not in DTYPES:
+            raise ModelError(f"input '{name}' is {dtype}; inputs must be {INPUTS_ARE}")
 
 
 def _check_outputs(program: ExportedProgram) -> None:
     spec = program.call_spec.out_spec
     is_flat = spec.is_leaf() or (
-        spec.type in (tuple, list) and all(child.is_leaf() for child in spec.children())
+        (spec.type in (tuple, list) or is_dataclass(spec.type))
+        and all(child.is_leaf() for child in spec.children())
     )
     if any(output is None for output in program.graph_signature.user_outputs):
         raise ModelError("a result of the model is None; return tensors alone (wrap the module)")
     if not is_flat or not tree_leaves(program.graph_signature.user_outputs):
         raise ModelError(
-            "the model must return a tensor or a tuple of tensors; wrap it in a module that does"
+            "the model must return a tensor or a tuple of tensors, or a dataclass of them, as transformers "
+            "has (without a cache: use_cache=False); wrap it in a module that does"
         )

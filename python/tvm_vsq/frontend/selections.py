@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main, static_shape
+from tvm_vsq.graph import (
+    Rebuilder,
+    constant,
+    constant_array,
+    is_constant,
+    op_name,
+    replace_main,
+    static_shape,
+)
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 _MOST = 1 << 24
@@ -17,10 +25,10 @@ _MOST = 1 << 24
 
 
 def selections_to_takes(module: IRModule) -> IRModule:
-    """A piece of a split becomes a strided_slice, what repeats or turns an axis round a take, and reshape,
-    permute_dims, reshape that shuffle one axis (ShuffleNet's channels) a take, too. So do borders that repeat
-    what is inside; those that crop are slices. The largest of an axis
-    that a topk of one gives becomes a max.
+    """A piece of a split, and a take of one element, become a strided_slice, what repeats or turns an axis
+    round a take, and reshape, permute_dims, reshape that shuffle one axis (ShuffleNet's channels) a take,
+    too. So do borders that repeat what is inside; those that crop are slices. The largest of an axis that a
+    topk of one gives becomes a max.
     """
     return replace_main(module, _SelectionsToTakes(module["main"]).run())
 
@@ -36,11 +44,21 @@ class _SelectionsToTakes(Rebuilder):
         if name == "relax.repeat" and value.attrs.axis is not None:
             axis, count = int(value.attrs.axis), int(value.attrs.repeats)
             return taken(value.args[0], np.arange(static_shape(value.args[0])[axis]).repeat(count), axis)
+        if name == "relax.take" and value.attrs.axis is not None:
+            return self._one(value, static_shape(var))
         if name == "relax.nn.pad":
             return self._padded(value)
         if name in _REDUCTIONS:
             return self._over_image(value, static_shape(var))
         return self._shuffled(value, static_shape(var)) if name == "relax.reshape" else value
+
+    def _one(self, value: Call, shape: tuple[int, ...]) -> Any:
+        """A take of one element, which drops the axis, as a slice and a reshape."""
+        x, index = value.args[0], value.args[1]
+        if not is_constant(index) or len(index.ty.shape):
+            return value
+        axis, at = int(value.attrs.axis) % len(x.ty.shape), int(constant_array(index))
+        return relax.op.reshape(self.emit(relax.op.strided_slice(x, [axis], [at], [at + 1])), shape)
 
     def _padded(self, value: Call) -> Any:
         """Borders of what is inside as takes; borders of less than nothing, which crop, as a slice."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.tvm_compat import IRModule
@@ -57,8 +56,3 @@ class Source(Protocol):
 
     def inside(self, inputs: Sequence[Array]) -> list[Array]:
         """What the model itself computes for the `values` of `opened()`, in their order."""
-
-
-def with_both_signs(shape: Sequence[int], seed: int) -> Array:
-    """A sample for a float32 input: standard normal."""
-    return np.random.default_rng(seed).standard_normal(tuple(shape), dtype=np.float32)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from tvm_vsq.frontend.adaptive import adaptive_windows
+from tvm_vsq.frontend.torch_attention import attention
 
 aten = torch.ops.aten
 
@@ -202,6 +203,7 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten.pad.default: _pad,
     aten.rsub.Scalar: _rsub,
     aten.rsub.Tensor: _rsub,
+    aten.scaled_dot_product_attention.default: attention,
     aten.selu.default: _selu,
     aten.sub.Tensor: _sub,
     aten.upsample_bilinear2d.vec: _upsample_bilinear,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.export import ExportedProgram
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
 
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.source import Array, Opened, Value
@@ -39,13 +39,14 @@ class TorchSource:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; a second one if the first one wrote attributes of the module."""
+        spec = self._program.call_spec.in_spec
         if self._model is None:
-            return _call(self._program.module(), inputs)
+            return _call(self._program.module(), inputs, spec)
         before = _state(self._model)
-        results = _call(self._model, inputs)
+        results = _call(self._model, inputs, spec)
         after = _state(self._model)
         written = [name for name in after if after[name] != before.get(name)]
-        if written and not _same(results, _call(self._model, inputs)):
+        if written and not _same(results, _call(self._model, inputs, spec)):
             raise ModelError(
                 f"the results of {self.title} change from call to call: its forward writes "
                 f"{', '.join(repr(name) for name in written)}; pass the state in as an input and return it"
@@ -82,7 +83,8 @@ class TorchSource:
     @property
     def _sample(self) -> list[Array]:
         placeholders = self._inner.graph.find_nodes(op="placeholder")
-        return [np.zeros([int(n) for n in node.meta["val"].shape], "float32") for node in placeholders]
+        examples = [node.meta["val"] for node in placeholders]
+        return [torch.zeros([int(n) for n in each.shape], dtype=each.dtype).numpy() for each in examples]
 
 
 def fresh_copy(model: torch.nn.Module) -> torch.nn.Module:
@@ -90,10 +92,13 @@ def fresh_copy(model: torch.nn.Module) -> torch.nn.Module:
     return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
-def _call(model: Any, inputs: Sequence[Array]) -> list[Array]:
+def _call(model: Any, inputs: Sequence[Array], spec: TreeSpec | None = None) -> list[Array]:
+    """spec: of the arguments, positional ones and those with names; None: all are positional."""
     # an operator in place must not change the caller's array
+    tensors = [_tensor(array) for array in inputs]
+    args, kwargs = (tensors, {}) if spec is None else tree_unflatten(tensors, spec)
     with torch.no_grad():
-        results = model(*(_tensor(array) for array in inputs))
+        results = model(*args, **kwargs)
     return [_array(leaf.detach()) for leaf in tree_leaves(results) if isinstance(leaf, torch.Tensor)]
 
 

@@ -13,12 +13,14 @@ from tvm_vsq.graph import (
     bindings,
     constant,
     constant_array,
+    definitions,
     is_constant,
     leaves,
     op_name,
     replace_main,
     static_shape,
 )
+from tvm_vsq.network.indices import BY_INDEX, is_within
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -31,19 +33,20 @@ def wrap_indices(module: IRModule) -> IRModule:
     return replace_main(module, _WrapIndices(module["main"]).run())
 
 
-_BY_INDEX = {"take", "gather_elements", "gather_nd", "scatter_elements", "scatter_nd", "index_put"}
-
-
 def check_indices(module: IRModule) -> None:
-    """Raise ModelError for indices that an input decides: TVM leaves the tensor where they do."""
+    """Raise ModelError for indices that the network computes of an input: TVM leaves the tensor where they
+    do. An input that is an index itself is checked when it comes (`network.inputs`)."""
     decided: set[Any] = set(module["main"].params)
+    values = definitions(module["main"])
     for binding in bindings(module["main"]):
         value: Any = binding.value
         name = op_name(value).removeprefix("relax.")
-        if name in _BY_INDEX and decided.intersection(_variables(value.args[1])):
+        is_lookup = name in BY_INDEX and decided.intersection(_variables(value.args[1]))
+        if is_lookup and not is_within(value, values):
             raise ModelError(
-                f"'{name}' takes indices that the inputs decide, and nothing checks that they lie within "
-                "the tensor; do this lookup outside of the model"
+                f"'{name}' takes indices that are computed from the inputs, and nothing checks that they lie "
+                "within the tensor; pass the indices themselves in as an input, or do this lookup outside of "
+                "the model"
             )
         if decided.intersection(_variables(value)):
             decided.add(binding.var)
@@ -55,8 +58,12 @@ def _variables(value: Any) -> list[Var]:
 
 class _WrapIndices(Rebuilder):
     def rewrite(self, var: Var, value: Any) -> Any:
-        if op_name(value) != "relax.take" or not is_constant(value.args[1]):
+        if op_name(value) != "relax.take":
             return value
+        if not is_constant(value.args[1]):
+            # whatever is given, nothing outside of the table is read
+            axis = None if value.attrs.axis is None else int(value.attrs.axis)
+            return relax.op.take(*value.args, axis=axis, mode="clip")
         x, indices = value.args[0], constant_array(value.args[1])
         axis = None if value.attrs.axis is None else int(value.attrs.axis)
         extent = int(np.prod(static_shape(x))) if axis is None else static_shape(x)[axis]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from tvm_vsq.errors import ModelError, VsqWarning
-from tvm_vsq.frontend.source import Array, Source, with_both_signs
-from tvm_vsq.graph import static_shape
+from tvm_vsq.frontend.source import Array, Source
 from tvm_vsq.importing.compare import TOLERANCE, difference
 from tvm_vsq.importing.locate import locate
 from tvm_vsq.importing.relax_source import RelaxSource
 from tvm_vsq.importing.run import results_of
+from tvm_vsq.network.inputs import Input, by_name, inputs_of, outside
 from tvm_vsq.tvm_compat import IRModule
 
 
@@ -42,41 +42,56 @@ def check(source: Source | None, raw: IRModule, module: IRModule, example_inputs
 
 
 def _inputs(example_inputs: Any, source: Source, module: IRModule) -> tuple[list[Array], str]:
-    params = module["main"].params
-    examples = source.examples if example_inputs is None else _arrays(example_inputs)
+    taken = inputs_of(module["main"])
+    examples = source.examples if example_inputs is None else _arrays(example_inputs, taken)
     if examples is not None:
-        _check_examples(examples, [(param.name, static_shape(param)) for param in params])
-        if all(_tells_something(array) for array in examples) and _all_differ(examples):
-            return list(examples), "its example inputs"
-    return [with_both_signs(static_shape(param), seed) for seed, param in enumerate(params)], "random inputs"
+        arrays = _checked_examples(examples, taken)
+        if all(_tells_something(array) for array in arrays) and _all_differ(arrays):
+            return arrays, "its example inputs"
+    return [each.sample(seed) for seed, each in enumerate(taken)], "random inputs"
 
 
 def _all_differ(examples: Sequence[Array]) -> bool:
     return not any(np.array_equal(a, b) for a, b in combinations(examples, 2))
 
 
-def _arrays(example_inputs: Any) -> tuple[Array, ...]:
-    values = example_inputs if isinstance(example_inputs, tuple | list) else (example_inputs,)
-    return tuple(
-        np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value, "float32", order="C")
-        for value in values
-    )
+def _arrays(example_inputs: Any, taken: Sequence[Input]) -> tuple[Array, ...]:
+    values = by_name(example_inputs, [each.name for each in taken], "example_inputs", ModelError)
+    return tuple(map(_array, values if isinstance(values, tuple | list) else (values,)))
 
 
-def _check_examples(examples: Sequence[Array], params: Sequence[tuple[str, tuple[int, ...]]]) -> None:
-    """Shapes that came with the model itself are not changed by other examples."""
-    if len(examples) != len(params):
-        raise ModelError(f"example_inputs holds {len(examples)} tensors, the model has {len(params)} inputs")
-    for position, (array, (name, shape)) in enumerate(zip(examples, params, strict=True)):
-        if array.shape != shape:
+def _array(value: Any) -> Array:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if value.is_floating_point() else value  # NumPy has no bfloat16
+    return np.array(value, order="C")
+
+
+def _checked_examples(examples: Sequence[Array], taken: Sequence[Input]) -> list[Array]:
+    """In the dtypes of the inputs. Shapes that came with the model itself are not changed by others.
+
+    An example that is all one number stands for a shape, whatever its dtype.
+    """
+    if len(examples) != len(taken):
+        raise ModelError(f"example_inputs holds {len(examples)} tensors, the model has {len(taken)} inputs")
+    checked = []
+    for position, (array, each) in enumerate(zip(examples, taken, strict=True)):
+        where = f"example_inputs[{position}]"
+        if array.shape != each.shape:
             raise ModelError(
-                f"example_inputs[{position}] has shape {list(array.shape)}, but the model was made for "
-                f"{list(shape)} as input '{name}'; give inputs of this shape, or none"
+                f"{where} has shape {list(array.shape)}, but the model was made for "
+                f"{list(each.shape)} as input '{each.name}'; give inputs of this shape, or none"
             )
+        if array.dtype.kind == "f" and each.dtype != "float32" and _tells_something(array):
+            raise ModelError(f"{where} is {array.dtype}, but input '{each.name}' is {each.dtype}; convert it")
+        if wrong := outside(array, each.range):
+            raise ModelError(f"{where}, input '{each.name}', {wrong}")
+        checked.append(array.astype(each.dtype))
+    return checked
 
 
 def _tells_something(array: Array) -> bool:
-    return bool(np.isfinite(array).all()) and (array.size == 1 or bool(np.ptp(array) > 0))
+    return bool(np.isfinite(array).all()) and (array.size == 1 or bool(array.min() < array.max()))
 
 
 def _compare_results(title: str, expected: Sequence[Array], got: Sequence[Array]) -> float:

@@ -97,6 +97,7 @@ class _Align(FinalRebuilder):
         """What a new variable is an order of; None if it is none, or if the host makes it."""
         call = self.value_of(x)
         is_order = op_name(call) == "relax.take" and x in self._behind and is_constant(call.args[1])
+        is_order = is_order and len(call.args[1].ty.shape) == 1  # one element drops its axis
         if not is_order or int(call.attrs.axis) % len(static_shape(call.args[0])) != len(static_shape(x)) - 1:
             return None
         return _Ordered(call.args[0], constant_array(call.args[1]).reshape(-1).astype(np.int64))

@@ -37,7 +37,7 @@ def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, R
     lows = np.full(len(points), np.inf)
     highs = np.full(len(points), -np.inf)
     for tensors in _run(module, points, data):
-        values = np.array([[float(extreme) for extreme in tensor.aminmax()] for tensor in tensors])
+        values = np.array([[float(extreme) for extreme in _extremes(tensor)] for tensor in tensors])
         for row, point in zip(values, points, strict=True):
             if not np.isfinite(row).all():
                 raise CalibrationError(
@@ -46,6 +46,10 @@ def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, R
         values = values.reshape(-1, 2)
         lows, highs = np.minimum(lows, values[:, 0]), np.maximum(highs, values[:, 1])
     return {p: Range(float(low), float(high)) for p, low, high in zip(points, lows, highs, strict=True)}
+
+
+def _extremes(tensor: Any) -> Any:
+    return (tensor if tensor.is_floating_point() else tensor.double()).aminmax()
 
 
 def observe(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[list[npt.NDArray[Any]]]:
@@ -61,7 +65,7 @@ def _run(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[tuple[A
 
     function = module["main"]
     graph = TorchGraph(function, points)
-    for arrays in steps("running the fp32 network", batches(list(function.params), data)):
+    for arrays in steps("running the fp32 network", batches(function, data)):
         with torch.inference_mode():  # which must not reach the reader
             tensors = graph(*(tensor_of(array) for array in arrays))
         yield tensors

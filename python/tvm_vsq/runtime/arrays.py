@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,20 @@ import numpy.typing as npt
 import torch
 
 from tvm_vsq.errors import InputError, not_finite
+from tvm_vsq.network.inputs import in_order, outside
 from tvm_vsq.runtime.metadata import TensorSpec
+
+
+def positional(args: Sequence[Any], named: Mapping[str, Any], specs: Sequence[TensorSpec]) -> tuple[Any, ...]:
+    """The arguments of a call in the order of the inputs; see `network.inputs.in_order`."""
+    return in_order(tuple(args), named, [spec.name for spec in specs], InputError)
 
 
 def check_inputs(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[npt.NDArray[Any]]:
     """Arguments as C-contiguous NumPy arrays.
 
-    Raises InputError naming the input if the count, type, dtype or shape is wrong, or if it holds NaN or
-    infinity.
+    Raises InputError naming the input if the count, type, dtype or shape is wrong, or if it holds NaN,
+    infinity, or an index that is none.
     """
     if len(args) != len(specs):
         raise InputError(
@@ -88,6 +94,8 @@ def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise not_finite(spec.name)
+    if wrong := outside(array, spec.range):
+        raise InputError(f"input '{spec.name}' {wrong}")
     return np.ascontiguousarray(array)
 
 

@@ -20,7 +20,14 @@ from tvm_vsq.files import as_path, replacing
 from tvm_vsq.hardware import Technology, load_technology
 from tvm_vsq.rtl.operands import Operands
 from tvm_vsq.runtime import native
-from tvm_vsq.runtime.arrays import check_inputs, flatten_outputs, join_batch, like_inputs, split_batch
+from tvm_vsq.runtime.arrays import (
+    check_inputs,
+    flatten_outputs,
+    join_batch,
+    like_inputs,
+    positional,
+    split_batch,
+)
 from tvm_vsq.runtime.library import load_library, modules_of, write_library
 from tvm_vsq.runtime.memory import MemoryUse
 from tvm_vsq.runtime.metadata import Metadata
@@ -107,16 +114,20 @@ class Executable:
     def _technology(self) -> Technology:
         return load_technology(self.hardware.technology)
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """Run one inference.
 
-        Arguments are torch tensors or NumPy arrays of the compiled shapes and dtypes; results are of the
-        same kind.
+        Arguments are torch tensors or NumPy arrays of the compiled shapes and dtypes, by place, by the names
+        of the inputs, or in one mapping from names; results are of the same kind.
         Raises InputError for anything else, ProgramError if the simulator refuses the program.
         """
+        args = self._in_order(args, named)
         return like_inputs(self._run_on_a_free_vm(args), args)
 
-    def run_batch(self, *args: Any, threads: int | None = None) -> Any:
+    def _in_order(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        return positional(args, named, self.metadata.inputs)
+
+    def run_batch(self, *args: Any, threads: int | None = None, **named: Any) -> Any:
         """Run many inferences, several at a time.
 
         Arguments are arrays as for `__call__`, but with any multiple of its first axis: the model
@@ -124,6 +135,7 @@ class Executable:
         many run side by side; default is the processors that this process may use.
         Raises InputError for a wrong argument, or for a model whose outputs have no first axis to join.
         """
+        args = self._in_order(args, named)
         samples = split_batch(args, self.metadata.inputs)
         workers = len(os.sched_getaffinity(0)) if threads is None else threads
         if type(workers) is not int or workers < 1:
@@ -136,13 +148,16 @@ class Executable:
                 raise
         return like_inputs(join_batch(results, self.metadata.inputs[0]), args)
 
-    def profile(self, *args: Any, technology: str | os.PathLike[str] | Technology | None = None) -> Profile:
+    def profile(
+        self, *args: Any, technology: str | os.PathLike[str] | Technology | None = None, **named: Any
+    ) -> Profile:
         """Run one inference as `__call__` does and report what the accelerator did.
 
         technology: what energies are by, as for `Profile.with_technology`; the target's own if None. Raises
         ConfigError if that is out of reach, InputError and ProgramError as `__call__` does.
         """
         table = self._table(technology)
+        args = self._in_order(args, named)
         return self._profile_of(like_inputs(self._run_on_a_free_vm(args), args), table)
 
     def timing(self, technology: str | os.PathLike[str] | Technology | None = None) -> Profile:
@@ -150,7 +165,14 @@ class Executable:
         return self._profile_of(None, self._table(technology))
 
     def operands(
-        self, layer: str, *args: Any, unit: str = "compute", lane: int = 0, cycles: int = 2000, skip: int = 0
+        self,
+        layer: str,
+        *args: Any,
+        unit: str = "compute",
+        lane: int = 0,
+        cycles: int = 2000,
+        skip: int = 0,
+        **named: Any,
     ) -> Operands:
         """Run one inference, and record what a unit works on in one layer, cycle by cycle.
 
@@ -166,7 +188,7 @@ class Executable:
         """
         numbers = {"lane": lane, "skip": skip, "cycles": cycles}
         program = check_request(self.metadata.layers, self.hardware, layer, unit, numbers)
-        vm = relax.VirtualMachine(self._module, tvm.cpu())
+        vm, args = relax.VirtualMachine(self._module, tvm.cpu()), self._in_order(args, named)
         tensors = catch_arguments(vm, program)
         self._run(vm, args)
         found = native.record_operands(self._accelerator, program, layer, unit, lane, skip, cycles, tensors)
@@ -184,7 +206,7 @@ class Executable:
         programs = self._accelerator["get_programs"]()
         return [ProgramTrace.read(self._accelerator, program, max_bins) for program in programs]
 
-    def reference(self, *args: Any) -> Any:
+    def reference(self, *args: Any, **named: Any) -> Any:
         """Run the same fused integer module on the CPU through TVM; equals `__call__` bit for bit.
 
         Raises InputError as `__call__` does, and ProgramError on a loaded artifact, which does not carry
@@ -198,6 +220,7 @@ class Executable:
         with self._lock:
             if self._reference_vm is None:
                 self._reference_vm = relax.VirtualMachine(self._build_reference(), tvm.cpu())
+        args = self._in_order(args, named)
         return like_inputs(self._run(self._reference_vm, args), args)
 
     def explain(self) -> Explanation:

@@ -17,11 +17,13 @@ class _Frozen(Frozen):
 
 
 class TensorSpec(_Frozen):
-    """Name, shape and dtype of one input."""
+    """Name, shape and dtype of one input; and, of one that is an index, the smallest and the largest that
+    there is."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    range: tuple[int, int] | None = None
 
 
 class CpuWork(_Frozen):

@@ -41,7 +41,7 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
     network = TorchGraph(quantized["main"], [*points, quantized["main"].body.body])
     tallies = [_Tally(pair) for pair in pairs]
     result, samples = Ratio(), 0
-    for arrays in batches(list(canonical["main"].params), data):
+    for arrays in batches(canonical["main"], data):
         with torch.inference_mode():
             tensors = [tensor_of(array) for array in arrays]
             *expected, expected_result = fp32(*tensors)

@@ -129,9 +129,7 @@ class Comparison:
     """
 
     def __init__(self, module: IRModule, data: Any) -> None:
-        self._inputs = [
-            [tensor_of(array) for array in arrays] for arrays in batches(list(module["main"].params), data)
-        ]
+        self._inputs = [[tensor_of(array) for array in arrays] for arrays in batches(module["main"], data)]
         self._expected = self._results(module)
         if not any(expected.any() for expected in self._expected):
             raise CalibrationError(

@@ -9,27 +9,29 @@ import numpy as np
 import torch
 
 from tvm_vsq.errors import InputError, not_finite
-from tvm_vsq.graph import static_shape
-from tvm_vsq.tvm_compat import Var
+from tvm_vsq.network.inputs import Input, in_order, outside
 
 Outputs = torch.Tensor | tuple[torch.Tensor, ...]
 
 
-def run_in_batches(run: Callable[..., Outputs], params: Sequence[Var], inputs: Sequence[Any]) -> Any:
+def run_in_batches(
+    run: Callable[..., Outputs], params: Sequence[Input], inputs: Sequence[Any], named: dict[str, Any]
+) -> Any:
     """`run` over inputs of any number of samples; NumPy arrays give NumPy arrays.
 
-    params: say the shapes of the inputs of one run; where their first axes agree, that is the batch. The last
-    batch is filled with copies of its last sample, whose results are dropped.
-    Raises InputError naming the input whose type, shape or dtype does not fit, or that holds NaN or infinity;
-    and if results have no batch axis.
+    params: the inputs of one run; where their first axes agree, that is the batch. The last batch is filled
+    with copies of its last sample, whose results are dropped. inputs, named: as `network.inputs.in_order`
+    takes them.
+    Raises InputError naming the input whose type, shape or dtype does not fit, or that holds NaN, infinity or
+    an index that is none; and if results have no batch axis.
     """
+    inputs = in_order(tuple(inputs), named, [param.name for param in params], InputError)
     if len(inputs) != len(params):
         raise InputError(f"the network takes {len(params)} inputs, got {len(inputs)}")
     is_numpy = all(isinstance(value, np.ndarray) for value in inputs)
-    shapes = [static_shape(param) for param in params]
-    tensors = [_tensor(value, param.name) for value, param in zip(inputs, params, strict=True)]
-    samples = _check(tensors, shapes, [param.name for param in params])
-    size = shapes[0][0] if samples is not None else 0
+    tensors = [_tensor(value, param) for value, param in zip(inputs, params, strict=True)]
+    samples = _check(tensors, params)
+    size = params[0].shape[0] if samples is not None else 0
     if samples is None or samples == size:
         return _convert(run(*tensors), is_numpy)
     runs = []
@@ -46,7 +48,8 @@ def tensor_of(array: np.ndarray[Any, Any]) -> torch.Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
-def _tensor(value: Any, name: str) -> torch.Tensor:
+def _tensor(value: Any, param: Input) -> torch.Tensor:
+    name = param.name
     if not isinstance(value, torch.Tensor | np.ndarray):
         raise InputError(
             f"input '{name}' must be a torch.Tensor or numpy.ndarray, not {type(value).__name__}"
@@ -58,22 +61,25 @@ def _tensor(value: Any, name: str) -> torch.Tensor:
     try:
         return tensor_of(value)
     except (TypeError, ValueError):  # nor all of NumPy's dtypes
-        raise InputError(f"input '{name}' must be float32, got {value.dtype}; convert it") from None
+        raise InputError(f"input '{name}' must be {param.dtype}, got {value.dtype}; convert it") from None
 
 
-def _check(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]], names: list[str]) -> int | None:
+def _check(tensors: list[torch.Tensor], params: Sequence[Input]) -> int | None:
     """The number of samples; None if shapes have no common batch axis, and all are those of one run."""
+    shapes = [param.shape for param in params]
     batches = all(shapes) and len({shape[0] for shape in shapes}) == 1
-    for tensor, shape, name in zip(tensors, shapes, names, strict=True):
+    for tensor, param in zip(tensors, params, strict=True):
+        shape, name, dtype = param.shape, param.name, str(tensor.dtype).removeprefix("torch.")
         fits = tensor.ndim == len(shape) and tuple(tensor.shape[1:]) == shape[1:] and tensor.numel() > 0
-        if tensor.dtype != torch.float32 or not fits or (not batches and tuple(tensor.shape) != shape):
+        if dtype != param.dtype or not fits or (not batches and tuple(tensor.shape) != shape):
             expected = f"[n, {', '.join(map(str, shape[1:]))}]" if batches else str(list(shape))
             raise InputError(
-                f"input '{name}' must be float32 {expected}, got {str(tensor.dtype).removeprefix('torch.')} "
-                f"{list(tensor.shape)}"
+                f"input '{name}' must be {param.dtype} {expected}, got {dtype} {list(tensor.shape)}"
             )
         if not tensor.isfinite().all():
             raise not_finite(name)
+        if wrong := outside(tensor.detach().numpy(), param.range):
+            raise InputError(f"input '{name}' {wrong}")
         if batches and len(tensor) != len(tensors[0]):
             raise InputError(
                 f"input '{name}' has {len(tensor)} samples, but the first input has {len(tensors[0])}"

@@ -14,6 +14,7 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.network.inputs import inputs_of
 from tvm_vsq.threads import compiling
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.batching import run_in_batches
@@ -68,7 +69,7 @@ class FakeQuantized(QuantizedModel, nn.Module):
     def _start_from(self, quantized: IRModule, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
         self._quantized = quantized
         self._weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-        self._inputs = list(quantized["main"].params)
+        self._inputs = inputs_of(quantized["main"])
         self._trained = trainable_layers(quantized)
         self._initial: dict[str, npt.NDArray[np.float32]] = {}  # by the parameter's name
         for layer in self._trained:
@@ -83,13 +84,14 @@ class FakeQuantized(QuantizedModel, nn.Module):
         """The accelerator that computes what this does in eval mode."""
         return self._hardware
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """The network's result for any number of samples.
 
         Raises InputError for inputs that do not fit or hold NaN or infinity; ModelError, in eval mode, for
         such parameters.
         """
-        return run_in_batches(self._train_step if self.training else self._evaluate, self._inputs, inputs)
+        run = self._train_step if self.training else self._evaluate
+        return run_in_batches(run, self._inputs, inputs, named)
 
     def to_relax(self) -> IRModule:
         """The quantized module with the parameters' present values; see the class for its integers.

@@ -16,6 +16,7 @@ from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import QuantizedModel
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.network import weight_form
+from tvm_vsq.network.inputs import inputs_of
 from tvm_vsq.quantize.activations.signs import Signs
 from tvm_vsq.quantize.config import LayerConfig, QuantConfig
 from tvm_vsq.quantize.plan import choose_layers, require_whole_vectors
@@ -41,7 +42,7 @@ class Fp32Scales(QuantizedModel, nn.Module):
         function = module["main"]
         values: Any = definitions(function)
         signs = Signs(function)
-        self._inputs = list(function.params)
+        self._inputs = inputs_of(function)
         operands = {}
         for var, (layer, settings) in choose_layers(module, config).items():
             _require_both(layer.name, settings)
@@ -56,9 +57,9 @@ class Fp32Scales(QuantizedModel, nn.Module):
             operands[var] = lambda x, _w, fmt=fmt, kernel=kernel: (quantize_vectors(x, fmt), kernel)
         self._graph = TorchGraph(function, operands=operands)
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """The network's result for any number of samples, torch tensors or NumPy arrays."""
-        return run_in_batches(self._evaluate, self._inputs, inputs)
+        return run_in_batches(self._evaluate, self._inputs, inputs, named)
 
     def to_relax(self) -> IRModule:
         """Raises ConfigError: there is no integer form."""

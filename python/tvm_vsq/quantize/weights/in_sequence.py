@@ -88,7 +88,7 @@ class InSequence:
 
     def _runs(self, size: int) -> list[list[Tensor]]:
         """The inputs of the runs, each of `size` bytes, that can be held."""
-        runs = [[tensor_of(x) for x in arrays] for arrays in batches(list(self._function.params), self._data)]
+        runs = [[tensor_of(x) for x in arrays] for arrays in batches(self._function, self._data)]
         count = min(len(runs), max(1, _MOST_BYTES // size))
         return [runs[number * len(runs) // count] for number in range(count)]
 
