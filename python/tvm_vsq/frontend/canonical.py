@@ -15,7 +15,9 @@ from tvm_vsq.frontend.fold_logic import fold_logic
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.fold_slices import fold_slices
+from tvm_vsq.frontend.identities import lookups_to_reshapes
 from tvm_vsq.frontend.local_response import local_responses
+from tvm_vsq.frontend.nan_guards import guards_to_choices
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.norms import norms_to_operators
 from tvm_vsq.frontend.order_products import order_products
@@ -88,6 +90,8 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     fold_logic,
     _tidy,
     views_to_reshapes,
+    lookups_to_reshapes,
+    guards_to_choices,
     products_of_activations,
     norms_to_operators,
     softmaxes_to_operators,

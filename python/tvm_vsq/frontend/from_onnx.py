@@ -11,6 +11,7 @@ from tvm import relax
 from tvm_vsq.frontend.from_relax import from_relax
 from tvm_vsq.frontend.given import with_given
 from tvm_vsq.frontend.layers import live_layers
+from tvm_vsq.frontend.onnx_half import in_float32, is_half
 from tvm_vsq.frontend.onnx_importer import import_graph
 from tvm_vsq.frontend.onnx_model import check_straight, check_weights, read_model
 from tvm_vsq.frontend.onnx_names import layers_of
@@ -28,14 +29,18 @@ def from_onnx(
     """Import `model`, or the file it names; layers are named after the initializer of their weights.
 
     Weights in external files are read. Axes without a number take it from `example_inputs`. Quantization in
-    the model is taken out and kept (`frontend.given`). Raises ModelError for what is no valid ONNX model, for
-    shapes that stay dynamic, and, with the node's name, for weights that are NaN and for operators without a
-    form in TVM.
+    the model is taken out and kept (`frontend.given`). Half precision becomes fp32 of the same numbers.
+
+    Raises ModelError for what is no valid ONNX model, for shapes that stay dynamic, and, with the node's
+    name, for weights that are NaN and for operators without a form in TVM.
 
     Also returns what the import is checked against: the model, or, if it is quantized, what is left of it
     when quantization is taken out.
     """
     original = read_model(model, example_inputs)
+    title = "ONNX model" if isinstance(model, onnx.ModelProto) else f"ONNX model '{os.fspath(model)}'"
+    if is_half(original):
+        original, title = in_float32(original), f"{title} in fp32"
     proto = modernize(original, OWN_FUNCTIONS)
     check_straight(proto.graph)
     check_weights(proto.graph)
@@ -51,7 +56,6 @@ def from_onnx(
     module, nodes = import_graph(proto.graph, opset_of(proto))
     module = relax.transform.DeadCodeElimination()(module)
     layers = [names.get(nodes[var], "") for var in live_layers(module["main"])]
-    title = "ONNX model" if isinstance(model, onnx.ModelProto) else f"ONNX model '{os.fspath(model)}'"
     module = with_given(
         with_layer_names(from_relax(module), layers),
         {names[output]: given for output, given in found.weights.items()},

@@ -175,7 +175,7 @@ class _Norms(Rebuilder):
             return None
         for variance, epsilon in (call.args, [*call.args][::-1]):
             number = _number(epsilon)
-            if number is not None and number > 0:
+            if number is not None and number >= 0:  # 1e-12 is 0 in float16
                 return variance, number
         return None
 

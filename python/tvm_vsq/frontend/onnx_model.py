@@ -14,6 +14,7 @@ from onnx import TensorProto, numpy_helper
 from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.onnx_nodes import STANDARD, attributes, describe
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN
+from tvm_vsq.network.inputs import by_name
 
 
 def read_model(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: Any) -> onnx.ModelProto:
@@ -99,7 +100,7 @@ def _check_outputs(graph: onnx.GraphProto) -> None:
 
 def _fix_shapes(inputs: Sequence[onnx.ValueInfoProto], example_inputs: Any) -> None:
     """Give every dimension of the inputs a number, in place."""
-    examples = _as_tuple(example_inputs)
+    examples = _as_tuple(by_name(example_inputs, [v.name for v in inputs], "example_inputs", ModelError))
     if examples is not None and len(examples) != len(inputs):
         raise ModelError(
             f"example_inputs holds {len(examples)} tensors, the model has {len(inputs)} inputs: "

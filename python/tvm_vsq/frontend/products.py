@@ -60,13 +60,14 @@ class _Products(Rebuilder):
         call: Any = self.value_of(x)
         name = op_name(call)
         if name in ("relax.multiply", "relax.divide"):
-            for operand, number in (call.args, [*call.args][::-1]):
+            operands = list(call.args)
+            for operand, number in (operands, operands[::-1]):
                 if not (is_constant(number) and constant_array(number).size == 1) or is_constant(operand):
                     continue
                 if len(number.ty.shape) > len(operand.ty.shape):
                     continue
                 factor = float(constant_array(number).item())
-                if name == "relax.divide" and (factor == 0 or number is not call.args[1]):
+                if name == "relax.divide" and (factor == 0 or number is operands[0]):
                     continue
                 inner, more = self._unscaled(operand)
                 return inner, more * (1 / factor if name == "relax.divide" else factor)
@@ -88,6 +89,23 @@ class _Products(Rebuilder):
         is_more = len(leading[0]) > len(operands[0].ty.shape) - 2
         return sources if leading[0] == leading[1] and is_more else None
 
+    def _turned(self, value: Call) -> Call | None:
+        """A reshape that takes joined axes apart again, behind a permute of the last two, as a permute."""
+        permute: Any = self.value_of(value.args[0])
+        if op_name(permute) != "relax.permute_dims" or len(permute.args[0].ty.shape) != 3:
+            return None
+        joined: Any = self.value_of(permute.args[0])
+        if op_name(joined) != "relax.reshape" or [int(n) for n in permute.attrs.axes or ()] != [0, 2, 1]:
+            return None
+        x, shape = joined.args[0], [int(extent) for extent in value.args[1]]
+        *leading, rows, columns = static_shape(x)
+        if shape != [*leading, columns, rows]:
+            return None
+        if static_shape(permute.args[0])[1:] != (rows, columns):
+            return None
+        axes = list(range(len(shape)))
+        return relax.op.permute_dims(x, [*axes[:-2], axes[-1], axes[-2]])
+
     def _softmax(self, value: Call, shape: tuple[int, ...]) -> Any:
         """Over the last axis, which is -1 from now on, in front of a reshape that keeps it."""
         x, axis = value.args[0], int(value.attrs.axis)
@@ -103,6 +121,9 @@ class _Products(Rebuilder):
 
     def _merged(self, value: Call) -> Any:
         """A reshape of a result of this pass, to the shape that it has, is none."""
+        turned = self._turned(value)
+        if turned is not None:
+            return turned
         source: Any = self.value_of(value.args[0])
         x = value.args[0]
         if op_name(source) == "relax.reshape" and op_name(self.value_of(source.args[0])) in _RESULTS:

@@ -43,6 +43,17 @@ def _rsub(x: Tensor, y: Any, alpha: float = 1) -> Any:
     return x * -alpha + (float(y) if isinstance(y, int) and x.is_floating_point() else y)
 
 
+def _div(x: Tensor, y: Any) -> Any:
+    """TVM divides integers as integers."""
+    if x.is_floating_point():
+        return NotImplemented
+    return x.to(torch.float32) / y
+
+
+def _power_of_number(x: float, y: Tensor) -> Tensor:
+    return torch.pow(torch.full_like(y, x, dtype=torch.float32), y)
+
+
 def _group_norm(
     x: Tensor,
     groups: int,
@@ -198,9 +209,12 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: _add,
     aten.amax.default: _amax,
     aten.amin.default: _amin,
+    aten.div.Scalar: _div,
+    aten.div.Tensor: _div,
     aten.group_norm.default: _group_norm,
     aten.index.Tensor: _index,
     aten.pad.default: _pad,
+    aten.pow.Scalar: _power_of_number,
     aten.rsub.Scalar: _rsub,
     aten.rsub.Tensor: _rsub,
     aten.scaled_dot_product_attention.default: attention,
