@@ -215,12 +215,12 @@ def test_an_operator_of_another_domain(onnx_models):
         import_model(model)
 
 
-def test_float16_weights(onnx_models):
+def test_float64_weights(onnx_models):
     nodes = [
-        onnx_models.node("Cast", ["x"], "h", to=onnx.TensorProto.FLOAT16),
+        onnx_models.node("Cast", ["x"], "h", to=onnx.TensorProto.DOUBLE),
         onnx_models.node("MatMul", ["h", "w"], "z"),
         onnx_models.node("Cast", ["z"], "y", to=onnx.TensorProto.FLOAT),
     ]
-    model = onnx_models.model(nodes, {"w": np.ones((2, 2), np.float16)}, [1, 2])
-    with pytest.raises(ModelError, match="weights of layer 'w' are float16; weights must be float32"):
+    model = onnx_models.model(nodes, {"w": np.ones((2, 2), np.float64)}, [1, 2])
+    with pytest.raises(ModelError, match="weights of layer 'w' are float64; weights must be float32"):
         import_model(model)

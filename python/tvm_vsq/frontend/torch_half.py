@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def program_in_float32(program: ExportedProgram) -> ExportedProgram:
     signature, values = program.graph_signature, {n.name: n.meta.get("val") for n in program.graph.nodes}
     leaves = [_like(values[str(name)]) for name in signature.user_inputs]
     args, kwargs = tree_unflatten(leaves, program.call_spec.in_spec)
-    module: Any = in_float32(program.module(check_guards=False))
+    module: Any = in_float32(copy.deepcopy(program.module(check_guards=False)))  # its weights are the user's
     for node in list(module.graph.nodes):
         node.args, node.kwargs = tree_map(_wider, node.args), tree_map(_wider, node.kwargs)
         if node.target is torch.ops.aten._assert_tensor_metadata.default:
