@@ -70,11 +70,14 @@ def compile(
     QuantizeLinear and DequantizeLinear (docs/onnx.md). What is quantized already (the result of
     `quantize_model`, of `fake_quantize` or of its `to_relax`) is taken as it is, without the arguments that
     say how to quantize.
+    Half precision is fp32 of the same numbers.
+    example_inputs: a tensor, a tuple of them, or a mapping by the names of the inputs (a tokenizer's result);
+    float32, int64, int32 or bool. The Executable takes its arguments in the same ways.
     target: name of a shipped accelerator, path of a YAML file, or a HardwareConfig.
     quant: the paper's W/A/ws/as notation, for example "4/4/4/4", or a QuantConfig. Default: the target's
     own widths.
-    calibration: sample inputs, samples along axis 0; what is measured on them fixes the activations'
-    coarse scales.
+    calibration: sample inputs, samples along axis 0: an array, a tuple or a mapping, or an iterable of such;
+    what is measured on them fixes the activations' coarse scales.
     schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its
     path, of which a VsqWarning says so if none of its records is used.
     verify: prove that the programs are free of races (docs/simulator.md, section 5); costs milliseconds.

@@ -24,13 +24,15 @@ def import_model(model: Any, example_inputs: Any | Sequence[Any] | None = None) 
     model: a torch.nn.Module (with example_inputs; it is copied and put into eval mode, never changed), a
         torch.export.ExportedProgram, an onnx.ModelProto or the path of an .onnx file, or a Relax IRModule
         with the single function "main".
-    example_inputs: for a torch.nn.Module, the tensor or the tuple of tensors it is called with; their shapes
-        and dtypes become the shapes and dtypes of the compiled network. For an ONNX model with dynamic axes,
-        arrays or tensors whose shapes fix them.
+    example_inputs: for a torch.nn.Module, the tensor or the tuple of tensors it is called with, or a mapping
+        of them by the names of forward's arguments (what a tokenizer gives); their shapes and dtypes become
+        the shapes and dtypes of the compiled network. For an ONNX model with dynamic axes, arrays or tensors
+        whose shapes fix them. Half precision becomes float32, of models, too.
 
-    The result has one function "main": its parameters are the user's inputs (static shapes, float32), weights
-    are constants, batch norm is folded, convolutions are NHWC with OHWI weights, and the result is a tensor
-    or a tuple of tensors in the user's own layout. `network.layer_names` reads the names of its layers.
+    The result has one function "main": its parameters are the user's inputs (static shapes; float32, int64,
+    int32 or bool), weights are constants, batch norm is folded, convolutions are NHWC with OHWI weights,
+    norms, softmax and attention have one form, and the result is a tensor or a tuple of tensors in the user's
+    own layout. `network.layer_names` reads the names of its layers.
 
     Raises ModelError naming the parameter, input or layer at fault, or for a model that is quantized already.
     """

@@ -18,8 +18,9 @@ _UNCHECKED = "not checked: check_import=False was given"
 def import_checked(model: Any, example_inputs: Any = None, check_import: bool = True) -> IRModule:
     """The canonical fp32 graph of `model` (`frontend.import_model`), whose results are those of the model.
 
-    Both run once, on the example inputs, or, where there are none or they are all one number, on a sample
-    from the standard normal distribution. Results must agree in number, shapes and dtypes, floating-point
+    Both run once, on the example inputs, or, where there are none or they are all one number, on random ones:
+    from the standard normal distribution, indices of their tables, masks of 0 and 1. What is in half
+    precision is compared as fp32. Results must agree in number, shapes and dtypes, floating-point
     ones within `compare.TOLERANCE` of relative error in the 2-norm, others exactly. check_import: False skips
     this.
 

@@ -1,0 +1,111 @@
+"""Models of Hugging Face's transformers as they come, where that is installed."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from tests.transformers_models import batch, calls, is_attention, same_as_torch
+
+import tvm_vsq
+from tvm_vsq.importing import import_checked
+
+transformers = pytest.importorskip("transformers")
+
+
+def bert(kind: str, layers: int = 1) -> Any:
+    config = transformers.BertConfig(
+        vocab_size=100,
+        hidden_size=64,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=32,
+        attn_implementation=kind,
+    )
+    return transformers.BertModel(config).eval()
+
+
+def llama(kind: str) -> Any:
+    config = transformers.LlamaConfig(
+        vocab_size=100,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=32,
+        use_cache=False,
+        attn_implementation=kind,
+    )
+    return transformers.LlamaModel(config).eval()
+
+
+@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+@pytest.mark.parametrize(("rows", "length"), [(1, 1), (3, 17)])
+def test_bert(kind, rows, length):
+    module = same_as_torch(bert(kind), batch(rows, length, 100))
+    assert is_attention(module)
+    assert len(calls(module, "nn.layer_norm")) == 3
+    assert len(calls(module, "take")) == 1  # those of places and token types are folded
+    assert len(calls(module, "tanh")) == 1
+
+
+def test_bert_takes_what_a_tokenizer_gives():
+    given = batch(2, 6, 100)
+    encoding = transformers.BatchEncoding(
+        {
+            "input_ids": given["input_ids"],
+            "token_type_ids": torch.zeros(2, 6, dtype=torch.int64),
+            "attention_mask": given["attention_mask"],
+        }
+    )
+    module = import_checked(bert("sdpa"), encoding)
+    assert [str(p.name) for p in module["main"].params] == ["input_ids", "attention_mask", "token_type_ids"]
+
+
+@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+def test_llama(kind):
+    module = same_as_torch(llama(kind), batch(2, 9, 100))
+    assert is_attention(module)
+    assert len(calls(module, "nn.rms_norm")) == 3
+
+
+def test_bert_of_onnx():
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = bert("sdpa")
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+            return tuple(self.model(input_ids, attention_mask).values())
+
+    buffer, given = io.BytesIO(), batch(3, 17, 100)
+    names = list(given)
+    torch.onnx.export(
+        Plain(),
+        tuple(given.values()),
+        buffer,
+        dynamo=False,
+        opset_version=14,
+        input_names=names,
+        dynamic_axes={name: {0: "batch", 1: "length"} for name in names},
+    )
+    module = import_checked(onnx.load_from_string(buffer.getvalue()), given)
+    assert is_attention(module)
+    assert len(calls(module, "nn.layer_norm")) == 3
+
+
+def test_bert_on_the_chip(networks):
+    model, given = bert("sdpa", layers=2), batch(3, 17, 100)
+    data = [batch(3, 17, 100) for _ in range(6)]
+    exe = tvm_vsq.compile(model, "vsq-accel-int8", example_inputs=given, calibration=data)
+    results = exe(**given)
+    assert all(torch.equal(a, b) for a, b in zip(results, exe.reference(**given), strict=True))
+    with torch.no_grad():
+        expected = model(**given)
+    for ours, theirs in zip(results, expected.values(), strict=True):
+        assert networks.sqnr_db(theirs.numpy(), ours.numpy()) > 30
