@@ -12,10 +12,11 @@ import torch
 from tests.transformers_models import Encoder, batch, same_as_torch
 from torch import nn
 
+from tvm_vsq.arguments import in_order, outside
 from tvm_vsq.errors import InputError, ModelError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.importing import import_checked, import_note
-from tvm_vsq.network.inputs import in_order, inputs_of, outside
+from tvm_vsq.network.inputs import inputs_of
 
 
 class Lookup(nn.Module):

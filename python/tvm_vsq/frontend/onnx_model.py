@@ -11,10 +11,10 @@ import onnx
 import onnx.shape_inference
 from onnx import TensorProto, numpy_helper
 
+from tvm_vsq.arguments import by_name
 from tvm_vsq.errors import ModelError, first_line
 from tvm_vsq.frontend.onnx_nodes import STANDARD, attributes, describe
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN
-from tvm_vsq.network.inputs import by_name
 
 
 def read_model(model: onnx.ModelProto | str | os.PathLike[str], example_inputs: Any) -> onnx.ModelProto:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from tvm_vsq.arguments import by_name, outside
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend.source import Array, Source
 from tvm_vsq.importing.compare import TOLERANCE, difference
 from tvm_vsq.importing.locate import locate
 from tvm_vsq.importing.relax_source import RelaxSource
 from tvm_vsq.importing.run import results_of
-from tvm_vsq.network.inputs import Input, by_name, inputs_of, outside
+from tvm_vsq.network.inputs import Input, inputs_of
 from tvm_vsq.tvm_compat import IRModule
 
 

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
+from tvm_vsq.arguments import Range
 from tvm_vsq.graph import bindings, constant_array, definitions, dtype_of, is_constant, op_name, static_shape
 from tvm_vsq.network.facts import Elements
 from tvm_vsq.network.source import facts_of
 from tvm_vsq.tvm_compat import Var
-
-Range = tuple[int, int]
-"""The smallest and the largest value, both allowed."""
 
 BY_INDEX = {"take", "gather_elements", "gather_nd", "scatter_elements", "scatter_nd", "index_put"}
 """Operators whose operand 1 is indices."""

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
+from tvm_vsq.arguments import by_name, outside
 from tvm_vsq.errors import CalibrationError, first_line
-from tvm_vsq.network.inputs import Input, by_name, inputs_of, outside
+from tvm_vsq.network.inputs import Input, inputs_of
 
 Array = npt.NDArray[Any]
 

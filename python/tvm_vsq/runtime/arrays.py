@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tvm_vsq.arguments import in_order, outside
 from tvm_vsq.errors import InputError, not_finite
-from tvm_vsq.network.inputs import in_order, outside
 from tvm_vsq.runtime.metadata import TensorSpec
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from tvm_vsq.arguments import in_order, outside
 from tvm_vsq.errors import InputError, not_finite
-from tvm_vsq.network.inputs import Input, in_order, outside
+from tvm_vsq.network.inputs import Input
 
 Outputs = torch.Tensor | tuple[torch.Tensor, ...]
 
