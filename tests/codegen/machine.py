@@ -21,6 +21,7 @@ ENGINE = {
     "SYNC": "compute",
     "DWCONV": "compute",
     "VEC": "vector",
+    "REDUCE": "vector",
     "FINISH": "store",
 }
 ENGINES = ("load", "compute", "vector", "ppu", "store")
@@ -146,6 +147,8 @@ class Machine:
 
     def parse(self, memory: str, records: np.ndarray) -> np.ndarray:
         v, bo = self.hw.vector_size, self.hw.output_lanes
+        if memory == "acc":
+            return np.ascontiguousarray(records).view("<i4").astype(np.int64)
         if memory == "uop":
             return np.array(decode_uops(records.tobytes(), self.hw), dtype=np.int64)
         if memory == "inp":
@@ -249,6 +252,9 @@ class Machine:
         operation, is_imm = f["op"], f["src"] == 1
         index = self.micro_ops(f, "acc", "inp")
         groups = index["acc"][:, None] + np.arange(blocks)
+        if f["src"] == 2 or operation in (7, 8):
+            self.rows_of_acc(f, groups, index["inp"])
+            return
         if is_imm:
             values = np.full((*groups.shape, bo), f["imm"])
         else:
@@ -275,7 +281,8 @@ class Machine:
                 self.reads("par", entries)
                 _, _, value, slope = (self.pads["par"][entries].reshape(-1, 4)[:128]).T
                 for group in groups:
-                    place = np.clip(self.pads["acc"][group], -(1 << 15), (1 << 15) - 1) + (1 << 15)
+                    argument = rhu(self.pads["acc"][group].astype(object) - f["imm"], f["shift"])
+                    place = np.clip(argument, -(1 << 15), (1 << 15) - 1).astype(np.int64) + (1 << 15)
                     rise = rhu(slope[place // 512] * (place % 512), 9)
                     self.pads["acc"][group] = value[place // 512] + rise
             else:
@@ -283,6 +290,75 @@ class Machine:
                 combine.at(self.pads["acc"], groups, values)
             assert abs(self.pads["acc"][groups]).max() < 1 << (self.hw.accumulator_bits - 1)
         self.writes("acc", groups)
+
+    def saturated(self, values: np.ndarray) -> np.ndarray:
+        limit = 1 << (max(32, self.hw.accumulator_bits) - 1)
+        return np.clip(values, -limit, limit - 1)
+
+    def looked_up(self, base: int, place: np.ndarray) -> np.ndarray:
+        entries = np.arange(base, base + -(-128 // self.hw.output_lanes))
+        self.reads("par", entries)
+        _, _, value, slope = self.pads["par"][entries].reshape(-1, 4)[:128].T
+        return value[place // 512] + rhu(slope[place // 512] * (place % 512), 9)
+
+    def rows_of_acc(self, f: dict[str, int], groups: np.ndarray, sources: np.ndarray) -> None:
+        """Group by group, with an immediate or the lanes of another group, all of which are read first."""
+        acc = self.pads["acc"]
+        for group, source in zip(groups, sources, strict=True):
+            read = source + np.arange(len(group))
+            s = acc[read].astype(object) if f["src"] == 2 else f["imm"]
+            if f["src"] == 2:
+                self.reads("acc", read)
+            if f["op"] != 0:
+                self.reads("acc", group)
+            lane = acc[group].astype(object)
+            if f["op"] == 6:
+                place = np.clip(rhu(lane - s, f["shift"]), -(1 << 15), (1 << 15) - 1).astype(np.int64)
+                acc[group] = self.looked_up(f["tab_base"], place + (1 << 15))
+            else:
+                results = {
+                    0: s,
+                    1: np.maximum(lane, s),
+                    2: self.saturated(lane + s),
+                    4: np.minimum(lane, s),
+                    7: self.saturated(lane - s),
+                    8: self.saturated(rhu(lane * (s & 65535), s >> 16 & 63)),
+                }
+                acc[group] = results[f["op"]]
+            self.writes("acc", group)
+
+    def reduce(self, f: dict[str, int]) -> None:
+        """Row by row, in exact integers."""
+        bo, acc, uops = self.hw.output_lanes, self.pads["acc"], self.pads["uop"]
+        self.reads("uop", slice(f["uop_begin"], f["uop_begin"] + f["uop_count"]))
+        for o in range(f["iter_out"]):
+            for result, first, _ in uops[f["uop_begin"] : f["uop_begin"] + f["uop_count"]].tolist():
+                entries = first + o * f["inp_out"] + np.arange(f["iter_in"]) * f["inp_in"]
+                self.reads("acc", entries)
+                row = acc[entries].reshape(-1)[: (f["iter_in"] - 1) * bo + f["last_lanes"]].astype(object)
+                if f["op"] == 0:
+                    total = int(row.max())
+                elif f["op"] == 1:
+                    total = int(np.clip(row, -(2**31), 2**31 - 1).sum())
+                else:
+                    total = int((np.clip(rhu(row, f["shift"]), -(2**17), 2**17 - 1) ** 2).sum())
+                group = result + o * f["acc_out"] + np.arange(max(1, self.hw.vector_size // bo))
+                acc[group] = self.row_result(f, total)
+                self.writes("acc", group)
+
+    def row_result(self, f: dict[str, int], total: int) -> int:
+        if f["to"] == 0:
+            return int(self.saturated(np.array(total + f["imm"], object)))
+        if f["to"] == 1:
+            return int(self.saturated(rhu(np.array(total * f["mult"], object), f["exponent"])))
+        x = max(total + f["imm"], 1)
+        e = x.bit_length() - 17
+        t = (x >> e if e >= 0 else x << -e) - 2**16
+        k = e
+        if f["to"] == 3:
+            t, k = (t >> 1) + (e % 2 << 15), e // 2
+        m = int(np.clip(self.looked_up(f["tab_base"], np.array([t]))[0], 0, 65535))
+        return m + (min(max(f["exponent"] + k, 0), 62) << 16)
 
     @staticmethod
     def fitted(rows: np.ndarray, width: int) -> np.ndarray:

@@ -23,6 +23,7 @@ ENGINE = {
     "GEMM": "compute",
     "SYNC": "compute",
     "VEC": "vector",
+    "REDUCE": "vector",
     "PPU": "ppu",
     "STORE": "store",
     "FINISH": "store",
@@ -274,7 +275,12 @@ class Model:
             blocks = max(1, size // lanes) - f.get("skip_blocks", 0)
             reads = f.get("src", 0) == isa.code_of("VEC", "src", "inp")
             turns = -(-vectors // banks.inp) if reads else 1
+            if f.get("src", 0) == isa.code_of("VEC", "src", "acc"):
+                return timing.vector_pipeline_cycles + groups * blocks, groups * blocks  # two reads at a port
             return timing.vector_pipeline_cycles + groups * blocks, groups * (turns - 1)
+        if insn.name == "REDUCE":
+            cycles = [max(f["iter_in"], size // lanes)] * (f["uop_count"] * f["iter_out"])
+            return timing.row_pipeline_cycles + sum(cycles), 0
         if insn.name == "PPU":
             blocks = f["pixels"] * f["blocks"]
             need = [1]

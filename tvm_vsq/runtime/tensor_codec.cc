@@ -64,10 +64,11 @@ bool Inside(const Limits& limits, const int16_t* vector, int64_t size) {
 
 }  // namespace
 
-void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dram_bytes, bool input) {
-  if (d.kind != Descriptor::kVectors && (input || d.kind != Descriptor::kWide)) {
-    sim::Fail("kind ", d.kind, input ? ", must be 0 (vectors)" : ", must be 0 (vectors) or 1 (wide)");
-  }
+int64_t TensorBytes(const sim::Params& params, const Descriptor& d) { return d.rows * RowBytes(params, d); }
+
+void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dram_bytes) {
+  if (d.kind != Descriptor::kVectors && d.kind != Descriptor::kWide)
+    sim::Fail("kind ", d.kind, ", must be 0 (vectors) or 1 (wide)");
   if (d.kind == Descriptor::kVectors && d.lanes != params.vector_size + 1) {
     sim::Fail(d.lanes, " lanes, must be vector_size + 1 = ", params.vector_size + 1);
   }
@@ -127,6 +128,17 @@ void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vect
   }
 }
 
+void WriteWide(const sim::Params& params, const Descriptor& d, const int32_t* tensor,
+               std::vector<uint8_t>* dram) {
+  const int64_t row_bytes = RowBytes(params, d);
+  uint8_t* row = dram->data() + d.dram_offset;
+  for (int64_t pixel = 0; pixel < d.rows; ++pixel, row += row_bytes) {
+    sim::CountWork(static_cast<uint64_t>(d.lanes));
+    for (int64_t k = 0; k < d.lanes; ++k) sim::WriteWord(row + 4 * k, static_cast<uint32_t>(*tensor++));
+    std::fill(row + 4 * d.lanes, row + row_bytes, uint8_t{0});
+  }
+}
+
 void ReadWide(const sim::Params& params, const Descriptor& d, const std::vector<uint8_t>& dram,
               int32_t* tensor) {
   const int64_t row_bytes = RowBytes(params, d);
@@ -135,6 +147,18 @@ void ReadWide(const sim::Params& params, const Descriptor& d, const std::vector<
     sim::CountWork(static_cast<uint64_t>(d.lanes));
     for (int64_t k = 0; k < d.lanes; ++k) *tensor++ = sim::ReadInt32(row + 4 * k);
   }
+}
+
+void WriteTensor(const sim::Params& params, const Descriptor& d, const void* tensor,
+                 std::vector<uint8_t>* dram) {
+  if (d.kind == Descriptor::kWide) return WriteWide(params, d, static_cast<const int32_t*>(tensor), dram);
+  WriteVectors(params, d, static_cast<const int16_t*>(tensor), dram);
+}
+
+void ReadTensor(const sim::Params& params, const Descriptor& d, const std::vector<uint8_t>& dram,
+                void* tensor) {
+  if (d.kind == Descriptor::kWide) return ReadWide(params, d, dram, static_cast<int32_t*>(tensor));
+  ReadVectors(params, d, dram, static_cast<int16_t*>(tensor));
 }
 
 }  // namespace tvm_vsq::runtime

@@ -149,6 +149,7 @@ const std::vector<ParamField>& ParamFields() {
       {"dma_setup_cycles", &Params::dma_setup_cycles, 0, 1 << 20},
       {"gemm_pipeline_cycles", &Params::gemm_pipeline_cycles, 0, 1 << 20},
       {"vector_pipeline_cycles", &Params::vector_pipeline_cycles, 0, 1 << 20},
+      {"row_pipeline_cycles", &Params::row_pipeline_cycles, 0, 1 << 20, true},
       {"ppu_pipeline_cycles", &Params::ppu_pipeline_cycles, 0, 1 << 20},
       {"command_queue_depth", &Params::command_queue_depth, 1, 1 << 20},
       {"token_queue_depth", &Params::token_queue_depth, 1, 1 << 20},

@@ -30,6 +30,7 @@ struct Params {
   int64_t dram_row_bytes = 0, dram_row_miss_cycles = 0;
   int64_t fetch_cycles = 0, fetch_buffer_bursts = 0, dma_setup_cycles = 0;
   int64_t gemm_pipeline_cycles = 0, vector_pipeline_cycles = 0, ppu_pipeline_cycles = 0;
+  int64_t row_pipeline_cycles = 16;
   int64_t command_queue_depth = 0, token_queue_depth = 0;
   // Not hardware: a program that runs longer is refused, so that a broken one always ends.
   int64_t max_cycles = int64_t{1} << 36;

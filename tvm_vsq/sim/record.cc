@@ -20,6 +20,11 @@ void LoadPar(const uint8_t* records, size_t count, ChannelParams* channels) {
   }
 }
 
+template <typename Acc>
+void LoadAcc(const uint8_t* records, size_t count, Acc* lanes) {
+  for (; count > 0; --count, records += 4, ++lanes) *lanes = ReadInt32(records);
+}
+
 }  // namespace
 
 RecordCodec::RecordCodec(const Params& params, Simd simd)
@@ -39,6 +44,9 @@ void RecordCodec::Load(Pad pad, const uint8_t* records, size_t count, size_t ent
     case Pad::kWgt:
       return wgt_->Decode(records, count, &pads->wgt[entry * size_ * lanes_],
                           &pads->wgt_scale[entry * lanes_], &pads->wgt_sum[entry * lanes_]);
+    case Pad::kAcc:
+      if (pads->acc64.empty()) return LoadAcc(records, count * lanes_, &pads->acc32[entry * lanes_]);
+      return LoadAcc(records, count * lanes_, &pads->acc64[entry * lanes_]);
     default:
       return LoadPar(records, count * lanes_, &pads->par[entry * lanes_]);
   }
@@ -55,6 +63,13 @@ void RecordCodec::Clear(Pad pad, size_t count, size_t entry, Scratchpads* pads) 
       std::fill_n(&pads->wgt[entry * size_ * lanes_], count * size_ * lanes_, int8_t{0});
       std::fill_n(&pads->wgt_scale[entry * lanes_], count * lanes_, 0);
       std::fill_n(&pads->wgt_sum[entry * lanes_], count * lanes_, 0);
+      return;
+    case Pad::kAcc:
+      if (pads->acc64.empty()) {
+        std::fill_n(&pads->acc32[entry * lanes_], count * lanes_, 0);
+      } else {
+        std::fill_n(&pads->acc64[entry * lanes_], count * lanes_, int64_t{0});
+      }
       return;
     default:
       std::fill_n(&pads->par[entry * lanes_], count * lanes_, ChannelParams());

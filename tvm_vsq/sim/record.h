@@ -13,8 +13,8 @@
 
 namespace tvm_vsq::sim {
 
-// Moves runs of `count` entries, neighbours in DRAM and in the scratchpad, which is inp, wgt, par or out:
-// micro-ops are taken from the image when a program is loaded. Entries must be in range.
+// Moves runs of `count` entries, neighbours in DRAM and in the scratchpad, which is inp, wgt, acc, par or
+// out: micro-ops are taken from the image when a program is loaded. Entries must be in range.
 class RecordCodec {
  public:
   explicit RecordCodec(const Params& params, Simd simd = BestSimd());
@@ -22,7 +22,7 @@ class RecordCodec {
   // Unpacks `records` into the entries of `pad` from `entry` on.
   void Load(Pad pad, const uint8_t* records, size_t count, size_t entry, Scratchpads* pads) const;
 
-  // The border of a LOAD: elements 0 with scale 0.
+  // The border of a LOAD: elements 0 with scale 0, and accumulators 0.
   void Clear(Pad pad, size_t count, size_t entry, Scratchpads* pads) const;
 
   // Packs the entries of out from `entry` on into `records`.

@@ -73,6 +73,7 @@ class Timing(Frozen):
     dma_setup_cycles: int = Field(ge=0, le=10_000)
     gemm_pipeline_cycles: int = Field(ge=0, le=10_000)
     vector_pipeline_cycles: int = Field(default=6, ge=0, le=10_000)
+    row_pipeline_cycles: int = Field(default=16, ge=0, le=10_000)
     ppu_pipeline_cycles: int = Field(ge=0, le=10_000)
     command_queue_depth: int = Field(ge=1, le=65_536)
     token_queue_depth: int = Field(ge=1, le=65_536)
