@@ -307,6 +307,7 @@ void TestEvents() {
       6 * 8,         // ppu_lane_ops
       0,             // residual_lane_ops
       6 * 8,         // quantize_lane_ops
+      0,             // transpose_lane_ops
       7 * 32 + 128,  // dram_read_bytes
       128,           // dram_write_bytes
       (6 + 10 + 4) * 18,

@@ -6,7 +6,7 @@ import pytest
 
 from tvm_vsq.hardware import EVENTS, Component, components, list_targets, load_hardware
 from tvm_vsq.hardware.components import GROUPS
-from tvm_vsq.hardware.units import Adder, AdderTree, Multiplier, Register, Sram, Trial
+from tvm_vsq.hardware.units import Adder, AdderTree, GatedRegister, Multiplier, Register, Sram, Trial
 
 ACCEL = load_hardware("vsq-accel")
 
@@ -124,6 +124,13 @@ def test_rows_have_a_tree_of_all_lanes_and_one_unit_for_their_results() -> None:
     assert found["vector unit's row's sum"].unit == Adder(49)
     assert found["vector unit's row's multiplier"].unit == Multiplier(49, 16)
     assert found["vector unit's row's multiplier"].count == 1
+
+
+def test_a_transposer_holds_the_results_of_two_groups_of_pixels() -> None:
+    found = parts(vector_size=64, output_lanes=8)
+    assert found["PPU transposer"].unit == GatedRegister(2 * 64 * 8 * 32)
+    assert found["PPU transposing"].unit == Sram(2 * 64 * 8 * 32 / 8192, 8 * 32, 1)
+    assert found["PPU transposing"].uses == {"transpose_lane_ops": 64}
 
 
 def test_memories_are_those_of_the_description() -> None:

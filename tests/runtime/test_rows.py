@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import tvm_ffi
 from tests.accelerators import random_formats
-from tests.runtime.conftest import Program, hardware, insn, load, pack_params, store
+from tests.runtime.conftest import Program, hardware, insn, load, pack_params, second_reading, store
 
 from tvm_vsq import isa
 from tvm_vsq.errors import ProgramError
@@ -241,6 +241,8 @@ def test_random_programs_agree_with_numpy(seed: int) -> None:
         fields = {field.name: 0 for field in isa.INSTRUCTIONS[NAMES.index(step.name)].fields} | step.fields
         (state.reduce if step.name == "REDUCE" else state.vec)(fields)
     np.testing.assert_array_equal(exact(run(acc)), state.acc)
+    read = second_reading(run.program(), acc).read_output(0, acc.shape)
+    np.testing.assert_array_equal(exact(read), state.acc)
 
 
 @pytest.mark.parametrize("bits", [24, 32, 40])

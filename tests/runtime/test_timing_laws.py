@@ -66,8 +66,11 @@ def draw_insn(draw: st.DrawFn, name: str, tokens: set[str]) -> isa.Insn:
             "y_stride": number(1, 99),
         }
         if name == "STORE":
-            return store("out", 0, number(0, 2000), number(1, 6), bits, **sizes)
+            return store("out", 0, number(0, 2000), number(1, 6), bits, second=number(0, 1), **sizes)
         border = {"y_pad_top": number(0, 1), "x_pad_left": number(0, 2)}
+        if number(0, 2) == 0:
+            lanes = {"gather": 1, "lanes": number(1, 4), "lane_stride": number(0, 40)}
+            return load("wgt", 0, number(0, 2000), number(1, 6), bits, **sizes, **border, **lanes)
         return load("inp", 0, number(0, 2000), number(1, 6), bits, **sizes, **border)
     if name in ("GEMM", "VEC"):
         loops = {"uop_count": number(1, 5), "iter_out": number(1, 3), "iter_in": number(1, 3)}
@@ -82,7 +85,8 @@ def draw_insn(draw: st.DrawFn, name: str, tokens: set[str]) -> isa.Insn:
         loops = {"uop_count": number(1, 5), "iter_out": number(1, 3), "iter_in": number(1, 9)}
         return insn(name, bits, **loops, op=number(0, 2), to=number(0, 1), last_lanes=number(1, 4))
     if name == "PPU":
-        return insn(name, bits, pixels=number(1, 3), blocks=2, wide=number(0, 1))
+        kind = draw(st.sampled_from([{}, {"wide": 1}, {"transpose": 1}, {"transpose": 1, "second": 1}]))
+        return insn(name, bits, pixels=number(1, 9), blocks=1, **kind)
     return insn(name, bits)
 
 

@@ -164,22 +164,23 @@ enum class Event : int {
   kPpuLaneOps = 16,
   kResidualLaneOps = 17,
   kQuantizeLaneOps = 18,
-  kDramReadBytes = 19,
-  kDramWriteBytes = 20,
-  kUopReadBits = 21,
-  kUopWriteBits = 22,
-  kInpReadBits = 23,
-  kInpWriteBits = 24,
-  kWgtReadBits = 25,
-  kWgtWriteBits = 26,
-  kAccReadBits = 27,
-  kAccWriteBits = 28,
-  kParReadBits = 29,
-  kParWriteBits = 30,
-  kOutReadBits = 31,
-  kOutWriteBits = 32,
+  kTransposeLaneOps = 19,
+  kDramReadBytes = 20,
+  kDramWriteBytes = 21,
+  kUopReadBits = 22,
+  kUopWriteBits = 23,
+  kInpReadBits = 24,
+  kInpWriteBits = 25,
+  kWgtReadBits = 26,
+  kWgtWriteBits = 27,
+  kAccReadBits = 28,
+  kAccWriteBits = 29,
+  kParReadBits = 30,
+  kParWriteBits = 31,
+  kOutReadBits = 32,
+  kOutWriteBits = 33,
 };
-inline constexpr int kEventCount = 33;
+inline constexpr int kEventCount = 34;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
@@ -200,6 +201,7 @@ inline constexpr const char* kEventNames[kEventCount] = {
     "ppu_lane_ops",
     "residual_lane_ops",
     "quantize_lane_ops",
+    "transpose_lane_ops",
     "dram_read_bytes",
     "dram_write_bytes",
     "uop_read_bits",
@@ -249,12 +251,12 @@ struct CommonFields {
 inline constexpr Bits CommonFields::* kTokenFields[kTokenCount] = {&CommonFields::pop_load, &CommonFields::pop_compute, &CommonFields::pop_vector, &CommonFields::pop_ppu, &CommonFields::pop_store, &CommonFields::push_load, &CommonFields::push_compute, &CommonFields::push_vector, &CommonFields::push_ppu, &CommonFields::push_store};
 
 struct LoadFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right, gather, lane_stride, lanes;
   int used_bits = 0;
 };
 
 struct StoreFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, second;
   int used_bits = 0;
 };
 
@@ -264,7 +266,7 @@ struct GemmFields {
 };
 
 struct PpuFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift, second, transpose;
   int used_bits = 0;
 };
 
@@ -359,6 +361,9 @@ struct Layout {
     load.y_pad_bottom = Take(&shift, 4);
     load.x_pad_left = Take(&shift, 4);
     load.x_pad_right = Take(&shift, 4);
+    load.gather = Take(&shift, 1);
+    load.lane_stride = Take(&shift, 16);
+    load.lanes = Take(&shift, 8);
     load.used_bits = shift;
 
     shift = 0;
@@ -381,6 +386,7 @@ struct Layout {
     store.y_size = Take(&shift, 10);
     store.x_stride = Take(&shift, 12);
     store.y_stride = Take(&shift, 16);
+    store.second = Take(&shift, 1);
     store.used_bits = shift;
 
     shift = 0;
@@ -438,6 +444,8 @@ struct Layout {
     ppu.skip_vectors = Take(&shift, 8);
     ppu.res_mult = Take(&shift, 16);
     ppu.res_shift = Take(&shift, 6);
+    ppu.second = Take(&shift, 1);
+    ppu.transpose = Take(&shift, 1);
     ppu.used_bits = shift;
 
     shift = 0;
@@ -591,6 +599,9 @@ struct Load {
   uint32_t y_pad_bottom = uint32_t{};
   uint32_t x_pad_left = uint32_t{};
   uint32_t x_pad_right = uint32_t{};
+  bool gather = false;
+  uint32_t lane_stride = uint32_t{};
+  uint32_t lanes = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -606,6 +617,9 @@ struct Load {
     visit(FieldInfo{"y_pad_bottom"}, &LoadFields::y_pad_bottom, insn.y_pad_bottom);
     visit(FieldInfo{"x_pad_left"}, &LoadFields::x_pad_left, insn.x_pad_left);
     visit(FieldInfo{"x_pad_right"}, &LoadFields::x_pad_right, insn.x_pad_right);
+    visit(FieldInfo{"gather"}, &LoadFields::gather, insn.gather);
+    visit(FieldInfo{"lane_stride"}, &LoadFields::lane_stride, insn.lane_stride);
+    visit(FieldInfo{"lanes", 1, kAny, insn.gather}, &LoadFields::lanes, insn.lanes);
   }
 };
 
@@ -620,6 +634,7 @@ struct Store {
   uint32_t y_size = uint32_t{};
   uint32_t x_stride = uint32_t{};
   uint32_t y_stride = uint32_t{};
+  bool second = false;
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -631,6 +646,7 @@ struct Store {
     visit(FieldInfo{"y_size", 1, kAny}, &StoreFields::y_size, insn.y_size);
     visit(FieldInfo{"x_stride"}, &StoreFields::x_stride, insn.x_stride);
     visit(FieldInfo{"y_stride"}, &StoreFields::y_stride, insn.y_stride);
+    visit(FieldInfo{"second"}, &StoreFields::second, insn.second);
   }
 };
 
@@ -688,6 +704,8 @@ struct Ppu {
   uint32_t skip_vectors = uint32_t{};
   uint32_t res_mult = uint32_t{};
   uint32_t res_shift = uint32_t{};
+  bool second = false;
+  bool transpose = false;
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -705,6 +723,8 @@ struct Ppu {
     visit(FieldInfo{"skip_vectors"}, &PpuFields::skip_vectors, insn.skip_vectors);
     visit(FieldInfo{"res_mult"}, &PpuFields::res_mult, insn.res_mult);
     visit(FieldInfo{"res_shift", 0, 62, insn.residual}, &PpuFields::res_shift, insn.res_shift);
+    visit(FieldInfo{"second"}, &PpuFields::second, insn.second);
+    visit(FieldInfo{"transpose"}, &PpuFields::transpose, insn.transpose);
   }
 };
 

@@ -13,6 +13,7 @@ namespace {
 // Bytes of one row in DRAM: a record, or all accumulator entries of a pixel.
 int64_t RowBytes(const sim::Params& params, const Descriptor& descriptor) {
   if (descriptor.kind == Descriptor::kVectors) return params.inp_record_bytes;
+  if (descriptor.kind == Descriptor::kSecond) return params.second_record_bytes;
   return (descriptor.lanes + params.output_lanes - 1) / params.output_lanes * params.output_lanes * 4;
 }
 
@@ -24,9 +25,11 @@ struct Chunk {
   int32_t scales[kChunk];
 };
 
-sim::Packing PackingOf(const sim::Params& params) {
-  return {static_cast<int>(params.vector_size), static_cast<int>(params.activation_bits),
-          static_cast<int>(params.activation_scale_bits)};
+sim::Packing PackingOf(const sim::Params& params, const Descriptor& descriptor) {
+  const bool second = descriptor.kind == Descriptor::kSecond;
+  return {static_cast<int>(params.vector_size),
+          static_cast<int>(second ? params.second_bits : params.activation_bits),
+          static_cast<int>(second ? params.second_scale_bits : params.activation_scale_bits)};
 }
 
 // The values that a host tensor may hold.
@@ -67,12 +70,13 @@ bool Inside(const Limits& limits, const int16_t* vector, int64_t size) {
 int64_t TensorBytes(const sim::Params& params, const Descriptor& d) { return d.rows * RowBytes(params, d); }
 
 void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dram_bytes) {
-  if (d.kind != Descriptor::kVectors && d.kind != Descriptor::kWide)
-    sim::Fail("kind ", d.kind, ", must be 0 (vectors) or 1 (wide)");
-  if (d.kind == Descriptor::kVectors && d.lanes != params.vector_size + 1) {
+  if (d.kind != Descriptor::kVectors && d.kind != Descriptor::kWide && d.kind != Descriptor::kSecond)
+    sim::Fail("kind ", d.kind, ", must be 0 (vectors), 1 (wide) or 2 (second operand)");
+  if (d.kind != Descriptor::kWide && d.lanes != params.vector_size + 1) {
     sim::Fail(d.lanes, " lanes, must be vector_size + 1 = ", params.vector_size + 1);
   }
   if (d.is_signed != 0 && d.is_signed != 1) sim::Fail("signed is ", d.is_signed, ", must be 0 or 1");
+  if (d.kind == Descriptor::kSecond && d.is_signed == 0) sim::Fail("signed is 0, must be 1 with kind 2");
   // Everything below is at most dram_bytes <= 2^32 before it is multiplied.
   if (d.lanes < 1 || d.lanes > dram_bytes || d.rows < 1 || d.rows > dram_bytes) {
     sim::Fail(d.rows, " rows of ", d.lanes, " lanes do not fit ", dram_bytes, " bytes of DRAM");
@@ -86,7 +90,7 @@ void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dra
 
 void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t* tensor,
                   std::vector<uint8_t>* dram) {
-  const sim::Packing packing = PackingOf(params);
+  const sim::Packing packing = PackingOf(params, d);
   const bool is_signed = d.is_signed != 0;
   const Limits limits(packing, is_signed);
   const int64_t size = params.vector_size;
@@ -103,13 +107,13 @@ void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t*
       chunk.scales[n] = tensor[size];
     }
     encode(packing, chunk.codes, chunk.scales, static_cast<size_t>(count), records);
-    records += count * params.inp_record_bytes;
+    records += count * RowBytes(params, d);
   }
 }
 
 void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vector<uint8_t>& dram,
                  int16_t* tensor) {
-  const sim::Packing packing = PackingOf(params);
+  const sim::Packing packing = PackingOf(params, d);
   const auto decoder = sim::MakeVectorDecoder(packing, sim::BestSimd());
   const int64_t size = params.vector_size;
   const int bias = d.is_signed != 0 ? packing.SignBit() : 0;
@@ -124,7 +128,7 @@ void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vect
       for (int64_t i = 0; i < size; ++i) tensor[i] = static_cast<int16_t>(codes[n * size + i] - bias);
       tensor[size] = static_cast<int16_t>(chunk.scales[n]);
     }
-    records += count * params.inp_record_bytes;
+    records += count * RowBytes(params, d);
   }
 }
 

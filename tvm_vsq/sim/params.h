@@ -25,6 +25,8 @@ struct Params {
   int64_t uop_depth = 0, inp_depth = 0, wgt_depth = 0, acc_depth = 0, par_depth = 0, out_depth = 0;
   int64_t uop_record_bytes = 0, inp_record_bytes = 0, wgt_record_bytes = 0;
   int64_t acc_record_bytes = 0, par_record_bytes = 0, out_record_bytes = 0;
+  // The second-operand form of vectors: what both sides of the array can take.
+  int64_t second_bits = 0, second_scale_bits = 0, second_record_bytes = 0;
   int64_t uop_banks = 0, inp_banks = 0, wgt_banks = 0, acc_banks = 0, par_banks = 0, out_banks = 0;
   int64_t dram_bytes = 0, dram_bytes_per_cycle = 0, dram_latency_cycles = 0, dram_burst_bytes = 0;
   int64_t dram_row_bytes = 0, dram_row_miss_cycles = 0;

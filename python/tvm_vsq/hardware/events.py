@@ -22,6 +22,7 @@ EVENTS = (
     "ppu_lane_ops",
     "residual_lane_ops",
     "quantize_lane_ops",
+    "transpose_lane_ops",
     "dram_read_bytes",
     "dram_write_bytes",
     *(event for memory in MEMORIES for event in (memory.read_event, memory.write_event)),

@@ -89,6 +89,7 @@ BLOCK_BITS = 8
 SHIFT_BITS = 6
 MEMORY_BITS = 4
 TAP_BITS = 7
+LANE_BITS = 8
 
 UNITS = ("fetch", *(engine.name for engine in ENGINES))
 
@@ -131,7 +132,11 @@ INSTRUCTIONS = (
         "dense block [y_pad_top + y_size + y_pad_bottom][x_pad_left + x_size + x_pad_right][z_size] "
         "that starts at entry "
         "sram_base. Border entries become zero: elements 0, scale 0. Elements and their scale travel "
-        "together.",
+        "together. With gather, where mem is wgt, an entry is made of `lanes` records of the second-operand "
+        "form, that of output lane b from DRAM byte dram_base + (y * y_stride + x * x_stride + z + b * "
+        "lane_stride) * second_record_bytes: elements are sign-extended, scales zero-extended, and 1 where "
+        "the form has none. Lanes from `lanes` on become zero as border entries do. No element may be the "
+        "lowest of its bits.",
         (
             Field("mem", MEMORY_BITS, "destination scratchpad", LOAD_MEMORIES),
             Field("sram_base", "load_sram", "first scratchpad entry"),
@@ -141,6 +146,11 @@ INSTRUCTIONS = (
             Field("y_pad_bottom", PAD_BITS, "zero rows behind the last"),
             Field("x_pad_left", PAD_BITS, "zero groups before each row"),
             Field("x_pad_right", PAD_BITS, "zero groups behind each row"),
+            Field("gather", 1, "entries of wgt are made of second-operand records"),
+            Field("lane_stride", Y_STRIDE_BITS, "DRAM distance of two lanes, in records"),
+            Field(
+                "lanes", LANE_BITS, "records of an entry, at most output_lanes", at_least=1, only_if="gather"
+            ),
         ),
     ),
     Instruction(
@@ -149,12 +159,14 @@ INSTRUCTIONS = (
         "store",
         "Copies the dense block [y_size][x_size][z_size] from entry sram_base to DRAM, addressed as in LOAD. "
         "Entries of out are packed vectors with their scale; entries of acc are output_lanes "
-        "little-endian int32.",
+        "little-endian int32. With second, where mem is out, records are of the second-operand form: the "
+        "low second_bits bits of each element, and the low second_scale_bits of the scale.",
         (
             Field("mem", MEMORY_BITS, "source scratchpad", STORE_MEMORIES),
             Field("sram_base", "store_sram", "first scratchpad entry"),
             Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
             *_strided(groups_at_least=1),
+            Field("second", 1, "records have the second-operand form"),
         ),
     ),
     Instruction(
@@ -203,7 +215,13 @@ INSTRUCTIONS = (
         "Otherwise each vector j of "
         "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * vectors + j]. "
         "A pixel has vectors = ceil(blocks * output_lanes / vector_size) - skip_vectors of them, of the "
-        "residual as well; lanes of the last one that no block fills are 0.",
+        "residual as well; lanes of the last one that no block fills are 0. With second, vectors are "
+        "requantized to the second-operand form, to elements of second_bits bits, signed, and scales of "
+        "second_scale_bits. With transpose, vectors run along pixels: the y of channel c of pixels g * "
+        "vector_size to g * vector_size + vector_size - 1, 0 where there is no such pixel, become "
+        "out[out_base + c * groups + g], with groups = ceil(pixels / vector_size), for all channels but the "
+        "last skip_vectors ones. Neither wide nor residual goes with transpose, nor out_unsigned with "
+        "second.",
         (
             Field("wide", 1, "keep y as int32 in the accumulator scratchpad"),
             Field("relu", 1, "clamp below at zero"),
@@ -216,9 +234,15 @@ INSTRUCTIONS = (
             Field("res_base", "inp", "first residual entry in the input scratchpad"),
             Field("pixels", PIXEL_BITS, "number of pixels", at_least=1),
             Field("blocks", BLOCK_BITS, "accumulator blocks of each pixel", at_least=1),
-            Field("skip_vectors", BLOCK_BITS, "vectors of the last block of each pixel that are left out"),
+            Field(
+                "skip_vectors",
+                BLOCK_BITS,
+                "vectors of the last block of each pixel that are left out; with transpose, channels of it",
+            ),
             Field("res_mult", 16, "residual multiplier"),
             Field("res_shift", SHIFT_BITS, "residual shift", at_most=62, only_if="residual"),
+            Field("second", 1, "vectors have the second-operand form"),
+            Field("transpose", 1, "vectors run along pixels"),
         ),
     ),
     Instruction("SYNC", 5, "compute", "Nothing but its tokens.", ()),
@@ -325,7 +349,7 @@ INSTRUCTIONS = (
             Field("exponent", SHIFT_BITS, "right shift of scaled, or what k begins with", at_most=62),
             Field("mult", 16, "what scaled multiplies by"),
             Field("imm", 32, "what is added to R", signed=True),
-            Field("last_lanes", 8, "lanes of the last entry, at most output_lanes", at_least=1),
+            Field("last_lanes", LANE_BITS, "lanes of the last entry, at most output_lanes", at_least=1),
             Field("uop_begin", "uop", "first micro-op"),
             Field("uop_count", COUNT_BITS + 1, "number of micro-ops", at_least=1),
             Field("iter_out", COUNT_BITS, "extent of the outer loop", at_least=1),

@@ -22,7 +22,11 @@ bool IsRecorded(const isa::Vec& vec) {
 uint64_t CyclesOf(const Params& params, const Program& program, size_t index) {
   const isa::AnyInstruction& body = program.instructions[index].body;
   if (const auto* gemm = std::get_if<isa::Gemm>(&body)) return Declared<isa::Gemm>::Visits(*gemm);
-  if (const auto* ppu = std::get_if<isa::Ppu>(&body)) return Declared<isa::Ppu>::AccEntries(*ppu);
+  if (const auto* ppu = std::get_if<isa::Ppu>(&body)) {
+    if (ppu->second || ppu->transpose)
+      program.FailAt(index, "its operands are not recorded, as the RTL has no second operands");
+    return Declared<isa::Ppu>::AccEntries(*ppu);
+  }
   if (const auto* vec = std::get_if<isa::Vec>(&body)) {
     if (!IsRecorded(*vec))
       program.FailAt(index, "its operands are not recorded, as the RTL has no accumulators of rows");
