@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
+from tests.runtime.conftest import Conv, Program, hardware, insn, load, pack_params, store
 from tests.runtime.test_functional import random_params
 from tests.runtime.test_saving import saved
 from tests.vectors import vectors_of
@@ -139,6 +139,29 @@ def _rows(hw: HardwareConfig) -> Program:
     return Program(hw, insns, image=uops.ljust(4096, b"\0"), dram_bytes=4096 + 6 * hw.record_bytes["acc"])
 
 
+def _second(hw: HardwareConfig) -> Program:
+    """A vector times what the PPU turns along pixels, stores, and a LOAD gathers."""
+    lanes, record = hw.output_lanes, hw.second_record_bytes
+    ppu = {"pixels": 2, "blocks": 1, "transpose": 1, "second": 1, "skip_vectors": 1}
+    lane = {"gather": 1, "lanes": lanes - 1, "lane_stride": 1}
+    insns = [
+        load("uop", 0, 0, 1),
+        load("par", 0, 64, 1),
+        load("inp", 0, 4096, 1),
+        load("acc", 0, 4096, 2, "push_ppu"),
+        insn("PPU", "pop_load push_store push_compute", **ppu),
+        store("out", 0, 8192, lanes - 1, "pop_ppu push_load", second=1),
+        load("wgt", 0, 8192, 1, "pop_store push_compute", **lane),
+        insn("GEMM", "pop_load pop_ppu push_store", fresh_uops=1, uop_count=1, iter_out=1, iter_in=1),
+        store("acc", 0, 4096, 1, "pop_compute"),
+        insn("FINISH"),
+    ]
+    par = pack_params(np.tile(np.array([999, 20, -3, 2**30], np.int32), (lanes, 1)))
+    image = encode_uops([(0, 0, 0)], hw).ljust(64, b"\0") + par
+    end = max(4096 + 2 * hw.record_bytes["acc"], 8192 + lanes * record)
+    return Program(hw, insns, image=image.ljust(4096, b"\0"), dram_bytes=end)
+
+
 def _program(index: int, data: dict[str, Any]) -> bytes:
     """A seed of fuzz_program: see ProgramInput. What the image lacks is random: the inputs."""
     rng = np.random.default_rng(index)
@@ -196,10 +219,14 @@ def main() -> None:
         _write("program", f"conv{index}", _program(index, program.data()))
         _write("program", f"pool{index}", _program(index, _pool(conv.hw).data()))
         _write("program", f"rows{index}", _program(index, _rows(conv.hw).data()))
+        _write("program", f"second{index}", _program(index, _second(conv.hw).data()))
         _write("artifact", f"conv{index}", saved(program.module(max_cycles=MAX_CYCLES)))
         lanes = conv.hw.vector_size + 1
         _write("tensor", f"vectors{index}", _tensor(index, True, [0, 64 * index, 5, lanes, index % 2], rng))
         _write("tensor", f"wide{index}", _tensor(index, False, [1, 8, 3, 5, 0], rng))
+    for index, conv in enumerate(_convs()):
+        lanes = conv.hw.vector_size + 1
+        _write("tensor", f"second{index}", _tensor(index, True, [2, 64 * index, 5, lanes, 1], rng))
 
     shortest = Program(CONFIGS[0], [insn("FINISH")], dram_bytes=64)
     copy = [
