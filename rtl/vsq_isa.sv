@@ -41,6 +41,7 @@ package vsq_isa;
   localparam GEMM_UOP_COUNT_BITS = 11;
   localparam GEMM_ITER_OUT_BITS = 10;
   localparam GEMM_ITER_IN_BITS = 10;
+  localparam GEMM_SHIFT_BITS = 5;
   localparam PPU_OPCODE = 4;
   localparam PPU_WIDE_BITS = 1;
   localparam PPU_RELU_BITS = 1;

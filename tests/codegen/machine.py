@@ -247,7 +247,8 @@ class Machine:
         if self.hw.product_shift:
             scale = (scale + (1 << (self.hw.product_shift - 1))) >> self.hw.product_shift
             scale = np.minimum(scale, (1 << self.hw.product_bits) - 1)
-        np.add.at(self.pads["acc"], index["acc"], scale * np.einsum("nbv,nv->nb", w[..., :-1], elements))
+        sums = scale * np.einsum("nbv,nv->nb", w[..., :-1], elements) << f["shift"]
+        np.add.at(self.pads["acc"], index["acc"], sums)
 
     def dwconv(self, f: dict[str, int]) -> None:
         """Channel by channel and tap by tap, in micro-ops on channel groups."""

@@ -73,6 +73,13 @@ void TestCompute() {
   gemm.fresh_uops = 4;
   CHECK_ERROR(Check(fresh), "field fresh_uops is 4, must be at most uop_count, 3");
   gemm.fresh_uops = 1;
+  gemm.fresh_uops = 3;
+  gemm.shift = 16;
+  Check(fresh);
+  gemm.shift = 17;
+  CHECK_ERROR(Check(fresh), "field shift is 17, must be at most 16");
+  gemm.shift = 0;
+  gemm.fresh_uops = 1;
   gemm.reset = true;
   CHECK_ERROR(Check(fresh), "field fresh_uops is 1, must be 0 with reset");
   Check(MakePpu(64));

@@ -292,6 +292,7 @@ void TestEvents() {
       10 * 64,       // macs
       10 * 8,        // scale_products
       10 * 8,        // scale_macs
+      0,             // shift_lane_ops
       0,             // window_macs
       0,             // window_lanes
       4 * 8,         // vector_lane_ops

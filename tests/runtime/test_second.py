@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,7 @@ class Product:
     keys: npt.NDArray[np.int32]  # [keys, channels]
     params: npt.NDArray[np.int32]  # [channels, 4]
     transpose: bool
+    shift: int = 0  # of what GEMM adds
 
     @property
     def second(self) -> npt.NDArray[np.int16]:
@@ -122,7 +123,7 @@ class Product:
             scale = np.minimum(
                 (scale + (1 << hw.product_shift - 1)) >> hw.product_shift, (1 << hw.product_bits) - 1
             )
-        return np.asarray((dots * scale).sum(axis=-1))
+        return np.asarray((dots * scale).sum(axis=-1)) << self.shift
 
     def program(self) -> Program:
         hw, lanes = self.hw, self.hw.output_lanes
@@ -165,7 +166,7 @@ class Product:
             insn("PPU", "pop_load push_store push_compute", skip_vectors=skip, **fields),
             store("out", 0, at["second"], rows * vectors, "pop_ppu push_load", second=1),
             *gathers,
-            insn("GEMM", tokens, fresh_uops=groups, uop_count=len(uops), **loops),
+            insn("GEMM", tokens, fresh_uops=groups, uop_count=len(uops), shift=self.shift, **loops),
             store("acc", 0, at["scores"], queries * groups, "pop_compute"),
             insn("FINISH"),
         ]
@@ -203,7 +204,10 @@ def random_product(rng: np.random.Generator, transpose: bool) -> Product:
     ).astype(np.int32)
     params[channels:, :3] = 0
     queries = vectors_of(rng, hw.formats.activation, int(rng.integers(1, 4)), vectors)
-    return Product(hw, queries, keys, params, transpose)
+    product = Product(hw, queries, keys, params, transpose)
+    # STORE takes int32.
+    room = 31 - int(np.abs(product.expected()).max()).bit_length()
+    return replace(product, shift=int(rng.integers(0, min(16, room) + 1)))
 
 
 @pytest.mark.parametrize("transpose", [False, True])

@@ -149,43 +149,45 @@ enum class Event : int {
   kMacs = 1,
   kScaleProducts = 2,
   kScaleMacs = 3,
-  kWindowMacs = 4,
-  kWindowLanes = 5,
-  kVectorLaneOps = 6,
-  kUnpackLaneOps = 7,
-  kCoefficientLaneOps = 8,
-  kProductLaneOps = 9,
-  kTableLaneOps = 10,
-  kTableFillBits = 11,
-  kFactorLaneOps = 12,
-  kReduceLaneOps = 13,
-  kSquareLaneOps = 14,
-  kRowOps = 15,
-  kPpuLaneOps = 16,
-  kResidualLaneOps = 17,
-  kQuantizeLaneOps = 18,
-  kTransposeLaneOps = 19,
-  kDramReadBytes = 20,
-  kDramWriteBytes = 21,
-  kUopReadBits = 22,
-  kUopWriteBits = 23,
-  kInpReadBits = 24,
-  kInpWriteBits = 25,
-  kWgtReadBits = 26,
-  kWgtWriteBits = 27,
-  kAccReadBits = 28,
-  kAccWriteBits = 29,
-  kParReadBits = 30,
-  kParWriteBits = 31,
-  kOutReadBits = 32,
-  kOutWriteBits = 33,
+  kShiftLaneOps = 4,
+  kWindowMacs = 5,
+  kWindowLanes = 6,
+  kVectorLaneOps = 7,
+  kUnpackLaneOps = 8,
+  kCoefficientLaneOps = 9,
+  kProductLaneOps = 10,
+  kTableLaneOps = 11,
+  kTableFillBits = 12,
+  kFactorLaneOps = 13,
+  kReduceLaneOps = 14,
+  kSquareLaneOps = 15,
+  kRowOps = 16,
+  kPpuLaneOps = 17,
+  kResidualLaneOps = 18,
+  kQuantizeLaneOps = 19,
+  kTransposeLaneOps = 20,
+  kDramReadBytes = 21,
+  kDramWriteBytes = 22,
+  kUopReadBits = 23,
+  kUopWriteBits = 24,
+  kInpReadBits = 25,
+  kInpWriteBits = 26,
+  kWgtReadBits = 27,
+  kWgtWriteBits = 28,
+  kAccReadBits = 29,
+  kAccWriteBits = 30,
+  kParReadBits = 31,
+  kParWriteBits = 32,
+  kOutReadBits = 33,
+  kOutWriteBits = 34,
 };
-inline constexpr int kEventCount = 34;
+inline constexpr int kEventCount = 35;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
     "scale_products",
     "scale_macs",
+    "shift_lane_ops",
     "window_macs",
     "window_lanes",
     "vector_lane_ops",
@@ -261,7 +263,7 @@ struct StoreFields {
 };
 
 struct GemmFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, reset, act_unsigned, fresh_uops, out_reduces, in_reduces, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, reset, act_unsigned, fresh_uops, out_reduces, in_reduces, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in, shift;
   int used_bits = 0;
 };
 
@@ -416,6 +418,7 @@ struct Layout {
     gemm.inp_in = Take(&shift, inp_width);
     gemm.wgt_out = Take(&shift, wgt_width);
     gemm.wgt_in = Take(&shift, wgt_width);
+    gemm.shift = Take(&shift, 5);
     gemm.used_bits = shift;
 
     shift = 0;
@@ -667,6 +670,7 @@ struct Gemm {
   uint32_t inp_in = uint32_t{};
   uint32_t wgt_out = uint32_t{};
   uint32_t wgt_in = uint32_t{};
+  uint32_t shift = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -685,6 +689,7 @@ struct Gemm {
     visit(FieldInfo{"inp_in"}, &GemmFields::inp_in, insn.inp_in);
     visit(FieldInfo{"wgt_out"}, &GemmFields::wgt_out, insn.wgt_out);
     visit(FieldInfo{"wgt_in"}, &GemmFields::wgt_in, insn.wgt_in);
+    visit(FieldInfo{"shift", 0, 16}, &GemmFields::shift, insn.shift);
   }
 };
 

@@ -7,6 +7,7 @@ EVENTS = (
     "macs",
     "scale_products",
     "scale_macs",
+    "shift_lane_ops",
     "window_macs",
     "window_lanes",
     "vector_lane_ops",

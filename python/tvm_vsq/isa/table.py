@@ -177,7 +177,7 @@ INSTRUCTIONS = (
         "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt. If reset, acc[a] = "
         "0. Otherwise, for every "
         "output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * "
-        "wgt[w][b][v]. "
+        "wgt[w][b][v] * 2^shift. "
         "Without scale units the factor is 1. A reduction begins where u < fresh_uops, o = 0 if out_reduces, "
         "and i = 0 if in_reduces: = instead of +=. No earlier (o, i, u) of the instruction may have that a.",
         (
@@ -200,6 +200,7 @@ INSTRUCTIONS = (
             Field("inp_in", "inp", "input step of the inner loop"),
             Field("wgt_out", "wgt", "weight step of the outer loop"),
             Field("wgt_in", "wgt", "weight step of the inner loop"),
+            Field("shift", 5, "left shift of what is added", at_most=16),
         ),
     ),
     Instruction(

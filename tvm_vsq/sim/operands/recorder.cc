@@ -21,7 +21,10 @@ bool IsRecorded(const isa::Vec& vec) {
 // Cycles in which the instruction works, without those of its pipeline and of filling tables.
 uint64_t CyclesOf(const Params& params, const Program& program, size_t index) {
   const isa::AnyInstruction& body = program.instructions[index].body;
-  if (const auto* gemm = std::get_if<isa::Gemm>(&body)) return Declared<isa::Gemm>::Visits(*gemm);
+  if (const auto* gemm = std::get_if<isa::Gemm>(&body)) {
+    if (gemm->shift > 0) program.FailAt(index, "its operands are not recorded, as the RTL shifts no sums");
+    return Declared<isa::Gemm>::Visits(*gemm);
+  }
   if (const auto* ppu = std::get_if<isa::Ppu>(&body)) {
     if (ppu->second || ppu->transpose)
       program.FailAt(index, "its operands are not recorded, as the RTL has no second operands");
