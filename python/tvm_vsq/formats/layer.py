@@ -35,8 +35,7 @@ class LayerFormats:
     def second(self) -> VectorFormat:
         """Of the second operand of a product of activations: what both sides of the array take, signed."""
         weight, activation = self.weight, self.activation
-        scales = weight.scale_bits is not None and activation.scale_bits is not None
-        scale_bits = min(weight.scale_width, activation.scale_width) if scales else None
+        scale_bits = min(weight.scale_width, activation.scale_width)  # none where one side has none
         return VectorFormat(min(weight.bits, activation.bits), scale_bits, activation.vector_size)
 
     @property
