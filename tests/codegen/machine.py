@@ -21,6 +21,7 @@ ENGINE = {
     "SYNC": "compute",
     "DWCONV": "compute",
     "VEC": "vector",
+    "REDUCE": "vector",
     "FINISH": "store",
 }
 ENGINES = ("load", "compute", "vector", "ppu", "store")
@@ -79,6 +80,11 @@ class Machine:
         self.weight_widths = [hardware.weight_bits] * v + (
             [hardware.weight_scale_bits] if hardware.weight_scale_bits else []
         )
+        # The second operand of a product of activations: the narrower of both sides.
+        self.second_bits = min(hardware.weight_bits, hardware.activation_bits)
+        scales = hardware.weight_scale_bits or 0, hardware.activation_scale_bits or 0
+        self.second_widths = [self.second_bits] * v + [min(scales)] * (min(scales) > 0)
+        self.second_bytes = -(-sum(self.second_widths) // 8)
 
         self.writers = {pad: np.full(len(content), -1) for pad, content in self.pads.items()}
         self.provenance: dict[int, list[bytes]] = {}
@@ -86,28 +92,41 @@ class Machine:
     # Host side
 
     def write_input(self, index: int, vectors: np.ndarray) -> None:
-        _kind, offset, rows, lanes, _signed = self.program.inputs[index]
+        kind, offset, rows, lanes, _signed = self.program.inputs[index]
         assert vectors.size == rows * lanes
-        values = vectors.reshape(rows, lanes).astype(np.int64)[:, : len(self.vector_widths)]
-        values[:, : lanes - 1] &= (1 << self.hw.activation_bits) - 1
-        size = self.hw.record_bytes["inp"]
-        self.dram[offset : offset + rows * size] = ints_to_bits(values, self.vector_widths, size).reshape(-1)
+        if kind == 1:
+            values = self.fitted(vectors.reshape(rows, lanes), self.wide_lanes(lanes)).astype("<i4")
+            self.dram[offset : offset + values.nbytes] = values.view(np.uint8).reshape(-1)
+            return
+        widths, size = self.form(kind)
+        values = vectors.reshape(rows, lanes).astype(np.int64)[:, : len(widths)]
+        values[:, : lanes - 1] &= (1 << widths[0]) - 1
+        self.dram[offset : offset + rows * size] = ints_to_bits(values, widths, size).reshape(-1)
 
     def read_output(self, index: int, shape: tuple[int, ...]) -> np.ndarray:
         kind, offset, rows, lanes, signed = self.program.outputs[index]
         if kind == 1:
-            stored = -(-lanes // self.hw.output_lanes) * self.hw.output_lanes
+            stored = self.wide_lanes(lanes)
             data = self.dram[offset : offset + 4 * rows * stored].view("<i4").reshape(rows, stored)
             return data[:, :lanes].reshape(shape)
-        size = self.hw.record_bytes["out"]
-        values = self.unpack(self.dram[offset : offset + rows * size].reshape(rows, size))
+        widths, size = self.form(kind)
+        values = self.unpack(self.dram[offset : offset + rows * size].reshape(rows, size), widths)
         if signed:
-            values[:, :-1] = to_signed(values[:, :-1], self.hw.activation_bits)
+            values[:, :-1] = to_signed(values[:, :-1], widths[0])
         return values.astype(np.int16).reshape(shape)
 
-    def unpack(self, records: np.ndarray) -> np.ndarray:
-        values = bits_to_ints(records, self.vector_widths)
-        if not self.hw.activation_scale_bits:
+    def wide_lanes(self, lanes: int) -> int:
+        return -(-lanes // self.hw.output_lanes) * self.hw.output_lanes
+
+    def form(self, kind: int) -> tuple[list[int], int]:
+        """Widths of the numbers of a record, and its bytes, of a tensor of vectors."""
+        if kind == 2:
+            return self.second_widths, self.second_bytes
+        return self.vector_widths, self.hw.record_bytes["inp"]
+
+    def unpack(self, records: np.ndarray, widths: list[int]) -> np.ndarray:
+        values = bits_to_ints(records, widths)
+        if len(widths) == self.hw.vector_size:
             values = np.concatenate([values, np.ones((len(values), 1), np.int64)], axis=1)
         return values
 
@@ -128,13 +147,19 @@ class Machine:
 
     def load(self, f: dict[str, int]) -> None:
         memory = LOAD_MEMORIES[f["mem"]]
-        pad, size = self.pads[memory], self.hw.record_bytes[memory]
+        pad, size = self.pads[memory], self.second_bytes if f["gather"] else self.hw.record_bytes[memory]
         rows = f["y_pad_top"] + f["y_size"] + f["y_pad_bottom"]
         columns = f["x_pad_left"] + f["x_size"] + f["x_pad_right"]
         block = np.zeros((rows, columns, f["z_size"], *pad.shape[1:]), dtype=np.int64)
         for y in range(f["y_size"]):
             for x in range(f["x_size"]):
                 start = f["dram_base"] + (y * f["y_stride"] + x * f["x_stride"]) * size
+                if f["gather"]:
+                    for lane in range(f["lanes"]):
+                        first = start + lane * f["lane_stride"] * size
+                        records = self.dram[first : first + f["z_size"] * size].reshape(f["z_size"], size)
+                        block[f["y_pad_top"] + y, f["x_pad_left"] + x, :, lane] = self.parse_second(records)
+                    continue
                 assert start + f["z_size"] * size <= len(self.dram)
                 records = self.dram[start : start + f["z_size"] * size].reshape(f["z_size"], size)
                 block[f["y_pad_top"] + y, f["x_pad_left"] + x] = self.parse(memory, records)
@@ -144,12 +169,21 @@ class Machine:
         pad[entries] = flat
         self.writes(memory, entries)
 
+    def parse_second(self, records: np.ndarray) -> np.ndarray:
+        v = self.hw.vector_size
+        values = self.unpack(records, self.second_widths)
+        values[:, :v] = to_signed(values[:, :v], self.second_bits)
+        assert values[:, :v].min() > -(1 << (self.second_bits - 1))
+        return values
+
     def parse(self, memory: str, records: np.ndarray) -> np.ndarray:
         v, bo = self.hw.vector_size, self.hw.output_lanes
+        if memory == "acc":
+            return np.ascontiguousarray(records).view("<i4").astype(np.int64)
         if memory == "uop":
             return np.array(decode_uops(records.tobytes(), self.hw), dtype=np.int64)
         if memory == "inp":
-            return self.unpack(records)
+            return self.unpack(records, self.vector_widths)
         if memory == "par":
             fields = records.reshape(-1, bo, 11).astype(np.int64)
             mult = fields[..., 0] | fields[..., 1] << 8
@@ -163,13 +197,15 @@ class Machine:
 
     def store(self, f: dict[str, int]) -> None:
         memory = STORE_MEMORIES[f["mem"]]
-        size, entry = self.hw.record_bytes[memory], f["sram_base"]
+        size, entry = self.second_bytes if f["second"] else self.hw.record_bytes[memory], f["sram_base"]
         for y in range(f["y_size"]):
             for x in range(f["x_size"]):
                 values = self.pads[memory][entry : entry + f["z_size"]]
                 assert len(values) == f["z_size"]
                 self.reads(memory, slice(entry, entry + f["z_size"]))
-                if memory == "out":
+                if f["second"]:
+                    data = ints_to_bits(values[:, : len(self.second_widths)], self.second_widths, size)
+                elif memory == "out":
                     data = ints_to_bits(values[:, : len(self.vector_widths)], self.vector_widths, size)
                 else:
                     data = values.astype("<i4").view(np.uint8)
@@ -211,7 +247,8 @@ class Machine:
         if self.hw.product_shift:
             scale = (scale + (1 << (self.hw.product_shift - 1))) >> self.hw.product_shift
             scale = np.minimum(scale, (1 << self.hw.product_bits) - 1)
-        np.add.at(self.pads["acc"], index["acc"], scale * np.einsum("nbv,nv->nb", w[..., :-1], elements))
+        sums = scale * np.einsum("nbv,nv->nb", w[..., :-1], elements) << f["shift"]
+        np.add.at(self.pads["acc"], index["acc"], sums)
 
     def dwconv(self, f: dict[str, int]) -> None:
         """Channel by channel and tap by tap, in micro-ops on channel groups."""
@@ -249,6 +286,9 @@ class Machine:
         operation, is_imm = f["op"], f["src"] == 1
         index = self.micro_ops(f, "acc", "inp")
         groups = index["acc"][:, None] + np.arange(blocks)
+        if f["src"] == 2 or operation in (7, 8):
+            self.rows_of_acc(f, groups, index["inp"])
+            return
         if is_imm:
             values = np.full((*groups.shape, bo), f["imm"])
         else:
@@ -275,14 +315,85 @@ class Machine:
                 self.reads("par", entries)
                 _, _, value, slope = (self.pads["par"][entries].reshape(-1, 4)[:128]).T
                 for group in groups:
-                    place = np.clip(self.pads["acc"][group], -(1 << 15), (1 << 15) - 1) + (1 << 15)
+                    argument = rhu(self.pads["acc"][group].astype(object) - f["imm"], f["shift"])
+                    place = np.clip(argument, -(1 << 15), (1 << 15) - 1).astype(np.int64) + (1 << 15)
                     rise = rhu(slope[place // 512] * (place % 512), 9)
                     self.pads["acc"][group] = value[place // 512] + rise
             else:
                 combine = {1: np.maximum, 2: np.add, 3: np.add, 4: np.minimum}[operation]
                 combine.at(self.pads["acc"], groups, values)
-            assert abs(self.pads["acc"][groups]).max() < 1 << (self.hw.accumulator_bits - 1)
+            limit = 1 << (self.hw.accumulator_bits - 1)
+            assert -limit <= self.pads["acc"][groups].min() <= self.pads["acc"][groups].max() < limit
         self.writes("acc", groups)
+
+    def saturated(self, values: np.ndarray) -> np.ndarray:
+        limit = 1 << (max(32, self.hw.accumulator_bits) - 1)
+        return np.clip(values, -limit, limit - 1)
+
+    def looked_up(self, base: int, place: np.ndarray) -> np.ndarray:
+        entries = np.arange(base, base + -(-128 // self.hw.output_lanes))
+        self.reads("par", entries)
+        _, _, value, slope = self.pads["par"][entries].reshape(-1, 4)[:128].T
+        return value[place // 512] + rhu(slope[place // 512] * (place % 512), 9)
+
+    def rows_of_acc(self, f: dict[str, int], groups: np.ndarray, sources: np.ndarray) -> None:
+        """Group by group, with an immediate or the lanes of another group, all of which are read first."""
+        acc = self.pads["acc"]
+        for group, source in zip(groups, sources, strict=True):
+            read = source + np.arange(len(group))
+            s = acc[read].astype(object) if f["src"] == 2 else f["imm"]
+            if f["src"] == 2:
+                self.reads("acc", read)
+            if f["op"] != 0:
+                self.reads("acc", group)
+            lane = acc[group].astype(object)
+            if f["op"] == 6:
+                place = np.clip(rhu(lane - s, f["shift"]), -(1 << 15), (1 << 15) - 1).astype(np.int64)
+                acc[group] = self.looked_up(f["tab_base"], place + (1 << 15))
+            else:
+                results = {
+                    0: s,
+                    1: np.maximum(lane, s),
+                    2: self.saturated(lane + s),
+                    4: np.minimum(lane, s),
+                    7: self.saturated(lane - s),
+                    8: self.saturated(rhu(lane * (s & 65535), s >> 16 & 63)),
+                }
+                acc[group] = results[f["op"]]
+            self.writes("acc", group)
+
+    def reduce(self, f: dict[str, int]) -> None:
+        """Row by row, in exact integers."""
+        bo, acc, uops = self.hw.output_lanes, self.pads["acc"], self.pads["uop"]
+        self.reads("uop", slice(f["uop_begin"], f["uop_begin"] + f["uop_count"]))
+        for o in range(f["iter_out"]):
+            for result, first, _ in uops[f["uop_begin"] : f["uop_begin"] + f["uop_count"]].tolist():
+                entries = first + o * f["inp_out"] + np.arange(f["iter_in"]) * f["inp_in"]
+                self.reads("acc", entries)
+                row = acc[entries].reshape(-1)[: (f["iter_in"] - 1) * bo + f["last_lanes"]].astype(object)
+                if f["op"] == 0:
+                    total = int(row.max())
+                elif f["op"] == 1:
+                    total = int(np.clip(row, -(2**31), 2**31 - 1).sum())
+                else:
+                    total = int((np.clip(rhu(row, f["shift"]), -(2**17), 2**17 - 1) ** 2).sum())
+                group = result + o * f["acc_out"] + np.arange(max(1, self.hw.vector_size // bo))
+                acc[group] = self.row_result(f, total)
+                self.writes("acc", group)
+
+    def row_result(self, f: dict[str, int], total: int) -> int:
+        if f["to"] == 0:
+            return int(self.saturated(np.array(total + f["imm"], object)))
+        if f["to"] == 1:
+            return int(self.saturated(rhu(np.array(total * f["mult"], object), f["exponent"])))
+        x = max(total + f["imm"], 1)
+        e = x.bit_length() - 17
+        t = (x >> e if e >= 0 else x << -e) - 2**16
+        k = e
+        if f["to"] == 3:
+            t, k = (t >> 1) + (e % 2 << 15), e // 2
+        m = int(np.clip(self.looked_up(f["tab_base"], np.array([t]))[0], 0, 65535))
+        return m + (min(max(f["exponent"] + k, 0), 62) << 16)
 
     @staticmethod
     def fitted(rows: np.ndarray, width: int) -> np.ndarray:
@@ -292,7 +403,7 @@ class Machine:
     def ppu(self, f: dict[str, int]) -> None:
         v, bo, bits = self.hw.vector_size, self.hw.output_lanes, self.hw.activation_bits
         pixels, blocks = f["pixels"], f["blocks"]
-        first, per_pixel = f["acc_base"], -(-blocks * bo // v) - f["skip_vectors"]
+        first, per_pixel = f["acc_base"], -(-blocks * bo // v) - f["skip_vectors"] * (not f["transpose"])
         vectors = pixels * per_pixel
         assert per_pixel > 0
         assert first + pixels * blocks <= len(self.pads["acc"])
@@ -313,12 +424,21 @@ class Machine:
             self.pads["acc"][first : first + pixels * blocks] = y.reshape(-1, bo)
             self.writes("acc", slice(first, first + pixels * blocks))
             return
+        scale_bits = self.hw.activation_scale_bits or 0
         high = 2**bits - 1 if f["out_unsigned"] else 2 ** (bits - 1) - 1
-        rows = self.fitted(y.reshape(pixels, -1), per_pixel * v).reshape(vectors, v)
+        if f["second"]:
+            scale_bits = sum(self.second_widths[v:])
+            high = 2 ** (self.second_bits - 1) - 1
+        if f["transpose"]:
+            columns = y.reshape(pixels, -1).T[: blocks * bo - f["skip_vectors"]]
+            rows = self.fitted(columns, -(-pixels // v) * v).reshape(-1, v)
+            vectors = len(rows)
+        else:
+            rows = self.fitted(y.reshape(pixels, -1), per_pixel * v).reshape(vectors, v)
         scale = np.ones((vectors, 1), np.int64)
-        if self.hw.activation_scale_bits:
+        if scale_bits:
             top = np.abs(rows).max(axis=1, keepdims=True)
-            scale = np.clip(-(-top // (high << self.hw.guard_bits)), 1, 2**self.hw.activation_scale_bits - 1)
+            scale = np.clip(-(-top // (high << self.hw.guard_bits)), 1, 2**scale_bits - 1)
         step = scale << self.hw.guard_bits
         q = np.clip((2 * rows + step) // (2 * step), 0 if f["out_unsigned"] else -high, high)
         out = np.concatenate([q & ((1 << bits) - 1), scale], axis=1)

@@ -59,6 +59,7 @@ inline std::map<std::string, int64_t> SmallParams() {
           {"dma_setup_cycles", 8},
           {"gemm_pipeline_cycles", 8},
           {"vector_pipeline_cycles", 6},
+          {"row_pipeline_cycles", 16},
           {"ppu_pipeline_cycles", 10},
           {"command_queue_depth", 4},
           {"token_queue_depth", 2},
@@ -140,6 +141,18 @@ inline sim::Instruction MakeVec(isa::Vec::Op op, isa::Vec::Src src, uint32_t uop
   vec.iter_out = iterations;
   vec.iter_in = 1;
   return Make(vec, tokens);
+}
+
+// Rows of `entries` entries without moving, of the last one four lanes.
+inline sim::Instruction MakeReduce(isa::Reduce::Op op, uint32_t uops, uint32_t iterations, uint32_t entries,
+                                   const std::string& tokens = "") {
+  isa::Reduce reduce;
+  reduce.op = op;
+  reduce.last_lanes = 4;
+  reduce.uop_count = uops;
+  reduce.iter_out = iterations;
+  reduce.iter_in = entries;
+  return Make(reduce, tokens);
 }
 
 inline sim::Instruction MakePpu(uint32_t pixels, const std::string& tokens = "") {

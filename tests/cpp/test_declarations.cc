@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/cpp/bit_string.h"
 #include "tests/cpp/execute.h"
 #include "tests/cpp/fuzz/target.h"
 #include "tests/cpp/programs.h"
@@ -120,13 +121,21 @@ class Bench {
     return records;
   }
   uint64_t RecordBytes(const sim::Instruction& instruction) const {
-    return static_cast<uint64_t>(params_.RecordBytes(sim::TransferOf(instruction)->pad));
+    return sim::RecordBytes(params_, *sim::TransferOf(instruction));
   }
 
   void FillRecord(const sim::Instruction& instruction, uint64_t address, State* state) {
     if (sim::TransferOf(instruction)->pad == Pad::kUop) return PutUop(RandomUop(), &state->dram[address]);
     for (uint64_t i = 0; i < RecordBytes(instruction); ++i)
       state->dram[address + i] = static_cast<uint8_t>(Draw(0, 255));
+    if (sim::TransferOf(instruction)->lanes == 0) return;
+    // The lowest element would be refused.
+    testing::BitString bits;
+    const int64_t high = (1 << (params_.second_bits - 1)) - 1;
+    for (int64_t i = 0; i < params_.vector_size; ++i)
+      bits.Put(static_cast<int>(Draw(-high, high)), static_cast<int>(params_.second_bits));
+    bits.Put(static_cast<int>(Draw(0, 1023)), static_cast<int>(params_.second_scale_bits));
+    std::copy(bits.bytes().begin(), bits.bytes().end(), &state->dram[address]);
   }
 
   // What the instruction makes of a state. The micro-ops come from the image, and a last instruction that
@@ -196,13 +205,31 @@ class Bench {
       // Else a residual may vanish.
       ppu->res_mult += 16;
       ppu->res_shift %= 2;
-      ppu->skip_vectors %=
-          static_cast<uint32_t>(std::max<int64_t>(1, params_.output_lanes / params_.vector_size));
+      const int64_t vectors = std::max<int64_t>(1, params_.output_lanes / params_.vector_size);
+      ppu->skip_vectors %= static_cast<uint32_t>(ppu->transpose ? params_.output_lanes : vectors);
+      if (ppu->transpose && Draw(0, 1) == 1) ppu->pixels += static_cast<uint32_t>(params_.vector_size);
     }
     if (auto* vec = std::get_if<isa::Vec>(body)) {
       vec->skip_blocks %= sim::Declared<isa::Vec>::Blocks(params_);
       // Else a sum may stay as it is.
-      if (sim::Declared<isa::Vec>::Adds(*vec)) vec->imm = 1 + vec->imm % 4;
+      if (sim::Declared<isa::Vec>::Adds(*vec) || vec->op == isa::Vec::Op::kSub) vec->imm = 1 + vec->imm % 4;
+      if (vec->op == isa::Vec::Op::kScale) vec->imm = 3 | 1 << 16;
+    }
+    if (auto* reduce = std::get_if<isa::Reduce>(body)) {
+      // Else a change of a lane may be rounded away.
+      reduce->mult += 8;
+      reduce->exponent %= 2;
+      reduce->shift %= 2;
+    }
+    if (auto* load = std::get_if<isa::Load>(body)) {
+      // No record of one lane in another one's place: what is read twice has to be valid where it begins
+      // twice.
+      if (load->gather && load->mem == Pad::kWgt) {
+        load->x_stride = load->z_size + static_cast<uint32_t>(Draw(0, 1));
+        load->y_stride = load->x_size * load->x_stride;
+        load->lane_stride = load->y_size * load->y_stride + static_cast<uint32_t>(Draw(0, 1));
+      }
+      load->gather = load->gather && load->mem == Pad::kWgt;
     }
     if (auto* store = std::get_if<isa::Store>(body)) {
       // No record twice: of the first one nothing would be left.
@@ -268,7 +295,7 @@ class Comparison {
       start_ = bench_.Random(instruction_);
       try {
         end_ = bench_.Run(instruction_, safe_, start_, &prepared);
-        if (FillsTwice(*prepared)) prepared.reset();
+        if (FillsTwice(*prepared) || WritesWhatItReads(*prepared)) prepared.reset();
       } catch (const sim::Error&) {
       }
     }
@@ -298,6 +325,21 @@ class Comparison {
     uint64_t entries = 0;
     for (const auto& range : prepared.planned[1].plan->touched[0]) entries += range.entries;
     return entries < loops->begin()->visits;
+  }
+
+  // Of an entry that it has written before it reads it, or takes away from itself, nothing need be left to
+  // see either. Groups that overlap have tests of their own.
+  bool WritesWhatItReads(const sim::PreparedProgram& prepared) const {
+    Entries read, written;
+    if (prepared.planned[1].plan == nullptr) return false;
+    sim::ForEachIndexed(bench_.params(), instruction_, *prepared.planned[1].plan,
+                        [&](Pad pad, sim::Use use, uint64_t begin, uint64_t entries) {
+                          Entries& all = use == sim::Use::kRead ? read : written;
+                          for (uint64_t entry = begin; entry < begin + entries; ++entry)
+                            all[static_cast<size_t>(pad)].insert(entry);
+                        });
+    const std::set<uint64_t>& acc = written[static_cast<size_t>(Pad::kAcc)];
+    return std::any_of(acc.begin(), acc.end(), [&](uint64_t entry) { return Holds(read, Pad::kAcc, entry); });
   }
 
   template <typename Visit>

@@ -105,8 +105,10 @@ void TestEnumerations() {
   CHECK_EQ(decode(4, 0).op == isa::Vec::Op::kMin, true);
   CHECK_EQ(decode(5, 0).op == isa::Vec::Op::kMul, true);
   CHECK_EQ(decode(6, 1).op == isa::Vec::Op::kTable, true);
-  CHECK_ERROR(decode(7, 0), "field op is 7, must be at most 6");
-  CHECK_ERROR(decode(0, 7), "field src is 7, must be at most 1");
+  CHECK_EQ(decode(8, 2).op == isa::Vec::Op::kScale, true);
+  CHECK_EQ(decode(7, 2).src == isa::Vec::Src::kAcc, true);
+  CHECK_ERROR(decode(9, 0), "field op is 9, must be at most 8");
+  CHECK_ERROR(decode(0, 7), "field src is 7, must be at most 2");
 }
 
 void TestRefusals() {

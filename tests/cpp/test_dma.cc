@@ -53,8 +53,8 @@ void TestLoad() {
   std::vector<uint8_t> dram(8192);
   for (uint8_t& byte : dram) byte = static_cast<uint8_t>(random());
   for (int round = 0; round < 2000; ++round) {
-    const sim::Pad pads_of[] = {sim::Pad::kInp, sim::Pad::kWgt, sim::Pad::kPar};
-    const auto load = RandomTransfer<isa::Load>(pads_of[round % 3], &random);
+    const sim::Pad pads_of[] = {sim::Pad::kInp, sim::Pad::kWgt, sim::Pad::kPar, sim::Pad::kAcc};
+    const auto load = RandomTransfer<isa::Load>(pads_of[round % 4], &random);
     const auto record = static_cast<uint64_t>(params.RecordBytes(load.mem));
     sim::Scratchpads expected(params), pads(params);
     uint64_t entry = load.sram_base;

@@ -2,6 +2,7 @@
 // where it happens.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -115,8 +116,10 @@ bool Overwrites(const isa::Gemm& gemm, size_t o, size_t i, size_t u) {
   return u < gemm.fresh_uops && (o == 0 || !gemm.out_reduces) && (i == 0 || !gemm.in_reduces);
 }
 
+// `largest` is the largest magnitude of an accumulator on the way.
 std::vector<int64_t> Expected(const sim::Params& params, const isa::Gemm& gemm,
-                              const std::vector<isa::Uop>& uops, const sim::Scratchpads& pads) {
+                              const std::vector<isa::Uop>& uops, const sim::Scratchpads& pads,
+                              int64_t* largest = nullptr) {
   const auto v = static_cast<size_t>(params.vector_size), lanes = static_cast<size_t>(params.output_lanes);
   std::vector<int64_t> acc(pads.acc32.begin(), pads.acc32.end());
   for (size_t o = 0; o < gemm.iter_out; ++o) {
@@ -138,7 +141,9 @@ std::vector<int64_t> Expected(const sim::Params& params, const isa::Gemm& gemm,
             product = (product + (int64_t{1} << (params.product_shift - 1))) >> params.product_shift;
             product = std::min(product, (int64_t{1} << params.product_bits) - 1);
           }
-          acc[a * lanes + b] = (Overwrites(gemm, o, i, u) ? 0 : acc[a * lanes + b]) + dot * product;
+          acc[a * lanes + b] = (Overwrites(gemm, o, i, u) ? 0 : acc[a * lanes + b]) +
+                               dot * product * (int64_t{1} << gemm.shift);
+          if (largest != nullptr) *largest = std::max(*largest, std::abs(acc[a * lanes + b]));
         }
       }
     }
@@ -174,7 +179,7 @@ bool CheckKernels(const sim::Params& params, const isa::Gemm& gemm, const std::v
 
 void TestKernels() {
   Generator generator;
-  int planned[2] = {};
+  int planned[2] = {}, shifted = 0;
   for (const Format& format : kFormats) {
     for (const int size : {8, 16, 32, 64}) {
       for (const int lanes : {4, 8, 16, 32, 64}) {
@@ -182,8 +187,16 @@ void TestKernels() {
         const sim::Scratchpads pads = generator.Pads(params, 20 * 16);
         for (const bool regular : {false, true, true}) {
           std::vector<isa::Uop> uops;
-          const isa::Gemm gemm = generator.Shape(regular, &uops);
+          isa::Gemm gemm = generator.Shape(regular, &uops);
           planned[regular ? 1 : 0] += CheckKernels(params, gemm, uops, pads) ? 1 : 0;
+          gemm.shift = static_cast<uint32_t>(generator.Draw(1, 17));
+          for (int64_t largest = int64_t{1} << 31; gemm.shift > 0 && largest >> 31 > 0;) {
+            --gemm.shift;
+            largest = 0;
+            Expected(params, gemm, uops, pads, &largest);
+          }
+          shifted += gemm.shift > 0 ? 1 : 0;
+          CheckKernels(params, gemm, uops, pads);
         }
       }
     }
@@ -191,6 +204,7 @@ void TestKernels() {
   const int shapes = static_cast<int>(std::size(kFormats)) * 20;
   CHECK_EQ(planned[0] < shapes, true);  // some accumulate twice in one entry
   CHECK_EQ(planned[1], 2 * shapes);
+  CHECK_EQ(shifted > shapes, true);
 }
 
 // Refused is what overwrites an entry that the instruction has written before, and nothing else; else the
@@ -389,11 +403,57 @@ void TestBounds() {
   CHECK_EQ(visit(gemm, &add), false);
 }
 
+// 38 steps of unsigned elements fit 24 bits, at most 216000 each (above): so do 19 of them twice as large,
+// and one 32 times, and what is added 2^16 times is too much for any.
+void TestBoundOfAShift() {
+  const sim::Params params = testing::Small();
+  const auto safe = [&](uint32_t iterations, uint32_t shift) {
+    isa::Gemm gemm = std::get<isa::Gemm>(testing::MakeGemm(false, 1, iterations).body);
+    gemm.act_unsigned = true;
+    gemm.shift = shift;
+    const isa::Uop uop;
+    const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, &uop);
+    sim::AccumulatorBounds bounds(params, 8);
+    return bounds.Visit(params, testing::Make(gemm), &plan);
+  };
+  CHECK_EQ(safe(38, 0), true);
+  CHECK_EQ(safe(39, 0), false);
+  CHECK_EQ(safe(19, 1), true);
+  CHECK_EQ(safe(20, 1), false);
+  CHECK_EQ(safe(1, 5), true);
+  CHECK_EQ(safe(1, 6), false);
+  CHECK_EQ(safe(1023, 16), false);
+}
+
+// What is looked at is what was shifted.
+void TestOverflowOfAShift() {
+  const sim::Params params = MakeParams(8, 8, {4, 4, 4, 4, 0}, 32);
+  isa::Gemm gemm = std::get<isa::Gemm>(testing::MakeGemm(false, 1, 1).body);
+  const isa::Uop uop;
+  const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, &uop);
+  sim::Scratchpads pads(params);
+  std::fill(pads.inp_code.begin(), pads.inp_code.end(), uint8_t{1});
+  std::fill(pads.inp_biased.begin(), pads.inp_biased.end(), uint8_t{9});
+  std::fill(pads.inp_scale.begin(), pads.inp_scale.end(), 15);
+  std::fill(pads.wgt.begin(), pads.wgt.end(), int8_t{7});
+  std::fill(pads.wgt_scale.begin(), pads.wgt_scale.end(), 15);
+  std::fill(pads.acc32.begin(), pads.acc32.end(), std::numeric_limits<int32_t>::max() - 56 * 225 * 65536);
+  gemm.shift = 16;
+  sim::Scratchpads checked = pads;
+  testing::Execute(params, testing::Make(gemm), &checked, nullptr, {&plan, false});
+  CHECK_EQ(checked.acc32[7], std::numeric_limits<int32_t>::max());
+  ++pads.acc32[7];
+  CHECK_ERROR(testing::Execute(params, testing::Make(gemm), &pads, nullptr, {&plan, false}),
+              "accumulator overflow: micro-op 0");
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
 int main() {
   tvm_vsq::TestKernels();
+  tvm_vsq::TestBoundOfAShift();
+  tvm_vsq::TestOverflowOfAShift();
   tvm_vsq::TestOverwrites();
   tvm_vsq::TestOverwritesOfWideAccumulators();
   tvm_vsq::TestLargeInstruction();

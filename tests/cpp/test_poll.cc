@@ -283,6 +283,7 @@ void TestFiles() {
   wide.lanes = 8;
   std::vector<int32_t> results(static_cast<size_t>(wide.rows * wide.lanes));
   CHECK_POLLS(4, runtime::ReadWide(kParams, wide, dram, results.data()));
+  CHECK_POLLS(4, runtime::WriteWide(kParams, wide, results.data(), &dram));
 }
 
 // Compute waits for the last of 2^20 LOADs, all of which are under way at once. With time that grows with the

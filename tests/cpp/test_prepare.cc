@@ -100,7 +100,7 @@ void TestDroppedTilesTakeNoMemory() {
   gemm.acc_in = gemm.acc_out = gemm.wgt_in = gemm.wgt_out = 1;
   std::map<std::string, int64_t> values = testing::SmallParams();
   values["acc_depth"] = values["wgt_depth"] = 4096;
-  values["uop_record_bytes"] = 4;
+  values["uop_record_bytes"] = 5;
   const isa::Uop uop;
   const sim::GemmPlan plan = sim::MakeGemmPlan(sim::ParseParams(values), gemm, &uop);
   CHECK_EQ(plan.tiles.empty(), true);
@@ -353,7 +353,7 @@ void TestNothingIsSafeAfterAGemmWithoutTiles() {
   gemm.acc_in = gemm.acc_out = gemm.wgt_in = gemm.wgt_out = 1;
   std::map<std::string, int64_t> values = testing::SmallParams();
   values["acc_depth"] = values["wgt_depth"] = 4096;
-  values["uop_record_bytes"] = 4;
+  values["uop_record_bytes"] = 5;
   const sim::Params params = sim::ParseParams(values);
   const auto safe = [&](const sim::Instruction& first) {
     const sim::Program program = MakeProgram({MakeGemm(true, 1, 1), first, MakeGemm(false, 1, 1), Finish()});

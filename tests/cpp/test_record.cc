@@ -53,6 +53,32 @@ void TestParameters() {
   CHECK_EQ(channel.clip, 0x7fffffff);
 }
 
+// As STORE writes them: little-endian int32, also where accumulators are wider.
+void TestAccumulators() {
+  std::vector<uint8_t> record(2 * 32);
+  const uint8_t lane[] = {0xfe, 0xff, 0xff, 0x80};
+  std::copy(std::begin(lane), std::end(lane), record.begin() + 32 + 7 * 4);
+  record[3 * 4] = 5;
+  const auto check = [&](int64_t bits, auto accumulators) {
+    const sim::Params params = testing::Small("accumulator_bits", bits);
+    const sim::RecordCodec codec(params);
+    sim::Scratchpads pads(params);
+    auto& acc = pads.*accumulators;
+    std::fill(acc.begin(), acc.end(), 9);
+    codec.Load(sim::Pad::kAcc, record.data(), 2, 3, &pads);
+    CHECK_EQ(acc[3 * 8 - 1], 9);
+    CHECK_EQ(acc[3 * 8 + 3], 5);
+    CHECK_EQ(acc[4 * 8 + 7], -0x7f000002);
+    CHECK_EQ(acc[5 * 8], 9);
+    codec.Clear(sim::Pad::kAcc, 1, 4, &pads);
+    CHECK_EQ(acc[4 * 8 + 7], 0);
+    CHECK_EQ(acc[3 * 8 + 3], 5);
+    CHECK_EQ(acc[5 * 8], 9);
+  };
+  check(24, &sim::Scratchpads::acc32);
+  check(40, &sim::Scratchpads::acc64);
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
@@ -60,5 +86,6 @@ int main() {
   tvm_vsq::TestInput();
   tvm_vsq::TestOutput();
   tvm_vsq::TestParameters();
+  tvm_vsq::TestAccumulators();
   return tvm_vsq::testing::Result();
 }

@@ -73,6 +73,13 @@ void TestCompute() {
   gemm.fresh_uops = 4;
   CHECK_ERROR(Check(fresh), "field fresh_uops is 4, must be at most uop_count, 3");
   gemm.fresh_uops = 1;
+  gemm.fresh_uops = 3;
+  gemm.shift = 16;
+  Check(fresh);
+  gemm.shift = 17;
+  CHECK_ERROR(Check(fresh), "field shift is 17, must be at most 16");
+  gemm.shift = 0;
+  gemm.fresh_uops = 1;
   gemm.reset = true;
   CHECK_ERROR(Check(fresh), "field fresh_uops is 1, must be 0 with reset");
   Check(MakePpu(64));
@@ -88,8 +95,8 @@ void TestVector() {
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMax, Vec::Src::kInp, 65, 1)), "uop_begin 0 + 65 entries");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 0, 1)), "uop_count is 0");
   CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src::kImm, 1, 0)), "iter_out is 0");
-  CHECK_ERROR(Check(MakeVec(Vec::Op{7}, Vec::Src::kInp, 1, 1)), "field op is 7, must be at most 6");
-  CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src{2}, 1, 1)), "field src is 2, must be at most 1");
+  CHECK_ERROR(Check(MakeVec(Vec::Op{9}, Vec::Src::kInp, 1, 1)), "field op is 9, must be at most 8");
+  CHECK_ERROR(Check(MakeVec(Vec::Op::kMov, Vec::Src{3}, 1, 1)), "field src is 3, must be at most 2");
   const auto immediate = [](Vec::Src src, int64_t imm) {
     sim::Instruction instruction = MakeVec(Vec::Op::kMax, src, 1, 1);
     std::get<Vec>(instruction.body).imm = static_cast<uint32_t>(imm);
@@ -126,10 +133,44 @@ void TestVector() {
   };
   table(Vec::Src::kImm, 16);
   CHECK_ERROR(table(Vec::Src::kImm, 15), "tab_base 0 + 16 entries exceeds the 15 entries of scratchpad par");
-  CHECK_ERROR(table(Vec::Src::kInp, 16), "field src is inp, must be imm with table, which reads none");
+  CHECK_ERROR(table(Vec::Src::kInp, 16),
+              "field src is inp, must be imm or acc with table, sub and scale, which read none");
+  CHECK_ERROR(Check(MakeVec(Vec::Op::kSub, Vec::Src::kInp, 1, 1)), "field src is inp, must be imm or acc");
+  CHECK_ERROR(Check(MakeVec(Vec::Op::kScale, Vec::Src::kInp, 1, 1)), "field src is inp, must be imm or acc");
+  for (const Vec::Op op : {Vec::Op::kMac, Vec::Op::kMul})
+    CHECK_ERROR(Check(MakeVec(op, Vec::Src::kAcc, 1, 1)), "field src is acc, must be inp with mac");
+  for (const Vec::Op op : {Vec::Op::kMov, Vec::Op::kMax, Vec::Op::kMin, Vec::Op::kAdd, Vec::Op::kSub})
+    Check(MakeVec(op, Vec::Src::kAcc, 64, 1023));
+  const auto scale = [](int64_t imm) {
+    sim::Instruction instruction = MakeVec(Vec::Op::kScale, Vec::Src::kImm, 1, 1);
+    std::get<Vec>(instruction.body).imm = static_cast<uint32_t>(imm);
+    Check(instruction);
+  };
+  scale(65535 | 62 << 16);
+  CHECK_ERROR(scale(5 | 63 << 16), "field imm is 4128773, a factor with a shift of 63, must be at most 62");
   CHECK_ERROR(factor(1, 63), "field shift is 63, must be at most 62");
   CHECK_ERROR(coefficient(Vec::Src::kImm, 1),
               "field src is imm, must be inp with mac, which multiplies by imm");
+}
+
+void TestRows() {
+  const auto check = [](uint32_t entries, uint32_t last_lanes, bool looks_up = false, int64_t lanes = 8) {
+    std::map<std::string, int64_t> values = testing::SmallParams(lanes);
+    sim::Instruction instruction = testing::MakeReduce(isa::Reduce::Op::kMax, 1, 1, entries);
+    auto& reduce = std::get<isa::Reduce>(instruction.body);
+    reduce.last_lanes = last_lanes;
+    if (looks_up) reduce.to = isa::Reduce::To::kRsqrt;
+    sim::CheckProgram(sim::ParseParams(values), MakeProgram({instruction, Finish()}));
+  };
+  check(1023, 8);
+  check(1, 1);
+  CHECK_ERROR(check(1, 0), "field last_lanes is 0, must be at least 1");
+  CHECK_ERROR(check(1, 9), "field last_lanes is 9, must be at most output_lanes, 8");
+  CHECK_ERROR(check(0, 8), "field iter_in is 0, must be at least 1");
+  check(512, 8, false, 32);
+  CHECK_ERROR(check(513, 8, false, 32),
+              "field iter_in is 513: a row of 16416 lanes, at most 16384 are allowed");
+  CHECK_ERROR(check(1, 8, true), "tab_base 0 + 16 entries exceeds the 8 entries of scratchpad par");
 }
 
 // 16 bits hold 32767: 32 * 1023 and 31 * 1023 fit, 63 * 1023 do not.
@@ -211,6 +252,7 @@ int main() {
   tvm_vsq::TestTransfers();
   tvm_vsq::TestCompute();
   tvm_vsq::TestVector();
+  tvm_vsq::TestRows();
   tvm_vsq::TestElementsThatOverflow();
   tvm_vsq::TestPostProcessing();
   tvm_vsq::TestSkippedVectors();

@@ -56,6 +56,22 @@ void TestTruncation() {
   CHECK_ERROR(runtime::Deserialize(Reseal(bytes + "x")), "1 bytes behind its end");
 }
 
+// What was saved before there were rows of accumulators, where micro-ops are as they were.
+void TestEarlierEncoding() {
+  const auto restore = [](const runtime::Artifact& artifact) {
+    std::string bytes = runtime::Serialize(artifact);
+    const std::string key = "row_pipeline_cycles";
+    bytes.erase(bytes.find(key) - 8, 8 + key.size() + 8);
+    --bytes[24];  // how many parameters there are
+    return runtime::Deserialize(Reseal(bytes));
+  };
+  runtime::Artifact artifact = Example();
+  CHECK_EQ(restore(artifact).params.row_pipeline_cycles, 16);
+  artifact.params.acc_depth = 65;
+  CHECK_EQ(runtime::Deserialize(runtime::Serialize(artifact)).params.acc_depth, 65);
+  CHECK_ERROR(restore(artifact), "micro-ops of an earlier encoding, in which acc_depth 65 and inp_depth 64");
+}
+
 // Whatever the bytes say, the outcome is an artifact or an Error; loading its programs likewise.
 void TestDamage() {
   const std::string bytes = runtime::Serialize(Example());
@@ -125,6 +141,7 @@ void TestUtf8() {
 int main() {
   tvm_vsq::TestRoundTrip();
   tvm_vsq::TestTruncation();
+  tvm_vsq::TestEarlierEncoding();
   tvm_vsq::TestDamage();
   tvm_vsq::TestLimits();
   tvm_vsq::TestUtf8();

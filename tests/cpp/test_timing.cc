@@ -202,7 +202,9 @@ void TestVectorUnit() {
     CHECK_EQ(count(isa::Event::kInpReadBits), reads ? channels / 8 * 36 : 0);
     CHECK_EQ(count(isa::Event::kCoefficientLaneOps), op == isa::Vec::Op::kMac ? channels : 0);
     CHECK_EQ(count(isa::Event::kProductLaneOps), op == isa::Vec::Op::kMul ? channels : 0);
-    CHECK_EQ(count(isa::Event::kAccReadBits), op == isa::Vec::Op::kMov ? 0 : channels * 24);
+    CHECK_EQ(count(isa::Event::kFactorLaneOps), op == isa::Vec::Op::kScale ? channels : 0);
+    const int64_t reads_of_acc = (op == isa::Vec::Op::kMov ? 0 : 1) + (src == isa::Vec::Src::kAcc ? 1 : 0);
+    CHECK_EQ(count(isa::Event::kAccReadBits), reads_of_acc * channels * 24);
     CHECK_EQ(count(isa::Event::kAccWriteBits), channels * 24);
   };
   check(isa::Vec::Op::kMax, isa::Vec::Src::kInp, 8, 1, 1, 0);
@@ -216,6 +218,42 @@ void TestVectorUnit() {
   check(isa::Vec::Op::kMac, isa::Vec::Src::kInp, 4, 1, 2, 0);
   check(isa::Vec::Op::kMul, isa::Vec::Src::kInp, 32, 2, 1, 1);
   check(isa::Vec::Op::kMul, isa::Vec::Src::kImm, 4, 1, 2, 0);
+  check(isa::Vec::Op::kSub, isa::Vec::Src::kImm, 4, 1, 2, 0);
+  // Two entries of acc go through one port.
+  check(isa::Vec::Op::kScale, isa::Vec::Src::kAcc, 8, 1, 1, 1);
+  check(isa::Vec::Op::kMov, isa::Vec::Src::kAcc, 4, 4, 2, 2);
+  check(isa::Vec::Op::kAdd, isa::Vec::Src::kAcc, 32, 1, 1, 1);
+}
+
+// 15 rows of as many entries; a result is two entries where a vector is two accumulator entries long.
+void TestRowsOfAccumulators() {
+  const auto check = [](isa::Reduce::Op op, isa::Reduce::To to, int64_t lanes, uint32_t entries,
+                        int64_t cycles) {
+    std::map<std::string, int64_t> values = testing::SmallParams(lanes);
+    values["row_pipeline_cycles"] = 21;
+    values["par_depth"] = 128 / lanes;
+    sim::Instruction instruction = testing::MakeReduce(op, 5, 3, entries);
+    std::get<isa::Reduce>(instruction.body).to = to;
+    const sim::Timing timing = Time({instruction, Finish()}, sim::ParseParams(values));
+    CHECK_EQ(timing.cycles, 105 + 21 + 15 * cycles);
+    CHECK_EQ(Busy(timing, kVector), 21 + 15 * cycles);
+    const auto count = [&](isa::Event event) { return timing.layers[0].events[static_cast<size_t>(event)]; };
+    const int64_t read = 15 * entries * lanes, blocks = lanes == 4 ? 2 : 1;
+    CHECK_EQ(count(isa::Event::kReduceLaneOps), read);
+    CHECK_EQ(count(isa::Event::kSquareLaneOps), op == isa::Reduce::Op::kSquares ? read : 0);
+    CHECK_EQ(count(isa::Event::kRowOps), 15);
+    CHECK_EQ(count(isa::Event::kAccReadBits), read * 24);
+    CHECK_EQ(count(isa::Event::kAccWriteBits), 15 * blocks * lanes * 24);
+    CHECK_EQ(count(isa::Event::kUopReadBits), 15 * 18);
+    const bool looks_up = to == isa::Reduce::To::kReciprocal || to == isa::Reduce::To::kRsqrt;
+    CHECK_EQ(count(isa::Event::kParReadBits), looks_up ? 15 * lanes * 88 : 0);
+    CHECK_EQ(count(isa::Event::kVectorLaneOps), 0);
+  };
+  check(isa::Reduce::Op::kMax, isa::Reduce::To::kValue, 8, 1, 1);
+  check(isa::Reduce::Op::kSum, isa::Reduce::To::kScaled, 8, 7, 7);
+  check(isa::Reduce::Op::kSquares, isa::Reduce::To::kRsqrt, 4, 1, 2);
+  check(isa::Reduce::Op::kSquares, isa::Reduce::To::kValue, 4, 3, 3);
+  check(isa::Reduce::Op::kSum, isa::Reduce::To::kReciprocal, 32, 1, 1);
 }
 
 // A table of 128 segments is in 4 entries of 32 lanes, or in 32 of 4.
@@ -254,6 +292,7 @@ void TestEvents() {
       10 * 64,       // macs
       10 * 8,        // scale_products
       10 * 8,        // scale_macs
+      0,             // shift_lane_ops
       0,             // window_macs
       0,             // window_lanes
       4 * 8,         // vector_lane_ops
@@ -262,9 +301,14 @@ void TestEvents() {
       0,             // product_lane_ops
       0,             // table_lane_ops
       0,             // table_fill_bits
+      0,             // factor_lane_ops
+      0,             // reduce_lane_ops
+      0,             // square_lane_ops
+      0,             // row_ops
       6 * 8,         // ppu_lane_ops
       0,             // residual_lane_ops
       6 * 8,         // quantize_lane_ops
+      0,             // transpose_lane_ops
       7 * 32 + 128,  // dram_read_bytes
       128,           // dram_write_bytes
       (6 + 10 + 4) * 18,
@@ -455,6 +499,7 @@ int main() {
   tvm_vsq::TestPpuBankConflicts();
   tvm_vsq::TestPpuWithAResidual();
   tvm_vsq::TestVectorUnit();
+  tvm_vsq::TestRowsOfAccumulators();
   tvm_vsq::TestTable();
   tvm_vsq::TestEvents();
   tvm_vsq::TestEventsOfScaleUnits();

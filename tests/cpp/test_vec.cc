@@ -13,6 +13,7 @@
 #include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/overflow.h"
+#include "tvm_vsq/sim/saturation.h"
 #include "tvm_vsq/sim/vec_kernel.h"
 
 namespace tvm_vsq {
@@ -69,11 +70,12 @@ class Generator {
   Vec Instruction(const sim::Params& params, std::vector<isa::Uop>* uops) {
     const auto any = [&](int64_t high) { return static_cast<uint32_t>(Draw(0, high)); };
     Vec vec;
-    vec.op = Vec::Op{static_cast<uint8_t>(any(6))};
+    vec.op = Vec::Op{static_cast<uint8_t>(any(8))};
     vec.shift = any(3) == 0 ? any(62) : any(24);
-    vec.src = Vec::Src{static_cast<uint8_t>(any(1))};
+    vec.src = Vec::Src{static_cast<uint8_t>(any(vec.op == Vec::Op::kMul ? 1 : 2))};
     if (vec.op == Vec::Op::kMac) vec.src = Vec::Src::kInp;
-    if (vec.op == Vec::Op::kTable) vec.src = Vec::Src::kImm;
+    const bool reads_none = vec.op == Vec::Op::kTable || vec.op == Vec::Op::kSub || vec.op == Vec::Op::kScale;
+    if (reads_none && vec.src == Vec::Src::kInp) vec.src = Vec::Src::kImm;
     vec.tab_base = any(params.par_depth - static_cast<int64_t>(sim::Declared<Vec>::TableEntries(params)));
     vec.src_unsigned = any(1) == 1;
     vec.iter_out = 1 + any(3);
@@ -94,8 +96,9 @@ class Generator {
     };
     const int64_t size = params.vector_size, lanes = params.output_lanes;
     for (int64_t left = Draw(1, 10); left > 0; --left) {
+      const int64_t width = vec.src == Vec::Src::kAcc ? size / lanes : lanes / size;
       uops->push_back({index(vec.acc_out, vec.acc_in, std::max<int64_t>(1, size / lanes)),
-                       index(vec.inp_out, vec.inp_in, std::max<int64_t>(1, lanes / size)), 0});
+                       index(vec.inp_out, vec.inp_in, std::max<int64_t>(1, width)), 0});
     }
     vec.uop_count = static_cast<uint32_t>(uops->size());
     return vec;
@@ -126,6 +129,13 @@ int64_t Value(int64_t x, const sim::ChannelParams* table) {
   return found.bias + static_cast<int64_t>(std::floor(found.clip * (t - 512 * segment) / 512 + 0.5));
 }
 
+// The nearest number that max(32, accumulator_bits) bits hold.
+int64_t Saturated(const sim::Params& params, int64_t number) {
+  const int64_t bits = params.accumulator_bits > 32 ? params.accumulator_bits : 32;
+  const int64_t high = (int64_t{1} << (bits - 1)) - 1, low = -high - 1;
+  return number > high ? high : number < low ? low : number;
+}
+
 // Sets `overflows` if a result leaves accumulator_bits.
 std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const std::vector<isa::Uop>& uops,
                               const sim::Scratchpads& pads, bool* overflows) {
@@ -135,6 +145,7 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
   for (size_t o = 0; o < vec.iter_out; ++o) {
     for (size_t i = 0; i < vec.iter_in; ++i) {
       for (const isa::Uop& uop : uops) {
+        const std::vector<int64_t> before = acc;  // a group is read before it is written
         for (size_t c = 0; c < size || c < lanes; ++c) {
           int64_t& lane = acc[(uop.acc + o * vec.acc_out + i * vec.acc_in) * lanes + c];
           int64_t s = static_cast<int32_t>(vec.imm);
@@ -144,6 +155,9 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
             s = vec.src_unsigned ? code : testing::SignExtend(code, static_cast<int>(params.activation_bits));
             s *= pads.inp_scale[vector];
           }
+          const bool is_acc = vec.src == Vec::Src::kAcc;
+          if (is_acc) s = before[(uop.inp + o * vec.inp_out + i * vec.inp_in) * lanes + c];
+          const auto shift = static_cast<int>(vec.shift);
           switch (vec.op) {
             case Vec::Op::kMov:
               lane = s;
@@ -155,16 +169,22 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
               lane = s < lane ? s : lane;
               break;
             case Vec::Op::kAdd:
-              lane += s;
+              lane = is_acc ? Saturated(params, lane + s) : lane + s;
               break;
             case Vec::Op::kMac:
               lane += int64_t{static_cast<int32_t>(vec.imm)} * s;
               break;
             case Vec::Op::kMul:
-              lane = Product(lane, s, static_cast<int>(vec.shift), overflows);
+              lane = Product(lane, s, shift, overflows);
               break;
             case Vec::Op::kTable:
-              lane = Value(lane, &pads.par[vec.tab_base * lanes]);
+              lane = Value(Product(lane - s, 1, shift, overflows), &pads.par[vec.tab_base * lanes]);
+              break;
+            case Vec::Op::kSub:
+              lane = Saturated(params, lane - s);
+              break;
+            case Vec::Op::kScale:
+              lane = Saturated(params, Product(lane, s & 65535, static_cast<int>((s >> 16) & 63), overflows));
           }
           *overflows = *overflows || lane < -limit || lane >= limit;
         }
@@ -186,12 +206,13 @@ std::vector<int64_t> OfKernels(const sim::Params& params, const Vec& vec, const 
     slopes.push_back(pads.par[vec.tab_base * lanes + i].clip);
   }
   const std::vector<uint8_t>& codes = vec.src_unsigned ? pads.inp_code : pads.inp_biased;
-  const sim::VecOperands operands{vec.src == Vec::Src::kImm ? nullptr : codes.data(),
+  const sim::VecOperands operands{vec.src == Vec::Src::kInp ? codes.data() : nullptr,
                                   pads.inp_scale.data(),
                                   vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1),
                                   imm,
                                   vec.op == Vec::Op::kMac ? imm : 1,
                                   static_cast<int>(vec.shift),
+                                  sim::SaturationLimit(params),
                                   values.data(),
                                   slopes.data(),
                                   size,
@@ -203,7 +224,9 @@ std::vector<int64_t> OfKernels(const sim::Params& params, const Vec& vec, const 
                                   vec.inp_in,
                                   vec.acc_in};
   for (size_t o = 0; o < vec.iter_out; ++o)
-    sim::SelectVecKernel<Acc>(vec.op, simd)(operands, o * vec.inp_out, &acc[o * vec.acc_out * lanes]);
+    sim::SelectVecKernel<Acc>(vec.op, simd)(operands, o * vec.inp_out,
+                                            vec.src == Vec::Src::kAcc ? acc.data() : nullptr,
+                                            &acc[o * vec.acc_out * lanes]);
   return {acc.begin(), acc.end()};
 }
 
@@ -254,6 +277,49 @@ void TestOverflow() {
       "entry 8 on outside 24 bits");
 }
 
+// Accumulators of 24 bits hold any int32 where a number saturates.
+void TestSaturation() {
+  const sim::Params params = sim::ParseParams(testing::SmallParams(8));
+  constexpr int64_t kHigh = std::numeric_limits<int32_t>::max(), kLow = std::numeric_limits<int32_t>::min();
+  const isa::Uop uop{0, 1, 0};
+  const auto check = [&](Vec::Op op, int64_t lane, int64_t s, int64_t expected) {
+    Vec vec = std::get<Vec>(testing::MakeVec(op, Vec::Src::kAcc, 1, 1).body);
+    const auto plan = sim::Declared<Vec>::MakePlan(params, vec, &uop);
+    for (const bool safe : {false, true}) {
+      sim::Scratchpads pads(params);
+      std::fill_n(pads.acc32.begin(), 8, static_cast<int32_t>(lane));
+      std::fill_n(pads.acc32.begin() + 8, 8, static_cast<int32_t>(s));
+      testing::Execute(params, testing::Make(vec), &pads, nullptr, {plan.get(), safe});
+      CHECK_EQ(pads.acc32[7], expected);
+    }
+  };
+  check(Vec::Op::kAdd, kHigh, 1, kHigh);
+  check(Vec::Op::kAdd, kLow, -1, kLow);
+  check(Vec::Op::kAdd, kLow, kHigh, -1);
+  check(Vec::Op::kSub, kHigh, kLow, kHigh);
+  check(Vec::Op::kSub, -2, kHigh, kLow);
+  check(Vec::Op::kSub, -1, kHigh, kLow);
+  check(Vec::Op::kScale, kHigh, 65535 | 15 << 16, kHigh);
+  check(Vec::Op::kScale, kLow, 32768 | 15 << 16, kLow);
+  check(Vec::Op::kScale, -5, 1 | 1 << 16, -2);
+  check(Vec::Op::kScale, kHigh, 65535 | 62 << 16, 0);
+  check(Vec::Op::kMov, 0, kLow, kLow);
+}
+
+// Of two groups that share entries, all lanes of the one that is read are read first.
+void TestGroupsThatOverlap() {
+  const sim::Params params = sim::ParseParams(testing::SmallParams(4));
+  Vec vec = std::get<Vec>(testing::MakeVec(Vec::Op::kMov, Vec::Src::kAcc, 1, 1).body);
+  const isa::Uop uop{1, 0, 0};
+  const auto plan = sim::Declared<Vec>::MakePlan(params, vec, &uop);
+  for (const bool safe : {false, true}) {
+    sim::Scratchpads pads(params);
+    for (int i = 0; i < 12; ++i) pads.acc32[static_cast<size_t>(i)] = i;
+    testing::Execute(params, testing::Make(vec), &pads, nullptr, {plan.get(), safe});
+    for (int i = 0; i < 12; ++i) CHECK_EQ(pads.acc32[static_cast<size_t>(i)], i < 4 ? i : i - 4);
+  }
+}
+
 void TestValuesOutOfRange() {
   std::map<std::string, int64_t> values = testing::SmallParams(4);
   values["par_depth"] = 40;
@@ -280,19 +346,20 @@ class Known {
 
   // On the group of entry 0.
   Known& Visit(Vec::Op op, Vec::Src src, int32_t imm = 0, uint32_t iter_out = 1, bool safe = true,
-               uint32_t shift = 0) {
+               uint32_t shift = 0, uint32_t source = 0) {
     Vec vec = std::get<Vec>(testing::MakeVec(op, src, 1, iter_out).body);
     vec.iter_in = iter_out;
     vec.src_unsigned = true;
     vec.imm = static_cast<uint32_t>(imm);
     vec.shift = shift;
-    const isa::Uop uop;
+    const isa::Uop uop{0, source, 0};
     const auto plan = sim::Declared<Vec>::MakePlan(params_, vec, &uop);
     CHECK_EQ(bounds_.Visit(params_, testing::Make(vec), plan.get()), safe);
     return *this;
   }
-  Known& AnyInt32() {
+  Known& AnyInt32(uint32_t entry = 0) {
     isa::Ppu ppu;
+    ppu.acc_base = entry;
     ppu.wide = true;
     ppu.pixels = 2;
     ppu.blocks = 1;
@@ -359,6 +426,18 @@ void TestBounds() {
            false);
   CHECK_EQ(Known().AnyInt32().Visit(kMul, kInp, 0, 1, true, 20).Safe(), false);
   CHECK_EQ(Known().AnyInt32().Visit(kMul, kInp, 0, 1, true, 22).Safe(), true);
+  // What saturates never overflows, and leaves anything.
+  constexpr Vec::Src kAcc = Vec::Src::kAcc;
+  for (const Vec::Op op : {kAdd, Vec::Op::kSub, Vec::Op::kScale}) {
+    CHECK_EQ(Known().AnyInt32().Visit(op, kAcc).Visit(kMov, kInp).Safe(), true);
+    CHECK_EQ(Known().Visit(kMov, kImm, 0).Visit(op, kAcc).Safe(), false);
+  }
+  // What is moved or compared is as large as the largest that is read.
+  CHECK_EQ(Known().Visit(kMov, kImm, 180607).Visit(kMov, kAcc).Safe(), true);
+  CHECK_EQ(Known().Visit(kMov, kImm, 180608).Visit(kMov, kAcc).Safe(), false);
+  CHECK_EQ(Known().AnyInt32(4).Visit(kMov, kImm, 0).Visit(kMov, kAcc, 0, 1, true, 0, 4).Safe(), false);
+  CHECK_EQ(Known().AnyInt32(4).Visit(kMov, kImm, 0).Visit(kMax, kAcc, 0, 1, true, 0, 4).Safe(), false);
+  CHECK_EQ(Known().AnyInt32(4).Visit(kMov, kImm, 0).Visit(kMin, kAcc, 0, 1, true, 0, 6).Safe(), true);
   // A table may give up to 24 bits, which is too much here; a slope adds nearly as much as it is.
   CHECK_EQ(Known().Visit(kMov, kImm, 0).Visit(Vec::Op::kTable, kImm, 0, 1, false).Safe(), false);
 }
@@ -369,6 +448,8 @@ void TestBounds() {
 int main() {
   tvm_vsq::TestAgainstAPlainLoop();
   tvm_vsq::TestOverflow();
+  tvm_vsq::TestSaturation();
+  tvm_vsq::TestGroupsThatOverlap();
   tvm_vsq::TestValuesOutOfRange();
   tvm_vsq::TestBounds();
   return tvm_vsq::testing::Result();

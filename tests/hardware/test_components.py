@@ -6,7 +6,7 @@ import pytest
 
 from tvm_vsq.hardware import EVENTS, Component, components, list_targets, load_hardware
 from tvm_vsq.hardware.components import GROUPS
-from tvm_vsq.hardware.units import Adder, AdderTree, Multiplier, Register, Sram, Trial
+from tvm_vsq.hardware.units import Adder, AdderTree, GatedRegister, Multiplier, Register, Sram, Trial
 
 ACCEL = load_hardware("vsq-accel")
 
@@ -104,13 +104,43 @@ def test_a_product_is_as_wide_as_both_its_factors() -> None:
     assert found["vector unit's rounding and shift"].uses == {"product_lane_ops": 2}
 
 
+@pytest.mark.parametrize(
+    ("formats", "lacks"), [("4/4/4/4", 7), ("8/8/-/-", 7), ("4/8/4/7", 1), ("4/8/6/10", 0)]
+)
+def test_the_multiplier_of_products_is_widened_for_factors_of_16_bits(formats, lacks) -> None:
+    found = parts(formats=formats)
+    wider = found.get("vector unit's wider multiplier")
+    assert (wider.unit.b_bits if wider else 0) == lacks
+    assert found["vector unit's multiplier"].unit.b_bits + lacks >= 16
+
+
+def test_rows_have_a_tree_of_all_lanes_and_one_unit_for_their_results() -> None:
+    found = parts(output_lanes=32, accumulator_bits=46)
+    assert found["vector unit's reduction tree"].unit == AdderTree(32, 46)
+    assert found["vector unit's reduction tree"].uses == {"reduce_lane_ops": 1 / 32}
+    assert found["vector unit's squarers"].unit == Multiplier(18, 18)
+    assert found["vector unit's squarers"].count == 32
+    # 2^14 squares of 2^34 at most
+    assert found["vector unit's row's sum"].unit == Adder(49)
+    assert found["vector unit's row's multiplier"].unit == Multiplier(49, 16)
+    assert found["vector unit's row's multiplier"].count == 1
+
+
+def test_a_transposer_holds_the_results_of_two_groups_of_pixels() -> None:
+    found = parts(vector_size=64, output_lanes=8)
+    assert found["PPU transposer"].unit == GatedRegister(2 * 64 * 8 * 32)
+    assert found["PPU transposing"].unit == Sram(2 * 64 * 8 * 32 / 8192, 8 * 32, 1)
+    assert found["PPU transposing"].uses == {"transpose_lane_ops": 64}
+
+
 def test_memories_are_those_of_the_description() -> None:
     found = parts()
     pads, banks = ACCEL.scratchpads, ACCEL.scratchpads.banks
     assert found["weight scratchpad"].unit == Sram(pads.wgt_kib, ACCEL.entry_bits["wgt"], banks.wgt, 1, 1)
-    # docs/simulator.md, section 1: read by GEMM, VEC, PPU and STORE and written by GEMM, VEC and PPU
+    # docs/simulator.md, section 1: read by GEMM, VEC, PPU and STORE and written by LOAD, GEMM, VEC
+    # and PPU
     assert found["accumulator scratchpad"].unit == Sram(
-        pads.acc_kib, ACCEL.entry_bits["acc"], banks.acc, 4, 3
+        pads.acc_kib, ACCEL.entry_bits["acc"], banks.acc, 4, 4
     )
     assert found["command queue"].count == 5  # load, compute, vector, ppu, store
     assert found["command queue"].unit == Sram(ACCEL.timing.command_queue_depth * 256 / 8192, 256, 1)

@@ -181,7 +181,7 @@ def test_many_differences_are_counted() -> None:
     other = HardwareConfig.model_validate(SHIPPED.model_dump() | {"timing": timing, "clock_mhz": 1})
     assert other.label == (
         "vsq-accel (modified: clock_mhz=1, timing.fetch_cycles=7, timing.fetch_buffer_bursts=7, "
-        "timing.dma_setup_cycles=7, 5 more)"
+        "timing.dma_setup_cycles=7, 6 more)"
     )
 
 

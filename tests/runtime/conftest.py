@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import tvm_ffi
 from tests.accelerators import accelerator
+from tests.codegen.machine import Machine, run_in_order
 
 from tvm_vsq import isa, numerics
 from tvm_vsq.hardware import HardwareConfig
@@ -83,6 +85,16 @@ class Program:
     def replaced(self, index: int, insns: list[isa.Insn]) -> Program:
         """With instruction `index` replaced by `insns`."""
         return replace(self, insns=[*self.insns[:index], *insns, *self.insns[index + 1 :]])
+
+
+def second_reading(program: Program, *inputs: npt.NDArray[Any]) -> Machine:
+    """What a second reading of docs/isa.md makes of a program, one instruction after the other."""
+    listing = SimpleNamespace(**program.data())
+    machine = Machine(listing, program.hw)  # type: ignore[arg-type]
+    for index, array in enumerate(inputs):
+        machine.write_input(index, array)
+    run_in_order(machine)
+    return machine
 
 
 @dataclass(frozen=True)

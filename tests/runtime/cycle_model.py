@@ -23,6 +23,7 @@ ENGINE = {
     "GEMM": "compute",
     "SYNC": "compute",
     "VEC": "vector",
+    "REDUCE": "vector",
     "PPU": "ppu",
     "STORE": "store",
     "FINISH": "store",
@@ -56,6 +57,18 @@ def pieces(insn: isa.Insn, hw: HardwareConfig) -> list[tuple[int, int]]:
     f = {"x_stride": 0, "y_stride": 0, **insn.fields}
     names = isa.LOAD_MEMORIES if insn.name == "LOAD" else isa.STORE_MEMORIES
     record = hw.record_bytes[names[f["mem"]]]
+    if f.get("gather") or f.get("second"):
+        second = hw.formats.second
+        record = -(-(second.bits * hw.vector_size + (second.scale_bits or 0)) // 8)
+    if f.get("gather"):
+        # A run for each group and lane, however they lie.
+        starts = [
+            f["dram_base"] + (y * f["y_stride"] + x * f["x_stride"] + lane * f.get("lane_stride", 0)) * record
+            for y in range(f["y_size"])
+            for x in range(f["x_size"])
+            for lane in range(f["lanes"])
+        ]
+        return [(start, start + f["z_size"] * record - 1) for start in starts]
     rows = []
     for y in range(f["y_size"]):
         starts = [
@@ -274,7 +287,12 @@ class Model:
             blocks = max(1, size // lanes) - f.get("skip_blocks", 0)
             reads = f.get("src", 0) == isa.code_of("VEC", "src", "inp")
             turns = -(-vectors // banks.inp) if reads else 1
+            if f.get("src", 0) == isa.code_of("VEC", "src", "acc"):
+                return timing.vector_pipeline_cycles + groups * blocks, groups * blocks  # two reads at a port
             return timing.vector_pipeline_cycles + groups * blocks, groups * (turns - 1)
+        if insn.name == "REDUCE":
+            cycles = [max(f["iter_in"], size // lanes)] * (f["uop_count"] * f["iter_out"])
+            return timing.row_pipeline_cycles + sum(cycles), 0
         if insn.name == "PPU":
             blocks = f["pixels"] * f["blocks"]
             need = [1]
@@ -282,5 +300,8 @@ class Model:
                 need.append(-(-vectors // banks.inp))
             if not f.get("wide"):
                 need.append(-(-vectors // banks.out))
+            if f.get("transpose"):
+                whole = -(-f["pixels"] // size) * size * f["blocks"]  # with what the last group lacks
+                return timing.ppu_pipeline_cycles + size + whole, whole * (max(need) - 1)
             return timing.ppu_pipeline_cycles + blocks, blocks * (max(need) - 1)
         return 1, 0

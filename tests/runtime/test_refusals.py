@@ -91,7 +91,7 @@ def test_buffers_of_the_wrong_length() -> None:
     ("descriptor", "message"),
     [
         ([0, 0, 1, 8, 1], "8 lanes, must be vector_size"),
-        ([1, 0, 1, 9, 1], "input 0: kind 1"),
+        ([3, 0, 1, 9, 1], "input 0: kind 3"),
         ([0, -1, 1, 9, 1], "dram_offset -1"),
         ([0, 65532, 1, 9, 1], "exceed the 65536 bytes"),
         ([0, 0, 2**62, 9, 1], "do not fit"),

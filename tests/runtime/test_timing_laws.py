@@ -45,6 +45,7 @@ def machines(draw: st.DrawFn) -> HardwareConfig:
             "dma_setup_cycles": number(0, 9),
             "gemm_pipeline_cycles": number(0, 9),
             "vector_pipeline_cycles": number(0, 9),
+            "row_pipeline_cycles": number(0, 9),
             "ppu_pipeline_cycles": number(0, 9),
             "command_queue_depth": number(1, 4),
             "token_queue_depth": number(1, 3),
@@ -65,16 +66,27 @@ def draw_insn(draw: st.DrawFn, name: str, tokens: set[str]) -> isa.Insn:
             "y_stride": number(1, 99),
         }
         if name == "STORE":
-            return store("out", 0, number(0, 2000), number(1, 6), bits, **sizes)
+            return store("out", 0, number(0, 2000), number(1, 6), bits, second=number(0, 1), **sizes)
         border = {"y_pad_top": number(0, 1), "x_pad_left": number(0, 2)}
+        if number(0, 2) == 0:
+            lanes = {"gather": 1, "lanes": number(1, 4), "lane_stride": number(0, 40)}
+            return load("wgt", 0, number(0, 2000), number(1, 6), bits, **sizes, **border, **lanes)
         return load("inp", 0, number(0, 2000), number(1, 6), bits, **sizes, **border)
     if name in ("GEMM", "VEC"):
         loops = {"uop_count": number(1, 5), "iter_out": number(1, 3), "iter_in": number(1, 3)}
-        op = number(0, 5) if name == "VEC" else 0
-        kind = {"op": op, "src": number(0, int(op != 3))} if name == "VEC" else {}  # mac has no immediate
+        kind = {}
+        if name == "VEC":
+            op = draw(st.sampled_from(["mov", "max", "add", "mac", "min", "mul", "sub", "scale"]))
+            sources = {"mac": ["inp"], "mul": ["inp", "imm"], "sub": ["imm", "acc"], "scale": ["imm", "acc"]}
+            src = draw(st.sampled_from(sources.get(op, ["inp", "imm", "acc"])))
+            kind = {"op": isa.code_of(name, "op", op), "src": isa.code_of(name, "src", src)}
         return insn(name, bits, **loops, **kind)
+    if name == "REDUCE":
+        loops = {"uop_count": number(1, 5), "iter_out": number(1, 3), "iter_in": number(1, 9)}
+        return insn(name, bits, **loops, op=number(0, 2), to=number(0, 1), last_lanes=number(1, 4))
     if name == "PPU":
-        return insn(name, bits, pixels=number(1, 3), blocks=2, wide=number(0, 1))
+        kind = draw(st.sampled_from([{}, {"wide": 1}, {"transpose": 1}, {"transpose": 1, "second": 1}]))
+        return insn(name, bits, pixels=number(1, 9), blocks=1, **kind)
     return insn(name, bits)
 
 
@@ -97,7 +109,7 @@ def programs(draw: st.DrawFn) -> Program:
         insns.append(draw_insn(draw, name, kept))
 
     for _ in range(draw(st.integers(1, 14))):
-        name = draw(st.sampled_from(["LOAD", "STORE", "GEMM", "VEC", "PPU", "SYNC"]))
+        name = draw(st.sampled_from(["LOAD", "STORE", "GEMM", "VEC", "REDUCE", "PPU", "SYNC"]))
         append(name, draw(st.sets(st.sampled_from(BITS[engine_of(isa.Insn(name))]))))
     while any(open_tokens.values()):
         for name in ("LOAD", "STORE", "SYNC", "VEC", "PPU"):
@@ -171,6 +183,7 @@ def waits_for_tokens(hw: HardwareConfig) -> Program:
         ("timing", "dma_setup_cycles", (8, 20)),
         ("timing", "gemm_pipeline_cycles", (8, 20)),
         ("timing", "vector_pipeline_cycles", (6, 20)),
+        ("timing", "row_pipeline_cycles", (16, 30)),
         ("timing", "ppu_pipeline_cycles", (10, 20)),
         ("dram", "bytes_per_cycle", (16, 8)),
         ("dram", "latency_cycles", (100, 150)),
@@ -189,8 +202,10 @@ def test_every_constant_matters_in_the_direction_that_it_should(
         strided = load("inp", 0, 0, 1, "push_vector", y_size=30, y_stride=40)
         *before, stored, _ = conv.insns
         stored = replace(stored, tokens=stored.tokens | {"push_vector"})
-        last = insn("VEC", "pop_load pop_store push_store", uop_count=1, iter_out=1, iter_in=1)
-        insns = [*before, stored, strided, last, insn("FINISH", "pop_vector")]
+        row = {"uop_count": 1, "iter_out": 1, "iter_in": 1}
+        vec = insn("VEC", "pop_load pop_store", **row)
+        last = insn("REDUCE", "push_store", **row, last_lanes=1)
+        insns = [*before, stored, strided, vec, last, insn("FINISH", "pop_vector")]
         return int(Program(hw, insns, conv.image, conv.dram_bytes).timing()["cycles"])
 
     fast, slow = values

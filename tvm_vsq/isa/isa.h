@@ -140,6 +140,7 @@ enum class Opcode : uint8_t {
   kSync = 5,
   kVec = 7,
   kDwconv = 8,
+  kReduce = 9,
   kFinish = 6,
 };
 
@@ -148,38 +149,45 @@ enum class Event : int {
   kMacs = 1,
   kScaleProducts = 2,
   kScaleMacs = 3,
-  kWindowMacs = 4,
-  kWindowLanes = 5,
-  kVectorLaneOps = 6,
-  kUnpackLaneOps = 7,
-  kCoefficientLaneOps = 8,
-  kProductLaneOps = 9,
-  kTableLaneOps = 10,
-  kTableFillBits = 11,
-  kPpuLaneOps = 12,
-  kResidualLaneOps = 13,
-  kQuantizeLaneOps = 14,
-  kDramReadBytes = 15,
-  kDramWriteBytes = 16,
-  kUopReadBits = 17,
-  kUopWriteBits = 18,
-  kInpReadBits = 19,
-  kInpWriteBits = 20,
-  kWgtReadBits = 21,
-  kWgtWriteBits = 22,
-  kAccReadBits = 23,
-  kAccWriteBits = 24,
-  kParReadBits = 25,
-  kParWriteBits = 26,
-  kOutReadBits = 27,
-  kOutWriteBits = 28,
+  kShiftLaneOps = 4,
+  kWindowMacs = 5,
+  kWindowLanes = 6,
+  kVectorLaneOps = 7,
+  kUnpackLaneOps = 8,
+  kCoefficientLaneOps = 9,
+  kProductLaneOps = 10,
+  kTableLaneOps = 11,
+  kTableFillBits = 12,
+  kFactorLaneOps = 13,
+  kReduceLaneOps = 14,
+  kSquareLaneOps = 15,
+  kRowOps = 16,
+  kPpuLaneOps = 17,
+  kResidualLaneOps = 18,
+  kQuantizeLaneOps = 19,
+  kTransposeLaneOps = 20,
+  kDramReadBytes = 21,
+  kDramWriteBytes = 22,
+  kUopReadBits = 23,
+  kUopWriteBits = 24,
+  kInpReadBits = 25,
+  kInpWriteBits = 26,
+  kWgtReadBits = 27,
+  kWgtWriteBits = 28,
+  kAccReadBits = 29,
+  kAccWriteBits = 30,
+  kParReadBits = 31,
+  kParWriteBits = 32,
+  kOutReadBits = 33,
+  kOutWriteBits = 34,
 };
-inline constexpr int kEventCount = 29;
+inline constexpr int kEventCount = 35;
 inline constexpr const char* kEventNames[kEventCount] = {
     "instructions",
     "macs",
     "scale_products",
     "scale_macs",
+    "shift_lane_ops",
     "window_macs",
     "window_lanes",
     "vector_lane_ops",
@@ -188,9 +196,14 @@ inline constexpr const char* kEventNames[kEventCount] = {
     "product_lane_ops",
     "table_lane_ops",
     "table_fill_bits",
+    "factor_lane_ops",
+    "reduce_lane_ops",
+    "square_lane_ops",
+    "row_ops",
     "ppu_lane_ops",
     "residual_lane_ops",
     "quantize_lane_ops",
+    "transpose_lane_ops",
     "dram_read_bytes",
     "dram_write_bytes",
     "uop_read_bits",
@@ -240,22 +253,22 @@ struct CommonFields {
 inline constexpr Bits CommonFields::* kTokenFields[kTokenCount] = {&CommonFields::pop_load, &CommonFields::pop_compute, &CommonFields::pop_vector, &CommonFields::pop_ppu, &CommonFields::pop_store, &CommonFields::push_load, &CommonFields::push_compute, &CommonFields::push_vector, &CommonFields::push_ppu, &CommonFields::push_store};
 
 struct LoadFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right, gather, lane_stride, lanes;
   int used_bits = 0;
 };
 
 struct StoreFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, second;
   int used_bits = 0;
 };
 
 struct GemmFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, reset, act_unsigned, fresh_uops, out_reduces, in_reduces, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, reset, act_unsigned, fresh_uops, out_reduces, in_reduces, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in, shift;
   int used_bits = 0;
 };
 
 struct PpuFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift, second, transpose;
   int used_bits = 0;
 };
 
@@ -271,6 +284,11 @@ struct VecFields {
 
 struct DwconvFields {
   Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, act_unsigned, skip_blocks, row_vectors, tap_rows, tap_columns, row_step, column_step, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
+  int used_bits = 0;
+};
+
+struct ReduceFields {
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, to, shift, exponent, mult, imm, last_lanes, uop_begin, uop_count, iter_out, iter_in, acc_out, inp_out, inp_in, tab_base;
   int used_bits = 0;
 };
 
@@ -293,6 +311,7 @@ struct Layout {
   SyncFields sync;
   VecFields vec;
   DwconvFields dwconv;
+  ReduceFields reduce;
   FinishFields finish;
   UopFields uop;
 
@@ -303,7 +322,8 @@ struct Layout {
     const int acc_width = IndexWidth(sizes.acc_depth);
     const int par_width = IndexWidth(sizes.par_depth);
     const int out_width = IndexWidth(sizes.out_depth);
-    const int load_sram_width = IndexWidth(std::max({sizes.uop_depth, sizes.inp_depth, sizes.wgt_depth, sizes.par_depth}));
+    const int source_width = IndexWidth(std::max({sizes.inp_depth, sizes.acc_depth}));
+    const int load_sram_width = IndexWidth(std::max({sizes.uop_depth, sizes.inp_depth, sizes.wgt_depth, sizes.par_depth, sizes.acc_depth}));
     const int store_sram_width = IndexWidth(std::max({sizes.out_depth, sizes.acc_depth}));
     const int dram_width = IndexWidth(sizes.dram_bytes);
     int shift = 0;
@@ -343,6 +363,9 @@ struct Layout {
     load.y_pad_bottom = Take(&shift, 4);
     load.x_pad_left = Take(&shift, 4);
     load.x_pad_right = Take(&shift, 4);
+    load.gather = Take(&shift, 1);
+    load.lane_stride = Take(&shift, 16);
+    load.lanes = Take(&shift, 8);
     load.used_bits = shift;
 
     shift = 0;
@@ -365,6 +388,7 @@ struct Layout {
     store.y_size = Take(&shift, 10);
     store.x_stride = Take(&shift, 12);
     store.y_stride = Take(&shift, 16);
+    store.second = Take(&shift, 1);
     store.used_bits = shift;
 
     shift = 0;
@@ -394,6 +418,7 @@ struct Layout {
     gemm.inp_in = Take(&shift, inp_width);
     gemm.wgt_out = Take(&shift, wgt_width);
     gemm.wgt_in = Take(&shift, wgt_width);
+    gemm.shift = Take(&shift, 5);
     gemm.used_bits = shift;
 
     shift = 0;
@@ -422,6 +447,8 @@ struct Layout {
     ppu.skip_vectors = Take(&shift, 8);
     ppu.res_mult = Take(&shift, 16);
     ppu.res_shift = Take(&shift, 6);
+    ppu.second = Take(&shift, 1);
+    ppu.transpose = Take(&shift, 1);
     ppu.used_bits = shift;
 
     shift = 0;
@@ -460,8 +487,8 @@ struct Layout {
     vec.iter_in = Take(&shift, 10);
     vec.acc_out = Take(&shift, acc_width);
     vec.acc_in = Take(&shift, acc_width);
-    vec.inp_out = Take(&shift, inp_width);
-    vec.inp_in = Take(&shift, inp_width);
+    vec.inp_out = Take(&shift, source_width);
+    vec.inp_in = Take(&shift, source_width);
     vec.imm = Take(&shift, 32);
     vec.shift = Take(&shift, 6);
     vec.tab_base = Take(&shift, par_width);
@@ -499,6 +526,35 @@ struct Layout {
     dwconv.used_bits = shift;
 
     shift = 0;
+    reduce.opcode = Take(&shift, 5);
+    reduce.pop_load = Take(&shift, 1);
+    reduce.pop_compute = Take(&shift, 1);
+    reduce.pop_vector = Take(&shift, 1);
+    reduce.pop_ppu = Take(&shift, 1);
+    reduce.pop_store = Take(&shift, 1);
+    reduce.push_load = Take(&shift, 1);
+    reduce.push_compute = Take(&shift, 1);
+    reduce.push_vector = Take(&shift, 1);
+    reduce.push_ppu = Take(&shift, 1);
+    reduce.push_store = Take(&shift, 1);
+    reduce.op = Take(&shift, 4);
+    reduce.to = Take(&shift, 4);
+    reduce.shift = Take(&shift, 6);
+    reduce.exponent = Take(&shift, 6);
+    reduce.mult = Take(&shift, 16);
+    reduce.imm = Take(&shift, 32);
+    reduce.last_lanes = Take(&shift, 8);
+    reduce.uop_begin = Take(&shift, uop_width);
+    reduce.uop_count = Take(&shift, 11);
+    reduce.iter_out = Take(&shift, 10);
+    reduce.iter_in = Take(&shift, 10);
+    reduce.acc_out = Take(&shift, acc_width);
+    reduce.inp_out = Take(&shift, source_width);
+    reduce.inp_in = Take(&shift, source_width);
+    reduce.tab_base = Take(&shift, par_width);
+    reduce.used_bits = shift;
+
+    shift = 0;
     finish.opcode = Take(&shift, 5);
     finish.pop_load = Take(&shift, 1);
     finish.pop_compute = Take(&shift, 1);
@@ -514,7 +570,7 @@ struct Layout {
 
     shift = 0;
     uop.acc = Take(&shift, acc_width);
-    uop.inp = Take(&shift, inp_width);
+    uop.inp = Take(&shift, source_width);
     uop.wgt = Take(&shift, wgt_width);
     uop.used_bits = shift;
   }
@@ -533,7 +589,7 @@ struct FieldInfo {
 // field, in their order.
 
 struct Load {
-  static constexpr Pad kMemCodes[] = {Pad::kUop, Pad::kInp, Pad::kWgt, Pad::kPar};
+  static constexpr Pad kMemCodes[] = {Pad::kUop, Pad::kInp, Pad::kWgt, Pad::kPar, Pad::kAcc};
   Pad mem = kMemCodes[0];
   uint32_t sram_base = uint32_t{};
   uint64_t dram_base = uint64_t{};
@@ -546,10 +602,13 @@ struct Load {
   uint32_t y_pad_bottom = uint32_t{};
   uint32_t x_pad_left = uint32_t{};
   uint32_t x_pad_right = uint32_t{};
+  bool gather = false;
+  uint32_t lane_stride = uint32_t{};
+  uint32_t lanes = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
-    visit(FieldInfo{"mem", 0, 3, true, kMemCodes}, &LoadFields::mem, insn.mem);
+    visit(FieldInfo{"mem", 0, 4, true, kMemCodes}, &LoadFields::mem, insn.mem);
     visit(FieldInfo{"sram_base"}, &LoadFields::sram_base, insn.sram_base);
     visit(FieldInfo{"dram_base"}, &LoadFields::dram_base, insn.dram_base);
     visit(FieldInfo{"z_size", 1, kAny}, &LoadFields::z_size, insn.z_size);
@@ -561,6 +620,9 @@ struct Load {
     visit(FieldInfo{"y_pad_bottom"}, &LoadFields::y_pad_bottom, insn.y_pad_bottom);
     visit(FieldInfo{"x_pad_left"}, &LoadFields::x_pad_left, insn.x_pad_left);
     visit(FieldInfo{"x_pad_right"}, &LoadFields::x_pad_right, insn.x_pad_right);
+    visit(FieldInfo{"gather"}, &LoadFields::gather, insn.gather);
+    visit(FieldInfo{"lane_stride"}, &LoadFields::lane_stride, insn.lane_stride);
+    visit(FieldInfo{"lanes", 1, kAny, insn.gather}, &LoadFields::lanes, insn.lanes);
   }
 };
 
@@ -575,6 +637,7 @@ struct Store {
   uint32_t y_size = uint32_t{};
   uint32_t x_stride = uint32_t{};
   uint32_t y_stride = uint32_t{};
+  bool second = false;
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -586,6 +649,7 @@ struct Store {
     visit(FieldInfo{"y_size", 1, kAny}, &StoreFields::y_size, insn.y_size);
     visit(FieldInfo{"x_stride"}, &StoreFields::x_stride, insn.x_stride);
     visit(FieldInfo{"y_stride"}, &StoreFields::y_stride, insn.y_stride);
+    visit(FieldInfo{"second"}, &StoreFields::second, insn.second);
   }
 };
 
@@ -606,6 +670,7 @@ struct Gemm {
   uint32_t inp_in = uint32_t{};
   uint32_t wgt_out = uint32_t{};
   uint32_t wgt_in = uint32_t{};
+  uint32_t shift = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -624,6 +689,7 @@ struct Gemm {
     visit(FieldInfo{"inp_in"}, &GemmFields::inp_in, insn.inp_in);
     visit(FieldInfo{"wgt_out"}, &GemmFields::wgt_out, insn.wgt_out);
     visit(FieldInfo{"wgt_in"}, &GemmFields::wgt_in, insn.wgt_in);
+    visit(FieldInfo{"shift", 0, 16}, &GemmFields::shift, insn.shift);
   }
 };
 
@@ -643,6 +709,8 @@ struct Ppu {
   uint32_t skip_vectors = uint32_t{};
   uint32_t res_mult = uint32_t{};
   uint32_t res_shift = uint32_t{};
+  bool second = false;
+  bool transpose = false;
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -660,6 +728,8 @@ struct Ppu {
     visit(FieldInfo{"skip_vectors"}, &PpuFields::skip_vectors, insn.skip_vectors);
     visit(FieldInfo{"res_mult"}, &PpuFields::res_mult, insn.res_mult);
     visit(FieldInfo{"res_shift", 0, 62, insn.residual}, &PpuFields::res_shift, insn.res_shift);
+    visit(FieldInfo{"second"}, &PpuFields::second, insn.second);
+    visit(FieldInfo{"transpose"}, &PpuFields::transpose, insn.transpose);
   }
 };
 
@@ -673,8 +743,8 @@ struct Sync {
 
 
 struct Vec {
-  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin, kMul, kTable};
-  enum class Src : uint8_t {kInp, kImm};
+  enum class Op : uint8_t {kMov, kMax, kAdd, kMac, kMin, kMul, kTable, kSub, kScale};
+  enum class Src : uint8_t {kInp, kImm, kAcc};
   Op op = Op{};
   Src src = Src{};
   bool src_unsigned = false;
@@ -693,8 +763,8 @@ struct Vec {
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
-    visit(FieldInfo{"op", 0, 6}, &VecFields::op, insn.op);
-    visit(FieldInfo{"src", 0, 1}, &VecFields::src, insn.src);
+    visit(FieldInfo{"op", 0, 8}, &VecFields::op, insn.op);
+    visit(FieldInfo{"src", 0, 2}, &VecFields::src, insn.src);
     visit(FieldInfo{"src_unsigned"}, &VecFields::src_unsigned, insn.src_unsigned);
     visit(FieldInfo{"skip_blocks"}, &VecFields::skip_blocks, insn.skip_blocks);
     visit(FieldInfo{"uop_begin"}, &VecFields::uop_begin, insn.uop_begin);
@@ -754,6 +824,46 @@ struct Dwconv {
 };
 
 
+struct Reduce {
+  enum class Op : uint8_t {kMax, kSum, kSquares};
+  enum class To : uint8_t {kValue, kScaled, kReciprocal, kRsqrt};
+  Op op = Op{};
+  To to = To{};
+  uint32_t shift = uint32_t{};
+  uint32_t exponent = uint32_t{};
+  uint32_t mult = uint32_t{};
+  uint32_t imm = uint32_t{};
+  uint32_t last_lanes = uint32_t{};
+  uint32_t uop_begin = uint32_t{};
+  uint32_t uop_count = uint32_t{};
+  uint32_t iter_out = uint32_t{};
+  uint32_t iter_in = uint32_t{};
+  uint32_t acc_out = uint32_t{};
+  uint32_t inp_out = uint32_t{};
+  uint32_t inp_in = uint32_t{};
+  uint32_t tab_base = uint32_t{};
+
+  template <typename Self, typename Visit>
+  static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
+    visit(FieldInfo{"op", 0, 2}, &ReduceFields::op, insn.op);
+    visit(FieldInfo{"to", 0, 3}, &ReduceFields::to, insn.to);
+    visit(FieldInfo{"shift", 0, 62}, &ReduceFields::shift, insn.shift);
+    visit(FieldInfo{"exponent", 0, 62}, &ReduceFields::exponent, insn.exponent);
+    visit(FieldInfo{"mult"}, &ReduceFields::mult, insn.mult);
+    visit(FieldInfo{"imm"}, &ReduceFields::imm, insn.imm);
+    visit(FieldInfo{"last_lanes", 1, kAny}, &ReduceFields::last_lanes, insn.last_lanes);
+    visit(FieldInfo{"uop_begin"}, &ReduceFields::uop_begin, insn.uop_begin);
+    visit(FieldInfo{"uop_count", 1, kAny}, &ReduceFields::uop_count, insn.uop_count);
+    visit(FieldInfo{"iter_out", 1, kAny}, &ReduceFields::iter_out, insn.iter_out);
+    visit(FieldInfo{"iter_in", 1, kAny}, &ReduceFields::iter_in, insn.iter_in);
+    visit(FieldInfo{"acc_out"}, &ReduceFields::acc_out, insn.acc_out);
+    visit(FieldInfo{"inp_out"}, &ReduceFields::inp_out, insn.inp_out);
+    visit(FieldInfo{"inp_in"}, &ReduceFields::inp_in, insn.inp_in);
+    visit(FieldInfo{"tab_base"}, &ReduceFields::tab_base, insn.tab_base);
+  }
+};
+
+
 struct Finish {
 
   template <typename Self, typename Visit>
@@ -775,7 +885,7 @@ struct Uop {
   }
 };
 
-using AnyInstruction = std::variant<Load, Store, Gemm, Ppu, Sync, Vec, Dwconv, Finish>;
+using AnyInstruction = std::variant<Load, Store, Gemm, Ppu, Sync, Vec, Dwconv, Reduce, Finish>;
 
 // By the index of an AnyInstruction.
 struct InstructionInfo {
@@ -791,6 +901,7 @@ inline constexpr InstructionInfo kInstructions[] = {
     {"SYNC", Opcode::kSync, Engine::kCompute},
     {"VEC", Opcode::kVec, Engine::kVector},
     {"DWCONV", Opcode::kDwconv, Engine::kCompute},
+    {"REDUCE", Opcode::kReduce, Engine::kVector},
     {"FINISH", Opcode::kFinish, Engine::kStore},
 };
 
@@ -819,6 +930,9 @@ bool WithOpcode(const Layout& layout, uint64_t opcode, Visit visit) {
     case 8:
       visit(Dwconv(), layout.dwconv);
       return true;
+    case 9:
+      visit(Reduce(), layout.reduce);
+      return true;
     case 6:
       visit(Finish(), layout.finish);
       return true;
@@ -829,7 +943,7 @@ bool WithOpcode(const Layout& layout, uint64_t opcode, Visit visit) {
 
 // The bits that the longest instruction needs.
 inline int LongestInstruction(const Layout& layout) {
-  return std::max({layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits, layout.sync.used_bits, layout.vec.used_bits, layout.dwconv.used_bits, layout.finish.used_bits});
+  return std::max({layout.load.used_bits, layout.store.used_bits, layout.gemm.used_bits, layout.ppu.used_bits, layout.sync.used_bits, layout.vec.used_bits, layout.dwconv.used_bits, layout.reduce.used_bits, layout.finish.used_bits});
 }
 
 }  // namespace tvm_vsq::isa

@@ -13,13 +13,14 @@ namespace tvm_vsq::runtime {
 // One argument of a program and where it lives in DRAM.
 struct Descriptor {
   static constexpr int64_t kVectors = 0;  // int16 [rows, V + 1]: rows of V elements and their scale
-  static constexpr int64_t kWide = 1;     // int32 [rows, lanes]: wide PPU results of `lanes` channels
+  static constexpr int64_t kWide = 1;     // int32 [rows, lanes]: accumulators of `lanes` channels
+  static constexpr int64_t kSecond = 2;   // int16 [rows, V + 1]: vectors of the second-operand form
 
   int64_t kind = kVectors;
   int64_t dram_offset = 0;
   int64_t rows = 0;
   int64_t lanes = 0;
-  int64_t is_signed = 0;  // elements of kVectors
+  int64_t is_signed = 0;  // elements of kVectors; those of kSecond are
 };
 
 struct ProgramData {

@@ -14,7 +14,7 @@ void CheckArguments(const sim::Params& params, const ProgramData& data,
   for (size_t i = 0; i < descriptors.size(); ++i) {
     sim::CountWork(16);
     try {
-      CheckDescriptor(params, descriptors[i], data.dram_bytes, input);
+      CheckDescriptor(params, descriptors[i], data.dram_bytes);
     } catch (const sim::Error& error) {
       sim::Fail(input ? "input " : "output ", i, ": ", error.what());
     }
@@ -25,7 +25,7 @@ std::vector<sim::ByteRange> InputBytes(const sim::Params& params, const ProgramD
   std::vector<sim::ByteRange> ranges;
   for (const Descriptor& input : data.inputs) {
     const auto begin = static_cast<uint64_t>(input.dram_offset);
-    ranges.push_back({begin, begin + static_cast<uint64_t>(input.rows * params.inp_record_bytes)});
+    ranges.push_back({begin, begin + static_cast<uint64_t>(TensorBytes(params, input))});
   }
   return ranges;
 }

@@ -191,8 +191,7 @@ void AcceleratorModule::FillDram(const ExecutableProgram& program, const std::ve
   const std::vector<Descriptor>& inputs = program.data.inputs;
   if (dram.reused()) RestoreDram(program, dram.get());
   for (*argument = 0; *argument < inputs.size(); ++*argument) {
-    WriteVectors(artifact_.params, inputs[*argument], static_cast<const int16_t*>(tensors[*argument]),
-                 dram.get());
+    WriteTensor(artifact_.params, inputs[*argument], tensors[*argument], dram.get());
   }
 }
 
@@ -205,12 +204,7 @@ void AcceleratorModule::Compute(size_t index, const std::vector<void*>& tensors,
   Lease<sim::Machine> machine(&machines_, [&] { return std::make_unique<sim::Machine>(artifact_.params); });
   machine.get()->Run(program.program, program.prepared, Threads(), dram.get());
   for (size_t i = 0; i < outputs.size(); ++i) {
-    void* tensor = tensors[inputs.size() + i];
-    if (outputs[i].kind == Descriptor::kWide) {
-      ReadWide(artifact_.params, outputs[i], *dram.get(), static_cast<int32_t*>(tensor));
-    } else {
-      ReadVectors(artifact_.params, outputs[i], *dram.get(), static_cast<int16_t*>(tensor));
-    }
+    ReadTensor(artifact_.params, outputs[i], *dram.get(), tensors[inputs.size() + i]);
   }
 }
 

@@ -185,6 +185,13 @@ Artifact Deserialize(std::string_view bytes) {
     params[std::move(name)] = static_cast<int64_t>(reader.Integer());
   }
   artifact.params = sim::ParseParams(params);
+  // Before there were rows of accumulators, what indexes either scratchpad now was as wide as inp wanted it.
+  const isa::Sizes sizes = artifact.params.Sizes();
+  if (params.count("row_pipeline_cycles") == 0 &&
+      isa::IndexWidth(sizes.acc_depth) > isa::IndexWidth(sizes.inp_depth)) {
+    sim::Fail("saved accelerator module has micro-ops of an earlier encoding, in which acc_depth ",
+              sizes.acc_depth, " and inp_depth ", sizes.inp_depth, " do not fit; export it again");
+  }
   artifact.metadata = reader.Text();
   for (uint64_t left = reader.Count(8); left > 0; --left) artifact.programs.push_back(ReadProgram(&reader));
   reader.End();

@@ -13,6 +13,7 @@ namespace {
 // Bytes of one row in DRAM: a record, or all accumulator entries of a pixel.
 int64_t RowBytes(const sim::Params& params, const Descriptor& descriptor) {
   if (descriptor.kind == Descriptor::kVectors) return params.inp_record_bytes;
+  if (descriptor.kind == Descriptor::kSecond) return params.second_record_bytes;
   return (descriptor.lanes + params.output_lanes - 1) / params.output_lanes * params.output_lanes * 4;
 }
 
@@ -24,9 +25,11 @@ struct Chunk {
   int32_t scales[kChunk];
 };
 
-sim::Packing PackingOf(const sim::Params& params) {
-  return {static_cast<int>(params.vector_size), static_cast<int>(params.activation_bits),
-          static_cast<int>(params.activation_scale_bits)};
+sim::Packing PackingOf(const sim::Params& params, const Descriptor& descriptor) {
+  const bool second = descriptor.kind == Descriptor::kSecond;
+  return {static_cast<int>(params.vector_size),
+          static_cast<int>(second ? params.second_bits : params.activation_bits),
+          static_cast<int>(second ? params.second_scale_bits : params.activation_scale_bits)};
 }
 
 // The values that a host tensor may hold.
@@ -64,14 +67,16 @@ bool Inside(const Limits& limits, const int16_t* vector, int64_t size) {
 
 }  // namespace
 
-void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dram_bytes, bool input) {
-  if (d.kind != Descriptor::kVectors && (input || d.kind != Descriptor::kWide)) {
-    sim::Fail("kind ", d.kind, input ? ", must be 0 (vectors)" : ", must be 0 (vectors) or 1 (wide)");
-  }
-  if (d.kind == Descriptor::kVectors && d.lanes != params.vector_size + 1) {
+int64_t TensorBytes(const sim::Params& params, const Descriptor& d) { return d.rows * RowBytes(params, d); }
+
+void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dram_bytes) {
+  if (d.kind != Descriptor::kVectors && d.kind != Descriptor::kWide && d.kind != Descriptor::kSecond)
+    sim::Fail("kind ", d.kind, ", must be 0 (vectors), 1 (wide) or 2 (second operand)");
+  if (d.kind != Descriptor::kWide && d.lanes != params.vector_size + 1) {
     sim::Fail(d.lanes, " lanes, must be vector_size + 1 = ", params.vector_size + 1);
   }
   if (d.is_signed != 0 && d.is_signed != 1) sim::Fail("signed is ", d.is_signed, ", must be 0 or 1");
+  if (d.kind == Descriptor::kSecond && d.is_signed == 0) sim::Fail("signed is 0, must be 1 with kind 2");
   // Everything below is at most dram_bytes <= 2^32 before it is multiplied.
   if (d.lanes < 1 || d.lanes > dram_bytes || d.rows < 1 || d.rows > dram_bytes) {
     sim::Fail(d.rows, " rows of ", d.lanes, " lanes do not fit ", dram_bytes, " bytes of DRAM");
@@ -85,7 +90,7 @@ void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dra
 
 void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t* tensor,
                   std::vector<uint8_t>* dram) {
-  const sim::Packing packing = PackingOf(params);
+  const sim::Packing packing = PackingOf(params, d);
   const bool is_signed = d.is_signed != 0;
   const Limits limits(packing, is_signed);
   const int64_t size = params.vector_size;
@@ -102,13 +107,13 @@ void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t*
       chunk.scales[n] = tensor[size];
     }
     encode(packing, chunk.codes, chunk.scales, static_cast<size_t>(count), records);
-    records += count * params.inp_record_bytes;
+    records += count * RowBytes(params, d);
   }
 }
 
 void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vector<uint8_t>& dram,
                  int16_t* tensor) {
-  const sim::Packing packing = PackingOf(params);
+  const sim::Packing packing = PackingOf(params, d);
   const auto decoder = sim::MakeVectorDecoder(packing, sim::BestSimd());
   const int64_t size = params.vector_size;
   const int bias = d.is_signed != 0 ? packing.SignBit() : 0;
@@ -123,7 +128,18 @@ void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vect
       for (int64_t i = 0; i < size; ++i) tensor[i] = static_cast<int16_t>(codes[n * size + i] - bias);
       tensor[size] = static_cast<int16_t>(chunk.scales[n]);
     }
-    records += count * params.inp_record_bytes;
+    records += count * RowBytes(params, d);
+  }
+}
+
+void WriteWide(const sim::Params& params, const Descriptor& d, const int32_t* tensor,
+               std::vector<uint8_t>* dram) {
+  const int64_t row_bytes = RowBytes(params, d);
+  uint8_t* row = dram->data() + d.dram_offset;
+  for (int64_t pixel = 0; pixel < d.rows; ++pixel, row += row_bytes) {
+    sim::CountWork(static_cast<uint64_t>(d.lanes));
+    for (int64_t k = 0; k < d.lanes; ++k) sim::WriteWord(row + 4 * k, static_cast<uint32_t>(*tensor++));
+    std::fill(row + 4 * d.lanes, row + row_bytes, uint8_t{0});
   }
 }
 
@@ -135,6 +151,18 @@ void ReadWide(const sim::Params& params, const Descriptor& d, const std::vector<
     sim::CountWork(static_cast<uint64_t>(d.lanes));
     for (int64_t k = 0; k < d.lanes; ++k) *tensor++ = sim::ReadInt32(row + 4 * k);
   }
+}
+
+void WriteTensor(const sim::Params& params, const Descriptor& d, const void* tensor,
+                 std::vector<uint8_t>* dram) {
+  if (d.kind == Descriptor::kWide) return WriteWide(params, d, static_cast<const int32_t*>(tensor), dram);
+  WriteVectors(params, d, static_cast<const int16_t*>(tensor), dram);
+}
+
+void ReadTensor(const sim::Params& params, const Descriptor& d, const std::vector<uint8_t>& dram,
+                void* tensor) {
+  if (d.kind == Descriptor::kWide) return ReadWide(params, d, dram, static_cast<int32_t*>(tensor));
+  ReadVectors(params, d, dram, static_cast<int16_t*>(tensor));
 }
 
 }  // namespace tvm_vsq::runtime

@@ -1,5 +1,7 @@
 #include "tvm_vsq/sim/check.h"
 
+#include <algorithm>
+
 #include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/tokens.h"
@@ -58,8 +60,9 @@ class Checker {
   void CheckTransfer(const Transfer& transfer) const {
     if (transfer.Entries() == 0) return;
     const uint64_t last = uint64_t{transfer.y_size - 1} * transfer.y_stride +
-                          uint64_t{transfer.x_size - 1} * transfer.x_stride + transfer.z_size;
-    const uint64_t end = transfer.dram_base + last * static_cast<uint64_t>(params_.RecordBytes(transfer.pad));
+                          uint64_t{transfer.x_size - 1} * transfer.x_stride +
+                          uint64_t{std::max(1u, transfer.lanes) - 1} * transfer.lane_stride + transfer.z_size;
+    const uint64_t end = transfer.dram_base + last * RecordBytes(params_, transfer);
     if (end > program_.dram_bytes) {
       Fail("field dram_base ", transfer.dram_base, ": the transfer ends at byte ", end, " of ",
            program_.dram_bytes, " bytes of DRAM");

@@ -10,6 +10,7 @@
 #include "tvm_vsq/sim/instructions/gemm.h"
 #include "tvm_vsq/sim/instructions/load.h"
 #include "tvm_vsq/sim/instructions/ppu.h"
+#include "tvm_vsq/sim/instructions/reduce.h"
 #include "tvm_vsq/sim/instructions/store.h"
 #include "tvm_vsq/sim/instructions/sync.h"
 #include "tvm_vsq/sim/instructions/vec.h"

@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/gemm.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "tvm_vsq/sim/gemm_checked.h"
 #include "tvm_vsq/sim/instructions/gemm.h"
@@ -42,6 +43,14 @@ void RunBlocks(const GemmKernel& kernel, const GemmFormat& format, const GemmOpe
   }
 }
 
+// In between, unsigned numbers may wrap: the sums fit.
+void AddShifted(const std::vector<int32_t>& sums, uint32_t shift, std::vector<int32_t>* acc) {
+  CountWork(sums.size() / 8);
+  for (size_t i = 0; i < sums.size(); ++i)
+    (*acc)[i] =
+        static_cast<int32_t>(static_cast<uint32_t>((*acc)[i]) + (static_cast<uint32_t>(sums[i]) << shift));
+}
+
 }  // namespace
 
 GemmOperands GemmUnit::Operands(const isa::Gemm& gemm, Scratchpads* pads) const {
@@ -76,7 +85,10 @@ void GemmUnit::ExecuteSafe(const isa::Gemm& gemm, const GemmPlan& plan, int thre
                            Scratchpads* pads) const {
   const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
   const GemmKernel& kernel = SelectGemmKernel(format.output_lanes);
-  const GemmOperands operands = Operands(gemm, pads);
+  GemmOperands operands = Operands(gemm, pads);
+  // The kernels add up; what they add to nothing is shifted once, in the end.
+  std::vector<int32_t> sums(gemm.shift > 0 ? pads->acc32.size() : 0);
+  if (gemm.shift > 0) operands.acc = sums.data();
   size_t blocks = 0, steps = 0;
   for (const GemmPlan::Tile& tile : plan.tiles) {
     blocks += Blocks(tile);
@@ -97,6 +109,7 @@ void GemmUnit::ExecuteSafe(const isa::Gemm& gemm, const GemmPlan& plan, int thre
       CountWork(macs / rounds / kMacsOfWork);
     }
   }
+  if (gemm.shift > 0) AddShifted(sums, gemm.shift, &pads->acc32);
 }
 
 void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan,
@@ -116,6 +129,7 @@ void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPl
   const GemmOperands operands = Operands(gemm, pads);
   const size_t uops = plan.uops.size();
   GemmIteration iteration{};
+  iteration.shift = static_cast<int>(gemm.shift);
   for (size_t o = 0; o < gemm.iter_out; ++o) {
     for (size_t i = 0; i < gemm.iter_in; ++i) {
       iteration.acc = o * gemm.acc_out + i * gemm.acc_in;

@@ -31,7 +31,7 @@ size_t RunChecked(const GemmFormat& format, const GemmOperands& g, const GemmIte
       if (format.product_shift > 0) {
         product = std::min<int64_t>(RoundHalfUpShift(product, format.product_shift), format.product_max);
       }
-      const int64_t sum = acc[b] + product * dot[b];
+      const int64_t sum = acc[b] + product * dot[b] * (int64_t{1} << iteration.shift);
       overflow |= sum < -limit || sum >= limit;
       acc[b] = static_cast<Acc>(sum);
     }

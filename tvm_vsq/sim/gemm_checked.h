@@ -15,6 +15,7 @@ struct GemmIteration {
   const Uop* uops;
   size_t count;
   size_t acc, inp, wgt;
+  int shift;  // of what is added
 };
 
 // Adds what the micro-ops add to `acc`, of which `operands.acc` is ignored. Stops behind the first micro-op

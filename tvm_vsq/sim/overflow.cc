@@ -51,6 +51,12 @@ void AccumulatorBounds::Raise(uint64_t begin, uint64_t entries, uint64_t bound) 
     bounds_[entry] = std::max(bounds_[entry], bound);
 }
 
+uint64_t AccumulatorBounds::Largest(uint64_t begin, uint64_t entries) const {
+  CountWork(entries);
+  const auto first = bounds_.begin() + static_cast<std::ptrdiff_t>(begin);
+  return entries == 0 ? 0 : *std::max_element(first, first + static_cast<std::ptrdiff_t>(entries));
+}
+
 bool AccumulatorBounds::Visit(const Params& params, const Instruction& instruction, const MicroOpPlan* plan) {
   return WithDeclaration(instruction, [&](const auto& insn, auto declared) {
     if constexpr (decltype(declared)::kBounds) {

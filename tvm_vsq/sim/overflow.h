@@ -36,6 +36,7 @@ class AccumulatorBounds {
   void Set(uint64_t begin, uint64_t entries, uint64_t bound);
   // At least `bound` from now on.
   void Raise(uint64_t begin, uint64_t entries, uint64_t bound);
+  uint64_t Largest(uint64_t begin, uint64_t entries) const;
   // From now on entries hold any accumulator, or any int32.
   void Forget(uint64_t begin, uint64_t entries) { Set(begin, entries, std::max(limit_, uint64_t{1} << 31)); }
   void Forget() { Forget(0, bounds_.size()); }

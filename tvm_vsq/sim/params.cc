@@ -1,5 +1,7 @@
 #include "tvm_vsq/sim/params.h"
 
+#include <algorithm>
+
 #include "tvm_vsq/sim/error.h"
 #include "tvm_vsq/sim/limits.h"
 
@@ -17,6 +19,22 @@ void CheckRecord(const Params& params, Pad pad, int64_t bits) {
   if (params.RecordBytes(pad) == expected) return;
   Fail("parameter ", PadName(pad), "_record_bytes is ", params.RecordBytes(pad), ", but its ", bits,
        " bits need ", expected);
+}
+
+// The narrower of both sides, and no scale where one of them has none. What is not given follows from the
+// others.
+void SetSecond(const std::map<std::string, int64_t>& values, Params* p) {
+  const int64_t bits = std::min(p->weight_bits, p->activation_bits);
+  const int64_t scale_bits = std::min(p->weight_scale_bits, p->activation_scale_bits);
+  const int64_t bytes = (p->vector_size * bits + scale_bits + 7) / 8;
+  const auto set = [&](const char* name, int64_t expected, int64_t* value) {
+    if (values.count(name) > 0 && *value != expected)
+      Fail("parameter ", name, " is ", *value, ", but the narrower of both sides makes it ", expected);
+    *value = expected;
+  };
+  set("second_bits", bits, &p->second_bits);
+  set("second_scale_bits", scale_bits, &p->second_scale_bits);
+  set("second_record_bytes", bytes, &p->second_record_bytes);
 }
 
 // The depths are below 2^20 and an entry has at most 2^12 elements: no overflow.
@@ -138,6 +156,9 @@ const std::vector<ParamField>& ParamFields() {
       {"acc_record_bytes", &Params::acc_record_bytes, 1, kMaxRecordBytes},
       {"par_record_bytes", &Params::par_record_bytes, 1, kMaxRecordBytes},
       {"out_record_bytes", &Params::out_record_bytes, 1, kMaxRecordBytes},
+      {"second_bits", &Params::second_bits, kMinElementBits, kMaxElementBits, true},
+      {"second_scale_bits", &Params::second_scale_bits, 0, kMaxScaleBits, true},
+      {"second_record_bytes", &Params::second_record_bytes, 1, kMaxRecordBytes, true},
       {"dram_bytes", &Params::dram_bytes, 1, int64_t{1} << 32},
       {"dram_bytes_per_cycle", &Params::dram_bytes_per_cycle, 1, 1 << 20},
       {"dram_latency_cycles", &Params::dram_latency_cycles, 0, 1 << 30},
@@ -149,6 +170,7 @@ const std::vector<ParamField>& ParamFields() {
       {"dma_setup_cycles", &Params::dma_setup_cycles, 0, 1 << 20},
       {"gemm_pipeline_cycles", &Params::gemm_pipeline_cycles, 0, 1 << 20},
       {"vector_pipeline_cycles", &Params::vector_pipeline_cycles, 0, 1 << 20},
+      {"row_pipeline_cycles", &Params::row_pipeline_cycles, 0, 1 << 20, true},
       {"ppu_pipeline_cycles", &Params::ppu_pipeline_cycles, 0, 1 << 20},
       {"command_queue_depth", &Params::command_queue_depth, 1, 1 << 20},
       {"token_queue_depth", &Params::token_queue_depth, 1, 1 << 20},
@@ -181,6 +203,7 @@ Params ParseParams(const std::map<std::string, int64_t>& values) {
     }
   }
   CheckConsistent(params);
+  SetSecond(values, &params);
   return params;
 }
 

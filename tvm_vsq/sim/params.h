@@ -25,11 +25,14 @@ struct Params {
   int64_t uop_depth = 0, inp_depth = 0, wgt_depth = 0, acc_depth = 0, par_depth = 0, out_depth = 0;
   int64_t uop_record_bytes = 0, inp_record_bytes = 0, wgt_record_bytes = 0;
   int64_t acc_record_bytes = 0, par_record_bytes = 0, out_record_bytes = 0;
+  // The second-operand form of vectors: what both sides of the array can take.
+  int64_t second_bits = 0, second_scale_bits = 0, second_record_bytes = 0;
   int64_t uop_banks = 0, inp_banks = 0, wgt_banks = 0, acc_banks = 0, par_banks = 0, out_banks = 0;
   int64_t dram_bytes = 0, dram_bytes_per_cycle = 0, dram_latency_cycles = 0, dram_burst_bytes = 0;
   int64_t dram_row_bytes = 0, dram_row_miss_cycles = 0;
   int64_t fetch_cycles = 0, fetch_buffer_bursts = 0, dma_setup_cycles = 0;
   int64_t gemm_pipeline_cycles = 0, vector_pipeline_cycles = 0, ppu_pipeline_cycles = 0;
+  int64_t row_pipeline_cycles = 16;
   int64_t command_queue_depth = 0, token_queue_depth = 0;
   // Not hardware: a program that runs longer is refused, so that a broken one always ends.
   int64_t max_cycles = int64_t{1} << 36;

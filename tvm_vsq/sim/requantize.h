@@ -21,9 +21,18 @@ struct VectorFormat {
 
   VectorFormat() = default;
   VectorFormat(const Params& params, bool is_unsigned)
-      : element_max((1 << (params.activation_bits - (is_unsigned ? 0 : 1))) - 1),
+      : VectorFormat(params, params.activation_bits, params.activation_scale_bits, is_unsigned) {}
+
+  // That of a second operand; its elements have the bits of activations where they wait for STORE.
+  static VectorFormat OfSecond(const Params& params) {
+    return {params, params.second_bits, params.second_scale_bits, false};
+  }
+
+ private:
+  VectorFormat(const Params& params, int64_t bits, int64_t scale_bits, bool is_unsigned)
+      : element_max((1 << (bits - (is_unsigned ? 0 : 1))) - 1),
         element_min(is_unsigned ? 0 : -element_max),
-        scale_max(params.activation_scale_bits > 0 ? (1 << params.activation_scale_bits) - 1 : 1),
+        scale_max(scale_bits > 0 ? (1 << scale_bits) - 1 : 1),
         guard_bits(static_cast<int32_t>(params.guard_bits)),
         full_scale(element_max << guard_bits),
         full_scale_reciprocal(1.0 / full_scale),

@@ -12,11 +12,13 @@ namespace tvm_vsq::sim {
 
 // The inner loop of an instruction.
 struct VecOperands {
-  const uint8_t* codes;   // [inp_depth][V]: element + bias; null where all values are the immediate
+  const uint8_t*
+      codes;  // [inp_depth][V]: element + bias; null where values are the immediate or accumulators
   const int32_t* scales;  // [inp_depth]
   int32_t bias, immediate;
   int32_t coefficient;  // of the values that are added
-  int shift;            // of products
+  int shift;            // of products, and of a table's arguments
+  int64_t limit;        // SaturationLimit
   const int32_t *table_values, *table_slopes;
   size_t vector_size, output_lanes, lanes;  // the last of a channel group
   const isa::Uop* uops;
@@ -24,8 +26,10 @@ struct VecOperands {
 };
 
 // `inp` is added to the micro-ops' entries of inp; `acc` is the accumulator that their entries count from.
+// `source` is the first accumulator where the values are accumulators, whose entries are those of inp, else
+// null.
 template <typename Acc>
-using VecKernel = void (*)(const VecOperands& operands, size_t inp, Acc* acc);
+using VecKernel = void (*)(const VecOperands& operands, size_t inp, const Acc* source, Acc* acc);
 
 // The fastest kernel that `simd` allows; all compute the same. `Acc` is int32_t or int64_t.
 template <typename Acc>

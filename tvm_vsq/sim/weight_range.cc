@@ -77,6 +77,7 @@ bool WeightsAreSymmetric(const Params& params, const Program& program, std::stri
       if (WritesWeights(params, instruction)) return false;
       continue;
     }
+    if (transfer->second) continue;  // looks for the lowest code itself, when it runs
     if (written.FirstReadBy(*transfer) >= 0) return false;
     ForEachPiece(params, *transfer, [&](uint64_t begin, uint64_t size) {
       if (begin >= image.size()) return;  // zeros

@@ -11,7 +11,8 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import decode_all, disassemble
 
 Descriptor = tuple[int, int, int, int, int]
-"""(kind, DRAM offset, rows, lanes, signed); kind 0 is a vector tensor, kind 1 a wide one."""
+"""(kind, DRAM offset, rows, lanes, signed); kind 0 is a vector tensor, kind 1 a wide one,
+kind 2 one of second operands."""
 
 
 @dataclass(frozen=True)

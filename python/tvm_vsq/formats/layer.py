@@ -32,6 +32,13 @@ class LayerFormats:
         return cls(weight, activation.with_sign(True), full - kept, kept)
 
     @property
+    def second(self) -> VectorFormat:
+        """Of the second operand of a product of activations: what both sides of the array take, signed."""
+        weight, activation = self.weight, self.activation
+        scale_bits = min(weight.scale_width, activation.scale_width)  # none where one side has none
+        return VectorFormat(min(weight.bits, activation.bits), scale_bits, activation.vector_size)
+
+    @property
     def full_product_bits(self) -> int:
         """Width of the unrounded product of a weight scale and an activation scale; 0 without scales."""
         return self.product_shift + self.product_bits

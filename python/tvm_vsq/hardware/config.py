@@ -73,6 +73,7 @@ class Timing(Frozen):
     dma_setup_cycles: int = Field(ge=0, le=10_000)
     gemm_pipeline_cycles: int = Field(ge=0, le=10_000)
     vector_pipeline_cycles: int = Field(default=6, ge=0, le=10_000)
+    row_pipeline_cycles: int = Field(default=16, ge=0, le=10_000)
     ppu_pipeline_cycles: int = Field(ge=0, le=10_000)
     command_queue_depth: int = Field(ge=1, le=65_536)
     token_queue_depth: int = Field(ge=1, le=65_536)
@@ -238,6 +239,11 @@ class HardwareConfig(Frozen):
         """DRAM bytes of one entry; a wide accumulator entry is stored as int32 lanes."""
         return {memory.name: memory.record_bytes(self) for memory in MEMORIES}
 
+    @property
+    def second_record_bytes(self) -> int:
+        """DRAM bytes of a vector in the second-operand form (`formats.second`): whole ones."""
+        return -(-self.formats.second.record_bits // 8)
+
     def area(self, technology: str | os.PathLike[str] | Technology | None = None) -> Area:
         """What this accelerator takes on a chip, component by component, in mm2 (docs/area.md).
 
@@ -275,6 +281,9 @@ class HardwareConfig(Frozen):
             **{f"{pad}_depth": depth for pad, depth in self.depths.items()},
             **{f"{memory.name}_banks": memory.banks(self) for memory in MEMORIES},
             **{f"{pad}_record_bytes": size for pad, size in self.record_bytes.items()},
+            "second_bits": formats.second.bits,
+            "second_scale_bits": formats.second.scale_width,
+            "second_record_bytes": self.second_record_bytes,
             "dram_bytes": self.dram.capacity_mib << 20,
             "dram_bytes_per_cycle": self.dram.bytes_per_cycle,
             "dram_latency_cycles": self.dram.latency_cycles,

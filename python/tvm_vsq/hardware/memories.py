@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tvm_vsq.hardware.config import HardwareConfig
 
 MAX_BANKS = 64
-_INDEXED = ("acc", "inp", "wgt")  # by a micro-op
+_INDEXED = (("acc",), ("inp", "acc"), ("wgt",))  # what each index of a micro-op is of
 PARAMETER_BITS = {"mult": 16, "shift": 8, "bias": 32, "clip": 32}
 """Widths of the fields with which one channel is post-processed, in their order."""
 _WIDE_BITS = 32  # of an accumulator in DRAM
@@ -84,7 +84,8 @@ def _activation_bits(hardware: HardwareConfig) -> int:
 
 
 def _micro_op_bits(hardware: HardwareConfig) -> int:
-    return sum(index_width(memory.depth(hardware)) for memory in MEMORIES if memory.name in _INDEXED)
+    depths = {memory.name: memory.depth(hardware) for memory in MEMORIES if memory.name != "uop"}
+    return sum(index_width(max(depths[name] for name in names)) for names in _INDEXED)
 
 
 # In the order of their events. The codes are part of the instruction encoding.
@@ -118,9 +119,10 @@ MEMORIES = (
         "accumulator blocks (output_lanes accumulators)",
         16384,
         ("compute", "vector", "ppu", "store"),
-        ("compute", "vector", "ppu"),
+        ("load", "compute", "vector", "ppu"),
         lambda hardware: hardware.output_lanes * hardware.accumulator_bits,
         dram_bits=lambda hardware: hardware.output_lanes * _WIDE_BITS,
+        load_code=4,
         store_code=1,
     ),
     Memory(

@@ -38,6 +38,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "timing.dma_setup_cycles",
         "timing.gemm_pipeline_cycles",
         "timing.vector_pipeline_cycles",
+        "timing.row_pipeline_cycles",
         "timing.ppu_pipeline_cycles",
         "timing.command_queue_depth",
         "timing.token_queue_depth",
@@ -51,7 +52,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
 TIMED = {key: reason for reason, keys in _REASONS.items() for key in keys}
 """Keys that cycles depend on, nested ones by dotted path, with what each decides."""
 
-LATER = {"window_taps": 32}
+LATER = {"window_taps": 32, "timing.row_pipeline_cycles": 16}
 """Keys of TIMED that came later, with the value that leaves cycles of all that there was before as they are:
 with it they are left out, and schedules that were tuned without them stay valid.
 """
@@ -66,13 +67,16 @@ UNTIMED = {
 
 def timed_fields(hardware: HardwareConfig) -> dict[str, Any]:
     """The values of the keys in TIMED but those that LATER leaves out, nested as in a description."""
-    fields = _timed(hardware.model_dump(), "")
-    return {key: value for key, value in fields.items() if key not in LATER or value != LATER[key]}
+    return _timed(hardware.model_dump(), "")
 
 
 def _timed(fields: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {
         key: _timed(value, f"{prefix}{key}.") if isinstance(value, dict) else value
         for key, value in fields.items()
-        if isinstance(value, dict) or prefix + key in TIMED
+        if isinstance(value, dict) or _counts(prefix + key, value)
     }
+
+
+def _counts(key: str, value: Any) -> bool:
+    return key in TIMED and (key not in LATER or value != LATER[key])

@@ -108,6 +108,22 @@ class Register:
 
 
 @dataclass(frozen=True)
+class GatedRegister:
+    """`bits` flip-flops that are clocked only where they take something; events count that as of a memory."""
+
+    bits: float
+
+    def pj(self, table: Technology) -> float:
+        """Not counted here."""
+        return 0.0
+
+    @property
+    def parts(self) -> Parts:
+        """A bit each."""
+        return {"register": self.bits}
+
+
+@dataclass(frozen=True)
 class Multiplier:
     """An array multiplier: a_bits x b_bits cells, as many as a square one of the geometric mean's width."""
 

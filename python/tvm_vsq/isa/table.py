@@ -74,6 +74,7 @@ def _depths(memories: tuple[Memory, ...]) -> tuple[str, ...]:
 
 WIDTHS = (
     *(Width(m.name, (f"{m.name}_depth",), f"index into the {m.title} scratchpad") for m in MEMORIES),
+    Width("source", ("inp_depth", "acc_depth"), "index into the input or the accumulator scratchpad"),
     Width("load_sram", _depths(LOADED), "index into any scratchpad that LOAD fills"),
     Width("store_sram", _depths(STORED), "index into any scratchpad that STORE reads"),
     Width("dram", ("dram_bytes",), "byte address in DRAM"),
@@ -88,6 +89,7 @@ BLOCK_BITS = 8
 SHIFT_BITS = 6
 MEMORY_BITS = 4
 TAP_BITS = 7
+LANE_BITS = 8
 
 UNITS = ("fetch", *(engine.name for engine in ENGINES))
 
@@ -130,7 +132,11 @@ INSTRUCTIONS = (
         "dense block [y_pad_top + y_size + y_pad_bottom][x_pad_left + x_size + x_pad_right][z_size] "
         "that starts at entry "
         "sram_base. Border entries become zero: elements 0, scale 0. Elements and their scale travel "
-        "together.",
+        "together. With gather, where mem is wgt, an entry is made of `lanes` records of the second-operand "
+        "form, that of output lane b from DRAM byte dram_base + (y * y_stride + x * x_stride + z + b * "
+        "lane_stride) * second_record_bytes: elements are sign-extended, scales zero-extended, and 1 where "
+        "the form has none. Lanes from `lanes` on become zero as border entries do. No element may be the "
+        "lowest of its bits.",
         (
             Field("mem", MEMORY_BITS, "destination scratchpad", LOAD_MEMORIES),
             Field("sram_base", "load_sram", "first scratchpad entry"),
@@ -140,6 +146,11 @@ INSTRUCTIONS = (
             Field("y_pad_bottom", PAD_BITS, "zero rows behind the last"),
             Field("x_pad_left", PAD_BITS, "zero groups before each row"),
             Field("x_pad_right", PAD_BITS, "zero groups behind each row"),
+            Field("gather", 1, "entries of wgt are made of second-operand records"),
+            Field("lane_stride", Y_STRIDE_BITS, "DRAM distance of two lanes, in records"),
+            Field(
+                "lanes", LANE_BITS, "records of an entry, at most output_lanes", at_least=1, only_if="gather"
+            ),
         ),
     ),
     Instruction(
@@ -148,12 +159,14 @@ INSTRUCTIONS = (
         "store",
         "Copies the dense block [y_size][x_size][z_size] from entry sram_base to DRAM, addressed as in LOAD. "
         "Entries of out are packed vectors with their scale; entries of acc are output_lanes "
-        "little-endian int32.",
+        "little-endian int32. With second, where mem is out, records are of the second-operand form: the "
+        "low second_bits bits of each element, and the low second_scale_bits of the scale.",
         (
             Field("mem", MEMORY_BITS, "source scratchpad", STORE_MEMORIES),
             Field("sram_base", "store_sram", "first scratchpad entry"),
             Field("dram_base", "dram", "DRAM byte address of entry (0, 0, 0)"),
             *_strided(groups_at_least=1),
+            Field("second", 1, "records have the second-operand form"),
         ),
     ),
     Instruction(
@@ -164,7 +177,7 @@ INSTRUCTIONS = (
         "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt. If reset, acc[a] = "
         "0. Otherwise, for every "
         "output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * "
-        "wgt[w][b][v]. "
+        "wgt[w][b][v] * 2^shift. "
         "Without scale units the factor is 1. A reduction begins where u < fresh_uops, o = 0 if out_reduces, "
         "and i = 0 if in_reduces: = instead of +=. No earlier (o, i, u) of the instruction may have that a.",
         (
@@ -187,6 +200,7 @@ INSTRUCTIONS = (
             Field("inp_in", "inp", "input step of the inner loop"),
             Field("wgt_out", "wgt", "weight step of the outer loop"),
             Field("wgt_in", "wgt", "weight step of the inner loop"),
+            Field("shift", 5, "left shift of what is added", at_most=16),
         ),
     ),
     Instruction(
@@ -202,7 +216,13 @@ INSTRUCTIONS = (
         "Otherwise each vector j of "
         "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * vectors + j]. "
         "A pixel has vectors = ceil(blocks * output_lanes / vector_size) - skip_vectors of them, of the "
-        "residual as well; lanes of the last one that no block fills are 0.",
+        "residual as well; lanes of the last one that no block fills are 0. With second, vectors are "
+        "requantized to the second-operand form, to elements of second_bits bits, signed, and scales of "
+        "second_scale_bits. With transpose, vectors run along pixels: the y of channel c of pixels g * "
+        "vector_size to g * vector_size + vector_size - 1, 0 where there is no such pixel, become "
+        "out[out_base + c * groups + g], with groups = ceil(pixels / vector_size), for all channels but the "
+        "last skip_vectors ones. Neither wide nor residual goes with transpose, nor out_unsigned with "
+        "second.",
         (
             Field("wide", 1, "keep y as int32 in the accumulator scratchpad"),
             Field("relu", 1, "clamp below at zero"),
@@ -215,9 +235,15 @@ INSTRUCTIONS = (
             Field("res_base", "inp", "first residual entry in the input scratchpad"),
             Field("pixels", PIXEL_BITS, "number of pixels", at_least=1),
             Field("blocks", BLOCK_BITS, "accumulator blocks of each pixel", at_least=1),
-            Field("skip_vectors", BLOCK_BITS, "vectors of the last block of each pixel that are left out"),
+            Field(
+                "skip_vectors",
+                BLOCK_BITS,
+                "vectors of the last block of each pixel that are left out; with transpose, channels of it",
+            ),
             Field("res_mult", 16, "residual multiplier"),
             Field("res_shift", SHIFT_BITS, "residual shift", at_most=62, only_if="residual"),
+            Field("second", 1, "vectors have the second-operand form"),
+            Field("transpose", 1, "vectors run along pixels"),
         ),
     ),
     Instruction("SYNC", 5, "compute", "Nothing but its tokens.", ()),
@@ -230,13 +256,22 @@ INSTRUCTIONS = (
         "acc[a] on, which has max(vector_size, output_lanes) lanes without its last skip_blocks blocks, "
         "becomes s(c) if op is mov, max(lane, s(c)) if it is max, min(lane, s(c)) if it is min, lane + s(c) "
         "if it is add, lane + imm * s(c) if it is mac, whose src is inp, rhu(lane * s(c), 2^shift) if it is "
-        "mul, and f(lane) if it is table, whose src is imm. s(c) is imm, or element times scale of lane c of "
-        "the vectors from inp[x] on. f has 128 segments, in the lanes of par from par[tab_base] on, as many "
+        "mul, whose src is not acc, f(rhu(lane - s(c), 2^shift)) if it is table, lane - s(c) if it is sub, "
+        "and rhu(lane * m, 2^k) if it is scale, with the 16 bits m and behind them the 6 bits k of s(c); the "
+        "src of the last three is not inp. s(c) is imm, element times scale of lane c of the vectors from "
+        "inp[x] on, or lane c of the channel group from acc[x] on, all lanes of which are read before any is "
+        "written. What sub, scale, and add of acc give saturates to max(32, accumulator_bits) bits. f has "
+        "128 segments, in the lanes of par from par[tab_base] on, as many "
         "entries as hold them: with t = clip(lane, -2^15, 2^15 - 1) + 2^15 and segment i = t / 512, rounded "
         "down, f is bias(i) + rhu(clip(i) * (t - 512 * i), 512); both have at most 24 bits.",
         (
-            Field("op", 4, "operation", ("mov", "max", "add", "mac", "min", "mul", "table")),
-            Field("src", 3, "what s is", ("inp", "imm")),
+            Field(
+                "op",
+                4,
+                "operation",
+                ("mov", "max", "add", "mac", "min", "mul", "table", "sub", "scale"),
+            ),
+            Field("src", 3, "what s is", ("inp", "imm", "acc")),
             Field("src_unsigned", 1, "elements are unsigned"),
             Field("skip_blocks", BLOCK_BITS, "blocks at the end of the channel group that stay as they are"),
             Field("uop_begin", "uop", "first micro-op"),
@@ -245,10 +280,15 @@ INSTRUCTIONS = (
             Field("iter_in", COUNT_BITS, "extent of the inner loop", at_least=1),
             Field("acc_out", "acc", "accumulator step of the outer loop"),
             Field("acc_in", "acc", "accumulator step of the inner loop"),
-            Field("inp_out", "inp", "input step of the outer loop"),
-            Field("inp_in", "inp", "input step of the inner loop"),
+            Field("inp_out", "source", "step of the outer loop in inp, or in acc where s is read"),
+            Field("inp_in", "source", "step of the inner loop, likewise"),
             Field("imm", 32, "the immediate, or the coefficient of mac", signed=True),
-            Field("shift", SHIFT_BITS, "right shift of the products of mul", at_most=62),
+            Field(
+                "shift",
+                SHIFT_BITS,
+                "right shift of the products of mul, and of the arguments of table",
+                at_most=62,
+            ),
             Field("tab_base", "par", "first parameter entry of the table"),
         ),
     ),
@@ -285,6 +325,42 @@ INSTRUCTIONS = (
             Field("wgt_in", "wgt", "weight step of the inner loop"),
         ),
     ),
+    Instruction(
+        "REDUCE",
+        9,
+        "vector",
+        "One number for each row of accumulators. For o < iter_out, u < uop_count, one row after the "
+        "other: with micro-op m = uop[uop_begin + u], the row is the entries acc[m.inp + o * inp_out + i "
+        "* inp_in] for i < iter_in, all lanes of each but of the last one only the first last_lanes. R is"
+        " its largest lane if op is max, the sum of clip(lane, -2^31, 2^31 - 1) if it is sum, and the sum"
+        " of q^2 with q = clip(rhu(lane, 2^shift), -2^17, 2^17 - 1) if it is squares. The result is sat(R"
+        " + imm) if to is value, and sat(rhu(R * mult, 2^exponent)) if it is scaled, where sat saturates "
+        "to max(32, accumulator_bits) bits. If it is reciprocal or rsqrt, max(R + imm, 1) is n * 2^e, n "
+        "rounded down to an integer with 17 bits, and the result a factor as op scale of VEC takes it, m "
+        "+ 2^16 * clip(k, 0, 62): for reciprocal t = n - 2^16 and k = exponent + e, for rsqrt t = (n - "
+        "2^16) / 2, rounded down, plus 2^15 where e is odd, and k = exponent + e / 2, rounded down. m = "
+        "clip(bias(i) + rhu(clip(i) * (t - 512 * i), 512), 0, 65535) with segment i = t / 512, rounded "
+        "down, of the table from par[tab_base] on, which is like VEC's. All lanes of the channel group "
+        "from acc[m.acc + o * acc_out] on, which has max(vector_size, output_lanes) lanes, become the "
+        "result. Rows have at most 2^14 lanes.",
+        (
+            Field("op", 4, "what R is", ("max", "sum", "squares")),
+            Field("to", 4, "what the result is", ("value", "scaled", "reciprocal", "rsqrt")),
+            Field("shift", SHIFT_BITS, "right shift of lanes that are squared", at_most=62),
+            Field("exponent", SHIFT_BITS, "right shift of scaled, or what k begins with", at_most=62),
+            Field("mult", 16, "what scaled multiplies by"),
+            Field("imm", 32, "what is added to R", signed=True),
+            Field("last_lanes", LANE_BITS, "lanes of the last entry, at most output_lanes", at_least=1),
+            Field("uop_begin", "uop", "first micro-op"),
+            Field("uop_count", COUNT_BITS + 1, "number of micro-ops", at_least=1),
+            Field("iter_out", COUNT_BITS, "extent of the outer loop", at_least=1),
+            Field("iter_in", COUNT_BITS, "entries of a row", at_least=1),
+            Field("acc_out", "acc", "step of the outer loop between results"),
+            Field("inp_out", "source", "step of the outer loop between rows"),
+            Field("inp_in", "source", "step between the entries of a row"),
+            Field("tab_base", "par", "first parameter entry of the table"),
+        ),
+    ),
     Instruction("FINISH", 6, "store", "Ends the program. Exactly one, at the end.", ()),
 )
 
@@ -300,7 +376,7 @@ def code_of(instruction: str, field: str, name: str) -> int:
 
 UOP_FIELDS = (
     Field("acc", "acc", "accumulator entry"),
-    Field("inp", "inp", "input entry"),
+    Field("inp", "source", "input entry, or accumulator entry that is read"),
     Field("wgt", "wgt", "weight entry"),
 )
 

@@ -61,8 +61,13 @@ def blocks(hardware: HardwareConfig) -> dict[str, Block]:
     Raises ConfigError if a pipeline's stages do not fit into its cycles, or the DRAM is not 2^n bytes wide.
     """
     check_pipelines(hardware)
-    found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in LOADED]
+    found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in unpacked()]
     return {block.name: block for block in found if block is not None}
+
+
+def unpacked() -> tuple[Memory, ...]:
+    """The memories for which LOAD has a block: all that it fills but accumulators."""
+    return tuple(memory for memory in LOADED if memory.name != "acc")
 
 
 def _multiplier(hardware: HardwareConfig) -> Block:

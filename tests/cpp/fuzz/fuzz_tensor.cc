@@ -27,17 +27,20 @@ runtime::Descriptor TakeDescriptor(Input* input) {
 
 void TestTensor(Input input) {
   const sim::Params& params = Configs()[input.Integer(1) % Configs().size()];
-  const bool is_input = input.Integer(1) % 2 != 0;
+  input.Integer(1);  // once said whether it is an input
   const auto dram_bytes = static_cast<int64_t>(input.Integer(2) % (kMaxDramBytes + 1));
   const runtime::Descriptor descriptor = TakeDescriptor(&input);
   std::vector<uint8_t> dram(static_cast<size_t>(dram_bytes));
   try {
-    runtime::CheckDescriptor(params, descriptor, dram_bytes, is_input);
+    runtime::CheckDescriptor(params, descriptor, dram_bytes);
     const auto elements = static_cast<size_t>(descriptor.rows * descriptor.lanes);
     if (descriptor.kind == runtime::Descriptor::kWide) {
       for (uint8_t& byte : dram) byte = static_cast<uint8_t>(input.Integer(1));
-      std::vector<int32_t> tensor(elements);
+      std::vector<int32_t> tensor(elements), again(elements);
       runtime::ReadWide(params, descriptor, dram, tensor.data());
+      runtime::WriteWide(params, descriptor, tensor.data(), &dram);
+      runtime::ReadWide(params, descriptor, dram, again.data());
+      Require(again == tensor, "a wide tensor goes to DRAM as it came from there");
     } else {
       std::vector<int16_t> tensor(elements), again(elements);
       for (int16_t& element : tensor) element = static_cast<int16_t>(input.Integer(2));

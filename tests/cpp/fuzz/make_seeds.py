@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.runtime.conftest import Conv, Program, hardware, insn, load, store
-from tests.runtime.test_functional import random_params, vectors
+from tests.runtime.conftest import Conv, Program, hardware, insn, load, pack_params, store
+from tests.runtime.test_functional import random_params
 from tests.runtime.test_saving import saved
+from tests.vectors import vectors_of
 from torch import nn
 
 import tvm_vsq
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.isa import code_of
+from tvm_vsq.isa import code_of, encode_uops
 from tvm_vsq.isa.codec import INSTRUCTION_BYTES
 
 HERE = Path(__file__).resolve().parent
@@ -69,11 +70,9 @@ def _convs() -> list[Conv]:
     rng = np.random.default_rng(1)
     convs = []
     for index, hw in enumerate(CONFIGS):
-        formats = (hw.vector_size, hw.activation_bits, hw.activation_scale_bits or 0)
-        x = vectors(rng, (3, 3, 1), *formats, True)
+        x = vectors_of(rng, hw.formats.activation, 3, 3, 1)
         channels = max(hw.vector_size, hw.output_lanes)
-        weight_shape = (channels, 1 + index % 2, 1, 1)
-        w = vectors(rng, weight_shape, hw.vector_size, hw.weight_bits, hw.weight_scale_bits or 0, True)
+        w = vectors_of(rng, hw.formats.weight, channels, 1 + index % 2, 1, 1)
         convs.append(
             Conv(
                 hw,
@@ -87,7 +86,7 @@ def _convs() -> list[Conv]:
             )
         )
         if index % 3 == 0:
-            values = vectors(rng, (*convs[-1].out_size, channels // hw.vector_size), *formats, True)
+            values = vectors_of(rng, hw.formats.activation, *convs[-1].out_size, channels // hw.vector_size)
             convs[-1] = Conv(**{**vars(convs[-1]), "residual": values, "res_mult": 3, "res_shift": 2})
     return convs
 
@@ -109,6 +108,58 @@ def _pool(hw: HardwareConfig) -> Program:
         insn("FINISH"),
     ]
     return Program(hw, insns, image=bytes(64), dram_bytes=1024)
+
+
+def _rows(hw: HardwareConfig) -> Program:
+    """Rows of three accumulator entries that LOAD brings: their largest lanes are taken away, then they are
+    scaled by their squares, and by a factor where the parameters hold a table, of zeros."""
+    blocks, entries = hw.group_blocks, -(-128 // hw.output_lanes)
+    has_table = entries <= hw.depths["par"]
+    row = {"uop_count": 1, "iter_out": 2, "iter_in": 3, "inp_out": 3, "inp_in": 1, "acc_out": blocks}
+    largest = {"op": code_of("REDUCE", "op", "max"), "last_lanes": 3, "imm": -5}
+    squares = {"op": code_of("REDUCE", "op", "squares"), "last_lanes": hw.output_lanes, "shift": 9}
+    to = {"to": code_of("REDUCE", "to", "rsqrt" if has_table else "scaled"), "mult": 999, "exponent": 7}
+    ops = {
+        name: {"op": code_of("VEC", "op", name), "src": code_of("VEC", "src", "acc")}
+        for name in ("sub", "scale")
+    }
+    loops = {"uop_begin": 1, "uop_count": 1, "iter_out": 6 // blocks, "iter_in": 1, "acc_out": blocks}
+    insns = [
+        load("uop", 0, 0, 2),
+        *[load("par", 0, 64, entries)] * has_table,
+        load("acc", 0, 4096, 6, "push_vector"),
+        insn("REDUCE", "pop_load", **row, **largest),
+        insn("VEC", "", **loops, **ops["sub"]),
+        insn("REDUCE", "", **row, **squares, **to),
+        insn("VEC", "push_store", **loops, **ops["scale"]),
+        store("acc", 0, 4096, 6, "pop_vector"),
+        insn("FINISH"),
+    ]
+    uops = encode_uops([(8, 0, 0), (0, 8, 0)], hw)
+    return Program(hw, insns, image=uops.ljust(4096, b"\0"), dram_bytes=4096 + 6 * hw.record_bytes["acc"])
+
+
+def _second(hw: HardwareConfig) -> Program:
+    """A vector times what the PPU turns along pixels, stores, and a LOAD gathers."""
+    lanes, record = hw.output_lanes, hw.second_record_bytes
+    ppu = {"pixels": 2, "blocks": 1, "transpose": 1, "second": 1, "skip_vectors": 1}
+    lane = {"gather": 1, "lanes": lanes - 1, "lane_stride": 1}
+    insns = [
+        load("uop", 0, 0, 1),
+        load("par", 0, 64, 1),
+        load("inp", 0, 4096, 1),
+        load("acc", 0, 4096, 2, "push_ppu"),
+        insn("PPU", "pop_load push_store push_compute", **ppu),
+        store("out", 0, 8192, lanes - 1, "pop_ppu push_load", second=1),
+        load("wgt", 0, 8192, 1, "pop_store push_compute", **lane),
+        insn("GEMM", "pop_load pop_ppu push_store", fresh_uops=1, uop_count=1, iter_out=1, iter_in=1),
+        store("acc", 0, 4096, 1, "pop_compute"),
+        insn("FINISH"),
+    ]
+    par = pack_params(np.tile(np.array([999, 20, -3, 2**30], np.int32), (lanes, 1)))
+    image = encode_uops([(0, 0, 0)], hw).ljust(64, b"\0") + par
+    end = max(4096 + 2 * hw.record_bytes["acc"], 8192 + lanes * record)
+    return Program(hw, insns, image=image.ljust(4096, b"\0"), dram_bytes=end)
 
 
 def _program(index: int, data: dict[str, Any]) -> bytes:
@@ -167,10 +218,15 @@ def main() -> None:
         program = conv.program()
         _write("program", f"conv{index}", _program(index, program.data()))
         _write("program", f"pool{index}", _program(index, _pool(conv.hw).data()))
+        _write("program", f"rows{index}", _program(index, _rows(conv.hw).data()))
+        _write("program", f"second{index}", _program(index, _second(conv.hw).data()))
         _write("artifact", f"conv{index}", saved(program.module(max_cycles=MAX_CYCLES)))
         lanes = conv.hw.vector_size + 1
         _write("tensor", f"vectors{index}", _tensor(index, True, [0, 64 * index, 5, lanes, index % 2], rng))
         _write("tensor", f"wide{index}", _tensor(index, False, [1, 8, 3, 5, 0], rng))
+    for index, conv in enumerate(_convs()):
+        lanes = conv.hw.vector_size + 1
+        _write("tensor", f"second{index}", _tensor(index, True, [2, 64 * index, 5, lanes, 1], rng))
 
     shortest = Program(CONFIGS[0], [insn("FINISH")], dram_bytes=64)
     copy = [

@@ -59,11 +59,14 @@ bool Declared<isa::Gemm>::Bound(const Params& params, const isa::Gemm& gemm, con
   }
   if (gemm.reset) return true;
   const auto addend = static_cast<uint64_t>(LargestProduct(params) *
-                                            LargestDot(params, gemm.act_unsigned, bounds->max_weight()));
+                                            LargestDot(params, gemm.act_unsigned, bounds->max_weight()))
+                      << gemm.shift;
+  // More would not fit anyway, and might not fit 64 bits.
+  const uint64_t most = (uint64_t{1} << params.accumulator_bits) / (addend + 1) + 1;
   bool safe = !plan.tiles.empty();
   for (const GemmPlan::Tile& tile : plan.tiles) {
     CountWork(tile.pixels);
-    const uint64_t sum = tile.steps * addend;
+    const uint64_t sum = std::min<uint64_t>(tile.steps, most) * addend;
     for (size_t p = tile.first_pixel; p < tile.first_pixel + tile.pixels; ++p) {
       safe = bounds->Add(tile.acc + plan.pixels[p].acc, sum) && safe;
     }

@@ -75,6 +75,7 @@ struct Declared<isa::Gemm> : Defaults<isa::Gemm> {
     // With scales on one side only, that scale is the factor: nothing multiplies two scales.
     if (weight_scales && act_scales) count(isa::Event::kScaleProducts, lanes);
     if (weight_scales || act_scales) count(isa::Event::kScaleMacs, lanes);
+    if (gemm.shift > 0) count(isa::Event::kShiftLaneOps, lanes);
   }
 
   static uint64_t Visits(const isa::Gemm& gemm) {

@@ -25,11 +25,32 @@ void Declared<isa::Load>::LoadMicroOps(const Params& params, const isa::Load& lo
   }
 }
 
+namespace {
+
+// The runs of neighbours of a row, one for each group and lane. What no lane is read for is left as it is.
+void Gather(const isa::Load& load, const Execution& execution, uint64_t y, uint64_t entry) {
+  const auto record = static_cast<uint64_t>(execution.params.second_record_bytes);
+  for (uint64_t x = 0; x < load.x_size; ++x, entry += load.z_size) {
+    CountWork(uint64_t{load.lanes} * load.z_size);
+    for (uint64_t lane = 0; lane < load.lanes; ++lane) {
+      const uint64_t at = y * load.y_stride + x * load.x_stride + lane * load.lane_stride;
+      const auto lowest = execution.codec.LoadLane(&(*execution.dram)[load.dram_base + at * record],
+                                                   load.z_size, entry, lane, execution.pads);
+      if (!lowest) continue;
+      execution.Fail("wgt entry ", lowest->entry, ", lane ", lane, ": element ", lowest->element, " is ",
+                     -(1 << (execution.params.second_bits - 1)),
+                     ", which no vector of the second-operand form has");
+    }
+  }
+}
+
+}  // namespace
+
 void Execute(const isa::Load& load, const Execution& execution) {
   const uint64_t columns = Columns(load) * load.z_size;
   CountWork(Rows(load) * columns * static_cast<uint64_t>(execution.params.EntryElements(load.mem)) / 16);
   if (load.mem == Pad::kUop) return;  // in the plans already
-  const Runs runs(load, load.x_pad_left > 0 || load.x_pad_right > 0);
+  const Runs runs(load, load.gather || load.x_pad_left > 0 || load.x_pad_right > 0);
   uint64_t entry = load.sram_base;
   const auto border = [&](uint64_t count) {
     if (count > 0) execution.codec.Clear(load.mem, count, entry, execution.pads);
@@ -38,6 +59,13 @@ void Execute(const isa::Load& load, const Execution& execution) {
   border(load.y_pad_top * columns);
   for (uint64_t y = 0; y < runs.rows; ++y) {
     border(uint64_t{load.x_pad_left} * load.z_size);
+    if (load.gather) {
+      const uint64_t first = entry, row = uint64_t{load.x_size} * load.z_size;
+      border(row);  // the lanes that are not read
+      Gather(load, execution, y, first);
+      border(uint64_t{load.x_pad_right} * load.z_size);
+      continue;
+    }
     for (uint64_t x = 0; x < runs.columns && runs.entries > 0; ++x, entry += runs.entries) {
       execution.codec.Load(load.mem, &(*execution.dram)[RunAddress(execution.params, load, y, x)],
                            runs.entries, entry, execution.pads);

@@ -24,10 +24,21 @@ struct Declared<isa::Load> : Defaults<isa::Load> {
     const uint64_t entries = Rows(load) * Columns(load) * load.z_size;
     visit(Access{load.mem, Use::kFill, "sram_base", load.sram_base, entries, entries});
   }
-  static Transfer DramSide(const isa::Load& load) { return MakeTransfer(load, false); }
+  static Transfer DramSide(const isa::Load& load) {
+    Transfer transfer = MakeTransfer(load, false);
+    if (!load.gather) return transfer;
+    transfer.second = true;
+    transfer.lanes = load.lanes;
+    transfer.lane_stride = load.lane_stride;
+    return transfer;
+  }
 
   template <typename Fail>
-  static void Check(const Params&, const isa::Load& load, Fail fail) {
+  static void Check(const Params& params, const isa::Load& load, Fail fail) {
+    if (load.gather && load.mem != Pad::kWgt)
+      fail("field gather is set, but mem is ", PadName(load.mem), ", must be wgt, whose entries have lanes");
+    if (load.gather && load.lanes > params.output_lanes)
+      fail("field lanes is ", load.lanes, ", must be at most output_lanes, ", params.output_lanes);
     if (Rows(load) * Columns(load) == 0) {
       fail("x_size ", load.x_size, " and y_size ", load.y_size, " transfer nothing");
     }

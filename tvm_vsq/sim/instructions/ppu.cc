@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/instructions/ppu.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "tvm_vsq/sim/overflow.h"
@@ -23,6 +24,10 @@ void CheckChannels(const Execution& execution, const isa::Ppu& ppu) {
                      params.multiplier_bits);
     }
   }
+}
+
+VectorFormat FormatOf(const Params& params, const isa::Ppu& ppu) {
+  return ppu.second ? VectorFormat::OfSecond(params) : VectorFormat(params, ppu.out_unsigned);
 }
 
 // Operands of which each pixel has as many lanes in all of them: those that are missing are made zeros.
@@ -78,7 +83,7 @@ void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>*
     operands.res_mult = static_cast<int32_t>(ppu.res_mult);
     operands.res_shift = static_cast<int>(ppu.res_shift);
   }
-  operands.format = VectorFormat(params, ppu.out_unsigned);
+  operands.format = FormatOf(params, ppu);
   if (!ppu.wide) {
     operands.out = &pads->out[ppu.out_base * size];
     operands.out_scale = &pads->out_scale[ppu.out_base];
@@ -102,6 +107,52 @@ void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>*
     std::copy_n(&aligned.acc[pixel * operands.vectors * size], width, results + pixel * width);
 }
 
+// All results of a channel side by side, then its vectors. What is quantized is numbers as the PPU gives
+// them, so that the second time nothing is left to post-process.
+template <typename Acc>
+void TransposeAll(const Params& params, const isa::Ppu& ppu, const std::vector<Acc>& acc, Scratchpads* pads) {
+  static const Simd simd = BestSimd();
+  const auto lanes = static_cast<size_t>(params.output_lanes), size = static_cast<size_t>(params.vector_size);
+  const size_t width = ppu.blocks * lanes, pixels = ppu.pixels;
+  std::vector<Acc> wide(&acc[ppu.acc_base * lanes], &acc[ppu.acc_base * lanes] + pixels * width);
+  PpuOperands<Acc> results{};
+  results.pixels = pixels;
+  results.vectors = ppu.blocks;
+  results.vector_size = static_cast<int>(lanes);
+  results.acc = wide.data();
+  results.channels = &pads->par[ppu.par_base * lanes];
+  results.relu = ppu.relu;
+  results.wide = true;
+  SelectPpuKernel<Acc>(results.vector_size, simd)(results);
+  const size_t channels = Declared<isa::Ppu>::Channels(params, ppu);
+  const size_t groups = Declared<isa::Ppu>::Groups(params, ppu);
+  std::vector<int32_t> turned(channels * groups * size);
+  for (size_t pixel = 0; pixel < pixels; ++pixel) {
+    for (size_t c = 0; c < channels; ++c)
+      turned[c * groups * size + pixel] = static_cast<int32_t>(wide[pixel * width + c]);
+  }
+  ChannelParams same;
+  same.mult = 1;
+  same.clip = std::numeric_limits<int32_t>::max();
+  const std::vector<ChannelParams> unchanged(size, same);
+  PpuOperands<int32_t> vectors{};
+  vectors.pixels = channels * groups;
+  vectors.vectors = 1;
+  vectors.vector_size = static_cast<int>(size);
+  vectors.acc = turned.data();
+  vectors.channels = unchanged.data();
+  vectors.format = FormatOf(params, ppu);
+  vectors.out = &pads->out[ppu.out_base * size];
+  vectors.out_scale = &pads->out_scale[ppu.out_base];
+  SelectPpuKernel<int32_t>(vectors.vector_size, simd)(vectors);
+}
+
+template <typename Acc>
+void Run(const Params& params, const isa::Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
+  if (ppu.transpose) return TransposeAll(params, ppu, *acc, pads);
+  PostProcessAll(params, ppu, acc, pads);
+}
+
 }  // namespace
 
 bool Declared<isa::Ppu>::Bound(const Params&, const isa::Ppu& ppu, const MicroOpPlan*,
@@ -114,9 +165,9 @@ void Execute(const isa::Ppu& ppu, const Execution& execution) {
   CheckChannels(execution, ppu);
   Scratchpads* pads = execution.pads;
   if (pads->acc64.empty()) {
-    PostProcessAll(execution.params, ppu, &pads->acc32, pads);
+    Run(execution.params, ppu, &pads->acc32, pads);
   } else {
-    PostProcessAll(execution.params, ppu, &pads->acc64, pads);
+    Run(execution.params, ppu, &pads->acc64, pads);
   }
   CountWork(uint64_t{ppu.pixels} * ppu.blocks * static_cast<uint64_t>(execution.params.output_lanes) / 4);
 }

@@ -24,9 +24,22 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
     return WholeVectors(params, ppu) - ppu.skip_vectors;
   }
 
+  // Of each channel, where they run along pixels; the last one may have lanes of no pixel.
+  static uint64_t Groups(const Params& params, const isa::Ppu& ppu) {
+    const auto size = static_cast<uint64_t>(params.vector_size);
+    return (ppu.pixels + size - 1) / size;
+  }
+  static uint64_t Channels(const Params& params, const isa::Ppu& ppu) {
+    return ppu.blocks * static_cast<uint64_t>(params.output_lanes) - ppu.skip_vectors;
+  }
+  // All that are written.
+  static uint64_t Results(const Params& params, const isa::Ppu& ppu) {
+    return ppu.transpose ? Channels(params, ppu) * Groups(params, ppu) : ppu.pixels * Vectors(params, ppu);
+  }
+
   template <typename Visit>
   static void Accesses(const Params& params, const isa::Ppu& ppu, Visit visit) {
-    const uint64_t entries = AccEntries(ppu), vectors = ppu.pixels * Vectors(params, ppu);
+    const uint64_t entries = AccEntries(ppu), vectors = Results(params, ppu);
     const Use acc = ppu.wide ? Use::kAccumulate : Use::kRead;
     visit(Access{Pad::kAcc, acc, "acc_base", ppu.acc_base, entries, entries});
     visit(Access{Pad::kPar, Use::kRead, "par_base", ppu.par_base, ppu.blocks, entries});
@@ -36,13 +49,31 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
 
   template <typename Fail>
   static void Check(const Params& params, const isa::Ppu& ppu, Fail fail) {
+    if (ppu.second && ppu.out_unsigned)
+      fail("fields second and out_unsigned are set; a second operand is signed");
+    if (ppu.transpose) {
+      if (ppu.wide || ppu.residual)
+        fail("fields transpose and ", ppu.wide ? "wide" : "residual", " are set; only one of them may be");
+      if (ppu.skip_vectors >= params.output_lanes)
+        fail("field skip_vectors is ", ppu.skip_vectors, " of the ", params.output_lanes,
+             " channels of the last block");
+      return;
+    }
     const int64_t per_block = std::max<int64_t>(1, params.output_lanes / params.vector_size);
     if (ppu.skip_vectors >= per_block)
       fail("field skip_vectors is ", ppu.skip_vectors, " of the ", per_block, " vectors of the last block");
   }
 
+  // Accumulator blocks that go through; vectors along pixels take as many as if their groups were whole.
+  static int64_t Turns(const Params& params, const isa::Ppu& ppu) {
+    const uint64_t pixels =
+        ppu.transpose ? Groups(params, ppu) * static_cast<uint64_t>(params.vector_size) : ppu.pixels;
+    return static_cast<int64_t>(pixels * ppu.blocks);
+  }
+
+  // Before the first vector along pixels is there, all its lanes have to be.
   static int64_t Cycles(const Params& params, const isa::Ppu& ppu) {
-    return params.ppu_pipeline_cycles + static_cast<int64_t>(AccEntries(ppu));
+    return params.ppu_pipeline_cycles + (ppu.transpose ? params.vector_size : 0) + Turns(params, ppu);
   }
 
   // One accumulator block per cycle, hence output_lanes / vector_size vectors of out and, with a residual, of
@@ -52,16 +83,17 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
     const auto turns = [&](int64_t banks) { return (vectors + banks - 1) / banks; };
     const int64_t reads = ppu.residual ? turns(params.inp_banks) : 1;
     const int64_t writes = ppu.wide ? 1 : turns(params.out_banks);
-    return static_cast<int64_t>(AccEntries(ppu)) * (std::max(reads, writes) - 1);
+    return Turns(params, ppu) * (std::max(reads, writes) - 1);
   }
 
   template <typename Count>
   static void Events(const Params& params, const isa::Ppu& ppu, Count count) {
     const int64_t lanes = static_cast<int64_t>(AccEntries(ppu)) * params.output_lanes;
     count(isa::Event::kPpuLaneOps, lanes);
-    const int64_t kept = static_cast<int64_t>(ppu.pixels * Vectors(params, ppu)) * params.vector_size;
+    const int64_t kept = static_cast<int64_t>(Results(params, ppu)) * params.vector_size;
     if (ppu.residual) count(isa::Event::kResidualLaneOps, std::min(lanes, kept));
     if (!ppu.wide) count(isa::Event::kQuantizeLaneOps, std::min(lanes, kept));
+    if (ppu.transpose) count(isa::Event::kTransposeLaneOps, lanes);
   }
 
   static bool Bound(const Params& params, const isa::Ppu& ppu, const MicroOpPlan* plan,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "tvm_vsq/sim/declaration.h"
 #include "tvm_vsq/sim/params.h"
 
 namespace tvm_vsq::sim {
@@ -12,7 +13,7 @@ namespace tvm_vsq::sim {
 struct Runs {
   uint64_t entries, columns, rows;
 
-  // `borders`: whether entries that are not in DRAM lie between the rows.
+  // `borders`: whether entries that are not in DRAM lie between the rows, or rows are not to be joined.
   template <typename Insn>
   Runs(const Insn& insn, bool borders) : entries(insn.z_size), columns(insn.x_size), rows(insn.y_size) {
     if (insn.x_stride == entries || columns == 1) {
@@ -29,7 +30,7 @@ struct Runs {
 // The DRAM byte of a run.
 template <typename Insn>
 uint64_t RunAddress(const Params& params, const Insn& insn, uint64_t y, uint64_t x) {
-  const auto record = static_cast<uint64_t>(params.RecordBytes(insn.mem));
+  const uint64_t record = RecordBytes(params, Declared<Insn>::DramSide(insn));
   return insn.dram_base + (y * insn.y_stride + x * insn.x_stride) * record;
 }
 

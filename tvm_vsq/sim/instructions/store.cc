@@ -32,7 +32,9 @@ void Execute(const isa::Store& store, const Execution& execution) {
   for (uint64_t y = 0; y < runs.rows; ++y) {
     for (uint64_t x = 0; x < runs.columns; ++x, entry += runs.entries) {
       uint8_t* records = &(*execution.dram)[RunAddress(execution.params, store, y, x)];
-      if (store.mem != Pad::kAcc) {
+      if (store.second) {
+        execution.codec.StoreSecond(pads, runs.entries, entry, records);
+      } else if (store.mem != Pad::kAcc) {
         execution.codec.StoreOut(pads, runs.entries, entry, records);
       } else if (pads.acc64.empty()) {
         StoreAcc(execution, pads.acc32, runs.entries, entry, records);

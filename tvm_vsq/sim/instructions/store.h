@@ -16,7 +16,17 @@ struct Declared<isa::Store> : Defaults<isa::Store> {
     const uint64_t entries = DramSide(store).Entries();
     visit(Access{store.mem, Use::kRead, "sram_base", store.sram_base, entries, entries});
   }
-  static Transfer DramSide(const isa::Store& store) { return MakeTransfer(store, true); }
+  static Transfer DramSide(const isa::Store& store) {
+    Transfer transfer = MakeTransfer(store, true);
+    transfer.second = store.second;
+    return transfer;
+  }
+
+  template <typename Fail>
+  static void Check(const Params&, const isa::Store& store, Fail fail) {
+    if (store.second && store.mem != Pad::kOut)
+      fail("field second is set, but mem is ", PadName(store.mem), ", must be out, which holds vectors");
+  }
 };
 
 // Throws Error for an accumulator that does not fit int32 (only wide PPU results are meant to be stored).

@@ -6,6 +6,7 @@
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/rounding.h"
+#include "tvm_vsq/sim/saturation.h"
 #include "tvm_vsq/sim/vec_kernel.h"
 
 namespace tvm_vsq::sim {
@@ -15,7 +16,8 @@ namespace {
 constexpr int64_t kLargestProduct = int64_t{1} << 62;
 
 // The element times its scale of every lane of `values`, which are those of the vectors from `vector` on.
-void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std::vector<int32_t>* values) {
+template <typename Acc>
+void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std::vector<Acc>* values) {
   const Params& params = execution.params;
   const Scratchpads& pads = *execution.pads;
   const auto size = static_cast<size_t>(params.vector_size);
@@ -30,7 +32,7 @@ void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std:
 
 // Adds `values` times `coefficient`; false if a sum leaves accumulator_bits.
 template <typename Acc>
-bool Add(const std::vector<int32_t>& values, int64_t coefficient, const Execution& execution, Acc* lanes) {
+bool Add(const std::vector<Acc>& values, int64_t coefficient, const Execution& execution, Acc* lanes) {
   const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
   bool fits = true;
   for (size_t c = 0; c < values.size(); ++c) {
@@ -44,7 +46,7 @@ bool Add(const std::vector<int32_t>& values, int64_t coefficient, const Executio
 // Multiplies by `values`; false if a result leaves accumulator_bits, or a product 62 bits. No product that is
 // known to be safe has more (BoundProducts).
 template <typename Acc>
-bool Multiply(const std::vector<int32_t>& values, int shift, const Execution& execution, Acc* lanes) {
+bool Multiply(const std::vector<Acc>& values, int shift, const Execution& execution, Acc* lanes) {
   const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
   bool fits = true;
   for (size_t c = 0; c < values.size(); ++c) {
@@ -58,36 +60,17 @@ bool Multiply(const std::vector<int32_t>& values, int shift, const Execution& ex
   return fits;
 }
 
-struct Table {
-  int32_t values[Declared<isa::Vec>::kSegments], slopes[Declared<isa::Vec>::kSegments];
-};
-
-Table ReadTable(const isa::Vec& vec, const Execution& execution) {
-  const auto lanes = static_cast<size_t>(execution.params.output_lanes);
-  constexpr int64_t kLimit = int64_t{1} << (Declared<isa::Vec>::kValueBits - 1);
-  Table table;
-  for (size_t i = 0; i < static_cast<size_t>(Declared<isa::Vec>::kSegments); ++i) {
-    const ChannelParams& lane = execution.pads->par[vec.tab_base * lanes + i];
-    for (const int32_t number : {lane.bias, lane.clip}) {
-      if (number >= -kLimit && number < kLimit) continue;
-      execution.Fail("par entry ", vec.tab_base + i / lanes, ", lane ", i % lanes, ": ", number,
-                     " does not fit the ", Declared<isa::Vec>::kValueBits, " bits of a table");
-    }
-    table.values[i] = lane.bias;
-    table.slopes[i] = lane.clip;
-  }
-  return table;
-}
-
-// False if a result leaves accumulator_bits.
+// Of what is left when `values` are taken away. False if a result leaves accumulator_bits.
 template <typename Acc>
-bool LookUp(const Table& table, size_t count, const Execution& execution, Acc* lanes) {
-  constexpr int kBits = Declared<isa::Vec>::kSegmentBits;
-  constexpr int64_t kHalf = Declared<isa::Vec>::kSegments << (kBits - 1);
+bool LookUp(const Segments& table, const std::vector<Acc>& values, int shift, const Execution& execution,
+            Acc* lanes) {
+  constexpr int kBits = kSegmentBits;
+  constexpr int64_t kHalf = kSegments << (kBits - 1);
   const int64_t limit = int64_t{1} << (execution.params.accumulator_bits - 1);
   bool fits = true;
-  for (size_t c = 0; c < count; ++c) {
-    const int64_t t = std::clamp<int64_t>(lanes[c], -kHalf, kHalf - 1) + kHalf;
+  for (size_t c = 0; c < values.size(); ++c) {
+    const int64_t argument = RoundHalfUpShift(int64_t{lanes[c]} - values[c], shift);
+    const int64_t t = std::clamp<int64_t>(argument, -kHalf, kHalf - 1) + kHalf;
     const auto segment = static_cast<size_t>(t >> kBits);
     const int64_t inside = t & ((1 << kBits) - 1);
     const int64_t result = table.values[segment] + RoundHalfUpShift(table.slopes[segment] * inside, kBits);
@@ -97,29 +80,46 @@ bool LookUp(const Table& table, size_t count, const Execution& execution, Acc* l
   return fits;
 }
 
+// Adds `values` to the lanes, takes them away, or scales by them.
+template <typename Acc>
+void Saturate(const isa::Vec& vec, const std::vector<Acc>& values, const Execution& execution, Acc* lanes) {
+  const int64_t limit = SaturationLimit(execution.params);
+  for (size_t c = 0; c < values.size(); ++c) {
+    const int64_t lane = lanes[c], s = values[c];
+    const int64_t result = Declared<isa::Vec>::Scales(vec) ? Scaled(lane, s)
+                           : Declared<isa::Vec>::Adds(vec) ? lane + s
+                                                           : lane - s;
+    lanes[c] = static_cast<Acc>(Saturated(result, limit));
+  }
+}
+
 // The number of the micro-op that brings an accumulator outside of accumulator_bits; that of all if none
 // does.
 template <typename Acc>
 size_t ApplyChecked(const isa::Vec& vec, const Execution& execution, size_t inp, size_t acc,
-                    const Table& table, std::vector<int32_t>* values, std::vector<Acc>* accumulators) {
+                    const Segments& table, std::vector<Acc>* values, std::vector<Acc>* accumulators) {
   const std::vector<Uop>& uops = execution.plan->uops;
   const auto lanes = static_cast<size_t>(execution.params.output_lanes);
   const int64_t coefficient = Declared<isa::Vec>::Coefficient(vec);
   for (size_t u = 0; u < uops.size(); ++u) {
     if (vec.src == isa::Vec::Src::kInp) Unpack(vec, execution, uops[u].inp + inp, values);
+    if (Declared<isa::Vec>::FromAcc(vec))
+      std::copy_n(&(*accumulators)[(uops[u].inp + inp) * lanes], values->size(), values->begin());
     Acc* lane = &(*accumulators)[(uops[u].acc + acc) * lanes];
-    if (vec.op == isa::Vec::Op::kMov) {
+    if (Declared<isa::Vec>::Saturates(vec)) {
+      Saturate(vec, *values, execution, lane);
+    } else if (vec.op == isa::Vec::Op::kMov) {
       std::copy(values->begin(), values->end(), lane);
     } else if (vec.op == isa::Vec::Op::kMax) {
       std::transform(values->begin(), values->end(), lane, lane,
-                     [](int32_t value, Acc acc) { return std::max(acc, static_cast<Acc>(value)); });
+                     [](Acc value, Acc acc) { return std::max(acc, value); });
     } else if (vec.op == isa::Vec::Op::kMin) {
       std::transform(values->begin(), values->end(), lane, lane,
-                     [](int32_t value, Acc acc) { return std::min(acc, static_cast<Acc>(value)); });
+                     [](Acc value, Acc acc) { return std::min(acc, value); });
     } else if (vec.op == isa::Vec::Op::kMul) {
       if (!Multiply(*values, static_cast<int>(vec.shift), execution, lane)) return u;
     } else if (vec.op == isa::Vec::Op::kTable) {
-      if (!LookUp(table, values->size(), execution, lane)) return u;
+      if (!LookUp(table, *values, static_cast<int>(vec.shift), execution, lane)) return u;
     } else if (!Add(*values, coefficient, execution, lane)) {
       return u;
     }
@@ -128,19 +128,20 @@ size_t ApplyChecked(const isa::Vec& vec, const Execution& execution, size_t inp,
 }
 
 template <typename Acc>
-void ApplySafe(const isa::Vec& vec, const Execution& execution, const Table& table, std::vector<Acc>* acc) {
+void ApplySafe(const isa::Vec& vec, const Execution& execution, const Segments& table,
+               std::vector<Acc>* acc) {
   const Params& params = execution.params;
   const Scratchpads& pads = *execution.pads;
   const auto lanes = static_cast<size_t>(params.output_lanes);
-  const bool is_imm = vec.src == isa::Vec::Src::kImm;
   const bool flat = vec.iter_in == 1;  // its outer loop is then the kernel's
   const uint8_t* codes = (vec.src_unsigned ? pads.inp_code : pads.inp_biased).data();
-  const VecOperands operands{is_imm ? nullptr : codes,
+  const VecOperands operands{vec.src == isa::Vec::Src::kInp ? codes : nullptr,
                              pads.inp_scale.data(),
                              vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1),
                              static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)),
                              static_cast<int32_t>(Declared<isa::Vec>::Coefficient(vec)),
                              static_cast<int>(vec.shift),
+                             SaturationLimit(params),
                              table.values,
                              table.slopes,
                              static_cast<size_t>(params.vector_size),
@@ -155,7 +156,8 @@ void ApplySafe(const isa::Vec& vec, const Execution& execution, const Table& tab
   const VecKernel<Acc> kernel = SelectVecKernel<Acc>(vec.op, kSimd);
   for (size_t o = 0; o < (flat ? 1 : vec.iter_out); ++o) {
     CountWork(operands.iter_in * operands.uop_count * (1 + operands.lanes / 8));
-    kernel(operands, o * vec.inp_out, acc->data() + o * vec.acc_out * lanes);
+    const Acc* source = Declared<isa::Vec>::FromAcc(vec) ? acc->data() : nullptr;
+    kernel(operands, o * vec.inp_out, source, acc->data() + o * vec.acc_out * lanes);
   }
 }
 
@@ -164,10 +166,10 @@ void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>*
   const Params& params = execution.params;
   const auto lanes = static_cast<size_t>(params.output_lanes);
   const size_t group = Declared<isa::Vec>::Blocks(params, vec) * lanes;
-  Table table;
-  if (Declared<isa::Vec>::LooksUp(vec)) table = ReadTable(vec, execution);
+  Segments table;
+  if (Declared<isa::Vec>::LooksUp(vec)) table = ReadSegments(execution, vec.tab_base);
   if (execution.safe) return ApplySafe(vec, execution, table, acc);
-  std::vector<int32_t> values(group, static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)));
+  std::vector<Acc> values(group, static_cast<Acc>(Declared<isa::Vec>::Immediate(vec)));
   for (size_t o = 0; o < vec.iter_out; ++o) {
     for (size_t i = 0; i < vec.iter_in; ++i) {
       CountWork(execution.plan->uops.size() * (1 + group / 8));
@@ -237,15 +239,24 @@ std::unique_ptr<const MicroOpPlan> Declared<isa::Vec>::MakePlan(const Params& pa
 
 bool Declared<isa::Vec>::Bound(const Params& params, const isa::Vec& vec, const MicroOpPlan* plan,
                                AccumulatorBounds* bounds) {
-  const auto largest = static_cast<uint64_t>(Largest(params, vec));
+  if (Saturates(vec)) {
+    for (const MicroOpPlan::Range& range : plan->touched[0]) bounds->Forget(range.begin, range.entries);
+    return true;
+  }
+  // Whatever is moved or compared, time and again, is one of these accumulators.
+  uint64_t largest = FromAcc(vec) ? 0 : static_cast<uint64_t>(Largest(params, vec));
+  if (FromAcc(vec)) {
+    for (const MicroOpPlan::Range& range : plan->touched[1])
+      largest = std::max(largest, bounds->Largest(range.begin, range.entries));
+  }
   if (Adds(vec)) return BoundSums(params, vec, *plan, largest, bounds);
   if (Multiplies(vec)) return BoundProducts(params, vec, *plan, largest, bounds);
   if (LooksUp(vec)) {
     // A value, and a slope that is not quite gone through.
-    const bool fits = params.accumulator_bits - 1 > kValueBits;
+    const bool fits = params.accumulator_bits - 1 > kSegmentValueBits;
     for (const MicroOpPlan::Range& range : plan->touched[0]) {
       if (fits)
-        bounds->Set(range.begin, range.entries, uint64_t{1} << kValueBits);
+        bounds->Set(range.begin, range.entries, uint64_t{1} << kSegmentValueBits);
       else
         bounds->Forget(range.begin, range.entries);
     }

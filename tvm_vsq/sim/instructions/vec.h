@@ -1,4 +1,4 @@
-// VEC: the vector unit's operations on accumulators, with vectors of inp or an immediate.
+// VEC: the vector unit's operations on accumulators, with vectors of inp, other accumulators or an immediate.
 #ifndef TVM_VSQ_SIM_INSTRUCTIONS_VEC_H_
 #define TVM_VSQ_SIM_INSTRUCTIONS_VEC_H_
 
@@ -7,7 +7,9 @@
 
 #include "tvm_vsq/sim/declaration.h"
 #include "tvm_vsq/sim/execution.h"
+#include "tvm_vsq/sim/factor.h"
 #include "tvm_vsq/sim/plan.h"
+#include "tvm_vsq/sim/segments.h"
 
 namespace tvm_vsq::sim {
 
@@ -33,6 +35,8 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     loops.Add(Pad::kAcc, use, &isa::Uop::acc, vec.acc_out, vec.acc_in, Blocks(params, vec));
     if (vec.src == isa::Vec::Src::kInp)
       loops.Add(Pad::kInp, Use::kRead, &isa::Uop::inp, vec.inp_out, vec.inp_in, Vectors(params));
+    if (FromAcc(vec))
+      loops.Add(Pad::kAcc, Use::kRead, &isa::Uop::inp, vec.inp_out, vec.inp_in, Blocks(params, vec));
     return loops;
   }
 
@@ -42,13 +46,15 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
   static bool Adds(const isa::Vec& vec) {
     return vec.op == isa::Vec::Op::kAdd || vec.op == isa::Vec::Op::kMac;
   }
-  static constexpr int64_t kSegments = 128, kSegmentBits = 9, kValueBits = 24;
+  static bool FromAcc(const isa::Vec& vec) { return vec.src == isa::Vec::Src::kAcc; }
+  static bool Scales(const isa::Vec& vec) { return vec.op == isa::Vec::Op::kScale; }
+  // Whether what does not fit becomes the nearest number that does.
+  static bool Saturates(const isa::Vec& vec) {
+    return vec.op == isa::Vec::Op::kSub || Scales(vec) || (vec.op == isa::Vec::Op::kAdd && FromAcc(vec));
+  }
 
   static bool LooksUp(const isa::Vec& vec) { return vec.op == isa::Vec::Op::kTable; }
-  // Entries of par that hold a table.
-  static uint64_t TableEntries(const Params& params) {
-    return static_cast<uint64_t>((kSegments + params.output_lanes - 1) / params.output_lanes);
-  }
+  static uint64_t TableEntries(const Params& params) { return SegmentEntries(params); }
 
   template <typename Visit>
   static void Accesses(const Params& params, const isa::Vec& vec, Visit visit) {
@@ -63,7 +69,7 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     return vec.op == isa::Vec::Op::kMac ? Immediate(vec) : 1;
   }
 
-  // The largest magnitude of what is moved, compared, added or multiplied by.
+  // The largest magnitude of what is moved, compared, added or multiplied by, unless it is an accumulator.
   static int64_t Largest(const Params& params, const isa::Vec& vec) {
     if (vec.src == isa::Vec::Src::kImm) return std::abs(Immediate(vec));
     const int64_t element = vec.src_unsigned ? (int64_t{1} << params.activation_bits) - 1
@@ -77,11 +83,20 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     if (vec.skip_blocks >= Blocks(params))
       fail("field skip_blocks is ", vec.skip_blocks, " of the ", Blocks(params),
            " blocks of a channel group");
-    if (LooksUp(vec)) {
-      if (vec.src != isa::Vec::Src::kImm) fail("field src is inp, must be imm with table, which reads none");
+    const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), imm = Immediate(vec);
+    if (LooksUp(vec) || vec.op == isa::Vec::Op::kSub || Scales(vec)) {
+      if (vec.src == isa::Vec::Src::kInp)
+        fail("field src is inp, must be imm or acc with table, sub and scale, which read none");
+      if (Scales(vec) && vec.src == isa::Vec::Src::kImm && ShiftOf(imm) > kMaxFactorShift)
+        fail("field imm is ", imm, ", a factor with a shift of ", ShiftOf(imm), ", must be at most ",
+             kMaxFactorShift);
       return;
     }
-    const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), imm = Immediate(vec);
+    if (FromAcc(vec)) {
+      if (Multiplies(vec) || vec.op == isa::Vec::Op::kMac)
+        fail("field src is acc, must be inp with mac, inp or imm with mul");
+      return;
+    }
     if (vec.src == isa::Vec::Src::kImm) {
       if (vec.op == isa::Vec::Op::kMac)
         fail("field src is imm, must be inp with mac, which multiplies by imm");
@@ -109,8 +124,10 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     return params.vector_pipeline_cycles + filling + static_cast<int64_t>(Visits(vec) * Blocks(params, vec));
   }
 
-  // Neighbouring vectors lie in different banks, each of which serves one a cycle.
+  // Neighbouring vectors lie in different banks, each of which serves one a cycle. Both entries of acc may
+  // lie in the same bank.
   static int64_t ConflictCycles(const Params& params, const isa::Vec& vec) {
+    if (FromAcc(vec)) return static_cast<int64_t>(Visits(vec) * Blocks(params, vec));
     if (vec.src != isa::Vec::Src::kInp) return 0;
     const int64_t turns = (Vectors(params) + params.inp_banks - 1) / params.inp_banks;
     return static_cast<int64_t>(Visits(vec)) * (turns - 1);
@@ -123,9 +140,10 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     if (vec.src == isa::Vec::Src::kInp) count(isa::Event::kUnpackLaneOps, lanes);
     if (vec.op == isa::Vec::Op::kMac) count(isa::Event::kCoefficientLaneOps, lanes);
     if (Multiplies(vec)) count(isa::Event::kProductLaneOps, lanes);
+    if (Scales(vec)) count(isa::Event::kFactorLaneOps, lanes);
     if (!LooksUp(vec)) return;
     count(isa::Event::kTableLaneOps, lanes);
-    count(isa::Event::kTableFillBits, kSegments * 2 * kValueBits * params.output_lanes);
+    count(isa::Event::kTableFillBits, kSegments * 2 * kSegmentValueBits * params.output_lanes);
   }
 
   // Whether no accumulator can leave accumulator_bits, in any order of the additions.

@@ -11,13 +11,30 @@ constexpr uint64_t kMaxCycles = 1'000'000;
 
 const char* NameOf(Engine unit) { return kEngineNames[static_cast<size_t>(unit)]; }
 
+// Whether the block of the RTL does it.
+bool IsRecorded(const isa::Vec& vec) {
+  using Declaration = Declared<isa::Vec>;
+  const bool plain = !Declaration::LooksUp(vec) || (vec.imm == 0 && vec.shift == 0);
+  return plain && !Declaration::FromAcc(vec) && !Declaration::Saturates(vec);
+}
+
 // Cycles in which the instruction works, without those of its pipeline and of filling tables.
 uint64_t CyclesOf(const Params& params, const Program& program, size_t index) {
   const isa::AnyInstruction& body = program.instructions[index].body;
-  if (const auto* gemm = std::get_if<isa::Gemm>(&body)) return Declared<isa::Gemm>::Visits(*gemm);
-  if (const auto* ppu = std::get_if<isa::Ppu>(&body)) return Declared<isa::Ppu>::AccEntries(*ppu);
-  if (const auto* vec = std::get_if<isa::Vec>(&body))
+  if (const auto* gemm = std::get_if<isa::Gemm>(&body)) {
+    if (gemm->shift > 0) program.FailAt(index, "its operands are not recorded, as the RTL shifts no sums");
+    return Declared<isa::Gemm>::Visits(*gemm);
+  }
+  if (const auto* ppu = std::get_if<isa::Ppu>(&body)) {
+    if (ppu->second || ppu->transpose)
+      program.FailAt(index, "its operands are not recorded, as the RTL has no second operands");
+    return Declared<isa::Ppu>::AccEntries(*ppu);
+  }
+  if (const auto* vec = std::get_if<isa::Vec>(&body)) {
+    if (!IsRecorded(*vec))
+      program.FailAt(index, "its operands are not recorded, as the RTL has no accumulators of rows");
     return Declared<isa::Vec>::Visits(*vec) * Declared<isa::Vec>::Blocks(params, *vec);
+  }
   if (std::holds_alternative<isa::Sync>(body)) return 0;
   program.FailAt(index, "its operands are not recorded, only those of GEMM, VEC and PPU");
 }

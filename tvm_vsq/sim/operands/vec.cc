@@ -14,13 +14,13 @@ using Declaration = Declared<isa::Vec>;
 
 // f of the table in par.
 int64_t LookUp(const isa::Vec& vec, const Execution& execution, int64_t lane) {
-  constexpr int64_t kHalf = Declaration::kSegments << (Declaration::kSegmentBits - 1);
+  constexpr int64_t kHalf = kSegments << (kSegmentBits - 1);
   const int64_t t = std::clamp(lane, -kHalf, kHalf - 1) + kHalf;
-  const int64_t segment = t >> Declaration::kSegmentBits;
-  const int64_t inside = t - (segment << Declaration::kSegmentBits);
+  const int64_t segment = t >> kSegmentBits;
+  const int64_t inside = t - (segment << kSegmentBits);
   const ChannelParams& entry =
       execution.pads->par[static_cast<size_t>(vec.tab_base * execution.params.output_lanes + segment)];
-  return entry.bias + RoundHalfUpShift(entry.clip * inside, Declaration::kSegmentBits);
+  return entry.bias + RoundHalfUpShift(entry.clip * inside, kSegmentBits);
 }
 
 int64_t Multiply(int64_t lane, int64_t s, int shift) {
@@ -47,13 +47,15 @@ int64_t Apply(const isa::Vec& vec, const Execution& execution, int64_t lane, int
       return Multiply(lane, s, static_cast<int>(vec.shift));
     case isa::Vec::Op::kTable:
       return LookUp(vec, execution, lane);
+    default:  // has no block of the RTL, and is refused before
+      break;
   }
   return lane;
 }
 
 // Value and slope of each segment, into the tables so far. The number of this one.
 int64_t PutTable(const isa::Vec& vec, const Execution& execution, OperandRows* rows) {
-  const auto segments = static_cast<size_t>(Declaration::kSegments);
+  const auto segments = static_cast<size_t>(kSegments);
   const size_t tables = rows->columns()["tables"].size() / (2 * segments);
   const size_t first = vec.tab_base * static_cast<size_t>(execution.params.output_lanes);
   for (size_t i = first; i < first + segments; ++i) {

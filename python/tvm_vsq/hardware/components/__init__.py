@@ -13,7 +13,9 @@ from tvm_vsq.hardware.components.control import control
 from tvm_vsq.hardware.components.memories import memories
 from tvm_vsq.hardware.components.post_processing import post_processing
 from tvm_vsq.hardware.components.quantizer import quantizer
+from tvm_vsq.hardware.components.rows import rows
 from tvm_vsq.hardware.components.transfer import transfer
+from tvm_vsq.hardware.components.transposer import transposer
 from tvm_vsq.hardware.components.vector_unit import vector_unit
 from tvm_vsq.hardware.components.window import window
 from tvm_vsq.hardware.config import HardwareConfig
@@ -27,7 +29,9 @@ def components(hardware: HardwareConfig) -> tuple[Component, ...]:
         *array(hardware),
         *window(hardware),
         *vector_unit(hardware),
+        *rows(hardware),
         *post_processing(hardware),
+        *transposer(hardware),
         *quantizer(hardware),
         *memories(hardware),
         *transfer(hardware),

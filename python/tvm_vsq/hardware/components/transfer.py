@@ -1,4 +1,7 @@
-"""LOAD and STORE: the block unpack of `rtl/` for each scratchpad that they reach, and addresses."""
+"""LOAD and STORE: the block unpack of `rtl/` for each scratchpad that they reach, and addresses.
+
+What LOAD does for accumulators is not in `rtl/`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ _LOOPS = 4  # y, x, z, and bursts of a piece
 def transfer(hardware: HardwareConfig) -> Iterator[Component]:
     """What brings words of the bus to entries; STORE's way back, not in `rtl/`, is taken to be as large."""
     for memory in LOADED:
-        yield from _unpacking(hardware, memory, f"unpack_{memory.name}", f"LOAD's {memory.title}")
+        block = "" if memory.name == "acc" else f"unpack_{memory.name}"
+        yield from _unpacking(hardware, memory, block, f"LOAD's {memory.title}")
     for memory in STORED:
         yield from _unpacking(hardware, memory, "", f"STORE's {memory.title}")
     # LOAD and STORE: an adder and a register for each loop's address, and one that counts.
