@@ -17,6 +17,10 @@ OPERATORS = (
     "avg_pool2d",
     "add",
     "multiply",
+    "layer_norm",
+    "rms_norm",
+    "softmax",
+    "matmul",
 )
 
 NAMES = {f"vsq.{operator}": operator for operator in OPERATORS}

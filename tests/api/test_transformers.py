@@ -84,18 +84,14 @@ def test_a_saved_model_checks_ids_too(encoder, tmp_path):
         loaded(given["input_ids"] + 50, given["attention_mask"])
 
 
-def test_linear_layers_are_on_the_chip_and_attention_is_not(encoder):
+def test_only_the_lookup_of_embeddings_is_left_to_the_host(encoder):
     rows = encoder[1].explain()
     on_chip = [row.layer for row in rows if row.where == "accelerator"]
-    names = [f"attention.{name}" for name in ("query", "key", "value", "out")]
-    assert set(on_chip) >= {*names, "up", "down", "pooler"}
+    names = {f"attention.{name}" for name in ("query", "key", "value", "out")} | {"up", "down", "pooler"}
+    assert set(on_chip) >= {*names, "softmax_0", "layer_norm_0", "layer_norm_1", "layer_norm_2"}
     on_cpu = [row.op for row in rows if row.where == "cpu"]
-    assert [on_cpu.count(f"relax.{name}") for name in ("matmul", "nn.softmax", "nn.layer_norm", "take")] == [
-        2,
-        1,
-        3,
-        1,
-    ]
+    found = [on_cpu.count(f"relax.{name}") for name in ("matmul", "nn.softmax", "nn.layer_norm", "take")]
+    assert found == [0, 0, 0, 1]
 
 
 def test_a_decoder(networks):

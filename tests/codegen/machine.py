@@ -327,7 +327,7 @@ class Machine:
         self.writes("acc", groups)
 
     def saturated(self, values: np.ndarray) -> np.ndarray:
-        limit = 1 << (max(32, self.hw.accumulator_bits) - 1)
+        limit = 1 << 31
         return np.clip(values, -limit, limit - 1)
 
     def looked_up(self, base: int, place: np.ndarray) -> np.ndarray:

@@ -47,14 +47,17 @@ void TestFloorDivBy() {
 
 void TestPostProcess() {
   // (1000 * 3 + 4) >> 3 = 375; + bias - residual.
-  CHECK_EQ(sim::PostProcess(1000, {3, 3, 10, kMax}, -5, false), 380);
-  CHECK_EQ(sim::PostProcess(-1000, {3, 3, 10, kMax}, 0, false), -365);
-  CHECK_EQ(sim::PostProcess(-1000, {3, 3, 10, kMax}, 0, true), 0);
-  CHECK_EQ(sim::PostProcess(1000, {3, 3, 10, 100}, 0, true), 100);
+  CHECK_EQ(sim::PostProcess(1000, {3, 3, false, 10, kMax}, -5, false), 380);
+  CHECK_EQ(sim::PostProcess(-1000, {3, 3, false, 10, kMax}, 0, false), -365);
+  CHECK_EQ(sim::PostProcess(-1000, {3, 3, false, 10, kMax}, 0, true), 0);
+  CHECK_EQ(sim::PostProcess(1000, {3, 3, false, 10, 100}, 0, true), 100);
+  // (-1001 * 3 + 4) >> 3 = -375, half up: the sign is of the number that is multiplied.
+  CHECK_EQ(sim::PostProcess(1001, {3, 3, true, 10, kMax}, -5, false), -370);
   const int64_t largest = (int64_t{1} << 45) - 1;
-  CHECK_EQ(sim::PostProcess(largest, {65535, 0, kMax, kMax}, 0, false), kMax);
-  CHECK_EQ(sim::PostProcess(-largest, {65535, 0, kMin, kMax}, 0, false), kMin);
-  CHECK_EQ(sim::PostProcess(largest, {65535, 62, 0, kMax}, 0, false), 0);  // 2^61 * (1 - 2^-16) / 2^62 < 1/2
+  CHECK_EQ(sim::PostProcess(largest, {65535, 0, false, kMax, kMax}, 0, false), kMax);
+  CHECK_EQ(sim::PostProcess(-largest, {65535, 0, false, kMin, kMax}, 0, false), kMin);
+  CHECK_EQ(sim::PostProcess(largest, {65535, 62, false, 0, kMax}, 0, false),
+           0);  // 2^61 * (1 - 2^-16) / 2^62 < 1/2
 }
 
 void CheckVector(const sim::VectorFormat& format, const std::vector<int32_t>& y, int32_t scale,

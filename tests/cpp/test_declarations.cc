@@ -87,7 +87,7 @@ class Bench {
       }
       case Pad::kPar:
         for (size_t i = entry * lanes; i < (entry + 1) * lanes; ++i) {
-          pads.par[i] = {static_cast<uint16_t>(Draw(1, 7)), static_cast<uint8_t>(Draw(0, 1)),
+          pads.par[i] = {static_cast<uint16_t>(Draw(1, 7)), static_cast<uint8_t>(Draw(0, 1)), false,
                          static_cast<int32_t>(Draw(-9, 9)), 1 << 30};
         }
         return;

@@ -146,7 +146,7 @@ void TestLowest() {
     start.operands.relu = start.operands.wide = false;
     start.operands.residual = nullptr;
     start.operands.format = sim::VectorFormat(params, false);
-    for (sim::ChannelParams& channel : start.channels) channel = {65535, 0, 0, kMax};
+    for (sim::ChannelParams& channel : start.channels) channel = {65535, 0, false, 0, kMax};
     for (size_t lane = 0; lane < start.acc.size(); ++lane) {
       std::fill(start.acc.begin(), start.acc.end(), 0);
       start.acc[lane] = kMin;
@@ -176,7 +176,8 @@ void TestWideBlocks() {
         ppu.blocks = blocks;
         ppu.wide = true;
         sim::Scratchpads pads(params);
-        for (sim::ChannelParams& channel : pads.par) channel = {static_cast<uint16_t>(random()), 20, 5, kMax};
+        for (sim::ChannelParams& channel : pads.par)
+          channel = {static_cast<uint16_t>(random()), 20, false, 5, kMax};
         for (int32_t& acc : pads.acc32) acc = static_cast<int32_t>(random());
         std::vector<int32_t> expected = pads.acc32;
         const size_t width = blocks * static_cast<size_t>(lanes);

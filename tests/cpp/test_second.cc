@@ -66,7 +66,7 @@ class Generator {
     for (int32_t& acc : pads.acc32) acc = static_cast<int32_t>(Draw(-limit, limit - 1));
     for (int64_t& acc : pads.acc64) acc = Draw(-limit, limit - 1);
     for (sim::ChannelParams& channel : pads.par) {
-      channel = {static_cast<uint16_t>(Draw(0, 65535)), static_cast<uint8_t>(Draw(8, 24)),
+      channel = {static_cast<uint16_t>(Draw(0, 65535)), static_cast<uint8_t>(Draw(8, 24)), false,
                  static_cast<int32_t>(Draw(-99, 99)), static_cast<int32_t>(Draw(99, 1 << 30))};
     }
     for (uint8_t& code : pads.out) code = static_cast<uint8_t>(Draw(0, (1 << params.activation_bits) - 1));

@@ -129,10 +129,9 @@ int64_t Value(int64_t x, const sim::ChannelParams* table) {
   return found.bias + static_cast<int64_t>(std::floor(found.clip * (t - 512 * segment) / 512 + 0.5));
 }
 
-// The nearest number that max(32, accumulator_bits) bits hold.
-int64_t Saturated(const sim::Params& params, int64_t number) {
-  const int64_t bits = params.accumulator_bits > 32 ? params.accumulator_bits : 32;
-  const int64_t high = (int64_t{1} << (bits - 1)) - 1, low = -high - 1;
+// The nearest number that 32 bits hold.
+int64_t Saturated(int64_t number) {
+  const int64_t high = (int64_t{1} << 31) - 1, low = -high - 1;
   return number > high ? high : number < low ? low : number;
 }
 
@@ -169,7 +168,7 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
               lane = s < lane ? s : lane;
               break;
             case Vec::Op::kAdd:
-              lane = is_acc ? Saturated(params, lane + s) : lane + s;
+              lane = is_acc ? Saturated(lane + s) : lane + s;
               break;
             case Vec::Op::kMac:
               lane += int64_t{static_cast<int32_t>(vec.imm)} * s;
@@ -181,10 +180,10 @@ std::vector<int64_t> Expected(const sim::Params& params, const Vec& vec, const s
               lane = Value(Product(lane - s, 1, shift, overflows), &pads.par[vec.tab_base * lanes]);
               break;
             case Vec::Op::kSub:
-              lane = Saturated(params, lane - s);
+              lane = Saturated(lane - s);
               break;
             case Vec::Op::kScale:
-              lane = Saturated(params, Product(lane, s & 65535, static_cast<int>((s >> 16) & 63), overflows));
+              lane = Saturated(Product(lane, s & 65535, static_cast<int>((s >> 16) & 63), overflows));
           }
           *overflows = *overflows || lane < -limit || lane >= limit;
         }
@@ -212,7 +211,7 @@ std::vector<int64_t> OfKernels(const sim::Params& params, const Vec& vec, const 
                                   imm,
                                   vec.op == Vec::Op::kMac ? imm : 1,
                                   static_cast<int>(vec.shift),
-                                  sim::SaturationLimit(params),
+                                  sim::kSaturationLimit,
                                   values.data(),
                                   slopes.data(),
                                   size,

@@ -174,6 +174,10 @@ CASES: dict[str, dict[str, Callable[[Any], Any]]] = {
         "epsilon": lambda v: nn.layer_norm(v.x, v.scale, v.shift, [2], epsilon=0.5),
         "two axes": lambda v: nn.layer_norm(v.x, v.plane, v.plane, [1, 2]),
     },
+    "nn.rms_norm": {
+        "last axis": lambda v: nn.rms_norm(v.x, v.scale, [-1]),
+        "epsilon": lambda v: nn.rms_norm(v.x, v.scale, [2], epsilon=0.5),
+    },
     "nn.leakyrelu": {
         "default": lambda v: nn.leakyrelu(v.x),
         "alpha": lambda v: nn.leakyrelu(v.x, 0.3),

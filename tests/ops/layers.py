@@ -93,6 +93,11 @@ class Epilogue:
 
 def function_of(build: Callable[..., Call], *arrays: np.ndarray) -> IRModule:
     """A module of one function of parameters x0, x1, ... like the arrays: build(*parameters)."""
+    return chain_of(lambda _emit, *parameters: build(*parameters), *arrays)
+
+
+def chain_of(build: Callable[..., Call], *arrays: np.ndarray) -> IRModule:
+    """The same of several calls: build(emit, *parameters), where `emit` takes all calls but the last."""
     builder = relax.BlockBuilder()
     parameters = [
         relax.Var(f"x{i}", relax.TensorType(list(array.shape), str(array.dtype)))
@@ -100,7 +105,7 @@ def function_of(build: Callable[..., Call], *arrays: np.ndarray) -> IRModule:
     ]
     with builder.function("main", parameters):
         with builder.dataflow():
-            result = builder.emit_output(builder.emit(build(*parameters)))
+            result = builder.emit_output(builder.emit(build(builder.emit, *parameters)))
         builder.emit_func_output(result)
     return builder.get()
 

@@ -10,7 +10,7 @@ import pytest
 from tests.seeds import seeds
 
 from tvm_vsq.placement.homes import Home, Moved, find_homes
-from tvm_vsq.placement.moves import Concat, Reshape, Slice
+from tvm_vsq.placement.moves import Concat, Permute, Reshape, Slice
 
 
 class _Memory:
@@ -109,6 +109,15 @@ def test_rows_and_columns_interleave():
     homes = find_homes(shapes, moves)
     assert homes.misplaced == homes.scattered == ()
     assert homes.of["d"] == Home("rows", (2, 3, 2), (24, 4, 1), 14)
+
+
+def test_what_is_permuted_and_then_seen_in_another_shape_lies_as_it_is_read():
+    shapes = {"x": (2, 3, 4), "turned": (4, 2, 3), "rows": (8, 3)}
+    moves = [Moved("turned", Permute((2, 0, 1)), ("x",)), Moved("rows", Reshape((8, 3)), ("turned",))]
+    homes = find_homes(shapes, moves, [("rows", (8, 3))])
+    assert homes.misplaced == homes.scattered == ()
+    assert homes.of["rows"] == Home("rows", (8, 3), (3, 1))
+    assert homes.of["x"] == Home("rows", (2, 3, 4), (3, 1, 6))
 
 
 def test_a_tensor_in_two_places_is_misplaced_once():

@@ -100,6 +100,6 @@ def test_every_run_starts_from_the_image(small_conv: Conv) -> None:
 
 def test_verification_is_on_unless_switched_off() -> None:
     program = Program(hardware(), [insn("PPU", "push_store", pixels=1, blocks=1), insn("FINISH", "pop_ppu")])
-    with pytest.raises(ProgramError, match="reads entry 0 of scratchpad acc, which nothing has written"):
+    with pytest.raises(ProgramError, match="reads entry 0 of scratchpad par, which nothing has written"):
         program.module()
     program.module(verify=False)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.accelerators import random_formats
 from tests.runtime.conftest import Conv, Program, hardware, insn, load, pack_params, store
 from tests.vectors import tensor_of, vectors_of
+from torch import nn
 
 import tvm_vsq
 from tvm_vsq import isa
@@ -300,12 +301,18 @@ def compiled(networks: Any) -> tuple[Any, torch.Tensor]:
     return tvm_vsq.compile(model, example_inputs=(x,), calibration=calibration), x
 
 
+class Sine(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(x)
+
+
 def layer_with(exe: Any, op: str) -> str:
     return next(layer.name for layer in exe.metadata.layers if layer.op == op)
 
 
 def test_layers_of_every_program_are_recorded_in_an_inference(networks: Any) -> None:
     model, x = networks.build(networks.Mlp)
+    model.norm = Sine()
     exe = tvm_vsq.compile(model, example_inputs=(x,), calibration=networks.samples(networks.Mlp))
     assert len(exe.metadata.programs) > 1  # what lies between them runs on the CPU
     before = exe(x)

@@ -44,7 +44,7 @@ def rhu(n: Integers, shift: int | Integers) -> Integers:
 
 
 def saturated(hw: HardwareConfig, n: Any) -> Any:
-    limit = 2 ** (max(32, hw.accumulator_bits) - 1)
+    limit = 2**31
     return np.clip(n, -limit, limit - 1)
 
 

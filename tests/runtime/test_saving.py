@@ -150,5 +150,5 @@ def test_loading_verifies_unless_switched_off() -> None:
     blob = saved(program.module(verify=False))
     with native.verification(False):
         restore(blob)
-    with pytest.raises(ValueError, match="reads entry 0 of scratchpad acc, which nothing has written"):
+    with pytest.raises(ValueError, match="reads entry 0 of scratchpad par, which nothing has written"):
         restore(blob)

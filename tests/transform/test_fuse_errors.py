@@ -80,7 +80,7 @@ def test_weights_beyond_their_format_are_refused(networks, stages, edit, message
 
 def test_an_accumulator_that_could_overflow(networks, stages):
     narrow = HARDWARE.model_copy(update={"accumulator_bits": 16})
-    message = r"layer 'up': 2 vectors .* 16-bit accumulator .* accumulator_bits >= 19"
+    message = r"layer 'down': 3 vectors .* 16-bit accumulator .* accumulator_bits >= 20"
     with pytest.raises(QuantizationError, match=message):
         fuse(stages(networks.Mlp).quantized, narrow)
 

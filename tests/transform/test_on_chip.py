@@ -74,9 +74,9 @@ def test_a_layer_without_a_form_is_refused_wherever_it_stands(x):
 def test_a_move_without_a_form_is_named(x):
     class Turned(nn.Module):
         def forward(self, x):
-            return x.transpose(2, 3)
+            return x.transpose(1, 3)
 
-    layers = [nn.Conv2d(3, 8, 1), Turned(), nn.Conv2d(8, 4, 1)]
+    layers = [nn.Conv2d(3, 8, 1), Turned(), nn.Conv2d(9, 4, 1)]
     with pytest.raises(QuantizationError, match="permute_dims behind layer '0': moves elements"):
         compiled(nn.Sequential(*layers), x)
 

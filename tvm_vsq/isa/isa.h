@@ -268,7 +268,7 @@ struct GemmFields {
 };
 
 struct PpuFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift, second, transpose;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift, second, transpose, acc_skip, vector_skip;
   int used_bits = 0;
 };
 
@@ -449,6 +449,8 @@ struct Layout {
     ppu.res_shift = Take(&shift, 6);
     ppu.second = Take(&shift, 1);
     ppu.transpose = Take(&shift, 1);
+    ppu.acc_skip = Take(&shift, acc_width);
+    ppu.vector_skip = Take(&shift, out_width);
     ppu.used_bits = shift;
 
     shift = 0;
@@ -711,6 +713,8 @@ struct Ppu {
   uint32_t res_shift = uint32_t{};
   bool second = false;
   bool transpose = false;
+  uint32_t acc_skip = uint32_t{};
+  uint32_t vector_skip = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -730,6 +734,8 @@ struct Ppu {
     visit(FieldInfo{"res_shift", 0, 62, insn.residual}, &PpuFields::res_shift, insn.res_shift);
     visit(FieldInfo{"second"}, &PpuFields::second, insn.second);
     visit(FieldInfo{"transpose"}, &PpuFields::transpose, insn.transpose);
+    visit(FieldInfo{"acc_skip"}, &PpuFields::acc_skip, insn.acc_skip);
+    visit(FieldInfo{"vector_skip"}, &PpuFields::vector_skip, insn.vector_skip);
   }
 };
 

@@ -15,7 +15,8 @@ Packing PackingOf(int64_t vector_size, int64_t element_bits, int64_t scale_bits)
 void LoadPar(const uint8_t* records, size_t count, ChannelParams* channels) {
   for (; count > 0; --count, records += kParBytes, ++channels) {
     channels->mult = ReadWord<uint16_t>(records);
-    channels->shift = records[2];
+    channels->shift = records[2] & 0x7f;
+    channels->negative = records[2] >> 7 != 0;
     channels->bias = ReadInt32(records + 3);
     channels->clip = ReadInt32(records + 7);
   }

@@ -7,15 +7,11 @@
 #include <limits>
 #include <type_traits>
 
-#include "tvm_vsq/sim/params.h"
-
 namespace tvm_vsq::sim {
 
-// Numbers from -SaturationLimit to SaturationLimit - 1 stay as they are: those of as many bits as an
-// accumulator has, and any int32, which is what an entry holds where accumulators are narrower.
-inline int64_t SaturationLimit(const Params& params) {
-  return int64_t{1} << (std::max<int64_t>(32, params.accumulator_bits) - 1);
-}
+// Numbers from -kSaturationLimit to kSaturationLimit - 1 stay as they are: any int32, which is what an entry
+// holds where accumulators are narrower, and no more where they are wider, so that results are the same.
+constexpr int64_t kSaturationLimit = int64_t{1} << 31;
 
 inline int64_t Saturated(int64_t number, int64_t limit) { return std::clamp(number, -limit, limit - 1); }
 

@@ -12,6 +12,7 @@ namespace tvm_vsq::sim {
 struct ChannelParams {
   uint16_t mult = 0;
   uint8_t shift = 0;
+  bool negative = false;  // the multiplier is
   int32_t bias = 0, clip = 0;
 };
 

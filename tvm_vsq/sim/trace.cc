@@ -11,8 +11,9 @@ namespace {
 // Of `count` events in [begin, end), those before `now`; monotonic, so that differences add up.
 int64_t Before(int64_t count, int64_t begin, int64_t end, int64_t now) {
   if (now >= end) return count;
-  const double share = static_cast<double>(now - begin) / static_cast<double>(end - begin);
-  return static_cast<int64_t>(static_cast<double>(count) * share);
+  // The product first: a quotient that is a whole number is then exact, and a bin holds no byte too many.
+  const double product = static_cast<double>(count) * static_cast<double>(now - begin);
+  return static_cast<int64_t>(product / static_cast<double>(end - begin));
 }
 
 void Spread(const EventCounts& counts, int64_t begin, int64_t end, Trace* trace) {

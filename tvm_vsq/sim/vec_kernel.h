@@ -18,7 +18,7 @@ struct VecOperands {
   int32_t bias, immediate;
   int32_t coefficient;  // of the values that are added
   int shift;            // of products, and of a table's arguments
-  int64_t limit;        // SaturationLimit
+  int64_t limit;        // kSaturationLimit
   const int32_t *table_values, *table_slopes;
   size_t vector_size, output_lanes, lanes;  // the last of a channel group
   const isa::Uop* uops;

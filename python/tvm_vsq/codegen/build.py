@@ -17,7 +17,7 @@ from tvm_vsq.codegen.program import Descriptor, LayerRecord, Program, ProgramRec
 from tvm_vsq.codegen.step import Step
 from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
-from tvm_vsq.codegen.views import layer_views
+from tvm_vsq.codegen.views import layer_views, transposed_view
 from tvm_vsq.errors import ProgramError, phase
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import encode_all
@@ -106,7 +106,12 @@ def layer_steps(
     require_fit(work, knobs, hardware, name)
     nest = lower_layer(work, knobs, hardware)
     slots = {operand: home.slots for operand, home in place(work, knobs, hardware).items()}
-    views = layer_views(nest_of(work, hardware), constants, tensors)
+    whole = nest_of(work, hardware)
+    result = whole.result_name
+    loaded = {name: tensor for name, tensor in tensors.items() if not (post.transposed and name == result)}
+    views = layer_views(whole, constants, loaded)
+    if post.transposed:
+        views[result] = transposed_view(tensors[result], whole.result.extents[0], hardware)
     emitter = LayerEmitter(nest, slots, views, post, index, hardware, uops, places)
     return emitter.run()
 
@@ -139,7 +144,13 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
         offset += tensor.home.offset * tensor.record_bytes(hardware)
     if tensor.channels is not None:
         return (1, offset, tensor.pixels, tensor.channels, 1)
-    return (0, offset, tensor.pixels * tensor.records, hardware.vector_size + 1, int(tensor.signed))
+    return (
+        2 if tensor.second else 0,
+        offset,
+        tensor.pixels * tensor.records,
+        hardware.vector_size + 1,
+        int(tensor.signed),
+    )
 
 
 def _record(program: str, layer: ScheduledLayer, minimum: int, hardware: HardwareConfig) -> LayerRecord:

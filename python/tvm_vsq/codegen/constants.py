@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.hardware.memories import PARAMETER_BITS
+from tvm_vsq.hardware.memories import NEGATIVE, PARAMETER_BITS
 from tvm_vsq.numerics import pack_weights
 
 Records = npt.NDArray[np.integer[Any]]
@@ -23,9 +23,11 @@ def weight_records(weights: npt.NDArray[np.int16], hardware: HardwareConfig) -> 
 
 def param_records(params: npt.NDArray[np.int32], hardware: HardwareConfig) -> Records:
     """int32 [K, 4] (mult, shift, bias, clip) as [groups, blocks, lanes, 4]; channels that do not exist yield
-    0.
+    0. The sign of a multiplier is a bit of its shift.
     """
-    return _grouped(params, hardware)
+    mult, shift = params[:, 0], params[:, 1]
+    signed = np.stack([np.abs(mult), np.where(mult < 0, shift | NEGATIVE, shift), *params[:, 2:].T], axis=1)
+    return _grouped(signed, hardware)
 
 
 def table_records(table: npt.NDArray[np.int32], hardware: HardwareConfig) -> Records:

@@ -7,15 +7,18 @@ run decoupled, and tokens.py makes each of them wait only where it must.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tvm_vsq.codegen.blocks import Blocks
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
+from tvm_vsq.codegen.hoist import hoist_rows
 from tvm_vsq.codegen.nest import Affine, Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.places import Places
-from tvm_vsq.codegen.step import Interval, Step
+from tvm_vsq.codegen.step import DRAM, Interval, Step
 from tvm_vsq.codegen.tensors import TensorView
 from tvm_vsq.codegen.uops import UopCache
+from tvm_vsq.formats.rows import RowStep
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, Insn, layout_of
 
@@ -25,7 +28,12 @@ _PIXEL_AXES, _GROUP_AXIS = slice(1, 3), 3
 
 @dataclass(frozen=True)
 class PostOp:
-    """What the PPU does besides the per-channel parameters, and the signs of the numbers involved."""
+    """What the PPU does besides the per-channel parameters, and the signs of the numbers involved.
+
+    rows: what is done with rows before. last_lanes: of the last accumulator entry of a row, those that hold
+    numbers. rows_relu: as relu, of what becomes of rows that are made of results. second: results are stored
+    in the form of second operands. transposed: vectors run along pixels.
+    """
 
     relu: bool = False
     res_mult: int = 0
@@ -34,6 +42,11 @@ class PostOp:
     res_unsigned: bool = False
     out_unsigned: bool = False
     other_unsigned: bool = False
+    rows: RowStep | None = None
+    last_lanes: int = 0
+    rows_relu: bool = False
+    second: bool = False
+    transposed: bool = False
 
 
 @dataclass
@@ -86,6 +99,7 @@ class LayerEmitter:
 
     def __post_init__(self) -> None:
         self.limit = layout_of(self.hardware).limit
+        self._half = 0  # of a streamed buffer
         fields = ("z_size", "y_pad_top", "x_stride", "y_stride")
         self._dma = DmaLimits(*(self.limit("LOAD", name) for name in fields))
         self.buffers: dict[str, Slots] = {}
@@ -104,7 +118,7 @@ class LayerEmitter:
     def run(self) -> list[Step]:
         """All steps of the layer."""
         self._walk(self.nest.body, [0] * self.nest.loops)
-        return self.steps
+        return self.steps if self.post.rows is None else hoist_rows(self.steps)
 
     def blocks(self, values: list[int]) -> Blocks:
         """Blocks of the accumulators of the current tile, at these values of the loops."""
@@ -136,10 +150,45 @@ class LayerEmitter:
         slots = self.buffers[name]
         slots.fill(slots.buffer.used(self.sizes))
 
+    def pieces(self, name: str, count: int) -> Iterator[tuple[int, int]]:
+        """(first, number) of blocks of channels whose parameters, those of `name`, are in its buffer: of
+        `count` blocks all, or a piece, which is loaded by then.
+        """
+        slots = self.buffers[name]
+        if not slots.buffer.operand.streamed:
+            yield 0, count
+            return
+        view, most = self.views[name], slots.buffer.entries // 2
+        for number, first in enumerate(range(0, count, most)):
+            size = min(most, count - first)
+            self._half = number % 2
+            start = slots.base + self._half * most
+            written: Interval = (slots.buffer.scratchpad, start, start + size)
+            for transfer in plan_transfers((DmaAxis(size, 1, 1),), self._dma):
+                fields = {**dict(transfer.fields), "mem": LOAD_MEMORIES.index(slots.buffer.scratchpad)}
+                fields["sram_base"] = start + transfer.sram
+                fields["dram_base"] = (view.offset + first + transfer.dram) * view.record_bytes
+                load = Insn("LOAD", fields)
+                self.steps.append(
+                    Step(load, self.layer, writes=(written,), region=view.region, constant=True)
+                )
+            yield first, size
+
+    def parameters(self, name: str, count: int) -> Interval:
+        """The entries of the piece that `pieces` gave last, or of all parameters."""
+        slots = self.buffers[name]
+        if not slots.buffer.operand.streamed:
+            return slots.interval
+        start = slots.base + self._half * (slots.buffer.entries // 2)
+        return (slots.buffer.scratchpad, start, start + count)
+
     def _copy(self, copy: Copy, values: list[int]) -> None:
-        slots, view = self.buffers[copy.buffer], self.views[copy.buffer]
+        slots, view = self.buffers[copy.buffer], self.views[copy.operand or copy.buffer]
         if copy.is_load:
             self.fill(copy.buffer)
+        if not copy.is_load and self.post.transposed:
+            self._store_transposed(copy, values)
+            return
         axes, record, touched = view.box(copy.axes, slots.shape, values, copy.is_load)
         if copy.is_load:
             slots.box = axes
@@ -147,13 +196,48 @@ class LayerEmitter:
         memory, start = memories.index(slots.buffer.scratchpad), slots.start
         on_chip, outside = (slots.interval,), () if touched is None else (touched,)
         reads, writes = (outside, on_chip) if copy.is_load else (on_chip, outside)
+        for piece in view.pieces(axes, copy.axes, values):
+            for transfer in plan_transfers(piece.axes, self._dma):
+                fields = {**dict(transfer.fields), **piece.fields}
+                fields["mem"] = memory
+                fields["sram_base"] = start + piece.sram + transfer.sram
+                fields["dram_base"] = (record + piece.dram + transfer.dram) * view.record_bytes
+                if self.post.second and not copy.is_load:
+                    fields["second"] = 1
+                step = Step(Insn(name, fields), self.layer, reads, writes, view.region, view.constant)
+                self.steps.append(step)
+
+    def _store_transposed(self, copy: Copy, values: list[int]) -> None:
+        """Of each image the vectors of its channels, one channel after the other, as the PPU left them."""
+        slots, view = self.buffers[copy.buffer], self.views[copy.buffer]
+        image, group = (copy.axes[axis].base.at(values) for axis in (0, 1))
+        images, groups = slots.shape[:2]
+        blocks = self.blocks(values)
+        first = blocks.first * self.hardware.output_lanes
+        count = min(blocks.count * self.hardware.output_lanes, view.dims[1] - first)
+        strides = view.strides
+        axes = (
+            DmaAxis(images, strides[0], self.transposed_entries(values)),
+            DmaAxis(count, strides[1], groups),
+            DmaAxis(groups, strides[2], 1),
+        )
+        record = view.offset + image * strides[0] + first * strides[1] + group * strides[2]
+        last = record + sum([(axis.size - 1) * axis.dram for axis in axes])
+        touched: Interval = (DRAM, record * view.record_bytes, (last + 1) * view.record_bytes)
         for transfer in plan_transfers(axes, self._dma):
-            fields = dict(transfer.fields)
-            fields["mem"] = memory
-            fields["sram_base"] = start + transfer.sram
+            fields = {**dict(transfer.fields), "mem": STORE_MEMORIES.index("out")}
+            fields["sram_base"] = slots.start + transfer.sram
             fields["dram_base"] = (record + transfer.dram) * view.record_bytes
-            step = Step(Insn(name, fields), self.layer, reads, writes, view.region, view.constant)
-            self.steps.append(step)
+            if self.post.second:
+                fields["second"] = 1
+            self.steps.append(
+                Step(Insn("STORE", fields), self.layer, (slots.interval,), (touched,), view.region)
+            )
+
+    def transposed_entries(self, values: list[int]) -> int:
+        """Entries of out that one image of the current tile takes, channels that do not exist included."""
+        groups = self.buffers["acc"].shape[1]
+        return self.blocks(values).count * self.hardware.output_lanes * groups
 
 
 def _stored_at(nodes: tuple[Node, ...]) -> tuple[Affine, ...]:

@@ -21,7 +21,8 @@ class DramTensor:
     """An activation tensor of `pixels` x `records` vectors.
 
     With `channels` it is a wide tensor instead: int32 [pixels, channels], in `records` accumulator entries
-    per pixel. home: where it lies, in records [..., records of a pixel]; None where it has bytes of its own.
+    per pixel. second: its records have the form of second operands. home: where it lies, in records [...,
+    records of a pixel]; None where it has bytes of its own.
     """
 
     name: str
@@ -29,6 +30,7 @@ class DramTensor:
     records: int
     signed: bool
     channels: int | None = None
+    second: bool = False
     home: Home | None = None
 
     @property
@@ -48,6 +50,8 @@ class DramTensor:
 
     def record_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of one record."""
+        if self.channels is None and self.second:
+            return hardware.second_record_bytes
         return hardware.record_bytes["out" if self.channels is None else "acc"]
 
     def size_bytes(self, hardware: HardwareConfig) -> int:

@@ -97,6 +97,8 @@ class TensorReader:
         value = stmt.value
         if _op_name(value) == "prim.if_then_else":
             value = value.args[1]
+        if type(value).__name__ == "Cast":  # to the type of accumulators
+            value = value.value
         destination = str(stmt.buffer.name)
         if type(value).__name__ == "IntImm" and int(value) == 0 and destination in self._pads:
             # TVM has found out that all of it is padding.
@@ -117,7 +119,8 @@ class TensorReader:
             raise ProgramError(
                 f"the copy of '{pad.buffer.name}' does not fill its buffer; this schedule is not supported"
             )
-        return Copy(pad.buffer.name, is_load, tuple(axes))
+        operand = str(value.source.name) if pad.buffer.name == "acc" and is_load else ""
+        return Copy(pad.buffer.name, is_load, tuple(axes), operand)
 
     def _pointer(self, pointer: Any, variables: list[Any]) -> Pointer:
         # access_ptr(type, data(buffer), offset, extent, mask)

@@ -49,6 +49,9 @@ class _Reader:
 
     def read(self, body: Any) -> Nest:
         nodes = self._nodes(body)
+        self.buffers += [
+            Buffer(operand, Buffer(operand, ()).used(self.tile.sizes)) for operand in self.tile.nest.scratch
+        ]
         return Nest(self.tile, tuple(self.buffers), nodes, self.loops)
 
     def _nodes(self, stmt: Any) -> tuple[Node, ...]:
@@ -96,7 +99,7 @@ class _Reader:
         declared = Buffer(operand, tuple(map(min, shape, exists)))
         # A wide result replaces its accumulator: its scope is the accumulator's, and it is no buffer of its
         # own.
-        alias = str(buffer.dtype) != entry.dtype
+        alias = operand is nest.acc and str(buffer.dtype) != entry.dtype
         self.leaves.declare(str(buffer.name), Pad(declared, shape, entry, alias))
         if not alias:
             self.buffers.append(declared)

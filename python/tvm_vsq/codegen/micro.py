@@ -44,7 +44,7 @@ class MicroOps:
         iterations. also: what else is read.
         """
         slots = [emitter.buffers[pointer.buffer] for pointer in self.pointers]
-        places = [MEMORIES.index(each.buffer.scratchpad) for each in slots]
+        places = [_place(number, each.buffer.scratchpad) for number, each in enumerate(slots)]
         extents = tuple(emitter.sizes[dim] for dim in self.dims)
         found = [p.entries(each.shape, values) for p, each in zip(self.pointers, slots, strict=True)]
         bases, columns = [0] * len(MEMORIES), [(0,) * len(extents)] * len(MEMORIES)
@@ -85,3 +85,8 @@ class MicroOps:
                 uops: Interval = ("uop", begin, begin + len(offsets))
                 step = Step(Insn(instruction, filled), emitter.layer, (uops, *read, *also), (written,))
                 emitter.steps.append(step)
+
+
+def _place(number: int, scratchpad: str) -> int:
+    """Which index of a micro-op a pointer takes; accumulators that are read take that of inputs."""
+    return MEMORIES.index("inp" if number and scratchpad == "acc" else scratchpad)

@@ -28,6 +28,11 @@ def minimum_moved(layer: Layer, tensors: Mapping[str, DramTensor], hardware: Har
     for operand in nest.operands:
         if operand.in_dram:
             tensor = None if operand.constant else tensors[names[operand.name]]
+            if tensor is not None and (
+                operand.gathered or (layer.post.transposed and operand is nest.result)
+            ):
+                moved[tensor.name] = max(moved.get(tensor.name, 0), tensor.size_bytes(hardware))
+                continue
             records = _records(operand, nest.extents, nest.blocks, tensor)
             name = names.get(operand.name, operand.title)
             moved[name] = max(moved.get(name, 0), records * nest.record_bytes[operand.scratchpad])

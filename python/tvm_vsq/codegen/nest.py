@@ -51,11 +51,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Copy:
-    """A whole scratchpad buffer from or to a box of its DRAM tensor, axes from outside in (lanes removed)."""
+    """A whole scratchpad buffer from or to a box of its DRAM tensor, axes from outside in (lanes removed).
+
+    operand: whose tensor that is, where it is not the buffer's.
+    """
 
     buffer: str
     is_load: bool
     axes: tuple[Axis, ...]
+    operand: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ class Buffer:
 
     def used(self, sizes: Sizes) -> tuple[int, ...]:
         """The shape that so many iterations use: less than all of it in the last tile."""
+        if self.operand.streamed:
+            return (self.operand.streamed,)
         return tuple(axis.span(sizes) for axis in self.operand.axes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
     if op is None:
         raise ProgramError(f"operator {call.op} cannot run on the accelerator; known are {', '.join(NAMES)}")
     lowering, attrs = aspects("lower", Lowering)[op], dict(call.attrs)
+    if lowering.rows is not None:
+        return _read_rows(op, lowering, call, operands, result, hardware)
     layer = str(attrs["layer"])
     x, *others = operands
     other, others = (others[:1], others[1:]) if lowering.has_other else ([], others)
@@ -70,14 +73,50 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
         name=layer,
         op=op,
         workload=workload,
-        post=_post(values, bool(residual), not int(attrs.get("other_signed", 1))),
+        post=replace(
+            _post(values, bool(residual), not int(attrs.get("other_signed", 1))),
+            second=not values["wide"] and _is_second(values, hardware),
+            transposed=bool(int(attrs.get("transposed", 0))),
+        ),
         channels=(given, static_shape(params)[0]),
         constants=constants,
         inputs={
             "inp": x,
-            **({"other": other[0]} if other else {}),
+            **({"wgt" if lowering.other_is_second else "other": other[0]} if other else {}),
             **({"res": residual[0]} if residual else {}),
         },
+        result=result,
+    )
+
+
+def _read_rows(
+    op: str, lowering: Lowering, call: Any, operands: list[Any], result: str, hardware: HardwareConfig
+) -> Layer:
+    """Of an operator on rows of accumulators: (x, tables, params[, other])."""
+    attrs = dict(call.attrs)
+    layer = str(attrs["layer"])
+    x, tables, params, *other = operands
+    if not all(map(is_constant, (tables, params))):
+        raise ProgramError(
+            f"layer '{layer}': tables and params must be constants; bind them before partitioning"
+        )
+    values = {name: int(attrs[name]) for name in _NUMBERS}
+    _check_formats(values, attrs.get("out_scales", ()), layer, int(attrs["vector_size"]) + 1, hardware)
+    channels, lanes = static_shape(call.args[0])[-1], hardware.output_lanes
+    segments = constant_array(tables)
+    looked_up = segments.reshape(-1, *segments.shape[-2:])
+    constants = {f"tab{i}": table_records(table, hardware) for i, table in enumerate(looked_up)}
+    program = lowering.rows(attrs, bool(other)) if lowering.rows else None
+    return Layer(
+        name=layer,
+        op=op,
+        workload=lowering.workload(call, bool(other), hardware),
+        post=replace(
+            _post(values, False, False), rows=program, last_lanes=channels - (channels - 1) // lanes * lanes
+        ),
+        channels=(channels, channels),
+        constants={"par": param_records(constant_array(params), hardware), **constants},
+        inputs={"inp": x, **({"other": other[0]} if other else {})},
         result=result,
     )
 
@@ -105,6 +144,13 @@ def _post(values: Mapping[str, int], has_residual: bool, other_unsigned: bool) -
     )
 
 
+def _is_second(values: Mapping[str, int], hardware: HardwareConfig) -> bool:
+    """Whether a result is stored in the form of second operands, which may be that of others, too."""
+    written = OUTPUT.write(hardware.formats.second)
+    own = OUTPUT.write(hardware.formats.activation.with_sign(True))
+    return written != own and all(values[name] == value for name, value in written.items())
+
+
 def _check_formats(
     values: dict[str, int], out_scales: Any, layer: str, lanes: int, hardware: HardwareConfig
 ) -> None:
@@ -119,7 +165,9 @@ def _check_formats(
     expected["vector_size"] = hardware.vector_size
     if hardware.product_shift:
         expected["product_bits"] = hardware.product_bits
-    if not values["wide"]:
+    if not values["wide"] and _is_second(values, hardware):
+        expected["guard_bits"] = hardware.guard_bits
+    elif not values["wide"]:
         expected |= OUTPUT.write(hardware.formats.activation.with_sign(bool(values["out_signed"])))
         expected["guard_bits"] = hardware.guard_bits
     for name, value in expected.items():

@@ -44,7 +44,7 @@ class Table:
 @dataclass(frozen=True)
 class Ppu:
     """Post-process the accumulators of a tile into `out` (None: in place). The last `channel_axes` axes of
-    theirs are blocks of a pixel.
+    theirs are blocks of a pixel. is_of_rows: whether these are rows that another pass of the PPU has made.
     """
 
     channel_axes: int
@@ -54,6 +54,7 @@ class Ppu:
     res: str | None
     out: str | None
     table: Table | None = None
+    is_of_rows: bool = False
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """As many instructions as their field `pixels` wants; twice, around a table."""
@@ -66,38 +67,57 @@ class Ppu:
         last._process(emitter, values, relu=False)
 
     def _process(self, emitter: LayerEmitter, values: list[int], relu: bool = True) -> None:
+        if emitter.post.transposed and self.out is not None:
+            self._transpose(emitter, values, self.out, relu)
+            return
+        for first, count in emitter.pieces(self.par, emitter.blocks(values).count):
+            self._process_piece(emitter, values, relu, first, count)
+
+    def _process_piece(
+        self, emitter: LayerEmitter, values: list[int], relu: bool, first: int, count: int
+    ) -> None:
+        """`count` of the blocks of each pixel, from number `first` on."""
         hardware, post = emitter.hardware, emitter.post
-        acc, par = emitter.buffers[self.acc], emitter.buffers[self.par]
+        acc = emitter.buffers[self.acc]
         out = emitter.buffers[self.out] if self.out is not None else None
         res = emitter.buffers[self.res] if self.res is not None else None
-        if out is not None:
+        if out is not None and first == 0:
             emitter.fill(out.buffer.name)
         pixels = prod(acc.shape[: -self.channel_axes])
         tile, name = emitter.blocks(values), self.out or self.res
-        blocks, lanes, size = tile.count, hardware.output_lanes, hardware.vector_size
-        vectors = whole = -(-blocks * lanes // size)
+        lanes, size = hardware.output_lanes, hardware.vector_size
+        whole = vectors = -(-count * lanes // size)
+        before, of_pixel = first * lanes // size, -(-tile.count * lanes // size)
         if name is not None:
-            vectors = min(whole, emitter.views[name].dims[-1] - tile.first * lanes // size)
+            of_pixel = min(of_pixel, emitter.views[name].dims[-1] - tile.first * lanes // size)
+            vectors = min(whole, of_pixel - before)
+        start = emitter.parameters(self.par, count)
+        relus = post.rows_relu if self.is_of_rows else post.relu
         most = emitter.limit("PPU", "pixels")
         for pixel in range(0, pixels, most):
             fields = {
                 "wide": int(out is None),
-                "relu": int(post.relu and relu),
+                "relu": int(relus and relu),
                 "residual": int(res is not None),
                 "out_unsigned": int(post.out_unsigned and out is not None),
-                "acc_base": acc.start + pixel * blocks,
-                "par_base": par.start + self.par_base.at(values),
+                "acc_base": acc.start + pixel * tile.count + first,
+                "par_base": start[1] + self.par_base.at(values),
                 "pixels": min(most, pixels - pixel),
-                "blocks": blocks,
+                "blocks": count,
                 "skip_vectors": whole - vectors,
             }
-            reads, writes = [acc.interval, par.interval], [acc.interval]
+            if count < tile.count:
+                fields["acc_skip"] = tile.count - count
+                fields["vector_skip"] = 0 if name is None else of_pixel - vectors
+            reads, writes = [acc.interval, start], [acc.interval]
+            if post.second and out is not None:
+                fields["second"] = 1
             if out is not None:
-                fields["out_base"] = out.start + pixel * vectors
+                fields["out_base"] = out.start + pixel * of_pixel + before
                 writes = [out.interval]
             if res is not None:
                 fields |= {
-                    "res_base": res.start + pixel * vectors,
+                    "res_base": res.start + pixel * of_pixel + before,
                     "res_unsigned": int(post.res_unsigned),
                     "res_mult": post.res_mult,
                     "res_shift": post.res_shift,
@@ -105,30 +125,61 @@ class Ppu:
                 reads.append(res.interval)
             emitter.steps.append(Step(Insn("PPU", fields), emitter.layer, tuple(reads), tuple(writes)))
 
+    def _transpose(self, emitter: LayerEmitter, values: list[int], name: str, relu: bool) -> None:
+        """An instruction for each image: its pixels are whole groups of a vector, but for the last one of
+        all.
+        """
+        hardware, post = emitter.hardware, emitter.post
+        acc, par, out = (emitter.buffers[each] for each in (self.acc, self.par, name))
+        emitter.fill(out.buffer.name)
+        images, groups, size = acc.shape[:3]
+        tile, lanes = emitter.blocks(values), hardware.output_lanes
+        first = emitter.pixel(values)[0] * size
+        pixels = min(groups * size, emitter.nest.tile.nest.operand["inp"].extents[1] - first)
+        exists = min(tile.count * lanes, emitter.views[name].dims[1] - tile.first * lanes)
+        for image in range(images):
+            fields = {
+                "transpose": 1,
+                "second": int(post.second),
+                "relu": int(post.relu and relu),
+                "out_unsigned": int(post.out_unsigned),
+                "acc_base": acc.start + image * groups * size * tile.count,
+                "par_base": par.start + self.par_base.at(values),
+                "out_base": out.start + image * emitter.transposed_entries(values),
+                "pixels": pixels,
+                "blocks": tile.count,
+                "skip_vectors": tile.count * lanes - exists,
+            }
+            reads = (acc.interval, par.interval)
+            emitter.steps.append(Step(Insn("PPU", fields), emitter.layer, reads, (out.interval,)))
+
 
 def read_ppu(call: ExternCall) -> Ppu:
     """Of the first elements of acc, par and, if there is one, res."""
     if call.target is None:
         raise ProgramError("post-processing assigns nothing; this schedule is not supported")
     first = {pad.buffer.name: (pad.buffer, index) for pad, index in call.reads}
-    (acc, _), (par, start) = first["acc"], first["par"]
-    # The parameters of a tile are contiguous from the first one on: a row-major index.
+    acc, _ = first["acc"]
+    # The parameters of a tile are contiguous from the first one on: a row-major index. Those that are
+    # streamed are no operand of the call.
     base = Affine(0)
-    for extent, index in zip(par.shape, start, strict=True):
-        base = base.times(extent).plus(index)
+    if "par" in first:
+        par, start = first["par"]
+        for extent, index in zip(par.shape, start, strict=True):
+            base = base.times(extent).plus(index)
     return Ppu(
-        channel_axes=len(par.shape),
+        channel_axes=len(call.nest.acc.axes) - 3,
         acc=acc.name,
-        par=par.name,
+        par="par",
         par_base=base,
         res="res" if "res" in first else None,
         out=None if call.target.alias else call.target.buffer.name,
-        table=Table(_pointer(call.nest)) if "tab" in first else None,
+        table=Table(tile_pointer(call.nest, "acc", _DIMS)) if "tab" in first else None,
     )
 
 
-def _pointer(nest: LoopNest) -> Pointer:
-    """To the accumulators of a tile, along the dimensions of groups of channels."""
-    axes = nest.operand["acc"].axes
-    steps = tuple(tuple(dict(axis.terms).get(dim, 0) for axis in axes) for dim in _DIMS)
-    return Pointer("acc", (Affine(0),) * len(axes), steps)
+def tile_pointer(nest: LoopNest, name: str, dims: tuple[str, ...]) -> Pointer:
+    """To all that a tile has of an operand, along these dimensions."""
+    axes = nest.operand[name].axes
+    steps = tuple(tuple(dict(axis.terms).get(dim, 0) for axis in axes) for dim in dims)
+    return Pointer(name, (Affine(0),) * len(axes), steps)

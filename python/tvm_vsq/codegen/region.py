@@ -7,15 +7,16 @@ from math import prod
 from typing import Any
 
 from tvm_vsq.codegen.build import build_program
+from tvm_vsq.codegen.join_rows import join_rows
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.operator import read_layer
 from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
-from tvm_vsq.graph import is_constant, static_shape
+from tvm_vsq.graph import dtype_of, is_constant, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.placement.regions import Item, homes_of, items_of, numbered, results_of
 from tvm_vsq.progress import steps
-from tvm_vsq.schedule import Database, Workload, default_knobs, nest_of
+from tvm_vsq.schedule import Database, Workload, default_knobs
 
 
 def lower_region(function: Any, hardware: HardwareConfig, database: Database) -> Program:
@@ -26,19 +27,19 @@ def lower_region(function: Any, hardware: HardwareConfig, database: Database) ->
     """
     region = _Region(hardware)
     outputs = region.read(function)
-    layers = [
-        region.scheduled(layer, database)
-        for layer in steps("scheduling layers", region.layers, len(region.layers))
-    ]
+    joined = join_rows(region.layers, outputs, hardware)
+    layers = [region.scheduled(layer, database) for layer in steps("scheduling layers", joined, len(joined))]
+    gone = {layer.result for layer in region.layers} - {layer.result for layer in layers}
+    tensors = {name: tensor for name, tensor in region.tensors.items() if name not in gone}
     name = str(function.attrs["global_symbol"])
-    return build_program(name, layers, region.tensors, region.inputs, outputs, hardware)
+    return build_program(name, layers, tensors, region.inputs, outputs, hardware)
 
 
 def region_workloads(function: Any, hardware: HardwareConfig) -> list[tuple[str, Workload]]:
     """(layer name, workload) of each layer of a region, in program order. ProgramError as in lower_region."""
     region = _Region(hardware)
-    region.read(function)
-    return [(layer.name, layer.workload) for layer in region.layers]
+    outputs = region.read(function)
+    return [(layer.name, layer.workload) for layer in join_rows(region.layers, outputs, hardware)]
 
 
 @dataclass
@@ -76,8 +77,7 @@ class _Region:
         return ScheduledLayer.of(layer, knobs, tuned is not None)
 
     def _declare(self, var: Any, name: str, signed: bool) -> None:
-        *leading, vectors, _lanes = static_shape(var)
-        self.tensors[name] = DramTensor(name, prod(leading), vectors, signed)
+        self.tensors[name] = _tensor(name, var, signed, self.hardware)
         self._names[var] = name
 
     def _move(self, item: Item) -> None:
@@ -99,10 +99,13 @@ class _Region:
             ("inp", post.act_unsigned),
             ("other", post.other_unsigned),
             ("res", post.res_unsigned),
+            ("wgt", False),
         ):
             if operand in layer.inputs:
                 self._check_sign(layer.inputs[operand], not unsigned, layer.name)
-        self.tensors[name] = _result(layer, self.hardware)
+                self._check_form(layer.inputs[operand], operand == "wgt", layer.name)
+        made = _tensor(name, item.var, not layer.post.out_unsigned, self.hardware)
+        self.tensors[name] = replace(made, second=layer.post.second)
         self._names[item.var] = name
         self.layers.append(layer)
 
@@ -120,10 +123,25 @@ class _Region:
                     f"correct act_signed, other_signed or res_signed"
                 )
 
+    def _check_form(self, name: str, second: bool, layer: str) -> None:
+        """An input has the form in which it is read; what a layer stored has its own."""
+        formats = self.hardware.formats
+        second = second and formats.second != formats.activation.with_sign(True)
+        for stored in self._stored(name):
+            if stored in self.inputs:
+                self.tensors[stored] = replace(self.tensors[stored], second=second)
+            elif self.tensors[stored].second != second:
+                wanted = "second operand" if second else "input"
+                raise ProgramError(
+                    f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in "
+                    f"another format; give each form a tensor of its own"
+                )
+
     def _settle(self, function: Any) -> None:
         """Give tensors that lie in others their place there, and the sign of what they are made of."""
         for name, stored in self._stored_in.items():
-            self.tensors[name] = replace(self.tensors[name], signed=self.tensors[stored[0]].signed)
+            first = self.tensors[stored[0]]
+            self.tensors[name] = replace(self.tensors[name], signed=first.signed, second=first.second)
         homes = homes_of(function)
         if homes is None and any(item.is_moved for item in items_of(function)):
             raise ProgramError("the region moves vectors, but does not say where they are; partition it anew")
@@ -142,11 +160,9 @@ class _Region:
         return names
 
 
-def _result(layer: Layer, hardware: HardwareConfig) -> DramTensor:
-    result, channels = nest_of(layer.workload, hardware).result, layer.channels[1]
-    pixels = prod(result.extents[:3])
-    if result.scratchpad == "acc":
-        blocks = nest_of(layer.workload, hardware).blocks
-        return DramTensor(layer.result, pixels, blocks, signed=True, channels=channels)
-    vectors = hardware.formats.activation.vectors(channels)
-    return DramTensor(layer.result, pixels, vectors, not layer.post.out_unsigned)
+def _tensor(name: str, var: Any, signed: bool, hardware: HardwareConfig) -> DramTensor:
+    """Vectors, or rows of numbers of 32 bits."""
+    *leading, last = static_shape(var)
+    if dtype_of(var) == "int32":
+        return DramTensor(name, prod(leading), -(-last // hardware.output_lanes), True, channels=last)
+    return DramTensor(name, prod(leading[:-1]), leading[-1], signed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from tvm_vsq.codegen.dma import DmaAxis
 from tvm_vsq.codegen.nest import Axis
@@ -23,6 +24,30 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Gather:
+    """Entries that hold `lanes` columns each, of `columns`, which lie `stride` records apart; columns are in
+    blocks along the axis at `position` of what is copied.
+    """
+
+    position: int
+    lanes: int
+    columns: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a copy: its axes, where it begins in the scratchpad and in the tensor, and fields that only
+    it has.
+    """
+
+    axes: tuple[DmaAxis, ...]
+    sram: int = 0
+    dram: int = 0
+    fields: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TensorView:
     """Records of `region` with extents `dims` and `strides` (in records), one per axis of the copy, from its
     record `offset` on.
@@ -38,6 +63,33 @@ class TensorView:
     constant: bool = False
     fold: Fold | None = None
     offset: int = 0
+    gather: Gather | None = None
+
+    def pieces(
+        self, axes: tuple[DmaAxis, ...], places: tuple[Axis, ...], values: list[int]
+    ) -> Iterator[Piece]:
+        """The copy of a `box` in pieces that one kind of transfer does: a last block of columns may lack
+        some.
+        """
+        if self.gather is None:
+            yield Piece(axes)
+            return
+        gather, at = self.gather, self.gather.position
+        first, blocks = self._block(places, values), axes[at]
+        gathered = {"gather": 1, "lane_stride": gather.stride}
+        left = gather.columns - (first + blocks.size - 1) * gather.lanes
+        whole = blocks.size - (left < gather.lanes)
+        for begin, count, lanes in ((0, whole, gather.lanes), (whole, blocks.size - whole, left)):
+            if count:
+                part = (*axes[:at], replace(blocks, size=count), *axes[at + 1 :])
+                yield Piece(part, begin * blocks.sram, begin * blocks.dram, {**gathered, "lanes": lanes})
+
+    def _block(self, places: tuple[Axis, ...], values: list[int]) -> int:
+        """The first block of columns of a copy."""
+        if self.fold is None or self.gather is None:
+            return 0
+        group, block = (places[self.gather.position + i].base.at(values) for i in (0, 1))
+        return group * self.fold.size + block
 
     def box(
         self, axes: tuple[Axis, ...], shape: tuple[int, ...], values: list[int], is_load: bool
@@ -66,7 +118,7 @@ class TensorView:
             after = extent - before - size
             found.append(
                 DmaAxis(size, step * stride, sram, before, after)
-                if is_load
+                if is_load and self.gather is None  # blocks that do not exist are not read
                 else DmaAxis(size, step * stride, sram)
             )
             first = start + before * step
@@ -75,5 +127,9 @@ class TensorView:
             sram *= extent
         if not all(axis.size for axis in found):
             return tuple(reversed(found)), 0, None
+        if self.gather is not None:
+            blocks = found[::-1][self.gather.position].size
+            end = (self._block(axes, values) + blocks) * self.gather.lanes
+            last += (self.gather.lanes - 1 - max(0, end - self.gather.columns)) * self.gather.stride
         touched = (DRAM, offset * self.record_bytes, (last + 1) * self.record_bytes)
         return tuple(reversed(found)), offset, None if self.constant else touched

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from math import prod
 
 from tvm_vsq.codegen.layer import DramTensor
-from tvm_vsq.codegen.tensors import Fold, TensorView
+from tvm_vsq.codegen.tensors import Fold, Gather, TensorView
+from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import LoopNest
 from tvm_vsq.schedule.access import Operand
 
@@ -22,7 +23,9 @@ def layer_views(
     for operand in nest.operands:
         if operand.constant:
             views[operand.name] = _constant(operand, constants[operand.name], nest)
-        elif operand.in_dram:
+        elif operand.gathered:
+            views[operand.name] = _gathered(operand, tensors[operand.name], nest)
+        elif operand.in_dram and operand.name in tensors:
             views[operand.name] = _pixels(operand, tensors[operand.name], nest)
     return views
 
@@ -40,8 +43,45 @@ def _constant(operand: Operand, region: str, nest: LoopNest) -> TensorView:
     return TensorView(region, size, dims, strides, constant=True, fold=Fold(0, blocks))
 
 
+def _gathered(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
+    """Columns are the rows of a tensor [n, rows, columns, records], of which an entry holds some, as
+    blocks.
+    """
+    n, rows, *_ = operand.extents
+    columns = tensor.pixels // (n * rows)
+    offset, (image, row, column, record) = tensor.strides(n, rows, columns)
+    lanes = nest.hardware.output_lanes
+    return TensorView(
+        tensor.root,
+        tensor.record_bytes(nest.hardware),
+        (n, rows, nest.blocks, tensor.records),
+        (image, row, lanes * column, record),
+        fold=Fold(2, nest.hardware.group_blocks, fills=True),
+        offset=offset,
+        gather=Gather(2, lanes, columns, column),
+    )
+
+
+def _rows(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
+    """The first axes are [n, columns], the last one the records of a pixel."""
+    n, columns, _ = operand.extents
+    offset, (image, _, column, record) = tensor.strides(n, 1, columns)
+    dims, strides = (n, columns, tensor.records), (image, column, record)
+    return TensorView(tensor.root, tensor.record_bytes(nest.hardware), dims, strides, offset=offset)
+
+
+def transposed_view(tensor: DramTensor, n: int, hardware: HardwareConfig) -> TensorView:
+    """Of a result [n, channels, records], whose vectors run along what were pixels."""
+    channels = tensor.pixels // n
+    offset, (image, _, channel, record) = tensor.strides(n, 1, channels)
+    dims, strides = (n, channels, tensor.records), (image, channel, record)
+    return TensorView(tensor.root, tensor.record_bytes(hardware), dims, strides, offset=offset)
+
+
 def _pixels(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
     """The first axes are pixels; one or two others are the records of a pixel."""
+    if operand.pixel_axes == 2:
+        return _rows(operand, tensor, nest)
     n, rows, columns, *records = operand.extents
     offset, strides = tensor.strides(n, rows, columns)
     grouped = len(records) > 1
@@ -50,6 +90,8 @@ def _pixels(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
         tensor.record_bytes(nest.hardware),
         (n, rows, columns, tensor.records),
         strides,
-        fold=Fold(3, records[-1], fills=operand.name in ("inp", "other")) if grouped else None,
+        fold=Fold(3, records[-1], fills=operand.name in ("inp", "other") and not operand.direct)
+        if grouped
+        else None,
         offset=offset,
     )

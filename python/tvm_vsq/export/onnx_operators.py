@@ -104,14 +104,14 @@ def _reduce(kind: str) -> Any:
     return write
 
 
-def _softmax(kind: str) -> Any:
+def _along_axis(kind: str) -> Any:
     def write(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
         return writer.node(kind, operands[0], hint=var.name, axis=int(call.attrs.axis))
 
     return write
 
 
-def _layer_norm(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
+def _normalized(writer: Writer, var: Var, call: Any, operands: Operands) -> str:
     rank, attrs = len(call.args[0].ty.shape), call.attrs
     axes = sorted(int(axis) % rank for axis in attrs.axes)
     if axes != list(range(axes[0], rank)) or not (bool(attrs.center) and bool(attrs.scale)):
@@ -245,13 +245,13 @@ WRITERS: dict[str, Any] = {
         "nn.adaptive_avg_pool2d": _global_pool,
         "nn.gelu": plain("Gelu"),
         "nn.gelu_tanh": plain("Gelu", approximate="tanh"),
-        "nn.layer_norm": _layer_norm,
+        "nn.layer_norm": _normalized,
         "nn.leakyrelu": _leaky_relu,
-        "nn.log_softmax": _softmax("LogSoftmax"),
+        "nn.log_softmax": _along_axis("LogSoftmax"),
         "nn.pad": _pad,
         "nn.relu": plain("Relu"),
         "nn.silu": _silu,
-        "nn.softmax": _softmax("Softmax"),
+        "nn.softmax": _along_axis("Softmax"),
         "permute_dims": _transpose,
         "power": plain("Pow"),
         "reshape": _reshape,

@@ -33,7 +33,9 @@ class LayerFormats:
 
     @property
     def second(self) -> VectorFormat:
-        """Of the second operand of a product of activations: what both sides of the array take, signed."""
+        """Of an activation that is multiplied by another one, in place of weights: signed, and no wider than
+        either side of the array; without scales if one of them has none.
+        """
         weight, activation = self.weight, self.activation
         scale_bits = min(weight.scale_width, activation.scale_width)  # none where one side has none
         return VectorFormat(min(weight.bits, activation.bits), scale_bits, activation.vector_size)

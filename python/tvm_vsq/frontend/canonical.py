@@ -27,6 +27,7 @@ from tvm_vsq.frontend.prelus import prelus_to_sums
 from tvm_vsq.frontend.products import products_of_activations
 from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.scales import scales_to_depthwise
+from tvm_vsq.frontend.second_operands import transpose_second_operands
 from tvm_vsq.frontend.selections import selections_to_takes
 from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.sink_permutes import sink_permutes
@@ -121,6 +122,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     sink_reshapes,
     order_products,
     fold_constants,
+    transpose_second_operands,
     _tidy,
 ]
 

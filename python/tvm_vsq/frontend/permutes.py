@@ -26,3 +26,9 @@ class PermutingRebuilder(Rebuilder):
         if key not in self._permuted:
             self._permuted[key] = self.emit(relax.op.permute_dims(x, list(axes)))
         return self._permuted[key]
+
+
+def order_of(call: Any) -> list[int]:
+    """The axes of a permute_dims, one of which without axes turns them around."""
+    rank, axes = len(call.args[0].ty.shape), call.attrs.axes
+    return list(range(rank))[::-1] if axes is None else [int(axis) % rank for axis in axes]

@@ -65,8 +65,15 @@ class _SinkReshapes(Rebuilder):
         return call.args[0] if min(len(before), len(after)) >= 2 and before[-1] == after[-1] else None
 
     def _merge(self, value: Call) -> Any:
-        """A reshape of a reshape is one; a reshape to the same shape is none."""
+        """A reshape of a reshape is one, but for what joins channels first, and then rows, which can sink; a
+        reshape to the same shape is none.
+        """
         source = self.value_of(value.args[0])
-        x = source.args[0] if op_name(source) == "relax.reshape" else value.args[0]
         target = tuple(int(extent) for extent in value.args[1])
+        x = value.args[0]
+        if op_name(source) == "relax.reshape":
+            joined, before = static_shape(x), static_shape(source.args[0])
+            is_joined = joined[-1:] == target[-1:] > before[-1:]
+            is_flattened = is_joined and 1 < len(target) < len(joined)
+            x = x if is_flattened and before != target else source.args[0]
         return x if static_shape(x) == target else relax.op.reshape(x, target)

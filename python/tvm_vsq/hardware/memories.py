@@ -17,6 +17,8 @@ MAX_BANKS = 64
 _INDEXED = (("acc",), ("inp", "acc"), ("wgt",))  # what each index of a micro-op is of
 PARAMETER_BITS = {"mult": 16, "shift": 8, "bias": 32, "clip": 32}
 """Widths of the fields with which one channel is post-processed, in their order."""
+NEGATIVE = 1 << 7
+"""In the field `shift`: the multiplier is negative."""
 _WIDE_BITS = 32  # of an accumulator in DRAM
 
 

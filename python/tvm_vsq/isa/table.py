@@ -207,22 +207,23 @@ INSTRUCTIONS = (
         "PPU",
         4,
         "ppu",
-        "For every pixel p and block b, each lane of acc[acc_base + p * blocks + b] becomes "
+        "For every pixel p and block b, each lane of acc[acc_base + p * (blocks + acc_skip) + b] becomes "
         "y = clip32(rhu(acc * mult, 2^shift) + bias + r), then max(y, 0) if relu, then min(y, clip), "
         "with mult, shift, bias "
         "and clip from par[par_base + b]; r = rhu(element * scale * res_mult, 2^res_shift) of the "
         "residual vectors from "
         "inp[res_base], in the same order, if residual, else 0. If wide, y replaces the accumulator. "
         "Otherwise each vector j of "
-        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * vectors + j]. "
+        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * (vectors + "
+        "vector_skip) + j]. "
         "A pixel has vectors = ceil(blocks * output_lanes / vector_size) - skip_vectors of them, of the "
-        "residual as well; lanes of the last one that no block fills are 0. With second, vectors are "
-        "requantized to the second-operand form, to elements of second_bits bits, signed, and scales of "
-        "second_scale_bits. With transpose, vectors run along pixels: the y of channel c of pixels g * "
-        "vector_size to g * vector_size + vector_size - 1, 0 where there is no such pixel, become "
-        "out[out_base + c * groups + g], with groups = ceil(pixels / vector_size), for all channels but the "
-        "last skip_vectors ones. Neither wide nor residual goes with transpose, nor out_unsigned with "
-        "second.",
+        "residual as well, which skips as many; lanes of the last one that no block fills are 0. With "
+        "second, vectors are requantized to the second-operand form, to elements of second_bits bits, "
+        "signed, and scales of second_scale_bits. With transpose, vectors run along pixels: the y of channel "
+        "c of pixels g * vector_size to g * vector_size + vector_size - 1, 0 where there is no such pixel, "
+        "become out[out_base + c * groups + g], with groups = ceil(pixels / vector_size), for all channels "
+        "but the last skip_vectors ones. Neither wide nor residual goes with transpose, nor out_unsigned "
+        "with second, nor a skip with transpose.",
         (
             Field("wide", 1, "keep y as int32 in the accumulator scratchpad"),
             Field("relu", 1, "clamp below at zero"),
@@ -244,6 +245,10 @@ INSTRUCTIONS = (
             Field("res_shift", SHIFT_BITS, "residual shift", at_most=62, only_if="residual"),
             Field("second", 1, "vectors have the second-operand form"),
             Field("transpose", 1, "vectors run along pixels"),
+            Field(
+                "acc_skip", "acc", "accumulator entries between the blocks of a pixel and those of the next"
+            ),
+            Field("vector_skip", "out", "entries of out and of the residual between pixels"),
         ),
     ),
     Instruction("SYNC", 5, "compute", "Nothing but its tokens.", ()),
@@ -260,7 +265,7 @@ INSTRUCTIONS = (
         "and rhu(lane * m, 2^k) if it is scale, with the 16 bits m and behind them the 6 bits k of s(c); the "
         "src of the last three is not inp. s(c) is imm, element times scale of lane c of the vectors from "
         "inp[x] on, or lane c of the channel group from acc[x] on, all lanes of which are read before any is "
-        "written. What sub, scale, and add of acc give saturates to max(32, accumulator_bits) bits. f has "
+        "written. What sub, scale, and add of acc give saturates to 32 bits. f has "
         "128 segments, in the lanes of par from par[tab_base] on, as many "
         "entries as hold them: with t = clip(lane, -2^15, 2^15 - 1) + 2^15 and segment i = t / 512, rounded "
         "down, f is bias(i) + rhu(clip(i) * (t - 512 * i), 512); both have at most 24 bits.",
@@ -335,7 +340,7 @@ INSTRUCTIONS = (
         " its largest lane if op is max, the sum of clip(lane, -2^31, 2^31 - 1) if it is sum, and the sum"
         " of q^2 with q = clip(rhu(lane, 2^shift), -2^17, 2^17 - 1) if it is squares. The result is sat(R"
         " + imm) if to is value, and sat(rhu(R * mult, 2^exponent)) if it is scaled, where sat saturates "
-        "to max(32, accumulator_bits) bits. If it is reciprocal or rsqrt, max(R + imm, 1) is n * 2^e, n "
+        "to 32 bits. If it is reciprocal or rsqrt, max(R + imm, 1) is n * 2^e, n "
         "rounded down to an integer with 17 bits, and the result a factor as op scale of VEC takes it, m "
         "+ 2^16 * clip(k, 0, 62): for reciprocal t = n - 2^16 and k = exponent + e, for rsqrt t = (n - "
         "2^16) / 2, rounded down, plus 2^15 where e is odd, and k = exponent + e / 2, rounded down. m = "
@@ -382,7 +387,7 @@ UOP_FIELDS = (
 
 PAR_FIELDS = (
     Field("mult", PARAMETER_BITS["mult"], "unsigned multiplier"),
-    Field("shift", PARAMETER_BITS["shift"], "right shift, 0 to 62"),
+    Field("shift", PARAMETER_BITS["shift"], "right shift, 0 to 62; bit 7: the multiplier is negative"),
     Field("bias", PARAMETER_BITS["bias"], "in units of y", signed=True),
     Field("clip", PARAMETER_BITS["clip"], "upper bound of y", signed=True),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -22,6 +22,7 @@ from tvm_vsq.graph import (
     static_shape,
 )
 from tvm_vsq.layers.functions import Function, FunctionFinder
+from tvm_vsq.layers.guards import guarded_rows
 from tvm_vsq.network import facts_of, source_of
 from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.tvm_compat import Var
@@ -36,7 +37,10 @@ class Chain:
     anchor: the layer itself. output: the last member, equal to the anchor if nothing follows. bias:
     float64[K], the sum of all constant adds. residual: the tensor added, in `residual_add` as operand
     `residual_operand`. relu: clamped at 0 from below. clip: upper bound, infinite if there is none. function:
-    what is applied to the last member before those of `applied`, which compute it.
+    what is applied to the last member before those of `applied`, which compute it. scale: what the anchor is
+    multiplied by, and `bias` includes. transposed: the last two axes are exchanged in the end. guarded:
+    probabilities that have to be zeros in rows that are masked as a whole, since a member chooses zeros for
+    what is made of them.
     """
 
     anchor: Var
@@ -50,6 +54,9 @@ class Chain:
     function: Function | None = None
     argument: Var | None = None
     applied: tuple[Var, ...] = ()
+    scale: float = 1.0
+    transposed: bool = False
+    guarded: Var | None = None
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -85,14 +92,16 @@ def planned_chains(function: relax.Function, layers: list[Var]) -> list[Chain]:
 
 
 class ChainFinder:
-    """Grows chains one by one; none takes what another one has."""
+    """Grows chains one by one; none takes what another one has, nor what is `reserved`."""
 
-    def __init__(self, function: relax.Function, may_add: Callable[[Var], bool]) -> None:
+    def __init__(
+        self, function: relax.Function, may_add: Callable[[Var], bool], reserved: Collection[Var] = ()
+    ) -> None:
         self._uses = count_uses(function)
         self._values = definitions(function)
         self._may_add = may_add
         self._functions = FunctionFinder(function)
-        self._claimed: set[Var] = set()
+        self._claimed: set[Var] = set(reserved)
         self._reader: dict[Var, Var] = {}
         for binding in bindings(function):
             self._reader.update(
@@ -150,6 +159,17 @@ class ChainFinder:
         return None if source is None else source.residual
 
     def _extend(self, chain: Chain, reader: Var, call: Any) -> Chain | None:
+        if chain.transposed:
+            return None
+        if self._is_transposition(chain, reader, call):
+            return replace(chain, transposed=True, output=reader)
+        if chain.output.same_as(chain.anchor):
+            guarded = guarded_rows(call, chain.anchor, self._values)
+            if guarded is not None:
+                return replace(chain, guarded=guarded, output=reader)
+        factor = _factor(call)
+        if factor is not None and chain.residual is None and chain.bounds == _UNBOUNDED:
+            return replace(chain, scale=chain.scale * factor, bias=chain.bias * factor, output=reader)
         clamp = facts_of(call).clamp(call)
         if clamp is not None:
             low, high = (min(max(bound, clamp[0]), clamp[1]) for bound in chain.bounds)
@@ -166,6 +186,30 @@ class ChainFinder:
         if not fits or static_shape(other) != static_shape(chain.output) or not self._may_add(other):
             return None
         return replace(chain, residual=other, residual_add=reader, residual_operand=operand, output=reader)
+
+    def _is_transposition(self, chain: Chain, reader: Var, call: Any) -> bool:
+        """Whether a result of rows is transposed, and not as the operand of a product whose form that is."""
+        source, rank = source_of(self._values[chain.anchor]), len(static_shape(chain.output))
+        if source is None or not source.transposes or op_name(call) != "relax.permute_dims" or rank != _ROWS:
+            return False
+        consumer = source_of(self._values.get(self._reader.get(reader)))
+        is_operand = consumer is not None and consumer.other_is_transposed
+        return [int(axis) for axis in call.attrs.axes] == [0, 2, 1] and not is_operand
+
+
+_ROWS = 3
+"""Axes of a result that can be transposed: images, rows, channels."""
+
+
+def _factor(call: Any) -> float | None:
+    """The positive number that a call multiplies its first operand by."""
+    name = op_name(call)
+    if name not in ("relax.multiply", "relax.divide") or not is_constant(call.args[1]):
+        return None
+    number = constant_array(call.args[1])
+    if number.size != 1 or not number.item() > 0:
+        return None
+    return float(number.item()) if name == "relax.multiply" else 1 / float(number.item())
 
 
 def _channel_bias(array: npt.NDArray[Any], channels: int) -> npt.NDArray[np.float64] | None:

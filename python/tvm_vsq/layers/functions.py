@@ -34,6 +34,11 @@ class Function:
     reach: float = 0.0
     offset: float = 0.0
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether its slope jumps nowhere."""
+        return self.name in _SMOOTH
+
     def __call__(self, x: Array) -> Array:
         """In float64."""
         argument = np.asarray(x, np.float64)
@@ -88,6 +93,8 @@ FORMS: dict[str, Callable[[Array, float], Array]] = {
     "power": lambda x, exponent: x**exponent,
 }
 
+
+_SMOOTH = {"sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "mish", "softplus"}
 
 _FIXED = (
     Function("sigmoid", reach=16.0),

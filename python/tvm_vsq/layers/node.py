@@ -12,6 +12,7 @@ from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.graph import static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain
+from tvm_vsq.network import source_of
 from tvm_vsq.placement.moves import Move
 from tvm_vsq.tvm_compat import Var
 
@@ -87,6 +88,12 @@ class Node:
     argument_absmax: float | None = None
 
     @property
+    def has_second_operand(self) -> bool:
+        """Whether `other` takes the place of weights on the array."""
+        source = source_of(self.call)
+        return source is not None and source.other_is_transposed
+
+    @property
     def anchor(self) -> Var:
         """The convolution, matrix product, ... itself."""
         return self.chain.anchor
@@ -107,3 +114,31 @@ class Node:
         if self.weights is not None and self.weights.along_taps:
             return replace(hardware.formats, weight=weight, activation=self.x.format)
         return LayerFormats.of(weight, self.x.format, hardware.scale_product_bits)
+
+
+@dataclass(frozen=True)
+class RowNode:
+    """A layer on whole rows of numbers.
+
+    x: what it reads, and added: what it adds to that first, fp32 tensors, in place of `total`, their sum.
+    output,
+    output_absmax: as of a `Node`. absmax: the calibrated range of what the operator is applied to.
+    is_guarded: whether rows that are masked as a whole have to give zeros.
+    """
+
+    name: str
+    operator: str
+    call: Any
+    anchor: Var
+    x: Any
+    added: Any
+    total: Any
+    output: Vectors | None
+    output_absmax: float | None
+    absmax: float
+    is_guarded: bool
+
+    @property
+    def result(self) -> Var:
+        """The variable that the integer operator replaces."""
+        return self.anchor if self.output is None else self.output.vectors

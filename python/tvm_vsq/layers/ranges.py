@@ -1,4 +1,4 @@
-"""Calibrated ranges of layers' results, and of arguments of their functions, kept by the module."""
+"""Calibrated ranges of layers' results, of arguments of their functions, and of rows, kept by the module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def output_ranges(module: IRModule) -> dict[str, float]:
 
 
 def with_argument_ranges(module: IRModule, absmax: Mapping[str, float]) -> IRModule:
-    """`module` with the largest magnitude of what each layer's function is applied to, where it has one."""
+    """`module` with the largest magnitude of what each layer's function is applied to, where it has one, and
+    of the rows that layers on rows read.
+    """
     return module.with_attr(_ARGUMENTS, dict(absmax))
 
 

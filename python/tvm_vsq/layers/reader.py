@@ -8,12 +8,14 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq.errors import QuantizationError
-from tvm_vsq.formats import QUANTIZED, WEIGHTS, VectorFormat
+from tvm_vsq.formats import QUANTIZED, WEIGHTS, LayerFormats, VectorFormat
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
 from tvm_vsq.layers.chains import Chain, find_chains
-from tvm_vsq.layers.node import Node, Vectors, Weights
+from tvm_vsq.layers.node import Node, RowNode, Vectors, Weights
 from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.ranges import argument_ranges, output_ranges
+from tvm_vsq.layers.rows import added_rows
+from tvm_vsq.layers.second_operand import before_transposition
 from tvm_vsq.network import layer_names, operator_of, source_of
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.placement.moves import move_of, moved_operands
@@ -27,6 +29,14 @@ def read_nodes(module: IRModule, weight: VectorFormat | None = None) -> list[Nod
     Raises QuantizationError where a vsq.quantize and its vsq.dequantize disagree.
     """
     return _Reader(module, weight).nodes()
+
+
+def read_row_nodes(module: IRModule, weight: VectorFormat | None = None) -> list[RowNode]:
+    """The layers of `module` on whole rows of numbers, in program order: those of which it knows the ranges.
+
+    Raises QuantizationError as `read_nodes`.
+    """
+    return _Reader(module, weight).row_nodes()
 
 
 class _Reader:
@@ -56,14 +66,53 @@ class _Reader:
         alone = {var: Chain.of(var) for var in layers if var not in set(fusable)}
         return [self._node(var, chain) for var in layers if (chain := {**chains, **alone}.get(var))]
 
+    def row_nodes(self) -> list[RowNode]:
+        chains = [node.chain for node in self.nodes()]
+        claimed, guarded = {chain.residual_add for chain in chains}, {chain.guarded for chain in chains}
+        return [
+            self._row_node(var, claimed, var in guarded)
+            for var in self._names
+            if (found := self._sources.get(var)) is not None
+            and found.rows is not None
+            and not found.refusal(self._values[var], False)
+            and self._names[var] in self._ranges
+            and self._names[var] in self._arguments
+        ]
+
+    def _row_node(self, anchor: Var, claimed: set[Any], is_guarded: bool) -> RowNode:
+        call, name = self._values[anchor], self._names[anchor]
+        x, added = added_rows(self._function, call.args[0], claimed)
+        return RowNode(
+            name=name,
+            operator=operator_of(call),
+            call=call,
+            anchor=anchor,
+            x=x,
+            added=added,
+            total=call.args[0],
+            output=self._stored(anchor),
+            output_absmax=self._ranges.get(name),
+            absmax=self._arguments[name],
+            is_guarded=is_guarded,
+        )
+
+    def _stored(self, result: Var) -> Vectors | None:
+        """The vectors that a result is quantized to, where nothing else reads it."""
+        quantized = self._quantize_of.get(result)
+        restored = self._dequantize_of.get(quantized) if quantized is not None else None
+        return self._vectors(restored) if self._uses[result] == 1 and restored is not None else None
+
     def _is_quantized(self, anchor: Var) -> bool:
         """Whether all its operands are vectors."""
         call, source = self._values[anchor], self._sources[anchor]
+        if source.rows is not None:
+            return False
         if self._vectors(call.args[0]) is None:
             return False
-        for operand in (source.residual, source.other):
-            if operand is not None and self._vectors(call.args[operand]) is None:
-                return False
+        if source.residual is not None and self._vectors(call.args[source.residual]) is None:
+            return False
+        if source.other is not None and self._other(anchor) is None:
+            return False
         return source.weights is None or self._kernel(anchor) is not None
 
     def _vectors(self, expr: Any) -> Vectors | None:
@@ -131,10 +180,8 @@ class _Reader:
         x = self._vectors(call.args[0])
         if x is None:
             raise QuantizationError(f"layer '{name}' does not read vectors; quantize its input")
-        quantized = self._quantize_of.get(chain.output)
-        restored = self._dequantize_of.get(quantized) if quantized is not None else None
-        output = self._vectors(restored) if self._uses[chain.output] == 1 and restored is not None else None
-        if output is not None and output.format.with_sign(x.format.signed) != x.format:
+        output = self._stored(chain.output)
+        if output is not None and not self._can_give(output.format, x.format, anchor):
             output = None  # another layer's form: the result leaves as int32, the host quantizes it
         return Node(
             name=name,
@@ -151,6 +198,21 @@ class _Reader:
             argument_absmax=self._arguments.get(name),
         )
 
+    def _can_give(self, output: VectorFormat, x: VectorFormat, anchor: Var) -> bool:
+        """Whether a layer stores its result in this format: that of what it reads, or that of second
+        operands.
+        """
+        if output.with_sign(x.signed) == x:
+            return True
+        weights = self._weights(anchor)
+        weight = weights.format if weights is not None else self._weight
+        return weight is not None and output == LayerFormats.of(weight, x, None).second
+
     def _other(self, anchor: Var) -> Vectors | None:
-        operand = self._sources[anchor].other
-        return None if operand is None else self._vectors(self._values[anchor].args[operand])
+        source = self._sources[anchor]
+        if source.other is None:
+            return None
+        operand = self._values[anchor].args[source.other]
+        return self._vectors(
+            before_transposition(operand, self._values) if source.other_is_transposed else operand
+        )

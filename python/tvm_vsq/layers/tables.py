@@ -14,6 +14,8 @@ from tvm_vsq.layers.functions import Function
 
 _HALF = 1 << (TABLE_INPUT_BITS - 1)
 _VALUE_BITS = 20
+_SAMPLES = 64
+"""Of each segment, to fit lines to."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,23 @@ class Table:
     segments: npt.NDArray[np.int32]
     argument: float
     value: float
+
+
+def _knots(function: Function, most: float) -> npt.NDArray[np.float64]:
+    """Values at the borders of segments: the function's, or, where its slope jumps nowhere, those with which
+    lines between them have the least squared error. Chords of a function that is bent one way are all off to
+    one side.
+    """
+    borders = np.linspace(-most, most, TABLE_SEGMENTS + 1)
+    if not function.is_smooth:
+        return function(borders)
+    inside = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    x = (borders[:-1, None] + inside * (borders[1] - borders[0])).ravel()
+    left, right = np.tile(1 - inside, TABLE_SEGMENTS), np.tile(inside, TABLE_SEGMENTS)
+    segment = np.repeat(np.arange(TABLE_SEGMENTS), _SAMPLES)
+    lines = np.zeros((len(x), TABLE_SEGMENTS + 1))
+    lines[np.arange(len(x)), segment], lines[np.arange(len(x)), segment + 1] = left, right
+    return np.asarray(np.linalg.solve(lines.T @ lines, lines.T @ function(x)), np.float64)
 
 
 def table_of(function: Function, absmax: float, finest: float, hardware: HardwareConfig) -> Table:
@@ -35,7 +54,7 @@ def table_of(function: Function, absmax: float, finest: float, hardware: Hardwar
     wanted = min(absmax, function.reach) if function.reach else absmax
     wanted = max(wanted, finest * _HALF, math.ldexp(base, -60))
     most = math.ldexp(base, math.ceil(math.log2(wanted / base)))
-    knots = function(np.linspace(-most, most, TABLE_SEGMENTS + 1))
+    knots = _knots(function, most)
     bits = min(_VALUE_BITS, hardware.accumulator_bits - 2)
     peak = max(float(np.abs(knots).max()), math.ldexp(most, -30))
     value = math.ldexp(1.0, math.ceil(math.log2(peak)) - bits)

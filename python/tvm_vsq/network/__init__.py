@@ -4,6 +4,7 @@ from tvm_vsq.network.facts import Elements, Facts
 from tvm_vsq.network.names import layer_names, with_layer_names
 from tvm_vsq.network.rebuild import LayerRebuilder
 from tvm_vsq.network.source import (
+    RowForm,
     Source,
     WeightForm,
     Window,
@@ -19,6 +20,7 @@ __all__ = [
     "Elements",
     "Facts",
     "LayerRebuilder",
+    "RowForm",
     "Source",
     "WeightForm",
     "Window",

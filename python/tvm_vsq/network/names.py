@@ -32,7 +32,7 @@ def layer_names(module: IRModule) -> dict[Var, str]:
         source = source_of(value)
         if source is None:
             continue
-        kind = "" if source.weights else source.word  # layers with weights are numbered together
+        kind = "" if becomes_weighted(value) else source.word  # layers with weights are numbered together
         default = f"{source.word}_{counts[kind]}"
         counts[kind] += 1
         names[variable] = unused(given.get(variable) or default, set(names.values()))
@@ -96,8 +96,9 @@ def between_layers(function: relax.Function) -> set[Var]:
 
 def weightless_layers(function: relax.Function) -> list[Var]:
     """Those bound to a layer without."""
-    found = ((binding.var, source_of(binding.value)) for binding in bindings(function))
-    return [variable for variable, source in found if source is not None and source.weights is None]
+    return [
+        b.var for b in bindings(function) if source_of(b.value) is not None and not becomes_weighted(b.value)
+    ]
 
 
 def name_of_weight(weight: str) -> str:

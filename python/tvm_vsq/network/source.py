@@ -8,10 +8,15 @@ from functools import cache
 from math import prod
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tvm_vsq.graph import is_constant, op_name
 from tvm_vsq.network.facts import FACTS, Facts
 from tvm_vsq.registry import aspects
 from tvm_vsq.tvm_compat import Call, Var
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,25 @@ class Window:
     groups: int = 1
 
 
+@dataclass(frozen=True)
+class RowForm:
+    """Of an operator that works on whole rows, the last axis, of numbers that are not stored as vectors.
+
+    at_end: whether it is a layer also where no layer reads its result.
+    factors: from a call, float64[K] and float64[K]: what one step of each accumulator is worth, and what is
+    added.
+    numbers: from a call, what one unit of its rows is worth, their largest magnitude, and whether rows that
+        are masked as a whole give zeros: the attributes of its integer form, and the tables that that looks
+        up, int32[..., segments, 2].
+    unit: what a unit may be worth for these to exist, given what it should be at least.
+    """
+
+    at_end: bool
+    factors: Callable[[Any], tuple[Array, Array]]
+    numbers: Callable[[Any, float, float, bool], tuple[dict[str, Any], npt.NDArray[np.int32]]]
+    unit: Callable[[float], float] = lambda least: least
+
+
 def _always(_call: Any) -> bool:
     return True
 
@@ -95,10 +119,14 @@ class Source:
         accumulator is more than as many times the largest element times scale.
     residual: the operand that post-processing adds to what the operator makes of the others.
     other: the operand that is a second activation, which the operator itself reads.
+    other_is_transposed: whether that takes the place of weights on the array, in the form of such
+        (`formats.LayerFormats.second`), and the graph holds it with its last two axes exchanged.
+    transposes: whether a result [N, M, K] can be stored as [N, K, M].
     macs: the multiply-accumulates of a call and its result; None where they follow from the kernel of a
         convolution, or there are none.
     comes_from: the operators that the canonical form writes as this one: those on sequences, over images of
         one row, and transposed ones, phase by phase.
+    rows: of an operator that reads rows of numbers in place of vectors.
     """
 
     relax: str
@@ -113,8 +141,11 @@ class Source:
     divisor: Callable[[Any], int] = _one
     residual: int | None = None
     other: int | None = None
+    other_is_transposed: bool = False
+    transposes: bool = False
     macs: Callable[[Any, Var], int] | None = None
     comes_from: tuple[str, ...] = ()
+    rows: RowForm | None = None
 
     def has_constant_weights(self, call: Any) -> bool:
         """Whether operand 1 of `call` is a constant."""
@@ -140,10 +171,13 @@ def source_of(call: Any) -> Source | None:
 
 
 def becomes_weighted(call: Any) -> bool:
-    """Whether a call is a layer with weights, constant or not, or will be one in the canonical form."""
+    """Whether a call is a layer with weights, constant or not, or will be one in the canonical form.
+
+    So is a product of two activations: weights may be computed from constants, before these are folded.
+    """
     source, name = source_of(call), op_name(call)
     if source is not None:
-        return source.weights is not None
+        return source.weights is not None or source.other_is_transposed
     return any(
         name in each.comes_from for each in aspects("source", Source).values() if name and each.weights
     )

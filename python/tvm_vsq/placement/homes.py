@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from tvm_vsq.placement.moves import Concat, Move, Reshape, Slice
+from tvm_vsq.placement.moves import Concat, Move, Permute, Reshape, Slice
 
 Shape = tuple[int, ...]
 
@@ -52,6 +52,11 @@ class Home:
         starts, ends = [0] * len(self.shape), list(self.shape)
         starts[axis], ends[axis] = begin, end
         return self.part(Slice(tuple(starts), tuple(ends), (1,) * len(starts)))
+
+    def permuted(self, axes: Shape) -> Home:
+        """The same records with their axes in another order."""
+        shape, strides = (tuple(numbers[axis] for axis in axes) for numbers in (self.shape, self.strides))
+        return replace(self, shape=shape, strides=strides)
 
     def viewed(self, shape: Shape) -> Home | None:
         """The same records in another shape; None if no strides give them."""
@@ -118,6 +123,8 @@ class _Finder:
         for moved in reversed(self.moves):
             if isinstance(moved.move, Concat):
                 self._place(moved, moved.move.axis)
+            elif isinstance(moved.move, Reshape):
+                self._place_view(moved)
         homes = {name: self._home(name) for name in self.shapes}
         scattered = [
             name
@@ -134,10 +141,41 @@ class _Finder:
             source = self._home(moved.operands[0])
             if isinstance(moved.move, Slice):
                 return source.part(moved.move)
+            if isinstance(moved.move, Permute):
+                return source.permuted(moved.move.axes)
             seen = source.viewed(self.shapes[name])
             # what cannot be seen so is found scattered: nothing can read it
             return seen or Home(source.root, self.shapes[name], (-1,) * len(self.shapes[name]), source.offset)
         return self.found.setdefault(name, Home.own(name, self.shapes[name]))
+
+    def _place_view(self, moved: Moved) -> None:
+        """Give what is permuted and then seen in another shape a home in which it can be, if it has none
+        yet.
+        """
+        (operand,) = moved.operands
+        if not isinstance(self._made.get(operand), Moved) or not isinstance(
+            self._made[operand].move, Permute
+        ):
+            return
+        owner = self._owner(operand)
+        is_free = owner not in self.found and owner not in self.fixed
+        seen = self._from(Home.own(owner, self.shapes[owner]), owner, moved.name)
+        if is_free and (seen is None or not _has_all(seen, self._accessed.get(moved.name, []))):
+            self._settle(moved.name, Home.own(moved.name, self.shapes[moved.name]))
+
+    def _from(self, home: Home, owner: str, name: str) -> Home | None:
+        """Where `name` is that is made of `owner` by views alone, if that is at `home`; None if nowhere."""
+        if name == owner:
+            return home
+        moved = self._made[name]
+        source = self._from(home, owner, moved.operands[0])
+        if source is None or isinstance(moved.move, Concat):
+            return None
+        if isinstance(moved.move, Slice):
+            return source.part(moved.move)
+        if isinstance(moved.move, Permute):
+            return source.permuted(moved.move.axes)
+        return source.viewed(self.shapes[name])
 
     def _place(self, moved: Moved, axis: int) -> None:
         """Give a concatenation its home, and its operands theirs in it."""
@@ -155,15 +193,17 @@ class _Finder:
 
     def _settle(self, name: str, wanted: Home) -> bool:
         """Whether the tensor is, or can be put, where it is wanted."""
-        owner, moved = name, self._made.get(name)
-        while moved is not None and isinstance(moved.move, Reshape):
+        owner, moved, home = name, self._made.get(name), wanted
+        while moved is not None and isinstance(moved.move, Reshape | Permute):
             (owner,) = moved.operands
-            moved = self._made.get(owner)
+            undone = _undone(moved.move, home, self.shapes[owner])
+            if undone is None:
+                return False
+            home, moved = undone, self._made.get(owner)
         is_cut = moved is not None and isinstance(moved.move, Slice)
         if owner in self.found or owner in self.fixed or is_cut:
             return self._home(name) == wanted
-        home = wanted.viewed(self.shapes[owner])
-        if home is None or not _has_all(home, self._accessed.get(owner, [])):
+        if not _has_all(home, self._accessed.get(owner, [])):
             return False
         self.found[owner] = home
         return True
@@ -194,6 +234,14 @@ class _Finder:
             (name,) = moved.operands
             moved = self._made.get(name)
         return name
+
+
+def _undone(move: Move, home: Home, shape: Shape) -> Home | None:
+    """Where the operand of a view is whose result is at `home`; None if no strides say so."""
+    if isinstance(move, Permute):
+        inverse = tuple(move.axes.index(axis) for axis in range(len(move.axes)))
+        return home.permuted(inverse)
+    return home.viewed(shape)
 
 
 def _has_all(home: Home, shapes: Iterable[Shape]) -> bool:

@@ -114,12 +114,38 @@ class Reshape(Move):
         return self.shape
 
 
+@dataclass(frozen=True)
+class Permute(Move):
+    """With its axes in another order; the records of a position stay together."""
+
+    word = "permutation"
+
+    axes: Shape
+
+    def on_records(self, operands: Sequence[Any]) -> Call:
+        """relax.permute_dims."""
+        (x,) = operands
+        return relax.op.permute_dims(x, [*self.axes, len(self.axes)])
+
+    def on_arrays(self, operands: Sequence[Array]) -> Array:
+        """A view."""
+        (x,) = operands
+        return x.transpose(*self.axes, len(self.axes))
+
+    @property
+    def numbers(self) -> Shape:
+        """The axes."""
+        return self.axes
+
+
 def move_from(kind: str, numbers: Sequence[int]) -> Move:
     """The move of a class of this name and with these `numbers`."""
     if kind == Concat.__name__:
         return Concat(*numbers)
     if kind == Reshape.__name__:
         return Reshape(tuple(numbers))
+    if kind == Permute.__name__:
+        return Permute(tuple(numbers))
     rank = len(numbers) // 3
     begin, end, stride = (tuple(numbers[at : at + rank]) for at in (0, rank, 2 * rank))
     return Slice(begin, end, stride)
@@ -130,6 +156,8 @@ def moved_operands(call: Any) -> list[Any]:
     name = op_name(call)
     if name == "relax.concat":
         return list(call.args[0].fields) if isinstance(call.args[0], Tuple) else []
+    if name == "relax.permute_dims":
+        return [call.args[0]] if _order(call)[-1] == len(call.args[0].ty.shape) - 1 else []
     return [call.args[0]] if name in ("relax.strided_slice", "relax.reshape", "relax.nn.pad") else []
 
 
@@ -149,6 +177,8 @@ def move_of(call: Any, size: int) -> Move | None:
             return _slice(call, shapes[0], result, size)
         case "relax.reshape":
             return _reshape(shapes[0], result, size)
+        case "relax.permute_dims":
+            return Permute(_order(call))
     return _fill(call, shapes[0], result, size)
 
 
@@ -166,6 +196,8 @@ def record_move(call: Any, result: Shape) -> Move | None:
             return Slice(*(tuple(found[:rank]) for found in zip(*places, strict=True)))
         case "relax.reshape":
             return Reshape(result[:-1])
+        case "relax.permute_dims":
+            return Permute(_order(call)[:-1])
     return None
 
 
@@ -189,6 +221,12 @@ def sliced(x: Any, places: Sequence[tuple[int, int, int]]) -> Call:
     extents = static_shape(x)
     ends = [end if end >= 0 else -1 - extent for end, extent in zip(ends, extents, strict=False)]
     return relax.op.strided_slice(x, list(range(len(places))), begins, ends, strides)
+
+
+def _order(call: Any) -> Shape:
+    """The axes of a relax.permute_dims."""
+    rank, axes = len(call.args[0].ty.shape), call.attrs.axes
+    return tuple(range(rank))[::-1] if axes is None else tuple(int(axis) % rank for axis in axes)
 
 
 def _vectors(channels: int, size: int) -> int:

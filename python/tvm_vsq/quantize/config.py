@@ -118,6 +118,9 @@ class LayerConfig(Frozen):
             )
 
 
+_WIDE_ENOUGH = 8
+"""Bits of elements whose rounding is small beside that of 4-bit weights (docs/quantization.md, section 1)."""
+
 UNFITTED_LAYER: dict[str, Any] = {
     "weight_calibration": "max",
     "weight_rounding": "nearest",
@@ -178,6 +181,9 @@ class QuantConfig(LayerConfig):
         those that share a vector are of like magnitude (`quantize.reorder`); "model" leaves them alone.
     thin_inputs: "packed" lets neighbouring pixels share the vectors of what the host gives to a convolution,
         where that saves products of vectors and takes no more memory (`quantize.pack`); "model" leaves them.
+    residuals: "wide" normalizes twice what is added to the next sum that is normalized
+        (`quantize.wide_residuals`), so that no vector's rounding enters the sum; "vectors" adds what layers
+        read; "auto" is "wide" for elements of fewer than 8 bits.
     strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
         last vector with zeros; and layers with too few rows of calibration data to fit weights to, instead of
         quantizing them without, with a VsqWarning.
@@ -186,6 +192,7 @@ class QuantConfig(LayerConfig):
     rules: tuple[Rule, ...] = ()
     channel_order: Literal["magnitude", "model"] = "magnitude"
     thin_inputs: Literal["packed", "model"] = "packed"
+    residuals: Literal["auto", "wide", "vectors"] = "auto"
     strict: bool = False
 
     @field_validator("rules", mode="before")
@@ -215,6 +222,14 @@ class QuantConfig(LayerConfig):
     def reorders_channels(self) -> bool:
         """Whether the order of channels is to be chosen; the same for all formats, so that they compare."""
         return self.channel_order == "magnitude"
+
+    @property
+    def widens_residuals(self) -> bool:
+        """Whether sums that are normalized take numbers of 32 bits in place of vectors."""
+        narrow = self.activation_bits < _WIDE_ENOUGH
+        return not self.has_fp32_scales and (
+            self.residuals == "wide" or (self.residuals == "auto" and narrow)
+        )
 
     @property
     def packs_inputs(self) -> bool:

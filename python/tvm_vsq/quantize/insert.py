@@ -31,7 +31,7 @@ from tvm_vsq.layers.ranges import with_argument_ranges, with_output_ranges
 from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
 from tvm_vsq.layers.tables import table_of
 from tvm_vsq.layers.weightless import product_rounding, weightless_steps
-from tvm_vsq.network import weight_form
+from tvm_vsq.network import source_of, weight_form
 from tvm_vsq.numerics import inverse_step
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.activations.shared_scales import shared_scales
@@ -60,7 +60,7 @@ def insert_quantization(
     """
     absmax = {layer.name: ranges[layer.chain.output].absmax for layer in plan.layers}
     module = with_output_ranges(without_given(module), absmax)
-    arguments = {layer.name: layer.chain.argument for layer in plan.layers}
+    arguments = {layer.name: layer.x if layer.has_rows else layer.chain.argument for layer in plan.layers}
     module = with_argument_ranges(
         module, {name: ranges[var].absmax for name, var in arguments.items() if var is not None}
     )
@@ -129,6 +129,8 @@ class _Insert(Rebuilder):
         return quantized.value
 
     def _quantize_layer(self, layer: QuantizedLayer, call: Call) -> Call:
+        if layer.has_rows:
+            return call
         x = self._read(layer.reads[0])
         call = Call(call.op, [x.value, *call.args[1:]], call.attrs)
         if layer.chain.residual_add == layer.chain.anchor:
@@ -137,7 +139,10 @@ class _Insert(Rebuilder):
             fp32, gamma = self._calls[layer.chain.anchor], float(x.gamma)
             if layer.other is not None:
                 call, gamma = self._quantize_other(layer, call, gamma)
-            self._steps[layer.chain.anchor] = weightless_steps(fp32, gamma)
+            steps = weightless_steps(fp32, gamma)
+            if layer.has_second_operand:
+                steps = np.full(static_shape(layer.chain.anchor)[-1], gamma)
+            self._steps[layer.chain.anchor] = steps
             return call
         chosen, form = self._weights[layer.name], weight_form(call)
         self._steps[layer.chain.anchor] = accumulator_steps(
@@ -164,6 +169,12 @@ class _Insert(Rebuilder):
         """With its second activation quantized, and what a step of their product is worth."""
         first, last = layer.reads[0], layer.reads[-1]
         other, operands = self._read(last), list(call.args)
+        if layer.has_second_operand:
+            axes = list(range(len(static_shape(other.value))))
+            axes[-2:] = axes[:-3:-1]
+            operands[1] = self.emit(relax.op.permute_dims(other.value, axes))
+            gamma *= float(other.gamma) * 2.0**layer.formats.product_shift
+            return Call(call.op, operands, call.attrs), gamma
         operands[operands.index(self.new(layer.other))] = other.value
         ours, theirs = (self._encodings[reading].format for reading in (first, last))
         gamma *= float(other.gamma) * 2.0 ** product_rounding(ours, theirs, self._hardware)
@@ -229,16 +240,25 @@ class _Insert(Rebuilder):
         return _Quantized(self.emit(restored), gamma)
 
     def _gamma_of_output(self, layer: QuantizedLayer) -> np.float32:
-        chain = layer.chain
+        chain, fp32 = layer.chain, self._calls[layer.chain.anchor]
+        source: Any = source_of(fp32)
+        if source.rows is not None:
+            steps, shift = source.rows.factors(fp32)
+            finest = smallest_step(np.abs(steps), 0.0, shift, self._hardware)
+            return self._gamma_for(layer, finest)
         residual_gamma = 0.0 if chain.residual is None else float(self._read(layer.reads[1]).gamma)
         correction = self._correction(layer)
         bias = chain.bias if correction is None else chain.bias + correction
-        finest = smallest_step(self._steps[chain.anchor], residual_gamma, bias, self._hardware)
+        finest = smallest_step(self._steps[chain.anchor] * chain.scale, residual_gamma, bias, self._hardware)
         if chain.function is not None and chain.argument is not None:
             absmax = self._ranges[chain.argument].absmax
             table = table_of(chain.function, absmax, finest, self._hardware)
             finest = smallest_step(np.array([table.value]), 0.0, np.zeros(1), self._hardware)
-        reading = self._requantized[chain.output]
+        return self._gamma_for(layer, finest)
+
+    def _gamma_for(self, layer: QuantizedLayer, finest: float) -> np.float32:
+        """Of a layer's result, whose unit is at least `finest`."""
+        reading = self._requantized[layer.chain.output]
         encoding = self._encodings[reading]
         wanted = output_gamma(encoding.limit, encoding.format, finest, self._hardware)
         return self._common(reading, wanted)

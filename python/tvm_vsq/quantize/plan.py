@@ -13,6 +13,8 @@ from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.graph import bindings, definitions, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
+from tvm_vsq.layers.rows import row_layers, sums_of_rows
+from tvm_vsq.layers.second_operand import before_transposition
 from tvm_vsq.layers.weightless import weightless_misfit
 from tvm_vsq.network import layer_names, source_of, taps_of
 from tvm_vsq.placement.moves import move_of, moved_operands
@@ -26,7 +28,10 @@ _FUSABLE = (Kind.ORDINARY, Kind.DEPTHWISE)
 
 @dataclass(frozen=True)
 class ActivationSettings:
-    """How a layer reads activations: two that agree in this share one quantized tensor."""
+    """How a layer reads activations: two that agree in this share one quantized tensor.
+
+    is_second: in place of weights, which are signed.
+    """
 
     bits: int
     scale_bits: int | None
@@ -34,6 +39,7 @@ class ActivationSettings:
     calibration: str
     percentile: float
     scales: str
+    is_second: bool = False
 
     @property
     def needs_values(self) -> bool:
@@ -58,7 +64,9 @@ class QuantizedLayer:
     """A layer with its epilogue, its name, the variable that it reads, and what it is quantized to.
 
     A convolution with groups has no epilogue: it is computed on the CPU, from quantized operands. limits: of
-    what it reads, see `Reading`. other: a second activation that its operator reads.
+    what it reads, see `Reading`. other: a second activation that its operator reads. has_rows: what it reads
+    are rows of numbers (`layers.rows`), which nothing quantizes. has_second_operand: whether it reads
+    `other` in place of weights.
     """
 
     name: str
@@ -69,6 +77,8 @@ class QuantizedLayer:
     formats: LayerFormats
     limits: tuple[float | None, ...] = ()
     other: Var | None = None
+    has_rows: bool = False
+    has_second_operand: bool = False
 
     @property
     def settings(self) -> ActivationSettings:
@@ -84,14 +94,27 @@ class QuantizedLayer:
         )
 
     @property
+    def second(self) -> ActivationSettings:
+        """How it reads an activation in place of weights, or stores its result for layers that do."""
+        fmt = self.formats.second
+        return replace(
+            self.settings, bits=fmt.bits, scale_bits=fmt.scale_bits, scales="dynamic", is_second=True
+        )
+
+    @property
     def reads(self) -> list[Reading]:
         """What it reads as vectors: x, the residual if there is one, and the other one if there is one."""
+        if self.has_rows:
+            return []
         found = [tensor for tensor in (self.x, self.chain.residual, self.other) if tensor is not None]
         limits = self.limits + (None,) * (len(found) - len(self.limits))
-        return [
+        readings = [
             Reading(tensor, self.settings, limit)
             for tensor, limit in zip(found, limits[: len(found)], strict=True)
         ]
+        if self.has_second_operand:
+            readings[-1] = replace(readings[-1], settings=self.second)
+        return readings
 
 
 @dataclass(frozen=True)
@@ -141,7 +164,7 @@ class Plan:
         found = {}
         for layer in self.layers:
             readings = forms.get(layer.chain.output, set())
-            if [reading.settings for reading in readings] == [layer.settings]:
+            if [reading.settings for reading in readings] in ([layer.settings], [layer.second]):
                 (found[layer.chain.output],) = readings
         return found
 
@@ -152,7 +175,8 @@ class Plan:
         read = [reading.tensor for layer in self.layers for reading in layer.reads]
         chains = [layer.chain for layer in self.layers]
         made = [var for chain in chains for var in (chain.argument, chain.output) if var is not None]
-        return list(dict.fromkeys([*stored, *read, *made]))
+        rows = [layer.x for layer in self.layers if layer.has_rows]
+        return list(dict.fromkeys([*stored, *read, *made, *rows]))
 
 
 def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -> Plan:
@@ -164,7 +188,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     function = module["main"]
     values = definitions(function)
     settings = _settings(module, config)
-    finder = ChainFinder(function, lambda _other: True)
+    finder = ChainFinder(function, lambda _other: True, sums_of_rows(function))
     on_cpu = _too_large(settings, values, hardware)
     settings = {var: found for var, found in settings.items() if found[0].name not in on_cpu}
     kinds = {var: layer.kind for var, (layer, _) in settings.items()}
@@ -174,14 +198,22 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     stored = {chain.output for chain in chains.values()}
     moved: dict[Var, tuple[Var, ...]] = {}
     names = layer_names(module)
+    rows = row_layers(function, chains.values())
     for binding in bindings(function):
         var, operands = binding.var, moved_operands(binding.value)
         is_moved = bool(operands) and source_of(binding.value) is None  # else it is a layer, after all
         if is_moved and stored.issuperset(operands) and move_of(binding.value, config.vector_size):
             moved[var] = tuple(operands)
             stored.add(var)
+        if var in rows:
+            if var in kinds:
+                chains[var] = Chain.of(var)
+                stored.add(var)
+            else:
+                on_cpu[names[var]] = "left in fp32 by a rule"
+            continue
         # without weights, it only pays between layers, where its operands are vectors already
-        if _kind(values[var]) is not Kind.WEIGHTLESS or not stored.issuperset(tensors(values[var])):
+        if _kind(values[var]) is not Kind.WEIGHTLESS or not stored.issuperset(_operands(values[var], values)):
             continue
         name = names[var]
         if var not in kinds:
@@ -212,7 +244,9 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
                 config=layer_config,
                 formats=formats,
                 limits=(given.get(candidate.name),),
-                other=_other(values[var]),
+                other=_other(values[var], values),
+                has_rows=var in rows,
+                has_second_operand=_has_second_operand(values[var]),
             )
         )
         if config.strict and layers[-1].has_weights:
@@ -284,10 +318,25 @@ def _kind(call: Any) -> Kind | None:
     return Kind.DEPTHWISE if source.weights.along_taps else Kind.ORDINARY
 
 
-def _other(call: Any) -> Var | None:
-    """The second activation that the operator of `call` reads."""
+def _other(call: Any, values: Mapping[Any, Any]) -> Any:
+    """The second activation that the operator of `call` reads, as vectors run along it."""
     source = source_of(call)
-    return None if source is None or source.other is None else call.args[source.other]
+    if source is None or source.other is None:
+        return None
+    operand = call.args[source.other]
+    return before_transposition(operand, values) if source.other_is_transposed else operand
+
+
+def _has_second_operand(call: Any) -> bool:
+    source = source_of(call)
+    return source is not None and source.other_is_transposed
+
+
+def _operands(call: Any, values: Mapping[Any, Any]) -> set[Any]:
+    """What a layer without weights reads."""
+    if not _has_second_operand(call):
+        return set(tensors(call))
+    return {call.args[0], _other(call, values)}
 
 
 def _too_large(

@@ -26,6 +26,7 @@ from tvm_vsq.quantize.pads import pads_to_layers
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
 from tvm_vsq.quantize.weights.layer_weights import choose_weights
+from tvm_vsq.quantize.wide_residuals import widen_residuals
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -39,6 +40,8 @@ def prepare(module: IRModule, config: QuantConfig, hardware: HardwareConfig, dat
     (`tvm_vsq.quantize.data.batches`), not an iterator.
     """
     module = split_groups(absorb_clips(module, config, data), config)
+    if config.widens_residuals:
+        module = widen_residuals(module)
     if not config.has_fp32_scales:  # which no accelerator has
         module = pads_to_layers(module, config.vector_size)
         module = give_own_layers(functions_as_layers(module))
@@ -76,7 +79,8 @@ def quantize_calibrated(
     plan = share_limits(plan, ranges)
     signs = Signs(module["main"])
     formats = {
-        reading: tensor_format(reading.tensor, ranges, signs, form) for reading, form in plan.readings.items()
+        reading: tensor_format(reading.tensor, ranges, signs, form, reading.settings.is_second)
+        for reading, form in plan.readings.items()
     }
     formats = with_one_sign(plan, formats)
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)

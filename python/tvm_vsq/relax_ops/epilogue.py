@@ -24,10 +24,11 @@ _RANGES = {
     "res_signed": (0, 1),
     "tab_mult": (0, (1 << 16) - 1),
     "tab_shift": (0, 62),
+    "transposed": (0, 1),
 }
 
 
-_OPTIONAL = ("out_scales", "tab_mult", "tab_shift", "function")
+_OPTIONAL = ("out_scales", "tab_mult", "tab_shift", "function", "transposed")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Epilogue:
     out_scales: static scales of those vectors, one for each; empty where each follows from its data.
     tab_mult, tab_shift: fixed-point factor that brings what a table gives into the unit of the result.
     function: what the table is of, for reports.
+    transposed: 1 exchanges the last two axes of the result before it is requantized: vectors run along the
+    second last.
     act_signed, res_signed: whether the stored elements of x and of the residual are signed. The arithmetic
         on int16 vector tensors does not depend on it; the accelerator needs it to read packed elements.
     """
@@ -69,6 +72,7 @@ class Epilogue:
     tab_mult: int = 0
     tab_shift: int = 0
     function: str = ""
+    transposed: int = 0
 
     def __post_init__(self) -> None:
         where = f"layer '{self.layer}'"

@@ -53,6 +53,12 @@ def epilogue_te(
     y = te.compute(accumulator.shape, process, name="processed")
     if table is not None:
         y = _looked_up(y, table, epilogue)
+    processed = y
+    if epilogue.transposed:
+        *stack, rows, channels = y.shape
+        y = te.compute(
+            [*stack, channels, rows], lambda *at: processed(*at[:-2], at[-1], at[-2]), name="transposed"
+        )
     if epilogue.wide:
         return y
     return requantize_te(y, epilogue.output(vector_size), epilogue.guard_bits, epilogue.out_scales)

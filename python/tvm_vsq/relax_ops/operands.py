@@ -81,6 +81,13 @@ def check_epilogue_operands(
             raise OperatorError(
                 f"{where}: the residual must have the result's shape {spell(vectors)}, got {spell(residual)}"
             )
+    if epilogue.transposed:
+        if len(rows) < 2:
+            raise OperatorError(
+                f"{where}: transposed=1 needs a result [..., M, K], got {spell([*rows, channels])}"
+            )
+        rows, channels = [*rows[:-1], channels], static(where, "the number of rows", rows[-1])
+        vectors = [*rows, -(-channels // vector_size), vector_size + 1]
     if epilogue.wide:
         return relax.TensorType([*rows, channels], "int32")
     scale_count(where, "out_scales", epilogue.out_scales, vectors[-2])

@@ -110,7 +110,11 @@ class Operand:
 
     `in_dram`: it is copied from there, or, as the result, to there. `constant`: it belongs to the program's
     image, where its name is `title`; one that is `resident` is loaded once where half the scratchpad holds
-    all of it. The first three axes of what is not constant are the pixels [n, rows, columns].
+    all of it. The first three axes of what is not constant are the pixels [n, rows, columns]; with
+    `pixel_axes` two, they are [n, columns]. `gathered`: the axes before the last one are [n, rows, groups of
+    blocks, blocks of a group] of columns, of which an entry holds output_lanes. `streamed`: it is loaded
+    piece by piece, in the course of each tile, into so many entries. `direct`: it is loaded to where
+    accumulators are, and has no entries of its own.
     """
 
     name: str
@@ -120,6 +124,10 @@ class Operand:
     constant: bool = False
     resident: bool = False
     title: str = ""
+    pixel_axes: int = 3
+    gathered: bool = False
+    streamed: int = 0
+    direct: bool = False
 
     @property
     def extents(self) -> tuple[int, ...]:
@@ -137,4 +145,6 @@ class Operand:
 
     def entries(self, sizes: Sizes) -> Count:
         """Scratchpad entries of so many iterations."""
+        if self.streamed:
+            return self.streamed
         return prod([axis.span(sizes) for axis in self.axes])

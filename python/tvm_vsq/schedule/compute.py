@@ -42,7 +42,7 @@ def layer_func(nest: LoopNest) -> Any:
         entry = entry_of(operand.scratchpad, nest.hardware)
         source = te.placeholder((*operand.extents, *entry.shape), entry.dram_dtype, operand.name)
         arguments.append(source)
-        pads[operand.name] = loaded(source, operand, nest)
+        pads[operand.name] = source if operand.direct else loaded(source, operand, nest)
     finished = nest.finish.compute(nest, nest.body.compute(nest, pads), pads)
     return te.create_prim_func([*arguments, _copy(finished, RESULT)])
 

@@ -28,6 +28,10 @@ def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
     moved: Count = 0.0
     for name, home in homes.items():
         operand = nest.operand[name]
+        if operand.streamed:
+            whole = prod(operand.extents) * records[home.scratchpad]
+            moved = moved + prod(tile.trips.values()) * (whole - 1 + burst)
+            continue
         if not operand.in_dram:
             continue
         # Entries are a product of sums over the dimensions, so those of the average tile are the average.
@@ -59,6 +63,12 @@ def estimate_cycles(workload: Workload, knobs: Knobs, hardware: HardwareConfig) 
     return float(estimate(nest_of(workload, hardware).tile(knobs), knobs.order, knobs.double_buffer))
 
 
+def estimated_dram_bytes(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> float:
+    """What `dram_bytes` says of one schedule."""
+    tile = nest_of(workload, hardware).tile(knobs)
+    return float(dram_bytes(tile, place_tile(tile, knobs.order, knobs.double_buffer)))
+
+
 def estimate(tile: Tile, order: str, double_buffer: bool) -> Count:
     """Roofline plus overheads: the slowest of DRAM channel, body and finish, plus what cannot overlap with
     anything.
@@ -73,7 +83,8 @@ def estimate(tile: Tile, order: str, double_buffer: bool) -> Count:
     body, finish = nest.body.cycles(nest, tiles, steps), nest.finish.cycles(nest, tiles)
     homes = place_tile(tile, order, double_buffer)
     # Accumulators that are stored themselves count with their bytes only.
-    fills = sum([home.fills for name, home in homes.items() if name != nest.acc.name])
+    moved = [name for name in homes if nest.operand[name].in_dram and name != nest.acc.name]
+    fills = sum([homes[name].fills for name in moved])
     overhead = timing.dma_setup_cycles + dram.row_miss_cycles
     moving = dram_bytes(tile, homes) / dram.bytes_per_cycle + fills * overhead
     if not double_buffer:

@@ -34,7 +34,8 @@ def entries_used(homes: Mapping[str, Home]) -> dict[str, Count]:
     """Entries that operands with these homes occupy in each scratchpad."""
     used: dict[str, Count] = dict.fromkeys(TITLES, 0)
     for home in homes.values():
-        used[home.scratchpad] = used[home.scratchpad] + home.slots * home.entries
+        if not home.direct:
+            used[home.scratchpad] = used[home.scratchpad] + home.slots * home.entries
     return used
 
 

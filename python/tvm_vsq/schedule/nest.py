@@ -103,7 +103,15 @@ class LoopNest:
     @cached_property
     def loads(self) -> tuple[Operand, ...]:
         """What is loaded."""
-        return tuple(o for o in self.operands if o.in_dram and o.name != self.result_name)
+        return tuple(o for o in self.operands if o.in_dram and o.name != self.result_name and not o.streamed)
+
+    @cached_property
+    def scratch(self) -> tuple[Operand, ...]:
+        """What is neither loaded for a tile nor stored, besides accumulators and results: TensorIR does not
+        know it.
+        """
+        names = (self.acc.name, self.result_name)
+        return tuple(o for o in self.operands if o.streamed or not (o.in_dram or o.name in names))
 
     @cached_property
     def constants(self) -> tuple[Operand, ...]:

@@ -22,7 +22,7 @@ class Home:
     """A scratchpad buffer: `loop` counts the loops around its fill, `fills` how often it is filled.
 
     It has `slots` copies of `entries` each in `scratchpad`. `whole`: one fill is the whole operand, although
-    a tile uses less.
+    a tile uses less. `direct`: the entries are the accumulators'.
     """
 
     scratchpad: str
@@ -31,6 +31,7 @@ class Home:
     slots: Count
     entries: Count
     whole: bool = False
+    direct: bool = False
 
 
 def place(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> dict[str, Home]:
@@ -42,7 +43,7 @@ def place_nest(nest: LoopNest, knobs: Knobs) -> dict[str, Home]:
     """Homes of the operands, by name."""
     homes = place_tile(nest.tile(knobs), knobs.order, knobs.double_buffer)
     return {
-        name: Home(h.scratchpad, int(h.loop), int(h.fills), int(h.slots), int(h.entries), h.whole)
+        name: Home(h.scratchpad, int(h.loop), int(h.fills), int(h.slots), int(h.entries), h.whole, h.direct)
         for name, h in homes.items()
     }
 
@@ -65,5 +66,5 @@ def place_tile(tile: Tile, order: str, double_buffer: bool) -> dict[str, Home]:
                 level = np.where(trips > 1, position, level)
                 fills = np.where(trips > 1, around, fills)
         slots = np.where(fills > 1, 2, 1) if double_buffer else 1
-        homes[name] = Home(pad, level, fills, slots, size, whole)
+        homes[name] = Home(pad, level, fills, slots, size, whole, operand.direct)
     return homes

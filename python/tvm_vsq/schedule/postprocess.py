@@ -92,7 +92,7 @@ class PostProcess:
             reads = []
             for name, tensor in inside.items():
                 if name == "tab":
-                    reads += [tensor[at] for at in _corners(tensor.shape)]
+                    reads += [tensor[at] for at in corners(tensor.shape)]
                     continue
                 prefix = (k,) if name in ("par", "par2") else (n, y, x, k)
                 reads += [tensor[(*prefix, *rest)] for rest in _indices(tensor.shape[len(prefix) :])]
@@ -109,7 +109,8 @@ class PostProcess:
         return 2 * once + entries + tiles * (timing.vector_pipeline_cycles + nest.entries["tab"])
 
 
-def _corners(shape: Any) -> Iterator[tuple[int, ...]]:
+def corners(shape: Any) -> Iterator[tuple[int, ...]]:
+    """The first and the last place along each axis."""
     return product(*(sorted({0, int(extent) - 1}) for extent in shape))
 
 

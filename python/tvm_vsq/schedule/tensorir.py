@@ -27,7 +27,8 @@ def schedule_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> An
     update, clear = nest.body.intrinsics(nest)
     sch = Schedule(layer_func(nest), debug_mask="none", enable_check=False)
     finish, acc = sch.get_sblock("finish"), sch.get_sblock("acc")
-    for operand in nest.loads:
+    copied = [operand for operand in nest.loads if not operand.direct]
+    for operand in copied:
         sch.set_scope(sch.get_sblock(pad_block(operand.name)), 0, scope_of(operand.name))
     sch.set_scope(acc, 0, scope_of("acc"))
     sch.set_scope(finish, 0, scope_of(nest.result.name))
@@ -42,7 +43,7 @@ def schedule_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig) -> An
     homes = place(work, knobs, hardware)
     # Weights first: of all copies they are needed by the most work, and nothing the layer before produces
     # delays them.
-    for operand in (*reversed(nest.constants), *(o for o in nest.loads if not o.constant)):
+    for operand in (*reversed(nest.constants), *(o for o in copied if not o.constant)):
         if homes[operand.name].loop:
             sch.compute_at(sch.get_sblock(pad_block(operand.name)), loops[homes[operand.name].loop - 1])
 

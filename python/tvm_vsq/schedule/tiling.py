@@ -67,7 +67,7 @@ def tiles_of(nest: LoopNest) -> Tile:
 def _fits(nest: LoopNest, sizes: Sizes, slots: int) -> Any:
     """Whether `slots` times each operand fits its scratchpad, were it alone there."""
     fits: Any = True
-    for operand in nest.operands:
+    for operand in (each for each in nest.operands if not each.direct):
         fits = np.logical_and(fits, slots * operand.entries(sizes) <= nest.depths[operand.scratchpad])
     return fits
 

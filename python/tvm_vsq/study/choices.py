@@ -16,9 +16,10 @@ from tvm_vsq.tvm_compat import IRModule
 class Choices:
     """What is chosen, in program order.
 
-    layers: those with weights that the accelerator runs and that no rule gives a format. followers: pools and
-        sums that no rule gives a format. leaders: of each follower by name, the layer whose result it reads
-        (first, if several), past other followers; not always one of `layers`.
+    layers: those with weights that the accelerator runs and that no rule gives a format. followers: pools,
+        sums and products of activations that no rule gives a format. leaders: of each follower by name, the
+        layer whose result it reads (first, if several), past other followers and norms; not always one of
+        `layers`.
     """
 
     layers: tuple[QuantizedLayer, ...]
@@ -55,4 +56,9 @@ def find_choices(module: IRModule, plans: Sequence[Plan], formats: Sequence[str]
     for layer in followers:
         producer = producers[layer.x]
         leaders[layer.name] = leaders.get(producer, producer)
-    return Choices(weighted, followers, leaders)
+    rows = {layer.name for layer in followers if layer.has_rows}  # numbers that nothing quantizes
+    return Choices(
+        weighted,
+        tuple(layer for layer in followers if layer.name not in rows),
+        {name: leader for name, leader in leaders.items() if name not in rows},
+    )

@@ -14,6 +14,7 @@ from tvm_vsq.graph import constant_array, is_constant, op_name
 from tvm_vsq.registry import NAMES, aspects
 from tvm_vsq.relax_ops import layer_operators
 from tvm_vsq.torch_graph.layer_form import LayerForm, Operator
+from tvm_vsq.torch_graph.tables import look_up
 from tvm_vsq.torch_graph.vectors import dequantize, integer_steps, requantize, scaled_elements
 from tvm_vsq.tvm_compat import Call, Var
 
@@ -57,8 +58,9 @@ def dequantize_operator(call: Call) -> Operator:
 def layer_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, list[Any]]:
     """A layer, with the arguments it is a function of: constant weights are prepared once."""
     operator = layer_operators()[NAMES[op_name(call)]]
-    accumulate = aspects("torch", LayerForm)[NAMES[op_name(call)]].on_vectors
-    finish, peak = _post_processing(call), _peak(call.args[0], values)
+    form = aspects("torch", LayerForm)[NAMES[op_name(call)]]
+    accumulate = form.on_vectors
+    finish, peak = _post_processing(call), 0 if form.is_row_wise else _peak(call.args[0], values)
     end = operator.params + 1  # of x, weights and parameters; a residual may follow
     if operator.has_other:
         product = accumulate(call, peak)
@@ -68,10 +70,14 @@ def layer_operator(call: Call, values: Mapping[Var, Any]) -> tuple[Operator, lis
     if all(map(is_constant, constants)):
         *weights, rows = (torch.from_numpy(constant_array(array)) for array in constants)
         product = accumulate(call, peak, *weights)
+        if form.is_row_wise:
+            return lambda x, *other: finish(product(x, *other), rows), [x, *residual]
         return lambda x, *residual: finish(product(x), rows, *residual), [x, *residual]
 
     def run(x: Tensor, *others: Tensor) -> Tensor:
         *weights, rows = others[: end - 1]
+        if form.is_row_wise:
+            return finish(accumulate(call, peak, *weights)(x, *others[end - 1 :]), rows)  # type: ignore[no-any-return]
         result: Tensor = finish(accumulate(call, peak, *weights)(x), rows, *others[end - 1 :])
         return result
 
@@ -95,6 +101,8 @@ def _post_processing(call: Call) -> Operator:
     relu, wide, guard_bits = bool(int(attrs["relu"])), bool(int(attrs["wide"])), int(attrs["guard_bits"])
     res_mult, res_shift = int(attrs["res_mult"]), int(attrs["res_shift"])
     scales = _integers(dict(attrs).get("out_scales", ()))
+    transposed = bool(int(dict(attrs).get("transposed", 0)))
+    size = int(dict(attrs).get("vector_size", 0)) or int(call.args[0].ty.shape[-1]) - 1
     factor = [torch.tensor(int(dict(attrs).get(name, 0))) for name in ("tab_mult", "tab_shift")]
 
     def finish(acc: Tensor, params: Tensor, extra: Tensor | None = None) -> Tensor:
@@ -109,22 +117,15 @@ def _post_processing(call: Call) -> Operator:
         y = total.clamp_(0 if relu else -_INT32_MAX - 1, _INT32_MAX)
         y = y if bool((clip == _INT32_MAX).all()) else y.minimum(clip)
         if table is not None:
-            y = _shift_half_up(_look_up(y, table.to(torch.int64)) * factor[0], factor[1])
+            y = _shift_half_up(look_up(y, table.to(torch.int64)) * factor[0], factor[1])
             y = y.clamp_(-_INT32_MAX - 1, _INT32_MAX)
+        if transposed:
+            y = y.mT
         if wide:
             return y.to(torch.int32)
-        return requantize(y, OUTPUT.read(attrs, int(call.args[0].ty.shape[-1]) - 1), guard_bits, scales)
+        return requantize(y, OUTPUT.read(attrs, size), guard_bits, scales)
 
     return finish
-
-
-def _look_up(y: Tensor, table: Tensor) -> Tensor:
-    """Values of a table int64[segments, 2] (value, slope) for arguments int64, taken as 16 bits."""
-    places = y.clamp(-(1 << 15), (1 << 15) - 1) + (1 << 15)
-    width = (1 << 16) // len(table)
-    segments = places.div(width, rounding_mode="floor")
-    value, slope = table[segments].unbind(-1)
-    return value + (2 * slope * (places - segments * width) + width).div(2 * width, rounding_mode="floor")
 
 
 def _integers(values: Any) -> list[int]:

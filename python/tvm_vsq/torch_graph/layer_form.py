@@ -21,8 +21,10 @@ class LayerForm:
     """fp32: from a call in the fp32 graph, the function of its arguments, None if torch has no such.
 
     on_vectors: from a vsq.* call, the largest |element * scale| of its input, and its weights
-    int16[K, ..., CV, V+1] if it has any, its accumulators.
+    int16[K, ..., CV, V+1] if it has any, its accumulators. is_row_wise: these are of rows int32[..., K], its
+    weights are tables, and what would be a residual is added to the rows.
     """
 
     fp32: Callable[[Call], Operator | None]
     on_vectors: Callable[..., Product]
+    is_row_wise: bool = False

@@ -132,7 +132,7 @@ def _expand_dims(call: Call) -> Operator:
     return expand
 
 
-def _layer_norm(call: Call) -> Operator | None:
+def _normalized(call: Call) -> Operator | None:
     rank, attrs = len(call.args[0].ty.shape), call.attrs
     axes = [int(axis) % rank for axis in attrs.axes]
     if axes != list(range(rank - len(axes), rank)):
@@ -153,7 +153,7 @@ def _permute_dims(call: Call) -> Operator:
     return lambda x: x.permute(order)
 
 
-def _softmax(function: Operator) -> Builder:
+def _along_axis(function: Operator) -> Builder:
     return lambda call: lambda x, axis=int(call.attrs.axis): function(x, dim=axis)
 
 
@@ -212,11 +212,11 @@ _BUILDERS: dict[str, Builder] = {
     "mean": _reduction(torch.mean),
     "min": _reduction(torch.amin),
     "nn.adaptive_avg_pool2d": spatial.adaptive_average,
-    "nn.layer_norm": _layer_norm,
+    "nn.layer_norm": _normalized,
     "nn.leakyrelu": lambda call: lambda x, slope=float(call.attrs.alpha): F.leaky_relu(x, slope),
-    "nn.log_softmax": _softmax(torch.log_softmax),
+    "nn.log_softmax": _along_axis(F.log_softmax),
     "nn.pad": spatial.pad,
-    "nn.softmax": _softmax(torch.softmax),
+    "nn.softmax": _along_axis(F.softmax),
     "permute_dims": _permute_dims,
     "split": _split,
     "squeeze": _squeeze,

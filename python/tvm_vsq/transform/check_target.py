@@ -76,7 +76,14 @@ def _check_formats(node: Node, built: LayerFormats, hardware: HardwareConfig) ->
                 f"a rule, or take a target that has them (HardwareConfig.with_formats). A target has one set "
                 f"of formats: a mix is evaluated by tvm_vsq.fake_quantize alone"
             )
-    if node.other is not None and node.other.format.with_sign(node.x.format.signed) != node.x.format:
+    if node.has_second_operand and node.other is not None:
+        if node.other.format != built.second:
+            raise ConfigError(
+                f"layer '{node.name}' reads a second operand of {node.other.format.bits} bits with scales of "
+                f"{node.other.format.scale_width}, but target '{hardware.label}' takes "
+                f"{built.second.bits} and {built.second.scale_width}; quantize the model for this target"
+            )
+    elif node.other is not None and node.other.format.with_sign(node.x.format.signed) != node.x.format:
         raise ConfigError(
             f"layer '{node.name}' reads two tensors in different formats, of {node.other.format.bits} and of "
             f"{node.x.format.bits} bits, but target '{hardware.label}' has one format of activations; give "

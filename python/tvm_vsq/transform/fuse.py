@@ -10,13 +10,15 @@ from tvm import relax
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.layers.node import Node, Vectors
+from tvm_vsq.layers.node import Node, RowNode, Vectors
+from tvm_vsq.layers.reader import read_row_nodes
 from tvm_vsq.layers.weightless import product_rounding
 from tvm_vsq.network import layer_names, with_layer_names
 from tvm_vsq.network.names import weighted_layers, weightless_layers
 from tvm_vsq.relax_ops import layer_operators
 from tvm_vsq.transform.fusable import fusable_nodes
 from tvm_vsq.transform.post_processing import PostProcessing, post_processing
+from tvm_vsq.transform.row_processing import RowProcessing, row_processing, units_of_rows
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -33,39 +35,90 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     by layer, whatever `hardware` is built for; see `check_target`.
     Raises QuantizationError naming the layer if its numbers do not fit the accumulator, multiplier or bias.
     """
-    nodes = fusable_nodes(module, hardware)
+    nodes, rows = fusable_nodes(module, hardware), read_row_nodes(module, hardware.formats.weight)
     function = module["main"]
     names = layer_names(module)
     gone = {var for node in nodes for var in (node.anchor, node.chain.residual_add, *node.chain.applied)}
+    gone |= {var for row in rows for var in (row.anchor, row.total)}
     remaining = (
         [names[var] for var in layers if var not in gone]
         for layers in (weighted_layers(function), weightless_layers(function))
     )
-    fused = replace_main(module, _Fuse(function, nodes, hardware).run())
+    fused = replace_main(module, _Fuse(function, nodes, rows, hardware).run())
     fused = relax.transform.DeadCodeElimination()(relax.transform.CanonicalizeBindings()(fused))
     return with_layer_names(fused, *remaining)
 
 
+_HOST_LIMIT = 1 << 30
+"""Magnitude of what the host rounds to integers; masks are beyond it."""
+
+
 class _Fuse(Rebuilder):
-    def __init__(self, function: relax.Function, nodes: list[Node], hardware: HardwareConfig) -> None:
+    def __init__(
+        self, function: relax.Function, nodes: list[Node], rows: list[RowNode], hardware: HardwareConfig
+    ) -> None:
         super().__init__(function)
         self._at = {node.result: node for node in nodes}
-        self._numbers = {node.result: post_processing(node, hardware) for node in nodes}
+        self._rows = {row.result: row for row in rows}
+        self._units = units_of_rows(nodes, rows, hardware)
+        self._numbers = {
+            node.result: post_processing(node, hardware, self._units.get(node.chain.output)) for node in nodes
+        }
         self._hardware = hardware
         self._moved: dict[Var, Any] = {}
+        self._wide: dict[Var, Any] = {}  # int32, by the fp32 tensor that they stand for
 
     def rewrite(self, var: Var, value: Any) -> Any:
         # the fp32 members of the chain are copied too; nothing reads them any more, so they are removed as
         # dead code
+        if var in self._rows:
+            row = self._rows[var]
+            numbers = row_processing(row, self._units[row.x], self._units.get(row.anchor), self._hardware)
+            return self._finished(var, self._row_call(row, numbers), row.output is None, numbers.step)
         if var not in self._at:
             return value
         node = self._at[var]
-        numbers = self._numbers[var]
-        call = self._call(node, numbers)
-        if node.output is not None:
+        processing = self._numbers[var]
+        return self._finished(var, self._call(node, processing), node.output is None, processing.step)
+
+    def _finished(self, var: Var, call: Any, is_wide: bool, step: np.float32) -> Any:
+        """The call, and what brings a wide result to fp32."""
+        if not is_wide:
             return call
-        steps = relax.op.astype(self.emit(call), "float32")
-        return relax.op.multiply(self.emit(steps), constant(np.asarray(numbers.step)))
+        self._wide[var] = self.emit(call)
+        steps = relax.op.astype(self._wide[var], "float32")
+        return relax.op.multiply(self.emit(steps), constant(np.asarray(step)))
+
+    def _row_call(self, row: RowNode, numbers: RowProcessing) -> Any:
+        formats, output = self._hardware.formats, row.output
+        attributes: dict[str, Any] = {
+            **numbers.attributes,
+            "layer": row.name,
+            "vector_size": formats.activation.vector_size,
+            "product_shift": formats.product_shift,
+            "product_bits": formats.product_bits,
+            "wide": int(output is None),
+            "guard_bits": self._hardware.guard_bits,
+        }
+        if output is not None:
+            attributes |= {**OUTPUT.write(output.format), "out_scales": output.scales}
+        unit = self._units[row.x]
+        operands = [self._integers(row.x, unit), constant(numbers.tables), constant(numbers.params)]
+        if row.added is not None:
+            operands.append(self._integers(row.added, unit))
+        return layer_operators()[row.operator].from_source(row.call, operands, attributes)
+
+    def _integers(self, tensor: Var, unit: float) -> Any:
+        """An fp32 tensor of the old function in steps of `unit`: a layer's result, or what the host
+        rounds.
+        """
+        if tensor in self._wide:
+            return self._wide[tensor]
+        value = relax.op.multiply(self.new(tensor), constant(np.asarray(np.float32(1 / unit))))
+        bound = float(_HOST_LIMIT)
+        value = self.emit(relax.op.clip(self.emit(value), -bound, bound))
+        self._wide[tensor] = self.emit(relax.op.astype(self.emit(relax.op.round(value)), "int32"))
+        return self._wide[tensor]
 
     def _call(self, node: Node, numbers: PostProcessing) -> Any:
         formats, output = node.formats(self._hardware), node.output
@@ -82,7 +135,9 @@ class _Fuse(Rebuilder):
             "act_signed": int(node.x.format.signed),
             "res_signed": 1 if node.residual is None else int(node.residual.format.signed),
         }
-        if node.other is not None:
+        if node.chain.transposed:
+            attributes["transposed"] = 1
+        if node.other is not None and not node.has_second_operand:
             rounding = product_rounding(node.x.format, node.other.format, self._hardware)
             attributes |= {"rounding": rounding, "other_signed": int(node.other.format.signed)}
         if numbers.table is not None:

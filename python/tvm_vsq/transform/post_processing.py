@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import QuantizationError
+from tvm_vsq.graph import static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.functions import Function
 from tvm_vsq.layers.node import Node
@@ -43,16 +44,17 @@ class PostProcessing:
     tab_shift: int = 0
 
 
-def post_processing(node: Node, hardware: HardwareConfig) -> PostProcessing:
+def post_processing(node: Node, hardware: HardwareConfig, unit: float | None = None) -> PostProcessing:
     """The constants of `node` (docs/numerics.md, section 5), once its accumulator is proven not to overflow.
 
+    unit: what a step of its wide result has to be worth, where rows are made of it.
     Raises QuantizationError naming the layer if the accumulator, a factor or a bias does not fit.
     """
     bound = _accumulator_bound(node, hardware)
     steps = _steps(node, hardware)
     if node.chain.function is not None:
         return _with_function(node, node.chain.function, steps, bound, hardware)
-    step = _result_step(node, steps, bound, hardware)
+    step = np.float32(unit) if unit is not None else _result_step(node, steps, bound, hardware)
     params = _parameters(node, steps, float(step), hardware)
     if node.residual is None:
         return PostProcessing(params, 0, 0, step)
@@ -86,23 +88,47 @@ def _parameters(
     node: Node, steps: npt.NDArray[Any], step: float, hardware: HardwareConfig
 ) -> npt.NDArray[np.int32]:
     """int32[K, 4], for results of which one unit is worth `step`."""
-    mult, shift = fixed_point(steps / float(step), hardware.multiplier_bits, node.name)
-    bias = np.rint(node.chain.bias / float(step))
-    if np.abs(bias).max(initial=0) > _INT32_MAX:
-        channel = int(np.abs(bias).argmax())
+    return parameters(node.name, steps, node.chain.bias, node.chain.clip, step, hardware)
+
+
+def parameters(
+    layer: str,
+    steps: npt.NDArray[Any],
+    bias: npt.NDArray[Any],
+    clip: float,
+    step: float,
+    hardware: HardwareConfig,
+) -> npt.NDArray[np.int32]:
+    """int32[K, 4] of what multiplies, shifts, is added and bounds, for results of which one unit is worth
+    `step`.
+
+    Raises QuantizationError naming the layer if a factor or a bias does not fit.
+    """
+    mult, shift = fixed_point(np.abs(steps) / float(step), hardware.multiplier_bits, layer)
+    units = np.rint(bias / float(step))
+    if np.abs(units).max(initial=0) > _INT32_MAX:
+        channel = int(np.abs(units).argmax())
         raise QuantizationError(
-            f"layer '{node.name}': the bias {node.chain.bias[channel]:g} of channel {channel} is "
-            f"{bias[channel]:g} steps of {float(step):g}, which does not fit int32; raise the output's "
+            f"layer '{layer}': the bias {bias[channel]:g} of channel {channel} is "
+            f"{units[channel]:g} steps of {float(step):g}, which does not fit int32; raise the output's "
             "calibrated range"
         )
-    clip = min(float(np.rint(node.chain.clip / float(step))), _INT32_MAX)
-    return np.stack([mult, shift, bias, np.full(len(mult), clip)], axis=1).astype(np.int32)
+    bound = min(float(np.rint(clip / float(step))), _INT32_MAX)
+    signed = np.where(steps < 0, -mult, mult)
+    return np.stack([signed, shift, units, np.full(len(mult), bound)], axis=1).astype(np.int32)
 
 
 def _steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:
-    """float64[K]: what one step of each accumulator is worth."""
+    """float64[K]: what one step of each accumulator is worth in the result."""
+    return _accumulated_steps(node, hardware) * node.chain.scale
+
+
+def _accumulated_steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:
     if node.weights is None:
         gamma = node.x.gamma
+        if node.has_second_operand and node.other is not None:
+            shift = node.formats(hardware).product_shift
+            return np.full(static_shape(node.call)[-1], gamma * node.other.gamma * 2.0**shift)
         if node.other is not None:
             rounding = product_rounding(node.x.format, node.other.format, hardware)
             gamma *= node.other.gamma * 2.0**rounding
@@ -112,7 +138,18 @@ def _steps(node: Node, hardware: HardwareConfig) -> npt.NDArray[Any]:
     return accumulator_steps(weights.vectors, weights.gamma, node.x.gamma, shift)
 
 
+def result_step(node: Node, hardware: HardwareConfig) -> np.float32:
+    """What one unit of the result of a layer without a function is worth. Raises as `post_processing`."""
+    return _result_step(node, _steps(node, hardware), _accumulator_bound(node, hardware), hardware)
+
+
 def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
+    if node.has_second_operand and node.other is not None:
+        formats, vectors = node.formats(hardware), node.x.format.vectors(node.channels)
+        product = (formats.product_shift, formats.product_bits)
+        return check_accumulator(
+            node.name, vectors, node.other.format, node.x.format, *product, hardware.accumulator_bits
+        )
     if node.weights is None:
         misfit = weightless_misfit(node.call, node.x.format, hardware)
         if misfit:

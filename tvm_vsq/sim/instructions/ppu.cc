@@ -148,16 +148,50 @@ void TransposeAll(const Params& params, const isa::Ppu& ppu, const std::vector<A
 }
 
 template <typename Acc>
-void Run(const Params& params, const isa::Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
+void Process(const Params& params, const isa::Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
   if (ppu.transpose) return TransposeAll(params, ppu, *acc, pads);
-  PostProcessAll(params, ppu, acc, pads);
+  if (ppu.acc_skip == 0 && ppu.vector_skip == 0) return PostProcessAll(params, ppu, acc, pads);
+  const uint64_t vectors = Declared<isa::Ppu>::Vectors(params, ppu);
+  isa::Ppu one = ppu;
+  one.pixels = 1;
+  one.acc_skip = one.vector_skip = 0;
+  for (uint32_t pixel = 0; pixel < ppu.pixels; ++pixel) {
+    const auto moved = static_cast<uint32_t>(pixel * (vectors + ppu.vector_skip));
+    one.acc_base = ppu.acc_base + pixel * (ppu.blocks + ppu.acc_skip);
+    if (!ppu.wide) one.out_base = ppu.out_base + moved;
+    if (ppu.residual) one.res_base = ppu.res_base + moved;
+    PostProcessAll(params, one, acc, pads);
+  }
+}
+
+// The kernels for accumulators of 32 bits multiply by what is not negative; that for wider ones does all.
+void Run(const Params& params, const isa::Ppu& ppu, std::vector<int64_t>* acc, Scratchpads* pads) {
+  Process(params, ppu, acc, pads);
+}
+void Run(const Params& params, const isa::Ppu& ppu, std::vector<int32_t>* acc, Scratchpads* pads) {
+  const auto lanes = static_cast<size_t>(params.output_lanes);
+  const ChannelParams* channels = &pads->par[ppu.par_base * lanes];
+  const auto is_negative = [](const ChannelParams& channel) { return channel.negative; };
+  if (!std::any_of(channels, channels + ppu.blocks * lanes, is_negative))
+    return Process(params, ppu, acc, pads);
+  const uint64_t pixel = uint64_t{ppu.blocks} + ppu.acc_skip;
+  const auto first = acc->begin() + static_cast<ptrdiff_t>(ppu.acc_base * lanes);
+  const auto last = first + static_cast<ptrdiff_t>(((ppu.pixels - 1) * pixel + ppu.blocks) * lanes);
+  std::vector<int64_t> wide(first, last);
+  isa::Ppu moved = ppu;
+  moved.acc_base = 0;
+  Process(params, moved, &wide, pads);
+  if (ppu.wide)
+    std::transform(wide.begin(), wide.end(), first, [](int64_t y) { return static_cast<int32_t>(y); });
 }
 
 }  // namespace
 
 bool Declared<isa::Ppu>::Bound(const Params&, const isa::Ppu& ppu, const MicroOpPlan*,
                                AccumulatorBounds* bounds) {
-  if (ppu.wide) bounds->Set(ppu.acc_base, AccEntries(ppu), uint64_t{1} << 31);
+  if (!ppu.wide) return true;
+  EachRun(ppu, ppu.acc_base, ppu.blocks, ppu.acc_skip,
+          [&](uint64_t begin, uint64_t count) { bounds->Set(begin, count, uint64_t{1} << 31); });
   return true;
 }
 

@@ -39,12 +39,30 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
 
   template <typename Visit>
   static void Accesses(const Params& params, const isa::Ppu& ppu, Visit visit) {
-    const uint64_t entries = AccEntries(ppu), vectors = Results(params, ppu);
-    const Use acc = ppu.wide ? Use::kAccumulate : Use::kRead;
-    visit(Access{Pad::kAcc, acc, "acc_base", ppu.acc_base, entries, entries});
+    const uint64_t entries = AccEntries(ppu);
     visit(Access{Pad::kPar, Use::kRead, "par_base", ppu.par_base, ppu.blocks, entries});
-    if (!ppu.wide) visit(Access{Pad::kOut, Use::kFill, "out_base", ppu.out_base, vectors, vectors});
-    if (ppu.residual) visit(Access{Pad::kInp, Use::kRead, "res_base", ppu.res_base, vectors, vectors});
+    const Use acc = ppu.wide ? Use::kAccumulate : Use::kRead;
+    EachRun(ppu, ppu.acc_base, ppu.blocks, ppu.acc_skip, [&](uint64_t begin, uint64_t count) {
+      visit(Access{Pad::kAcc, acc, "acc_base", begin, count, count});
+    });
+    if (ppu.transpose) {
+      const uint64_t results = Results(params, ppu);
+      visit(Access{Pad::kOut, Use::kFill, "out_base", ppu.out_base, results, results});
+      return;
+    }
+    const auto visit_vectors = [&](Pad pad, Use use, const char* field, uint64_t base) {
+      EachRun(ppu, base, Vectors(params, ppu), ppu.vector_skip,
+              [&](uint64_t begin, uint64_t count) { visit(Access{pad, use, field, begin, count, count}); });
+    };
+    if (!ppu.wide) visit_vectors(Pad::kOut, Use::kFill, "out_base", ppu.out_base);
+    if (ppu.residual) visit_vectors(Pad::kInp, Use::kRead, "res_base", ppu.res_base);
+  }
+
+  // Calls visit(begin, count) for `width` entries of each pixel, of all at once where nothing lies between.
+  template <typename Visit>
+  static void EachRun(const isa::Ppu& ppu, uint64_t base, uint64_t width, uint64_t skip, Visit visit) {
+    if (skip == 0) return visit(base, ppu.pixels * width);
+    for (uint64_t pixel = 0; pixel < ppu.pixels; ++pixel) visit(base + pixel * (width + skip), width);
   }
 
   template <typename Fail>
@@ -54,6 +72,9 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
     if (ppu.transpose) {
       if (ppu.wide || ppu.residual)
         fail("fields transpose and ", ppu.wide ? "wide" : "residual", " are set; only one of them may be");
+      if (ppu.acc_skip != 0 || ppu.vector_skip != 0)
+        fail("field transpose is set, and field ", ppu.acc_skip != 0 ? "acc_skip" : "vector_skip",
+             " is not 0; vectors along pixels skip nothing");
       if (ppu.skip_vectors >= params.output_lanes)
         fail("field skip_vectors is ", ppu.skip_vectors, " of the ", params.output_lanes,
              " channels of the last block");

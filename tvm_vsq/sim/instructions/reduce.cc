@@ -48,7 +48,7 @@ void ReduceAll(const isa::Reduce& reduce, const Execution& execution, std::vecto
   const Params& params = execution.params;
   const auto lanes = static_cast<size_t>(params.output_lanes);
   const size_t group = Declaration::Blocks(params) * lanes;
-  const int64_t limit = SaturationLimit(params), imm = Declaration::Immediate(reduce);
+  const int64_t limit = kSaturationLimit, imm = Declaration::Immediate(reduce);
   const bool makes_factors = Declaration::MakesFactors(reduce);
   Segments table;
   if (makes_factors) table = ReadSegments(execution, reduce.tab_base);

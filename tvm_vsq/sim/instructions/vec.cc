@@ -82,8 +82,8 @@ bool LookUp(const Segments& table, const std::vector<Acc>& values, int shift, co
 
 // Adds `values` to the lanes, takes them away, or scales by them.
 template <typename Acc>
-void Saturate(const isa::Vec& vec, const std::vector<Acc>& values, const Execution& execution, Acc* lanes) {
-  const int64_t limit = SaturationLimit(execution.params);
+void Saturate(const isa::Vec& vec, const std::vector<Acc>& values, Acc* lanes) {
+  const int64_t limit = kSaturationLimit;
   for (size_t c = 0; c < values.size(); ++c) {
     const int64_t lane = lanes[c], s = values[c];
     const int64_t result = Declared<isa::Vec>::Scales(vec) ? Scaled(lane, s)
@@ -107,7 +107,7 @@ size_t ApplyChecked(const isa::Vec& vec, const Execution& execution, size_t inp,
       std::copy_n(&(*accumulators)[(uops[u].inp + inp) * lanes], values->size(), values->begin());
     Acc* lane = &(*accumulators)[(uops[u].acc + acc) * lanes];
     if (Declared<isa::Vec>::Saturates(vec)) {
-      Saturate(vec, *values, execution, lane);
+      Saturate(vec, *values, lane);
     } else if (vec.op == isa::Vec::Op::kMov) {
       std::copy(values->begin(), values->end(), lane);
     } else if (vec.op == isa::Vec::Op::kMax) {
@@ -141,7 +141,7 @@ void ApplySafe(const isa::Vec& vec, const Execution& execution, const Segments& 
                              static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)),
                              static_cast<int32_t>(Declared<isa::Vec>::Coefficient(vec)),
                              static_cast<int>(vec.shift),
-                             SaturationLimit(params),
+                             kSaturationLimit,
                              table.values,
                              table.slopes,
                              static_cast<size_t>(params.vector_size),

@@ -29,17 +29,18 @@ class Work {
   // Of the residual, of that lane of the pixel; lanes beyond its vectors have none.
   int64_t Element(size_t pixel, size_t channel) const {
     if (!ppu.residual || channel >= vectors * size) return 0;
-    return InpElement(execution, ppu.res_unsigned, ppu.res_base + pixel * vectors, channel);
+    return InpElement(execution, ppu.res_unsigned, ppu.res_base + pixel * (vectors + ppu.vector_skip),
+                      channel);
   }
   int64_t Scale(size_t pixel, size_t vector) const {
     if (!ppu.residual || vector >= vectors) return 0;
-    return execution.pads->inp_scale[ppu.res_base + pixel * vectors + vector];
+    return execution.pads->inp_scale[ppu.res_base + pixel * (vectors + ppu.vector_skip) + vector];
   }
   const ChannelParams& Channel(size_t channel) const {
     return execution.pads->par[ppu.par_base * lanes + channel];
   }
   int64_t Acc(size_t pixel, size_t block, size_t lane) const {
-    return Accumulator(execution, ppu.acc_base + pixel * ppu.blocks + block, lane);
+    return Accumulator(execution, ppu.acc_base + pixel * (ppu.blocks + ppu.acc_skip) + block, lane);
   }
   int32_t& Y(size_t pixel, size_t channel) { return y_[pixel * width() + channel]; }
 
@@ -66,8 +67,8 @@ void PutOperands(const Work& work, size_t pixel, size_t block, OperandRows* rows
     const size_t channel = block * work.lanes + lane;
     const ChannelParams& params = work.Channel(channel);
     rows->Put("acc", work.Acc(pixel, block, lane));
-    for (const int64_t number :
-         {int64_t{params.mult}, int64_t{params.shift}, int64_t{params.bias}, int64_t{params.clip}})
+    for (const int64_t number : {int64_t{params.mult}, int64_t{params.shift} | int64_t{params.negative} << 7,
+                                 int64_t{params.bias}, int64_t{params.clip}})
       rows->Put("par", number);
     rows->Put("res_elements", work.Element(pixel, channel));
   }
@@ -93,7 +94,7 @@ void PutResults(Work* work, size_t pixel, size_t block, OperandRows* rows) {
   for (size_t lane = 0; lane < work->lanes; ++lane) {
     const size_t channel = block * work->lanes + lane;
     const bool stored = !ppu.wide && channel < work->vectors * work->size;
-    const size_t vector = ppu.out_base + pixel * work->vectors + channel / work->size;
+    const size_t vector = ppu.out_base + pixel * (work->vectors + ppu.vector_skip) + channel / work->size;
     const int64_t code = stored ? pads.out[vector * work->size + channel % work->size] : 0;
     rows->Put("y", work->Y(pixel, channel));
     rows->Put("out_elements", (code ^ sign) - sign);
@@ -112,11 +113,13 @@ bool IsResult(Work* work, size_t pixel) {
     }
     return true;
   }
-  const VectorFormat format(work->execution.params, work->ppu.out_unsigned);
+  const Params& params = work->execution.params;
+  const VectorFormat format =
+      work->ppu.second ? VectorFormat::OfSecond(params) : VectorFormat(params, work->ppu.out_unsigned);
   const Scratchpads& pads = *work->execution.pads;
   std::vector<uint8_t> codes(work->size);
   for (size_t v = 0; v < work->vectors; ++v) {
-    const size_t entry = work->ppu.out_base + pixel * work->vectors + v;
+    const size_t entry = work->ppu.out_base + pixel * (work->vectors + work->ppu.vector_skip) + v;
     const int32_t scale =
         Requantize(format, &work->Y(pixel, v * work->size), static_cast<int>(work->size), codes.data());
     if (scale != pads.out_scale[entry]) return false;
@@ -130,6 +133,7 @@ bool IsResult(Work* work, size_t pixel) {
 RecordResults RecordOperands(const isa::Ppu& ppu, const Execution& execution, OperandRows* rows) {
   const OperandRows::Range range = rows->Pass(Declared<isa::Ppu>::AccEntries(ppu));
   if (range.empty()) return {};
+  if (ppu.transpose) execution.Fail("vectors along pixels are not recorded: no block of the RTL makes them");
   Work work(ppu, execution);
   for (size_t pixel = 0; pixel < ppu.pixels; ++pixel) {
     for (size_t block = 0; block < ppu.blocks; ++block) {

@@ -9,12 +9,19 @@ from tvm_vsq.graph import static_shape
 from tvm_vsq.network import Source, WeightForm
 from tvm_vsq.tvm_compat import Var
 
+_MATRIX = 2
+"""Axes of weights, be they constants or restored from such; stacks of activations have more."""
+
+
+def _matches(call: Any) -> bool:
+    return not isinstance(call.args[1], Var) or len(call.args[1].ty.shape) <= _MATRIX
+
 
 def _refusal(call: Any, has_constant_weights: bool) -> str:
     if not isinstance(call.args[0], Var):
         return "the input is a constant"
     if not has_constant_weights:
-        return "both operands are activations, and only constant weights have an accelerator form yet"
+        return "its weights are no constants"
     rank = len(call.args[1].ty.shape)
     return "" if rank == 2 else f"weights of rank {rank}, only [C, K] has a form"
 
@@ -27,6 +34,8 @@ SOURCE = Source(
     relax="relax.matmul",
     word="dense",
     refusal=_refusal,
+    matches=_matches,
     weights=WeightForm(outputs=1, inputs=0),
     macs=_macs,
+    transposes=True,
 )

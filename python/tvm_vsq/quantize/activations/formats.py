@@ -10,7 +10,14 @@ from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.tvm_compat import Var
 
 
-def tensor_format(var: Var, ranges: Mapping[Var, Range], signs: Signs, formats: LayerFormats) -> VectorFormat:
-    """Unsigned where neither the calibration data nor the network can make the tensor negative."""
+def tensor_format(
+    var: Var, ranges: Mapping[Var, Range], signs: Signs, formats: LayerFormats, is_second: bool = False
+) -> VectorFormat:
+    """Unsigned where neither the calibration data nor the network can make the tensor negative.
+
+    is_second: in place of weights, which are signed.
+    """
+    if is_second:
+        return formats.second
     is_unsigned = ranges[var].min >= 0 and signs.is_nonnegative(var)
     return formats.activation.with_sign(not is_unsigned)

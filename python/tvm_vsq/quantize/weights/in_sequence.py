@@ -40,6 +40,7 @@ class InSequence:
         self._calls: Mapping[Any, Any] = definitions(self._function)
         self._is_running = False
         self._kernels: dict[Var, Tensor] = {}
+        self._transposed: set[tuple[Var, int]] = set()  # operands that vectors run across
         self._corrections: dict[Var, Tensor] = {}
 
     def layers(self) -> Iterator[tuple[QuantizedLayer, Moments | None]]:
@@ -132,6 +133,8 @@ class InSequence:
         readings: dict[Var, dict[int, Reading]] = {}
         for layer in self._plan.layers:
             anchor, chain = layer.chain.anchor, layer.chain
+            if not layer.reads:
+                continue  # rows of numbers
             first, *others = layer.reads
             readings.setdefault(anchor, {})[0] = first
             if chain.residual_add is not None:
@@ -139,6 +142,8 @@ class InSequence:
             source = source_of(self._calls[anchor])
             if source is not None and source.other is not None:
                 readings[anchor][source.other] = others[-1]
+                if source.other_is_transposed:
+                    self._transposed.add((anchor, source.other))
         for var, read in readings.items():
             yield var, lambda *operands, var=var, read=read: self._read(var, read, operands)
 
@@ -146,8 +151,10 @@ class InSequence:
         found = list(operands)
         for place, reading in readings.items():
             encoding = self._encodings[reading]
-            restored = as_read(found[place], encoding, self._guard_bits) * float(encoding.limit or 1.0)
-            found[place] = restored
+            is_transposed = (var, place) in self._transposed
+            x = found[place].mT if is_transposed else found[place]
+            restored = as_read(x, encoding, self._guard_bits) * float(encoding.limit or 1.0)
+            found[place] = restored.mT if is_transposed else restored
         if var in self._kernels:
             found[1] = self._kernels[var]
         return found

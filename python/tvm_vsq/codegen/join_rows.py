@@ -1,0 +1,83 @@
+"""Joins a layer with the one that takes its results as rows, so that these stay on the chip, where that is
+no slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tvm_vsq.codegen.layer import Layer
+from tvm_vsq.errors import ScheduleError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule import Workload, default_knobs
+from tvm_vsq.schedule.convolution import Convolution
+from tvm_vsq.schedule.cost import estimate_cycles, estimated_dram_bytes
+from tvm_vsq.schedule.matrices import MatrixProduct
+from tvm_vsq.schedule.rows import Rows
+from tvm_vsq.schedule.with_rows import WithRows
+
+
+def join_rows(layers: Sequence[Layer], results: Sequence[str], hardware: HardwareConfig) -> list[Layer]:
+    """`layers`, in which those that only make the rows of another one are part of that.
+
+    results: the tensors that the program returns. Joined are layers that then have estimates of cycles and of
+    DRAM bytes that are no higher than before.
+    """
+    joined: list[Layer] = list(layers)
+    for reader in layers:
+        maker = next((layer for layer in joined if layer.result == reader.inputs.get("inp")), None)
+        if maker is None or not isinstance(reader.workload, Rows) or maker.result in results:
+            continue
+        if sum(maker.result in layer.inputs.values() for layer in joined) != 1:
+            continue
+        if reader.inputs.get("other") == maker.result:
+            continue
+        found = _joined(maker, reader, hardware)
+        if found is not None:
+            joined = [found if layer is reader else layer for layer in joined if layer is not maker]
+    return joined
+
+
+def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | None:
+    work, rows = maker.workload, reader.workload
+    if not isinstance(work, MatrixProduct | Convolution) or not isinstance(rows, Rows):
+        return None
+    pixels = (work.n, work.h, work.w) if isinstance(work, MatrixProduct) else (work.n, work.oh, work.ow)
+    if pixels != (rows.n, rows.h, rows.w):
+        return None
+    workload = WithRows(work, rows)
+    apart = [_estimate(layer.workload, layer.name, hardware) for layer in (maker, reader)]
+    together = _estimate(workload, reader.name, hardware)
+    if together is None or None in apart:
+        return None
+    limits = [sum(each) for each in zip(*(found for found in apart if found is not None), strict=True)]
+    if any(value > limit for value, limit in zip(together, limits, strict=True)):
+        return None
+    named = {name: records for name, records in reader.constants.items() if name != "par"}
+    return Layer(
+        name=f"{maker.name} + {reader.name}",
+        op=maker.op,
+        workload=workload,
+        post=replace(
+            maker.post,
+            rows=reader.post.rows,
+            last_lanes=reader.post.last_lanes,
+            rows_relu=reader.post.relu,
+            out_unsigned=reader.post.out_unsigned,
+            second=reader.post.second,
+        ),
+        channels=maker.channels,
+        constants={**maker.constants, **named, "par2": reader.constants["par"]},
+        inputs={**maker.inputs, **{name: x for name, x in reader.inputs.items() if name == "other"}},
+        result=reader.result,
+    )
+
+
+def _estimate(workload: Workload, layer: str, hardware: HardwareConfig) -> tuple[float, float] | None:
+    """Cycles and DRAM bytes of the default schedule; None if none fits."""
+    try:
+        knobs = default_knobs(workload, hardware, layer)
+    except ScheduleError:
+        return None
+    return estimate_cycles(workload, knobs, hardware), estimated_dram_bytes(workload, knobs, hardware)

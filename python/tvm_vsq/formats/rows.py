@@ -1,0 +1,57 @@
+"""What the arithmetic on whole rows is made of (docs/numerics.md, section 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MANTISSA_BITS = 16
+"""Of a normalized sum below its leading one: as many as a table takes for its argument."""
+
+FACTOR_BITS = 16
+"""Of the mantissa of a factor, which is unsigned; its shift has 6 bits and lies above it."""
+
+RESULT_BITS = 16
+"""F: normalized rows and probabilities count steps of 2^-F."""
+
+SQUARED_BITS = 18
+"""Of a number that is squared, signed."""
+
+LEAST_MAXIMUM = -(1 << 28)
+"""The maximum of a row to which a mask was added is taken as no less: a row that is masked as a whole then
+has equal probabilities."""
+
+MOST_LANES = 1 << 14
+"""Of a row, so that sums of 32-bit numbers, and of squares, fit 48 bits."""
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """How a row becomes probabilities, all in integers.
+
+    argument_shift: bits that numbers lose before their exponential is looked up. exponent: the shift of a
+    factor whose sum is in [2^16, 2^17). masked: whether a mask was added to the row.
+    """
+
+    argument_shift: int
+    exponent: int
+    masked: bool
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How a row is normalized, all in integers.
+
+    centered: whether its mean, the sum times mean_mult / 2^mean_shift, is subtracted first. square_shift:
+    bits that numbers lose before they are squared. epsilon: what is added to the sum of squares. exponent:
+    the shift of a factor whose sum of squares is in [2^16, 2^17).
+    """
+
+    centered: bool
+    square_shift: int
+    epsilon: int
+    exponent: int
+    mean_mult: int = 0
+    mean_shift: int = 0
+
+
+RowStep = Normalization | Probabilities

@@ -1,0 +1,52 @@
+"""Writes products of two activations so that the second one is transposed where it is read, and nowhere else.
+
+What is transposed then has rows of the numbers that are multiplied and summed, which vectors run along, as
+in the first one. A transposition that is left over, as of attention's values, follows the layer that makes
+them, before their channels are split into heads: that layer can store its result so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+
+from tvm_vsq.frontend.permutes import order_of
+from tvm_vsq.graph import Rebuilder, op_name, replace_main, static_shape
+from tvm_vsq.network import source_of
+from tvm_vsq.tvm_compat import Call, IRModule, Var
+
+_SPLIT = 4
+"""Axes of channels that were split: images, rows, parts, channels of a part."""
+
+
+def transpose_second_operands(module: IRModule) -> IRModule:
+    """`module`, where operand 1 of each product of two activations is a permute_dims of the last two axes."""
+    return replace_main(module, _Transpose(module["main"]).run())
+
+
+class _Transpose(Rebuilder):
+    def rewrite(self, var: Var, value: Any) -> Any:
+        source = source_of(value)
+        if source is None or not source.other_is_transposed:
+            return value
+        x, other = value.args
+        rank = len(static_shape(other))
+        exchange = [*range(rank - 2), rank - 1, rank - 2]
+        rows = self._permuted(other, exchange)
+        return Call(value.op, [x, self.emit(relax.op.permute_dims(rows, exchange))], value.attrs)
+
+    def _permuted(self, x: Var, order: list[int]) -> Any:
+        """`x` with its axes in another order, in as few steps as there are."""
+        call = self.value_of(x)
+        if op_name(call) == "relax.permute_dims":
+            inner = order_of(call)
+            return self._permuted(call.args[0], [inner[axis] for axis in order])
+        if order == list(range(len(order))):
+            return x
+        if op_name(call) == "relax.reshape" and order == [0, 2, 3, 1]:
+            whole, split = static_shape(call.args[0]), static_shape(x)
+            if len(split) == _SPLIT and whole == (*split[:2], split[2] * split[3]):
+                columns = self.emit(relax.op.permute_dims(call.args[0], [0, 2, 1]))
+                return self.emit(relax.op.reshape(columns, [split[axis] for axis in order]))
+        return self.emit(relax.op.permute_dims(x, order))

@@ -1,0 +1,99 @@
+"""Layers that work on whole rows of numbers: what they read is no vectors, but results that are not
+quantized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from tvm import relax
+
+from tvm_vsq.graph import bindings, count_uses, definitions, op_name, static_shape, tensors
+from tvm_vsq.layers.chains import Chain
+from tvm_vsq.network import source_of
+from tvm_vsq.placement.moves import moved_operands
+from tvm_vsq.tvm_compat import Var
+
+
+def row_layers(function: relax.Function, chains: Collection[Chain]) -> set[Var]:
+    """The variables bound to those that pay: some layer reads what they give, or makes what they read.
+
+    chains: of the layers with weights.
+    """
+    values = definitions(function)
+    made = {chain.output for chain in chains}
+    claimed = {chain.residual_add for chain in chains}
+    readers: dict[Var, list[Var]] = {}
+    for binding in bindings(function):
+        for operand in tensors(binding.value):
+            if isinstance(operand, Var):
+                readers.setdefault(operand, []).append(binding.var)
+
+    def is_read(var: Var) -> bool:
+        """Whether a layer reads `var`, moved or not."""
+        return any(
+            is_read(reader)
+            if moved_operands(values[reader]) or _is_permuted(values[reader])
+            else _is_layer(values[reader])
+            for reader in readers.get(var, [])
+        )
+
+    found = set()
+    for var, call in values.items():
+        source = source_of(call)
+        if source is None or source.rows is None or source.refusal(call, False):
+            continue
+        x, added = added_rows(function, call.args[0], claimed)
+        if is_read(var) or (source.rows.at_end and not made.isdisjoint({x, added})):
+            found.add(var)
+    return found
+
+
+def added_rows(function: relax.Function, x: Any, claimed: Iterable[Any] = ()) -> tuple[Any, Any]:
+    """What a layer on rows reads in place of `x`, and what it adds to that first, which may be repeated; the
+    latter is None where `x` is no sum that only it reads, or one that another layer has in its epilogue.
+    """
+    value: Any = definitions(function).get(x) if isinstance(x, Var) else None
+    if op_name(value) != "relax.add" or count_uses(function)[x] != 1 or x in set(claimed):
+        return x, None
+    first, second = value.args
+    if not all(isinstance(each, Var) for each in (first, second)):
+        return x, None
+    if static_shape(first) != static_shape(x):
+        first, second = second, first
+    shapes = static_shape(first), static_shape(second)
+    fits = (
+        len(shapes[0]) == len(shapes[1]) and shapes[0][-1] == shapes[1][-1] and shapes[0] == static_shape(x)
+    )
+    return (first, second) if fits else (x, None)
+
+
+def sums_of_rows(function: relax.Function) -> set[Var]:
+    """Sums that only layers on rows read, of tensors that nothing else reads, one of which is made of rows:
+    no operand is vectors then, and no layer with weights takes the sum along.
+    """
+    values, uses = definitions(function), count_uses(function)
+    found = set()
+    for call in values.values():
+        source = source_of(call)
+        if source is None or source.rows is None:
+            continue
+        first, second = added_rows(function, call.args[0])
+        if second is not None and uses[first] == uses[second] == 1 and _is_of_rows({first, second}, values):
+            found.add(call.args[0])
+    return found
+
+
+def _is_of_rows(tensors: set[Any], values: Any) -> bool:
+    sources = [source_of(values.get(x)) for x in tensors]
+    return any(source is not None and source.rows is not None for source in sources)
+
+
+def _is_permuted(call: Any) -> bool:
+    return op_name(call) == "relax.permute_dims"
+
+
+def _is_layer(call: Any) -> bool:
+    source = source_of(call)
+    return source is not None and source.rows is None

@@ -1,0 +1,1 @@
+"""Rows divided by the root of the mean of their squares, over the last axis."""

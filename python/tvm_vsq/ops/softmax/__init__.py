@@ -1,0 +1,1 @@
+"""Rows as probabilities: softmax over the last axis, with a mask or another tensor added before."""

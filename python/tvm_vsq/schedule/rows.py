@@ -1,0 +1,178 @@
+"""Whole rows as a workload: numbers of 32 bits that come back from DRAM become accumulators, and their rows
+are normalized or become probabilities before the PPU takes them (docs/numerics.md, section 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from tvm import te, tirx
+
+from tvm_vsq.formats.table import TABLE_SEGMENTS
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.isa import layout_of
+from tvm_vsq.schedule.access import Axis, Count, Operand
+from tvm_vsq.schedule.nest import LoopNest
+from tvm_vsq.schedule.postprocess import corners, post_processed, result_dims
+from tvm_vsq.schedule.weightless import Weightless
+
+ROWS = "vsq.rows"
+
+
+@dataclass(frozen=True)
+class Rows(Weightless):
+    """[n, h, w] rows of `kb` blocks of output_lanes numbers, each a row of accumulators.
+
+    other: for n, h and w, whether the tensor that is added first has a single one; None if there is none.
+    program: what is done with rows, as short text. passes: over all entries of a row, and `reductions` of
+    them.
+    tables: looked up. `wide` results are int32 in DRAM instead of requantized vectors.
+    """
+
+    n: int
+    h: int
+    w: int
+    kb: int
+    program: str
+    passes: int
+    reductions: int
+    tables: int
+    other: tuple[bool, bool, bool] | None
+    wide: bool
+
+    @property
+    def key(self) -> str:
+        """Stable text for tuning databases."""
+        other = "" if self.other is None else "-add" + "".join(str(int(single)) for single in self.other)
+        return f"{self.program}-n{self.n}h{self.h}w{self.w}kb{self.kb}{other}-wide{int(self.wide)}"
+
+    def nest(self, hardware: HardwareConfig) -> LoopNest:
+        """Dimensions n, h, w, k, b of the result; a tile has whole rows."""
+        *pixels, k, b = result_dims(self.n, self.h, self.w, self.kb, hardware)
+        dims = (*pixels, replace(k, knob=None), b)
+        axes = tuple(map(Axis.along, dims))
+        inputs = [Operand("inp", "acc", axes, direct=True)]
+        if self.other is not None:
+            repeated = (
+                Axis(1) if single else axis for single, axis in zip(self.other, axes[:3], strict=True)
+            )
+            inputs.append(Operand("other", "acc", (*repeated, *axes[3:])))
+        nest = post_processed(dims, tuple(inputs), LoadRows(), hardware, blocks=self.kb, wide=self.wide)
+        finish = RowFinish(self.passes, self.reductions, self.tables, adds=self.other is not None)
+        return with_row_program(nest, finish)
+
+    def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
+        """The shape for reports, such as "12x128x128"."""
+        return self.tensor_text(self.h, self.w, channels[0], hardware)
+
+
+def with_row_program(nest: LoopNest, finish: RowFinish) -> LoopNest:
+    """`nest`, whose tiles are whole rows, with what a row program needs: a group of accumulators for each
+    row, "row", and tables "tab0", ...
+    """
+    hardware = nest.hardware
+    pixels = nest.acc.axes[:3]
+    entries = -(-TABLE_SEGMENTS // hardware.output_lanes)
+    row = Operand("row", "acc", (*pixels, Axis(hardware.group_blocks)), in_dram=False)
+    looked_up = [
+        Operand(f"tab{i}", "par", (Axis(entries),), constant=True, resident=True, title=f"table {i}")
+        for i in range(finish.tables)
+    ]
+    operands = _fitting((*nest.operands, row, *looked_up), nest)
+    orders = dict.fromkeys(nest.orders, ("n", "h", "w"))
+    return replace(nest, operands=operands, finish=finish, orders=orders, limits=())
+
+
+def _fitting(operands: tuple[Operand, ...], nest: LoopNest) -> tuple[Operand, ...]:
+    """`operands`, where parameters of whole rows that do not fit beside tables come piece by piece: one is
+    loaded while the PPU takes another one.
+    """
+    depth, group = nest.depths["par"], nest.hardware.group_blocks
+    held = [operand for operand in operands if operand.scratchpad == "par"]
+    streamed = [operand for operand in held if operand.dims]
+    if sum(prod(operand.extents) for operand in held) <= depth:
+        return operands
+    room = depth - sum(prod(operand.extents) for operand in held if not operand.dims)
+    piece = min(room // (2 * len(streamed)), layout_of(nest.hardware).limit("PPU", "blocks")) // group * group
+    pieces = 2 * max(group, piece)
+    return tuple(
+        replace(operand, streamed=pieces, resident=False) if operand in streamed else operand
+        for operand in operands
+    )
+
+
+@dataclass(frozen=True)
+class LoadRows:
+    """acc = what "inp" holds: a LOAD."""
+
+    def inside(self, nest: LoopNest) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
+        """Accumulators int64 over the axes of acc and then the lanes."""
+        shape, x = (*nest.acc.extents, nest.hardware.output_lanes), pads["inp"]
+        return te.compute(shape, lambda *index: x[index].astype("int64"), name="acc")
+
+    def intrinsics(self, nest: LoopNest) -> tuple[None, None]:
+        """No instruction but the copy."""
+        return None, None
+
+    def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
+        """None of an engine that computes."""
+        return 0
+
+
+@dataclass(frozen=True)
+class RowFinish:
+    """The program of rows on a whole tile, and the PPU.
+
+    passes, reductions, tables: see `Rows`. follows: whether the PPU makes the rows of what the body
+    accumulates, in place, before; adds: whether "other" is added to them then.
+    """
+
+    passes: int
+    reductions: int
+    tables: int
+    follows: bool = False
+    adds: bool = False
+
+    def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
+        """A pure call on what a lane of the result depends on: its whole row, and parameters of all
+        channels.
+        """
+        wide = nest.result is nest.acc
+        shape = acc.shape if wide else (*nest.result.extents, nest.hardware.vector_size + 1)
+        named = ["par", *(["par2"] if self.follows else []), *(f"tab{i}" for i in range(self.tables))]
+        constants = [name for name in named if name in pads]  # without what is streamed
+
+        def element(*index: Any) -> Any:
+            pixel = index[:3]
+            reads = [acc[(*pixel, *rest)] for rest in corners(acc.shape[3:])]
+            for name in constants:
+                reads += [pads[name][at] for at in corners(pads[name].shape)]
+            if "res" in pads:
+                reads += [pads["res"][(*pixel, *rest)] for rest in corners(pads["res"].shape[3:])]
+            if self.adds:
+                axes, other = nest.operand["other"].axes[:3], pads["other"]
+                place = [at if axis.terms else 0 for at, axis in zip(pixel, axes, strict=True)]
+                reads += [other[(*place, *rest)] for rest in corners(other.shape[3:])]
+            return tirx.call_pure_extern("int32" if wide else "int16", ROWS, *index[3:], *reads)
+
+        return te.compute(shape, element, name="finish")
+
+    def cycles(self, nest: LoopNest, tiles: Count) -> Count:
+        """One for each entry in each pass, the pipelines, and filling the tables that all lanes look up in;
+        the PPU beside.
+        """
+        entries, timing = nest.existing(nest.entries["acc"]), nest.hardware.timing
+        reduced = tiles * self.reductions * timing.row_pipeline_cycles
+        moved = tiles * (self.passes - self.reductions) * timing.vector_pipeline_cycles
+        filled = tiles * (self.tables - 1) * nest.entries["tab0"]
+        moved = moved + self.adds * (entries + tiles * timing.vector_pipeline_cycles)
+        if self.follows:
+            moved = moved + tiles * timing.ppu_pipeline_cycles
+        return self.passes * entries + reduced + moved + filled + tiles * timing.ppu_pipeline_cycles

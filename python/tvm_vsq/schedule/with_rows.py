@@ -1,0 +1,71 @@
+"""A layer whose accumulators become rows where they are, normalized or as probabilities, and visit no DRAM
+before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.schedule.nest import LoopNest
+from tvm_vsq.schedule.rows import RowFinish, Rows, with_row_program
+from tvm_vsq.schedule.workload import Workload
+
+
+class Stored(Workload, Protocol):
+    """A workload that says whether its results are wide."""
+
+    @property
+    def wide(self) -> bool:
+        """Whether results are int32 in DRAM."""
+
+
+@dataclass(frozen=True)
+class WithRows:
+    """`work`, whose wide results are the rows of `rows`."""
+
+    work: Stored
+    rows: Rows
+
+    @property
+    def key(self) -> str:
+        """Stable text for tuning databases."""
+        return f"{self.work.key}+{self.rows.key}"
+
+    def nest(self, hardware: HardwareConfig) -> LoopNest:
+        """That of `work` in tiles of whole rows, with what is added to them, and parameters "par2" of what
+        they become.
+        """
+        shape = self.rows
+        nest, rows = self.work.nest(hardware), shape.nest(hardware)
+        dims = tuple(replace(dim, knob=None) if dim.name == "k" else dim for dim in nest.dims)
+        by_name = {dim.name: dim for dim in rows.dims}
+        pixels = {name: nest.dim[name] for name in ("n", "h", "w")}
+        if any(by_name[name].extent != dim.extent for name, dim in pixels.items()):
+            raise ValueError("rows lie in other pixels than the layer's that they are made of")
+        acc = replace(nest.acc, in_dram=shape.wide)
+        kept = [acc if operand is nest.acc else operand for operand in nest.operands]
+        values = replace(nest.operand["par"], name="par2", title="parameters of rows")
+        added = [operand for operand in rows.operands if operand.name in ("other", "out")]
+        whole = replace(
+            nest,
+            dims=dims,
+            operands=(*kept, values, *added),
+            result_name=rows.result_name,
+        )
+        adds = shape.other is not None
+        finish = RowFinish(shape.passes, shape.reductions, shape.tables, follows=True, adds=adds)
+        return with_row_program(whole, finish)
+
+    def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
+        """As of `work`."""
+        return self.work.text(channels, hardware)
+
+    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
+        """As of `work`."""
+        return self.work.padded_channels(hardware)
+
+    def macs(self, channels: tuple[int, int]) -> int:
+        """As of `work`."""
+        return self.work.macs(channels)

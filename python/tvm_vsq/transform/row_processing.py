@@ -1,0 +1,101 @@
+"""Turns layers on whole rows into integers: units of their rows, tables, and the post-processing of what
+they give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_vsq.errors import QuantizationError
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.node import Node, RowNode
+from tvm_vsq.layers.steps import smallest_step, wide_step
+from tvm_vsq.network import source_of
+from tvm_vsq.network.source import RowForm
+from tvm_vsq.transform.post_processing import parameters, result_step
+from tvm_vsq.tvm_compat import Var
+
+_LEAST_ACCUMULATOR_BITS = 26
+"""Values of tables have 24 bits, and a sign."""
+
+
+@dataclass(frozen=True)
+class RowProcessing:
+    """attributes, tables: of the integer operator. params: int32[K, 4]. step: what one unit of its result is
+    worth.
+    """
+
+    attributes: dict[str, Any]
+    tables: npt.NDArray[np.int32]
+    params: npt.NDArray[np.int32]
+    step: np.float32
+
+
+def units_of_rows(
+    nodes: Sequence[Node], rows: Sequence[RowNode], hardware: HardwareConfig
+) -> dict[Var, float]:
+    """What one unit is worth of each tensor that becomes rows: what a layer reads and what it adds to that.
+
+    Raises QuantizationError as `post_processing`.
+    """
+    made = {node.chain.output: node for node in nodes if node.output is None}
+    results = {row.anchor: row for row in rows if row.output is None}
+    units: dict[Var, float] = {}
+    for row in rows:
+        tensors = [each for each in (row.x, row.added) if each is not None]
+        least = wide_step(row.absmax, 0.0)
+        for tensor in tensors:
+            if tensor in made:
+                least = max(least, result_step(made[tensor], hardware))
+            elif tensor in results:
+                least = max(least, _step(results[tensor], hardware))
+        unit = float(np.float32(_form(row).unit(float(least))))
+        for tensor in tensors:
+            if units.setdefault(tensor, unit) != unit:
+                raise QuantizationError(
+                    f"layer '{row.name}' reads rows of '{tensor.name}' that another layer reads in another "
+                    f"unit; give each a result of its own, or leave one of them in fp32 by a rule"
+                )
+    return units
+
+
+def row_processing(
+    row: RowNode, unit: float, result: float | None, hardware: HardwareConfig
+) -> RowProcessing:
+    """The integers of `row`, whose rows count steps of `unit`; result: what its own have to be worth, if
+    rows are made of them (docs/numerics.md, sections 5 and 7).
+
+    Raises QuantizationError naming the layer if a factor or bias, or a table's values, do not fit.
+    """
+    if hardware.accumulator_bits < _LEAST_ACCUMULATOR_BITS:
+        raise QuantizationError(
+            f"layer '{row.name}' looks values of 24 bits up, which do not fit accumulator_bits="
+            f"{hardware.accumulator_bits} of target '{hardware.label}'; widen it to "
+            f"{_LEAST_ACCUMULATOR_BITS}, or leave the layer in fp32 by a rule"
+        )
+    form = _form(row)
+    steps, bias = form.factors(row.call)
+    attributes, tables = form.numbers(row.call, unit, row.absmax, row.is_guarded)
+    step = np.float32(result) if result is not None else _step(row, hardware)
+    params = parameters(row.name, steps, bias, inf, float(step), hardware)
+    return RowProcessing(attributes, tables, params, step)
+
+
+def _step(row: RowNode, hardware: HardwareConfig) -> np.float32:
+    if row.output is not None:
+        return np.float32(row.output.gamma / 2.0**hardware.guard_bits)
+    steps, bias = _form(row).factors(row.call)
+    finest = smallest_step(np.abs(steps), 0.0, bias, hardware)
+    return wide_step(row.output_absmax or float(np.abs(steps).max() * 2.0**16), finest)
+
+
+def _form(row: RowNode) -> RowForm:
+    source: Any = source_of(row.call)
+    form: RowForm = source.rows
+    return form

@@ -1,0 +1,67 @@
+"""Encoders whole on the chip: in any format, for any length, batch and mask, the same bits as everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.transformers_models import Encoder, batch
+
+import tvm_vsq
+
+TARGETS = {"8/8/-/-": "vsq-accel-int8", "4/4/4/4": "vsq-accel", "4/8/6/10": "vsq-accel-w4a8"}
+LEAST_DB = {"8/8/-/-": 30, "4/4/4/4": 13, "4/8/6/10": 25}
+
+
+def first(results):
+    return results[0] if isinstance(results, tuple) else results
+
+
+@pytest.mark.parametrize(
+    ("formats", "kind", "rows", "length"),
+    [
+        ("4/4/4/4", "eager", 2, 17),
+        ("4/8/6/10", "sdpa", 3, 5),
+        pytest.param("8/8/-/-", "sdpa", 1, 1, marks=pytest.mark.large),
+        pytest.param("4/4/4/4", "sdpa", 1, 40, marks=pytest.mark.large),
+        pytest.param("4/8/6/10", "eager", 2, 33, marks=pytest.mark.large),
+        pytest.param("8/8/-/-", "eager", 3, 17, marks=pytest.mark.large),
+    ],
+)
+def test_an_encoder_is_whole_on_the_chip(networks, formats, kind, rows, length):
+    torch.manual_seed(0)
+    model, given = Encoder(kind).eval(), batch(rows, length)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name and name.endswith("weight"):
+                parameter.uniform_(0.5, 1.5)
+                parameter[3] *= -1  # a negative weight of a norm
+    data = [batch(rows, length) for _ in range(8)]
+    network = tvm_vsq.fake_quantize(
+        model, formats, target=TARGETS[formats], example_inputs=given, calibration=data
+    )
+    exe = tvm_vsq.compile(network, network.hardware, strict=True)
+    masks = [given["attention_mask"], torch.ones_like(given["attention_mask"])]
+    masks.append(torch.zeros_like(masks[0]))  # rows that are masked as a whole
+    masks.append((torch.rand(rows, length) < 0.5).long())
+    for mask in masks:
+        inputs = {**given, "attention_mask": mask}
+        result = first(exe(**inputs))
+        with torch.no_grad():
+            assert torch.equal(result, first(network(**inputs)))
+            expected = first(model(**inputs))
+        assert np.array_equal(result.numpy(), first(exe.reference(**inputs)).numpy())
+        assert networks.sqnr_db(expected.numpy(), result.numpy()) > LEAST_DB[formats]
+    assert 0 < exe.timing().utilization < 1
+
+
+def test_scores_that_stay_on_the_chip_give_the_same_as_scores_in_dram(monkeypatch):
+    torch.manual_seed(0)
+    model, given = Encoder("eager").eval(), batch(2, 24)
+    network = tvm_vsq.fake_quantize(model, "4/4/4/4", example_inputs=given, calibration=[batch(2, 24)] * 2)
+    joined = tvm_vsq.compile(network, network.hardware, strict=True)
+    monkeypatch.setattr("tvm_vsq.codegen.region.join_rows", lambda layers, _results, _hardware: list(layers))
+    apart = tvm_vsq.compile(network, network.hardware, strict=True)
+    assert torch.equal(first(joined(**given)), first(apart(**given)))
+    assert joined.timing().dram_bytes < apart.timing().dram_bytes
+    assert any(" + " in layer.name for layer in joined.timing().layers)
