@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tests.transformers_models import Encoder, batch, same_as_torch
+from tests.transformers_models import Encoder, batch, calls, same_as_torch
 from torch import nn
 
 from tvm_vsq.arguments import in_order, outside
@@ -197,3 +197,24 @@ def test_results_of_a_dataclass():
             return Both(x + 1, x * 2)
 
     same_as_torch(Model(), (torch.randn(2, 3),))
+
+
+REDUCTIONS = {
+    "running sum": lambda ids: torch.cumsum(ids > 2, -1),
+    "running product": lambda ids: torch.cumprod(ids.to(torch.int32), 0),
+    "running sum in fp32": lambda ids: torch.cumsum(ids > 2, -1, dtype=torch.float32),
+    "running sum in few bits": lambda ids: torch.cumsum(ids * 2**30, -1, dtype=torch.int32),
+    "product": lambda ids: torch.prod(torch.where(ids > 2, 64, 256).to(torch.int32)),
+    "of a constant": lambda ids: ids + torch.cumsum(torch.arange(3) > 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_integers_are_accumulated_in_64_bits(name):
+    class Reduced(nn.Module):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return REDUCTIONS[name](ids)
+
+    ids = torch.tensor([[5, 6, 1], [4, 3, 6]])
+    module = same_as_torch(Reduced(), (ids,), tolerance=0)
+    assert name != "of a constant" or not calls(module, "cumsum")

@@ -74,6 +74,14 @@ def test_llama(kind):
     assert len(calls(module, "nn.rms_norm")) == 3
 
 
+@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+def test_llama_finds_its_own_mask(kind):
+    module = same_as_torch(llama(kind), {"input_ids": torch.randint(0, 100, (2, 9))})
+    assert is_attention(module)
+    assert not calls(module, "cumsum")  # which sequence a token is of: a constant
+    assert not calls(module, "where")
+
+
 def test_bert_of_onnx():
     class Plain(torch.nn.Module):
         def __init__(self) -> None:

@@ -78,6 +78,9 @@ class _Fold(Rebuilder):
             # an open end is infinite, also beside integers
             low, high = (min(max(limit.value, ends.min), ends.max) for limit in value.args[1:])
             return constant(np.clip(array, array.dtype.type(low), array.dtype.type(high)))
+        if name == "relax.cumsum" and array.dtype.kind == "i" and not value.attrs.exclusive:
+            axis = None if value.attrs.axis is None else int(value.attrs.axis)
+            return constant(np.cumsum(array, axis, dtype_of(var)))
         if name in _ARITHMETIC and all(is_constant(arg) for arg in value.args):
             return constant(_ARITHMETIC[name](*(constant_array(arg) for arg in value.args)))
         return value

@@ -50,6 +50,19 @@ def _div(x: Tensor, y: Any) -> Any:
     return x.to(torch.float32) / y
 
 
+def _in_int64(reduction: Callable[..., Tensor]) -> Callable[..., Any]:
+    """`reduction` of integers and truth values: torch accumulates in int64, TVM in the operand's type."""
+
+    def decomposition(x: Tensor, *arguments: Any, dtype: torch.dtype | None = None) -> Any:
+        wide = dtype if dtype is not None and dtype.is_floating_point else torch.int64
+        if x.dtype == wide or (dtype is None and x.is_floating_point()):
+            return NotImplemented
+        result = reduction(x.to(wide), *arguments)
+        return result if dtype in (None, wide) else result.to(dtype)
+
+    return decomposition
+
+
 def _power_of_number(x: float, y: Tensor) -> Tensor:
     return torch.pow(torch.full_like(y, x, dtype=torch.float32), y)
 
@@ -209,12 +222,15 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: _add,
     aten.amax.default: _amax,
     aten.amin.default: _amin,
+    aten.cumprod.default: _in_int64(torch.cumprod),
+    aten.cumsum.default: _in_int64(torch.cumsum),
     aten.div.Scalar: _div,
     aten.div.Tensor: _div,
     aten.group_norm.default: _group_norm,
     aten.index.Tensor: _index,
     aten.pad.default: _pad,
     aten.pow.Scalar: _power_of_number,
+    aten.prod.default: _in_int64(torch.prod),
     aten.rsub.Scalar: _rsub,
     aten.rsub.Tensor: _rsub,
     aten.scaled_dot_product_attention.default: attention,
