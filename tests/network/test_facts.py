@@ -24,6 +24,7 @@ op = relax.op
 inf = float("inf")
 ROWS = sorted({*FACTS} | {s.relax for s in aspects("source", Source).values() if s.facts is not None})
 W = np.random.default_rng(2).standard_normal((4, 2, 3, 1), np.float32)
+GAMMA = constant(np.array([0.5, -2, 1, 3], np.float32))
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ EXAMPLES: dict[str, list[Example]] = {
         f"nn.{name}": one(getattr(op.nn, name))
         for name in ("gelu", "gelu_tanh", "leakyrelu", "relu", "selu", "silu", "softplus", "softmax")
     },
+    "nn.layer_norm": one(lambda x: op.nn.layer_norm(x, GAMMA, GAMMA, -1)),
+    "nn.rms_norm": one(lambda x: op.nn.rms_norm(x, GAMMA, -1)),
     "add": two(op.add, 1, -1),
     "astype": one(lambda x: op.astype(x, "float16"), lambda x: op.astype(x, "int8")),
     "broadcast_to": one(lambda x: op.broadcast_to(x, (3, 2, 6, 5, 4))),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from tests.quantizing import quantize
+from torch import nn
 
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, op_name
@@ -98,3 +100,34 @@ def test_a_module_that_is_not_partitioned_says_so(networks, stages):
     assert {row.why for row in found if row.op == "vsq.dense"} == {
         "not part of a region; run transform.partition"
     }
+
+
+def test_what_works_on_rows_says_so():
+    class Attention(nn.Module):
+        def __init__(self, heads):
+            super().__init__()
+            self.query, self.key, self.value = (nn.Linear(8, 48) for _ in range(3))
+            self.norm, self.heads = nn.LayerNorm(48), heads
+
+        def forward(self, x):
+            query, key, value = (
+                each.reshape(2, 7, self.heads, -1).transpose(1, 2)
+                for each in (self.norm(self.query(x)), self.key(x), self.value(x))
+            )
+            return torch.softmax(query @ key.mT, -1) @ value, torch.softmax(x, 1)
+
+    def found(heads):
+        hardware, x = load_hardware("vsq-accel"), torch.randn(2, 7, 8)
+        config = QuantConfig.parse("4/4/4/4").unfitted()
+        quantized = quantize(import_model(Attention(heads), (x,)), config, hardware, x.numpy())
+        return explain(partition(fuse(quantized, hardware)))
+
+    whole = {row.layer: row.why for row in found(3) if row.where == "accelerator"}
+    narrow = "requantizes to 4-bit elements and 4-bit scales"
+    assert whole["query"] == "constant integer weights, int32 result for another layer"
+    assert whole["layer_norm_0"] == whole["softmax_0"] == f"rows of int32, {narrow}"
+    products = [why for name, why in whole.items() if name.startswith("matmul")]
+    assert products == ["int32 result for another layer", "int32 result for the CPU"]
+    apart = {row.op: row.why for row in found(4) if row.where == "cpu"}
+    assert "heads need whole vectors of channels" in apart["relax.matmul"]
+    assert apart["relax.nn.softmax"] == "has a form on the accelerator over the last axis alone"

@@ -16,12 +16,21 @@ saturates.
 _EPSILON_LIMIT = (1 << 31) - 1
 _MEAN_BITS = 16
 
+_MOST_EPSILON_SHIFT = 15
+
 
 def unit_rows(length: int) -> float:
     """What one step of an accumulator is worth: rows have a sum of squares of 2^2F in place of their
     length.
     """
     return sqrt(length) / 2.0**RESULT_BITS
+
+
+def least_unit(length: int, epsilon: float) -> float:
+    """What a unit of such rows has to be worth: in finer ones `epsilon` would take more bits than there are,
+    and 2^15 of these change no step of a result.
+    """
+    return sqrt(epsilon * length / _EPSILON_LIMIT) / 2.0**_MOST_EPSILON_SHIFT
 
 
 def normalization(length: int, epsilon: float, unit: float, absmax: float, centered: bool) -> Normalization:

@@ -73,6 +73,9 @@ class Facts:
     no_form: str = "no accelerator form yet"
 
 
+_OTHER_AXIS = "has a form on the accelerator over the last axis alone"
+
+
 def _has_channels_last(call: Any) -> bool:
     return str(call.attrs.layout).endswith("C")
 
@@ -242,7 +245,9 @@ FACTS: dict[str, Facts] = {
         "max": _reduction(if_first, Elements.CHOSEN),
         "mean": _reduction(if_first),
         "min": _reduction(if_first, Elements.CHOSEN),
-        "nn.softmax": Facts(nonnegative=always),
+        "nn.softmax": Facts(nonnegative=always, no_form=_OTHER_AXIS),
+        "nn.layer_norm": Facts(no_form=_OTHER_AXIS),
+        "nn.rms_norm": Facts(no_form=_OTHER_AXIS),
         "prod": _reduction(if_first),
         "std": _reduction(always),
         "sum": _reduction(if_first),

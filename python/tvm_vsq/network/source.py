@@ -78,13 +78,13 @@ class RowForm:
     numbers: from a call, what one unit of its rows is worth, their largest magnitude, and whether rows that
         are masked as a whole give zeros: the attributes of its integer form, and the tables that that looks
         up, int32[..., segments, 2].
-    unit: what a unit may be worth for these to exist, given what it should be at least.
+    unit: from a call, what a unit may be worth for these to exist, given what it should be at least.
     """
 
     at_end: bool
     factors: Callable[[Any], tuple[Array, Array]]
     numbers: Callable[[Any, float, float, bool], tuple[dict[str, Any], npt.NDArray[np.int32]]]
-    unit: Callable[[float], float] = lambda least: least
+    unit: Callable[[Any, float], float]
 
 
 def _always(_call: Any) -> bool:

@@ -18,13 +18,14 @@ class LayerOperator:
 
     w, params and table are constants, and other a second activation. from_source: its call, from the fp32
     call that it stands for, from operands, and from the attributes that all such operators share. is_flat:
-    all axes but that of channels are one to it.
+    all axes but that of channels are one to it. on_rows: x is int32, and tables are in the place of w.
     """
 
     has_weights: bool
     from_source: Callable[[Any, Sequence[Any], dict[str, Any]], Call]
     is_flat: bool = False
     has_other: bool = False
+    on_rows: bool = False
 
     @property
     def params(self) -> int:

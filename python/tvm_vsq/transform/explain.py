@@ -70,11 +70,15 @@ class _Explainer:
 
     def rows_of(self, var: Var, value: Any) -> Iterator[OpPlacement]:
         if isinstance(value, Call) and isinstance(value.op, GlobalVar):
-            for call in _layers(self._module[value.op]):
-                yield OpPlacement(op_name(call), str(call.attrs["layer"]), "accelerator", _epilogue(call))
-            moves = [item.move for item in items_of(self._module[value.op]) if item.is_moved]
-            for move in moves:
-                yield OpPlacement(MOVED, "", "accelerator", _IN_PLACE.format(move.word))
+            items = items_of(self._module[value.op])
+            read = {operand for item in items for operand in item.operands if isinstance(operand, Var)}
+            for item in items:
+                if layer_operator(item.call):
+                    name, why = str(item.call.attrs["layer"]), _epilogue(item.call, item.var in read)
+                    yield OpPlacement(op_name(item.call), name, "accelerator", why)
+            for item in items:
+                if item.is_moved:
+                    yield OpPlacement(MOVED, "", "accelerator", _IN_PLACE.format(item.move.word))
         elif op_name(value):
             yield OpPlacement(
                 op_name(value),
@@ -100,7 +104,8 @@ class _Explainer:
         if why_on_cpu is not None:
             return why_on_cpu
         if source is not None and source.weights is None and not all(map(self._is_result, tensors(call))):
-            return "not between layers on the accelerator, where it would read vectors"
+            views = " (heads need whole vectors of channels)" if source.other_is_transposed else ""
+            return f"not between layers on the accelerator, where it would read vectors{views}"
         why = refusal(call)
         if why is not None:
             return why or self._why_fp32
@@ -157,28 +162,23 @@ class _Explainer:
 
 def last_layer(region: relax.Function) -> str:
     """The name of the last layer of a region."""
-    return str(list(_layers(region))[-1].attrs["layer"])
+    return str([item.call for item in items_of(region) if layer_operator(item.call)][-1].attrs["layer"])
 
 
-def _layers(function: relax.Function) -> Iterator[Call]:
-    """The integer layers inside a region, composite functions opened."""
-    for binding in bindings(function):
-        if isinstance(binding.value, relax.Function):
-            yield from _layers(binding.value)
-        elif layer_operator(binding.value):
-            yield binding.value
-
-
-def _epilogue(call: Call) -> str:
-    attrs, operator = call.attrs, layer_operator(call)
-    has_weights = operator is not None and operator.has_weights
-    parts = ["constant integer weights"] if has_weights else []
-    if operator is not None and len(call.args) > operator.params + 1:
+def _epilogue(call: Call, is_read_on_chip: bool) -> str:
+    attrs = call.attrs
+    operator: Any = layer_operator(call)
+    parts = ["constant integer weights"] if operator.has_weights else []
+    if operator.on_rows:
+        parts = ["rows of int32"]
+    if len(call.args) > operator.params + 1:
         function = str(dict(attrs).get("function", ""))
-        parts.append(f"looks up {function}" if function else "adds a residual")
+        added = "adds others" if operator.on_rows else "adds a residual"
+        parts.append(f"looks up {function}" if function else added)
     if int(attrs["relu"]):
         parts.append("clamps at 0")
-    parts.append("int32 result for the CPU" if int(attrs["wide"]) else _requantization(call))
+    reader = "another layer" if is_read_on_chip else "the CPU"
+    parts.append(f"int32 result for {reader}" if int(attrs["wide"]) else _requantization(call))
     return ", ".join(parts)
 
 

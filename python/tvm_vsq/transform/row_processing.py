@@ -55,7 +55,7 @@ def units_of_rows(
                 least = max(least, result_step(made[tensor], hardware))
             elif tensor in results:
                 least = max(least, _step(results[tensor], hardware))
-        unit = float(np.float32(_form(row).unit(float(least))))
+        unit = float(np.float32(_form(row).unit(row.call, float(least))))
         for tensor in tensors:
             if units.setdefault(tensor, unit) != unit:
                 raise QuantizationError(

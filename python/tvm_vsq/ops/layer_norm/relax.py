@@ -62,25 +62,23 @@ def normalization_of(attributes: Mapping[str, Any], where: str = _NAME) -> Norma
 
 
 def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
-    argument_count(_NAME, call, (3, 4))
-    epilogue = Epilogue.read(_NAME, read_attributes(call))
-    where = f"layer '{epilogue.layer}' ({_NAME})"
+    name = str(call.op.name)
+    argument_count(name, call, (3, 4))
+    epilogue = Epilogue.read(name, read_attributes(call))
+    where = f"layer '{epilogue.layer}' ({name})"
     normalization_of(read_attributes(call), where)
     return check_rows(where, call, epilogue, [])
 
 
 def _legalize(builder: relax.BlockBuilder, call: Call) -> Expr:
-    attributes = read_attributes(call)
-    epilogue, how, size = (
-        Epilogue.read(_NAME, attributes),
-        normalization_of(attributes),
-        vector_size(_NAME, call),
-    )
+    name, attributes = str(call.op.name), read_attributes(call)
+    epilogue, size = Epilogue.read(name, attributes), vector_size(name, call)
+    how = normalization_of(attributes, name)
 
     def compute(x: Any, table: Any, params: Any, other: Any = None) -> Any:
         return epilogue_te(normalize_te(sum_te(x, other), table, how), params, None, epilogue, size)
 
-    return builder.call_te(compute, *call.args, primfunc_name_hint="vsq_layer_norm")
+    return builder.call_te(compute, *call.args, primfunc_name_hint=name.replace(".", "_"))
 
 
 def normalizing(name: str) -> LayerOperator:
@@ -91,7 +89,7 @@ def normalizing(name: str) -> LayerOperator:
         call = layer_norm(*operands, **attributes)
         return Call(op, call.args, call.attrs)
 
-    return LayerOperator(has_weights=True, from_source=from_source)
+    return LayerOperator(has_weights=True, from_source=from_source, on_rows=True)
 
 
 RELAX = normalizing(_NAME)

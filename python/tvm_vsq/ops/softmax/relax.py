@@ -78,4 +78,4 @@ def _from_source(_call: Call, operands: Sequence[Any], attributes: dict[str, Any
     return softmax(*operands, **attributes)
 
 
-RELAX = LayerOperator(has_weights=True, from_source=_from_source)
+RELAX = LayerOperator(has_weights=True, from_source=_from_source, on_rows=True)

@@ -16,7 +16,6 @@ from tvm_vsq.layers.row_tables import (
     reciprocal_table,
 )
 from tvm_vsq.network import RowForm, Source
-from tvm_vsq.network.facts import Facts, always
 
 Array = npt.NDArray[np.float64]
 
@@ -43,7 +42,7 @@ def _numbers(
     return {"argument_shift": shift, "exponent": RECIPROCAL_EXPONENT}, tables
 
 
-def _unit(least: float) -> float:
+def _unit(_call: Any, least: float) -> float:
     """The smallest with which the reach of the exponential is a power of two of units; at most the largest
     such.
     """
@@ -61,6 +60,5 @@ SOURCE = Source(
     word="softmax",
     refusal=_refusal,
     matches=_matches,
-    facts=Facts(nonnegative=always),
     rows=RowForm(at_end=False, factors=_factors, numbers=_numbers, unit=_unit),
 )
