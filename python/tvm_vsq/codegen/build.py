@@ -141,11 +141,11 @@ def _user(layers: Sequence[Layer], root: str, tensors: Mapping[str, DramTensor])
 def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) -> Descriptor:
     offset = dram.addresses[tensor.root]
     if tensor.home is not None:
-        offset += tensor.home.offset * tensor.record_bytes(hardware)
+        offset += tensor.home.offset * tensor.digits * tensor.record_bytes(hardware)
     if tensor.channels is not None:
         return (1, offset, tensor.pixels, tensor.channels, 1)
     return (
-        2 if tensor.second else 0,
+        2 if tensor.form.second else 0,
         offset,
         tensor.pixels * tensor.records,
         hardware.vector_size + 1,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tvm_vsq.codegen.blocks import Blocks
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
+from tvm_vsq.codegen.forms import Form
 from tvm_vsq.codegen.hoist import hoist_rows
 from tvm_vsq.codegen.nest import Affine, Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.places import Places
@@ -31,8 +32,8 @@ class PostOp:
     """What the PPU does besides the per-channel parameters, and the signs of the numbers involved.
 
     rows: what is done with rows before. last_lanes: of the last accumulator entry of a row, those that hold
-    numbers. rows_relu: as relu, of what becomes of rows that are made of results. second: results are stored
-    in the form of second operands. transposed: vectors run along pixels.
+    numbers. rows_relu: as relu, of what becomes of rows that are made of results. form: of the records of
+    results. transposed: vectors run along pixels. unscaled: products have no scales, though the array has.
     """
 
     relu: bool = False
@@ -45,8 +46,17 @@ class PostOp:
     rows: RowStep | None = None
     last_lanes: int = 0
     rows_relu: bool = False
-    second: bool = False
+    form: Form = Form()
     transposed: bool = False
+    unscaled: bool = False
+
+    @property
+    def requantized(self) -> dict[str, int]:
+        """The fields of PPU that say to what results are requantized."""
+        fields = {"second": 1} if self.form.second else {}
+        if self.form.format is not None:
+            fields |= {"out_bits": self.form.format.bits, "out_scale_bits": self.form.format.scale_width}
+        return fields if self.form.digits == 1 else {**fields, "digits": self.form.digits - 1}
 
 
 @dataclass
@@ -119,6 +129,11 @@ class LayerEmitter:
         """All steps of the layer."""
         self._walk(self.nest.body, [0] * self.nest.loops)
         return self.steps if self.post.rows is None else hoist_rows(self.steps)
+
+    def digits(self, name: str) -> int:
+        """Records of a vector of an operand; 1 where there is no such operand."""
+        operand = self.nest.tile.nest.operand.get(name)
+        return 1 if operand is None else operand.digits
 
     def blocks(self, values: list[int]) -> Blocks:
         """Blocks of the accumulators of the current tile, at these values of the loops."""
@@ -202,7 +217,7 @@ class LayerEmitter:
                 fields["mem"] = memory
                 fields["sram_base"] = start + piece.sram + transfer.sram
                 fields["dram_base"] = (record + piece.dram + transfer.dram) * view.record_bytes
-                if self.post.second and not copy.is_load:
+                if self.post.form.second and not copy.is_load:
                     fields["second"] = 1
                 step = Step(Insn(name, fields), self.layer, reads, writes, view.region, view.constant)
                 self.steps.append(step)
@@ -212,14 +227,16 @@ class LayerEmitter:
         slots, view = self.buffers[copy.buffer], self.views[copy.buffer]
         image, group = (copy.axes[axis].base.at(values) for axis in (0, 1))
         images, groups = slots.shape[:2]
+        digits = self.post.form.digits
         blocks = self.blocks(values)
         first = blocks.first * self.hardware.output_lanes
         count = min(blocks.count * self.hardware.output_lanes, view.dims[1] - first)
         strides = view.strides
         axes = (
             DmaAxis(images, strides[0], self.transposed_entries(values)),
-            DmaAxis(count, strides[1], groups),
-            DmaAxis(groups, strides[2], 1),
+            DmaAxis(count, strides[1], groups * digits),
+            DmaAxis(groups, strides[2], digits),
+            DmaAxis(digits, 1, 1),
         )
         record = view.offset + image * strides[0] + first * strides[1] + group * strides[2]
         last = record + sum([(axis.size - 1) * axis.dram for axis in axes])
@@ -228,7 +245,7 @@ class LayerEmitter:
             fields = {**dict(transfer.fields), "mem": STORE_MEMORIES.index("out")}
             fields["sram_base"] = slots.start + transfer.sram
             fields["dram_base"] = (record + transfer.dram) * view.record_bytes
-            if self.post.second:
+            if self.post.form.second:
                 fields["second"] = 1
             self.steps.append(
                 Step(Insn("STORE", fields), self.layer, (slots.interval,), (touched,), view.region)
@@ -237,7 +254,7 @@ class LayerEmitter:
     def transposed_entries(self, values: list[int]) -> int:
         """Entries of out that one image of the current tile takes, channels that do not exist included."""
         groups = self.buffers["acc"].shape[1]
-        return self.blocks(values).count * self.hardware.output_lanes * groups
+        return self.blocks(values).count * self.hardware.output_lanes * groups * self.post.form.digits
 
 
 def _stored_at(nodes: tuple[Node, ...]) -> tuple[Affine, ...]:

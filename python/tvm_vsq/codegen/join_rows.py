@@ -65,7 +65,7 @@ def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | No
             last_lanes=reader.post.last_lanes,
             rows_relu=reader.post.relu,
             out_unsigned=reader.post.out_unsigned,
-            second=reader.post.second,
+            form=reader.post.form,
         ),
         channels=maker.channels,
         constants={**maker.constants, **named, "par2": reader.constants["par"]},

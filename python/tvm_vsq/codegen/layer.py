@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.codegen.emit import PostOp
+from tvm_vsq.codegen.forms import Form
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.placement.homes import Home
@@ -21,8 +22,8 @@ class DramTensor:
     """An activation tensor of `pixels` x `records` vectors.
 
     With `channels` it is a wide tensor instead: int32 [pixels, channels], in `records` accumulator entries
-    per pixel. second: its records have the form of second operands. home: where it lies, in records [...,
-    records of a pixel]; None where it has bytes of its own.
+    per pixel. form: of its records. home: where it lies, in vectors [..., vectors of a pixel]; None where it
+    has bytes of its own.
     """
 
     name: str
@@ -30,8 +31,13 @@ class DramTensor:
     records: int
     signed: bool
     channels: int | None = None
-    second: bool = False
+    form: Form = Form()
     home: Home | None = None
+
+    @property
+    def digits(self) -> int:
+        """Records of a vector."""
+        return self.form.digits
 
     @property
     def root(self) -> str:
@@ -39,24 +45,24 @@ class DramTensor:
         return self.name if self.home is None else self.home.root
 
     def strides(self, n: int, rows: int, columns: int) -> tuple[int, tuple[int, ...]]:
-        """First record, and distances of records along [n, rows, columns, records of a pixel]."""
+        """First record, and distances of records along [n, rows, columns, vectors of a pixel]."""
         shape = (n, rows, columns, self.records)
         home = (self.home or Home.own(self.name, shape)).viewed(shape)
         if home is None:
             raise ProgramError(
                 f"{self.name} lies in {self.root} so that no layer can take it as {list(shape)}"
             )
-        return home.offset, home.strides
+        return home.offset * self.digits, tuple(stride * self.digits for stride in home.strides)
 
     def record_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of one record."""
-        if self.channels is None and self.second:
+        if self.channels is None and self.form.second:
             return hardware.second_record_bytes
         return hardware.record_bytes["out" if self.channels is None else "acc"]
 
     def size_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of the tensor."""
-        return self.pixels * self.records * self.record_bytes(hardware)
+        return self.pixels * self.records * self.digits * self.record_bytes(hardware)
 
 
 @dataclass(frozen=True)

@@ -55,4 +55,4 @@ def _records(operand: Operand, sizes: Mapping[str, int], blocks: int, tensor: Dr
     used = [axis.used(sizes) for axis in operand.axes]
     if tensor is None:
         return blocks * prod(used[2:]) if operand.dims else prod(used)
-    return prod(used[:3]) * min(prod(used[3:]), tensor.records)
+    return prod(used[:3]) * min(prod(used[3:]), tensor.records * tensor.digits)

@@ -85,11 +85,12 @@ class Ppu:
             emitter.fill(out.buffer.name)
         pixels = prod(acc.shape[: -self.channel_axes])
         tile, name = emitter.blocks(values), self.out or self.res
+        read, written = emitter.digits("res"), post.form.digits
         lanes, size = hardware.output_lanes, hardware.vector_size
         whole = vectors = -(-count * lanes // size)
         before, of_pixel = first * lanes // size, -(-tile.count * lanes // size)
         if name is not None:
-            of_pixel = min(of_pixel, emitter.views[name].dims[-1] - tile.first * lanes // size)
+            of_pixel = min(of_pixel, emitter.views[name].vectors - tile.first * lanes // size)
             vectors = min(whole, of_pixel - before)
         start = emitter.parameters(self.par, count)
         relus = post.rows_relu if self.is_of_rows else post.relu
@@ -110,14 +111,14 @@ class Ppu:
                 fields["acc_skip"] = tile.count - count
                 fields["vector_skip"] = 0 if name is None else of_pixel - vectors
             reads, writes = [acc.interval, start], [acc.interval]
-            if post.second and out is not None:
-                fields["second"] = 1
             if out is not None:
-                fields["out_base"] = out.start + pixel * of_pixel + before
+                fields |= post.requantized
+                fields["out_base"] = out.start + (pixel * of_pixel + before) * written
                 writes = [out.interval]
             if res is not None:
+                fields |= {"res_digits": read - 1} if read > 1 else {}
                 fields |= {
-                    "res_base": res.start + pixel * of_pixel + before,
+                    "res_base": res.start + (pixel * of_pixel + before) * read,
                     "res_unsigned": int(post.res_unsigned),
                     "res_mult": post.res_mult,
                     "res_shift": post.res_shift,
@@ -140,7 +141,6 @@ class Ppu:
         for image in range(images):
             fields = {
                 "transpose": 1,
-                "second": int(post.second),
                 "relu": int(post.relu and relu),
                 "out_unsigned": int(post.out_unsigned),
                 "acc_base": acc.start + image * groups * size * tile.count,
@@ -149,6 +149,7 @@ class Ppu:
                 "pixels": pixels,
                 "blocks": tile.count,
                 "skip_vectors": tile.count * lanes - exists,
+                **post.requantized,
             }
             reads = (acc.interval, par.interval)
             emitter.steps.append(Step(Insn("PPU", fields), emitter.layer, reads, (out.interval,)))

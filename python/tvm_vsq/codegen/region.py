@@ -8,14 +8,18 @@ from typing import Any
 
 from tvm_vsq.codegen.build import build_program
 from tvm_vsq.codegen.join_rows import join_rows
+from tvm_vsq.codegen.forms import Form
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
+from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.codegen.operator import read_layer
 from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
-from tvm_vsq.graph import dtype_of, is_constant, static_shape
+from tvm_vsq.formats import VectorFormat
+from tvm_vsq.graph import dtype_of, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.placement.regions import Item, homes_of, items_of, numbered, results_of
+from tvm_vsq.placement.regions import Item, formats_of, homes_of, items_of, numbered, results_of
 from tvm_vsq.progress import steps
+from tvm_vsq.registry import NAMES, aspects
 from tvm_vsq.schedule import Database, Workload, default_knobs
 
 
@@ -53,14 +57,18 @@ class _Region:
     """The stored tensors of which one is made that is moved."""
     _read: set[str] = field(default_factory=set)
     """The inputs that some layer has read."""
+    _seconds: frozenset[Any] = frozenset()
+    """The variables that layers read in place of weights."""
 
     def read(self, function: Any) -> list[str]:
         """Take in the whole region and return the names of its results."""
-        for parameter in function.params:
+        self._seconds = _read_in_place_of_weights(function)
+        formats = formats_of(function, self.hardware.formats.activation)
+        for parameter, fmt in zip(function.params, formats, strict=True):
             name = f"input {len(self.inputs)}"
             self.inputs.append(name)
             # The layer that reads it will say whether it is signed.
-            self._declare(parameter, name, signed=True)
+            self._declare(parameter, name, signed=True, form=self._form(parameter, fmt, name))
         for item in items_of(function):
             if item.is_moved:
                 self._move(item)
@@ -76,16 +84,21 @@ class _Region:
             knobs = tuned or default_knobs(layer.workload, self.hardware, layer.name)
         return ScheduledLayer.of(layer, knobs, tuned is not None)
 
-    def _declare(self, var: Any, name: str, signed: bool) -> None:
-        self.tensors[name] = _tensor(name, var, signed, self.hardware)
+    def _form(self, var: Any, fmt: VectorFormat, what: str) -> Form:
+        """Of an input."""
+        if dtype_of(var) == "int32":
+            return Form()
+        return Form.of(fmt, var in self._seconds, self.hardware, what)
+
+    def _declare(self, var: Any, name: str, signed: bool, form: Form = Form()) -> None:
+        self.tensors[name] = replace(_tensor(name, var, signed, self.hardware), form=form)
         self._names[var] = name
 
     def _move(self, item: Item) -> None:
         name = f"moved {len(self._names)}"
-        self._declare(item.var, name, signed=True)
-        self._stored_in[name] = tuple(
-            stored for tensor in item.tensors for stored in self._stored(self._names[tensor])
-        )
+        stored = tuple(s for tensor in item.tensors for s in self._stored(self._names[tensor]))
+        self._declare(item.var, name, signed=True, form=self.tensors[stored[0]].form)
+        self._stored_in[name] = stored
 
     def _stored(self, name: str) -> tuple[str, ...]:
         return self._stored_in.get(name, (name,))
@@ -93,7 +106,9 @@ class _Region:
     def _layer(self, item: Item) -> None:
         operands = [x if is_constant(x) else self._names[x] for x in item.operands]
         name = f"result {len(self.layers)} of '{dict(item.call.attrs).get('layer', '')}'"
-        layer = read_layer(item.call, operands, name, self.hardware)
+        forms = {name: tensor.form for name, tensor in self.tensors.items()}
+        is_second = item.var in self._seconds
+        layer = read_layer(item.call, operands, name, self.hardware, forms, is_second)
         post = layer.post
         for operand, unsigned in (
             ("inp", post.act_unsigned),
@@ -105,7 +120,7 @@ class _Region:
                 self._check_sign(layer.inputs[operand], not unsigned, layer.name)
                 self._check_form(layer.inputs[operand], operand == "wgt", layer.name)
         made = _tensor(name, item.var, not layer.post.out_unsigned, self.hardware)
-        self.tensors[name] = replace(made, second=layer.post.second)
+        self.tensors[name] = replace(made, form=layer.post.form)
         self._names[item.var] = name
         self.layers.append(layer)
 
@@ -124,24 +139,26 @@ class _Region:
                 )
 
     def _check_form(self, name: str, second: bool, layer: str) -> None:
-        """An input has the form in which it is read; what a layer stored has its own."""
+        """What is read in place of weights is stored in that form, and is read so by all."""
         formats = self.hardware.formats
-        second = second and formats.second != formats.activation.with_sign(True)
-        for stored in self._stored(name):
-            if stored in self.inputs:
-                self.tensors[stored] = replace(self.tensors[stored], second=second)
-            elif self.tensors[stored].second != second:
-                wanted = "second operand" if second else "input"
-                raise ProgramError(
-                    f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in "
-                    f"another format; give each form a tensor of its own"
-                )
+        second = second and formats.second_record != formats.activation.with_sign(True)
+        found = [self.tensors[stored].form for stored in self._stored(name)]
+        if any(form.second != second for form in found):
+            wanted = "second operand" if second else "input"
+            raise ProgramError(
+                f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in another format; "
+                f"give each form a tensor of its own"
+            )
+        if any(form != found[0] for form in found):
+            raise ProgramError(
+                f"layer '{layer}' reads {name}, whose parts have different formats; give them the same"
+            )
 
     def _settle(self, function: Any) -> None:
         """Give tensors that lie in others their place there, and the sign of what they are made of."""
         for name, stored in self._stored_in.items():
             first = self.tensors[stored[0]]
-            self.tensors[name] = replace(self.tensors[name], signed=first.signed, second=first.second)
+            self.tensors[name] = replace(self.tensors[name], signed=first.signed)
         homes = homes_of(function)
         if homes is None and any(item.is_moved for item in items_of(function)):
             raise ProgramError("the region moves vectors, but does not say where they are; partition it anew")
@@ -158,6 +175,28 @@ class _Region:
             if name in self.inputs or names.count(name) > 1:
                 raise ProgramError(f"the region returns '{name}' unchanged or twice; return results once")
         return names
+
+
+def _read_in_place_of_weights(function: Any) -> frozenset[Any]:
+    """The variables of a region that layers read in place of weights, and those that are moved to make
+    them.
+    """
+    made_of = {item.var: item.tensors for item in items_of(function) if item.is_moved}
+    lowerings = aspects("lower", Lowering)
+    found: set[Any] = set()
+    pending = [
+        item.operands[1]
+        for item in items_of(function)
+        if not item.is_moved
+        and (lowering := lowerings.get(NAMES.get(op_name(item.call), ""))) is not None
+        and lowering.other_is_second
+    ]
+    while pending:
+        var = pending.pop()
+        if var not in found:
+            found.add(var)
+            pending += made_of.get(var, [])
+    return frozenset(found)
 
 
 def _tensor(name: str, var: Any, signed: bool, hardware: HardwareConfig) -> DramTensor:
