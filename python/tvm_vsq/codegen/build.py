@@ -143,8 +143,8 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
     if tensor.home is not None:
         offset += tensor.home.offset * tensor.record_bytes(hardware)
     if tensor.channels is not None:
-        return (1, offset, tensor.pixels, tensor.channels, 1)
-    return (
+        return Descriptor(1, offset, tensor.pixels, tensor.channels, 1)
+    return Descriptor(
         2 if tensor.second else 0,
         offset,
         tensor.pixels * tensor.records,
