@@ -138,6 +138,7 @@ const std::vector<ParamField>& ParamFields() {
       {"guard_bits", &Params::guard_bits, 0, 8},
       {"multiplier_bits", &Params::multiplier_bits, 4, 16},
       {"window_taps", &Params::window_taps, 0, 128, true},
+      {"precision_passes", &Params::precision_passes, 1, 4, true},
       {"uop_depth", &Params::uop_depth, 1, kMaxDepth},
       {"inp_depth", &Params::inp_depth, 1, kMaxDepth},
       {"wgt_depth", &Params::wgt_depth, 1, kMaxDepth},

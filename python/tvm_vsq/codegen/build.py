@@ -143,13 +143,17 @@ def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) 
     if tensor.home is not None:
         offset += tensor.home.offset * tensor.digits * tensor.record_bytes(hardware)
     if tensor.channels is not None:
-        return (1, offset, tensor.pixels, tensor.channels, 1)
-    return (
-        2 if tensor.form.second else 0,
+        return Descriptor(1, offset, tensor.pixels, tensor.channels, 1)
+    form = tensor.form
+    width = (0, 0) if form.format is None else (form.format.bits, form.format.scale_width)
+    return Descriptor(
+        2 if form.second else 0,
         offset,
         tensor.pixels * tensor.records,
         hardware.vector_size + 1,
         int(tensor.signed),
+        *width,
+        form.digits,
     )
 
 

@@ -28,6 +28,8 @@ class Form:
         """
         formats = hardware.formats
         plain = formats.activation.with_sign(fmt.signed)
+        if fmt == formats.second_record != plain:
+            is_second = True  # for layers that are not among those that are known here
         record = formats.second_record if is_second else plain
         digits = digit_count(fmt.bits, record.bits)
         is_own = (fmt.bits, fmt.scale_width) == (record.bits, record.scale_width)

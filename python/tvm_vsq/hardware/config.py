@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.formats import (
+    MAX_DIGITS,
     SCALE_BITS,
     ElementBits,
     LayerFormats,
@@ -83,7 +84,8 @@ class HardwareConfig(Frozen):
     """One accelerator. Bits are widths, `*_kib` and `*_mib` are sizes, `*_cycles` are clock cycles.
 
     `weight_scale_bits` / `activation_scale_bits` are None where the scale unit is absent
-    (written `null` in YAML, `-` in the paper's W/A/ws/as notation).
+    (written `null` in YAML, `-` in the paper's W/A/ws/as notation). Elements wider than the array's are up to
+    `precision_passes` digits, each of which takes a pass; 1: there are none.
     """
 
     example = "target_configs/vsq-accel.yaml"
@@ -100,6 +102,7 @@ class HardwareConfig(Frozen):
     guard_bits: int = Field(ge=0, le=8)
     multiplier_bits: int = Field(default=16, ge=4, le=16)
     window_taps: int = Field(default=32, ge=1, le=128)
+    precision_passes: int = Field(default=1, ge=1, le=MAX_DIGITS)
     clock_mhz: int = Field(ge=1, le=10_000)
     scratchpads: Scratchpads
     dram: Dram
@@ -156,6 +159,7 @@ class HardwareConfig(Frozen):
             VectorFormat(self.weight_bits, self.weight_scale_bits, size),
             VectorFormat(self.activation_bits, self.activation_scale_bits, size),
             self.scale_product_bits,
+            self.precision_passes,
         )
 
     def with_formats(
@@ -241,8 +245,8 @@ class HardwareConfig(Frozen):
 
     @property
     def second_record_bytes(self) -> int:
-        """DRAM bytes of a vector in the second-operand form (`formats.second`): whole ones."""
-        return -(-self.formats.second.record_bits // 8)
+        """DRAM bytes of a record in the second-operand form (`formats.second_record`): whole ones."""
+        return -(-self.formats.second_record.record_bits // 8)
 
     def area(self, technology: str | os.PathLike[str] | Technology | None = None) -> Area:
         """What this accelerator takes on a chip, component by component, in mm2 (docs/area.md).
@@ -278,11 +282,12 @@ class HardwareConfig(Frozen):
             "guard_bits": self.guard_bits,
             "multiplier_bits": self.multiplier_bits,
             "window_taps": self.window_taps,
+            "precision_passes": self.precision_passes,
             **{f"{pad}_depth": depth for pad, depth in self.depths.items()},
             **{f"{memory.name}_banks": memory.banks(self) for memory in MEMORIES},
             **{f"{pad}_record_bytes": size for pad, size in self.record_bytes.items()},
-            "second_bits": formats.second.bits,
-            "second_scale_bits": formats.second.scale_width,
+            "second_bits": formats.second_record.bits,
+            "second_scale_bits": formats.second_record.scale_width,
             "second_record_bytes": self.second_record_bytes,
             "dram_bytes": self.dram.capacity_mib << 20,
             "dram_bytes_per_cycle": self.dram.bytes_per_cycle,
