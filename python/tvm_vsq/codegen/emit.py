@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tvm_vsq.codegen.blocks import Blocks
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
-from tvm_vsq.codegen.forms import Form
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.hoist import hoist_rows
 from tvm_vsq.codegen.nest import Affine, Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.places import Places
@@ -46,7 +46,7 @@ class PostOp:
     rows: RowStep | None = None
     last_lanes: int = 0
     rows_relu: bool = False
-    form: Form = Form()
+    form: Form = OWN
     transposed: bool = False
     unscaled: bool = False
 

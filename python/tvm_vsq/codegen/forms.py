@@ -44,3 +44,7 @@ class Form:
                 f"precision_passes={hardware.precision_passes}; quantize the model for this accelerator"
             )
         return Form(None if is_own else fmt, is_second and record != plain, digits)
+
+
+OWN = Form()
+"""What activations of the array's own format have."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.codegen.emit import PostOp
-from tvm_vsq.codegen.forms import Form
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.placement.homes import Home
@@ -31,7 +31,7 @@ class DramTensor:
     records: int
     signed: bool
     channels: int | None = None
-    form: Form = Form()
+    form: Form = OWN
     home: Home | None = None
 
     @property

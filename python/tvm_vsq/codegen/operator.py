@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tvm_vsq.codegen.constants import param_records, table_records, weight_digits, weight_records
 from tvm_vsq.codegen.emit import PostOp
-from tvm_vsq.codegen.forms import Form
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.layer import Layer
 from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.errors import ProgramError
@@ -191,7 +191,7 @@ def _form(
             f"each from the vector's own content; use activation_scales='dynamic'"
         )
     found = {**values, "vector_size": lanes - 1}
-    expected = {"vector_size": hardware.vector_size}
+    expected: dict[str, int] = {"vector_size": hardware.vector_size}
     if not _is_unscaled(values, hardware):
         expected["product_shift"] = hardware.product_shift
         if hardware.product_shift:
@@ -205,6 +205,6 @@ def _form(
                 f"quantize the model for this accelerator"
             )
     if values["wide"]:
-        return Form()
+        return OWN
     fmt = OUTPUT.read(values, hardware.vector_size)
     return Form.of(fmt, is_second, hardware, f"layer '{layer}': its result")

@@ -7,8 +7,8 @@ from math import prod
 from typing import Any
 
 from tvm_vsq.codegen.build import build_program
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.join_rows import join_rows
-from tvm_vsq.codegen.forms import Form
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.codegen.operator import read_layer
@@ -87,10 +87,10 @@ class _Region:
     def _form(self, var: Any, fmt: VectorFormat, what: str) -> Form:
         """Of an input."""
         if dtype_of(var) == "int32":
-            return Form()
+            return OWN
         return Form.of(fmt, var in self._seconds, self.hardware, what)
 
-    def _declare(self, var: Any, name: str, signed: bool, form: Form = Form()) -> None:
+    def _declare(self, var: Any, name: str, signed: bool, form: Form) -> None:
         self.tensors[name] = replace(_tensor(name, var, signed, self.hardware), form=form)
         self._names[var] = name
 
@@ -146,8 +146,8 @@ class _Region:
         if any(form.second != second for form in found):
             wanted = "second operand" if second else "input"
             raise ProgramError(
-                f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in another format; "
-                f"give each form a tensor of its own"
+                f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in another "
+                f"format; give each form a tensor of its own"
             )
         if any(form != found[0] for form in found):
             raise ProgramError(

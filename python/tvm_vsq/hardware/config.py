@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -196,6 +196,34 @@ class HardwareConfig(Frozen):
         cycles = max(0, self.timing.ppu_pipeline_cycles + more)
         fields["timing"] = {**fields["timing"], "ppu_pipeline_cycles": cycles}
         return HardwareConfig.checked(fields, f"formats '{notation}'")
+
+    def misfits(self, formats: LayerFormats) -> Iterator[tuple[str, Any, Any]]:
+        """In what this accelerator does not take layers of these formats: field, what they have, and what it
+        is built with.
+
+        Weights may be narrower, since narrower integers are among those that it holds. With
+        `precision_passes` activations may be, too, and elements of either side may have so many times as many
+        bits; so may products have no scales.
+        """
+        built, passes = self.formats, self.precision_passes
+        has, own, most = formats.weight, built.weight, passes * built.weight.bits
+        x, x_own, x_most = formats.activation, built.activation, passes * built.activation.bits
+        is_unscaled = passes > 1 and not formats.product_bits
+        rounding, built_rounding = (
+            (each.product_shift, each.product_bits if each.product_shift else 0) for each in (formats, built)
+        )
+        narrower = (x.bits <= x_most, x.scale_width <= x_own.scale_width) if passes > 1 else (False, False)
+        fields = (
+            ("vector_size", has.vector_size, own.vector_size, False),
+            ("weight_bits", has.bits, own.bits, has.bits <= most),
+            ("weight_scale_bits", has.scale_bits, own.scale_bits, has.scale_width <= own.scale_width),
+            ("activation_bits", x.bits, x_own.bits, narrower[0]),
+            ("activation_scale_bits", x.scale_bits, x_own.scale_bits, narrower[1]),
+            ("scale product (bits removed, bits kept)", rounding, built_rounding, is_unscaled),
+        )
+        for field, found, wanted, fits in fields:
+            if found != wanted and not fits:
+                yield field, found, wanted
 
     @property
     def product_bits(self) -> int:

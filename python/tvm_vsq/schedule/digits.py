@@ -1,4 +1,4 @@
-"""A layer whose operands have more bits than the array's: vectors are a record for each digit, side by side."""
+"""Layers whose operands have more bits than the array: vectors are a record for each digit, side by side."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Digits:
     @property
     def any(self) -> bool:
         """Whether an operand has more than one."""
-        return max(astuple(self)) > 1
+        return any(count > 1 for count in astuple(self))
 
     @property
     def text(self) -> str:
