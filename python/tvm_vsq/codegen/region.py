@@ -14,7 +14,6 @@ from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.codegen.operator import read_layer
 from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
-from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import dtype_of, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.placement.regions import Item, formats_of, homes_of, items_of, numbered, results_of
@@ -63,12 +62,11 @@ class _Region:
     def read(self, function: Any) -> list[str]:
         """Take in the whole region and return the names of its results."""
         self._seconds = _read_in_place_of_weights(function)
-        formats = formats_of(function, self.hardware.formats.activation)
-        for parameter, fmt in zip(function.params, formats, strict=True):
+        for parameter, widths in zip(function.params, formats_of(function), strict=True):
             name = f"input {len(self.inputs)}"
             self.inputs.append(name)
             # The layer that reads it will say whether it is signed.
-            self._declare(parameter, name, signed=True, form=self._form(parameter, fmt, name))
+            self._declare(parameter, name, signed=True, form=self._form(parameter, widths, name))
         for item in items_of(function):
             if item.is_moved:
                 self._move(item)
@@ -84,11 +82,15 @@ class _Region:
             knobs = tuned or default_knobs(layer.workload, self.hardware, layer.name)
         return ScheduledLayer.of(layer, knobs, tuned is not None)
 
-    def _form(self, var: Any, fmt: VectorFormat, what: str) -> Form:
-        """Of an input."""
+    def _form(self, var: Any, widths: tuple[int, int] | None, what: str) -> Form:
+        """Of an input with elements and scales of these widths; of the hardware's own if None."""
         if dtype_of(var) == "int32":
             return OWN
-        return Form.of(fmt, var in self._seconds, self.hardware, what)
+        is_second, formats = var in self._seconds, self.hardware.formats
+        fmt = formats.second if is_second else formats.activation
+        if widths is not None:
+            fmt = replace(fmt, bits=widths[0], scale_bits=widths[1])
+        return Form.of(fmt, is_second, self.hardware, what)
 
     def _declare(self, var: Any, name: str, signed: bool, form: Form) -> None:
         self.tensors[name] = replace(_tensor(name, var, signed, self.hardware), form=form)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import relax
@@ -111,13 +111,10 @@ def with_formats(region: relax.Function, formats: Sequence[VectorFormat | None])
     return region.with_attr(_FORMATS, found)
 
 
-def formats_of(region: relax.Function, default: VectorFormat) -> list[VectorFormat]:
-    """What `with_formats` attached, but for signs; `default` where it attached nothing."""
+def formats_of(region: relax.Function) -> list[tuple[int, int] | None]:
+    """Bits of elements and of scales that `with_formats` attached; None where it attached nothing."""
     found = (region.attrs or {}).get(_FORMATS) or [[0, 0]] * len(region.params)
-    return [
-        replace(default, bits=int(bits), scale_bits=int(scale) or None) if int(bits) else default
-        for bits, scale in found
-    ]
+    return [(int(bits), int(scale)) if int(bits) else None for bits, scale in found]
 
 
 def results_of(region: Any) -> list[Any]:
