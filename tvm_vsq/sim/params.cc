@@ -9,7 +9,7 @@ namespace tvm_vsq::sim {
 namespace {
 
 // As in python/tvm_vsq/formats/widths.py, but checked here too: artifacts are not trusted.
-constexpr int64_t kMinElementBits = 2, kMaxElementBits = 8, kMaxScaleBits = 10;
+constexpr int64_t kMaxScaleBits = 10;
 constexpr int64_t kMaxDepth = (int64_t{1} << 20) - 1;
 constexpr int64_t kMaxBanks = 64;
 constexpr int64_t kMaxRecordBytes = int64_t{1} << 16;

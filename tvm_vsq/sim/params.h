@@ -15,6 +15,7 @@ using isa::kPadCount;
 using isa::Pad;
 inline const char* PadName(Pad pad) { return isa::kPadNames[static_cast<int>(pad)]; }
 
+inline constexpr int64_t kMinElementBits = 2, kMaxElementBits = 8;
 inline constexpr int kParBytes = 11;  // mult u16, shift u8, bias i32, clip i32 of one output lane
 
 struct Params {
