@@ -135,6 +135,11 @@ class LayerEmitter:
         operand = self.nest.tile.nest.operand.get(name)
         return 1 if operand is None else operand.digits
 
+    def digit_field(self, name: str, field: str = "digits") -> dict[str, int]:
+        """The field that says how many records a vector of an operand has; none where it is one."""
+        count = self.digits(name)
+        return {field: count - 1} if count > 1 else {}
+
     def blocks(self, values: list[int]) -> Blocks:
         """Blocks of the accumulators of the current tile, at these values of the loops."""
         groups, per_group = self.buffers["acc"].shape[-2:]

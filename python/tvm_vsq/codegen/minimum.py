@@ -35,7 +35,8 @@ def minimum_moved(layer: Layer, tensors: Mapping[str, DramTensor], hardware: Har
                 continue
             records = _records(operand, nest.extents, nest.blocks, tensor)
             name = names.get(operand.name, operand.title)
-            moved[name] = max(moved.get(name, 0), records * nest.record_bytes[operand.scratchpad])
+            size = nest.record_bytes[operand.scratchpad] if tensor is None else tensor.record_bytes(hardware)
+            moved[name] = max(moved.get(name, 0), records * size)
     return moved
 
 

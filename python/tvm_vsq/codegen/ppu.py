@@ -116,7 +116,7 @@ class Ppu:
                 fields["out_base"] = out.start + (pixel * of_pixel + before) * written
                 writes = [out.interval]
             if res is not None:
-                fields |= {"res_digits": read - 1} if read > 1 else {}
+                fields |= emitter.digit_field("res", "res_digits")
                 fields |= {
                     "res_base": res.start + (pixel * of_pixel + before) * read,
                     "res_unsigned": int(post.res_unsigned),
