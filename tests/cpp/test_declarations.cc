@@ -267,9 +267,9 @@ class Bench {
 
  private:
   bool HasDigits() const { return params_.precision_passes > 1 && params_.weight_bits < 8; }
-  // That an element of digits of so many bits may have.
+  // That elements may have whatever the digits are: joined, they fit.
   uint32_t DigitsOf(int64_t bits) const {
-    return static_cast<uint32_t>(std::min(params_.precision_passes, (8 + bits - 1) / bits));
+    return static_cast<uint32_t>(std::min(params_.precision_passes, 8 / bits));
   }
 
   // So that four iterations of each loop, in steps of up to four entries, stay inside the smallest
@@ -544,8 +544,11 @@ void TestInstructionsDoWhatTheyDeclare(const sim::Params& params, int rounds, co
 int main(int count, char** arguments) {
   const std::string only = count > 1 ? arguments[1] : "";
   // Vectors longer and shorter than the output lanes.
-  for (const tvm_vsq::sim::Params& params : tvm_vsq::fuzz::Configs())
+  for (tvm_vsq::sim::Params params : tvm_vsq::fuzz::Configs()) {
     tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 15, only);
+    params.precision_passes = 4;
+    tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 5, only);
+  }
   // What is shipped, with fewer entries to compare.
   for (auto [target, params] : tvm_vsq::testing::ShippedParams()) {
     using tvm_vsq::sim::Params;

@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.formats import (
+    ELEMENT_BITS,
     MAX_DIGITS,
     SCALE_BITS,
     ElementBits,
@@ -250,6 +251,17 @@ class HardwareConfig(Frozen):
         """Operands as wide as the multipliers' activation side that make up an element times its scale."""
         activation = self.formats.activation
         return -(-(activation.bits + activation.scale_width) // activation.bits)
+
+    @property
+    def widest_activation_bits(self) -> int:
+        """Bits of the widest element of activations, which may be several digits."""
+        return max(self.activation_bits, min(ELEMENT_BITS[1], self.precision_passes * self.activation_bits))
+
+    @property
+    def multiplied_weight_bits(self) -> int:
+        """Bits of the weights' side of a multiplier: one more where low digits, which are unsigned, exist."""
+        has_low_digits = self.precision_passes > 1 and self.weight_bits < ELEMENT_BITS[1]
+        return self.weight_bits + has_low_digits
 
     @property
     def macs_per_cycle(self) -> int:
