@@ -16,10 +16,13 @@ from tvm_vsq.numerics import pack_weights
 Records = npt.NDArray[np.integer[Any]]
 
 
-def weight_records(weights: npt.NDArray[np.int16], hardware: HardwareConfig, digits: int = 1) -> Records:
+def weight_records(
+    weights: npt.NDArray[np.int16], hardware: HardwareConfig, digits: int = 1, along_taps: bool = False
+) -> Records:
     """int16 [K, R, S, CV, V+1] as [groups, blocks, CV, R, S, lanes, V+1]; missing channels are zero.
 
-    Of several digits, these lie along an axis behind S.
+    Of several digits, these lie along an axis behind S, or, where vectors of one of them lie side by side
+    (`along_taps`), before CV.
     """
     blocks = _grouped(weights, hardware).transpose(0, 1, 5, 3, 4, 2, 6)
     if digits == 1:
@@ -27,7 +30,8 @@ def weight_records(weights: npt.NDArray[np.int16], hardware: HardwareConfig, dig
     elements, scales = blocks[..., :-1], blocks[..., -1:]
     split = np.moveaxis(split_digits(elements, digits, hardware.weight_bits), -1, 5)
     scales = np.broadcast_to(scales[:, :, :, :, :, None], (*split.shape[:-1], 1))
-    return np.concatenate([split, scales], axis=-1)
+    records = np.concatenate([split, scales], axis=-1)
+    return np.moveaxis(records, 5, 2) if along_taps else records
 
 
 def weight_digits(weights: npt.NDArray[np.int16], hardware: HardwareConfig) -> int:

@@ -19,6 +19,8 @@ from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.registry import NAMES, aspects
+from tvm_vsq.schedule import Workload
+from tvm_vsq.schedule.depthwise import Depthwise
 from tvm_vsq.schedule.digits import Digits, with_digits
 from tvm_vsq.schedule.table import WithTable
 
@@ -76,13 +78,15 @@ def read_layer(
     }
     counts = {operand: forms[tensor].digits for operand, tensor in inputs.items()}
     constants = {"par": param_records(constant_array(params), hardware)}
+    work: Workload = lowering.workload(call, bool(residual), hardware)
     if lowering.weights:
         rows = lowering.weights(constant_array(weights[0]), call, hardware)
         counts["wgt"] = weight_digits(rows, hardware)
-        constants["wgt"] = weight_records(rows, hardware, counts["wgt"])
-    workload = with_digits(
-        lowering.workload(call, bool(residual), hardware), Digits(**counts, out=form.digits)
-    )
+        along_taps = isinstance(work, Depthwise)
+        constants["wgt"] = weight_records(rows, hardware, counts["wgt"], along_taps)
+    if isinstance(work, Depthwise):
+        _check_windows(layer, counts, hardware)
+    workload = with_digits(work, Digits(**counts, out=form.digits))
     if table is not None:
         workload = WithTable(workload)
         constants |= _table_constants(constant_array(table), static_shape(params)[0], attrs, hardware)
@@ -167,6 +171,19 @@ def _post(values: Mapping[str, int], has_residual: bool, other_unsigned: bool) -
         out_unsigned=not values["wide"] and not values["out_signed"],
         other_unsigned=other_unsigned,
     )
+
+
+def _check_windows(layer: str, digits: Mapping[str, int], hardware: HardwareConfig) -> None:
+    """Depthwise convolutions read vectors of a channel group, and those of a filter, side by side."""
+    size, lanes = hardware.vector_size, hardware.output_lanes
+    for operand, is_apart, side in (("inp", size < lanes, "activation"), ("wgt", size > lanes, "weight")):
+        if digits[operand] > 1 and is_apart:
+            bits = getattr(hardware, f"{side}_bits")
+            raise ProgramError(
+                f"layer '{layer}': depthwise convolutions on accelerator '{hardware.label}', with "
+                f"vector_size={size} and output_lanes={lanes}, take {side} elements of {bits} bits and no "
+                f"more; give the layer a narrower format, or vector_size and output_lanes the same value"
+            )
 
 
 def _is_unscaled(values: Mapping[str, int], hardware: HardwareConfig) -> bool:

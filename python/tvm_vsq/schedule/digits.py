@@ -51,8 +51,8 @@ class WithDigits:
         return f"{self.work.key}-digits-{self.digits.text}"
 
     def nest(self, hardware: HardwareConfig) -> LoopNest:
-        """That of `work`, whose operands have digits as their last axis; products have a reduced dimension
-        over those of either side, too.
+        """That of `work`, whose operands have digits as their last axis, but filters of depthwise
+        convolutions before it; products have a reduced dimension over those of either side, too.
         """
         nest: LoopNest = self.work.nest(hardware)
         passes: list[Dim] = []
@@ -60,11 +60,14 @@ class WithDigits:
         for operand in nest.operands:
             count = getattr(self.digits, operand.name, 1)
             if count > 1:
-                axis = Axis(count)
+                axis, at = Axis(count), len(operand.axes)
                 if isinstance(nest.body, MultiplyAccumulate) and operand.name in PASSES:
                     passes.append(Dim(PASSES[operand.name], count, reduced=True))
                     axis = Axis.along(passes[-1])
-                operand = replace(operand, axes=(*operand.axes, axis), digits=count)
+                elif operand.name == "wgt":
+                    at -= 1  # the vectors of a filter lie side by side
+                axes = (*operand.axes[:at], axis, *operand.axes[at:])
+                operand = replace(operand, axes=axes, digits=count)
             operands.append(operand)
         return replace(nest, dims=(*nest.dims, *passes), operands=tuple(operands))
 
