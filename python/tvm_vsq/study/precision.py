@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.errors import ConfigError, QuantizationError, VsqWarning
 from tvm_vsq.formats import parse_notation
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.pipeline import build_executable
@@ -96,6 +97,7 @@ class PrecisionProfile:
     ) -> None:
         """See `tvm_vsq.profile_formats`; `module` is canonical (`frontend.import_model`)."""
         check_formats(formats)
+        formats = formats_taken(formats, config, base)
         self._config, self._base = config, base
         self._calibration = rereadable(calibration)
         self._module = module = prepare(module, config, base, self._calibration)
@@ -177,6 +179,31 @@ def check_formats(formats: Sequence[str]) -> None:
             f"formats={formats!r}: give at least two different formats to choose from, such as "
             "('4/4/4/4', '8/8/-/-')"
         )
+
+
+def formats_taken(formats: Sequence[str], config: QuantConfig, base: HardwareConfig) -> Sequence[str]:
+    """Those of `formats` that layers on `base` can have: all, unless its `precision_passes` say that one chip
+    runs the mix.
+
+    Others are left out with a VsqWarning. ConfigError if fewer than two are left.
+    """
+    if base.precision_passes == 1:
+        return formats
+    taken, reasons = [], []
+    for notation in formats:
+        wanted = config.with_formats(notation).formats(base)
+        found = next(base.misfits(wanted), None)
+        if found is None:
+            taken.append(notation)
+        else:
+            field, has, built = found
+            reasons.append(f"'{notation}' has {field}={has}, target '{base.label}' {built}")
+    if reasons:
+        text = f"{'; '.join(reasons)}: no layer on that target can have it"
+        if len(taken) < 2:
+            raise ConfigError(f"{text}, and with fewer than two formats there is nothing to choose")
+        warnings.warn(text, VsqWarning, stacklevel=2)
+    return taken
 
 
 def check_aim(target_sqnr_db: Any, max_energy_ratio: Any) -> None:
