@@ -32,12 +32,12 @@ InpVectors::InpVectors(const Execution& execution, bool is_unsigned, size_t digi
       digits_(digits),
       bias_(InpBias(execution.params, is_unsigned, digits)) {
   if (digits == 1) return;
-  joined_.resize(execution.pads->inp_code.size());
+  execution.pads->joined_inp.resize(execution.pads->inp_code.size());
   done_.resize(static_cast<size_t>(execution.params.inp_depth));
 }
 
 const uint8_t* InpVectors::codes() const {
-  if (digits_ > 1) return joined_.data();
+  if (digits_ > 1) return execution_.pads->joined_inp.data();
   return (is_unsigned_ ? execution_.pads->inp_code : execution_.pads->inp_biased).data();
 }
 
@@ -45,7 +45,7 @@ void InpVectors::Join(size_t entry) {
   if (digits_ == 1 || done_[entry]) return;
   done_[entry] = true;
   const auto size = static_cast<size_t>(execution_.params.vector_size);
-  JoinVector(execution_, is_unsigned_, digits_, entry, &joined_[entry * size]);
+  JoinVector(execution_, is_unsigned_, digits_, entry, &execution_.pads->joined_inp[entry * size]);
 }
 
 void SplitDigits(const uint8_t* elements, size_t size, size_t digits, int bits, bool is_unsigned,

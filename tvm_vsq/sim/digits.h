@@ -48,7 +48,8 @@ inline int32_t InpBias(const Params& params, bool is_unsigned, size_t digits) {
 // than kMaxElementBits.
 void JoinVector(const Execution& execution, bool is_unsigned, size_t digits, size_t entry, uint8_t* joined);
 
-// All vectors of inp as VEC reads them; those that are several entries are where the first of these is.
+// All vectors of inp as VEC reads them; those that are several entries are where the first of these is. One
+// at a time.
 class InpVectors {
  public:
   InpVectors(const Execution& execution, bool is_unsigned, size_t digits);
@@ -65,7 +66,6 @@ class InpVectors {
   const bool is_unsigned_;
   const size_t digits_;
   const int32_t bias_;
-  std::vector<uint8_t> joined_;
   std::vector<bool> done_;
 };
 

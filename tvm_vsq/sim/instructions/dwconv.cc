@@ -222,6 +222,7 @@ namespace {
 // Sums that are shifted or added to others are made apart from these first: each accumulator has one.
 template <typename Sum, typename Acc>
 void Add(const isa::Dwconv& conv, const Execution& execution, std::vector<Acc>* acc) {
+  CountWork(acc->size() / 16);
   std::vector<Sum> sums(acc->size());
   Execution apart = execution;
   apart.safe = true;  // as they are, they fit `Sum`
