@@ -2,8 +2,8 @@
 
     make .venv/accuracy.stamp && .venv/bin/python benchmarks/accuracy/integers.py
 
-Writes docs/accuracy-integers.md. Rows that build/accuracy holds, measured with the same data and sources, are not
-measured again.
+Writes docs/accuracy-integers.md. Rows that build/accuracy holds, measured with the same data and sources,
+are not measured again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "examples/efficientnet_photos"))  # packages of data
-
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples/efficientnet_photos"))  # data
 import minilm
 from evaluate import Evaluator, Result
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,6 +24,7 @@ from rows import Row
 
 from tvm_vsq import HardwareConfig, QuantConfig, Rule
 
+ROOT = Path(__file__).resolve().parents[2]
 NORMS, SOFTMAX, PRODUCTS = "layer_norm*", "softmax*", "matmul*"
 FP32_REST = {"4/8/6/10": (-0.4, 1.9, 1.9), "4/4/4/4": (-2.6, 0.8, -0.1)}
 """What docs/accuracy.md has of sentiment, Lee50 and SimLex, with all but linear layers in fp32."""
@@ -70,7 +69,9 @@ def rows(formats: str) -> list[PartRow]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=800, help="reviews")
     parser.add_argument("--simulated", type=int, default=6, help="sequences that go through the simulator")
     parser.add_argument("--formats", nargs="+", default=list(FP32_REST))
@@ -99,7 +100,8 @@ def main() -> None:
     )
     template = environment.get_template("accuracy-integers.md.j2")
     lines = {
-        row: [row.what, *changes(network, fp32, result), sqnr(fp32, result)] for row, result in results.items()
+        row: [row.what, *changes(network, fp32, result), sqnr(fp32, result)]
+        for row, result in results.items()
     }
     arguments.output.write_text(
         template.render(

@@ -14,10 +14,10 @@ from tvm_vsq.codegen.blocks import Blocks
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
 from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.hoist import hoist_rows
-from tvm_vsq.codegen.nest import Affine, Buffer, Copy, Loop, Nest, Node
+from tvm_vsq.codegen.nest import Affine, Axis, Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.step import DRAM, Interval, Step
-from tvm_vsq.codegen.tensors import TensorView
+from tvm_vsq.codegen.tensors import BESIDE, TensorView
 from tvm_vsq.codegen.uops import UopCache
 from tvm_vsq.formats.rows import RowStep
 from tvm_vsq.hardware import HardwareConfig
@@ -34,6 +34,7 @@ class PostOp:
     rows: what is done with rows before. last_lanes: of the last accumulator entry of a row, those that hold
     numbers. rows_relu: as relu, of what becomes of rows that are made of results. form: of the records of
     results. transposed: vectors run along pixels. unscaled: products have no scales, though the array has.
+    beside_relu: as relu, of the numbers that are stored beside vectors.
     """
 
     relu: bool = False
@@ -49,6 +50,7 @@ class PostOp:
     form: Form = OWN
     transposed: bool = False
     unscaled: bool = False
+    beside_relu: bool = False
 
     @property
     def requantized(self) -> dict[str, int]:
@@ -209,20 +211,32 @@ class LayerEmitter:
         if not copy.is_load and self.post.transposed:
             self._store_transposed(copy, values)
             return
-        axes, record, touched = view.box(copy.axes, slots.shape, values, copy.is_load)
-        if copy.is_load:
+        self._move(slots, view, copy.axes, values, copy.is_load)
+
+    def store_beside(self, values: list[int]) -> None:
+        """Store the accumulators of the current tile, all channels of its pixels, as numbers of 32 bits."""
+        slots, whole = self.buffers["acc"], Axis(Affine(0))
+        pixels = [Axis(base) for base in self._first[:_GROUP_AXIS]]
+        self._move(slots, self.views[BESIDE], (*pixels, whole, whole), values, is_load=False)
+
+    def _move(
+        self, slots: Slots, view: TensorView, places: tuple[Axis, ...], values: list[int], is_load: bool
+    ) -> None:
+        """LOAD or STORE the slot in use."""
+        axes, record, touched = view.box(places, slots.shape, values, is_load)
+        if is_load:
             slots.box = axes
-        name, memories = ("LOAD", LOAD_MEMORIES) if copy.is_load else ("STORE", STORE_MEMORIES)
+        name, memories = ("LOAD", LOAD_MEMORIES) if is_load else ("STORE", STORE_MEMORIES)
         memory, start = memories.index(slots.buffer.scratchpad), slots.start
         on_chip, outside = (slots.interval,), () if touched is None else (touched,)
-        reads, writes = (outside, on_chip) if copy.is_load else (on_chip, outside)
-        for piece in view.pieces(axes, copy.axes, values):
+        reads, writes = (outside, on_chip) if is_load else (on_chip, outside)
+        for piece in view.pieces(axes, places, values):
             for transfer in plan_transfers(piece.axes, self._dma):
                 fields = {**dict(transfer.fields), **piece.fields}
                 fields["mem"] = memory
                 fields["sram_base"] = start + piece.sram + transfer.sram
                 fields["dram_base"] = (record + piece.dram + transfer.dram) * view.record_bytes
-                if self.post.form.second and not copy.is_load:
+                if self.post.form.second and not is_load and slots.buffer.scratchpad == "out":
                     fields["second"] = 1
                 step = Step(Insn(name, fields), self.layer, reads, writes, view.region, view.constant)
                 self.steps.append(step)

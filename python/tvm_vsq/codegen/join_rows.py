@@ -68,11 +68,13 @@ def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | No
             rows_relu=reader.post.relu,
             out_unsigned=reader.post.out_unsigned,
             form=reader.post.form,
+            beside_relu=reader.post.beside_relu,
         ),
         channels=maker.channels,
         constants={**maker.constants, **named, "par2": reader.constants["par"]},
         inputs={**maker.inputs, **{name: x for name, x in reader.inputs.items() if name == "other"}},
         result=reader.result,
+        beside=reader.beside,
     )
 
 

@@ -72,7 +72,7 @@ class Layer:
     `channels` of its input and its result are those that are no padding. `constants` are, for each constant
     operand of the workload's nest, its records: an integer array of the operand's axes and the axes of an
     entry. `inputs` are the tensors that the other operands are loaded from, `result` is the one that it
-    writes.
+    writes, and `beside` that of the rows as numbers of 32 bits, if it stores these, too.
     """
 
     name: str
@@ -83,6 +83,12 @@ class Layer:
     constants: Mapping[str, npt.NDArray[np.integer[Any]]]
     inputs: Mapping[str, str]
     result: str
+    beside: str | None = None
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """All tensors that it writes."""
+        return (self.result,) if self.beside is None else (self.result, self.beside)
 
     @property
     def macs(self) -> int:

@@ -25,6 +25,8 @@ def minimum_moved(layer: Layer, tensors: Mapping[str, DramTensor], hardware: Har
     nest = nest_of(layer.workload, hardware)
     names = {**layer.inputs, nest.result_name: layer.result}
     moved: dict[str, int] = {}
+    if layer.beside is not None:
+        moved[layer.beside] = tensors[layer.beside].size_bytes(hardware)
     for operand in nest.operands:
         if operand.in_dram:
             tensor = None if operand.constant else tensors[names[operand.name]]

@@ -45,6 +45,7 @@ class Table:
 class Ppu:
     """Post-process the accumulators of a tile into `out` (None: in place). The last `channel_axes` axes of
     theirs are blocks of a pixel. is_of_rows: whether these are rows that another pass of the PPU has made.
+    is_beside: whether their vectors are made already, and these are numbers that are stored, too.
     """
 
     channel_axes: int
@@ -55,6 +56,7 @@ class Ppu:
     out: str | None
     table: Table | None = None
     is_of_rows: bool = False
+    is_beside: bool = False
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """As many instructions as their field `pixels` wants; twice, around a table."""
@@ -94,6 +96,7 @@ class Ppu:
             vectors = min(whole, of_pixel - before)
         start = emitter.parameters(self.par, count)
         relus = post.rows_relu if self.is_of_rows else post.relu
+        relus = post.beside_relu if self.is_beside else relus
         most = emitter.limit("PPU", "pixels")
         for pixel in range(0, pixels, most):
             fields = {

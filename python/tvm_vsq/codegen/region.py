@@ -9,6 +9,7 @@ from typing import Any
 from tvm_vsq.codegen.build import build_program
 from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.join_rows import join_rows
+from tvm_vsq.codegen.join_twins import join_twins
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.codegen.operator import read_layer
@@ -30,9 +31,9 @@ def lower_region(function: Any, hardware: HardwareConfig, database: Database) ->
     """
     region = _Region(hardware)
     outputs = region.read(function)
-    joined = join_rows(region.layers, outputs, hardware)
+    joined = join_rows(join_twins(region.layers), outputs, hardware)
     layers = [region.scheduled(layer, database) for layer in steps("scheduling layers", joined, len(joined))]
-    gone = {layer.result for layer in region.layers} - {layer.result for layer in layers}
+    gone = {layer.result for layer in region.layers} - {name for layer in layers for name in layer.results}
     tensors = {name: tensor for name, tensor in region.tensors.items() if name not in gone}
     name = str(function.attrs["global_symbol"])
     return build_program(name, layers, tensors, region.inputs, outputs, hardware)
@@ -42,7 +43,7 @@ def region_workloads(function: Any, hardware: HardwareConfig) -> list[tuple[str,
     """(layer name, workload) of each layer of a region, in program order. ProgramError as in lower_region."""
     region = _Region(hardware)
     outputs = region.read(function)
-    return [(layer.name, layer.workload) for layer in join_rows(region.layers, outputs, hardware)]
+    return [(layer.name, layer.workload) for layer in join_rows(join_twins(region.layers), outputs, hardware)]
 
 
 @dataclass

@@ -9,6 +9,9 @@ from tvm_vsq.codegen.dma import DmaAxis
 from tvm_vsq.codegen.nest import Axis
 from tvm_vsq.codegen.step import DRAM, Interval
 
+BESIDE = "beside"
+"""The view of what accumulators hold when their results are stored, if that is stored as well."""
+
 
 @dataclass(frozen=True)
 class Fold:

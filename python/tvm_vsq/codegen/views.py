@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from tvm_vsq.codegen.layer import DramTensor
-from tvm_vsq.codegen.tensors import Fold, Gather, TensorView
+from tvm_vsq.codegen.tensors import BESIDE, Fold, Gather, TensorView
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import LoopNest
 from tvm_vsq.schedule.access import Operand
@@ -30,6 +30,8 @@ def layer_views(
             views[operand.name] = _gathered(operand, tensors[operand.name], nest)
         elif operand.in_dram and operand.name in tensors:
             views[operand.name] = _pixels(operand, tensors[operand.name], nest)
+    if BESIDE in tensors:
+        views[BESIDE] = _pixels(nest.acc, tensors[BESIDE], nest)
     return views
 
 

@@ -29,7 +29,8 @@ class Rows(Weightless):
     other: for n, h and w, whether the tensor that is added first has a single one; None if there is none.
     program: what is done with rows, as short text. passes: over all entries of a row, and `reductions` of
     them.
-    tables: looked up. `wide` results are int32 in DRAM instead of requantized vectors.
+    tables: looked up. `wide` results are int32 in DRAM instead of requantized vectors; `beside`: they are
+    stored beside these.
     """
 
     n: int
@@ -42,12 +43,14 @@ class Rows(Weightless):
     tables: int
     other: tuple[bool, bool, bool] | None
     wide: bool
+    beside: bool = False
 
     @property
     def key(self) -> str:
         """Stable text for tuning databases."""
         other = "" if self.other is None else "-add" + "".join(str(int(single)) for single in self.other)
-        return f"{self.program}-n{self.n}h{self.h}w{self.w}kb{self.kb}{other}-wide{int(self.wide)}"
+        shape = f"n{self.n}h{self.h}w{self.w}kb{self.kb}"
+        return f"{self.program}-{shape}{other}-wide{int(self.wide)}" + "-beside" * self.beside
 
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result; a tile has whole rows."""
@@ -61,8 +64,12 @@ class Rows(Weightless):
             )
             inputs.append(Operand("other", "acc", (*repeated, *axes[3:])))
         nest = post_processed(dims, tuple(inputs), LoadRows(), hardware, blocks=self.kb, wide=self.wide)
-        finish = RowFinish(self.passes, self.reductions, self.tables, adds=self.other is not None)
-        return with_row_program(nest, finish)
+        return with_row_program(nest, self.finish())
+
+    def finish(self, follows: bool = False) -> RowFinish:
+        """What is done on a tile. follows: on what a body accumulates."""
+        adds = self.other is not None
+        return RowFinish(self.passes, self.reductions, self.tables, follows, adds, self.beside)
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """The shape for reports, such as "12x128x128"."""
@@ -81,7 +88,11 @@ def with_row_program(nest: LoopNest, finish: RowFinish) -> LoopNest:
         Operand(f"tab{i}", "par", (Axis(entries),), constant=True, resident=True, title=f"table {i}")
         for i in range(finish.tables)
     ]
-    operands = _fitting((*nest.operands, row, *looked_up), nest)
+    kept = [replace(each, stored=finish.beside) if each is nest.acc else each for each in nest.operands]
+    if finish.beside:
+        values = replace(nest.operand["par"], name="par_beside", title="parameters of numbers beside")
+        looked_up.append(values)
+    operands = _fitting((*kept, row, *looked_up), nest)
     orders = dict.fromkeys(nest.orders, ("n", "h", "w"))
     return replace(nest, operands=operands, finish=finish, orders=orders, limits=())
 
@@ -131,7 +142,7 @@ class RowFinish:
     """The program of rows on a whole tile, and the PPU.
 
     passes, reductions, tables: see `Rows`. follows: whether the PPU makes the rows of what the body
-    accumulates, in place, before; adds: whether "other" is added to them then.
+    accumulates, in place, before; adds: whether "other" is added to them then; beside: see `Rows`.
     """
 
     passes: int
@@ -139,6 +150,7 @@ class RowFinish:
     tables: int
     follows: bool = False
     adds: bool = False
+    beside: bool = False
 
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
         """A pure call on what a lane of the result depends on: its whole row, and parameters of all
@@ -146,7 +158,7 @@ class RowFinish:
         """
         wide = nest.result is nest.acc
         shape = acc.shape if wide else (*nest.result.extents, nest.hardware.vector_size + 1)
-        named = ["par", *(["par2"] if self.follows else []), *(f"tab{i}" for i in range(self.tables))]
+        named = ["par", "par2", "par_beside", *(f"tab{i}" for i in range(self.tables))]
         constants = [name for name in named if name in pads]  # without what is streamed
 
         def element(*index: Any) -> Any:
@@ -173,6 +185,8 @@ class RowFinish:
         moved = tiles * (self.passes - self.reductions) * timing.vector_pipeline_cycles
         filled = tiles * (self.tables - 1) * nest.entries["tab0"]
         moved = moved + self.adds * (entries + tiles * timing.vector_pipeline_cycles)
+        if self.beside:
+            moved = moved + entries + tiles * timing.ppu_pipeline_cycles
         if self.follows:
             moved = moved + tiles * timing.ppu_pipeline_cycles
         return self.passes * entries + reduced + moved + filled + tiles * timing.ppu_pipeline_cycles
