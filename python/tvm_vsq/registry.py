@@ -21,6 +21,7 @@ OPERATORS = (
     "rms_norm",
     "softmax",
     "matmul",
+    "rotary",
 )
 
 NAMES = {f"vsq.{operator}": operator for operator in OPERATORS}

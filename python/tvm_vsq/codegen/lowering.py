@@ -28,7 +28,7 @@ class Lowering:
     channel, [K, R, S, CV, V+1]; None if it has none. has_other: whether operand 1 is a second activation, the
     operand "other" of the nest, or, if it `other_is_second`, "wgt", in place of weights. rows: of an
     operator on rows of accumulators, from the attributes of a call, what is done with them; operand 1 are
-    its tables then, and what follows params is added to the rows.
+    its tables then, if it `has_tables`, and what follows params is the operand `added` of the nest.
     """
 
     workload: Callable[[Any, bool, HardwareConfig], Workload]
@@ -36,6 +36,8 @@ class Lowering:
     has_other: bool = False
     other_is_second: bool = False
     rows: Callable[[Mapping[str, Any], bool], RowStep] | None = None
+    has_tables: bool = True
+    added: str = "other"
 
 
 def output_blocks(channels: int, hardware: HardwareConfig) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.codegen.constants import param_records, table_records, weight_records
+from tvm_vsq.codegen.constants import param_records, table_records, weight_records, wide_records
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.codegen.layer import Layer
 from tvm_vsq.codegen.lowering import Lowering
@@ -18,7 +18,7 @@ from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.registry import NAMES, aspects
-from tvm_vsq.schedule import Workload
+from tvm_vsq.schedule import Workload, nest_of
 from tvm_vsq.schedule.table import WithTable
 
 _NUMBERS = (
@@ -92,31 +92,39 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
 def _read_rows(
     op: str, lowering: Lowering, call: Any, operands: list[Any], result: str, hardware: HardwareConfig
 ) -> Layer:
-    """Of an operator on rows of accumulators: (x, tables, params[, other])."""
+    """Of an operator on rows of accumulators: (x[, tables], params[, other])."""
     attrs = dict(call.attrs)
     layer = str(attrs["layer"])
-    x, tables, params, *other = operands
-    if not all(map(is_constant, (tables, params))):
+    x, *others = operands
+    tables, (params, *other) = (others[:1], others[1:]) if lowering.has_tables else ([], others)
+    if not all(map(is_constant, (*tables, params))):
         raise ProgramError(
             f"layer '{layer}': tables and params must be constants; bind them before partitioning"
         )
     values = {name: int(attrs[name]) for name in _NUMBERS}
     _check_formats(values, attrs.get("out_scales", ()), layer, int(attrs["vector_size"]) + 1, hardware)
     channels, lanes = static_shape(call.args[0])[-1], hardware.output_lanes
-    segments = constant_array(tables)
-    looked_up = segments.reshape(-1, *segments.shape[-2:])
+    segments = [constant_array(each) for each in tables]
+    looked_up = [table for each in segments for table in each.reshape(-1, *each.shape[-2:])]
     constants = {f"tab{i}": table_records(table, hardware) for i, table in enumerate(looked_up)}
     program = lowering.rows(attrs, bool(other)) if lowering.rows else None
+    workload = lowering.workload(call, bool(other), hardware)
+    for each in filter(is_constant, other):
+        place = nest_of(workload, hardware).operand[lowering.added]
+        constants[lowering.added] = wide_records(constant_array(each), place.extents, hardware)
     return Layer(
         name=layer,
         op=op,
-        workload=lowering.workload(call, bool(other), hardware),
+        workload=workload,
         post=replace(
-            _post(values, False, False), rows=program, last_lanes=channels - (channels - 1) // lanes * lanes
+            _post(values, False, False),
+            rows=program,
+            last_lanes=channels - (channels - 1) // lanes * lanes,
+            second=not values["wide"] and _is_second(values, hardware),
         ),
         channels=(channels, channels),
         constants={"par": param_records(constant_array(params), hardware), **constants},
-        inputs={"inp": x, **({"other": other[0]} if other else {})},
+        inputs={"inp": x, **{lowering.added: each for each in other if not is_constant(each)}},
         result=result,
     )
 

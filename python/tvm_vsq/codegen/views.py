@@ -31,8 +31,10 @@ def layer_views(
 
 
 def _constant(operand: Operand, region: str, nest: LoopNest) -> TensorView:
-    """The first two axes are groups and the blocks of a group, unless it is one for all channels."""
-    if not operand.dims:
+    """The first two axes are groups and the blocks of a group, unless it is one for all channels, or of
+    pixels.
+    """
+    if not operand.dims or operand.scratchpad == "acc":
         strides = tuple(prod(operand.extents[i + 1 :]) for i in range(len(operand.extents)))
         size = nest.record_bytes[operand.scratchpad]
         return TensorView(region, size, operand.extents, strides, constant=True)

@@ -7,6 +7,7 @@ them, before their channels are split into heads: that layer can store its resul
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from tvm import relax
@@ -15,9 +16,8 @@ from tvm_vsq.frontend.permutes import order_of
 from tvm_vsq.graph import Rebuilder, op_name, replace_main, static_shape
 from tvm_vsq.network import source_of
 from tvm_vsq.tvm_compat import Call, IRModule, Var
-
-_SPLIT = 4
-"""Axes of channels that were split: images, rows, parts, channels of a part."""
+_ROWS = 3
+"""Axes of what a layer gives that can store its result transposed: images, rows, channels."""
 
 
 def transpose_second_operands(module: IRModule) -> IRModule:
@@ -44,9 +44,32 @@ class _Transpose(Rebuilder):
             return self._permuted(call.args[0], [inner[axis] for axis in order])
         if order == list(range(len(order))):
             return x
-        if op_name(call) == "relax.reshape" and order == [0, 2, 3, 1]:
+        if op_name(call) == "relax.reshape":
             whole, split = static_shape(call.args[0]), static_shape(x)
-            if len(split) == _SPLIT and whole == (*split[:2], split[2] * split[3]):
+            if _is_turned(whole, split, order):
                 columns = self.emit(relax.op.permute_dims(call.args[0], [0, 2, 1]))
                 return self.emit(relax.op.reshape(columns, [split[axis] for axis in order]))
         return self.emit(relax.op.permute_dims(x, order))
+
+
+def _is_turned(whole: tuple[int, ...], split: tuple[int, ...], order: list[int]) -> bool:
+    """Whether `whole` [B, L, C], whose channels are split in the shape `split`, is in this order of axes the
+    same as with L behind C. Axes of one are anywhere.
+    """
+    if len(whole) != _ROWS or min(whole[1:]) == 1:
+        return False
+    axes = [axis for axis, extent in enumerate(split) if extent > 1]
+    batch = _covering(split, axes, whole[0])
+    length = None if batch is None else _covering(split, axes[len(batch) :], whole[1])
+    if batch is None or length is None:
+        return False
+    channels = axes[len(batch) + len(length) :]
+    return [axis for axis in order if split[axis] > 1] == [*batch, *channels, *length]
+
+
+def _covering(split: tuple[int, ...], axes: list[int], count: int) -> list[int] | None:
+    """The first of `axes`, which hold `count` places together."""
+    for number in range(len(axes) + 1):
+        if prod(split[axis] for axis in axes[:number]) == count:
+            return axes[:number]
+    return None

@@ -82,6 +82,9 @@ class _Reader:
     def _row_node(self, anchor: Var, claimed: set[Any], is_guarded: bool) -> RowNode:
         call, name = self._values[anchor], self._names[anchor]
         x, added = added_rows(self._function, call.args[0], claimed)
+        form: Any = self._sources[anchor].rows
+        if form.turns is not None:
+            x, added = call.args[0], None
         return RowNode(
             name=name,
             operator=operator_of(call),
@@ -94,6 +97,7 @@ class _Reader:
             output_absmax=self._ranges.get(name),
             absmax=self._arguments[name],
             is_guarded=is_guarded,
+            turns=None if form.turns is None else call.args[form.turns],
         )
 
     def _stored(self, result: Var) -> Vectors | None:

@@ -77,7 +77,7 @@ def sums_of_rows(function: relax.Function) -> set[Var]:
     found = set()
     for call in values.values():
         source = source_of(call)
-        if source is None or source.rows is None:
+        if source is None or source.rows is None or source.rows.turns is not None:
             continue
         first, second = added_rows(function, call.args[0])
         if second is not None and uses[first] == uses[second] == 1 and _is_of_rows({first, second}, values):

@@ -206,7 +206,9 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
             moved[var] = tuple(operands)
             stored.add(var)
         if var in rows:
-            if var in kinds:
+            if var in kinds and (misfit := _row_misfit(values[var], config, hardware)):
+                on_cpu[names[var]] = misfit
+            elif var in kinds:
                 chains[var] = Chain.of(var)
                 stored.add(var)
             else:
@@ -361,6 +363,13 @@ def _misfit(call: Any, config: LayerConfig, hardware: HardwareConfig) -> str:
         filter(None, (weightless_misfit(call, fmt.with_sign(signed), hardware) for signed in (True, False))),
         "",
     )
+
+
+def _row_misfit(call: Any, config: QuantConfig, hardware: HardwareConfig) -> str:
+    """Why `hardware` cannot do to rows what `call` does."""
+    source: Any = source_of(call)
+    found: str = source.rows.misfit(call, max(config.vector_size, hardware.output_lanes))
+    return found
 
 
 def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:

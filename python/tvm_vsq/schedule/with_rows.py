@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.nest import LoopNest
-from tvm_vsq.schedule.rows import RowFinish, Rows, with_row_program
+from tvm_vsq.schedule.rows import Rows, with_row_program
 from tvm_vsq.schedule.workload import Workload
 
 
@@ -54,9 +54,7 @@ class WithRows:
             operands=(*kept, values, *added),
             result_name=rows.result_name,
         )
-        adds = shape.other is not None
-        finish = RowFinish(shape.passes, shape.reductions, shape.tables, follows=True, adds=adds)
-        return with_row_program(whole, finish)
+        return with_row_program(whole, shape.finish(follows=True), shape.turns)
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """As of `work`."""

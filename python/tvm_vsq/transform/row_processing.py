@@ -32,7 +32,7 @@ class RowProcessing:
     """
 
     attributes: dict[str, Any]
-    tables: npt.NDArray[np.int32]
+    tables: npt.NDArray[np.int32] | None
     params: npt.NDArray[np.int32]
     step: np.float32
 
@@ -54,7 +54,7 @@ def units_of_rows(
             if tensor in made:
                 least = max(least, result_step(made[tensor], hardware))
             elif tensor in results:
-                least = max(least, _step(results[tensor], hardware))
+                least = max(least, _step(results[tensor], hardware, units[results[tensor].x]))
         unit = float(np.float32(_form(row).unit(row.call, float(least))))
         for tensor in tensors:
             if units.setdefault(tensor, unit) != unit:
@@ -73,24 +73,29 @@ def row_processing(
 
     Raises QuantizationError naming the layer if a factor or bias, or a table's values, do not fit.
     """
-    if hardware.accumulator_bits < _LEAST_ACCUMULATOR_BITS:
+    form = _form(row)
+    if form.turns is None and hardware.accumulator_bits < _LEAST_ACCUMULATOR_BITS:
         raise QuantizationError(
             f"layer '{row.name}' looks values of 24 bits up, which do not fit accumulator_bits="
             f"{hardware.accumulator_bits} of target '{hardware.label}'; widen it to "
             f"{_LEAST_ACCUMULATOR_BITS}, or leave the layer in fp32 by a rule"
         )
-    form = _form(row)
     steps, bias = form.factors(row.call)
+    if form.turns is not None:
+        steps = steps * unit
     attributes, tables = form.numbers(row.call, unit, row.absmax, row.is_guarded)
-    step = np.float32(result) if result is not None else _step(row, hardware)
+    step = np.float32(result) if result is not None else _step(row, hardware, unit)
     params = parameters(row.name, steps, bias, inf, float(step), hardware)
     return RowProcessing(attributes, tables, params, step)
 
 
-def _step(row: RowNode, hardware: HardwareConfig) -> np.float32:
+def _step(row: RowNode, hardware: HardwareConfig, unit: float) -> np.float32:
     if row.output is not None:
         return np.float32(row.output.gamma / 2.0**hardware.guard_bits)
-    steps, bias = _form(row).factors(row.call)
+    form = _form(row)
+    steps, bias = form.factors(row.call)
+    if form.turns is not None:
+        return wide_step(row.output_absmax or row.absmax, unit)
     finest = smallest_step(np.abs(steps), 0.0, bias, hardware)
     return wide_step(row.output_absmax or float(np.abs(steps).max() * 2.0**16), finest)
 
