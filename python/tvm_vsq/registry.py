@@ -22,6 +22,7 @@ OPERATORS = (
     "softmax",
     "matmul",
     "rotary",
+    "row_sum",
 )
 
 NAMES = {f"vsq.{operator}": operator for operator in OPERATORS}

@@ -41,13 +41,15 @@ def table_records(table: npt.NDArray[np.int32], hardware: HardwareConfig) -> Rec
 
 
 def wide_records(
-    numbers: npt.NDArray[np.int32], extents: Sequence[int], hardware: HardwareConfig
+    numbers: npt.NDArray[np.int32], pixels: Sequence[int], hardware: HardwareConfig
 ) -> Records:
-    """int32 [..., K] as accumulators [n, rows, columns, blocks, lanes], the first of which are `extents`."""
+    """int32 [..., K] as accumulators [n, rows, columns, blocks, lanes], the first three of which are
+    `pixels`.
+    """
     lanes, channels = hardware.output_lanes, numbers.shape[-1]
     padded = np.zeros((*numbers.shape[:-1], -(-channels // lanes) * lanes), np.int32)
     padded[..., :channels] = numbers
-    return padded.reshape(*extents, lanes)
+    return padded.reshape(*pixels, -1, lanes)
 
 
 def _grouped(array: npt.NDArray[Any], hardware: HardwareConfig) -> npt.NDArray[Any]:

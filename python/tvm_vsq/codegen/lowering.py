@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.formats.rows import RowStep
-from tvm_vsq.graph import static_shape
+from tvm_vsq.graph import is_constant, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Workload
 from tvm_vsq.schedule.rows import Rows
@@ -55,9 +55,9 @@ def row_workload(
     reductions: int,
     tables: int = 1,
 ) -> Rows:
-    """The workload of a call (x, tables, params[, other]) on rows of accumulators."""
+    """The workload of a call (x[, tables], params[, other]) on rows of accumulators."""
     *leading, channels = static_shape(call.args[0])
-    other = static_shape(call.args[3])[:-1] if has_other else tuple(leading)
+    other = static_shape(call.args[-1])[:-1] if has_other else tuple(leading)
     pixels, others = as_pixels(leading, other)
     repeated = tuple(theirs != ours for ours, theirs in zip(pixels, others, strict=True))
     return Rows(
@@ -69,6 +69,7 @@ def row_workload(
         tables=tables,
         other=(repeated[0], repeated[1], repeated[2]) if has_other else None,
         wide=bool(int(call.attrs["wide"])),
+        constant=has_other and is_constant(call.args[-1]),
     )
 
 

@@ -111,7 +111,7 @@ def _read_rows(
     workload = lowering.workload(call, bool(other), hardware)
     for each in filter(is_constant, other):
         place = nest_of(workload, hardware).operand[lowering.added]
-        constants[lowering.added] = wide_records(constant_array(each), place.extents, hardware)
+        constants[lowering.added] = wide_records(constant_array(each), place.extents[:3], hardware)
     return Layer(
         name=layer,
         op=op,

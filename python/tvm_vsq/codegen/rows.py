@@ -15,7 +15,7 @@ from tvm_vsq.codegen.microops import MEMORIES
 from tvm_vsq.codegen.ppu import Ppu, read_ppu, tile_pointer
 from tvm_vsq.codegen.step import Interval, Step
 from tvm_vsq.codegen.turn_rows import turn_rows
-from tvm_vsq.formats.rows import LEAST_MAXIMUM, Normalization, Probabilities, Rotation
+from tvm_vsq.formats.rows import LEAST_MAXIMUM, Normalization, Probabilities, Rotation, Sum
 from tvm_vsq.isa import Insn, code_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class RowProgram:
         how = emitter.post.rows
         if isinstance(how, Rotation):
             turn_rows(emitter, values)
+            self.ppu.emit(emitter, values)
+            return
+        if isinstance(how, Sum):
             self.ppu.emit(emitter, values)
             return
         emitter.fill("row")

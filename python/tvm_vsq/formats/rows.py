@@ -63,4 +63,9 @@ class Rotation:
     """Pairs of numbers of a row are turned, by factors that come with it."""
 
 
-RowStep = Normalization | Probabilities | Rotation
+@dataclass(frozen=True)
+class Sum:
+    """Another tensor is added to rows, and nothing else done to them."""
+
+
+RowStep = Normalization | Probabilities | Rotation | Sum

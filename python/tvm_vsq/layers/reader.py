@@ -14,7 +14,7 @@ from tvm_vsq.layers.chains import Chain, find_chains
 from tvm_vsq.layers.node import Node, RowNode, Vectors, Weights
 from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.ranges import argument_ranges, output_ranges
-from tvm_vsq.layers.rows import added_rows
+from tvm_vsq.layers.rows import rows_read
 from tvm_vsq.layers.second_operand import before_transposition
 from tvm_vsq.network import layer_names, operator_of, source_of
 from tvm_vsq.numerics import inverse_step
@@ -68,9 +68,9 @@ class _Reader:
 
     def row_nodes(self) -> list[RowNode]:
         chains = [node.chain for node in self.nodes()]
-        claimed, guarded = {chain.residual_add for chain in chains}, {chain.guarded for chain in chains}
+        made, guarded = {chain.output for chain in chains}, {chain.guarded for chain in chains}
         return [
-            self._row_node(var, claimed, var in guarded)
+            self._row_node(var, made, var in guarded)
             for var in self._names
             if (found := self._sources.get(var)) is not None
             and found.rows is not None
@@ -79,12 +79,10 @@ class _Reader:
             and self._names[var] in self._arguments
         ]
 
-    def _row_node(self, anchor: Var, claimed: set[Any], is_guarded: bool) -> RowNode:
+    def _row_node(self, anchor: Var, made: set[Any], is_guarded: bool) -> RowNode:
         call, name = self._values[anchor], self._names[anchor]
-        x, added = added_rows(self._function, call.args[0], claimed)
+        x, added = rows_read(self._function, call, made)
         form: Any = self._sources[anchor].rows
-        if form.turns is not None:
-            x, added = call.args[0], None
         return RowNode(
             name=name,
             operator=operator_of(call),

@@ -58,5 +58,5 @@ def _rotate_te(x: te.Tensor, turns: te.Tensor) -> te.Tensor:
 
 
 _OP = register_op(
-    NAME, "Pairs of numbers of each row turned by angles.", _infer_type, _legalize, printed="fp32.rotate"
+    NAME, "Pairs of numbers of each row turned by angles.", _infer_type, _legalize, printed=NAME
 )

@@ -79,8 +79,9 @@ class RowForm:
         are masked as a whole give zeros: the attributes of its integer form, and the tables that that looks
         up, int32[..., segments, 2].
     unit: from a call, what a unit may be worth for these to exist, given what it should be at least.
-    turns: the operand that holds cosines and sines; such an operator has no tables, and its accumulators
-        count steps of its rows' unit times `factors`.
+    turns: the operand that holds cosines and sines. added: the operand that is added to rows first; None
+        where the graph says so by a sum that it reads. Operators with either have no tables, and their
+        accumulators count steps of the unit of what they read.
     misfit: from a call, and from how many channels the accelerator takes at a time, why it stays on the CPU.
     """
 
@@ -89,7 +90,13 @@ class RowForm:
     numbers: Callable[[Any, float, float, bool], tuple[dict[str, Any], npt.NDArray[np.int32] | None]]
     unit: Callable[[Any, float], float]
     turns: int | None = None
+    added: int | None = None
     misfit: Callable[[Any, int], str] = lambda _call, _group: ""
+
+    @property
+    def keeps_unit(self) -> bool:
+        """Whether accumulators count steps of the unit of what is read."""
+        return self.turns is not None or self.added is not None
 
 
 def _always(_call: Any) -> bool:

@@ -183,7 +183,8 @@ class QuantConfig(LayerConfig):
         where that saves products of vectors and takes no more memory (`quantize.pack`); "model" leaves them.
     residuals: "wide" normalizes twice what is added to the next sum that is normalized
         (`quantize.wide_residuals`), so that no vector's rounding enters the sum; "vectors" adds what layers
-        read; "auto" is "wide" for elements of fewer than 8 bits.
+        read; "auto" is "wide" for elements of fewer than 8 bits. Sums that are normalized, and read by the
+        next sum but by no layer, are numbers of 32 bits (`quantize.wide_streams`) unless it is "vectors".
     strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
         last vector with zeros; and layers with too few rows of calibration data to fit weights to, instead of
         quantizing them without, with a VsqWarning.
@@ -230,6 +231,11 @@ class QuantConfig(LayerConfig):
         return not self.has_fp32_scales and (
             self.residuals == "wide" or (self.residuals == "auto" and narrow)
         )
+
+    @property
+    def widens_streams(self) -> bool:
+        """Whether sums that norms and further sums read are numbers of 32 bits."""
+        return not self.has_fp32_scales and self.residuals != "vectors"
 
     @property
     def packs_inputs(self) -> bool:

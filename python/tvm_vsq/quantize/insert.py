@@ -253,7 +253,7 @@ class _Insert(Rebuilder):
         """What a unit of its result is worth at least."""
         chain, fp32 = layer.chain, self._calls[layer.chain.anchor]
         source: Any = source_of(fp32)
-        if source.rows is not None and source.rows.turns is not None:
+        if source.rows is not None and source.rows.keeps_unit:
             made = self._made.get(layer.x)
             unit = wide_step(self._ranges[layer.x].absmax, 0.0 if made is None else self._finest(made))
             return smallest_step(np.array([unit]), 0.0, np.zeros(1), self._hardware)

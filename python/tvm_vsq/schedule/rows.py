@@ -54,6 +54,7 @@ class Rows(Weightless):
     """[n, h, w] rows of `kb` blocks of output_lanes numbers, each a row of accumulators.
 
     other: for n, h and w, whether the tensor that is added first has a single one; None if there is none.
+    constant: whether that belongs to the program.
     program: what is done with rows, as short text. passes: over all entries of a row, and `reductions` of
     them.
     tables: looked up. turns: of rows whose numbers are turned. `wide` results are int32 in DRAM instead of requantized vectors.
@@ -70,11 +71,13 @@ class Rows(Weightless):
     other: tuple[bool, bool, bool] | None
     wide: bool
     turns: Turns | None = None
+    constant: bool = False
 
     @property
     def key(self) -> str:
         """Stable text for tuning databases."""
         other = "" if self.other is None else "-add" + "".join(str(int(single)) for single in self.other)
+        other += "c" if self.constant else ""
         turns = "" if self.turns is None else self.turns.key
         return f"{self.program}-n{self.n}h{self.h}w{self.w}kb{self.kb}{other}{turns}-wide{int(self.wide)}"
 
@@ -88,7 +91,9 @@ class Rows(Weightless):
             repeated = (
                 Axis(1) if single else axis for single, axis in zip(self.other, axes[:3], strict=True)
             )
-            inputs.append(Operand("other", "acc", (*repeated, *axes[3:])))
+            inputs.append(
+                Operand("other", "acc", (*repeated, *axes[3:]), constant=self.constant, title="constant rows")
+            )
         nest = post_processed(dims, tuple(inputs), LoadRows(), hardware, blocks=self.kb, wide=self.wide)
         return with_row_program(nest, self.finish(), self.turns)
 

@@ -114,10 +114,15 @@ class _Fuse(Rebuilder):
             operands.append(self._integers(row.added, unit))
         return layer_operators()[row.operator].from_source(row.call, operands, attributes)
 
-    def _integers(self, tensor: Var, unit: float) -> Any:
+    def _integers(self, tensor: Any, unit: float) -> Any:
         """An fp32 tensor of the old function in steps of `unit`: a layer's result, or what the host
-        rounds.
+        rounds, or a constant.
         """
+        if is_constant(tensor):
+            with np.errstate(over="ignore"):  # of masks
+                numbers = constant_array(tensor) * np.float32(1 / unit)
+            steps = np.rint(np.clip(numbers, -_HOST_LIMIT, _HOST_LIMIT))
+            return constant(steps.astype(np.int32))
         if tensor in self._wide:
             return self._wide[tensor]
         value = relax.op.multiply(self.new(tensor), constant(np.asarray(np.float32(1 / unit))))

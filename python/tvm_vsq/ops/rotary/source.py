@@ -15,7 +15,8 @@ from tvm_vsq.network.source import Array
 _LEAST_UNIT = 2.0**-100
 
 
-def _refusal(call: Any, _has_constant_weights: bool) -> str:
+def row_refusal(call: Any, _has_constant_weights: bool) -> str:
+    """Why a call has no accelerator form; "" if it has one."""
     length = static_shape(call.args[0])[-1]
     return f"rows of {length} numbers are longer than {MOST_LANES}" if length > MOST_LANES else ""
 
@@ -30,22 +31,25 @@ def _misfit(call: Any, group: int) -> str:
     )
 
 
-def _factors(call: Any) -> tuple[Array, Array]:
+def unit_steps(call: Any) -> tuple[Array, Array]:
+    """Accumulators that count steps of what is read, and nothing that is added."""
     length = static_shape(call.args[0])[-1]
     return np.ones(length), np.zeros(length)
 
 
-def _numbers(_call: Any, _unit: float, _absmax: float, _is_guarded: bool) -> tuple[dict[str, Any], None]:
+def no_numbers(_call: Any, _unit: float, _absmax: float, _is_guarded: bool) -> tuple[dict[str, Any], None]:
+    """Neither attributes nor tables."""
     return {}, None
 
 
-def _unit(_call: Any, least: float) -> float:
+def same_unit(_call: Any, least: float) -> float:
+    """Any unit will do."""
     return max(least, _LEAST_UNIT)
 
 
 SOURCE = Source(
     relax=NAME,
     word="rotary",
-    refusal=_refusal,
-    rows=RowForm(at_end=False, factors=_factors, numbers=_numbers, unit=_unit, turns=1, misfit=_misfit),
+    refusal=row_refusal,
+    rows=RowForm(at_end=False, factors=unit_steps, numbers=no_numbers, unit=same_unit, turns=1, misfit=_misfit),
 )
