@@ -26,8 +26,16 @@ def transpose_second_operands(module: IRModule) -> IRModule:
 
 
 class _Transpose(Rebuilder):
+    def run(self) -> relax.Function:
+        """Rebuild the function."""
+        self._columns: dict[Any, Any] = {}
+        return super().run()
+
     def rewrite(self, var: Var, value: Any) -> Any:
         source = source_of(value)
+        if op_name(value) == "relax.permute_dims":
+            turned = self._turned(value.args[0], order_of(value))
+            return value if turned is None else turned
         if source is None or not source.other_is_transposed:
             return value
         x, other = value.args
@@ -44,27 +52,47 @@ class _Transpose(Rebuilder):
             return self._permuted(call.args[0], [inner[axis] for axis in order])
         if order == list(range(len(order))):
             return x
-        if op_name(call) == "relax.reshape":
-            whole, split = static_shape(call.args[0]), static_shape(x)
-            if _is_turned(whole, split, order):
-                columns = self.emit(relax.op.permute_dims(call.args[0], [0, 2, 1]))
-                return self.emit(relax.op.reshape(columns, [split[axis] for axis in order]))
-        return self.emit(relax.op.permute_dims(x, order))
+        turned = self._turned(x, order)
+        return self.emit(relax.op.permute_dims(x, order)) if turned is None else turned
+
+    def _turned(self, x: Any, order: list[int]) -> Any:
+        """`x`, a view of what a layer gives that can store it transposed, in an order of axes in which rows
+        are last: made from that; None if it is something else.
+        """
+        call: Any = self.value_of(x)
+        if op_name(call) != "relax.reshape":
+            return None
+        whole, split = call.args[0], static_shape(x)
+        maker = source_of(self.value_of(whole))
+        found = _parts(static_shape(whole), split)
+        if maker is None or not maker.transposes or found is None:
+            return None
+        batch, length, channels = found
+        kept = [axis for axis in order if split[axis] > 1]
+        if kept[-1] != length[-1]:
+            return None
+        if whole not in self._columns:
+            self._columns[whole] = self.emit(relax.op.permute_dims(whole, [0, 2, 1]))
+        made = [*batch, *channels, *length]
+        result = self.emit(relax.op.reshape(self._columns[whole], [split[axis] for axis in made]))
+        if kept != made:
+            result = self.emit(relax.op.permute_dims(result, [made.index(axis) for axis in kept]))
+        shape = [split[axis] for axis in order]
+        return result if list(static_shape(result)) == shape else self.emit(relax.op.reshape(result, shape))
 
 
-def _is_turned(whole: tuple[int, ...], split: tuple[int, ...], order: list[int]) -> bool:
-    """Whether `whole` [B, L, C], whose channels are split in the shape `split`, is in this order of axes the
-    same as with L behind C. Axes of one are anywhere.
+def _parts(whole: tuple[int, ...], split: tuple[int, ...]) -> tuple[list[int], list[int], list[int]] | None:
+    """The axes of `split`, a view of `whole` [B, L, C], that images, rows, and channels have become, without
+    axes of one; None where that is not so, or there are no rows or channels.
     """
     if len(whole) != _ROWS or min(whole[1:]) == 1:
-        return False
+        return None
     axes = [axis for axis, extent in enumerate(split) if extent > 1]
     batch = _covering(split, axes, whole[0])
     length = None if batch is None else _covering(split, axes[len(batch) :], whole[1])
     if batch is None or length is None:
-        return False
-    channels = axes[len(batch) + len(length) :]
-    return [axis for axis in order if split[axis] > 1] == [*batch, *channels, *length]
+        return None
+    return batch, length, axes[len(batch) + len(length) :]
 
 
 def _covering(split: tuple[int, ...], axes: list[int], count: int) -> list[int] | None:
