@@ -32,7 +32,8 @@ class PostOp:
 
     rows: what is done with rows before. last_lanes: of the last accumulator entry of a row, those that hold
     numbers. rows_relu: as relu, of what becomes of rows that are made of results. second: results are stored
-    in the form of second operands. transposed: vectors run along pixels.
+    in the form of second operands. transposed: vectors run along pixels. bound: of the magnitude of results
+    whose vectors have scales of 1.
     """
 
     relu: bool = False
@@ -47,6 +48,7 @@ class PostOp:
     rows_relu: bool = False
     second: bool = False
     transposed: bool = False
+    bound: int = 0
 
 
 @dataclass

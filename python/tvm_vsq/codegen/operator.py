@@ -19,6 +19,7 @@ from tvm_vsq.graph import constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.registry import NAMES, aspects
 from tvm_vsq.schedule import Workload, nest_of
+from tvm_vsq.schedule.clamped import WithClamp
 from tvm_vsq.schedule.table import WithTable
 
 _NUMBERS = (
@@ -33,6 +34,10 @@ _NUMBERS = (
     "act_signed",
     "res_signed",
 )
+
+
+_AS_IT_IS = np.array([1, 0, 0, (1 << 31) - 1], np.int32)
+"""Parameters that change nothing."""
 
 
 def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareConfig) -> Layer:
@@ -64,6 +69,9 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
     if table is not None:
         workload = WithTable(workload)
         constants |= _table_constants(constant_array(table), static_shape(params)[0], attrs, hardware)
+    elif attrs.get("out_scales", ()):
+        workload = WithClamp(workload)
+        constants["par2"] = param_records(np.tile(_AS_IT_IS, (static_shape(params)[0], 1)), hardware)
     if lowering.weights:
         constants["wgt"] = weight_records(
             lowering.weights(constant_array(weights[0]), call, hardware), hardware
@@ -77,6 +85,7 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
             _post(values, bool(residual), not int(attrs.get("other_signed", 1))),
             second=not values["wide"] and _is_second(values, hardware),
             transposed=bool(int(attrs.get("transposed", 0))),
+            bound=0 if values["wide"] else OUTPUT.read(attrs, lanes - 1).qmax << hardware.guard_bits,
         ),
         channels=(given, static_shape(params)[0]),
         constants=constants,
@@ -163,7 +172,8 @@ def _check_formats(
     values: dict[str, int], out_scales: Any, layer: str, lanes: int, hardware: HardwareConfig
 ) -> None:
     """Formats are baked into the hardware; a call made for another one would compute something else."""
-    if out_scales:
+    is_second = not values["wide"] and _is_second(values, hardware)
+    if out_scales and not (values["out_signed"] and set(map(int, out_scales)) == {1}):
         raise ProgramError(
             f"layer '{layer}': its result has static vector scales, but accelerator '{hardware.label}' takes "
             f"each from the vector's own content; use activation_scales='dynamic'"
@@ -173,7 +183,7 @@ def _check_formats(
     expected["vector_size"] = hardware.vector_size
     if hardware.product_shift:
         expected["product_bits"] = hardware.product_bits
-    if not values["wide"] and _is_second(values, hardware):
+    if is_second:
         expected["guard_bits"] = hardware.guard_bits
     elif not values["wide"]:
         expected |= OUTPUT.write(hardware.formats.activation.with_sign(bool(values["out_signed"])))

@@ -42,6 +42,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Clamp:
+    """VEC with the bounds of elements whose scale is 1 on a whole tile. par: of what the PPU does then."""
+
+    acc: Pointer
+    par: str = "par2"
+
+    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
+        """VEC instructions."""
+        micro, bound = MicroOps(_DIMS, (self.acc,)), emitter.post.bound
+        for op, imm in (("max", -bound), ("min", bound)):
+            fields = {"op": code_of("VEC", "op", op), "src": code_of("VEC", "src", "imm"), "imm": imm}
+            micro.emit_as("VEC", fields, emitter, values, skips="skip_blocks")
+
+
+@dataclass(frozen=True)
 class Ppu:
     """Post-process the accumulators of a tile into `out` (None: in place). The last `channel_axes` axes of
     theirs are blocks of a pixel. is_of_rows: whether these are rows that another pass of the PPU has made.
@@ -53,11 +68,11 @@ class Ppu:
     par_base: Affine
     res: str | None
     out: str | None
-    table: Table | None = None
+    table: Table | Clamp | None = None
     is_of_rows: bool = False
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
-        """As many instructions as their field `pixels` wants; twice, around a table."""
+        """As many instructions as their field `pixels` wants; twice, around a table or bounds."""
         if self.table is None:
             self._process(emitter, values)
             return
@@ -174,8 +189,17 @@ def read_ppu(call: ExternCall) -> Ppu:
         par_base=base,
         res="res" if "res" in first else None,
         out=None if call.target.alias else call.target.buffer.name,
-        table=Table(tile_pointer(call.nest, "acc", _DIMS)) if "tab" in first else None,
+        table=_between(call),
     )
+
+
+def _between(call: ExternCall) -> Table | Clamp | None:
+    """What is between two passes, if there are two."""
+    names = {pad.buffer.name for pad, _ in call.reads}
+    if "tab" in names:
+        return Table(tile_pointer(call.nest, "acc", _DIMS))
+    is_clamped = getattr(call.nest.finish, "clamps", False)
+    return Clamp(tile_pointer(call.nest, "acc", _DIMS)) if is_clamped else None
 
 
 def tile_pointer(nest: LoopNest, name: str, dims: tuple[str, ...]) -> Pointer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ def rotations_to_operators(module: IRModule) -> IRModule:
 
 
 class _Rotations(Rebuilder):
+    def run(self) -> relax.Function:
+        """Rebuild the function; what several rotations have in common is there once."""
+        self._views: dict[Any, Any] = {}
+        return super().run()
+
     def rewrite(self, var: Var, value: Any) -> Any:
         name, found = op_name(value), None
         is_rows = name in ("relax.add", "relax.concat") and dtype_of(var) == "float32"
@@ -267,14 +273,20 @@ class _Rotations(Rebuilder):
             return x
         if is_constant(x):
             return constant(constant_array(x).reshape(shape))
-        return self.emit(relax.op.reshape(x, shape))
+        return self._once((x, *shape), lambda: relax.op.reshape(x, shape))
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What `make` gives, emitted the first time."""
+        if key not in self._views:
+            self._views[key] = self.emit(make())
+        return self._views[key]
 
     def _joined(self, cos: Any, sin: Any) -> Any:
         """Cosines, and sines behind them."""
         if is_constant(cos) and is_constant(sin):
             pair = np.broadcast_arrays(constant_array(cos), constant_array(sin))
             return constant(np.concatenate(pair, -1))
-        return self.emit(relax.op.concat([cos, sin], len(static_shape(cos)) - 1))
+        return self._once((cos, sin), lambda: relax.op.concat([cos, sin], len(static_shape(cos)) - 1))
 
 
 def _number(call: Any) -> float | None:

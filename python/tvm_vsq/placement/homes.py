@@ -98,7 +98,7 @@ def find_homes(
     """The home of every tensor.
 
     shapes: of records [..., CV], of all tensors. moves: in program order. accesses: in which other shapes
-    layers store or read some. fixed: tensors that lie by themselves, as the host has them, such as inputs.
+    layers store or read some. fixed: tensors of which nothing lies in between, as the host has them, such as inputs.
     """
     return _Finder(shapes, moves, tuple(accesses), frozenset(fixed)).run()
 
@@ -201,8 +201,10 @@ class _Finder:
                 return False
             home, moved = undone, self._made.get(owner)
         is_cut = moved is not None and isinstance(moved.move, Slice)
-        if owner in self.found or owner in self.fixed or is_cut:
+        if owner in self.found or is_cut:
             return self._home(name) == wanted
+        if owner in self.fixed and home.strides != Home.own(owner, self.shapes[owner]).strides:
+            return False
         if not _has_all(home, self._accessed.get(owner, [])):
             return False
         self.found[owner] = home

@@ -67,6 +67,7 @@ class LayerConfig(Frozen):
     activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
     activation_percentile: float = Field(default=99.99, gt=0, le=100)
     activation_scales: Literal["dynamic", "static"] = "dynamic"
+    attention: Literal["whole", "cached"] = "whole"
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -222,7 +223,7 @@ class QuantConfig(LayerConfig):
     @property
     def reorders_channels(self) -> bool:
         """Whether the order of channels is to be chosen; the same for all formats, so that they compare."""
-        return self.channel_order == "magnitude"
+        return self.channel_order == "magnitude" and self.attention != "cached"
 
     @property
     def widens_residuals(self) -> bool:

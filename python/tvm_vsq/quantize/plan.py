@@ -10,7 +10,7 @@ from typing import Any
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.frontend.given import given_limits
-from tvm_vsq.graph import bindings, definitions, static_shape, tensors
+from tvm_vsq.graph import bindings, definitions, op_name, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
 from tvm_vsq.layers.rows import row_layers, sums_of_rows
@@ -22,6 +22,9 @@ from tvm_vsq.quantize.config import UNFITTED_LAYER, LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
 
+_DYNAMIC = {"one": "dynamic"}
+"""How a layer that stores second operands finds their scales, where it is not told that they are 1."""
+
 _FUSABLE = (Kind.ORDINARY, Kind.DEPTHWISE)
 """Layers with weights that have an integer form."""
 
@@ -30,7 +33,7 @@ _FUSABLE = (Kind.ORDINARY, Kind.DEPTHWISE)
 class ActivationSettings:
     """How a layer reads activations: two that agree in this share one quantized tensor.
 
-    is_second: in place of weights, which are signed.
+    is_second: in place of weights, which are signed. scales "one": all are 1.
     """
 
     bits: int
@@ -66,7 +69,8 @@ class QuantizedLayer:
     A convolution with groups has no epilogue: it is computed on the CPU, from quantized operands. limits: of
     what it reads, see `Reading`. other: a second activation that its operator reads. has_rows: what it reads
     are rows of numbers (`layers.rows`), which nothing quantizes. has_second_operand: whether it reads
-    `other` in place of weights.
+    `other` in place of weights. along_tokens: whether vectors of that run along tokens, of which none is to
+    depend on others.
     """
 
     name: str
@@ -79,6 +83,7 @@ class QuantizedLayer:
     other: Var | None = None
     has_rows: bool = False
     has_second_operand: bool = False
+    along_tokens: bool = False
 
     @property
     def settings(self) -> ActivationSettings:
@@ -113,7 +118,9 @@ class QuantizedLayer:
             for tensor, limit in zip(found, limits[: len(found)], strict=True)
         ]
         if self.has_second_operand:
-            readings[-1] = replace(readings[-1], settings=self.second)
+            has_scales = self.along_tokens and self.formats.second.smax > 1
+            settings = replace(self.second, scales="one") if has_scales else self.second
+            readings[-1] = replace(readings[-1], settings=settings)
         return readings
 
 
@@ -164,7 +171,8 @@ class Plan:
         found = {}
         for layer in self.layers:
             readings = forms.get(layer.chain.output, set())
-            if [reading.settings for reading in readings] in ([layer.settings], [layer.second]):
+            given = [replace(reading.settings, scales=_DYNAMIC.get(reading.settings.scales, reading.settings.scales)) for reading in readings]
+            if given in ([layer.settings], [layer.second]):
                 (found[layer.chain.output],) = readings
         return found
 
@@ -199,10 +207,15 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     moved: dict[Var, tuple[Var, ...]] = {}
     names = layer_names(module)
     rows = row_layers(function, chains.values())
+    # what was computed before, and is put together with what is new
+    given = {param for param in function.params if config.attention == "cached"}
     for binding in bindings(function):
         var, operands = binding.var, moved_operands(binding.value)
         is_moved = bool(operands) and source_of(binding.value) is None  # else it is a layer, after all
-        if is_moved and stored.issuperset(operands) and move_of(binding.value, config.vector_size):
+        known = stored | given if op_name(binding.value) == "relax.concat" else stored
+        if is_moved and known.issuperset(operands) and not stored.isdisjoint(operands) and move_of(
+            binding.value, config.vector_size
+        ):
             moved[var] = tuple(operands)
             stored.add(var)
         if var in rows:
@@ -225,7 +238,8 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         elif chain := finder.grow(var):
             chains[var] = chain
             stored.add(chain.output)
-    given = given_limits(module)
+    limits = given_limits(module)
+    transposed = {chain.output for chain in chains.values() if chain.transposed}
     layers = []
     for var, (candidate, layer_config) in settings.items():
         if var not in chains:
@@ -245,10 +259,12 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
                 has_weights=candidate.kind is not Kind.WEIGHTLESS,
                 config=layer_config,
                 formats=formats,
-                limits=(given.get(candidate.name),),
+                limits=(limits.get(candidate.name),),
                 other=_other(values[var], values),
                 has_rows=var in rows,
                 has_second_operand=_has_second_operand(values[var]),
+                along_tokens=layer_config.attention == "cached"
+                and _is_made_of(transposed, _other(values[var], values), moved),
             )
         )
         if config.strict and layers[-1].has_weights:
@@ -363,6 +379,11 @@ def _misfit(call: Any, config: LayerConfig, hardware: HardwareConfig) -> str:
         filter(None, (weightless_misfit(call, fmt.with_sign(signed), hardware) for signed in (True, False))),
         "",
     )
+
+
+def _is_made_of(tensors: set[Var], x: Var | None, moved: Mapping[Var, tuple[Var, ...]]) -> bool:
+    """Whether `x` is one of `tensors`, or some of them moved."""
+    return x in tensors or any(_is_made_of(tensors, part, moved) for part in moved.get(x, ()))
 
 
 def _row_misfit(call: Any, config: QuantConfig, hardware: HardwareConfig) -> str:

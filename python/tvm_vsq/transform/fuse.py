@@ -68,6 +68,7 @@ class _Fuse(Rebuilder):
         }
         self._hardware = hardware
         self._moved: dict[Var, Any] = {}
+        self._turning: dict[Var, Any] = {}  # factors, by cosines and sines
         self._wide: dict[Var, Any] = {}  # int32, by the fp32 tensor that they stand for
 
     def rewrite(self, var: Var, value: Any) -> Any:
@@ -135,6 +136,11 @@ class _Fuse(Rebuilder):
         """Of 1 + cos and 1 + sin, for cosines and sines of the old function: mantissa, and shift above it."""
         if is_constant(turns):
             return constant(turning_factors(constant_array(turns)))
+        if turns not in self._turning:
+            self._turning[turns] = self._computed_factors(turns)
+        return self._turning[turns]
+
+    def _computed_factors(self, turns: Any) -> Any:
         value = relax.op.multiply(self.new(turns), constant(np.asarray(np.float32(1 << TURN_BITS))))
         whole = relax.op.astype(self.emit(relax.op.round(self.emit(value))), "int32")
         return self.emit(relax.op.add(self.emit(whole), constant(turning_factors(np.zeros((), np.float32)))))
