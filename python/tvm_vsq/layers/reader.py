@@ -11,6 +11,7 @@ from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import QUANTIZED, WEIGHTS, LayerFormats, VectorFormat
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
 from tvm_vsq.layers.chains import Chain, find_chains
+from tvm_vsq.layers.closed_rows import closed_rows
 from tvm_vsq.layers.node import Node, RowNode, Vectors, Weights
 from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.ranges import argument_ranges, output_ranges
@@ -45,7 +46,7 @@ class _Reader:
         on_cpu = layers_on_cpu(module)
         self._names = {var: name for var, name in layer_names(module).items() if name not in on_cpu}
         self._ranges, self._arguments = output_ranges(module), argument_ranges(module)
-        self._weight = weight
+        self._weight, self._closed = weight, closed_rows(module)
         self._values: dict[Any, Any] = dict(definitions(self._function))
         self._sources = {var: found for var in self._names if (found := source_of(self._values[var]))}
         self._uses = count_uses(self._function)
@@ -70,7 +71,7 @@ class _Reader:
         chains = [node.chain for node in self.nodes()]
         made, guarded = {chain.output for chain in chains}, {chain.guarded for chain in chains}
         return [
-            self._row_node(var, made, var in guarded)
+            self._row_node(var, made, var in guarded or self._names[var] in self._closed)
             for var in self._names
             if (found := self._sources.get(var)) is not None
             and found.rows is not None

@@ -26,6 +26,7 @@ from tvm_vsq.graph import (
 )
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import with_arithmetic
+from tvm_vsq.layers.closed_rows import with_closed_rows
 from tvm_vsq.layers.on_cpu import with_layers_on_cpu
 from tvm_vsq.layers.ranges import with_argument_ranges, with_output_ranges
 from tvm_vsq.layers.steps import (
@@ -77,7 +78,9 @@ def insert_quantization(
         function = insert.run()
         if insert.raised:  # a tensor that shares its coarse scale wants more than those before it have
             function = None
-    return with_layers_on_cpu(with_arithmetic(replace_main(module, function), hardware), plan.on_cpu)
+    closed = [layer.name for layer in plan.layers if layer.has_rows and layer.config.attention == "cached"]
+    module = with_closed_rows(replace_main(module, function), closed)
+    return with_layers_on_cpu(with_arithmetic(module, hardware), plan.on_cpu)
 
 
 @dataclass(frozen=True)
