@@ -63,7 +63,9 @@ class _Transpose(Rebuilder):
         if op_name(call) != "relax.reshape":
             return None
         whole, split = call.args[0], static_shape(x)
-        maker = source_of(self.value_of(whole))
+        filled = _filled_rows(self.value_of(whole))
+        made_of = whole if filled is None else filled
+        maker = source_of(self.value_of(made_of))
         found = _parts(static_shape(whole), split)
         if maker is None or not maker.transposes or found is None:
             return None
@@ -72,13 +74,27 @@ class _Transpose(Rebuilder):
         if kept[-1] != length[-1]:
             return None
         if whole not in self._columns:
-            self._columns[whole] = self.emit(relax.op.permute_dims(whole, [0, 2, 1]))
+            columns = self.emit(relax.op.permute_dims(made_of, [0, 2, 1]))
+            missing = static_shape(whole)[1] - static_shape(made_of)[1]
+            if missing:
+                columns = self.emit(relax.op.nn.pad(columns, [0, 0, 0, 0, 0, missing]))
+            self._columns[whole] = columns
         made = [*batch, *channels, *length]
         result = self.emit(relax.op.reshape(self._columns[whole], [split[axis] for axis in made]))
         if kept != made:
             result = self.emit(relax.op.permute_dims(result, [made.index(axis) for axis in kept]))
         shape = [split[axis] for axis in order]
         return result if list(static_shape(result)) == shape else self.emit(relax.op.reshape(result, shape))
+
+
+def _filled_rows(call: Any) -> Any:
+    """Of a tensor [B, L, C] with rows of zeros behind others, these others; None if it is something else."""
+    if op_name(call) != "relax.nn.pad" or len(static_shape(call)) != _ROWS:
+        return None
+    is_zero = str(call.attrs.pad_mode) == "constant" and float(call.attrs.pad_value) == 0
+    before, widths = 2, [int(width) for width in call.attrs.pad_width]
+    is_behind = not any(width for place, width in enumerate(widths) if place != before + 1)
+    return call.args[0] if is_zero and is_behind else None
 
 
 def _parts(whole: tuple[int, ...], split: tuple[int, ...]) -> tuple[list[int], list[int], list[int]] | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.layers.likeness import signatures
 from tvm_vsq.layers.node import Node, Vectors
 from tvm_vsq.layers.ranges import argument_ranges, output_ranges
 from tvm_vsq.layers.reader import read_nodes
@@ -30,7 +31,7 @@ _LEAST_LIKENESS = 0.5
 
 def quantize_alike(module: IRModule, config: QuantConfig, hardware: HardwareConfig, like: IRModule) -> IRModule:
     """A module from `quantizer.prepare`, quantized with the integers and scales that `like`, a fake-quantized
-    module, has for layers of the same names.
+    module, has for the same layers (`layers.likeness`).
 
     Raises QuantizationError naming a layer that `like` has not, or has with other weights.
     """
@@ -43,6 +44,10 @@ class _Alike:
         self._module, self._plan, self._hardware = module, plan, hardware
         self._nodes = {node.name: node for node in read_nodes(like, hardware.formats.weight)}
         self._results, self._arguments = output_ranges(like), argument_ranges(like)
+        theirs: dict[str, str] = {}
+        for name, signature in signatures(like).items():
+            theirs.setdefault(signature, name)
+        self._names = {name: theirs.get(found, name) for name, found in signatures(module).items()}
 
     def quantized(self) -> IRModule:
         plan = self._plan
@@ -61,13 +66,15 @@ class _Alike:
                 weights[layer.name] = self._weights(layer, node)
         return insert_quantization(self._module, plan, ranges, encodings, weights, self._hardware)
 
-    def _of(self, name: str, found: Mapping[str, Any]) -> Any:
-        if name not in found:
+    def _of(self, name: str, numbers: Mapping[str, Any]) -> Any:
+        """Those of the layer that is the same in the other network."""
+        theirs = self._names.get(name, name)
+        if theirs not in numbers:
             raise QuantizationError(
                 f"layer '{name}' is none of the network whose numbers are to be taken; both have to be made of "
                 f"the same layers in the same order"
             )
-        return found[name]
+        return numbers[theirs]
 
     def _ranges(self, layer: QuantizedLayer) -> dict[Var, Range]:
         absmax = self._of(layer.name, self._results)

@@ -7,12 +7,15 @@ stand for vectors are no such way, since the scale that a vector was stored with
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import tvm_ffi
 from tvm import relax
 
 from tvm_vsq.errors import QuantizationError
-from tvm_vsq.graph import bindings, definitions, leaves, op_name, replace_main, substitute
+from tvm_vsq.graph import bindings, definitions, leaves, op_name, replace_main, static_shape, substitute
+from tvm_vsq.placement.moves import Move, move_of, moved_operands
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 
@@ -44,7 +47,10 @@ def as_vectors(module: IRModule, vectors: Sequence[str | int]) -> IRModule:
                 if binding.var in new_of or binding.var.same_as(function.body.body):
                     continue
                 new_of[binding.var] = builder.emit(substitute(binding.value, new_of))
-            found = [substitute(field, new_of) for field in results]
+            found = [
+                field.emit(builder, new_of) if isinstance(field, _Moved) else substitute(field, new_of)
+                for field in results
+            ]
             is_tuple = isinstance(function.ret_ty, relax.TupleType)
             output = builder.emit_output(Tuple(found) if is_tuple else found[0])
         builder.emit_func_output(output)
@@ -82,14 +88,48 @@ def _results(function: relax.Function, values: Any, numbers: Sequence[int]) -> l
     for number in numbers:
         if not 0 <= number < len(fields):
             raise QuantizationError(f"vectors: there is no result {number}; there are {len(fields)}")
-        field: Any = fields[number]
-        while op_name(values.get(field)) == "relax.reshape":
+        fields[number] = _Moved.of(fields[number], values, number)
+    return fields
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """`vectors` with `moves` behind them."""
+
+    vectors: Var
+    moves: tuple[Move, ...]
+
+    @staticmethod
+    def of(field: Any, values: Any, number: int) -> _Moved:
+        """What result `number` stands for, which may be moved as fp32 numbers."""
+        moves: list[Any] = []
+        while len(moved_operands(values.get(field))) == 1 and op_name(values[field]) != "vsq.dequantize":
+            moves.insert(0, values[field])
             field = values[field].args[0]
         call = values.get(field)
         if op_name(call) != "vsq.dequantize":
             raise QuantizationError(
-                f"vectors: result {number} is given by {op_name(values.get(field)) or 'an input'}, and no layer "
-                f"stores it as vectors; leave it in fp32"
+                f"vectors: result {number} is given by {op_name(call) or 'an input'}, and no layer stores it as "
+                f"vectors; leave it in fp32"
             )
-        fields[number] = call.args[0]
-    return fields
+        vectors = call.args[0]
+        found = [move_of(move, static_shape(vectors)[-1] - 1) for move in moves]
+        if any(move is None for move in found):
+            raise QuantizationError(
+                f"vectors: result {number} is made of vectors that are taken apart; leave it in fp32"
+            )
+        return _Moved(vectors, tuple(move for move in found if move is not None))
+
+    def emit(self, builder: relax.BlockBuilder, new_of: dict[Var, Any]) -> Any:
+        """The same on vectors; what moves them so for layers is not there twice."""
+        result = substitute(self.vectors, new_of)
+        for move in self.moves:
+            call = builder.normalize(move.on_records([result]))
+            found = [var for var in new_of.values() if _is_bound_to(builder, var, call)]
+            result = found[0] if found else builder.emit(call)
+        return result
+
+
+def _is_bound_to(builder: relax.BlockBuilder, var: Any, call: Any) -> bool:
+    value = builder.lookup_binding(var) if isinstance(var, Var) else None
+    return op_name(value) == op_name(call) and bool(tvm_ffi.structural_equal(value, call))
