@@ -25,8 +25,8 @@ class Norm(nn.Module):
 class DecoderLayer(nn.Module):
     """Attention with grouped queries over what is cached and what is new, and SwiGLU.
 
-    Keys [1, tokens, groups * size] are cached as they come, values in blocks of as many tokens as a vector has
-    elements, [blocks, groups * size, tokens of a block].
+    Keys [1, tokens, groups * size] are cached as they come, values in blocks of as many tokens as a vector
+    has elements, [blocks, groups * size, tokens of a block].
     """
 
     def __init__(self, width: int, heads: int, groups: int, size: int, hidden: int, vector: int) -> None:
@@ -108,9 +108,7 @@ class Decoder(nn.Module):
         self.register_buffer("cos", angles.cos())
         self.register_buffer("sin", angles.sin())
 
-    def forward(
-        self, tokens: Tensor, positions: Tensor, mask: Tensor, *caches: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
         x, new = self.embedding(tokens), []
         cos, sin = self.cos[positions], self.sin[positions]
         for number, layer in enumerate(self.layers):

@@ -217,9 +217,7 @@ def build_executable(
 
 
 @compiling
-def build_reference(
-    quantized: IRModule, hardware: HardwareConfig, vectors: Sequence[str | int] = ()
-) -> Any:
+def build_reference(quantized: IRModule, hardware: HardwareConfig, vectors: Sequence[str | int] = ()) -> Any:
     """The same integer layers as plain TensorIR on the CPU; a Relax executable."""
     reference = legalize_reference(as_vectors(fuse(quantized, hardware), vectors))
     return tvm.compile(reference, target=HOST, relax_pipeline=_host_pipeline())

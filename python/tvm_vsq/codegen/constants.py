@@ -40,9 +40,7 @@ def table_records(table: npt.NDArray[np.int32], hardware: HardwareConfig) -> Rec
     return records.reshape(-1, lanes, len(PARAMETER_BITS))
 
 
-def wide_records(
-    numbers: npt.NDArray[np.int32], pixels: Sequence[int], hardware: HardwareConfig
-) -> Records:
+def wide_records(numbers: npt.NDArray[np.int32], pixels: Sequence[int], hardware: HardwareConfig) -> Records:
     """int32 [..., K] as accumulators [n, rows, columns, blocks, lanes], the first three of which are
     `pixels`.
     """

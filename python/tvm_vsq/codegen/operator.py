@@ -117,6 +117,7 @@ def _read_rows(
     looked_up = [table for each in segments for table in each.reshape(-1, *each.shape[-2:])]
     constants = {f"tab{i}": table_records(table, hardware) for i, table in enumerate(looked_up)}
     program = lowering.rows(attrs, bool(other)) if lowering.rows else None
+    loaded = [each for each in other if not is_constant(each)]
     workload = lowering.workload(call, bool(other), hardware)
     for each in filter(is_constant, other):
         place = nest_of(workload, hardware).operand[lowering.added]
@@ -133,7 +134,7 @@ def _read_rows(
         ),
         channels=(channels, channels),
         constants={"par": param_records(constant_array(params), hardware), **constants},
-        inputs={"inp": x, **{lowering.added: each for each in other if not is_constant(each)}},
+        inputs={"inp": x, **({lowering.added: loaded[0]} if loaded else {})},
         result=result,
     )
 

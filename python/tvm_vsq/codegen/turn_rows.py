@@ -63,7 +63,9 @@ class _Halves:
             origin[place] = buffers[name].start + which * self._half
         fields = {"op": code_of("VEC", "op", op), "src": code_of("VEC", "src", "acc")}
         intervals = [buffers[name].interval for name in (written, read)]
-        for program in fold_loops(tuple(loops), emitter.limit("VEC", "iter_out"), emitter.uops.longest("VEC")):
+        for program in fold_loops(
+            tuple(loops), emitter.limit("VEC", "iter_out"), emitter.uops.longest("VEC")
+        ):
             begin, loads = emitter.uops.fetch(program.offsets + origin, emitter.layer)
             emitter.steps += loads
             filled = {

@@ -25,7 +25,9 @@ MOST_LANES = 1 << 14
 
 
 TURN_BITS = 14
-"""Of cosines and sines, of which 1 is 2^14; 2^14 more than one is the mantissa of a factor, with this shift."""
+"""Of cosines and sines, of which 1 is 2^14; 2^14 more than one is the mantissa of a factor, with this
+shift.
+"""
 
 
 @dataclass(frozen=True)

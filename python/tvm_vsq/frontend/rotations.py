@@ -25,9 +25,9 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def rotations_to_operators(module: IRModule) -> IRModule:
-    """x * cos + concat(-second half, first half) * sin over the last axis, and the same with the halves apart,
-    become an fp32.rotate, where cosines and sines are proven to be such: constants, or what is computed by
-    `cos` and `sin`, or looked up in constants.
+    """x * cos + concat(-second half, first half) * sin over the last axis, and the same with the halves
+    apart, become an fp32.rotate, where cosines and sines are proven to be such: constants, or what is
+    computed by `cos` and `sin`, or looked up in constants.
 
     Where x [B, heads, L, D] or [B, L, heads, D] are channels that were split into heads, it is a rotation of
     rows [B, L, heads * D], before that. A number that all cosines and sines are multiplied with follows it.
@@ -118,7 +118,9 @@ class _Rotations(Rebuilder):
         if op_name(permute) != "relax.permute_dims" or len(turns) != 4 or turns[1] != 1:
             return None
         order = [int(axis) for axis in permute.attrs.axes or ()]
-        found = self._split(permute.args[0], (turns[0], turns[2], 1, turns[3])) if order == [0, 2, 1, 3] else None
+        found = (
+            self._split(permute.args[0], (turns[0], turns[2], 1, turns[3])) if order == [0, 2, 1, 3] else None
+        )
         return None if found is None else (found[0], found[1], order)
 
     def _split(self, x: Any, turns: tuple[int, ...]) -> tuple[Any, list[int], None] | None:
@@ -140,9 +142,7 @@ class _Rotations(Rebuilder):
         return [tuple(call.args), tuple([*call.args][::-1])]
 
     def _is_product(self, x: Any, a: Any, b: Any) -> bool:
-        return any(
-            self._is_same(one, a) and self._is_same(other, b) for one, other in self._factors(x)
-        )
+        return any(self._is_same(one, a) and self._is_same(other, b) for one, other in self._factors(x))
 
     def _is_same(self, a: Any, b: Any) -> bool:
         """Whether two expressions are the same tensor, which may have been sliced twice."""
@@ -151,7 +151,9 @@ class _Rotations(Rebuilder):
         if is_constant(a) and is_constant(b):
             return np.array_equal(constant_array(a), constant_array(b))
         ours, theirs = self._part(a), self._part(b)
-        return ours is not None and theirs is not None and ours[0].same_as(theirs[0]) and ours[1:] == theirs[1:]
+        return (
+            ours is not None and theirs is not None and ours[0].same_as(theirs[0]) and ours[1:] == theirs[1:]
+        )
 
     def _part(self, x: Any) -> tuple[Any, int, int] | None:
         """Of what, from where and to where `x` is a slice of the last axis."""
@@ -193,12 +195,10 @@ class _Rotations(Rebuilder):
         negative: Any = self.value_of(fields[0])
         if len(fields) != 2:
             return False
-        if op_name(negative) == "relax.negative":
-            second = negative.args[0]
-        elif op_name(negative) == "relax.multiply" and _is_minus_one(negative.args[1]):
-            second = negative.args[0]
-        else:
+        is_product = op_name(negative) == "relax.multiply" and _is_minus_one(negative.args[1])
+        if op_name(negative) != "relax.negative" and not is_product:
             return False
+        second = negative.args[0]
         whole = self._whole(fields[1], second)
         return whole is not None and bool(whole.same_as(x))
 
@@ -226,7 +226,9 @@ class _Rotations(Rebuilder):
             return self.emit(type(call)(call.op, [inner, *call.args[1:]], call.attrs))
         if op_name(call) == "relax.take" and self._is_of_rows(call):
             table = self._first_half(call.args[0])
-            return None if table is None else self.emit(type(call)(call.op, [table, call.args[1]], call.attrs))
+            return (
+                None if table is None else self.emit(type(call)(call.op, [table, call.args[1]], call.attrs))
+            )
         return None
 
     def _is_of_rows(self, call: Any) -> bool:
@@ -258,7 +260,10 @@ class _Rotations(Rebuilder):
             return self._is_bounded(call.tuple_value)
         if op_name(call) in ("relax.cos", "relax.sin"):
             return True
-        if op_name(call) == "relax.nn.pad" or facts_of(call).elements not in (Elements.VIEWED, Elements.COPIED):
+        if op_name(call) == "relax.nn.pad" or facts_of(call).elements not in (
+            Elements.VIEWED,
+            Elements.COPIED,
+        ):
             return False
         values = tensors(call)[:1] if op_name(call) != "relax.concat" else tensors(call)
         return all(map(self._is_bounded, values))

@@ -16,6 +16,7 @@ from tvm_vsq.frontend.permutes import order_of
 from tvm_vsq.graph import Rebuilder, op_name, replace_main, static_shape
 from tvm_vsq.network import source_of
 from tvm_vsq.tvm_compat import Call, IRModule, Var
+
 _ROWS = 3
 """Axes of what a layer gives that can store its result transposed: images, rows, channels."""
 

@@ -1,8 +1,8 @@
 """Products in which several heads have the same second operand, without copies of it.
 
 In attention with grouped queries (Ainslie et al., "GQA", EMNLP 2023), models repeat keys and values for each
-head of a group. Heads of a group are the second axis of a stack instead, [B * groups, heads of a group, L, D],
-and what they share has one of it, [B * groups, 1, L, D].
+head of a group. Heads of a group are the second axis of a stack instead, [B * groups, heads of a group, L,
+D], and what they share has one of it, [B * groups, 1, L, D].
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.graph import Rebuilder, constant_array, constant, is_constant, op_name, replace_main, static_shape
+from tvm_vsq.graph import (
+    Rebuilder,
+    constant,
+    constant_array,
+    is_constant,
+    op_name,
+    replace_main,
+    static_shape,
+)
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 _AXES = 4
@@ -20,8 +28,8 @@ _AXES = 4
 
 
 def share_second_operands(module: IRModule) -> IRModule:
-    """`module`, where matmul of [B, heads, M, D] and of keys that are repeated for `count` heads each is one of
-    [B * heads / count, count, M, D] and of these keys with 1 in place of `count`.
+    """`module`, where matmul of [B, heads, M, D] and of keys that are repeated for `count` heads each is one
+    of [B * heads / count, count, M, D] and of these keys with 1 in place of `count`.
 
     What follows up to the next such product, numbers, masks and a softmax, has the same axes. Views must be
     reshapes by now, and softmaxes operators.
@@ -43,7 +51,9 @@ class _Shared(Rebuilder):
             return self._product(var, value)
         if name == "relax.nn.softmax" and int(value.attrs.axis) in (-1, _AXES - 1):
             inner = self._grouped.get(value.args[0])
-            return value if inner is None else self._ungrouped(relax.op.nn.softmax(inner, -1), static_shape(var))
+            return (
+                value if inner is None else self._ungrouped(relax.op.nn.softmax(inner, -1), static_shape(var))
+            )
         if name in ("relax.multiply", "relax.divide", "relax.add", "relax.where"):
             return self._elementwise(var, value)
         return value
@@ -56,7 +66,6 @@ class _Shared(Rebuilder):
         if found is None:
             return value
         shared, count = found
-        _, _, rows, columns = static_shape(var)
         stack = static_shape(shared)[0]
         inner = self._grouped.get(x)
         if inner is None or static_shape(inner)[:2] != (stack, count):
@@ -65,7 +74,9 @@ class _Shared(Rebuilder):
         return self._ungrouped_var(product, static_shape(var))
 
     def _shared(self, x: Any) -> tuple[Any, int] | None:
-        """What `x` [B, heads, ...] repeats, as [B * groups, 1, ...], and how often; None if it repeats none."""
+        """What `x` [B, heads, ...] repeats, as [B * groups, 1, ...], and how often; None if it repeats
+        none.
+        """
         call: Any = self.value_of(x)
         if op_name(call) == "relax.permute_dims":
             axes = [int(axis) for axis in call.attrs.axes or ()]
@@ -88,7 +99,9 @@ class _Shared(Rebuilder):
             places, groups = constant_array(call.args[1]).reshape(-1), static_shape(call.args[0])[1]
             count = len(places) // groups
             is_heads = call.attrs.axis is not None and int(call.attrs.axis) == 1
-            in_order = len(places) == count * groups and (places == [i // count for i in range(len(places))]).all()
+            in_order = (
+                len(places) == count * groups and (places == [i // count for i in range(len(places))]).all()
+            )
             return (call.args[0], count) if is_heads and count > 1 and in_order else None
         if op_name(call) != "relax.reshape":
             return None
@@ -100,11 +113,18 @@ class _Shared(Rebuilder):
             return None
         is_repeated = given[:2] == wanted[:2] and given[3:] == wanted[3:]
         shape = [int(extent) for extent in call.args[1]]
-        return (spread.args[0], wanted[2]) if is_repeated and wanted[2] > 1 and shape == [
-            wanted[0],
-            wanted[1] * wanted[2],
-            *wanted[3:],
-        ] else None
+        return (
+            (spread.args[0], wanted[2])
+            if is_repeated
+            and wanted[2] > 1
+            and shape
+            == [
+                wanted[0],
+                wanted[1] * wanted[2],
+                *wanted[3:],
+            ]
+            else None
+        )
 
     def _elementwise(self, var: Var, value: Any) -> Any:
         """Numbers and masks on what is grouped, and zeros in place of rows."""

@@ -19,8 +19,8 @@ def signatures(module: IRModule) -> dict[str, str]:
     """By its name, what each layer does, and to what.
 
     A layer with constant weights is known by its name; one that is called twice is the same twice. What moves
-    elements, or changes them by constants alone, changes nothing here, nor do inputs that are put together with
-    what layers give.
+    elements, or changes them by constants alone, changes nothing here, nor do inputs that are put together
+    with what layers give.
     """
     names = layer_names(module)
     found: dict[Any, str] = dict.fromkeys(module["main"].params, _INPUT)

@@ -46,7 +46,7 @@ def row_layers(function: relax.Function, chains: Collection[Chain]) -> set[Var]:
             for reader in readers.get(var, [])
         )
 
-    found = set()
+    found: set[Var] = set()
     for var, call in values.items():
         source = source_of(call)
         if source is None or source.rows is None or source.refusal(call, False):
@@ -91,8 +91,9 @@ def added_rows(function: relax.Function, x: Any, made: Iterable[Any] = ()) -> tu
 
 
 def sums_of_rows(function: relax.Function) -> set[Var]:
-    """Sums that only layers on rows read, of tensors that nothing else reads or that are such sums themselves,
-    one of which is made of rows: no operand is vectors then, and no layer with weights takes the sum along.
+    """Sums that only layers on rows read, of tensors that nothing else reads or that are such sums
+    themselves, one of which is made of rows: no operand is vectors then, and no layer with weights takes the
+    sum along.
     """
     values, uses = definitions(function), count_uses(function)
     found = set()

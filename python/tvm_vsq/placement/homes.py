@@ -98,7 +98,8 @@ def find_homes(
     """The home of every tensor.
 
     shapes: of records [..., CV], of all tensors. moves: in program order. accesses: in which other shapes
-    layers store or read some. fixed: tensors of which nothing lies in between, as the host has them, such as inputs.
+    layers store or read some. fixed: tensors of which nothing lies in between, as the host has them, such as
+    inputs.
     """
     return _Finder(shapes, moves, tuple(accesses), frozenset(fixed)).run()
 

@@ -1,5 +1,5 @@
-"""Quantizes a network with the numbers of another one: the same layers at other shapes, as of decoding step by
-step, then give the same bits where they see the same.
+"""Quantizes a network with the numbers of another one: the same layers at other shapes, as of decoding step
+by step, then give the same bits where they see the same.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ from tvm_vsq.quantize.weights.layer_weights import LayerWeights, float_weights
 from tvm_vsq.tvm_compat import IRModule, Var
 
 _LEAST_LIKENESS = 0.5
-"""Of weights and the integers that they are to become: what their scalar product is, of that of the longer."""
+"""Of weights and the integers that they are to become: what their scalar product is, of that of the
+longer.
+"""
 
 
-def quantize_alike(module: IRModule, config: QuantConfig, hardware: HardwareConfig, like: IRModule) -> IRModule:
+def quantize_alike(
+    module: IRModule, config: QuantConfig, hardware: HardwareConfig, like: IRModule
+) -> IRModule:
     """A module from `quantizer.prepare`, quantized with the integers and scales that `like`, a fake-quantized
     module, has for the same layers (`layers.likeness`).
 
@@ -71,8 +75,8 @@ class _Alike:
         theirs = self._names.get(name, name)
         if theirs not in numbers:
             raise QuantizationError(
-                f"layer '{name}' is none of the network whose numbers are to be taken; both have to be made of "
-                f"the same layers in the same order"
+                f"layer '{name}' is none of the network whose numbers are to be taken; both have to be made "
+                f"of the same layers in the same order"
             )
         return numbers[theirs]
 
@@ -90,8 +94,8 @@ class _Alike:
         stored = [each for each in (node.x, node.residual, node.other) if each is not None]
         if len(stored) != len(layer.reads):
             raise QuantizationError(
-                f"layer '{layer.name}' reads {len(layer.reads)} tensors, and {len(stored)} in the network whose "
-                f"numbers are to be taken"
+                f"layer '{layer.name}' reads {len(layer.reads)} tensors, and {len(stored)} in the network "
+                f"whose numbers are to be taken"
             )
         return list(zip(layer.reads, stored, strict=True))
 
@@ -102,8 +106,8 @@ class _Alike:
         restored = dequantize(theirs.vectors, theirs.gamma, weights.shape[-1])
         if not _are_alike(weights, restored):
             raise QuantizationError(
-                f"layer '{layer.name}' has other weights in the network whose numbers are to be taken; quantize "
-                f"that with attention='cached', which keeps channels in their order"
+                f"layer '{layer.name}' has other weights in the network whose numbers are to be taken; "
+                f"quantize that with attention='cached', which keeps channels in their order"
             )
         scale = node.chain.scale  # of a result and its bias
         correction = _difference(node.chain.bias / scale, layer.chain.bias / scale, layer.name)
@@ -119,15 +123,17 @@ def _encoding(reading: Reading, vectors: Vectors) -> Encoding:
 def _are_alike(weights: npt.NDArray[Any], restored: npt.NDArray[Any]) -> bool:
     ours, theirs = (each.astype(np.float64).ravel() for each in (weights, restored))
     longest = max(ours @ ours, theirs @ theirs)
-    return longest == 0 or float(ours @ theirs) > _LEAST_LIKENESS * longest
+    return bool(longest == 0 or ours @ theirs > _LEAST_LIKENESS * longest)
 
 
-def _difference(wanted: npt.NDArray[Any], bias: npt.NDArray[Any], layer: str) -> npt.NDArray[np.float32] | None:
+def _difference(
+    wanted: npt.NDArray[Any], bias: npt.NDArray[Any], layer: str
+) -> npt.NDArray[np.float32] | None:
     """What has to be added to `bias`, in float32, for `wanted`; None for nothing."""
     if np.array_equal(wanted, bias):
         return None
     ours, sum32 = bias.astype(np.float32), wanted.astype(np.float32)
-    found = (wanted - bias).astype(np.float32)
+    found: npt.NDArray[np.float32] = (wanted - bias).astype(np.float32)
     for _ in range(4):  # a sum is rounded, and so may be off by a last bit
         missed = ours + found - sum32
         if not missed.any():

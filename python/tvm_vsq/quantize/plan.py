@@ -171,7 +171,12 @@ class Plan:
         found = {}
         for layer in self.layers:
             readings = forms.get(layer.chain.output, set())
-            given = [replace(reading.settings, scales=_DYNAMIC.get(reading.settings.scales, reading.settings.scales)) for reading in readings]
+            given = [
+                replace(
+                    reading.settings, scales=_DYNAMIC.get(reading.settings.scales, reading.settings.scales)
+                )
+                for reading in readings
+            ]
             if given in ([layer.settings], [layer.second]):
                 (found[layer.chain.output],) = readings
         return found
@@ -213,8 +218,11 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         var, operands = binding.var, moved_operands(binding.value)
         is_moved = bool(operands) and source_of(binding.value) is None  # else it is a layer, after all
         known = stored | given if op_name(binding.value) == "relax.concat" else stored
-        if is_moved and known.issuperset(operands) and not stored.isdisjoint(operands) and move_of(
-            binding.value, config.vector_size
+        if (
+            is_moved
+            and known.issuperset(operands)
+            and not stored.isdisjoint(operands)
+            and move_of(binding.value, config.vector_size)
         ):
             moved[var] = tuple(operands)
             stored.add(var)

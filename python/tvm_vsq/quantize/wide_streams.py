@@ -1,7 +1,8 @@
 """Keeps streams of residuals as numbers of 32 bits where norms read them, and no layer.
 
-A network that normalizes in front of its layers adds what these make to one stream, which only norms and the next
-sums read. No vectors are needed of it: it is a sum of wide numbers, as norms read them (docs/numerics.md, section 7).
+A network that normalizes in front of its layers adds what these make to one stream, which only norms and the
+next sums read. No vectors are needed of it: it is a sum of wide numbers, as norms read them
+(docs/numerics.md, section 7).
 """
 
 from __future__ import annotations
@@ -60,9 +61,7 @@ def _results(module: IRModule) -> set[Any]:
     function = module["main"]
     values = definitions(function)
     layers = [
-        var
-        for var in layer_names(module)
-        if not refusal(values[var]) and op_name(values[var]) != "relax.add"
+        var for var in layer_names(module) if not refusal(values[var]) and op_name(values[var]) != "relax.add"
     ]
     found: set[Any] = set()
     for chain in planned_chains(function, layers):
@@ -81,7 +80,9 @@ def _is_of_equals(var: Var, call: Any) -> bool:
 
 def _is_norm(call: Any) -> bool:
     source = source_of(call)
-    return source is not None and source.rows is not None and source.rows.at_end and not source.rows.keeps_unit
+    return (
+        source is not None and source.rows is not None and source.rows.at_end and not source.rows.keeps_unit
+    )
 
 
 def _is_layer(call: Any) -> bool:

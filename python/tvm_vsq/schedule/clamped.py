@@ -1,4 +1,6 @@
-"""A layer whose results are kept between two bounds before they become vectors, so that their scales are 1."""
+"""A layer whose results are kept between two bounds before they become vectors, so that their scales are
+1.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ class Rows(Weightless):
     constant: whether that belongs to the program.
     program: what is done with rows, as short text. passes: over all entries of a row, and `reductions` of
     them.
-    tables: looked up. turns: of rows whose numbers are turned. `wide` results are int32 in DRAM instead of requantized vectors.
+    tables: looked up. turns: of rows whose numbers are turned. `wide` results are int32 in DRAM instead of
+    requantized vectors.
     """
 
     n: int

@@ -48,8 +48,11 @@ def probabilities(x: Tensor, tables: Tensor, shift: int, exponent: int, masked: 
 
 def rotate(x: Tensor, factors: Tensor) -> Tensor:
     """Rows int64[..., heads * D] with pairs of numbers turned, as accumulators; `factors` int64[..., D]."""
-    heads = x.unflatten(-1, (-1, factors.shape[-1]))
-    mantissa, shift = (factors & ((1 << FACTOR_BITS) - 1))[..., None, :], (factors >> FACTOR_BITS)[..., None, :]
+    heads = x.reshape(*x.shape[:-1], -1, factors.shape[-1])
+    mantissa, shift = (
+        (factors & ((1 << FACTOR_BITS) - 1))[..., None, :],
+        (factors >> FACTOR_BITS)[..., None, :],
+    )
     half = factors.shape[-1] // 2
     partners = heads.roll(half, -1)  # numbers of the second half come first
 

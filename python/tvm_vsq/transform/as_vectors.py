@@ -1,7 +1,8 @@
 """Inputs that are taken, and results that are given, as the vectors that they are stored as.
 
-So what one program gives can be kept, and given to another one, without being rounded again: fp32 numbers that
-stand for vectors are no such way, since the scale that a vector was stored with need not be the smallest.
+So what one program gives can be kept, and given to another one, without being rounded again: fp32 numbers
+that stand for vectors are no such way, since the scale that a vector was stored with need not be the
+smallest.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 def as_vectors(module: IRModule, vectors: Sequence[str | int]) -> IRModule:
     """The fused `module`, whose inputs of these names, and results of these numbers, are int16[..., CV, V+1].
 
-    Raises QuantizationError for a name or number that there is not, an input that something reads as fp32, and
-    a result that no layer stores as vectors.
+    Raises QuantizationError for a name or number that there is not, an input that something reads as fp32,
+    and a result that no layer stores as vectors.
     """
     if not vectors:
         return module
@@ -109,8 +110,8 @@ class _Moved:
         call = values.get(field)
         if op_name(call) != "vsq.dequantize":
             raise QuantizationError(
-                f"vectors: result {number} is given by {op_name(call) or 'an input'}, and no layer stores it as "
-                f"vectors; leave it in fp32"
+                f"vectors: result {number} is given by {op_name(call) or 'an input'}, and no layer stores it "
+                f"as vectors; leave it in fp32"
             )
         vectors = call.args[0]
         found = [move_of(move, static_shape(vectors)[-1] - 1) for move in moves]

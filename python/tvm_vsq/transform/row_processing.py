@@ -44,8 +44,6 @@ def units_of_rows(
 
     Raises QuantizationError as `post_processing`.
     """
-    made = {node.chain.output: node for node in nodes if node.output is None}
-    results = {row.anchor: row for row in rows if row.output is None}
     return _Units(nodes, rows, hardware).all()
 
 

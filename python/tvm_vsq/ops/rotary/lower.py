@@ -20,7 +20,8 @@ def _workload(call: Any, _has_other: bool, hardware: HardwareConfig) -> Rows:
     if half % hardware.group_channels:
         raise ProgramError(
             f"layer '{call.attrs['layer']}': halves of {half} numbers are turned, which are no whole groups "
-            f"of {hardware.group_channels} channels on target '{hardware.label}'; leave the layer in fp32 by a rule"
+            f"of {hardware.group_channels} channels on target '{hardware.label}'; leave the layer in fp32 "
+            f"by a rule"
         )
     pixels, places = as_pixels(leading, others)
     repeated = tuple(theirs != ours for ours, theirs in zip(pixels, places, strict=True))

@@ -26,9 +26,7 @@ from tvm_vsq.tvm_compat import Call, Expr
 _NAME = "vsq.rotary"
 
 
-def rotary(
-    x: Expr, params: Expr, factors: Expr, *, layer: str, vector_size: int, **epilogue: Any
-) -> Call:
+def rotary(x: Expr, params: Expr, factors: Expr, *, layer: str, vector_size: int, **epilogue: Any) -> Call:
     """Rows of `x` int32[..., heads * D], in which (a, b), the numbers i and i + D/2 of a head, become
     (a cos - b sin, b cos + a sin).
 

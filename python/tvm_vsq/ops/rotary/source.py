@@ -51,5 +51,7 @@ SOURCE = Source(
     relax=NAME,
     word="rotary",
     refusal=row_refusal,
-    rows=RowForm(at_end=False, factors=unit_steps, numbers=no_numbers, unit=same_unit, turns=1, misfit=_misfit),
+    rows=RowForm(
+        at_end=False, factors=unit_steps, numbers=no_numbers, unit=same_unit, turns=1, misfit=_misfit
+    ),
 )

@@ -13,7 +13,7 @@ from tvm_vsq.torch_graph.rows import rotate
 
 def _fp32(x: Tensor, turns: Tensor) -> Tensor:
     cos, sin = turns[..., None, :].chunk(2, -1)
-    a, b = x.unflatten(-1, (-1, turns.shape[-1])).chunk(2, -1)
+    a, b = x.reshape(*x.shape[:-1], -1, turns.shape[-1]).chunk(2, -1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
 
 

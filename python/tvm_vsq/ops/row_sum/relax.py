@@ -7,7 +7,14 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.relax_ops.checks import OperatorError, argument_count, read_attributes, spell, static, tensor_shape
+from tvm_vsq.relax_ops.checks import (
+    OperatorError,
+    argument_count,
+    read_attributes,
+    spell,
+    static,
+    tensor_shape,
+)
 from tvm_vsq.relax_ops.epilogue import Epilogue
 from tvm_vsq.relax_ops.epilogue_te import epilogue_te
 from tvm_vsq.relax_ops.layer_operator import LayerOperator

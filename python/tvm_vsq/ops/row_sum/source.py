@@ -6,7 +6,6 @@ from tvm_vsq.network import RowForm, Source
 from tvm_vsq.network.row_sum import NAME
 from tvm_vsq.ops.rotary.source import no_numbers, row_refusal, same_unit, unit_steps
 
-
 SOURCE = Source(
     relax=NAME,
     word="row_sum",

@@ -25,8 +25,8 @@ class Encoding:
     """format: of its vectors. limit: the magnitude that the coarse scale covers.
 
     vector_peaks: float64[CV], the largest magnitude in each vector of channels on the calibration data, which
-    static scales are to hold; None where scales are dynamic. ones: of how many vectors the scale is 1, so that
-    `limit` is what elements alone reach, times the largest scale that there is not.
+    static scales are to hold; None where scales are dynamic. ones: of how many vectors the scale is 1, so
+    that `limit` is what elements alone reach, times the largest scale that there is not.
     """
 
     format: VectorFormat
