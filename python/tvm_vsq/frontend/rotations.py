@@ -86,8 +86,11 @@ class _Rotations(Rebuilder):
 
     def _rotated(self, x: Any, cos: Any, sin: Any) -> Any:
         """What is made of x; None if nothing says that these are cosines and sines."""
-        turned = [self._unscaled(each) for each in (cos, sin)]
-        (cos, scale), (sin, other) = turned
+        (cos, scale), (sin, other) = self._unscaled(cos), self._unscaled(sin)
+        largest = [np.abs(constant_array(each)).max(initial=0) for each in (cos, sin) if is_constant(each)]
+        if len(largest) == 2 and max(largest) > 1:
+            cos, sin = (constant(constant_array(each) / max(largest)) for each in (cos, sin))
+            scale, other = (each * float(max(largest)) for each in (scale, other))
         if scale != other or not (self._is_bounded(cos) and self._is_bounded(sin)):
             return None
         shape, half = static_shape(x), static_shape(x)[-1] // 2
@@ -237,9 +240,6 @@ class _Rotations(Rebuilder):
 
     def _unscaled(self, x: Any) -> tuple[Any, float]:
         """`x` without a number that all of it is multiplied with, and that number."""
-        if is_constant(x):
-            largest = float(np.abs(constant_array(x)).max(initial=0))
-            return (constant(constant_array(x) / np.float32(largest)), largest) if largest > 1 else (x, 1.0)
         call: Any = self.value_of(x)
         number = _number(call)
         if number is not None:
