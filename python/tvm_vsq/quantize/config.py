@@ -52,6 +52,11 @@ class LayerConfig(Frozen):
     `activation_scales`: "dynamic" vector scales follow from each vector's own content, on the chip, at run
     time; "static" ones from the largest magnitude of their channels on the calibration data. The accelerator
     has the unit for dynamic ones; static ones run on the reference path only.
+
+    `attention`: "cached" where keys and values are kept between programs, so that nothing of a token depends
+    on later ones, nor on how many there are: vectors along tokens have scales of 1, and what is masked adds
+    nothing (docs/numerics.md, section 7). Inputs are stored beside the results that they are put together
+    with, and channels keep the model's order. "whole": vector scales as `activation_scales` says.
     """
 
     weight_bits: ElementBits
