@@ -12,6 +12,7 @@ from tvm_vsq.dump import Dump
 from tvm_vsq.errors import (
     CalibrationError,
     ConfigError,
+    ModelError,
     QuantizationError,
     ScheduleError,
     VsqWarning,
@@ -56,6 +57,8 @@ def compile(
     example_inputs: Any = None,
     quant: Quant = None,
     calibration: Any = None,
+    like: Any = None,
+    vectors: Sequence[str | int] = (),
     schedules: str | os.PathLike[str] | Database = "auto",
     verify: bool = True,
     check_import: bool = True,
@@ -78,6 +81,10 @@ def compile(
     own widths.
     calibration: sample inputs, samples along axis 0: an array, a tuple or a mapping, or an iterable of such;
     what is measured on them fixes the activations' coarse scales.
+    like: in place of calibration, what `quantize_model` or `fake_quantize` made of the same network at other
+    shapes, with the same quant: layers of the same names take its integers and scales.
+    vectors: inputs, by name, and results, by number, that are taken and given as the vectors that the
+    accelerator stores, int16[..., CV, V+1], such as keys and values that are cached (docs/quantization.md).
     schedules: "auto" (tuned schedules that ship for this accelerator), "default" (none), a Database or its
     path, of which a VsqWarning says so if none of its records is used.
     verify: prove that the programs are free of races (docs/simulator.md, section 5); costs milliseconds.
@@ -99,20 +106,23 @@ def compile(
     database = resolve_database(schedules, hardware)
     files = None if dump is None else Dump(dump)
     with progress_shown(progress):
-        quantized = as_quantized(model, example_inputs=example_inputs, quant=quant, calibration=calibration)
+        quantized = as_quantized(
+            model, example_inputs=example_inputs, quant=quant, calibration=calibration, like=like
+        )
         if quantized is None:
             quantized = quantized_of(
                 model,
                 hardware,
                 quant,
-                _required(calibration),
+                calibration if like is not None else _required(calibration),
                 example_inputs=example_inputs,
                 check_import=check_import,
                 dump=files,
+                like=_quantized_like(like),
             )
         elif files is not None:
             files.module("quantized", "the model as it was given", quantized)
-        executable = build_executable(quantized, hardware, database, verify, files, strict)
+        executable = build_executable(quantized, hardware, database, verify, files, strict, vectors)
     if schedules not in ("auto", "default"):
         _warn_of_unused(database, executable)
     return executable
@@ -140,6 +150,7 @@ def quantize_model(
     example_inputs: Any = None,
     quant: Quant = None,
     calibration: Any = None,
+    like: Any = None,
     check_import: bool = True,
     dump: str | os.PathLike[str] | None = None,
 ) -> IRModule:
@@ -156,11 +167,22 @@ def quantize_model(
         model,
         hardware,
         quant,
-        _required(calibration),
+        calibration if like is not None else _required(calibration),
         example_inputs=example_inputs,
         check_import=check_import,
         dump=files,
+        like=_quantized_like(like),
     )
+
+
+def _quantized_like(like: Any) -> IRModule | None:
+    """The fake-quantized module that `like` is or holds. Raises ModelError for anything else."""
+    module = None if like is None else as_quantized(like)
+    if like is not None and module is None:
+        raise ModelError(
+            f"like= must be what quantize_model or fake_quantize returned, not {type(like).__name__}"
+        )
+    return module
 
 
 @compiling

@@ -7,7 +7,7 @@ and so does TVM's own `tvm.compile(module, target=...)` (`tvm_hooks`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,14 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.importing import import_checked
 from tvm_vsq.placement.regions import is_region
 from tvm_vsq.quantize import QuantConfig
+from tvm_vsq.quantize.alike import quantize_alike
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.runtime import Executable, native
 from tvm_vsq.schedule import Database
 from tvm_vsq.threads import compiling
 from tvm_vsq.transform import check_target, fuse, legalize_reference, partition
+from tvm_vsq.transform.as_vectors import as_vectors
 from tvm_vsq.transform.on_chip import require_on_chip
 from tvm_vsq.tvm_compat import IRModule
 
@@ -41,11 +43,13 @@ class Phase:
     """One step, from a module (the first one from the user's model) to a module.
 
     name: what the module then is, in the names of dumped files. what: the same in more words.
+    changes_results: whether these may have other types then.
     """
 
     name: str
     what: str
     run: Callable[[Any], IRModule]
+    changes_results: bool = False
 
 
 def import_phases(example_inputs: Any, check_import: bool) -> list[Phase]:
@@ -77,10 +81,28 @@ def quantize_phases(config: QuantConfig, hardware: HardwareConfig, data: Any) ->
     ]
 
 
-def region_phases(hardware: HardwareConfig, strict: bool = False) -> list[Phase]:
+def alike_phases(config: QuantConfig, hardware: HardwareConfig, like: IRModule) -> list[Phase]:
+    """The same with the numbers of `like`, a fake-quantized module, in place of data."""
+    return [
+        Phase(
+            "prepared",
+            "as for the network whose numbers are taken",
+            lambda module: prepare(module, config, hardware, None),
+        ),
+        Phase(
+            "quantized",
+            "layers planned, encoded, and given weights as those of the same names",
+            lambda module: quantize_alike(module, config, hardware, like),
+        ),
+    ]
+
+
+def region_phases(
+    hardware: HardwareConfig, strict: bool = False, vectors: Sequence[str | int] = ()
+) -> list[Phase]:
     """From the fake-quantized graph to regions for the accelerator.
 
-    strict: these have to be the whole network.
+    strict: these have to be the whole network. vectors: see `transform.as_vectors`.
     """
 
     def checked(module: IRModule) -> IRModule:
@@ -98,9 +120,19 @@ def region_phases(hardware: HardwareConfig, strict: bool = False) -> list[Phase]
             "integer layers with bias, residual, ReLU and requantization inside",
             lambda module: fuse(module, hardware),
         ),
+        *([_vectors_phase(vectors)] if vectors else []),
         Phase("partitioned", "neighbouring integer layers merged into regions", partition),
         *([Phase("whole", "nothing between layers on the CPU", require_on_chip)] if strict else []),
     ]
+
+
+def _vectors_phase(vectors: Sequence[str | int]) -> Phase:
+    return Phase(
+        "as_vectors",
+        "inputs and results that are vectors outside, too",
+        lambda module: as_vectors(module, vectors),
+        changes_results=True,
+    )
 
 
 def code_phases(hardware: HardwareConfig, database: Database, dump: Dump | None = None) -> list[Phase]:
@@ -133,7 +165,7 @@ def run_phases(model: Any, phases: Iterable[Phase], dump: Dump | None = None) ->
 
 
 def _check_results(step: Phase, before: Any, module: IRModule) -> None:
-    if not isinstance(before, IRModule):
+    if not isinstance(before, IRModule) or step.changes_results:
         return
     wanted, got = (each["main"].ret_ty for each in (before, module))
     if not tvm_ffi.structural_equal(wanted, got):
@@ -153,12 +185,15 @@ def quantized_of(
     example_inputs: Any = None,
     check_import: bool = True,
     dump: Dump | None = None,
+    like: IRModule | None = None,
 ) -> IRModule:
     """The fake-quantized module of the user's fp32 `model`; arguments as those of `tvm_vsq.compile`."""
     config = QuantConfig.of(quant, hardware)
     config.check_hardware(hardware)
     canonical = run_phases(model, import_phases(example_inputs, check_import), dump)
     with phase("quantizing the model", QuantizationError):
+        if like is not None:
+            return run_phases(canonical, alike_phases(config, hardware, like), dump)
         return run_phases(canonical, quantize_phases(config, hardware, rereadable(calibration)), dump)
 
 
@@ -170,20 +205,21 @@ def build_executable(
     verify: bool = True,
     dump: Dump | None = None,
     strict: bool = False,
+    vectors: Sequence[str | int] = (),
 ) -> Executable:
     """Compile a fake-quantized module (`quantized_of`) for the simulator."""
-    phases = [*region_phases(hardware, strict), *code_phases(hardware, database, dump)]
+    phases = [*region_phases(hardware, strict, vectors), *code_phases(hardware, database, dump)]
     with phase(f"compiling the model for {hardware.name}", ModelError), native.verification(verify):
         built = tvm.compile(
             quantized, target=HOST, relax_pipeline=lambda module: run_phases(module, phases, dump)
         )
-    return Executable(built, reference=lambda: build_reference(quantized, hardware))
+    return Executable(built, reference=lambda: build_reference(quantized, hardware, vectors))
 
 
 @compiling
-def build_reference(quantized: IRModule, hardware: HardwareConfig) -> Any:
+def build_reference(quantized: IRModule, hardware: HardwareConfig, vectors: Sequence[str | int] = ()) -> Any:
     """The same integer layers as plain TensorIR on the CPU; a Relax executable."""
-    reference = legalize_reference(fuse(quantized, hardware))
+    reference = legalize_reference(as_vectors(fuse(quantized, hardware), vectors))
     return tvm.compile(reference, target=HOST, relax_pipeline=_host_pipeline())
 
 

@@ -21,6 +21,8 @@ OPERATORS = (
     "rms_norm",
     "softmax",
     "matmul",
+    "rotary",
+    "row_sum",
 )
 
 NAMES = {f"vsq.{operator}": operator for operator in OPERATORS}

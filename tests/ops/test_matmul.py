@@ -36,13 +36,17 @@ def finished(epilogue, hw, acc, residual=None):
         y = y.swapaxes(-1, -2)
     if a["wide"]:
         return y
+    if a.get("out_scales"):  # whatever does not fit a scale of 1 is cut off
+        fmt = hw.formats.second
+        bound = fmt.qmax << hw.guard_bits
+        return numerics.requantize(np.clip(y, -bound, bound), fmt, hw.guard_bits)
     second, own = hw.formats.second, hw.formats.activation.with_sign(bool(a["out_signed"]))
     is_second = (a["out_bits"], a["out_scale_bits"]) == (second.bits, second.scale_width) and a["out_signed"]
     return numerics.requantize(y, second if is_second else own, hw.guard_bits)
 
 
-def check_product(rng, hw, n, h, rows, columns, channels):
-    """[n, h, rows, channels] times [n, h, columns, channels], with any epilogue."""
+def check_product(rng, hw, n, h, rows, columns, channels, shared=False):
+    """[n, h, rows, channels] times [n, h, columns, channels], or [n, 1, ...], with any epilogue."""
     formats = hw.formats
     largest = formats.activation.qmax * formats.activation.smax * formats.second.qmax * formats.second.smax
     epilogue = Epilogue.draw(rng, hw, columns, largest)
@@ -51,7 +55,7 @@ def check_product(rng, hw, n, h, rows, columns, channels):
         as_second(epilogue, hw)
     a = epilogue.attributes
     x = random_vectors(rng, hw, bool(a["act_signed"]), n, h, rows, channels=channels)
-    other = tensor_of(rng, formats.second, n, h, columns, channels=channels)
+    other = tensor_of(rng, formats.second, n, 1 if shared else h, columns, channels=channels)
     inputs, residual = [x, other], None
     if rng.integers(2):
         residual = random_vectors(rng, hw, bool(a["res_signed"]), n, h, rows, channels=columns)
@@ -61,7 +65,7 @@ def check_product(rng, hw, n, h, rows, columns, channels):
     def build(x, other, *residual):
         return matmul(x, other, constant(epilogue.params), *residual, **a)
 
-    check(function_of(build, *inputs), inputs, hw, finished(epilogue, hw, acc, residual))
+    return check(function_of(build, *inputs), inputs, hw, finished(epilogue, hw, acc, residual))
 
 
 @pytest.mark.parametrize("seed", seeds(40))
@@ -78,6 +82,21 @@ def test_products_of_more_columns_than_fit_at_once_agree_everywhere(seed):
     group = max(hw.vector_size, hw.output_lanes)
     columns, channels = rng.integers((2 * group, 3 * hw.vector_size), (4 * group, 5 * hw.vector_size))
     check_product(rng, hw, 1, 1, int(rng.integers(1, 4)), int(columns), int(channels))
+
+
+@pytest.mark.parametrize("seed", seeds(40))
+def test_products_that_share_their_second_operand_agree_everywhere(seed):
+    rng = np.random.default_rng(seed)
+    hw = random_hardware(rng)
+    check_product(rng, hw, *rng.integers(1, (3, 5, 10, 40, 2 * hw.vector_size)).tolist(), shared=True)
+
+
+def test_what_heads_share_is_loaded_once():
+    rng, hw = np.random.default_rng(0), accelerator()
+    size, lanes = hw.vector_size, hw.output_lanes
+    program = check_product(rng, hw, 1, 4, 3, lanes, size, shared=True)
+    loads = [each.fields for each in decode_all(program.instructions, hw) if each.fields.get("gather")]
+    assert sum(each["z_size"] * each["x_size"] * each["y_size"] for each in loads) == 1
 
 
 def hardware_for_groups(rng):
@@ -97,6 +116,8 @@ def test_results_stored_transposed_agree_everywhere(seed):
     epilogue.attributes["channels"] = channels
     if rng.integers(2):
         as_second(epilogue, hw)
+        if rng.integers(2):
+            epilogue.attributes["out_scales"] = [1] * -(-rows // hw.vector_size)
     a = epilogue.attributes
     x = random_vectors(rng, hw, bool(a["act_signed"]), n, rows, channels=channels)
     weights = tensor_of(rng, formats.weight, outputs, channels=channels)

@@ -128,8 +128,24 @@ def test_a_tensor_in_two_places_is_misplaced_once():
 def test_what_the_host_has_is_not_moved():
     shapes = {"x": (2, 1), "y": (2, 1), "xy": (2, 2)}
     moves = [Moved("xy", Concat(1), ("x", "y"))]
-    assert find_homes(shapes, moves, fixed=["x"]).misplaced == (("xy", 0),)
     assert find_homes(shapes, moves, fixed=["xy"]).misplaced == ()
+    scattered = dict(shapes, x=(2, 3), y=(2, 3), xy=(2, 6))
+    accesses = [("xy", (2, 6)), ("xy", (12,))]  # in one piece, and in this order
+    assert find_homes(scattered, moves, accesses, fixed=["x"]).misplaced == (("xy", 0),)
+
+
+def test_what_the_host_has_lies_in_a_concatenation_without_gaps():
+    shapes = {"x": (1, 2, 3), "y": (1, 1, 3), "xy": (1, 3, 3)}
+    homes = find_homes(shapes, [Moved("xy", Concat(1), ("x", "y"))], fixed=["x", "y"])
+    assert homes.misplaced == homes.scattered == ()
+    assert homes.of["y"] == Home("xy", (1, 1, 3), (0, 0, 1), 6)
+    # behind each other along an inner axis: the concatenation is turned for it, as nothing reads it in order
+    shapes = {"x": (4, 2), "y": (4, 1), "xy": (4, 3), "blocks": (2, 4)}
+    moves = [Moved("xy", Concat(1), ("x", "y")), Moved("blocks", Permute((1, 0)), ("x",))]
+    homes = find_homes(shapes, moves, fixed=["blocks"])
+    assert homes.misplaced == homes.scattered == ()
+    assert homes.of["xy"] == Home("xy", (4, 3), (1, 4))
+    assert homes.of["blocks"] == Home("xy", (2, 4), (4, 1))
 
 
 def test_a_slice_that_the_host_reads_is_scattered():

@@ -125,7 +125,7 @@ def _place_constants(layer: Layer, index: int, dram: DramLayout) -> dict[str, st
     for operand in nest.constants:
         region = regions[operand.name] = f"the {operand.title} of '{layer.name}' (layer {index})"
         records = layer.constants[operand.name]
-        if operand.dims:
+        if operand.dims and operand.scratchpad != "acc":
             groups, blocks, *rest = records.shape
             records = records.reshape(groups * blocks, *rest)[: nest.blocks]
         dram.place(region, image_of(records, operand.scratchpad, dram.hardware), layer.name)

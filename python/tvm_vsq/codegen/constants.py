@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,16 @@ def table_records(table: npt.NDArray[np.int32], hardware: HardwareConfig) -> Rec
     return records.reshape(-1, lanes, len(PARAMETER_BITS))
 
 
+def wide_records(numbers: npt.NDArray[np.int32], pixels: Sequence[int], hardware: HardwareConfig) -> Records:
+    """int32 [..., K] as accumulators [n, rows, columns, blocks, lanes], the first three of which are
+    `pixels`.
+    """
+    lanes, channels = hardware.output_lanes, numbers.shape[-1]
+    padded = np.zeros((*numbers.shape[:-1], -(-channels // lanes) * lanes), np.int32)
+    padded[..., :channels] = numbers
+    return padded.reshape(*pixels, -1, lanes)
+
+
 def _grouped(array: npt.NDArray[Any], hardware: HardwareConfig) -> npt.NDArray[Any]:
     """[K, ...] as [groups, blocks, lanes, ...], filled up with zeros."""
     channels, *rest = array.shape
@@ -79,7 +89,15 @@ def _pack_params(records: Records, hardware: HardwareConfig) -> bytes:
     return np.concatenate(fields, axis=-1).tobytes()
 
 
-_PACK: dict[str, Callable[[Records, HardwareConfig], bytes]] = {"wgt": _pack_weights, "par": _pack_params}
+def _pack_wide(records: Records, _hardware: HardwareConfig) -> bytes:
+    return np.ascontiguousarray(records, dtype="<i4").tobytes()
+
+
+_PACK: dict[str, Callable[[Records, HardwareConfig], bytes]] = {
+    "wgt": _pack_weights,
+    "par": _pack_params,
+    "acc": _pack_wide,
+}
 
 
 def image_of(records: Records, scratchpad: str, hardware: HardwareConfig) -> bytes:

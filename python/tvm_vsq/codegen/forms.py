@@ -34,6 +34,7 @@ class Form:
         digits = digit_count(fmt.bits, record.bits)
         is_own = (fmt.bits, fmt.scale_width) == (record.bits, record.scale_width)
         fits = digits <= hardware.precision_passes > 1 and fmt.scale_width <= record.scale_width
+        fits = fits or (fmt.bits == record.bits and not fmt.scale_width)  # every PPU saturates
         # gathered digits are as wide as weights
         if is_second and digits > 1 and record.bits < hardware.weight_bits:
             fits = False

@@ -72,7 +72,7 @@ def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | No
         ),
         channels=maker.channels,
         constants={**maker.constants, **named, "par2": reader.constants["par"]},
-        inputs={**maker.inputs, **{name: x for name, x in reader.inputs.items() if name == "other"}},
+        inputs={**maker.inputs, **{name: x for name, x in reader.inputs.items() if name != "inp"}},
         result=reader.result,
         beside=reader.beside,
     )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.formats.rows import RowStep
-from tvm_vsq.graph import static_shape
+from tvm_vsq.graph import is_constant, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Workload
 from tvm_vsq.schedule.rows import Rows
@@ -28,7 +28,7 @@ class Lowering:
     channel, [K, R, S, CV, V+1]; None if it has none. has_other: whether operand 1 is a second activation, the
     operand "other" of the nest, or, if it `other_is_second`, "wgt", in place of weights. rows: of an
     operator on rows of accumulators, from the attributes of a call, what is done with them; operand 1 are
-    its tables then, and what follows params is added to the rows.
+    its tables then, if it `has_tables`, and what follows params is the operand `added` of the nest.
     """
 
     workload: Callable[[Any, bool, HardwareConfig], Workload]
@@ -36,6 +36,8 @@ class Lowering:
     has_other: bool = False
     other_is_second: bool = False
     rows: Callable[[Mapping[str, Any], bool], RowStep] | None = None
+    has_tables: bool = True
+    added: str = "other"
 
 
 def output_blocks(channels: int, hardware: HardwareConfig) -> int:
@@ -53,9 +55,9 @@ def row_workload(
     reductions: int,
     tables: int = 1,
 ) -> Rows:
-    """The workload of a call (x, tables, params[, other]) on rows of accumulators."""
+    """The workload of a call (x[, tables], params[, other]) on rows of accumulators."""
     *leading, channels = static_shape(call.args[0])
-    other = static_shape(call.args[3])[:-1] if has_other else tuple(leading)
+    other = static_shape(call.args[-1])[:-1] if has_other else tuple(leading)
     pixels, others = as_pixels(leading, other)
     repeated = tuple(theirs != ours for ours, theirs in zip(pixels, others, strict=True))
     return Rows(
@@ -67,6 +69,7 @@ def row_workload(
         tables=tables,
         other=(repeated[0], repeated[1], repeated[2]) if has_other else None,
         wide=bool(int(call.attrs["wide"])),
+        constant=has_other and is_constant(call.args[-1]),
     )
 
 

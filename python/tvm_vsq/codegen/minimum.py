@@ -56,6 +56,8 @@ def network_minimum(moved: Sequence[Moved], tensors: Container[str], outside: It
 def _records(operand: Operand, sizes: Mapping[str, int], blocks: int, tensor: DramTensor | None) -> int:
     """Constants begin with so many blocks of output channels, other operands with pixels."""
     used = [axis.used(sizes) for axis in operand.axes]
+    if operand.scratchpad == "acc" and operand.constant:
+        return prod(used)
     if tensor is None:
         return blocks * prod(used[2:]) if operand.dims else prod(used)
     return prod(used[:3]) * min(prod(used[3:]), tensor.records * tensor.digits)

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.codegen.constants import param_records, table_records, weight_digits, weight_records
+from tvm_vsq.codegen.constants import (
+    param_records,
+    table_records,
+    weight_digits,
+    weight_records,
+    wide_records,
+)
 from tvm_vsq.codegen.emit import PostOp
 from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.layer import Layer
@@ -19,7 +25,7 @@ from tvm_vsq.formats import OUTPUT
 from tvm_vsq.graph import constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.registry import NAMES, aspects
-from tvm_vsq.schedule import Workload
+from tvm_vsq.schedule import Workload, nest_of
 from tvm_vsq.schedule.depthwise import Depthwise
 from tvm_vsq.schedule.digits import Digits, with_digits
 from tvm_vsq.schedule.table import WithTable
@@ -117,11 +123,12 @@ def _read_rows(
     hardware: HardwareConfig,
     is_second: bool,
 ) -> Layer:
-    """Of an operator on rows of accumulators: (x, tables, params[, other])."""
+    """Of an operator on rows of accumulators: (x[, tables], params[, other])."""
     attrs = dict(call.attrs)
     layer = str(attrs["layer"])
-    x, tables, params, *other = operands
-    if not all(map(is_constant, (tables, params))):
+    x, *others = operands
+    tables, (params, *other) = (others[:1], others[1:]) if lowering.has_tables else ([], others)
+    if not all(map(is_constant, (*tables, params))):
         raise ProgramError(
             f"layer '{layer}': tables and params must be constants; bind them before partitioning"
         )
@@ -129,14 +136,19 @@ def _read_rows(
     lanes_of_vector = int(attrs["vector_size"]) + 1
     form = _form(values, attrs.get("out_scales", ()), layer, lanes_of_vector, hardware, is_second)
     channels, lanes = static_shape(call.args[0])[-1], hardware.output_lanes
-    segments = constant_array(tables)
-    looked_up = segments.reshape(-1, *segments.shape[-2:])
+    segments = [constant_array(each) for each in tables]
+    looked_up = [table for each in segments for table in each.reshape(-1, *each.shape[-2:])]
     constants = {f"tab{i}": table_records(table, hardware) for i, table in enumerate(looked_up)}
     program = lowering.rows(attrs, bool(other)) if lowering.rows else None
+    loaded = [each for each in other if not is_constant(each)]
+    workload = lowering.workload(call, bool(other), hardware)
+    for each in filter(is_constant, other):
+        place = nest_of(workload, hardware).operand[lowering.added]
+        constants[lowering.added] = wide_records(constant_array(each), place.extents[:3], hardware)
     return Layer(
         name=layer,
         op=op,
-        workload=with_digits(lowering.workload(call, bool(other), hardware), Digits(out=form.digits)),
+        workload=with_digits(workload, Digits(out=form.digits)),
         post=replace(
             _post(values, False, False),
             rows=program,
@@ -145,7 +157,7 @@ def _read_rows(
         ),
         channels=(channels, channels),
         constants={"par": param_records(constant_array(params), hardware), **constants},
-        inputs={"inp": x, **({"other": other[0]} if other else {})},
+        inputs={"inp": x, **({lowering.added: loaded[0]} if loaded else {})},
         result=result,
     )
 
@@ -202,7 +214,7 @@ def _form(
     """That of the result. Rounding is baked into the hardware; a call made for another one would compute
     something else.
     """
-    if out_scales:
+    if out_scales and set(map(int, out_scales)) != {1}:
         raise ProgramError(
             f"layer '{layer}': its result has static vector scales, but accelerator '{hardware.label}' takes "
             f"each from the vector's own content; use activation_scales='dynamic'"
@@ -224,4 +236,6 @@ def _form(
     if values["wide"]:
         return OWN
     fmt = OUTPUT.read(values, hardware.vector_size)
+    if out_scales:
+        fmt = replace(fmt, scale_bits=None)
     return Form.of(fmt, is_second, hardware, f"layer '{layer}': its result")

@@ -152,7 +152,7 @@ class _Region:
                 f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in another "
                 f"format; give each form a tensor of its own"
             )
-        if any(form != found[0] for form in found):
+        if any(form.digits != found[0].digits for form in found):
             raise ProgramError(
                 f"layer '{layer}' reads {name}, whose parts have different formats; give them the same"
             )

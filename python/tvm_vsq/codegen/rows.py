@@ -14,7 +14,8 @@ from tvm_vsq.codegen.micro import MicroOps
 from tvm_vsq.codegen.microops import MEMORIES
 from tvm_vsq.codegen.ppu import Ppu, read_ppu, tile_pointer
 from tvm_vsq.codegen.step import Interval, Step
-from tvm_vsq.formats.rows import LEAST_MAXIMUM, Normalization, Probabilities
+from tvm_vsq.codegen.turn_rows import turn_rows
+from tvm_vsq.formats.rows import LEAST_MAXIMUM, Normalization, Probabilities, Rotation, Sum
 from tvm_vsq.isa import Insn, code_of
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ class RowProgram:
         if self.added is not None:
             fields = {"op": code_of("VEC", "op", "add"), "src": code_of("VEC", "src", "acc")}
             self.added.emit_as("VEC", fields, emitter, values, skips="skip_blocks")
+        how = emitter.post.rows
+        if isinstance(how, Rotation):
+            turn_rows(emitter, values)
+            self.ppu.emit(emitter, values)
+            return
+        if isinstance(how, Sum):
+            self.ppu.emit(emitter, values)
+            return
         emitter.fill("row")
         rows = _Rows(emitter, values)
-        how = emitter.post.rows
         if isinstance(how, Normalization):
             _normalize(rows, how)
         elif isinstance(how, Probabilities):

@@ -37,6 +37,8 @@ def layer_views(
 
 def _constant(operand: Operand, region: str, nest: LoopNest) -> TensorView:
     """The first two axes are groups and the blocks of a group, unless it is one for all channels."""
+    if operand.scratchpad == "acc":
+        return _constant_pixels(operand, region, nest)
     if not operand.dims:
         strides = tuple(prod(operand.extents[i + 1 :]) for i in range(len(operand.extents)))
         size = nest.record_bytes[operand.scratchpad]
@@ -46,6 +48,16 @@ def _constant(operand: Operand, region: str, nest: LoopNest) -> TensorView:
     strides = tuple(prod(dims[i + 1 :]) for i in range(len(dims)))
     size = nest.record_bytes[operand.scratchpad]
     return TensorView(region, size, dims, strides, constant=True, fold=Fold(0, blocks))
+
+
+def _constant_pixels(operand: Operand, region: str, nest: LoopNest) -> TensorView:
+    """The first axes are pixels, the others the blocks of one, which may be in groups."""
+    *pixels, blocks = (*operand.extents[:3], operand.extents[3] if len(operand.extents) == 4 else nest.blocks)
+    dims = (*pixels, blocks)
+    strides = tuple(prod(dims[i + 1 :]) for i in range(len(dims)))
+    fold = None if len(operand.extents) == 4 else Fold(3, operand.extents[-1], fills=True)
+    size = nest.record_bytes[operand.scratchpad]
+    return TensorView(region, size, dims, strides, constant=True, fold=fold)
 
 
 def _gathered(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:

@@ -24,6 +24,12 @@ MOST_LANES = 1 << 14
 """Of a row, so that sums of 32-bit numbers, and of squares, fit 48 bits."""
 
 
+TURN_BITS = 14
+"""Of cosines and sines, of which 1 is 2^14; 2^14 more than one is the mantissa of a factor, with this
+shift.
+"""
+
+
 @dataclass(frozen=True)
 class Probabilities:
     """How a row becomes probabilities, all in integers.
@@ -54,4 +60,14 @@ class Normalization:
     mean_shift: int = 0
 
 
-RowStep = Normalization | Probabilities
+@dataclass(frozen=True)
+class Rotation:
+    """Pairs of numbers of a row are turned, by factors that come with it."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Another tensor is added to rows, and nothing else done to them."""
+
+
+RowStep = Normalization | Probabilities | Rotation | Sum

@@ -25,10 +25,12 @@ from tvm_vsq.frontend.pixel_shuffles import pixel_shuffles_to_moves
 from tvm_vsq.frontend.pools import unify_pools
 from tvm_vsq.frontend.prelus import prelus_to_sums
 from tvm_vsq.frontend.products import products_of_activations
+from tvm_vsq.frontend.rotations import rotations_to_operators
 from tvm_vsq.frontend.rows import rows_to_images
 from tvm_vsq.frontend.scales import scales_to_depthwise
 from tvm_vsq.frontend.second_operands import transpose_second_operands
 from tvm_vsq.frontend.selections import selections_to_takes
+from tvm_vsq.frontend.shared_heads import share_second_operands
 from tvm_vsq.frontend.sink_moves import sink_moves
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
@@ -96,6 +98,8 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     products_of_activations,
     norms_to_operators,
     softmaxes_to_operators,
+    rotations_to_operators,
+    share_second_operands,
     selections_to_takes,
     local_responses,
     prelus_to_sums,

@@ -126,7 +126,8 @@ class RowNode:
     x: what it reads, and added: what it adds to that first, fp32 tensors, in place of `total`, their sum.
     output,
     output_absmax: as of a `Node`. absmax: the calibrated range of what the operator is applied to.
-    is_guarded: whether rows that are masked as a whole have to give zeros.
+    is_guarded: whether rows that are masked as a whole have to give zeros. turns: the cosines and sines that
+    it reads besides, fp32.
     """
 
     name: str
@@ -140,6 +141,7 @@ class RowNode:
     output_absmax: float | None
     absmax: float
     is_guarded: bool
+    turns: Any = None
 
     @property
     def result(self) -> Var:

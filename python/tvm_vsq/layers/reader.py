@@ -12,10 +12,11 @@ from tvm_vsq.formats import QUANTIZED, WEIGHTS, LayerFormats, VectorFormat
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
 from tvm_vsq.layers.arithmetic import passes_of
 from tvm_vsq.layers.chains import Chain, find_chains
+from tvm_vsq.layers.closed_rows import closed_rows
 from tvm_vsq.layers.node import Node, RowNode, Vectors, Weights
 from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.ranges import argument_ranges, output_ranges
-from tvm_vsq.layers.rows import added_rows
+from tvm_vsq.layers.rows import rows_read
 from tvm_vsq.layers.second_operand import before_transposition
 from tvm_vsq.network import layer_names, operator_of, source_of
 from tvm_vsq.numerics import inverse_step
@@ -46,7 +47,7 @@ class _Reader:
         on_cpu = layers_on_cpu(module)
         self._names = {var: name for var, name in layer_names(module).items() if name not in on_cpu}
         self._ranges, self._arguments = output_ranges(module), argument_ranges(module)
-        self._weight, self._passes = weight, passes_of(module)
+        self._weight, self._passes, self._closed = weight, passes_of(module), closed_rows(module)
         self._values: dict[Any, Any] = dict(definitions(self._function))
         self._sources = {var: found for var in self._names if (found := source_of(self._values[var]))}
         self._uses = count_uses(self._function)
@@ -69,9 +70,9 @@ class _Reader:
 
     def row_nodes(self) -> list[RowNode]:
         chains = [node.chain for node in self.nodes()]
-        claimed, guarded = {chain.residual_add for chain in chains}, {chain.guarded for chain in chains}
+        made, guarded = {chain.output for chain in chains}, {chain.guarded for chain in chains}
         return [
-            self._row_node(var, claimed, var in guarded)
+            self._row_node(var, made, var in guarded or self._names[var] in self._closed)
             for var in self._names
             if (found := self._sources.get(var)) is not None
             and found.rows is not None
@@ -80,9 +81,10 @@ class _Reader:
             and self._names[var] in self._arguments
         ]
 
-    def _row_node(self, anchor: Var, claimed: set[Any], is_guarded: bool) -> RowNode:
+    def _row_node(self, anchor: Var, made: set[Any], is_guarded: bool) -> RowNode:
         call, name = self._values[anchor], self._names[anchor]
-        x, added = added_rows(self._function, call.args[0], claimed)
+        x, added = rows_read(self._function, call, made)
+        form: Any = self._sources[anchor].rows
         return RowNode(
             name=name,
             operator=operator_of(call),
@@ -95,6 +97,7 @@ class _Reader:
             output_absmax=self._ranges.get(name),
             absmax=self._arguments[name],
             is_guarded=is_guarded,
+            turns=None if form.turns is None else call.args[form.turns],
         )
 
     def _stored(self, result: Var) -> Vectors | None:

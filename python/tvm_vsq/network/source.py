@@ -79,12 +79,24 @@ class RowForm:
         are masked as a whole give zeros: the attributes of its integer form, and the tables that that looks
         up, int32[..., segments, 2].
     unit: from a call, what a unit may be worth for these to exist, given what it should be at least.
+    turns: the operand that holds cosines and sines. added: the operand that is added to rows first; None
+        where the graph says so by a sum that it reads. Operators with either have no tables, and their
+        accumulators count steps of the unit of what they read.
+    misfit: from a call, and from how many channels the accelerator takes at a time, why it stays on the CPU.
     """
 
     at_end: bool
     factors: Callable[[Any], tuple[Array, Array]]
-    numbers: Callable[[Any, float, float, bool], tuple[dict[str, Any], npt.NDArray[np.int32]]]
+    numbers: Callable[[Any, float, float, bool], tuple[dict[str, Any], npt.NDArray[np.int32] | None]]
     unit: Callable[[Any, float], float]
+    turns: int | None = None
+    added: int | None = None
+    misfit: Callable[[Any, int], str] = lambda _call, _group: ""
+
+    @property
+    def keeps_unit(self) -> bool:
+        """Whether accumulators count steps of the unit of what is read."""
+        return self.turns is not None or self.added is not None
 
 
 def _always(_call: Any) -> bool:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.formats.rows import FACTOR_BITS, LEAST_MAXIMUM, MANTISSA_BITS, SQUARED_BITS, Normalization
+from tvm_vsq.formats.rows import (
+    FACTOR_BITS,
+    LEAST_MAXIMUM,
+    MANTISSA_BITS,
+    SQUARED_BITS,
+    TURN_BITS,
+    Normalization,
+)
 from tvm_vsq.numerics.rounding import round_shift
 from tvm_vsq.numerics.table import look_up
 
@@ -78,3 +85,30 @@ def probability_rows(
         top = np.maximum(top, LEAST_MAXIMUM - (((1 << 15) - 1) << shift))
     values = look_up(round_shift(rows - top, shift), exponentials)
     return _scaled(values, reciprocal(values.sum(-1), reciprocals, exponent))
+
+
+def turning_factors(turns: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
+    """Cosines and sines, of magnitude 1 at most, as factors of 1 + cos and 1 + sin: mantissa and shift."""
+    whole = np.rint(turns.astype(np.float64) * (1 << TURN_BITS)) + (1 << TURN_BITS)
+    return (whole.astype(np.int64) + (TURN_BITS << FACTOR_BITS)).astype(np.int32)
+
+
+def rotate_rows(x: npt.NDArray[np.integer], factors: npt.NDArray[np.int32]) -> Integers:
+    """Integers `x` [..., heads * D] to accumulators: pairs i, i + D/2 of each head, (a, b), become
+    (a cos - b sin, b cos + a sin); `factors` [..., D] of 1 + cos, and behind them of 1 + sin.
+    """
+    size = factors.shape[-1]
+    heads = x.reshape(*x.shape[:-1], -1, 2, size // 2).astype(np.int64)
+    cosines, sines = np.split(factors[..., None, :], 2, -1)
+    a, b = heads[..., 0, :], heads[..., 1, :]
+    of_cos = [saturated(_by(each, cosines) - each) for each in (a, b)]
+    turned = [
+        saturated(saturated(of_cos[0] + b) - _by(b, sines)),
+        saturated(saturated(of_cos[1] - a) + _by(a, sines)),
+    ]
+    return np.stack(turned, -2).reshape(x.shape)
+
+
+def _by(x: Integers, factor: npt.NDArray[np.int32]) -> Integers:
+    mantissa, shift = factor & ((1 << FACTOR_BITS) - 1), factor >> FACTOR_BITS & 63
+    return saturated(round_shift(x * mantissa, shift.astype(np.int64)))

@@ -7,7 +7,7 @@ in two places: then somebody has to copy.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -98,7 +98,8 @@ def find_homes(
     """The home of every tensor.
 
     shapes: of records [..., CV], of all tensors. moves: in program order. accesses: in which other shapes
-    layers store or read some. fixed: tensors that lie by themselves, as the host has them, such as inputs.
+    layers store or read some. fixed: tensors of which nothing lies in between, as the host has them, such as
+    inputs.
     """
     return _Finder(shapes, moves, tuple(accesses), frozenset(fixed)).run()
 
@@ -180,29 +181,68 @@ class _Finder:
     def _place(self, moved: Moved, axis: int) -> None:
         """Give a concatenation its home, and its operands theirs in it."""
         if moved.name not in self.found and moved.name not in self.fixed:
-            home = self._around(moved, axis)
+            home = self._around(moved, axis) or self._whole(moved, axis)
             if home is not None:
                 self.found[moved.name] = home
-        whole, begin = self._home(moved.name), 0
-        for position, operand in enumerate(moved.operands):
-            extent = self.shapes[operand][axis]
-            wanted = whole.between(axis, begin, begin + extent)
-            begin += extent
+        whole = self._home(moved.name)
+        for position, (operand, wanted) in enumerate(self._parts(moved, axis, whole)):
             if not self._settle(operand, wanted):
                 self.misplaced.append((moved.name, position))
 
-    def _settle(self, name: str, wanted: Home) -> bool:
-        """Whether the tensor is, or can be put, where it is wanted."""
+    def _parts(self, moved: Moved, axis: int, whole: Home) -> Iterator[tuple[str, Home]]:
+        begin = 0
+        for operand in moved.operands:
+            extent = self.shapes[operand][axis]
+            yield operand, whole.between(axis, begin, begin + extent)
+            begin += extent
+
+    def _whole(self, moved: Moved, axis: int) -> Home | None:
+        """A home whose parts lie one behind the other, if that suits the host, and the usual one does not."""
+        own = Home.own(moved.name, self.shapes[moved.name])
+        rest = [place for place in range(len(own.shape)) if place != axis]
+        order = (axis, *rest)
+        apart = Home.own(moved.name, tuple(own.shape[place] for place in order))
+        turned = apart.permuted(tuple(order.index(place) for place in range(len(order))))
+        for home in (own, turned):
+            if all(self._suits_host(operand, part) for operand, part in self._parts(moved, axis, home)):
+                return None if home is own else turned
+        return None
+
+    def _suits_host(self, name: str, wanted: Home) -> bool:
+        """Whether what the host has of an operand, or of what it is a view of, would have no gaps."""
+        found = self._undone(name, wanted)
+        if found is None:
+            return False
+        owner, home = found
+        return all(
+            seen is not None and seen.strides == Home.own(fixed, self.shapes[fixed]).strides
+            for fixed in self.fixed
+            if self._owner(fixed) == owner
+            for seen in [self._from(home, owner, fixed)]
+        )
+
+    def _undone(self, name: str, wanted: Home) -> tuple[str, Home] | None:
+        """What a tensor is a view of, and where that is if the tensor is where it is wanted."""
         owner, moved, home = name, self._made.get(name), wanted
         while moved is not None and isinstance(moved.move, Reshape | Permute):
             (owner,) = moved.operands
             undone = _undone(moved.move, home, self.shapes[owner])
             if undone is None:
-                return False
+                return None
             home, moved = undone, self._made.get(owner)
+        return owner, home
+
+    def _settle(self, name: str, wanted: Home) -> bool:
+        """Whether the tensor is, or can be put, where it is wanted."""
+        found = self._undone(name, wanted)
+        if found is None:
+            return False
+        (owner, home), moved = found, self._made.get(found[0])
         is_cut = moved is not None and isinstance(moved.move, Slice)
-        if owner in self.found or owner in self.fixed or is_cut:
+        if owner in self.found or is_cut:
             return self._home(name) == wanted
+        if owner in self.fixed and home.strides != Home.own(owner, self.shapes[owner]).strides:
+            return False
         if not _has_all(home, self._accessed.get(owner, [])):
             return False
         self.found[owner] = home

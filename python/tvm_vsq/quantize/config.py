@@ -60,6 +60,11 @@ class LayerConfig(Frozen):
     `activation_scales`: "dynamic" vector scales follow from each vector's own content, on the chip, at run
     time; "static" ones from the largest magnitude of their channels on the calibration data. The accelerator
     has the unit for dynamic ones; static ones run on the reference path only.
+
+    `attention`: "cached" where keys and values are kept between programs, so that nothing of a token depends
+    on later ones, nor on how many there are: vectors along tokens have scales of 1, and what is masked adds
+    nothing (docs/numerics.md, section 7). Inputs are stored beside the results that they are put together
+    with, and channels keep the model's order. "whole": vector scales as `activation_scales` says.
     """
 
     weight_bits: ElementBits
@@ -75,6 +80,7 @@ class LayerConfig(Frozen):
     activation_calibration: Literal["max", "percentile", "entropy", "mse"] = "max"
     activation_percentile: float = Field(default=99.99, gt=0, le=100)
     activation_scales: Literal["dynamic", "static"] = "dynamic"
+    attention: Literal["whole", "cached"] = "whole"
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -202,7 +208,8 @@ class QuantConfig(LayerConfig):
         where that saves products of vectors and takes no more memory (`quantize.pack`); "model" leaves them.
     residuals: "wide" normalizes twice what is added to the next sum that is normalized
         (`quantize.wide_residuals`), so that no vector's rounding enters the sum; "vectors" adds what layers
-        read; "auto" is "wide" for elements of fewer than 8 bits.
+        read; "auto" is "wide" for elements of fewer than 8 bits. Sums that are normalized, and read by the
+        next sum but by no layer, are numbers of 32 bits (`quantize.wide_streams`) unless it is "vectors".
     strict: refuse layers whose input channels are no multiple of the vector size, instead of filling their
         last vector with zeros; and layers with too few rows of calibration data to fit weights to, instead of
         quantizing them without, with a VsqWarning.
@@ -240,7 +247,7 @@ class QuantConfig(LayerConfig):
     @property
     def reorders_channels(self) -> bool:
         """Whether the order of channels is to be chosen; the same for all formats, so that they compare."""
-        return self.channel_order == "magnitude"
+        return self.channel_order == "magnitude" and self.attention != "cached"
 
     @property
     def widens_residuals(self) -> bool:
@@ -249,6 +256,11 @@ class QuantConfig(LayerConfig):
         return not self.has_fp32_scales and (
             self.residuals == "wide" or (self.residuals == "auto" and narrow)
         )
+
+    @property
+    def widens_streams(self) -> bool:
+        """Whether sums that norms and further sums read are numbers of 32 bits."""
+        return not self.has_fp32_scales and self.residuals != "vectors"
 
     @property
     def packs_inputs(self) -> bool:

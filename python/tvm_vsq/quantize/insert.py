@@ -26,9 +26,16 @@ from tvm_vsq.graph import (
 )
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import with_arithmetic
+from tvm_vsq.layers.closed_rows import with_closed_rows
 from tvm_vsq.layers.on_cpu import with_layers_on_cpu
 from tvm_vsq.layers.ranges import with_argument_ranges, with_output_ranges
-from tvm_vsq.layers.steps import accumulator_steps, activation_gamma, output_gamma, smallest_step
+from tvm_vsq.layers.steps import (
+    accumulator_steps,
+    activation_gamma,
+    output_gamma,
+    smallest_step,
+    wide_step,
+)
 from tvm_vsq.layers.tables import table_of
 from tvm_vsq.layers.weightless import product_rounding, weightless_steps
 from tvm_vsq.network import source_of, weight_form
@@ -71,7 +78,9 @@ def insert_quantization(
         function = insert.run()
         if insert.raised:  # a tensor that shares its coarse scale wants more than those before it have
             function = None
-    return with_layers_on_cpu(with_arithmetic(replace_main(module, function), hardware), plan.on_cpu)
+    closed = [layer.name for layer in plan.layers if layer.has_rows and layer.config.attention == "cached"]
+    module = with_closed_rows(replace_main(module, function), closed)
+    return with_layers_on_cpu(with_arithmetic(module, hardware), plan.on_cpu)
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class _Insert(Rebuilder):
         self.raised = False
         self._calls = definitions(function)
         self._layers = {layer.chain.anchor: layer for layer in plan.layers}
+        self._made = {layer.chain.output: layer for layer in plan.layers}
         self._residual_adds = {layer.chain.residual_add: layer for layer in plan.layers}
         self._requantized = plan.requantized
         self._outputs = {
@@ -240,12 +250,19 @@ class _Insert(Rebuilder):
         return _Quantized(self.emit(restored), gamma)
 
     def _gamma_of_output(self, layer: QuantizedLayer) -> np.float32:
+        return self._gamma_for(layer, self._finest(layer))
+
+    def _finest(self, layer: QuantizedLayer) -> float:
+        """What a unit of its result is worth at least."""
         chain, fp32 = layer.chain, self._calls[layer.chain.anchor]
         source: Any = source_of(fp32)
+        if source.rows is not None and source.rows.keeps_unit:
+            made = self._made.get(layer.x)
+            unit = wide_step(self._ranges[layer.x].absmax, 0.0 if made is None else self._finest(made))
+            return smallest_step(np.array([unit]), 0.0, np.zeros(1), self._hardware)
         if source.rows is not None:
             steps, shift = source.rows.factors(fp32)
-            finest = smallest_step(np.abs(steps), 0.0, shift, self._hardware)
-            return self._gamma_for(layer, finest)
+            return smallest_step(np.abs(steps), 0.0, shift, self._hardware)
         residual_gamma = 0.0 if chain.residual is None else float(self._read(layer.reads[1]).gamma)
         correction = self._correction(layer)
         bias = chain.bias if correction is None else chain.bias + correction
@@ -254,7 +271,7 @@ class _Insert(Rebuilder):
             absmax = self._ranges[chain.argument].absmax
             table = table_of(chain.function, absmax, finest, self._hardware)
             finest = smallest_step(np.array([table.value]), 0.0, np.zeros(1), self._hardware)
-        return self._gamma_for(layer, finest)
+        return finest
 
     def _gamma_for(self, layer: QuantizedLayer, finest: float) -> np.float32:
         """Of a layer's result, whose unit is at least `finest`."""

@@ -20,6 +20,7 @@ from tvm_vsq.graph import (
     tensors,
 )
 from tvm_vsq.layers.chains import planned_chains
+from tvm_vsq.layers.rows import rows_read
 from tvm_vsq.network import facts_of, source_of
 from tvm_vsq.network.names import between
 from tvm_vsq.network.rebuild import FinalRebuilder
@@ -39,10 +40,15 @@ class _OwnLayers(FinalRebuilder):
         anchors = [var for var in self.names if _is_layer(values[var])]
         self._taken_along = _members(function, anchors)
         self._between = between(function, set(anchors))
+        self._of_rows = {
+            value.args[0]
+            for value in values.values()
+            if _has_rows(value) and rows_read(function, value, self._taken_along)[1] is not None
+        }
 
     def _is_alone(self, var: Var) -> bool:
         is_tensor = isinstance(var.ty, relax.TensorType) and len(var.ty.shape) > 1
-        return is_tensor and var in self._between and var not in self._taken_along
+        return is_tensor and var in self._between and var not in self._taken_along | self._of_rows
 
     def rewrite(self, var: Var, value: Any) -> Any:
         if not self._is_alone(var):
@@ -79,6 +85,11 @@ def _as_image(shape: tuple[int, ...]) -> list[int]:
 def _is_layer(value: Any) -> bool:
     source = source_of(value)
     return source is not None and not source.refusal(value, source.has_constant_weights(value))
+
+
+def _has_rows(value: Any) -> bool:
+    source = source_of(value)
+    return source is not None and source.rows is not None
 
 
 def _members(function: relax.Function, anchors: list[Var]) -> set[Var]:

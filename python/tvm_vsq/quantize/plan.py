@@ -10,7 +10,7 @@ from typing import Any
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import LayerFormats
 from tvm_vsq.frontend.given import given_limits
-from tvm_vsq.graph import bindings, definitions, static_shape, tensors
+from tvm_vsq.graph import bindings, definitions, op_name, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
 from tvm_vsq.layers.rows import row_layers, sums_of_rows
@@ -22,6 +22,9 @@ from tvm_vsq.quantize.config import UNFITTED_LAYER, LayerConfig, QuantConfig
 from tvm_vsq.quantize.rules import Candidate, Kind, resolve
 from tvm_vsq.tvm_compat import IRModule, Var
 
+_DYNAMIC = {"one": "dynamic"}
+"""How a layer that stores second operands finds their scales, where it is not told that they are 1."""
+
 _FUSABLE = (Kind.ORDINARY, Kind.DEPTHWISE)
 """Layers with weights that have an integer form."""
 
@@ -30,7 +33,7 @@ _FUSABLE = (Kind.ORDINARY, Kind.DEPTHWISE)
 class ActivationSettings:
     """How a layer reads activations: two that agree in this share one quantized tensor.
 
-    is_second: in place of weights, which are signed.
+    is_second: in place of weights, which are signed. scales "one": all are 1.
     """
 
     bits: int
@@ -66,8 +69,9 @@ class QuantizedLayer:
     A convolution with groups has no epilogue: it is computed on the CPU, from quantized operands. limits: of
     what it reads, see `Reading`. other: a second activation that its operator reads. has_rows: what it reads
     are rows of numbers (`layers.rows`), which nothing quantizes. has_second_operand: whether it reads
-    `other` in place of weights. apart: how it reads the residual, and `other` in place of weights, where that
-    is not as it would by itself, by role (`roles`).
+    `other` in place of weights. along_tokens: whether vectors of that run along tokens, of which none is to
+    depend on others. apart: how it reads the residual, and `other` in place of weights, where that is not as
+    it would by itself, by role (`roles`).
     """
 
     name: str
@@ -80,6 +84,7 @@ class QuantizedLayer:
     other: Var | None = None
     has_rows: bool = False
     has_second_operand: bool = False
+    along_tokens: bool = False
     apart: Mapping[str, ActivationSettings] = field(default_factory=dict)
 
     @property
@@ -117,7 +122,8 @@ class QuantizedLayer:
         tensors = {"x": self.x, "residual": self.chain.residual, other: self.other}
         found = {role: tensor for role, tensor in tensors.items() if tensor is not None}
         limits = self.limits + (None,) * (len(found) - len(self.limits))
-        usual = {"second": self.second} if self.has_second_operand else {}
+        has_scales = self.along_tokens and self.formats.second.smax > 1
+        usual = {"second": replace(self.second, scales="one") if has_scales else self.second}
         settings = {**usual, **self.apart}
         return {
             role: Reading(tensor, settings.get(role, self.settings), limit)
@@ -170,9 +176,14 @@ class Plan:
         found = {}
         for layer in self.layers:
             readings = forms.get(layer.chain.output, set())
-            settings = [reading.settings for reading in readings]
-            is_one = len(settings) == 1 and layer.formats.passes > 1 and settings[0].scales == "dynamic"
-            if is_one or settings in ([layer.settings], [layer.second]):
+            given = [
+                replace(
+                    reading.settings, scales=_DYNAMIC.get(reading.settings.scales, reading.settings.scales)
+                )
+                for reading in readings
+            ]
+            is_one = len(given) == 1 and layer.formats.passes > 1 and given[0].scales == "dynamic"
+            if is_one or given in ([layer.settings], [layer.second]):
                 (found[layer.chain.output],) = readings
         return found
 
@@ -207,14 +218,24 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
     moved: dict[Var, tuple[Var, ...]] = {}
     names = layer_names(module)
     rows = row_layers(function, chains.values())
+    # what was computed before, and is put together with what is new
+    given = {param for param in function.params if config.attention == "cached"}
     for binding in bindings(function):
         var, operands = binding.var, moved_operands(binding.value)
         is_moved = bool(operands) and source_of(binding.value) is None  # else it is a layer, after all
-        if is_moved and stored.issuperset(operands) and move_of(binding.value, config.vector_size):
+        known = stored | given if op_name(binding.value) == "relax.concat" else stored
+        if (
+            is_moved
+            and known.issuperset(operands)
+            and not stored.isdisjoint(operands)
+            and move_of(binding.value, config.vector_size)
+        ):
             moved[var] = tuple(operands)
             stored.add(var)
         if var in rows:
-            if var in kinds:
+            if var in kinds and (misfit := _row_misfit(values[var], config, hardware)):
+                on_cpu[names[var]] = misfit
+            elif var in kinds:
                 chains[var] = Chain.of(var)
                 stored.add(var)
             else:
@@ -231,7 +252,8 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         elif chain := finder.grow(var):
             chains[var] = chain
             stored.add(chain.output)
-    given = given_limits(module)
+    limits = given_limits(module)
+    transposed = {chain.output for chain in chains.values() if chain.transposed}
     layers = []
     for var, (candidate, layer_config) in settings.items():
         if var not in chains:
@@ -251,10 +273,12 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
                 has_weights=candidate.kind is not Kind.WEIGHTLESS,
                 config=layer_config,
                 formats=formats,
-                limits=(given.get(candidate.name),),
+                limits=(limits.get(candidate.name),),
                 other=_other(values[var], values),
                 has_rows=var in rows,
                 has_second_operand=_has_second_operand(values[var]),
+                along_tokens=layer_config.attention == "cached"
+                and _is_made_of(transposed, _other(values[var], values), moved),
             )
         )
         if config.strict and layers[-1].has_weights:
@@ -369,6 +393,18 @@ def _misfit(call: Any, config: LayerConfig, hardware: HardwareConfig) -> str:
         filter(None, (weightless_misfit(call, fmt.with_sign(signed), hardware) for signed in (True, False))),
         "",
     )
+
+
+def _is_made_of(tensors: set[Var], x: Var | None, moved: Mapping[Var, tuple[Var, ...]]) -> bool:
+    """Whether `x` is one of `tensors`, or some of them moved."""
+    return x in tensors or any(_is_made_of(tensors, part, moved) for part in moved.get(x, ()))
+
+
+def _row_misfit(call: Any, config: QuantConfig, hardware: HardwareConfig) -> str:
+    """Why `hardware` cannot do to rows what `call` does."""
+    source: Any = source_of(call)
+    found: str = source.rows.misfit(call, max(config.vector_size, hardware.output_lanes))
+    return found
 
 
 def _along_taps(formats: LayerFormats, kernel: tuple[int, ...], hardware: HardwareConfig) -> LayerFormats:

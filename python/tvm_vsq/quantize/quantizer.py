@@ -28,6 +28,7 @@ from tvm_vsq.quantize.reorder import reorder_channels
 from tvm_vsq.quantize.unify import unified
 from tvm_vsq.quantize.weights.layer_weights import choose_weights
 from tvm_vsq.quantize.wide_residuals import widen_residuals
+from tvm_vsq.quantize.wide_streams import widen_streams
 from tvm_vsq.tvm_compat import IRModule, Var
 
 
@@ -41,6 +42,8 @@ def prepare(module: IRModule, config: QuantConfig, hardware: HardwareConfig, dat
     (`tvm_vsq.quantize.data.batches`), not an iterator.
     """
     module = split_groups(absorb_clips(module, config, data), config)
+    if config.widens_streams:
+        module = widen_streams(module)
     if config.widens_residuals:
         module = widen_residuals(module)
     if not config.has_fp32_scales:  # which no accelerator has

@@ -48,7 +48,12 @@ class _Widen(FinalRebuilder):
 
     def _is_norm(self, x: Var) -> bool:
         source = source_of(self._calls.get(x))
-        return source is not None and source.rows is not None and source.rows.at_end
+        return (
+            source is not None
+            and source.rows is not None
+            and source.rows.at_end
+            and not source.rows.keeps_unit
+        )
 
     def rewrite(self, var: Var, value: Any) -> Any:
         x = self._added.get(var)

@@ -1,4 +1,4 @@
-"""Type checks that layers on whole rows share: vsq.layer_norm and vsq.softmax."""
+"""Type checks that layers on whole rows share: vsq.layer_norm, vsq.softmax, vsq.rotary."""
 
 from __future__ import annotations
 
@@ -28,13 +28,9 @@ def check_rows(where: str, call: Call, epilogue: Epilogue, tables: list[int]) ->
     x int32[..., K], `tables` the leading extents of int32[..., segments, 2], params int32[K, 4], other int32
     with the axes of x or 1.
     """
-    x = tensor_shape(where, "x", call.args[0], "int32", "[..., K]", 1, 8)
-    channels = static(where, "x's last axis", x[-1])
-    if channels > MOST_LANES:
-        raise OperatorError(f"{where}: rows of {channels} numbers are longer than {MOST_LANES}")
-    shape = [*tables, TABLE_SEGMENTS, 2]
-    _exactly(where, "tables", call.args[1], shape)
-    _exactly(where, "params", call.args[2], [channels, 4])
+    x = check_row_operands(where, call, params=2)
+    channels = int(x[-1])
+    _exactly(where, "tables", call.args[1], [*tables, TABLE_SEGMENTS, 2])
     if len(call.args) == 4:
         other = tensor_shape(where, "other", call.args[3], "int32", spell(x), len(x), len(x))
         pairs = zip(x, other, strict=True)
@@ -53,6 +49,16 @@ def check_rows(where: str, call: Call, epilogue: Epilogue, tables: list[int]) ->
     vectors = -(-channels // size)
     scale_count(where, "out_scales", epilogue.out_scales, vectors)
     return relax.TensorType([*x[:-1], vectors, size + 1], "int16")
+
+
+def check_row_operands(where: str, call: Call, params: int) -> list[Any]:
+    """Dimensions of x int32[..., K], operand 0, with which operand `params` int32[K, 4] has to agree."""
+    x = tensor_shape(where, "x", call.args[0], "int32", "[..., K]", 1, 8)
+    channels = static(where, "x's last axis", x[-1])
+    if channels > MOST_LANES:
+        raise OperatorError(f"{where}: rows of {channels} numbers are longer than {MOST_LANES}")
+    _exactly(where, "params", call.args[params], [channels, 4])
+    return x
 
 
 def vector_size(where: str, call: Call) -> int:

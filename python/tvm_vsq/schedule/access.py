@@ -80,6 +80,8 @@ class Axis:
 
     def at(self, values: Mapping[str, Any]) -> Any:
         """The position that an iteration uses; values of all dimensions by name, numbers or expressions."""
+        if not self.terms:
+            return 0
         (name, coefficient), *others = self.terms
         return sum([values[n] * c for n, c in others], values[name] * coefficient)
 
@@ -143,7 +145,7 @@ class Operand:
         return frozenset(name for axis in self.axes for name, _ in axis.terms)
 
     def at(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The scratchpad index that an iteration uses; every axis must have terms."""
+        """The scratchpad index that an iteration uses; an axis without terms has one position."""
         return tuple(axis.at(values) for axis in self.axes)
 
     def entries(self, sizes: Sizes) -> Count:

@@ -18,7 +18,7 @@ class MatrixProduct:
     """X [n, h, w, cv] times the transposed Y [n, h, columns, cv] -> [n, h, w, kb * output_lanes columns].
 
     `cv` counts vectors, `kb` blocks of output_lanes columns. `wide` results are int32 in DRAM instead of
-    requantized vectors.
+    requantized vectors. shared: Y is [n, 1, columns, cv], the same for all h.
     """
 
     n: int
@@ -28,13 +28,14 @@ class MatrixProduct:
     kb: int
     has_residual: bool = False
     wide: bool = False
+    shared: bool = False
 
     @property
     def key(self) -> str:
         """Stable text for tuning databases."""
         return (
             f"matmul-n{self.n}h{self.h}w{self.w}cv{self.cv}kb{self.kb}"
-            f"-res{int(self.has_residual)}wide{int(self.wide)}"
+            f"-res{int(self.has_residual)}wide{int(self.wide)}{'-shared' if self.shared else ''}"
         )
 
     def nest(self, hardware: HardwareConfig) -> LoopNest:
@@ -42,9 +43,10 @@ class MatrixProduct:
         dims = result_dims(self.n, self.h, self.w, self.kb, hardware)
         n, h, w, k, b = dims
         c = Dim("c", self.cv, True, "tile_c")
+        row = Axis(1) if self.shared else Axis.along(h)
         inputs = (
             Operand("inp", "inp", tuple(map(Axis.along, (n, h, w, c)))),
-            Operand("wgt", "wgt", tuple(map(Axis.along, (n, h, k, b, c))), gathered=True),
+            Operand("wgt", "wgt", (Axis.along(n), row, *map(Axis.along, (k, b, c))), gathered=True),
         )
         return post_processed(
             (*dims, c),

@@ -23,14 +23,42 @@ ROWS = "vsq.rows"
 
 
 @dataclass(frozen=True)
+class Turns:
+    """Factors by which pairs of numbers of rows are turned, `blocks` of output_lanes for each pixel.
+
+    repeated: for n, h and w, whether there is a single one. constant: whether they belong to the program.
+    """
+
+    repeated: tuple[bool, bool, bool]
+    blocks: int
+    constant: bool
+
+    @property
+    def key(self) -> str:
+        """Stable text for tuning databases."""
+        repeated = "".join(str(int(single)) for single in self.repeated)
+        return f"-turn{self.blocks}x{repeated}c{int(self.constant)}"
+
+    def operands(self, acc: Operand) -> tuple[Operand, Operand]:
+        """The factors, and room for the rows of `acc` as they were."""
+        pixels = zip(self.repeated, acc.axes[:3], strict=True)
+        axes = (*(Axis(1) if single else axis for single, axis in pixels), Axis(self.blocks))
+        return (
+            Operand("turns", "acc", axes, constant=self.constant, title="factors"),
+            replace(acc, name="kept", in_dram=False),
+        )
+
+
+@dataclass(frozen=True)
 class Rows(Weightless):
     """[n, h, w] rows of `kb` blocks of output_lanes numbers, each a row of accumulators.
 
     other: for n, h and w, whether the tensor that is added first has a single one; None if there is none.
+    constant: whether that belongs to the program.
     program: what is done with rows, as short text. passes: over all entries of a row, and `reductions` of
     them.
-    tables: looked up. `wide` results are int32 in DRAM instead of requantized vectors; `beside`: they are
-    stored beside these.
+    tables: looked up. turns: of rows whose numbers are turned. `wide` results are int32 in DRAM instead of
+    requantized vectors; `beside`: they are stored beside these.
     """
 
     n: int
@@ -44,13 +72,17 @@ class Rows(Weightless):
     other: tuple[bool, bool, bool] | None
     wide: bool
     beside: bool = False
+    turns: Turns | None = None
+    constant: bool = False
 
     @property
     def key(self) -> str:
         """Stable text for tuning databases."""
         other = "" if self.other is None else "-add" + "".join(str(int(single)) for single in self.other)
+        other += "c" if self.constant else ""
+        turns = "" if self.turns is None else self.turns.key
         shape = f"n{self.n}h{self.h}w{self.w}kb{self.kb}"
-        return f"{self.program}-{shape}{other}-wide{int(self.wide)}" + "-beside" * self.beside
+        return f"{self.program}-{shape}{other}{turns}-wide{int(self.wide)}" + "-beside" * self.beside
 
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result; a tile has whole rows."""
@@ -62,23 +94,32 @@ class Rows(Weightless):
             repeated = (
                 Axis(1) if single else axis for single, axis in zip(self.other, axes[:3], strict=True)
             )
-            inputs.append(Operand("other", "acc", (*repeated, *axes[3:])))
+            inputs.append(
+                Operand("other", "acc", (*repeated, *axes[3:]), constant=self.constant, title="constant rows")
+            )
         nest = post_processed(dims, tuple(inputs), LoadRows(), hardware, blocks=self.kb, wide=self.wide)
-        return with_row_program(nest, self.finish())
+        return with_row_program(nest, self.finish(), self.turns)
 
     def finish(self, follows: bool = False) -> RowFinish:
-        """What is done on a tile. follows: on what a body accumulates."""
-        adds = self.other is not None
-        return RowFinish(self.passes, self.reductions, self.tables, follows, adds, self.beside)
+        """What becomes of rows; follows: see `RowFinish`."""
+        return RowFinish(
+            self.passes,
+            self.reductions,
+            self.tables,
+            follows=follows,
+            adds=self.other is not None,
+            beside=self.beside,
+            turns=self.turns is not None,
+        )
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """The shape for reports, such as "12x128x128"."""
         return self.tensor_text(self.h, self.w, channels[0], hardware)
 
 
-def with_row_program(nest: LoopNest, finish: RowFinish) -> LoopNest:
+def with_row_program(nest: LoopNest, finish: RowFinish, turns: Turns | None = None) -> LoopNest:
     """`nest`, whose tiles are whole rows, with what a row program needs: a group of accumulators for each
-    row, "row", and tables "tab0", ...
+    row, "row", and tables "tab0", ..., or `turns`, "turns" and "kept".
     """
     hardware = nest.hardware
     pixels = nest.acc.axes[:3]
@@ -92,7 +133,8 @@ def with_row_program(nest: LoopNest, finish: RowFinish) -> LoopNest:
     if finish.beside:
         values = replace(nest.operand["par"], name="par_beside", title="parameters of numbers beside")
         looked_up.append(values)
-    operands = _fitting((*kept, row, *looked_up), nest)
+    own = (row,) if turns is None else turns.operands(nest.acc)
+    operands = _fitting((*kept, *own, *looked_up), nest)
     orders = dict.fromkeys(nest.orders, ("n", "h", "w"))
     return replace(nest, operands=operands, finish=finish, orders=orders, limits=())
 
@@ -142,7 +184,8 @@ class RowFinish:
     """The program of rows on a whole tile, and the PPU.
 
     passes, reductions, tables: see `Rows`. follows: whether the PPU makes the rows of what the body
-    accumulates, in place, before; adds: whether "other" is added to them then; beside: see `Rows`.
+    accumulates, in place, before; adds: whether "other" is added to them then; beside: see `Rows`. turns:
+    whether there are "turns".
     """
 
     passes: int
@@ -151,6 +194,7 @@ class RowFinish:
     follows: bool = False
     adds: bool = False
     beside: bool = False
+    turns: bool = False
 
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
         """A pure call on what a lane of the result depends on: its whole row, and parameters of all
@@ -172,6 +216,10 @@ class RowFinish:
                 axes, other = nest.operand["other"].axes[:3], pads["other"]
                 place = [at if axis.terms else 0 for at, axis in zip(pixel, axes, strict=True)]
                 reads += [other[(*place, *rest)] for rest in corners(other.shape[3:])]
+            if self.turns:
+                axes, turns = nest.operand["turns"].axes[:3], pads["turns"]
+                place = [at if axis.terms else 0 for at, axis in zip(pixel, axes, strict=True)]
+                reads += [turns[(*place, *rest)] for rest in corners(turns.shape[3:])]
             return tirx.call_pure_extern("int32" if wide else "int16", ROWS, *index[3:], *reads)
 
         return te.compute(shape, element, name="finish")
@@ -183,7 +231,7 @@ class RowFinish:
         entries, timing = nest.existing(nest.entries["acc"]), nest.hardware.timing
         reduced = tiles * self.reductions * timing.row_pipeline_cycles
         moved = tiles * (self.passes - self.reductions) * timing.vector_pipeline_cycles
-        filled = tiles * (self.tables - 1) * nest.entries["tab0"]
+        filled = tiles * (self.tables - 1) * nest.entries["tab0"] if self.tables else 0
         moved = moved + self.adds * (entries + tiles * timing.vector_pipeline_cycles)
         if self.beside:
             moved = moved + entries + tiles * timing.ppu_pipeline_cycles

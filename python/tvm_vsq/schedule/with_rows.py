@@ -45,7 +45,7 @@ class WithRows:
             operands=(*kept, values, *added),
             result_name=rows.result_name,
         )
-        return with_row_program(whole, shape.finish(follows=True))
+        return with_row_program(whole, shape.finish(follows=True), shape.turns)
 
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """As of `work`."""

@@ -46,6 +46,26 @@ def probabilities(x: Tensor, tables: Tensor, shift: int, exponent: int, masked: 
     return _scaled(values, mantissa - (1 << MANTISSA_BITS), tables[1], exponent + doublings)
 
 
+def rotate(x: Tensor, factors: Tensor) -> Tensor:
+    """Rows int64[..., heads * D] with pairs of numbers turned, as accumulators; `factors` int64[..., D]."""
+    heads = x.reshape(*x.shape[:-1], -1, factors.shape[-1])
+    mantissa, shift = (
+        (factors & ((1 << FACTOR_BITS) - 1))[..., None, :],
+        (factors >> FACTOR_BITS)[..., None, :],
+    )
+    half = factors.shape[-1] // 2
+    partners = heads.roll(half, -1)  # numbers of the second half come first
+
+    def grown(values: Tensor, part: slice) -> Tensor:
+        by = [torch.cat([each[..., part]] * 2, -1) for each in (mantissa, shift & 63)]
+        return saturated(rounded_shift(values * by[0], by[1]))
+
+    sign = torch.ones(2 * half, dtype=torch.int64)
+    sign[:half] = -1
+    own = saturated(grown(heads, slice(half)) - heads)
+    return saturated(saturated(own - sign * partners) + sign * grown(partners, slice(half, None))).flatten(-2)
+
+
 def _normalized(x: Tensor) -> tuple[Tensor, Tensor]:
     """x, at least 1, as n * 2^e with n of 17 bits, rounded down; below 2^50, so exact in float64."""
     fraction, exponent = torch.frexp(x.clamp_min(1).to(torch.float64))  # in [1/2, 1)

@@ -77,7 +77,9 @@ def _check_formats(node: Node, hardware: HardwareConfig) -> None:
             f"{node.x.format.bits} bits, but target '{hardware.label}' has one format of activations; give "
             f"both the target's"
         )
-    if node.x.scales or (node.output is not None and node.output.scales):
+    stored = [] if node.output is None else node.output.scales
+    is_saturated = node.chain.transposed and set(stored) == {1}  # which needs no unit of its own
+    if node.x.scales or (stored and not is_saturated):
         raise ConfigError(
             f"layer '{node.name}' has activation_scales='static', but target '{hardware.label}' takes each "
             f"vector scale from the vector's own content; use activation_scales='dynamic', or evaluate it "

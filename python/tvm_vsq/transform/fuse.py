@@ -8,13 +8,15 @@ import numpy as np
 from tvm import relax
 
 from tvm_vsq.formats import OUTPUT
-from tvm_vsq.graph import Rebuilder, constant, op_name, replace_main
+from tvm_vsq.formats.rows import TURN_BITS
+from tvm_vsq.graph import Rebuilder, constant, constant_array, is_constant, op_name, replace_main
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node, RowNode, Vectors
 from tvm_vsq.layers.reader import read_row_nodes
 from tvm_vsq.layers.weightless import product_rounding
 from tvm_vsq.network import layer_names, with_layer_names
 from tvm_vsq.network.names import weighted_layers, weightless_layers
+from tvm_vsq.numerics import turning_factors
 from tvm_vsq.relax_ops import layer_operators
 from tvm_vsq.transform.fusable import fusable_nodes
 from tvm_vsq.transform.post_processing import PostProcessing, post_processing
@@ -66,6 +68,7 @@ class _Fuse(Rebuilder):
         }
         self._hardware = hardware
         self._moved: dict[Var, Any] = {}
+        self._turning: dict[Var, Any] = {}  # factors, by cosines and sines
         self._wide: dict[Var, Any] = {}  # int32, by the fp32 tensor that they stand for
 
     def rewrite(self, var: Var, value: Any) -> Any:
@@ -103,15 +106,24 @@ class _Fuse(Rebuilder):
         if output is not None:
             attributes |= {**OUTPUT.write(output.format), "out_scales": output.scales}
         unit = self._units[row.x]
-        operands = [self._integers(row.x, unit), constant(numbers.tables), constant(numbers.params)]
+        operands = [self._integers(row.x, unit), constant(numbers.params)]
+        if numbers.tables is not None:
+            operands.insert(1, constant(numbers.tables))
+        if row.turns is not None:
+            operands.append(self._factors(row.turns))
         if row.added is not None:
             operands.append(self._integers(row.added, unit))
         return layer_operators()[row.operator].from_source(row.call, operands, attributes)
 
-    def _integers(self, tensor: Var, unit: float) -> Any:
+    def _integers(self, tensor: Any, unit: float) -> Any:
         """An fp32 tensor of the old function in steps of `unit`: a layer's result, or what the host
-        rounds.
+        rounds, or a constant.
         """
+        if is_constant(tensor):
+            with np.errstate(over="ignore"):  # of masks
+                numbers = constant_array(tensor) * np.float32(1 / unit)
+            steps = np.rint(np.clip(numbers, -_HOST_LIMIT, _HOST_LIMIT))
+            return constant(steps.astype(np.int32))
         if tensor in self._wide:
             return self._wide[tensor]
         value = relax.op.multiply(self.new(tensor), constant(np.asarray(np.float32(1 / unit))))
@@ -119,6 +131,19 @@ class _Fuse(Rebuilder):
         value = self.emit(relax.op.clip(self.emit(value), -bound, bound))
         self._wide[tensor] = self.emit(relax.op.astype(self.emit(relax.op.round(value)), "int32"))
         return self._wide[tensor]
+
+    def _factors(self, turns: Any) -> Any:
+        """Of 1 + cos and 1 + sin, for cosines and sines of the old function: mantissa, and shift above it."""
+        if is_constant(turns):
+            return constant(turning_factors(constant_array(turns)))
+        if turns not in self._turning:
+            self._turning[turns] = self._computed_factors(turns)
+        return self._turning[turns]
+
+    def _computed_factors(self, turns: Any) -> Any:
+        value = relax.op.multiply(self.new(turns), constant(np.asarray(np.float32(1 << TURN_BITS))))
+        whole = relax.op.astype(self.emit(relax.op.round(self.emit(value))), "int32")
+        return self.emit(relax.op.add(self.emit(whole), constant(turning_factors(np.zeros((), np.float32)))))
 
     def _call(self, node: Node, numbers: PostProcessing) -> Any:
         formats, output = node.formats(self._hardware), node.output

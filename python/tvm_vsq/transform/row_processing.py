@@ -32,7 +32,7 @@ class RowProcessing:
     """
 
     attributes: dict[str, Any]
-    tables: npt.NDArray[np.int32]
+    tables: npt.NDArray[np.int32] | None
     params: npt.NDArray[np.int32]
     step: np.float32
 
@@ -44,25 +44,73 @@ def units_of_rows(
 
     Raises QuantizationError as `post_processing`.
     """
-    made = {node.chain.output: node for node in nodes if node.output is None}
-    results = {row.anchor: row for row in rows if row.output is None}
-    units: dict[Var, float] = {}
-    for row in rows:
-        tensors = [each for each in (row.x, row.added) if each is not None]
-        least = wide_step(row.absmax, 0.0)
-        for tensor in tensors:
-            if tensor in made:
-                least = max(least, result_step(made[tensor], hardware))
-            elif tensor in results:
-                least = max(least, _step(results[tensor], hardware))
-        unit = float(np.float32(_form(row).unit(row.call, float(least))))
-        for tensor in tensors:
-            if units.setdefault(tensor, unit) != unit:
+    return _Units(nodes, rows, hardware).all()
+
+
+class _Units:
+    """Tensors that one layer reads have one unit, and so have all that are tied to each other like that."""
+
+    def __init__(self, nodes: Sequence[Node], rows: Sequence[RowNode], hardware: HardwareConfig) -> None:
+        self._rows, self._hardware = rows, hardware
+        self._made = {node.chain.output: node for node in nodes if node.output is None}
+        self._results = {row.anchor: row for row in rows if row.output is None}
+        self._readers: dict[Var, list[RowNode]] = {}
+        for row in rows:
+            for tensor in _tensors(row):
+                self._readers.setdefault(tensor, []).append(row)
+        self._found: dict[Var, float] = {}
+
+    def all(self) -> dict[Var, float]:
+        """Of each tensor that is read."""
+        for row in self._rows:
+            self._of(row)
+        return self._found
+
+    def _of(self, row: RowNode) -> float:
+        """Of what `row` reads."""
+        if row.x in self._found:
+            return self._found[row.x]
+        tied = self._tied(row)
+        least = 0.0
+        for each in tied:
+            largest = max(each.absmax, each.output_absmax or 0.0) if _form(each).added else each.absmax
+            least = max(least, float(wide_step(largest, 0.0)))
+        for tensor in dict.fromkeys(tensor for each in tied for tensor in _tensors(each)):
+            least = max(least, self._least(tensor))
+        for each in tied:
+            least = float(np.float32(_form(each).unit(each.call, least)))
+        for each in tied:
+            if float(np.float32(_form(each).unit(each.call, least))) != least:
                 raise QuantizationError(
-                    f"layer '{row.name}' reads rows of '{tensor.name}' that another layer reads in another "
+                    f"layer '{each.name}' reads rows of '{each.x.name}' that another layer reads in another "
                     f"unit; give each a result of its own, or leave one of them in fp32 by a rule"
                 )
-    return units
+            self._found |= dict.fromkeys(_tensors(each), least)
+        return least
+
+    def _tied(self, row: RowNode) -> list[RowNode]:
+        """The layers that read what `row` reads, and what else these read, and so on."""
+        found, pending, seen = [row], _tensors(row), set(_tensors(row))
+        while pending:
+            for reader in self._readers[pending.pop()]:
+                if not any(reader is each for each in found):
+                    found.append(reader)
+                new = [tensor for tensor in _tensors(reader) if tensor not in seen]
+                seen.update(new)
+                pending += new
+        return found
+
+    def _least(self, tensor: Var) -> float:
+        """What the layer that makes `tensor` can have as its unit."""
+        if tensor in self._made:
+            return float(result_step(self._made[tensor], self._hardware))
+        row = self._results.get(tensor)
+        return 0.0 if row is None else float(_step(row, self._hardware, self._of(row)))
+
+
+def _tensors(row: RowNode) -> list[Var]:
+    """What has to be in one unit; constants are in any."""
+    return [each for each in (row.x, row.added) if isinstance(each, Var)]
 
 
 def row_processing(
@@ -73,24 +121,29 @@ def row_processing(
 
     Raises QuantizationError naming the layer if a factor or bias, or a table's values, do not fit.
     """
-    if hardware.accumulator_bits < _LEAST_ACCUMULATOR_BITS:
+    form = _form(row)
+    if not form.keeps_unit and hardware.accumulator_bits < _LEAST_ACCUMULATOR_BITS:
         raise QuantizationError(
             f"layer '{row.name}' looks values of 24 bits up, which do not fit accumulator_bits="
             f"{hardware.accumulator_bits} of target '{hardware.label}'; widen it to "
             f"{_LEAST_ACCUMULATOR_BITS}, or leave the layer in fp32 by a rule"
         )
-    form = _form(row)
     steps, bias = form.factors(row.call)
+    if form.keeps_unit:
+        steps = steps * unit
     attributes, tables = form.numbers(row.call, unit, row.absmax, row.is_guarded)
-    step = np.float32(result) if result is not None else _step(row, hardware)
+    step = np.float32(result) if result is not None else _step(row, hardware, unit)
     params = parameters(row.name, steps, bias, inf, float(step), hardware)
     return RowProcessing(attributes, tables, params, step)
 
 
-def _step(row: RowNode, hardware: HardwareConfig) -> np.float32:
+def _step(row: RowNode, hardware: HardwareConfig, unit: float) -> np.float32:
     if row.output is not None:
         return np.float32(row.output.gamma / 2.0**hardware.guard_bits)
-    steps, bias = _form(row).factors(row.call)
+    form = _form(row)
+    steps, bias = form.factors(row.call)
+    if form.keeps_unit:
+        return wide_step(row.output_absmax or row.absmax, unit)
     finest = smallest_step(np.abs(steps), 0.0, bias, hardware)
     return wide_step(row.output_absmax or float(np.abs(steps).max() * 2.0**16), finest)
 

@@ -15,8 +15,9 @@ def _workload(call: Any, has_residual: bool, hardware: HardwareConfig) -> Matrix
     *stack, rows, cv, _ = static_shape(call.args[0])
     columns = static_shape(call.args[1])[-3]
     n, h = (prod(stack[:-1]), stack[-1])
+    shared = h > 1 and static_shape(call.args[1])[-4] == 1
     blocks, wide = output_blocks(columns, hardware), bool(int(call.attrs["wide"]))
-    return MatrixProduct(n, h, rows, cv, blocks, has_residual=has_residual, wide=wide)
+    return MatrixProduct(n, h, rows, cv, blocks, has_residual=has_residual, wide=wide, shared=shared)
 
 
 LOWER = Lowering(_workload, has_other=True, other_is_second=True)

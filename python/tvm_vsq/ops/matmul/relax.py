@@ -40,7 +40,8 @@ def matmul(
     """Multiply matrices `x` int16[..., M, CV, V+1] by `other` int16[..., N, CV, V+1] transposed, all in
     integers.
 
-    Axes before are the same for both. The elements of `other` are signed. `params` int32[N, 4] holds (mult,
+    Axes before are the same for both, but for the last of several, which `other` may have one of for all of
+    x. The elements of `other` are signed. `params` int32[N, 4] holds (mult,
     shift, bias, clip) of each column; `residual` int16[..., M, ceil(N/V), V+1] is added before ReLU;
     `epilogue` takes the fields of `Epilogue`; `channels` as for vsq.dense. The result is int16[..., M,
     ceil(N/V), V+1], or int32[..., M, N] with wide=1. Raises OperatorError naming the layer and the argument
@@ -62,7 +63,7 @@ def _infer_type(call: Call, _context: relax.BlockBuilder) -> relax.TensorType:
             f"quantize both with the same vector size"
         )
     ours, theirs = ([static(where, "an extent", extent) for extent in shape[:-3]] for shape in (x, other))
-    if ours != theirs:
+    if ours != theirs and (len(ours) < 2 or [*ours[:-1], 1] != theirs):
         raise OperatorError(f"{where}: x {spell(x)} and other {spell(other)} are stacks of other extents")
     columns = static(where, "other's rows", other[-3])
     return check_epilogue_operands(where, call, epilogue, x[:-2], columns, size)

@@ -1,6 +1,7 @@
 """The products of two activations of an fp32 graph that have an accelerator form.
 
-In the canonical form the second one is transposed: rows of both are what is multiplied and summed.
+In the canonical form the second one is transposed: rows of both are what is multiplied and summed. Matrices
+[n, h] of the first one may share one of the second, [n, 1].
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def _refusal(call: Any, _has_constant_weights: bool) -> str:
     x, other = (static_shape(operand) for operand in call.args)
     if len(x) != len(other) or len(x) not in _AXES:
         return f"operands of {len(x)} and {len(other)} axes; both need three or four"
-    return "" if x[:-2] == other[:-2] else f"stacks of {list(x[:-2])} and {list(other[:-2])} matrices"
+    fits = x[:-2] == other[:-2] or (len(x) == _AXES[1] and (x[0], 1) == other[:-2])
+    return "" if fits else f"stacks of {list(x[:-2])} and {list(other[:-2])} matrices"
 
 
 def _macs(call: Any, result: Var) -> int:

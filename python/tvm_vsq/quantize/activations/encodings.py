@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.formats import VectorFormat
+from tvm_vsq.graph import static_shape
 from tvm_vsq.quantize.activations.limits import Observation, choose_limit
 from tvm_vsq.quantize.calibration import Range, observe
 from tvm_vsq.quantize.plan import Plan, Reading
@@ -24,15 +25,19 @@ class Encoding:
     """format: of its vectors. limit: the magnitude that the coarse scale covers.
 
     vector_peaks: float64[CV], the largest magnitude in each vector of channels on the calibration data, which
-    static scales are to hold; None where scales are dynamic.
+    static scales are to hold; None where scales are dynamic. ones: of how many vectors the scale is 1, so
+    that `limit` is what elements alone reach, times the largest scale that there is not.
     """
 
     format: VectorFormat
     limit: float
     vector_peaks: Array | None = None
+    ones: int = 0
 
     def static_scales(self, gamma: float) -> list[int]:
         """The smallest scales that hold `vector_peaks` when one step is worth `gamma`; empty if dynamic."""
+        if self.ones:
+            return [1] * self.ones
         if self.vector_peaks is None:
             return []
         needed = np.ceil(self.vector_peaks / (self.format.qmax * gamma))
@@ -85,5 +90,9 @@ def choose_encodings(
                 reading.tensor.name,
             )
             peaks = seen[reading].vector_peaks if reading.settings.scales == "static" else None
-        encodings[reading] = Encoding(formats[reading], reading.limit or limit, peaks)
+        fmt, limit = formats[reading], reading.limit or limit
+        encodings[reading] = Encoding(fmt, limit, peaks)
+        if reading.settings.scales == "one":
+            ones = fmt.vectors(static_shape(reading.tensor)[-1])
+            encodings[reading] = Encoding(fmt, limit * fmt.smax, ones=ones)
     return encodings

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tvm_vsq.formats import VectorFormat
+from tvm_vsq.graph import static_shape
 from tvm_vsq.quantize.activations.encodings import Encoding
 from tvm_vsq.quantize.plan import Plan, Reading
 
@@ -51,5 +52,7 @@ def with_one_limit(plan: Plan, encodings: Mapping[Reading, Encoding]) -> dict[Re
     for layer in plan.layers:
         for reading in layer.reads:
             if plan.parts(reading):
-                found[reading] = replace(found[next(plan.sources(reading))], vector_peaks=None)
+                source = found[next(plan.sources(reading))]
+                ones = source.format.vectors(static_shape(reading.tensor)[-1]) if source.ones else 0
+                found[reading] = replace(source, vector_peaks=None, ones=ones)
     return found
