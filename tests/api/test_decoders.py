@@ -11,6 +11,10 @@ from tests.decoders import VOCABULARY, Decoder
 
 import tvm_vsq
 from tvm_vsq.errors import ModelError, QuantizationError
+from tvm_vsq.graph import bindings, constant_array, op_name
+from tvm_vsq.layers.row_tables import RECIPROCAL_EXPONENT
+from tvm_vsq.numerics.rows import probability_rows
+from tvm_vsq.transform import fuse
 
 transformers = pytest.importorskip("transformers")
 
@@ -28,8 +32,16 @@ def first(results):
     return results[0] if isinstance(results, tuple) else results
 
 
-@pytest.mark.parametrize("formats", FORMATS)
-def test_a_llama_is_whole_on_the_chip(networks, formats):
+@pytest.mark.parametrize(
+    ("formats", "rows", "masked"),
+    [
+        ("4/4/4/4", 1, False),
+        ("8/8/-/-", 2, True),
+        pytest.param("4/8/6/10", 1, True, marks=pytest.mark.large),
+        pytest.param("4/4/4/4", 2, False, marks=pytest.mark.large),
+    ],
+)
+def test_a_llama_is_whole_on_the_chip(networks, formats, rows, masked):
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=50,
@@ -42,20 +54,26 @@ def test_a_llama_is_whole_on_the_chip(networks, formats):
         use_cache=False,
     )
     model = transformers.LlamaModel(config).eval()
-    ids = torch.randint(0, 50, (1, 18))
-    data = [{"input_ids": torch.randint(0, 50, (1, 18))} for _ in range(4)]
+
+    def batch():
+        return {"input_ids": torch.randint(0, 50, (rows, 18)), **({"attention_mask": mask} if masked else {})}
+
+    mask = torch.ones(rows, 18, dtype=torch.int64)
+    mask[-1, :5] = 0  # rows that are masked as a whole
+    given, data = batch(), [batch() for _ in range(4)]
     network = tvm_vsq.fake_quantize(
-        model, formats, target=TARGETS[formats], example_inputs={"input_ids": ids}, calibration=data
+        model, formats, target=TARGETS[formats], example_inputs=given, calibration=data
     )
     exe = tvm_vsq.compile(network, network.hardware, strict=True)
-    result = first(exe(input_ids=ids))
+    result = first(exe(**given))
     with torch.no_grad():
-        assert torch.equal(result, first(network(input_ids=ids)))
-        expected = first(model(input_ids=ids).to_tuple())
-    assert torch.equal(result, first(exe.reference(input_ids=ids)))
-    assert networks.sqnr_db(expected.numpy(), result.numpy()) > LEAST_DB[formats]
+        assert torch.equal(result, first(network(**given)))
+        expected = first(model(**given).to_tuple())
+    assert torch.equal(result, first(exe.reference(**given)))
+    seen = mask.bool() if masked else torch.ones_like(mask).bool()
+    assert networks.sqnr_db(expected[seen].numpy(), result[seen].numpy()) > LEAST_DB[formats]
     joined = [layer.name for layer in exe.timing().layers if " + rotary" in layer.name]
-    assert len(joined) == 2  # queries and keys are turned where they are made
+    assert len(joined) == (2 if rows == 1 else 0)  # queries and keys are turned where they are made
     assert not any("order of channels" in row.layer for row in exe.explain())
 
 
@@ -189,6 +207,29 @@ def test_steps_of_one_token_give_the_bits_of_all_at_once(networks, formats):
     stored = PAST * 64 // hardware.vector_size * 2 * hardware.second_record_bytes
     assert step.timing().dram_bytes > stored
     assert step.timing().cycles < at_once.timing().cycles
+
+
+@pytest.mark.parametrize("attention", ["whole", "cached"])
+@torch.no_grad()
+def test_what_is_masked_adds_nothing_where_keys_are_cached(attention):
+    torch.manual_seed(0)
+    data = samples(Decoder(), 1)
+    quant = tvm_vsq.QuantConfig.parse("4/4/4/4", attention=attention).unfitted()
+    quantized = tvm_vsq.quantize_model(
+        Decoder().eval(), quant=quant, example_inputs=data[0], calibration=data
+    )
+    fused = fuse(quantized, tvm_vsq.load_hardware("vsq-accel"))["main"]
+    (softmax,) = [b.value for b in bindings(fused) if op_name(b.value) == "vsq.softmax"]
+    exponentials, reciprocals = constant_array(softmax.args[1])
+    least = exponentials[0, 0]
+    assert least == (attention == "whole")
+    rows = np.random.default_rng(0).integers(-(1 << 16), 1 << 16, (40, 30))
+    hidden = np.full((40, 4000), -(1 << 30))
+    short, long = (
+        probability_rows(each, exponentials, reciprocals, 0, RECIPROCAL_EXPONENT, masked=True)
+        for each in (rows, np.concatenate([rows, hidden], -1))
+    )
+    assert np.array_equal(short, long[:, :30]) == (least == 0)
 
 
 @torch.no_grad()

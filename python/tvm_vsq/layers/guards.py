@@ -17,7 +17,7 @@ def guarded_rows(call: Any, product: Var, values: Mapping[Any, Any]) -> Any:
     """
     if op_name(call) != "relax.where" or not call.args[1].same_as(product) or not _is_zero(call.args[2]):
         return None
-    test: Any = values.get(call.args[0])
+    test: Any = values.get(_source(call.args[0], values))
     if op_name(test) != "relax.greater" or not _is_zero(test.args[1]):
         return None
     count: Any = values.get(test.args[0])
@@ -28,7 +28,7 @@ def guarded_rows(call: Any, product: Var, values: Mapping[Any, Any]) -> Any:
     total: Any = values.get(rows.args[0]) if op_name(rows).startswith("relax.nn.") else None
     if op_name(total) != "relax.add":
         return None
-    masks: list[Any] = [values.get(operand) for operand in total.args]
+    masks: list[Any] = [values.get(_source(operand, values)) for operand in total.args]
     counted = _source(count.args[0], values)
     fits = any(
         op_name(mask) == "relax.where" and _source(mask.args[0], values).same_as(counted) for mask in masks
@@ -37,8 +37,8 @@ def guarded_rows(call: Any, product: Var, values: Mapping[Any, Any]) -> Any:
 
 
 def _source(x: Any, values: Mapping[Any, Any]) -> Any:
-    """What a mask is, whatever its shape and dtype."""
-    while op_name(values.get(x)) in ("relax.reshape", "relax.astype"):
+    """What a mask is, whatever its shape and dtype, and for however many heads."""
+    while op_name(values.get(x)) in ("relax.reshape", "relax.astype", "relax.broadcast_to"):
         x = values[x].args[0]
     return x
 
