@@ -13,7 +13,7 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.frontend.permutes import order_of
-from tvm_vsq.graph import Rebuilder, op_name, replace_main, static_shape
+from tvm_vsq.graph import Rebuilder, bindings, is_constant, op_name, replace_main, static_shape
 from tvm_vsq.network import source_of
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
@@ -30,11 +30,17 @@ class _Transpose(Rebuilder):
     def run(self) -> relax.Function:
         """Rebuild the function."""
         self._columns: dict[Any, Any] = {}
+        calls = [binding.value for binding in bindings(self.old)]
+        self._multiplied = {
+            call.args[1]
+            for call in calls
+            if (source := source_of(call)) is not None and source.other_is_transposed
+        }
         return super().run()
 
     def rewrite(self, var: Var, value: Any) -> Any:
         source = source_of(value)
-        if op_name(value) == "relax.permute_dims":
+        if op_name(value) == "relax.permute_dims" and var not in self._multiplied:
             turned = self._turned(value.args[0], order_of(value))
             return value if turned is None else turned
         if source is None or not source.other_is_transposed:
@@ -56,6 +62,12 @@ class _Transpose(Rebuilder):
         turned = self._turned(x, order)
         return self.emit(relax.op.permute_dims(x, order)) if turned is None else turned
 
+    def _without_bias(self, x: Any) -> Any:
+        """The call of a layer that gives `x`, to which it may add constants."""
+        call: Any = self.value_of(x)
+        others = [] if op_name(call) != "relax.add" else [x for x in call.args if not is_constant(x)]
+        return self._without_bias(others[0]) if len(others) == 1 else call
+
     def _turned(self, x: Any, order: list[int]) -> Any:
         """`x`, a view of what a layer gives that can store it transposed, in an order of axes in which rows
         are last: made from that; None if it is something else.
@@ -66,7 +78,7 @@ class _Transpose(Rebuilder):
         whole, split = call.args[0], static_shape(x)
         filled = _filled_rows(self.value_of(whole))
         made_of = whole if filled is None else filled
-        maker = source_of(self.value_of(made_of))
+        maker = source_of(self._without_bias(made_of))
         found = _parts(static_shape(whole), split)
         if maker is None or not maker.transposes or found is None:
             return None
