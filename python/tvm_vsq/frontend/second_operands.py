@@ -13,7 +13,7 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.frontend.permutes import order_of
-from tvm_vsq.graph import Rebuilder, op_name, replace_main, static_shape
+from tvm_vsq.graph import Rebuilder, bindings, is_constant, op_name, replace_main, static_shape
 from tvm_vsq.network import source_of
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
@@ -30,14 +30,14 @@ class _Transpose(Rebuilder):
     def run(self) -> relax.Function:
         """Rebuild the function."""
         self._columns: dict[Any, Any] = {}
+        self._operands = {b.value.args[1] for b in bindings(self.old) if _is_product(b.value)}
         return super().run()
 
     def rewrite(self, var: Var, value: Any) -> Any:
-        source = source_of(value)
-        if op_name(value) == "relax.permute_dims":
+        if op_name(value) == "relax.permute_dims" and var not in self._operands:
             turned = self._turned(value.args[0], order_of(value))
             return value if turned is None else turned
-        if source is None or not source.other_is_transposed:
+        if not _is_product(value):
             return value
         x, other = value.args
         rank = len(static_shape(other))
@@ -56,6 +56,16 @@ class _Transpose(Rebuilder):
         turned = self._turned(x, order)
         return self.emit(relax.op.permute_dims(x, order)) if turned is None else turned
 
+    def _before_constants(self, x: Any) -> Any:
+        """The call that gives `x`, but for a bias or factor behind it."""
+        call: Any = self.value_of(x)
+        while op_name(call) in ("relax.add", "relax.multiply", "relax.divide"):
+            operands = [arg for arg in call.args if not is_constant(arg)]
+            if len(operands) != 1:
+                return call
+            call = self.value_of(operands[0])
+        return call
+
     def _turned(self, x: Any, order: list[int]) -> Any:
         """`x`, a view of what a layer gives that can store it transposed, in an order of axes in which rows
         are last: made from that; None if it is something else.
@@ -66,7 +76,7 @@ class _Transpose(Rebuilder):
         whole, split = call.args[0], static_shape(x)
         filled = _filled_rows(self.value_of(whole))
         made_of = whole if filled is None else filled
-        maker = source_of(self.value_of(made_of))
+        maker = source_of(self._before_constants(made_of))
         found = _parts(static_shape(whole), split)
         if maker is None or not maker.transposes or found is None:
             return None
@@ -86,6 +96,11 @@ class _Transpose(Rebuilder):
             result = self.emit(relax.op.permute_dims(result, [made.index(axis) for axis in kept]))
         shape = [split[axis] for axis in order]
         return result if list(static_shape(result)) == shape else self.emit(relax.op.reshape(result, shape))
+
+
+def _is_product(call: Any) -> bool:
+    source = source_of(call)
+    return source is not None and source.other_is_transposed
 
 
 def _filled_rows(call: Any) -> Any:
