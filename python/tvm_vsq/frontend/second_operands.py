@@ -30,20 +30,14 @@ class _Transpose(Rebuilder):
     def run(self) -> relax.Function:
         """Rebuild the function."""
         self._columns: dict[Any, Any] = {}
-        calls = [binding.value for binding in bindings(self.old)]
-        self._multiplied = {
-            call.args[1]
-            for call in calls
-            if (source := source_of(call)) is not None and source.other_is_transposed
-        }
+        self._operands = {b.value.args[1] for b in bindings(self.old) if _is_product(b.value)}
         return super().run()
 
     def rewrite(self, var: Var, value: Any) -> Any:
-        source = source_of(value)
-        if op_name(value) == "relax.permute_dims" and var not in self._multiplied:
+        if op_name(value) == "relax.permute_dims" and var not in self._operands:
             turned = self._turned(value.args[0], order_of(value))
             return value if turned is None else turned
-        if source is None or not source.other_is_transposed:
+        if not _is_product(value):
             return value
         x, other = value.args
         rank = len(static_shape(other))
@@ -62,11 +56,15 @@ class _Transpose(Rebuilder):
         turned = self._turned(x, order)
         return self.emit(relax.op.permute_dims(x, order)) if turned is None else turned
 
-    def _without_bias(self, x: Any) -> Any:
-        """The call of a layer that gives `x`, to which it may add constants."""
+    def _before_constants(self, x: Any) -> Any:
+        """The call that gives `x`, but for a bias or factor behind it."""
         call: Any = self.value_of(x)
-        others = [] if op_name(call) != "relax.add" else [x for x in call.args if not is_constant(x)]
-        return self._without_bias(others[0]) if len(others) == 1 else call
+        while op_name(call) in ("relax.add", "relax.multiply", "relax.divide"):
+            operands = [arg for arg in call.args if not is_constant(arg)]
+            if len(operands) != 1:
+                return call
+            call = self.value_of(operands[0])
+        return call
 
     def _turned(self, x: Any, order: list[int]) -> Any:
         """`x`, a view of what a layer gives that can store it transposed, in an order of axes in which rows
@@ -78,7 +76,7 @@ class _Transpose(Rebuilder):
         whole, split = call.args[0], static_shape(x)
         filled = _filled_rows(self.value_of(whole))
         made_of = whole if filled is None else filled
-        maker = source_of(self._without_bias(made_of))
+        maker = source_of(self._before_constants(made_of))
         found = _parts(static_shape(whole), split)
         if maker is None or not maker.transposes or found is None:
             return None
@@ -98,6 +96,11 @@ class _Transpose(Rebuilder):
             result = self.emit(relax.op.permute_dims(result, [made.index(axis) for axis in kept]))
         shape = [split[axis] for axis in order]
         return result if list(static_shape(result)) == shape else self.emit(relax.op.reshape(result, shape))
+
+
+def _is_product(call: Any) -> bool:
+    source = source_of(call)
+    return source is not None and source.other_is_transposed
 
 
 def _filled_rows(call: Any) -> Any:
