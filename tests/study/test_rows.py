@@ -1,4 +1,4 @@
-"""Softmaxes and norms in a choice of formats: they read numbers of any origin, and cost what the program does."""
+"""Softmaxes and norms in a choice of formats: they read what they like, and cost what the program does."""
 
 from __future__ import annotations
 
