@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +31,8 @@ def without_scopes() -> Iterator[None]:
             yield
             return
         try:
-            with tempfile.TemporaryFile() as held:
+            # in memory: saving needs no folder for temporary files
+            with os.fdopen(os.memfd_create("stderr"), "w+b", buffering=0) as held:
                 _flush()
                 os.dup2(held.fileno(), _STDERR)
                 try:
