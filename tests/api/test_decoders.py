@@ -33,15 +33,15 @@ def first(results):
 
 
 @pytest.mark.parametrize(
-    ("formats", "rows", "masked"),
+    ("formats", "rows", "groups", "masked"),
     [
-        ("4/4/4/4", 1, False),
-        ("8/8/-/-", 2, True),
-        pytest.param("4/8/6/10", 1, True, marks=pytest.mark.large),
-        pytest.param("4/4/4/4", 2, False, marks=pytest.mark.large),
+        ("4/4/4/4", 1, 2, False),
+        ("8/8/-/-", 2, 4, True),
+        pytest.param("4/8/6/10", 1, 1, True, marks=pytest.mark.large),
+        pytest.param("4/4/4/4", 2, 1, True, marks=pytest.mark.large),
     ],
 )
-def test_a_llama_is_whole_on_the_chip(networks, formats, rows, masked):
+def test_a_llama_is_whole_on_the_chip(networks, formats, rows, groups, masked):
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=50,
@@ -49,7 +49,7 @@ def test_a_llama_is_whole_on_the_chip(networks, formats, rows, masked):
         intermediate_size=96,
         num_hidden_layers=1,
         num_attention_heads=4,
-        num_key_value_heads=2,
+        num_key_value_heads=groups,
         head_dim=32,
         use_cache=False,
     )
