@@ -243,7 +243,7 @@ def test_what_is_not_alike_and_no_vectors_are_refused():
         tvm_vsq.quantize_model(other, "vsq-accel-int8", like=quantized, **settings)
     deeper = Decoder(2).eval()
     deeper.load_state_dict(model.state_dict(), strict=False)
-    with pytest.raises(QuantizationError, match=r"'layers\.1\.q' is none of the network whose numbers"):
+    with pytest.raises(QuantizationError, match="is none of the network whose numbers"):
         tvm_vsq.quantize_model(
             deeper,
             "vsq-accel-int8",
