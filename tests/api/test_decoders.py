@@ -33,15 +33,15 @@ def first(results):
 
 
 @pytest.mark.parametrize(
-    ("formats", "rows", "masked"),
+    ("formats", "rows", "groups", "masked"),
     [
-        ("4/4/4/4", 1, False),
-        ("8/8/-/-", 2, True),
-        pytest.param("4/8/6/10", 1, True, marks=pytest.mark.large),
-        pytest.param("4/4/4/4", 2, False, marks=pytest.mark.large),
+        ("4/4/4/4", 1, 2, False),
+        ("8/8/-/-", 2, 4, True),
+        pytest.param("4/8/6/10", 1, 1, True, marks=pytest.mark.large),
+        pytest.param("4/4/4/4", 2, 1, True, marks=pytest.mark.large),
     ],
 )
-def test_a_llama_is_whole_on_the_chip(networks, formats, rows, masked):
+def test_a_llama_is_whole_on_the_chip(networks, formats, rows, groups, masked):
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=50,
@@ -49,7 +49,7 @@ def test_a_llama_is_whole_on_the_chip(networks, formats, rows, masked):
         intermediate_size=96,
         num_hidden_layers=1,
         num_attention_heads=4,
-        num_key_value_heads=2,
+        num_key_value_heads=groups,
         head_dim=32,
         use_cache=False,
     )
@@ -243,7 +243,7 @@ def test_what_is_not_alike_and_no_vectors_are_refused():
         tvm_vsq.quantize_model(other, "vsq-accel-int8", like=quantized, **settings)
     deeper = Decoder(2).eval()
     deeper.load_state_dict(model.state_dict(), strict=False)
-    with pytest.raises(QuantizationError, match=r"'layers\.1\.q' is none of the network whose numbers"):
+    with pytest.raises(QuantizationError, match="is none of the network whose numbers"):
         tvm_vsq.quantize_model(
             deeper,
             "vsq-accel-int8",

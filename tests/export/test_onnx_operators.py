@@ -17,6 +17,8 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.export.onnx_operators import WRITERS
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
+from tvm_vsq.network.rotation import rotate
+from tvm_vsq.network.row_sum import add_rows
 from tvm_vsq.network.source import Source
 from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.registry import aspects
@@ -52,6 +54,8 @@ INPUTS: dict[str, np.ndarray] = {
     "scale": normal(4),
     "shift": normal(4),
     "plane": normal(3, 4),
+    "units_of_pixels": normal(1, 7, 1, 4),
+    "halves_of_rows": normal(2, 1, 2),
 }
 
 # Padding is top, left, bottom, right: all four differ where that is possible.
@@ -275,7 +279,16 @@ CASES["nn.conv2d"] = {
     ),
     "kernel computed": convolution("hwio", "HWIO", padding=(1, 0, 2, 1)),
 }
-NAMES = [(name, case) for name, cases in CASES.items() for case in cases]
+OWN = {
+    "fp32.add_rows": {"two tensors": lambda v: add_rows(v.x, v.y)},
+    "fp32.rotate": {
+        "one head": lambda v: rotate(v.depth, v.units_of_pixels),
+        "two heads": lambda v: rotate(v.x, v.halves_of_rows),
+    },
+}
+"""Of operators that Relax has not."""
+
+NAMES = [(name, case) for name, cases in (CASES | OWN).items() for case in cases]
 
 
 def quantized_layer(builder: relax.BlockBuilder, x: Any) -> Any:
@@ -306,7 +319,7 @@ def exportable(cases: list[Callable[[Any], Any]]) -> IRModule:
 @pytest.fixture(scope="module")
 def results(networks: Any) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
     """By operator and case: what TVM and what onnxruntime computes, all in one build and one session."""
-    everything = exportable([CASES[name][case] for name, case in NAMES])
+    everything = exportable([(CASES | OWN)[name][case] for name, case in NAMES])
     expected = networks.run_tvm(everything, *INPUTS.values())
     model = tvm_vsq.export_onnx(everything).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -322,7 +335,7 @@ def test_the_onnx_form_computes_what_tvm_computes(results, name, case):
 
 
 def test_every_writer_is_run():
-    assert {f"relax.{name}" for name in CASES} == {
+    assert {*(f"relax.{name}" for name in CASES), *OWN} == {
         *WRITERS,
         *(source.relax for source in aspects("source", Source).values()),
     }

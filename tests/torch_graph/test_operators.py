@@ -16,6 +16,8 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant
+from tvm_vsq.network.rotation import rotate
+from tvm_vsq.network.row_sum import add_rows
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.operators import torch_operator
 from tvm_vsq.tvm_compat import Call, IRModule
@@ -132,6 +134,9 @@ CALLS: dict[str, Callable[[Any], Any]] = {name: attrgetter(name)(op) for name in
     "layer_norm, inner axis": lambda x: op.nn.layer_norm(
         x, constant(W[:8, 0, 0, 0]), constant(W[:8, 1, 0, 0]), [2]
     ),
+    "rotate": lambda x: rotate(x, x),
+    "rotate, heads": lambda x: rotate(x, op.strided_slice(x, axes=[-1], begin=[0], end=[2])),
+    "add_rows": lambda x: add_rows(x, x),
     "cumsum": lambda x: op.cumsum(x, axis=1),
 }
 

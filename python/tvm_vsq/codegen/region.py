@@ -17,6 +17,7 @@ from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
 from tvm_vsq.graph import dtype_of, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.placement.homes import Home
 from tvm_vsq.placement.regions import Item, formats_of, homes_of, items_of, numbered, results_of
 from tvm_vsq.progress import steps
 from tvm_vsq.registry import NAMES, aspects
@@ -168,7 +169,7 @@ class _Region:
         names = {number: self._names[var] for var, number in numbered(function).items()}
         for number, home in (homes or {}).items():
             name, root = names[number], names[home.root]
-            if root != name:
+            if root != name or home.strides != Home.own(number, home.shape).strides:
                 self.tensors[name] = replace(self.tensors[name], home=replace(home, root=root))
 
     def _results(self, function: Any) -> list[str]:

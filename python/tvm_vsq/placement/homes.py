@@ -197,8 +197,12 @@ class _Finder:
             begin += extent
 
     def _whole(self, moved: Moved, axis: int) -> Home | None:
-        """A home whose parts lie one behind the other, if that suits the host, and the usual one does not."""
+        """A home whose parts lie one behind the other, if that suits the host, the usual one does not, and no
+        layer reads the whole as it is: it would find its records far apart.
+        """
         own = Home.own(moved.name, self.shapes[moved.name])
+        if self._accessed.get(moved.name):
+            return None
         rest = [place for place in range(len(own.shape)) if place != axis]
         order = (axis, *rest)
         apart = Home.own(moved.name, tuple(own.shape[place] for place in order))
