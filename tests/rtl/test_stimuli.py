@@ -10,10 +10,12 @@ from tests.rtl.configurations import random_accelerator
 from tests.seeds import first_of
 
 from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.hardware.memories import NEGATIVE
 from tvm_vsq.isa import code_of
 from tvm_vsq.rtl import blocks, stimuli
 
 W4A8 = load_hardware("vsq-accel-w4a8")
+OPERATIONS = ("mov", "max", "min", "add", "mac", "mul", "table", "sub", "scale")
 
 
 def inputs(name: str, count: int = 50, hardware: HardwareConfig = W4A8) -> dict[str, np.ndarray]:
@@ -106,15 +108,15 @@ def test_reductions_begin_go_on_and_are_reset() -> None:
     x = inputs("vector_mac", 1000)
     for name in ("reset", "fresh", "forward"):
         assert set(x[name][-1000:, 0].tolist()) == {0, 1}, name
+    assert set(x["shift"][-1000:, 0].tolist()) == set(range(17))
 
 
 def test_a_ppu_lane_gets_corners_of_its_product_with_all_shifts_and_clips() -> None:
     x = inputs("ppu_lane")
     names = ("mult", "shift", "bias", "clip")
     columns = {name: x["par"][:, i : i + 1] for i, name in enumerate(names)} | {"acc": x["acc"]}
-    wanted = set(
-        itertools.product(ends(32), ends(16, False), (0, 1, 31, 47, 62), ends(32)[::3], (0, 2**31 - 1))
-    )
+    shifts = [shift | sign for shift in (0, 1, 31, 47, 62) for sign in (0, NEGATIVE)]
+    wanted = set(itertools.product(ends(32), ends(16, False), shifts, ends(32)[::3], (0, 2**31 - 1)))
     assert wanted <= tuples(columns, "acc", "mult", "shift", "bias", "clip")
     assert {(63, 0), (63, 1)} <= {
         (int(s), int(r)) for s, r in zip(np.minimum(x["res_scale"][:, 0], 63), x["relu"][:, 0], strict=True)
@@ -158,7 +160,7 @@ def test_a_vector_lane_fills_its_table_then_does_all_operations_on_all_corners()
     assert x["fill"][:128].all()
     assert not x["fill"][128:].any()
     assert sorted(x["fill_address"][:128, 0].tolist()) == list(range(128))
-    codes = {code_of("VEC", "op", name): name for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
+    codes = {code_of("VEC", "op", name): name for name in OPERATIONS}
     assert set(x["op"][128:, 0].tolist()) == set(codes)
     by_name = {codes[op]: acc for op, acc in tuples({k: v[128:] for k, v in x.items()}, "op", "acc_in")}
     assert set(by_name) == set(codes.values())
@@ -168,12 +170,37 @@ def test_a_vector_lane_fills_its_table_then_does_all_operations_on_all_corners()
         assert len({a for a in acc if abs(a) < 1 << 16}) > 5, name
 
 
+def test_a_vector_lane_takes_each_source_that_an_operation_has_and_no_other() -> None:
+    """What mul and mac take are elements; what sub, scale and table take are not (docs/isa.md)."""
+    x = {name: column[128:, 0] for name, column in inputs("vector_lane", 2000).items()}
+    assert not (x["src_imm"] & x["src_acc"]).any()
+    for name in OPERATIONS:
+        own = x["op"] == code_of("VEC", "op", name)
+        sources = set((x["src_imm"] + 2 * x["src_acc"])[own].tolist())
+        expected = {"mac": {0}, "mul": {0}, "sub": {1, 2}, "scale": {1, 2}, "table": {1, 2}}
+        assert sources == expected.get(name, {0, 1, 2}), name
+
+
+def test_factors_and_differences_of_a_vector_lane_have_all_ends() -> None:
+    x = {name: column[128:, 0] for name, column in inputs("vector_lane", 2000).items()}
+    scales = x["op"] == code_of("VEC", "op", "scale")
+    factor = np.where(x["src_acc"], x["second"], x["imm"])[scales]
+    assert (factor >= 0).all()
+    assert (factor >> 16).max() == 62
+    wanted = set(itertools.product(ends(32), ends(16, False), (0, 1, 15, 16, 31, 62)))
+    got = zip(x["acc_in"][scales].tolist(), (factor & 0xFFFF).tolist(), (factor >> 16).tolist(), strict=True)
+    assert wanted <= set(got)
+    for name in ("sub", "add", "table"):
+        own = (x["op"] == code_of("VEC", "op", name)) & (x["src_acc"] == 1)
+        late = "acc_in" if name == "table" else "acc_late"
+        found = set(zip(x[late][own].tolist(), x["second"][own].tolist(), strict=True))
+        assert set(itertools.product(ends(32), ends(32))) <= found, name
+
+
 def test_what_the_machine_does_not_allow_a_vector_lane_is_not_asked_of_it() -> None:
-    """mul and mac take elements, and a product of mul has at most 62 bits (docs/isa.md)."""
+    """A product of mul has at most 62 bits (docs/isa.md)."""
     x = inputs("vector_lane", 2000)
-    mul, mac = code_of("VEC", "op", "mul"), code_of("VEC", "op", "mac")
-    takes_element = np.isin(x["op"], (mul, mac))
-    assert not (x["src_imm"].astype(bool) & takes_element).any()
+    mul = code_of("VEC", "op", "mul")
     product = x["acc_in"].astype(object) * x["element"] * x["scale"]
     assert all(abs(number) < 1 << 62 for number in product[x["op"] == mul])
     assert x["shift"].max() == 62

@@ -16,6 +16,7 @@ VECTOR_LANE_CYCLES = 5
 """From what a lane reads to the accumulator that it leaves."""
 
 _SHIFT_BITS, _OP_BITS, _SEGMENT_BITS, _SEGMENT_INDEX_BITS, _COUNT_BITS = 6, 4, 48, 7, 20
+_DIGIT_SHIFT_BITS = 5  # of what GEMM adds
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def _accumulator(hardware: HardwareConfig) -> Block:
             Port("forward", 1),
             Port("acc_in", bits),
             Port("addend", addend),
+            Port("shift", _DIGIT_SHIFT_BITS),
         ),
         (Port("acc", bits, delay=1),),
     )
@@ -168,6 +170,7 @@ def _vector_mac(hardware: HardwareConfig) -> Block:
             Port("activation_scale", max(1, activation.scale_width)),
             Port("activation_unsigned", 1),
             *(Port(name, 1, delay=late) for name in ("reset", "fresh", "forward")),
+            Port("shift", _DIGIT_SHIFT_BITS, delay=late),
             Port("acc_in", bits, delay=late),
         ),
         (Port("acc", bits, delay=latency),),
@@ -274,10 +277,12 @@ def _vector_lane(hardware: HardwareConfig) -> Block:
         (
             Port("op", _OP_BITS),
             Port("src_imm", 1),
+            Port("src_acc", 1),
             Port("src_unsigned", 1),
             Port("acc_in", bits),
             Port("acc_late", bits, delay=VECTOR_LANE_CYCLES - 1),
             Port("forward", 1, delay=VECTOR_LANE_CYCLES - 1),
+            Port("second", bits),
             Port("element", activation.bits),
             Port("scale", max(1, activation.scale_width)),
             Port("imm", _WORD),

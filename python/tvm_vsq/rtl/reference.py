@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats.rows import FACTOR_BITS
 from tvm_vsq.formats.table import TABLE_SEGMENTS
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.memories import NEGATIVE
 from tvm_vsq.isa import code_of
 from tvm_vsq.numerics import (
     look_up,
@@ -22,6 +24,7 @@ from tvm_vsq.numerics import (
     requantize,
     round_shift,
 )
+from tvm_vsq.numerics.rows import saturated
 
 Ints = npt.NDArray[np.int64]
 Values = Mapping[str, Ints]
@@ -63,11 +66,12 @@ def _scale_unit(hardware: HardwareConfig, x: Values, _: str) -> Results:
 def _add_up(x: Values, addends: Ints) -> Results:
     """In the order of the transactions, as one may go on with the result of the one before."""
     sums, before = [], 0
-    columns = (x["reset"], x["fresh"], x["forward"], x["acc_in"], addends)
+    columns = (x["reset"], x["fresh"], x["forward"], x["acc_in"], addends << x["shift"])
     for reset, fresh, forward, acc_in, addend in zip(
         *(column.ravel().tolist() for column in columns), strict=True
     ):
-        before = 0 if reset else addend + (0 if fresh else before if forward else acc_in)
+        total = 0 if reset else addend + (0 if fresh else before if forward else acc_in)
+        before = _signed(total & ((1 << 62) - 1), 62)  # an accumulator has fewer bits
         sums.append(before)
     return {"acc": _all(np.array(sums))}
 
@@ -95,11 +99,13 @@ def _results(hardware: HardwareConfig, x: Values, elements: str, scales: str) ->
     scale = x[scales] if hardware.formats.activation.scale_bits else np.ones_like(x[scales])
     residuals = _vectors(x[elements], scale, hardware.vector_size)
     cycles, lanes = x["acc"].shape
-    params = x["par"].reshape(cycles, lanes, 4).astype(np.int32)
+    params = x["par"].reshape(cycles, lanes, 4).copy()
+    params[..., 0] *= np.where(params[..., 1] & NEGATIVE, -1, 1)
+    params[..., 1] &= NEGATIVE - 1
     rows = [
         post_process(
             x["acc"][t],
-            params[t],
+            params[t].astype(np.int32),
             bool(x["relu"][t, 0]),
             _as_channels(residuals[t], lanes) if x["residual"][t, 0] else None,
             int(x["res_mult"][t, 0]),
@@ -156,32 +162,45 @@ def _ppu(hardware: HardwareConfig, x: Values, _: str) -> Results:
 
 def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     scale = x["scale"] if hardware.formats.activation.scale_bits else 1
-    value, op = np.where(x["src_imm"], x["imm"], x["element"] * scale), x["op"]
-    codes = {name: code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
-    small = np.where(op == codes["mul"], x["acc_in"], 0)  # products of the others need not fit
-    early = {"mul": round_shift(small * value, x["shift"]), "table": _looked_up(x)}
-    late: dict[str, Callable[[Any, Any, Any], Any]] = {
-        "mov": lambda lane, value, imm: value,
-        "max": lambda lane, value, imm: np.maximum(lane, value),
-        "min": lambda lane, value, imm: np.minimum(lane, value),
-        "add": lambda lane, value, imm: lane + value,
-        "mac": lambda lane, value, imm: lane + imm * value,
+    given = np.where(x["src_acc"], x["second"], x["imm"])
+    value, op = np.where(x["src_imm"] | x["src_acc"], given, x["element"] * scale), x["op"]
+    codes = {name: code_of("VEC", "op", name) for name in (*_EARLY, *_LATE)}
+    # Products of the others need not fit.
+    multiplied, scaled = (np.where(op == codes[name], x["acc_in"], 0) for name in ("mul", "scale"))
+    shift = np.minimum(given >> FACTOR_BITS & 63, 62)
+    early = {
+        "mul": round_shift(multiplied * value, x["shift"]),
+        "scale": saturated(round_shift(scaled * (given & ((1 << FACTOR_BITS) - 1)), shift)),
+        "table": _looked_up(x, round_shift(x["acc_in"] - given, x["shift"])),
     }
-    found = {**early, **{name: f(x["acc_late"], value, x["imm"]) for name, f in late.items()}}
+    late = {name: f(x["acc_late"], value, x["imm"], x["src_acc"]) for name, f in _LATE.items()}
+    found = {**early, **late}
     result = np.select([op == codes[name] for name in found], list(found.values()))
     names, bits = {code: name for name, code in codes.items()}, hardware.accumulator_bits
     for t in np.flatnonzero(x["forward"]):
-        name = names[int(op[t, 0])]
-        if name in late:  # goes on with what the accumulator, which has so many bits, was left at
-            left = _signed(int(result[t - 1, 0]) & ((1 << bits) - 1), bits)
-            result[t] = late[name](left, value[t], x["imm"][t])
+        if function := _LATE.get(names[int(op[t, 0])]):
+            # Goes on with what the accumulator, which has so many bits, was left at.
+            left = np.int64(_signed(int(result[t - 1, 0]) & ((1 << bits) - 1), bits))
+            result[t] = function(left, value[t], x["imm"][t], x["src_acc"][t])
     filled = x["fill"] != 0
     return {"acc": (result, ~filled)}
 
 
-def _looked_up(x: Values) -> Ints:
+# Which accumulator they take: as the lane reads it, or that of its last stage.
+_EARLY = ("mul", "scale", "table")
+_LATE: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+    "mov": lambda lane, value, imm, saturates: value,
+    "max": lambda lane, value, imm, saturates: np.maximum(lane, value),
+    "min": lambda lane, value, imm, saturates: np.minimum(lane, value),
+    "add": lambda lane, value, imm, saturates: np.where(saturates, saturated(lane + value), lane + value),
+    "mac": lambda lane, value, imm, saturates: lane + imm * value,
+    "sub": lambda lane, value, imm, saturates: saturated(lane - value),
+}
+
+
+def _looked_up(x: Values, lane: Ints) -> Ints:
     """By the table as it is by then."""
-    lane, table = x["acc_in"], np.zeros((TABLE_SEGMENTS, 2), np.int32)
+    table = np.zeros((TABLE_SEGMENTS, 2), np.int32)
     found, filled = np.zeros_like(lane), x["fill"].ravel() != 0
     bounds = np.flatnonzero(np.diff(filled)) + 1
     for rows in np.split(np.arange(len(lane)), bounds):

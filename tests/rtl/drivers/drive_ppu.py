@@ -13,6 +13,7 @@ Record = list[tuple[list[int], int]]  # elements and scale of each vector
 
 def post_processed(acc: int, par: tuple[int, ...], relu: bool, residual: int) -> int:
     mult, shift, bias, clip = par
+    mult, shift = (-mult if shift & 128 else mult), shift & 127
     y = rounded(acc * mult, shift) + bias + residual
     y = min(max(y, -(1 << 31)), (1 << 31) - 1)
     return min(max(y, 0) if relu else y, clip)
@@ -45,7 +46,7 @@ async def records_are_those_of_integers(dut: Any) -> None:
             par = [
                 (
                     number(rng, block["MULT"], True),
-                    rng.randint(0, 62) if rng.random() < 0.2 else rng.randint(8, 44),
+                    (rng.randint(0, 62) if rng.random() < 0.2 else rng.randint(8, 44)) | rng.choice((0, 128)),
                     number(rng, 32, False) >> 12,
                     (1 << 31) - 1 if rng.random() < 0.7 else number(rng, 32, False),
                 )
