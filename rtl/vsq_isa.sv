@@ -125,5 +125,5 @@ package vsq_isa;
   localparam FACTOR_BITS = 16;
   localparam MANTISSA_BITS = 16;
   localparam SQUARED_BITS = 18;
-  localparam MOST_LANES = 16384;
+  localparam ROW_BITS = 50;
 endpackage

@@ -206,6 +206,48 @@ def test_what_the_machine_does_not_allow_a_vector_lane_is_not_asked_of_it() -> N
     assert x["shift"].max() == 62
 
 
+def test_rows_have_one_operation_any_length_and_any_lanes_in_their_last_entry() -> None:
+    x = {name: column[:, 0] for name, column in inputs("reduce_tree", 2000).items()}
+    first, last = x["first"].astype(bool), x["last"].astype(bool)
+    assert first[0]
+    assert last[-1]
+    assert np.array_equal(first[1:], last[:-1])
+    for name in ("op", "shift"):
+        assert np.array_equal(x[name][1:][~first[1:]], x[name][:-1][~first[1:]]), name
+    lengths = np.diff(np.append(np.flatnonzero(first), len(first)))
+    assert set(range(1, 7)) <= set(lengths.tolist())
+    assert set(x["last_lanes"][last].tolist()) == set(range(1, 17))
+    assert set(x["op"].tolist()) == {0, 1, 2}
+
+
+def test_a_row_of_the_largest_squares_is_as_long_as_can_be() -> None:
+    x = inputs("reduce_tree")
+    first = np.flatnonzero(x["first"])
+    longest = int(np.argmax(np.diff(np.append(first, len(x["first"])))))
+    rows = slice(first[longest], first[longest + 1])
+    assert x["acc"][rows].size == 1 << 14
+    assert (x["acc"][rows] == -(1 << 31)).all()
+    assert (x["op"][rows] == code_of("REDUCE", "op", "squares")).all()
+    assert x["last_lanes"][rows][-1] == 16
+
+
+def test_lanes_of_rows_are_all_ends_and_squares_that_nearly_saturate() -> None:
+    x = inputs("reduce_tree")
+    op, acc = x["op"][:, 0], x["acc"]
+    for code in range(3):
+        assert set(ends(32)) <= set(acc[op == code, 0].tolist())
+    squares = (op == code_of("REDUCE", "op", "squares")) & (x["shift"][:, 0] > 0)
+    shifted = acc[squares] >> x["shift"][squares]
+    assert (shifted == (1 << 17) - 1).any()  # which rounding may take beyond
+
+
+def test_a_row_unit_gets_sums_beside_every_power_of_two_for_every_result() -> None:
+    x = inputs("row_unit")
+    powers = [(1 << bit) + more for bit in range(48) for more in (-1, 0, 1)]
+    wanted = set(itertools.product([*powers, *ends(50)], range(4), (0, 16, 62)))
+    assert wanted <= tuples(x, "total", "to", "exponent")
+
+
 @pytest.mark.parametrize("name", ["unpack_uop", "unpack_inp", "unpack_wgt", "unpack_par"])
 def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> None:
     x = inputs(name, 20_000)

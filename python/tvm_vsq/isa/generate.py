@@ -9,7 +9,7 @@ from typing import Annotated
 import jinja2
 import typer
 
-from tvm_vsq.formats.rows import FACTOR_BITS, MANTISSA_BITS, MOST_LANES, SQUARED_BITS
+from tvm_vsq.formats.rows import FACTOR_BITS, MANTISSA_BITS, ROW_BITS, SQUARED_BITS
 from tvm_vsq.formats.table import TABLE_INPUT_BITS, TABLE_SEGMENTS, TABLE_VALUE_BITS
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.hardware.engines import ENGINES
@@ -104,7 +104,7 @@ def render() -> dict[str, str]:
         "factor_bits": FACTOR_BITS,
         "mantissa_bits": MANTISSA_BITS,
         "squared_bits": SQUARED_BITS,
-        "most_lanes": MOST_LANES,
+        "row_bits": ROW_BITS,
     }
     return {
         "tvm_vsq/isa/isa.h": environment.get_template("isa.h.j2").render(context),

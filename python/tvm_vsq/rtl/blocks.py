@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.formats.rows import ROW_BITS
 from tvm_vsq.hardware import LOADED, HardwareConfig, Memory
 from tvm_vsq.hardware.memories import PARAMETER_BITS
 from tvm_vsq.hardware.pipeline import check_pipelines, pipelines
@@ -17,6 +18,7 @@ VECTOR_LANE_CYCLES = 5
 
 _SHIFT_BITS, _OP_BITS, _SEGMENT_BITS, _SEGMENT_INDEX_BITS, _COUNT_BITS = 6, 4, 48, 7, 20
 _DIGIT_SHIFT_BITS = 5  # of what GEMM adds
+_LAST_LANES_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -295,6 +297,63 @@ def _vector_lane(hardware: HardwareConfig) -> Block:
     )
 
 
+_REDUCE_CYCLES, _RESULT_CYCLES = 4, 6  # of REDUCE without its tree; from a row's sum to its result
+
+
+def _reduce_tree(hardware: HardwareConfig) -> Block:
+    lanes, stages = hardware.output_lanes, pipelines(hardware)
+    cycles = len(stages.row_levels)
+    return Block(
+        "reduce_tree",
+        "reduce_tree",
+        {
+            "LANES": lanes,
+            "ACC": hardware.accumulator_bits,
+            "TREE_REGISTERS": stages.row_registers,
+            "TREE_CYCLES": cycles,
+        },
+        (
+            Port("acc", hardware.accumulator_bits, lanes),
+            Port("op", _OP_BITS),
+            Port("shift", _SHIFT_BITS),
+            Port("first", 1),
+            Port("last", 1),
+            Port("last_lanes", _LAST_LANES_BITS),
+        ),
+        (Port("total", ROW_BITS, delay=_REDUCE_CYCLES + cycles),),
+    )
+
+
+def _row_ports(hardware: HardwareConfig, begin: int) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Of what becomes of a row, which is there at clock `begin`."""
+    lanes = hardware.output_lanes
+    inputs = (
+        Port("to", _OP_BITS, delay=begin),
+        Port("exponent", _SHIFT_BITS, delay=begin),
+        Port("mult", PARAMETER_BITS["mult"], delay=begin),
+        Port("imm", _WORD, delay=begin),
+        replace(_parameters(lanes), delay=begin + _RESULT_CYCLES - 2),
+    )
+    entries = _SEGMENT_INDEX_BITS - (lanes.bit_length() - 1)
+    outputs = (
+        Port("entry", entries, delay=begin + _RESULT_CYCLES - 3),
+        Port("result", _WORD, delay=begin + _RESULT_CYCLES),
+    )
+    return inputs, outputs
+
+
+def _row_unit(hardware: HardwareConfig) -> Block:
+    inputs, outputs = _row_ports(hardware, 0)
+    parameters = {"LANES": hardware.output_lanes}
+    return Block("row_unit", "row_unit", parameters, (Port("total", ROW_BITS), *inputs), outputs)
+
+
+def _reduce(hardware: HardwareConfig) -> Block:
+    tree = _reduce_tree(hardware)
+    inputs, outputs = _row_ports(hardware, tree.outputs[0].delay)
+    return Block("reduce", "reduce", tree.parameters, (*tree.inputs, *inputs), outputs)
+
+
 def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
     bus, record = hardware.dram.bytes_per_cycle, memory.record_bytes(hardware)
     if bus < 2 or bus & (bus - 1):
@@ -349,4 +408,7 @@ _BLOCKS: tuple[Callable[[HardwareConfig], Block | None], ...] = (
     _quantizer,
     _ppu,
     _vector_lane,
+    _reduce_tree,
+    _row_unit,
+    _reduce,
 )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.formats.rows import FACTOR_BITS
+from tvm_vsq.formats.rows import FACTOR_BITS, SQUARED_BITS
 from tvm_vsq.formats.table import TABLE_SEGMENTS
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.memories import NEGATIVE
@@ -24,7 +24,7 @@ from tvm_vsq.numerics import (
     requantize,
     round_shift,
 )
-from tvm_vsq.numerics.rows import saturated
+from tvm_vsq.numerics.rows import reciprocal, reciprocal_root, saturated
 
 Ints = npt.NDArray[np.int64]
 Values = Mapping[str, Ints]
@@ -213,6 +213,64 @@ def _looked_up(x: Values, lane: Ints) -> Ints:
     return found
 
 
+def _reduce_tree(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return {"total": _all(_reduced(hardware, x))}
+
+
+def _reduced(hardware: HardwareConfig, x: Values) -> Ints:
+    """Of each entry with those of its row before it: int64[cycles, 1]."""
+    acc, lanes = x["acc"], x["acc"].shape[1]
+    there = np.arange(lanes) < np.where(x["last"], x["last_lanes"], lanes)
+    squared = saturated(round_shift(acc, x["shift"]), SQUARED_BITS)
+    entries = {
+        "max": np.where(there, acc, np.iinfo(np.int64).min).max(axis=1),
+        "sum": np.where(there, saturated(acc), 0).sum(axis=1),
+        "squares": np.where(there, squared**2, 0).sum(axis=1),
+    }
+    codes = [x["op"][:, 0] == code_of("REDUCE", "op", name) for name in entries]
+    found: Ints = np.select(codes, list(entries.values()))
+    for t in np.flatnonzero(x["first"][:, 0] == 0):
+        found[t] = max(found[t - 1], found[t]) if codes[0][t] else found[t - 1] + found[t]
+    return found[:, None]
+
+
+def _row_unit(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return _row_results(hardware, x, x["total"])
+
+
+def _reduce(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return _row_results(hardware, x, _reduced(hardware, x))
+
+
+def _row_results(hardware: HardwareConfig, x: Values, row: Ints) -> Results:
+    """A row each; the table's entry, too, where one is looked up."""
+    lanes, to = hardware.output_lanes, x["to"][:, 0]
+    functions = {"reciprocal": reciprocal, "rsqrt": reciprocal_root}
+    factors = {code_of("REDUCE", "to", name): function for name, function in functions.items()}
+    is_scaled, words = code_of("REDUCE", "to", "scaled"), (-(1 << 31), (1 << 31) - 1)
+    results, entries = np.zeros((2, len(row), 1), np.int64)
+    for t in range(len(row)):
+        number, exponent, imm = int(row[t, 0]), int(x["exponent"][t, 0]), int(x["imm"][t, 0])
+        if function := factors.get(int(to[t])):
+            held = x["par"][t].reshape(lanes, 4)[:, 2:].astype(np.int32)
+            table = np.tile(held, (TABLE_SEGMENTS // lanes, 1))
+            numbers = np.array([number + imm])
+            m, k = function(numbers, table, exponent)
+            results[t] = m | k << FACTOR_BITS
+            # A table of segments that hold their own numbers says which one it is.
+            own = np.zeros((TABLE_SEGMENTS, 2), np.int32)
+            own[:, 0] = np.arange(TABLE_SEGMENTS)
+            entries[t] = function(numbers, own, exponent)[0] // lanes
+            continue
+        if to[t] == is_scaled:
+            number = number * int(x["mult"][t, 0]) + (1 << exponent >> 1) >> exponent
+        else:
+            number += imm
+        results[t] = min(max(number, words[0]), words[1])
+    looked_up = np.isin(x["to"], list(factors))
+    return {"entry": (entries, looked_up), "result": _all(results)}
+
+
 def _signed(number: int, bits: int) -> int:
     return number - (number >> (bits - 1) << bits)
 
@@ -278,5 +336,8 @@ _REFERENCES: dict[str, Callable[[HardwareConfig, Values, str], Results]] = {
     "quantizer": _quantizer,
     "ppu": _ppu,
     "vector_lane": _vector_lane,
+    "reduce_tree": _reduce_tree,
+    "row_unit": _row_unit,
+    "reduce": _reduce,
     "unpack": _unpack,
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats.rows import MOST_LANES, ROW_BITS, SQUARED_BITS
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.memories import NEGATIVE, PARAMETER_BITS
 from tvm_vsq.isa import code_of
@@ -382,6 +383,91 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
     return {**x, "acc_in": acc, "acc_late": late, "forward": forward, **table}
 
 
+def _row_marks(
+    hardware: HardwareConfig, rng: np.random.Generator, lengths: npt.NDArray[np.int64]
+) -> tuple[Ints, Ints, Ints]:
+    """first, last, and the number of its row, for every entry of rows of these lengths."""
+    own = np.repeat(np.arange(len(lengths)), lengths)
+    first = np.diff(own, prepend=-1) != 0
+    last = np.diff(own, append=len(lengths)) != 0
+    return first.astype(np.int64)[:, None], last.astype(np.int64)[:, None], own
+
+
+def _reduce_corners(hardware: HardwareConfig) -> list[tuple[int, int, int, int]]:
+    """Rows of equal lanes: operation, lane, shift, entries; one of as many and as large squares as can be."""
+    lanes, bits = hardware.output_lanes, hardware.accumulator_bits
+    ops = [code_of("REDUCE", "op", name) for name in ("max", "sum", "squares")]
+    ends = sorted({*_signed_corners(bits), *_signed_corners(min(32, bits))})
+    rows = [(op, lane, shift, 3) for op in ops for lane in ends for shift in (0, 1, 13, 14, 62)]
+    rows += [(ops[2], sign * (1 << 13) + more, 0, 2) for sign in (1, -1) for more in (-1, 0, 1)]
+    return [*rows, (ops[2], ends[0], 0, MOST_LANES // lanes)]
+
+
+def _reduce_tree(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Rows of any lengths, of which the last entry has any lanes; squares that saturate, or nearly."""
+    lanes, bits = hardware.output_lanes, hardware.accumulator_bits
+    corners = _reduce_corners(hardware)
+    lengths = rng.integers(1, 7, count)
+    lengths = lengths[np.cumsum(lengths) <= max(count, lengths[0])]
+    first, last, own = _row_marks(hardware, rng, np.append([row[3] for row in corners], lengths))
+    rows, total = len(corners) + len(lengths), len(own)
+    op, shift = rng.integers(0, 3, rows), rng.integers(0, 63, rows)
+    near = rng.integers(-2, 3, rows) + bits - SQUARED_BITS
+    shift = np.where(rng.random(rows) < 0.7, np.maximum(0, near), shift)
+    op[: len(corners)], shift[: len(corners)] = ([row[i] for row in corners] for i in (0, 2))
+    acc = _random_signed(rng, bits, (total, lanes))
+    large = rng.random((total, 1)) < 0.3
+    acc = np.where(large, rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), acc.shape), acc)
+    last_lanes = rng.integers(1, lanes + 1, (total, 1))
+    is_corner = own < len(corners)
+    alike = np.array([row[1] for row in corners])
+    acc[is_corner] = alike[own[is_corner]][:, None]
+    last_lanes[own == len(corners) - 1] = lanes
+    return {
+        "acc": acc,
+        "op": op[own][:, None],
+        "shift": shift[own][:, None],
+        "first": first,
+        "last": last,
+        "last_lanes": last_lanes,
+    }
+
+
+def _row_operands(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> Inputs:
+    """What is done with a row, and a table's entry, mostly one whose mantissas fit."""
+    lanes, shape = hardware.output_lanes, (count, 1)
+    some, kind = rng.integers(0, 63, shape), rng.random(shape)
+    par = _parameters(hardware, rng, count, lanes).reshape(count, lanes, 4)
+    value, slope = (_random_signed(rng, 24, (count, lanes)) for _ in range(2))
+    fits = rng.random(shape) < 0.6
+    par[..., 2] = np.where(fits, rng.integers(0, 1 << 17, value.shape), value)
+    par[..., 3] = np.where(fits, slope >> 10, slope)
+    return {
+        "to": rng.integers(0, 4, shape),
+        "exponent": some,
+        "mult": _random_unsigned(rng, PARAMETER_BITS["mult"], shape),
+        "imm": np.where(kind < 0.4, 0, _random_signed(rng, 32, shape)),
+        "par": par.reshape(count, -1),
+    }
+
+
+def _row_unit(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Sums beside every power of two, and negative ones, for all results; then random ones."""
+    powers = {(1 << bit) + more for bit in range(ROW_BITS - 2) for more in (-1, 0, 1)}
+    row, to, exponent = _grid(sorted({*_signed_corners(ROW_BITS), *powers}), range(4), (0, 16, 62))
+    cycles = len(row)
+    found = _row_operands(hardware, rng, cycles + count)
+    found["to"][:cycles], found["exponent"][:cycles] = to, exponent
+    random_rows = _random_signed(rng, ROW_BITS, (count, 1))
+    random_rows = np.where(rng.random((count, 1)) < 0.7, np.abs(random_rows), random_rows)
+    return {"total": np.concatenate([row, random_rows]), **found}
+
+
+def _reduce(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    tree = _reduce_tree(hardware, block, count, rng)
+    return {**tree, **_row_operands(hardware, rng, len(tree["op"]))}
+
+
 def _unpack(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     """Pieces of all lengths that begin at any byte of a word; words that come at once, or late."""
     bus, record = block.parameters["BUS"], block.parameters["RECORD"]
@@ -422,6 +508,9 @@ _STIMULI: dict[str, Callable[[HardwareConfig, Block, int, np.random.Generator], 
     "quantizer": _quantizer,
     "ppu": _ppu,
     "vector_lane": _vector_lane,
+    "reduce_tree": _reduce_tree,
+    "row_unit": _row_unit,
+    "reduce": _reduce,
     "unpack": _unpack,
     "unpack_columns": _unpack,
 }

@@ -30,9 +30,9 @@ def array(hardware: HardwareConfig) -> Iterator[Component]:
     yield Component("tree registers", Register(sums_held), lanes, sums, "MACs", _BLOCK)
     yield from _scale_units(hardware, tree.sum_bits)
     bits = hardware.accumulator_bits
-    # Not in `rtl/`: a digit of operands is worth more than the ones below it.
+    # A digit of operands is worth more than the ones below it.
     unit = Shifter(bits, _DIGIT_SHIFT_BITS)
-    yield Component("shifter of sums", unit, lanes, {"shift_lane_ops": 1}, "accumulators")
+    yield Component("shifter of sums", unit, lanes, {"shift_lane_ops": 1}, "accumulators", _BLOCK)
     yield Component("accumulating adder", Adder(bits), lanes, sums, "accumulators", _BLOCK)
     yield Component("accumulator's choice", Selector(2 * bits), lanes, {}, "accumulators", _BLOCK)
     yield Component("accumulator's register", Register(bits), lanes, sums, "accumulators", _BLOCK)
