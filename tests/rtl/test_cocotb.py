@@ -30,7 +30,8 @@ ACCELERATORS = [
 def latency(hardware: HardwareConfig, block: str) -> int:
     """Clocks from a unit's operands to its result: its constant, or less where it is longer than all stages.
 
-    Of PPU, VEC and REDUCE, the constant's last cycle writes the result; without scales, GEMM has no stage for them.
+    Of PPU, VEC and REDUCE, the constant's last cycle writes the result; GEMM without scales has no stage for
+    them.
     """
     timing, bits = hardware.timing, hardware.activation_bits
     if block == "vector_mac":

@@ -135,15 +135,19 @@ def test_vectors_have_all_their_blocks_or_fewer_and_one_sign(size: int, blocks_o
         "test",
     )
     x = inputs("quantizer", 400, hardware)
-    first, last, sign = (x[name][:, 0].astype(bool) for name in ("first", "last", "is_unsigned"))
+    first, last, sign, second = (
+        x[name][:, 0].astype(bool) for name in ("first", "last", "is_unsigned", "second")
+    )
     assert first[0]
     assert last[-1]
     assert np.array_equal(first[1:], last[:-1])
     lengths = np.diff(np.append(np.flatnonzero(first), len(first)))
     assert set(lengths[:-1].tolist()) == set(range(1, blocks_of_vector + 1))
     same_vector = ~first[1:]
-    assert np.array_equal(sign[1:][same_vector], sign[:-1][same_vector])
-    assert set(sign.tolist()) == {False, True}
+    for kind in (sign, second):
+        assert np.array_equal(kind[1:][same_vector], kind[:-1][same_vector])
+        assert set(kind.tolist()) == {False, True}
+    assert not (sign & second).any()  # second operands are signed
 
 
 def test_a_quantizer_gets_quotients_beside_their_rounding_and_all_ends() -> None:
@@ -248,7 +252,28 @@ def test_a_row_unit_gets_sums_beside_every_power_of_two_for_every_result() -> No
     assert wanted <= tuples(x, "total", "to", "exponent")
 
 
-@pytest.mark.parametrize("name", ["unpack_uop", "unpack_inp", "unpack_wgt", "unpack_par"])
+def test_groups_of_pixels_come_at_once_or_when_one_has_left_and_may_lack_the_last_ones() -> None:
+    x = {name: column[:, 0] for name, column in inputs("transposer", 1500).items() if name != "y"}
+    valid, start, absent = (x[name].astype(bool) for name in ("valid", "start", "absent"))
+    assert x["reset"][:2].all()
+    assert not x["reset"][2:].any()
+    assert not valid[:2].any()
+    starts = np.flatnonzero(start)
+    gaps = []
+    for begin, following in itertools.pairwise([*starts, len(valid)]):
+        assert valid[begin : begin + 16].all()
+        assert not valid[begin + 16 : following].any()
+        here = absent[begin : begin + 16]
+        assert not here[0]
+        assert (np.diff(here.astype(int)) >= 0).all()
+        gaps.append(following - begin - 16)
+    assert 0 in gaps
+    assert all(gap == 0 or gap >= 16 for gap in gaps)
+    assert any(gap > 0 for gap in gaps)
+    assert absent.any()
+
+
+@pytest.mark.parametrize("name", ["unpack_uop", "unpack_inp", "unpack_wgt", "unpack_par", "unpack_second"])
 def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> None:
     x = inputs(name, 20_000)
     valid, first, last = (x[flag][:, 0].astype(bool) for flag in ("valid", "first", "last"))
@@ -256,7 +281,8 @@ def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> No
     assert not valid[:2].any()
     assert not (~valid & (first | last)).any()
     assert set(x["offset"][first, 0].tolist()) == set(range(16))
-    record = W4A8.record_bytes[name.removeprefix("unpack_")]
+    records = W4A8.record_bytes | {"second": W4A8.second_record_bytes}
+    record = records[name.removeprefix("unpack_")]
     starts, ends_at = np.flatnonzero(first), np.flatnonzero(last)
     assert len(starts) == len(ends_at)
     late = 0

@@ -64,13 +64,8 @@ def blocks(hardware: HardwareConfig) -> dict[str, Block]:
     Raises ConfigError if a pipeline's stages do not fit into its cycles, or the DRAM is not 2^n bytes wide.
     """
     check_pipelines(hardware)
-    found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in unpacked()]
+    found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in LOADED]
     return {block.name: block for block in found if block is not None}
-
-
-def unpacked() -> tuple[Memory, ...]:
-    """The memories for which LOAD has a block: all that it fills but accumulators."""
-    return tuple(memory for memory in LOADED if memory.name != "acc")
 
 
 def _multiplier(hardware: HardwareConfig) -> Block:
@@ -242,9 +237,11 @@ def _quantizer(hardware: HardwareConfig) -> Block:
             "N": activation.bits,
             "M": activation.scale_width,
             "G": hardware.guard_bits,
+            "N2": hardware.formats.second.bits,
+            "M2": hardware.formats.second.scale_width,
             "DIVIDE_CYCLES": pipelines(hardware).divide_cycles,
         },
-        (Port("y", _WORD, lanes), Port("is_unsigned", 1), Port("first", 1), Port("last", 1)),
+        (Port("y", _WORD, lanes), *(Port(name, 1) for name in ("is_unsigned", "second", "first", "last"))),
         (Port("record", 1, _record_bits(hardware), delay=_quantizer_cycles(hardware)),),
     )
 
@@ -261,11 +258,25 @@ def _ppu(hardware: HardwareConfig) -> Block:
             Port("acc", hardware.accumulator_bits, lanes),
             _parameters(lanes),
             *_residual_ports(lanes, vectors, hardware, "s"),
-            *(Port(name, 1) for name in ("out_unsigned", "first", "last")),
+            *(Port(name, 1) for name in ("out_unsigned", "second", "first", "last")),
         ),
         (
             Port("y", _WORD, lanes, delay=late),
             Port("record", 1, _record_bits(hardware), delay=late + _quantizer_cycles(hardware)),
+        ),
+    )
+
+
+def _transposer(hardware: HardwareConfig) -> Block:
+    lanes, size = hardware.output_lanes, hardware.vector_size
+    return Block(
+        "transposer",
+        "transposer",
+        {"LANES": lanes, "V": size},
+        (*(Port(name, 1) for name in ("reset", "valid", "start", "absent")), Port("y", _WORD, lanes)),
+        (
+            Port("turned", _WORD, lanes, delay=size),
+            *(Port(name, 1, delay=size) for name in ("first", "last")),
         ),
     )
 
@@ -354,19 +365,57 @@ def _reduce(hardware: HardwareConfig) -> Block:
     return Block("reduce", "reduce", tree.parameters, (*tree.inputs, *inputs), outputs)
 
 
-def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
-    bus, record = hardware.dram.bytes_per_cycle, memory.record_bytes(hardware)
+def _bus(hardware: HardwareConfig) -> int:
+    """Bytes of a word of the DRAM."""
+    bus = hardware.dram.bytes_per_cycle
     if bus < 2 or bus & (bus - 1):
         raise ConfigError(
             f"{hardware.label}: dram.bytes_per_cycle={bus}: RTL has buses of 2, 4, 8, ... bytes"
         )
-    step = math.gcd(bus, record)
-    inputs = (
+    return bus
+
+
+def _words(bus: int) -> tuple[Port, ...]:
+    """Of what LOAD unpacks."""
+    return (
         *(Port(name, 1) for name in ("reset", "valid", "first", "last")),
         Port("offset", bus.bit_length() - 1),
         Port("count", _COUNT_BITS),
         Port("word", 8, bus),
     )
+
+
+def _records(bus: int, record: int) -> dict[str, int]:
+    """How records of so many bytes are cut out of words."""
+    step = math.gcd(bus, record)
+    return {
+        "BUS": bus,
+        "RECORD": record,
+        "ENTRIES": (record - step + bus) // record,
+        "STEP": step,
+        "COUNT": _COUNT_BITS,
+    }
+
+
+def _unpack_second(hardware: HardwareConfig) -> Block:
+    formats, bus = hardware.formats, _bus(hardware)
+    second, weight = formats.second, formats.weight
+    parameters = _records(bus, hardware.second_record_bytes)
+    entries = parameters["ENTRIES"]
+    sides = {"N": weight.bits, "M": weight.scale_width, "N2": second.bits, "M2": second.scale_width}
+    return Block(
+        "unpack_second",
+        "unpack_second",
+        {**parameters, "V": second.vector_size, **sides},
+        _words(bus),
+        (Port("lanes", 1, entries * weight.record_bits, delay=1), Port("complete", 1, entries, delay=1)),
+    )
+
+
+def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
+    bus, record = _bus(hardware), memory.record_bytes(hardware)
+    parameters, inputs = _records(bus, record), _words(bus)
+    step = parameters["STEP"]
     if record > bus:
         column = max(1, (record // step - 1).bit_length())
         return Block(
@@ -380,19 +429,12 @@ def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
                 Port("columns", (bus // step).bit_length(), delay=1),
             ),
         )
-    entries = (record - step + bus) // record
+    entries = parameters["ENTRIES"]
     bits = memory.entry_bits(hardware)
     return Block(
         f"unpack_{memory.name}",
         "unpack",
-        {
-            "BUS": bus,
-            "RECORD": record,
-            "BITS": bits,
-            "ENTRIES": entries,
-            "STEP": step,
-            "COUNT": _COUNT_BITS,
-        },
+        {**parameters, "BITS": bits},
         inputs,
         (Port("entries", 1, entries * bits, delay=1), Port("complete", 1, entries, delay=1)),
     )
@@ -407,8 +449,10 @@ _BLOCKS: tuple[Callable[[HardwareConfig], Block | None], ...] = (
     _ppu_lane,
     _quantizer,
     _ppu,
+    _transposer,
     _vector_lane,
     _reduce_tree,
     _row_unit,
     _reduce,
+    _unpack_second,
 )

@@ -125,20 +125,24 @@ def _ppu_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     return {"y": _all(_results(hardware, x, "res_element", "res_scale"))}
 
 
-def _records(hardware: HardwareConfig, y: Ints, unsigned: Ints, first: Ints) -> Ints:
-    """Bits of the records of blocks of results, [cycles, bits]; `first`: the first block of a vector."""
+def _records(hardware: HardwareConfig, y: Ints, unsigned: Ints, second: Ints, first: Ints) -> Ints:
+    """Bits of the records of blocks of results, [cycles, bits]; `first`: the first block of a vector.
+
+    Second operands have the bits of activations, of which STORE takes the low ones.
+    """
     fmt, (cycles, lanes) = hardware.formats.activation, y.shape
     blocks = hardware.group_blocks
     own = np.cumsum(first.ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)  # the group of each block
     place = np.arange(cycles) - np.searchsorted(own, own)
     groups = np.zeros((own[-1] + 1, blocks, lanes), np.int64)
     groups[own, place] = y
-    signs = np.zeros(len(groups), np.bool_)
-    signs[own] = unsigned.ravel() == 0
+    kinds = np.zeros(len(groups), np.int64)
+    kinds[own] = np.where(second.ravel(), 2, unsigned.ravel() != 0)
     vectors = np.zeros((len(groups), max(1, lanes // fmt.vector_size), fmt.vector_size + 1), np.int16)
-    for signed in (False, True):
-        wanted = groups[signs == signed].reshape(-1, blocks * lanes)
-        vectors[signs == signed] = requantize(wanted, fmt.with_sign(signed), hardware.guard_bits)
+    formats = (fmt.with_sign(True), fmt.with_sign(False), hardware.formats.second)
+    for kind, form in enumerate(formats):
+        wanted = groups[kinds == kind].reshape(-1, blocks * lanes)
+        vectors[kinds == kind] = requantize(wanted, form, hardware.guard_bits)
     elements = vectors[..., :-1].reshape(len(groups), blocks, vectors.shape[1], -1)[own, place]
     scales = vectors[own, :, -1:]
     parts = [_bits(elements, fmt.bits), _bits(scales, fmt.scale_width)]
@@ -152,12 +156,32 @@ def _bits(numbers: npt.NDArray[np.int16], width: int) -> Ints:
 
 
 def _quantizer(hardware: HardwareConfig, x: Values, _: str) -> Results:
-    return {"record": _all(_records(hardware, x["y"], x["is_unsigned"], x["first"]))}
+    return {"record": _all(_records(hardware, x["y"], x["is_unsigned"], x["second"], x["first"]))}
 
 
 def _ppu(hardware: HardwareConfig, x: Values, _: str) -> Results:
     y = _results(hardware, x, "res_elements", "res_scales")
-    return {"y": _all(y), "record": _all(_records(hardware, y, x["out_unsigned"], x["first"]))}
+    record = _records(hardware, y, x["out_unsigned"], x["second"], x["first"])
+    return {"y": _all(y), "record": _all(record)}
+
+
+def _transposer(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    """Each pixel's transaction has the lanes that leave as many clocks later as a group takes."""
+    size, (cycles, lanes) = hardware.vector_size, x["y"].shape
+    parts = max(1, size // lanes)
+    turned, first, last = np.zeros((cycles, lanes), np.int64), *np.zeros((2, cycles, 1), np.int64)
+    y = np.where(x["absent"], 0, x["y"])
+    for start in np.flatnonzero(x["valid"] & x["start"]):
+        group = slice(start, start + size)
+        turned[group] = y[group].T.reshape(size, lanes)  # channel by channel
+        first[group, 0] = np.arange(size) % parts == 0
+        last[group, 0] = np.arange(size) % parts == parts - 1
+    there = x["valid"] != 0
+    return {
+        "turned": (turned, np.repeat(there, lanes, axis=1)),
+        "first": (first, there),
+        "last": (last, there),
+    }
 
 
 def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
@@ -292,9 +316,13 @@ def _pieces(x: Values) -> Iterator[tuple[npt.NDArray[np.uint8], list[int], int]]
 def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
     """Which entries come when."""
     name = block.removeprefix("unpack_")
-    bits, record = hardware.entry_bits[name], hardware.record_bytes[name]
+    second = hardware.formats.second
+    if is_second := name == "second":
+        bits, record = second.record_bits, hardware.second_record_bytes
+    else:
+        bits, record = hardware.entry_bits[name], hardware.record_bytes[name]
     bus, cycles = hardware.dram.bytes_per_cycle, len(x["valid"])
-    if record > bus:
+    if record > bus and not is_second:
         return _columns(x, record, bus)
     most = (record - int(np.gcd(bus, record)) + bus) // record
     complete = np.zeros((cycles, most), np.int64)
@@ -308,7 +336,24 @@ def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
             text = np.unpackbits(piece[n * record : (n + 1) * record], count=bits, bitorder="little")
             entries[t, place * bits : (place + 1) * bits] = text
             complete[t, place] = 1
+    if is_second:
+        lanes = _widened(hardware, entries.reshape(cycles, most, bits))
+        filled = np.repeat(complete != 0, lanes.shape[-1], axis=1)
+        return {"complete": _all(complete), "lanes": (lanes.reshape(cycles, -1), filled)}
     return {"complete": _all(complete), "entries": (entries, np.repeat(complete != 0, bits, axis=1))}
+
+
+def _widened(hardware: HardwareConfig, records: Ints) -> Ints:
+    """Bits [..., record] of second operands as weights have them: [..., lane]."""
+    second, weight = hardware.formats.second, hardware.formats.weight
+    size, bits = second.vector_size, second.bits
+    elements = records[..., : size * bits].reshape(*records.shape[:-1], size, bits)
+    signs = np.repeat(elements[..., -1:], weight.bits - bits, axis=-1)
+    scales = np.zeros((*records.shape[:-1], weight.scale_width), np.int64)
+    scales[..., : second.scale_width] = records[..., size * bits :]
+    scales[..., :1] += second.scale_width == 0
+    wide = np.concatenate([elements, signs], axis=-1).reshape(*records.shape[:-1], -1)
+    return np.concatenate([wide, scales], axis=-1)
 
 
 def _columns(x: Values, record: int, bus: int) -> Results:
@@ -335,6 +380,7 @@ _REFERENCES: dict[str, Callable[[HardwareConfig, Values, str], Results]] = {
     "ppu_lane": _ppu_lane,
     "quantizer": _quantizer,
     "ppu": _ppu,
+    "transposer": _transposer,
     "vector_lane": _vector_lane,
     "reduce_tree": _reduce_tree,
     "row_unit": _row_unit,

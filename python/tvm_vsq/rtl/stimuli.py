@@ -229,8 +229,11 @@ def _ppu_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.random
     }
 
 
-def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tuple[Ints, Ints, Ints]:
-    """first, last, and a sign for all blocks of a vector; now and then it has fewer blocks than it could."""
+def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """first, last, and for all blocks of a vector whether it is unsigned, or of the second-operand form.
+
+    Now and then it has fewer blocks than it could.
+    """
     most, first = hardware.group_blocks, np.zeros((count, 1), np.int64)
     at = 0
     while at < count:
@@ -239,7 +242,8 @@ def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tu
     last = np.roll(first, -1)
     last[-1] = 1
     own = np.cumsum(first) - 1
-    return first, last, rng.integers(0, 2, own[-1] + 1)[own][:, None]
+    kind = rng.integers(0, 3, own[-1] + 1)[own][:, None]
+    return first, last, (kind == 1).astype(np.int64), (kind == 2).astype(np.int64)
 
 
 def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
@@ -251,19 +255,24 @@ def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.rando
     ]
     alike = np.repeat(np.array(corners)[:, None], lanes, axis=1)
     total = count + len(alike)
-    first, last, unsigned = _marks(hardware, rng, total)
-    scale = rng.integers(1, fmt.smax + 1, (count, 1))
-    halves = (2 * rng.integers(-fmt.qmax - 1, fmt.qmax + 2, (count, lanes)) + 1) * (scale << guard) // 2
+    first, last, unsigned, second = _marks(hardware, rng, total)
+    other = hardware.formats.second
+    smax, qmax = (
+        np.where(second[-count:], *pair) for pair in ((other.smax, fmt.smax), (other.qmax, fmt.qmax))
+    )
+    scale = rng.integers(1, smax + 1)
+    halves = (2 * rng.integers(-qmax - 1, qmax + 2, (count, lanes)) + 1) * (scale << guard) // 2
     near = halves + rng.integers(-1, 2, (count, lanes))
     within = _random_signed(rng, min(32, fmt.bits + fmt.scale_width + guard + 1), (count, lanes))
     kind = rng.integers(0, 3, (count, 1))
     y = np.select([kind == 0, kind == 1], [near, within], _random_signed(rng, 32, (count, lanes)))
-    return {"y": np.concatenate([alike, y]), "is_unsigned": unsigned, "first": first, "last": last}
+    marks = {"is_unsigned": unsigned, "second": second, "first": first, "last": last}
+    return {"y": np.concatenate([alike, y]), **marks}
 
 
 def _ppu(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     lanes = hardware.output_lanes
-    first, last, unsigned = _marks(hardware, rng, count)
+    first, last, unsigned, second = _marks(hardware, rng, count)
     par = _parameters(hardware, rng, count, lanes).reshape(count, lanes, -1)
     # Mostly shifts that leave something to quantize.
     moderate = rng.integers(0, 40, (count, 1)) | (par[..., 1] & NEGATIVE)
@@ -273,8 +282,30 @@ def _ppu(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Gene
         "par": par.reshape(count, -1),
         **_residuals(hardware, block, rng, count),
         "out_unsigned": unsigned,
+        "second": second,
         "first": first,
         "last": last,
+    }
+
+
+def _transposer(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Groups of pixels, at once behind each other or when one has left; the last ones may be absent."""
+    size, lanes = hardware.vector_size, hardware.output_lanes
+    parts: list[Ints] = [np.tile((1, 0, 0, 0), (2, 1))]  # reset, valid, start, absent
+    groups = 0
+    while groups < 4 or sum(map(len, parts)) < count:
+        pixels = np.arange(size)
+        there = size if rng.random() < 0.5 else int(rng.integers(1, size + 1))
+        flags = [pixels * 0, pixels * 0 + 1, pixels == 0, pixels >= there]
+        parts.append(np.stack(flags, axis=1).astype(np.int64))
+        groups += 1
+        if groups > 2 and rng.random() < 0.3:
+            parts.append(np.zeros((size + int(rng.integers(0, 4)), 4), np.int64))
+    table = np.concatenate(parts)
+    names = ("reset", "valid", "start", "absent")
+    return {
+        **{name: table[:, i : i + 1] for i, name in enumerate(names)},
+        "y": _random_signed(rng, 32, (len(table), lanes)),
     }
 
 
@@ -507,10 +538,12 @@ _STIMULI: dict[str, Callable[[HardwareConfig, Block, int, np.random.Generator], 
     "ppu_lane": _ppu_lane,
     "quantizer": _quantizer,
     "ppu": _ppu,
+    "transposer": _transposer,
     "vector_lane": _vector_lane,
     "reduce_tree": _reduce_tree,
     "row_unit": _row_unit,
     "reduce": _reduce,
     "unpack": _unpack,
     "unpack_columns": _unpack,
+    "unpack_second": _unpack,
 }

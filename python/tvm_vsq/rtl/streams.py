@@ -100,6 +100,7 @@ def ppu(hardware: HardwareConfig, operands: PpuOperands) -> Stream:
             "res_mult": _column(operands.res_mult),
             "res_shift": _column(operands.res_shift),
             "out_unsigned": _column(operands.out_unsigned),
+            "second": _column(np.zeros_like(operands.out_unsigned)),
             "first": _column(first),
             "last": _column(operands.last),
         },

@@ -39,7 +39,9 @@ async def records_are_those_of_integers(dut: Any) -> None:
     results: list[list[int]] = []
     records: list[Record] = []
     while len(rows) < block["count"]:
-        is_unsigned, members = rng.random() < 0.5, rng.randint(1, blocks)
+        is_unsigned, second = rng.choice(((False, False), (True, False), (False, True)))
+        form = (block["N2"], block["M2"]) if second else (n, m)
+        members = rng.randint(1, blocks)
         for place in range(members):
             relu, residual, res_unsigned = (rng.random() < 0.5 for _ in range(3))
             acc = [number(rng, block["ACC"], False) for _ in range(lanes)]
@@ -72,11 +74,12 @@ async def records_are_those_of_integers(dut: Any) -> None:
                     "res_mult": res_mult,
                     "res_shift": res_shift,
                     "out_unsigned": int(is_unsigned),
+                    "second": int(second),
                     "first": int(place == 0),
                     "last": int(place == members - 1),
                 }
             )
-        records += _records(results[-members:], vectors, n, m, block["G"], is_unsigned)
+        records += _records(results[-members:], vectors, *form, block["G"], is_unsigned)
     for t in range(len(rows) + late):
         await tick(dut, rows[min(t, len(rows) - 1)])
         if y_late <= t < y_late + len(rows):
