@@ -20,6 +20,7 @@ module transposer #(
 );
   localparam PLACE = $clog2(V);
   localparam PARTS = V > LANES ? V / LANES : 1;  // clocks of a channel
+  localparam [PLACE-1:0] LAST_PART = PARTS[PLACE-1:0] - 1'b1;
   localparam WHOLE = LANES > V ? LANES / V : 1;  // channels of a clock
 
   // Two groups of pixels, of which one is filled. What comes goes to `place`, and what leaves behind the next edge is step
@@ -36,8 +37,8 @@ module transposer #(
   always @(posedge clock) begin
     next_place <= step;
     fills_odd <= ~reset & (fills_odd ^ (valid & ends));
-    first <= step % PARTS == 0;
-    last <= step % PARTS == PARTS - 1;
+    first <= (step & LAST_PART) == 0;
+    last <= (step & LAST_PART) == LAST_PART;
   end
 
   genvar p, i, k;

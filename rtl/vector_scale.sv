@@ -1,7 +1,7 @@
 // The smallest scale under which the largest magnitude of a vector is not clipped: ceil(peak / (qmax * 2^G)), at least 1
 // (docs/numerics.md, section 3.2). peak is at most qmax * (2^M - 1) * 2^G.
 //
-// qmax is 2^n - 1, with n = N or, signed, N - 1; of a second operand, whose scale has M2 bits, N2 - 1. As h * 2^n + l = h * qmax + (h + l), the quotient is h plus that of h + l,
+// qmax is 2^n - 1, with n = N or, signed, N - 1; of a second operand, whose scale has M2 bits, or is 1, N2 - 1. As h * 2^n + l = h * qmax + (h + l), the quotient is h plus that of h + l,
 // a much smaller number: additions of shrinking width in place of a divider.
 module vector_scale #(
     parameter N = 4,
@@ -62,6 +62,5 @@ module vector_scale #(
   wire is_other = OTHER && second;
   wire of_ones = is_other ? N2 == 2 : N == 2 && !is_unsigned;  // a largest element of 1
   wire [M-1:0] exact = of_ones ? steps[M-1:0] : quotient(steps[WIDTH-1:0], is_unsigned, is_other);
-  wire is_one = peak == 0 || (M2 == 0 && second);
-  assign scale = is_one ? {{M - 1{1'b0}}, 1'b1} : exact;
+  assign scale = exact | {{M - 1{1'b0}}, peak == 0};
 endmodule

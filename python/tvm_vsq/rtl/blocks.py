@@ -434,7 +434,7 @@ def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
     return Block(
         f"unpack_{memory.name}",
         "unpack",
-        {**parameters, "BITS": bits},
+        {"BUS": bus, "RECORD": record, "BITS": bits, **parameters},
         inputs,
         (Port("entries", 1, entries * bits, delay=1), Port("complete", 1, entries, delay=1)),
     )
