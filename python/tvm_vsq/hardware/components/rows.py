@@ -64,8 +64,9 @@ def _results(hardware: HardwareConfig) -> Iterator[Component]:
 
     yield of("row's immediate", Adder(ROW_BITS), 1, {"row_ops": 1})
     yield of("row's normalization", Shifter(ROW_BITS, _SHIFT_BITS), 1, {"row_ops": 1})
-    # Zeros are counted by halves, of which the one that has the first digit goes on.
-    yield of("row's count of zeros", Selector(3 * ROW_BITS), 1)
+    # At least 1; zeros are counted by halves, of which the one that has the first digit goes on.
+    yield of("row's count of zeros", Selector((_SHIFT_BITS + 1) * ROW_BITS), 1)
+    yield of("row's shift", Adder(3 * _SHIFT_BITS), 1)
     yield of("row's choice of a segment", Selector((hardware.output_lanes - 1) * segment), 1)
     yield of("row's slope", Multiplier(TABLE_VALUE_BITS, inside), 1, {"row_ops": 1})
     yield of("row's segment", Adder(TABLE_VALUE_BITS), 2, {"row_ops": 2})
@@ -74,7 +75,7 @@ def _results(hardware: HardwareConfig) -> Iterator[Component]:
     yield of("row's rounding and shift", Adder(product), 0, {"row_ops": 2})
     yield of("row's rounding", Adder(_WORD_BITS), 1)
     yield of("row's shifter", Shifter(product + 1, _SHIFT_BITS), 1)
-    yield of("row's saturation", Selector(4 * _WORD_BITS), 1)
+    yield of("row's saturation", Selector(4 * _WORD_BITS + 2 * _FACTOR_BITS), 1)
     # The immediate's sum, a mantissa in two steps, and what a segment is multiplied by, with its value; the
     # product and its halves; other results, which wait; exponents and what is asked for.
     factor = 2 * ROW_BITS + TABLE_INPUT_BITS + 2 * inside + 2 * TABLE_VALUE_BITS + _SHIFT_BITS
