@@ -8,6 +8,8 @@ module ppu #(
     parameter N = 4,
     parameter M = 4,
     parameter G = 4,
+    parameter N2 = 4,
+    parameter M2 = 4,
     parameter MULTIPLY_CYCLES = 2,
     parameter DIVIDE_CYCLES = 2
 ) (
@@ -22,6 +24,7 @@ module ppu #(
     input [vsq_isa::PPU_RES_MULT_BITS-1:0] res_mult,
     input [vsq_isa::PPU_RES_SHIFT_BITS-1:0] res_shift,
     input out_unsigned,
+    input second,
     input first,
     input last,
     output [LANES*32-1:0] y,
@@ -49,11 +52,14 @@ module ppu #(
     end
   endgenerate
 
-  wire is_unsigned, is_first, is_last;
-  delay #(.WIDTH(3), .CYCLES(LANE_CYCLES)) mark_register (
-      .clock(clock), .in({out_unsigned, first, last}), .out({is_unsigned, is_first, is_last})
+  wire is_unsigned, is_second, is_first, is_last;
+  delay #(.WIDTH(4), .CYCLES(LANE_CYCLES)) mark_register (
+      .clock(clock), .in({out_unsigned, second, first, last}), .out({is_unsigned, is_second, is_first, is_last})
   );
-  quantizer #(.LANES(LANES), .V(V), .N(N), .M(M), .G(G), .DIVIDE_CYCLES(DIVIDE_CYCLES)) quantize (
-      .clock(clock), .y(y), .is_unsigned(is_unsigned), .first(is_first), .last(is_last), .record(record)
+  quantizer #(
+      .LANES(LANES), .V(V), .N(N), .M(M), .G(G), .N2(N2), .M2(M2), .DIVIDE_CYCLES(DIVIDE_CYCLES)
+  ) quantize (
+      .clock(clock), .y(y), .is_unsigned(is_unsigned), .second(is_second), .first(is_first), .last(is_last),
+      .record(record)
   );
 endmodule

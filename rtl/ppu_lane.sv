@@ -1,5 +1,5 @@
-// Post-processing of one accumulator to y (docs/numerics.md, section 5): its product with a channel's multiplier, rounded and
-// shifted, plus bias, plus a residual with a multiplier of its own; saturated to 32 bits, rectified, clipped.
+// Post-processing of one accumulator to y (docs/numerics.md, section 5): its product with a channel's multiplier, which a bit of
+// the shift makes negative, rounded and shifted, plus bias, plus a residual with a multiplier of its own; saturated to 32 bits, rectified, clipped.
 //
 //   read | multiply, MULTIPLY_CYCLES | shift | add and clip
 module ppu_lane #(
@@ -45,10 +45,16 @@ module ppu_lane #(
   );
 
   // multiply
-  wire [PRODUCT-1:0] product;
-  split_multiplier #(.A(ACC), .B(MULT), .CYCLES(MULTIPLY_CYCLES)) multiply (
-      .clock(clock), .a(acc_held), .b(par_held[vsq_isa::PAR_MULT_LSB+:MULT]), .b_unsigned(1'b1), .product(product)
+  // A factor with a sign: its lowest bits are there first, and so are those of the product.
+  wire [MULT-1:0] magnitude = par_held[vsq_isa::PAR_MULT_LSB+:MULT];
+  wire minus = par_held[vsq_isa::PAR_NEGATIVE_BIT];
+  wire [MULT:0] factor = {1'b0, magnitude} ^ {MULT + 1{minus}};
+  wire [MULT:0] mult = factor + {{MULT{1'b0}}, minus};
+  wire [PRODUCT:0] product_exact;
+  split_multiplier #(.A(ACC), .B(MULT + 1), .CYCLES(MULTIPLY_CYCLES)) multiply (
+      .clock(clock), .a(acc_held), .b(mult), .b_unsigned(1'b0), .product(product_exact)
   );
+  wire [PRODUCT-1:0] product = product_exact[PRODUCT-1:0];  // no magnitude has a bit more
 
   // multiply, the residual: element times scale in the first cycle, that times its multiplier in the last
   localparam VALUE_CYCLES = MULTIPLY_CYCLES > 1 ? 1 : 0;

@@ -3,6 +3,9 @@
 //
 //   largest magnitude, BLOCKS | scale | divide, DIVIDE_CYCLES            with scales; without: round and clip |
 //
+// With `second`, elements are signed ones of N2 bits, and scales of M2, 1 if that is 0: what both sides of the array take. They
+// wait for STORE in N and M bits.
+//
 // A vector of more lanes than a block comes in up to BLOCKS = V / LANES blocks, marked first and last; each waits until the
 // largest magnitude of all of them is known.
 module quantizer #(
@@ -11,11 +14,14 @@ module quantizer #(
     parameter N = 4,
     parameter M = 4,
     parameter G = 4,
+    parameter N2 = 4,
+    parameter M2 = 4,
     parameter DIVIDE_CYCLES = 2
 ) (
     input clock,
     input [LANES*32-1:0] y,
     input is_unsigned,
+    input second,
     input first,
     input last,
     output [(LANES>V?LANES/V:1)*((LANES>V?V:LANES)*N+M)-1:0] record
@@ -28,7 +34,10 @@ module quantizer #(
   localparam [MAGNITUDE-1:0] LIMIT_UNSIGNED = (((1 << N) - 1) * SMAX) << G;
   localparam [MAGNITUDE-1:0] LIMIT_SIGNED = (((1 << (N - 1)) - 1) * SMAX) << G;
 
-  wire [MAGNITUDE-1:0] limit = is_unsigned ? LIMIT_UNSIGNED : LIMIT_SIGNED;
+  localparam SMAX_SECOND = M2 > 0 ? (1 << M2) - 1 : 1;
+  localparam [MAGNITUDE-1:0] LIMIT_SECOND = (((1 << (N2 - 1)) - 1) * SMAX_SECOND) << G;
+
+  wire [MAGNITUDE-1:0] limit = second ? LIMIT_SECOND : is_unsigned ? LIMIT_UNSIGNED : LIMIT_SIGNED;
   wire [LANES*MAGNITUDE-1:0] magnitudes;
   wire [LANES-1:0] negative;
   genvar i, j, k;
@@ -55,14 +64,14 @@ module quantizer #(
         wire [MAGNITUDE-1:0] peak, final_peak;
         wire [PART*MAGNITUDE-1:0] held;
         wire [PART-1:0] held_negative;
-        wire held_unsigned;
+        wire held_unsigned, held_second;
         largest #(.INPUTS(PART), .WIDTH(MAGNITUDE)) of_block (
             .values(magnitudes[j*PART*MAGNITUDE+:PART*MAGNITUDE]), .most(peak)
         );
-        vector_maximum #(.BLOCKS(BLOCKS), .WIDTH(MAGNITUDE), .PAYLOAD(PART * MAGNITUDE + PART + 1)) of_vector (
+        vector_maximum #(.BLOCKS(BLOCKS), .WIDTH(MAGNITUDE), .PAYLOAD(PART * MAGNITUDE + PART + 2)) of_vector (
             .clock(clock), .first(first), .last(last), .peak(peak),
-            .payload({magnitudes[j*PART*MAGNITUDE+:PART*MAGNITUDE], negative[j*PART+:PART], is_unsigned}),
-            .final_peak(final_peak), .held({held, held_negative, held_unsigned})
+            .payload({magnitudes[j*PART*MAGNITUDE+:PART*MAGNITUDE], negative[j*PART+:PART], is_unsigned, second}),
+            .final_peak(final_peak), .held({held, held_negative, held_unsigned, held_second})
         );
 
         wire [M-1:0] scale, divisor, scale_out;
@@ -70,8 +79,8 @@ module quantizer #(
         wire [PART-1:0] dividends_negative, quotients_negative;
         wire dividends_unsigned, quotients_unsigned;
         wire [PART*N-1:0] elements;
-        vector_scale #(.N(N), .M(M), .G(G)) choose (
-            .peak(final_peak), .is_unsigned(held_unsigned), .scale(scale)
+        vector_scale #(.N(N), .M(M), .G(G), .N2(N2), .M2(M2)) choose (
+            .peak(final_peak), .is_unsigned(held_unsigned), .second(held_second), .scale(scale)
         );
         delay #(.WIDTH(M + PART * MAGNITUDE + PART + 1)) scale_register (
             .clock(clock), .in({scale, held, held_negative, held_unsigned}),

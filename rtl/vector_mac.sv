@@ -3,7 +3,7 @@
 //
 //   read | multiply | adder tree, REGISTERS | scale | accumulate
 //
-// A bar is a register; without scales the stage `scale` is not there. acc_in, fresh, forward and reset belong to the
+// A bar is a register; without scales the stage `scale` is not there. acc_in, fresh, forward, reset and shift belong to the
 // vectors that entered LATENCY - 1 cycles before them.
 module vector_mac #(
     parameter V = 16,
@@ -26,6 +26,7 @@ module vector_mac #(
     input reset,
     input fresh,
     input forward,
+    input [vsq_isa::GEMM_SHIFT_BITS-1:0] shift,
     input [ACC-1:0] acc_in,
     output [ACC-1:0] acc
 );
@@ -65,7 +66,7 @@ module vector_mac #(
     if (P == 0) begin : unscaled
       accumulator #(.ACC(ACC), .ADDEND(DOT)) accumulate (
           .clock(clock), .reset(reset), .fresh(fresh), .forward(forward),
-          .acc_in(acc_in), .addend(dot), .acc(acc)
+          .acc_in(acc_in), .addend(dot), .shift(shift), .acc(acc)
       );
     end else begin : scaled
       wire [(MW>0?MW:1)-1:0] s_w;
@@ -82,7 +83,7 @@ module vector_mac #(
       );
       accumulator #(.ACC(ACC), .ADDEND(SCALED)) accumulate (
           .clock(clock), .reset(reset), .fresh(fresh), .forward(forward),
-          .acc_in(acc_in), .addend(addend), .acc(acc)
+          .acc_in(acc_in), .addend(addend), .shift(shift), .acc(acc)
       );
     end
   endgenerate

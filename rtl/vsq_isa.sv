@@ -127,8 +127,14 @@ package vsq_isa;
   localparam PAR_CLIP_LSB = 56;
   localparam PAR_CLIP_BITS = 32;
   localparam PAR_BITS = 88;
+  localparam PAR_NEGATIVE_BIT = PAR_SHIFT_LSB + 7;
 
   localparam TABLE_INPUT_BITS = 16;
   localparam TABLE_VALUE_BITS = 24;
   localparam TABLE_ADDRESS_BITS = 7;
+
+  localparam FACTOR_BITS = 16;
+  localparam MANTISSA_BITS = 16;
+  localparam SQUARED_BITS = 18;
+  localparam ROW_BITS = 50;
 endpackage

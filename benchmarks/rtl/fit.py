@@ -37,7 +37,12 @@ WITHIN = {
     "adder_tree": (r"tree", ("adder tree", "tree registers")),
     "accumulator": (
         r".*accumulate",
-        ("accumulating adder", "accumulator's choice", "accumulator's register"),
+        (
+            "shifter of sums, by levels",
+            "accumulating adder",
+            "accumulator's choice",
+            "accumulator's register",
+        ),
     ),
     "scale_unit": (
         r"scaled\.scale",

@@ -87,6 +87,7 @@ def _transactions(
         "reset": zeros,
         "fresh": zeros + 1,
         "forward": zeros,
+        "shift": zeros,
         "acc_in": zeros,
     }
     addends = expected(hardware, blocks(hardware)["vector_mac"].name, inputs)["acc"][0].ravel()

@@ -50,9 +50,9 @@ def ppu_lane(hardware: HardwareConfig, count: int) -> Inputs:
 def quantizer(hardware: HardwareConfig, count: int) -> Inputs:
     """Rectified results of all lanes, of which the largest just fits."""
     values = np.maximum(np.random.default_rng(2).laplace(size=(count, hardware.output_lanes)), 0)
-    ones = np.ones((count, 1), np.int64)
+    zeros, ones = np.zeros((count, 1), np.int64), np.ones((count, 1), np.int64)
     y = np.rint(values * (_limit(hardware) / values.max())).astype(np.int64)
-    return {"y": y, "is_unsigned": ones, "first": ones, "last": ones}
+    return {"y": y, "is_unsigned": ones, "second": zeros, "first": ones, "last": ones}
 
 
 def vector_mul(hardware: HardwareConfig, count: int) -> Inputs:
@@ -86,10 +86,12 @@ def _vector_lane(hardware: HardwareConfig, count: int, op: str) -> Inputs:
     return {
         "op": zeros + code_of("VEC", "op", op),
         "src_imm": zeros,
+        "src_acc": zeros,
         "src_unsigned": zeros + 1,
         "acc_in": np.rint(y).astype(np.int64),
         "acc_late": np.rint(y).astype(np.int64),  # mul and table do not take it
         "forward": zeros,
+        "second": zeros,
         "element": vectors[:, :1],  # of a channel: the lane's
         "scale": vectors[:, -1:],
         "imm": zeros,

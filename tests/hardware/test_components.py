@@ -105,13 +105,23 @@ def test_a_product_is_as_wide_as_both_its_factors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("formats", "lacks"), [("4/4/4/4", 7), ("8/8/-/-", 7), ("4/8/4/7", 1), ("4/8/6/10", 0)]
+    ("formats", "bits"), [("4/4/4/4", 16), ("8/8/-/-", 16), ("4/8/4/7", 16), ("4/8/6/10", 18)]
 )
-def test_the_multiplier_of_products_is_widened_for_factors_of_16_bits(formats, lacks) -> None:
+def test_the_multiplier_of_products_has_the_16_bits_of_factors_at_least(formats, bits) -> None:
     found = parts(formats=formats)
-    wider = found.get("vector unit's wider multiplier")
-    assert (wider.unit.b_bits if wider else 0) == lacks
-    assert found["vector unit's multiplier"].unit.b_bits + lacks >= 16
+    multiplier, factors = (found[f"vector unit's {name}"].unit for name in ("multiplier", "factors"))
+    assert (multiplier.b_bits, factors.b_bits) == (bits, 16)
+    assert multiplier.a_bits == factors.a_bits
+    assert found["vector unit's factors"].uses == {"factor_lane_ops": 1}
+
+
+@pytest.mark.parametrize(("lanes", "cycles", "kept"), [(16, 16, 4), (16, 13, 2), (16, 11, 0), (32, 40, 5)])
+def test_registers_of_the_tree_of_rows_are_those_of_its_pipeline(lanes: int, cycles: int, kept: int) -> None:
+    timing = ACCEL.timing.model_copy(update={"row_pipeline_cycles": cycles})
+    found = parts(output_lanes=lanes, timing=timing.model_dump())["vector unit's reduction registers"]
+    levels = {16: [8 * 37, 4 * 38, 2 * 39, 40], 32: [16 * 37, 8 * 38, 4 * 39, 2 * 40, 41]}[lanes]
+    own = {4: levels, 2: levels[1::2], 0: [], 5: levels}[kept]
+    assert found.unit == Register(lanes * (2 * 32 + 18 + 36) + sum(own))
 
 
 def test_rows_have_a_tree_of_all_lanes_and_one_unit_for_their_results() -> None:
@@ -120,9 +130,9 @@ def test_rows_have_a_tree_of_all_lanes_and_one_unit_for_their_results() -> None:
     assert found["vector unit's reduction tree"].uses == {"reduce_lane_ops": 1 / 32}
     assert found["vector unit's squarers"].unit == Multiplier(18, 18)
     assert found["vector unit's squarers"].count == 32
-    # 2^14 squares of 2^34 at most
-    assert found["vector unit's row's sum"].unit == Adder(49)
-    assert found["vector unit's row's multiplier"].unit == Multiplier(49, 16)
+    # 2^14 squares of 2^34 at most, and a sign
+    assert found["vector unit's row's sum"].unit == Adder(50)
+    assert found["vector unit's row's multiplier"].unit == Multiplier(50, 16)
     assert found["vector unit's row's multiplier"].count == 1
 
 

@@ -30,7 +30,8 @@ ACCELERATORS = [
 def latency(hardware: HardwareConfig, block: str) -> int:
     """Clocks from a unit's operands to its result: its constant, or less where it is longer than all stages.
 
-    Of PPU and VEC, the constant's last cycle writes the result; without scales, GEMM has no stage for them.
+    Of PPU, VEC and REDUCE, the constant's last cycle writes the result; GEMM without scales has no stage for
+    them.
     """
     timing, bits = hardware.timing, hardware.activation_bits
     if block == "vector_mac":
@@ -38,13 +39,16 @@ def latency(hardware: HardwareConfig, block: str) -> int:
         return min(timing.gemm_pipeline_cycles, longest) - (0 if hardware.product_bits else 1)
     if block == "vector_lane":
         return 5
+    if block == "reduce":
+        longest = 10 + hardware.output_lanes.bit_length() - 1  # of it four before the tree and six behind
+        return min(timing.row_pipeline_cycles - 1, longest)
     # read, multiply twice, shift, add; maximum, scale, a bit of the quotient a cycle, or round; write
     scaled = hardware.activation_scale_bits is not None
     longest = 5 + (hardware.group_blocks + 1 + bits if scaled else 1) + 1
     return min(timing.ppu_pipeline_cycles, longest) - 1
 
 
-@pytest.mark.parametrize("block", ["vector_mac", "vector_lane", "ppu"])
+@pytest.mark.parametrize("block", ["vector_mac", "vector_lane", "reduce", "ppu"])
 @pytest.mark.parametrize("hardware", first_of(ACCELERATORS, 1), ids=lambda hardware: hardware.name)
 def test_a_unit_computes_what_integers_do_in_the_constants_time(
     hardware: HardwareConfig, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

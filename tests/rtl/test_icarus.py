@@ -33,6 +33,26 @@ def test_each_block_of_any_accelerator_computes_what_numpy_does(seed: int) -> No
     agrees(random_accelerator(seed), 50, seed)
 
 
+# Elements of 2 bits, the largest of which is 1; no scale on one side; another width on both.
+SECOND = (("2/8", 9, 9), ("8/2", 9, 3), ("3/8", None, 6), ("3/8", 6, None), ("5/7", 8, 3), ("7/5", 3, 8))
+
+
+@pytest.mark.parametrize(("bits", "weight", "activation"), SECOND)
+def test_second_operands_are_what_both_sides_of_the_array_take(
+    bits: str, weight: int | None, activation: int | None
+) -> None:
+    scales = ["-" if width is None else str(width) for width in (weight, activation)]
+    hardware = load_hardware("vsq-accel").with_formats("/".join([bits, *scales]), vector_size=16)
+    agrees(hardware, 100, only=("quantizer", "unpack_second"))
+
+
+@pytest.mark.parametrize(("lanes", "size"), [(4, 16), (8, 8), (16, 32), (32, 8)])
+def test_pixels_are_turned_whatever_an_array_and_a_vector_have(lanes: int, size: int) -> None:
+    timing = {"ppu_pipeline_cycles": 20}
+    hardware = accelerator({"output_lanes": lanes, "vector_size": size, "timing": timing})
+    agrees(hardware, 100, only=("transposer",))
+
+
 @pytest.mark.parametrize("bits", range(1, 8))
 def test_products_of_scales_saturate_where_rounding_needs_another_bit(bits: int) -> None:
     hardware = accelerator({"scale_product_bits": bits})

@@ -17,7 +17,7 @@ def with_cycles(hardware: HardwareConfig, unit: str, cycles: int) -> HardwareCon
 
 
 @pytest.mark.parametrize("seed", first_of(range(40), 6))
-@pytest.mark.parametrize("unit", ["gemm", "vector", "ppu"])
+@pytest.mark.parametrize("unit", ["gemm", "vector", "row", "ppu"])
 def test_the_shortest_pipeline_is_built_and_a_shorter_one_is_refused(unit: str, seed: int) -> None:
     hardware = random_accelerator(seed)
     least = shortest_cycles(hardware)[unit]
@@ -45,6 +45,7 @@ def test_the_outputs_of_a_shipped_target_come_with_its_constants(name: str) -> N
     timing, scaled = hardware.timing, hardware.activation_scale_bits is not None
     assert delays["vector_mac"] == timing.gemm_pipeline_cycles - (not scaled)
     assert delays["vector_lane"] == timing.vector_pipeline_cycles - 1
+    assert delays["reduce"] == timing.row_pipeline_cycles - 2  # which has a cycle more than there are stages
     assert delays["ppu"] == (timing.ppu_pipeline_cycles - 1 if scaled else 6)
 
 

@@ -31,10 +31,10 @@ def test_a_mismatch_names_configuration_clock_and_signal(
     simulator: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(simulator)
-    folder = broken(tmp_path, "accumulator.sv", "base + extended", "base - extended")
+    folder = broken(tmp_path, "accumulator.sv", "base + (", "base - (")
     block = blocks(HARDWARE)["accumulator"]
     zero, one = np.zeros((3, 1), np.int64), np.array([[0], [5], [0]])
-    inputs = dict.fromkeys(("reset", "fresh", "forward", "acc_in"), zero) | {"addend": one}
+    inputs = dict.fromkeys(("reset", "fresh", "forward", "acc_in", "shift"), zero) | {"addend": one}
     found = check_inputs(HARDWARE, block, inputs, simulator, folder)
     assert (found.block, found.clocks, found.wrong) == ("accumulator", 4, 1)
     (clock, signal, bit, got, wanted), *rest = found.mismatches

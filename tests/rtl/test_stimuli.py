@@ -10,10 +10,12 @@ from tests.rtl.configurations import random_accelerator
 from tests.seeds import first_of
 
 from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.hardware.memories import NEGATIVE
 from tvm_vsq.isa import code_of
 from tvm_vsq.rtl import blocks, stimuli
 
 W4A8 = load_hardware("vsq-accel-w4a8")
+OPERATIONS = ("mov", "max", "min", "add", "mac", "mul", "table", "sub", "scale")
 
 
 def inputs(name: str, count: int = 50, hardware: HardwareConfig = W4A8) -> dict[str, np.ndarray]:
@@ -106,15 +108,15 @@ def test_reductions_begin_go_on_and_are_reset() -> None:
     x = inputs("vector_mac", 1000)
     for name in ("reset", "fresh", "forward"):
         assert set(x[name][-1000:, 0].tolist()) == {0, 1}, name
+    assert set(x["shift"][-1000:, 0].tolist()) == set(range(17))
 
 
 def test_a_ppu_lane_gets_corners_of_its_product_with_all_shifts_and_clips() -> None:
     x = inputs("ppu_lane")
     names = ("mult", "shift", "bias", "clip")
     columns = {name: x["par"][:, i : i + 1] for i, name in enumerate(names)} | {"acc": x["acc"]}
-    wanted = set(
-        itertools.product(ends(32), ends(16, False), (0, 1, 31, 47, 62), ends(32)[::3], (0, 2**31 - 1))
-    )
+    shifts = [shift | sign for shift in (0, 1, 31, 47, 62) for sign in (0, NEGATIVE)]
+    wanted = set(itertools.product(ends(32), ends(16, False), shifts, ends(32)[::3], (0, 2**31 - 1)))
     assert wanted <= tuples(columns, "acc", "mult", "shift", "bias", "clip")
     assert {(63, 0), (63, 1)} <= {
         (int(s), int(r)) for s, r in zip(np.minimum(x["res_scale"][:, 0], 63), x["relu"][:, 0], strict=True)
@@ -133,15 +135,19 @@ def test_vectors_have_all_their_blocks_or_fewer_and_one_sign(size: int, blocks_o
         "test",
     )
     x = inputs("quantizer", 400, hardware)
-    first, last, sign = (x[name][:, 0].astype(bool) for name in ("first", "last", "is_unsigned"))
+    first, last, sign, second = (
+        x[name][:, 0].astype(bool) for name in ("first", "last", "is_unsigned", "second")
+    )
     assert first[0]
     assert last[-1]
     assert np.array_equal(first[1:], last[:-1])
     lengths = np.diff(np.append(np.flatnonzero(first), len(first)))
     assert set(lengths[:-1].tolist()) == set(range(1, blocks_of_vector + 1))
     same_vector = ~first[1:]
-    assert np.array_equal(sign[1:][same_vector], sign[:-1][same_vector])
-    assert set(sign.tolist()) == {False, True}
+    for kind in (sign, second):
+        assert np.array_equal(kind[1:][same_vector], kind[:-1][same_vector])
+        assert set(kind.tolist()) == {False, True}
+    assert not (sign & second).any()  # second operands are signed
 
 
 def test_a_quantizer_gets_quotients_beside_their_rounding_and_all_ends() -> None:
@@ -158,7 +164,7 @@ def test_a_vector_lane_fills_its_table_then_does_all_operations_on_all_corners()
     assert x["fill"][:128].all()
     assert not x["fill"][128:].any()
     assert sorted(x["fill_address"][:128, 0].tolist()) == list(range(128))
-    codes = {code_of("VEC", "op", name): name for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
+    codes = {code_of("VEC", "op", name): name for name in OPERATIONS}
     assert set(x["op"][128:, 0].tolist()) == set(codes)
     by_name = {codes[op]: acc for op, acc in tuples({k: v[128:] for k, v in x.items()}, "op", "acc_in")}
     assert set(by_name) == set(codes.values())
@@ -168,18 +174,106 @@ def test_a_vector_lane_fills_its_table_then_does_all_operations_on_all_corners()
         assert len({a for a in acc if abs(a) < 1 << 16}) > 5, name
 
 
+def test_a_vector_lane_takes_each_source_that_an_operation_has_and_no_other() -> None:
+    """What mul and mac take are elements; what sub, scale and table take are not (docs/isa.md)."""
+    x = {name: column[128:, 0] for name, column in inputs("vector_lane", 2000).items()}
+    assert not (x["src_imm"] & x["src_acc"]).any()
+    for name in OPERATIONS:
+        own = x["op"] == code_of("VEC", "op", name)
+        sources = set((x["src_imm"] + 2 * x["src_acc"])[own].tolist())
+        expected = {"mac": {0}, "mul": {0}, "sub": {1, 2}, "scale": {1, 2}, "table": {1, 2}}
+        assert sources == expected.get(name, {0, 1, 2}), name
+
+
+def test_factors_and_differences_of_a_vector_lane_have_all_ends() -> None:
+    x = {name: column[128:, 0] for name, column in inputs("vector_lane", 2000).items()}
+    scales = x["op"] == code_of("VEC", "op", "scale")
+    factor = np.where(x["src_acc"], x["second"], x["imm"])[scales]
+    assert (factor >= 0).all()
+    assert (factor >> 16).max() == 62
+    wanted = set(itertools.product(ends(32), ends(16, False), (0, 1, 15, 16, 31, 62)))
+    got = zip(x["acc_in"][scales].tolist(), (factor & 0xFFFF).tolist(), (factor >> 16).tolist(), strict=True)
+    assert wanted <= set(got)
+    for name in ("sub", "add", "table"):
+        own = (x["op"] == code_of("VEC", "op", name)) & (x["src_acc"] == 1)
+        late = "acc_in" if name == "table" else "acc_late"
+        found = set(zip(x[late][own].tolist(), x["second"][own].tolist(), strict=True))
+        assert set(itertools.product(ends(32), ends(32))) <= found, name
+
+
 def test_what_the_machine_does_not_allow_a_vector_lane_is_not_asked_of_it() -> None:
-    """mul and mac take elements, and a product of mul has at most 62 bits (docs/isa.md)."""
+    """A product of mul has at most 62 bits (docs/isa.md)."""
     x = inputs("vector_lane", 2000)
-    mul, mac = code_of("VEC", "op", "mul"), code_of("VEC", "op", "mac")
-    takes_element = np.isin(x["op"], (mul, mac))
-    assert not (x["src_imm"].astype(bool) & takes_element).any()
+    mul = code_of("VEC", "op", "mul")
     product = x["acc_in"].astype(object) * x["element"] * x["scale"]
     assert all(abs(number) < 1 << 62 for number in product[x["op"] == mul])
     assert x["shift"].max() == 62
 
 
-@pytest.mark.parametrize("name", ["unpack_uop", "unpack_inp", "unpack_wgt", "unpack_par"])
+def test_rows_have_one_operation_any_length_and_any_lanes_in_their_last_entry() -> None:
+    x = {name: column[:, 0] for name, column in inputs("reduce_tree", 2000).items()}
+    first, last = x["first"].astype(bool), x["last"].astype(bool)
+    assert first[0]
+    assert last[-1]
+    assert np.array_equal(first[1:], last[:-1])
+    for name in ("op", "shift"):
+        assert np.array_equal(x[name][1:][~first[1:]], x[name][:-1][~first[1:]]), name
+    lengths = np.diff(np.append(np.flatnonzero(first), len(first)))
+    assert set(range(1, 7)) <= set(lengths.tolist())
+    assert set(x["last_lanes"][last].tolist()) == set(range(1, 17))
+    assert set(x["op"].tolist()) == {0, 1, 2}
+
+
+def test_a_row_of_the_largest_squares_is_as_long_as_can_be() -> None:
+    x = inputs("reduce_tree")
+    first = np.flatnonzero(x["first"])
+    longest = int(np.argmax(np.diff(np.append(first, len(x["first"])))))
+    rows = slice(first[longest], first[longest + 1])
+    assert x["acc"][rows].size == 1 << 14
+    assert (x["acc"][rows] == -(1 << 31)).all()
+    assert (x["op"][rows] == code_of("REDUCE", "op", "squares")).all()
+    assert x["last_lanes"][rows][-1] == 16
+
+
+def test_lanes_of_rows_are_all_ends_and_squares_that_nearly_saturate() -> None:
+    x = inputs("reduce_tree")
+    op, acc = x["op"][:, 0], x["acc"]
+    for code in range(3):
+        assert set(ends(32)) <= set(acc[op == code, 0].tolist())
+    squares = (op == code_of("REDUCE", "op", "squares")) & (x["shift"][:, 0] > 0)
+    shifted = acc[squares] >> x["shift"][squares]
+    assert (shifted == (1 << 17) - 1).any()  # which rounding may take beyond
+
+
+def test_a_row_unit_gets_sums_beside_every_power_of_two_for_every_result() -> None:
+    x = inputs("row_unit")
+    powers = [(1 << bit) + more for bit in range(48) for more in (-1, 0, 1)]
+    wanted = set(itertools.product([*powers, *ends(50)], range(4), (0, 16, 62)))
+    assert wanted <= tuples(x, "total", "to", "exponent")
+
+
+def test_groups_of_pixels_come_at_once_or_when_one_has_left_and_may_lack_the_last_ones() -> None:
+    x = {name: column[:, 0] for name, column in inputs("transposer", 1500).items() if name != "y"}
+    valid, start, absent = (x[name].astype(bool) for name in ("valid", "start", "absent"))
+    assert x["reset"][:2].all()
+    assert not x["reset"][2:].any()
+    assert not valid[:2].any()
+    starts = np.flatnonzero(start)
+    gaps = []
+    for begin, following in itertools.pairwise([*starts, len(valid)]):
+        assert valid[begin : begin + 16].all()
+        assert not valid[begin + 16 : following].any()
+        here = absent[begin : begin + 16]
+        assert not here[0]
+        assert (np.diff(here.astype(int)) >= 0).all()
+        gaps.append(following - begin - 16)
+    assert 0 in gaps
+    assert all(gap == 0 or gap >= 16 for gap in gaps)
+    assert any(gap > 0 for gap in gaps)
+    assert absent.any()
+
+
+@pytest.mark.parametrize("name", ["unpack_uop", "unpack_inp", "unpack_wgt", "unpack_par", "unpack_second"])
 def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> None:
     x = inputs(name, 20_000)
     valid, first, last = (x[flag][:, 0].astype(bool) for flag in ("valid", "first", "last"))
@@ -187,7 +281,8 @@ def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> No
     assert not valid[:2].any()
     assert not (~valid & (first | last)).any()
     assert set(x["offset"][first, 0].tolist()) == set(range(16))
-    record = W4A8.record_bytes[name.removeprefix("unpack_")]
+    records = W4A8.record_bytes | {"second": W4A8.second_record_bytes}
+    record = records[name.removeprefix("unpack_")]
     starts, ends_at = np.flatnonzero(first), np.flatnonzero(last)
     assert len(starts) == len(ends_at)
     late = 0

@@ -141,7 +141,7 @@ def looking_up(tables: np.ndarray, table: list[int]) -> VectorOperands:
         op=np.where(moves, code_of("VEC", "op", "mov"), code_of("VEC", "op", "table")),
         src_imm=np.ones(count, np.bool_),
         src_unsigned=np.zeros(count, np.bool_),
-        imm=imm,
+        imm=np.where(moves, imm, 0),
         shift=zeros,
         element=zeros,
         scale=zeros,

@@ -37,7 +37,7 @@ def scripts(on_path: Callable[..., None]) -> Scripts:
     return importlib.import_module
 
 
-@pytest.mark.parametrize("name", one_of(["vector_mac", "quantizer"]))
+@pytest.mark.parametrize("name", one_of(["vector_mac", "quantizer", "row_unit", "vector_lane", "ppu_lane"]))
 def test_gates_compute_what_numpy_does_in_time_and_in_the_area_of_the_model(
     name: str, scripts: Scripts, tmp_path: Path
 ) -> None:
@@ -53,7 +53,8 @@ def test_gates_compute_what_numpy_does_in_time_and_in_the_area_of_the_model(
 
     assert scripts("synthesis").slack_ns(found) > 0
 
-    gates, lanes = load_gates("osu018"), hardware.output_lanes if name == "vector_mac" else 1
+    of_a_lane = ("vector_mac", "ppu_lane", "vector_lane")
+    gates, lanes = load_gates("osu018"), hardware.output_lanes if name in of_a_lane else 1
     modelled = sum(c.count * gates.of(c.unit) for c in components(hardware) if c.block == name) / lanes
     assert modelled == pytest.approx(found.area / scripts("library").gate_um2(), rel=0.1)
 

@@ -21,7 +21,10 @@ LEAST_MAXIMUM = -(1 << 28)
 has equal probabilities."""
 
 MOST_LANES = 1 << 14
-"""Of a row, so that sums of 32-bit numbers, and of squares, fit 48 bits."""
+"""Of a row, so that sums of 32-bit numbers, and of squares, fit ROW_BITS."""
+
+ROW_BITS = 2 * (SQUARED_BITS - 1) + (MOST_LANES - 1).bit_length() + 2
+"""Of a sum of MOST_LANES squares, each as large as can be, with a sign."""
 
 
 TURN_BITS = 14

@@ -9,6 +9,19 @@ from tvm_vsq.hardware.config import HardwareConfig
 
 _ARRAY = {"read": 1, "multiply": 1, "scale": 1, "accumulate": 1}
 _VECTOR = {"read": 1, "unpack": 1, "table": 1, "multiply": 1, "add": 1, "write": 1}
+_ROW = {
+    "read": 1,
+    "round": 1,
+    "square": 1,
+    "row": 1,
+    "immediate": 1,
+    "count": 1,
+    "normalize": 1,
+    "table": 1,
+    "slope": 1,
+    "segment": 1,
+    "write": 1,
+}
 _MULTIPLY = 2  # cycles of the PPU's product, where there is room for them
 
 
@@ -16,11 +29,13 @@ _MULTIPLY = 2  # cycles of the PPU's product, where there is room for them
 class Pipelines:
     """Registers of an accelerator's units.
 
-    tree_levels: the levels of the array's adder tree that a register follows, from 0. multiply_cycles,
-    divide_cycles: of the PPU. vector_blocks: accumulator blocks of a vector, for which the PPU waits.
+    tree_levels: the levels of the array's adder tree that a register follows, from 0. row_levels: likewise of
+    REDUCE's tree. multiply_cycles, divide_cycles: of the PPU. vector_blocks: accumulator blocks of a vector,
+    for which the PPU waits.
     """
 
     tree_levels: tuple[int, ...]
+    row_levels: tuple[int, ...]
     multiply_cycles: int
     divide_cycles: int
     vector_blocks: int
@@ -30,26 +45,38 @@ class Pipelines:
         """`tree_levels` as a bit for each level."""
         return sum(1 << level for level in self.tree_levels)
 
+    @property
+    def row_registers(self) -> int:
+        """`row_levels` as a bit for each level."""
+        return sum(1 << level for level in self.row_levels)
+
 
 def pipelines(hardware: HardwareConfig) -> Pipelines:
     """What the `*_pipeline_cycles` of `hardware` make of its units; the shortest if they are too short."""
-    levels = hardware.vector_size.bit_length() - 1
-    tree = min(levels, max(0, hardware.timing.gemm_pipeline_cycles - sum(_ARRAY.values())))
-    spare = max(0, hardware.timing.ppu_pipeline_cycles - sum(_ppu(hardware).values()))
+    timing = hardware.timing
+    spare = max(0, timing.ppu_pipeline_cycles - sum(_ppu(hardware).values()))
     multiply = min(_MULTIPLY, 1 + spare)
     scaled = hardware.formats.activation.scale_bits is not None
     divide = min(hardware.widest_activation_bits, 1 + spare - (multiply - 1)) if scaled else 0
     return Pipelines(
-        tuple(-(-(k + 1) * levels // tree) - 1 for k in range(tree)),
+        _registers(hardware.vector_size, timing.gemm_pipeline_cycles - sum(_ARRAY.values())),
+        _registers(hardware.output_lanes, timing.row_pipeline_cycles - sum(_ROW.values())),
         multiply,
         divide,
         hardware.group_blocks if scaled else 1,
     )
 
 
+def _registers(inputs: int, spare: int) -> tuple[int, ...]:
+    """Levels of a tree that a register follows, spread evenly: as many as there are spare cycles for."""
+    levels = inputs.bit_length() - 1
+    count = min(levels, max(0, spare))
+    return tuple(-(-(k + 1) * levels // count) - 1 for k in range(count))
+
+
 def check_pipelines(hardware: HardwareConfig) -> None:
     """Raise ConfigError for a constant that the stages of its unit do not fit into."""
-    units = {"gemm": _ARRAY, "vector": _VECTOR, "ppu": _ppu(hardware)}
+    units = {"gemm": _ARRAY, "vector": _VECTOR, "row": _ROW, "ppu": _ppu(hardware)}
     for unit, stages in units.items():
         key, least = f"{unit}_pipeline_cycles", sum(stages.values())
         if (cycles := getattr(hardware.timing, key)) < least:

@@ -10,11 +10,12 @@ import jinja2
 import typer
 
 from tvm_vsq.formats import ELEMENT_BITS
+from tvm_vsq.formats.rows import FACTOR_BITS, MANTISSA_BITS, ROW_BITS, SQUARED_BITS
 from tvm_vsq.formats.table import TABLE_INPUT_BITS, TABLE_SEGMENTS, TABLE_VALUE_BITS
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.events import EVENTS
-from tvm_vsq.hardware.memories import SCRATCHPADS
+from tvm_vsq.hardware.memories import NEGATIVE, SCRATCHPADS
 from tvm_vsq.isa import table
 from tvm_vsq.isa.codec import INSTRUCTION_BYTES, Insn
 from tvm_vsq.isa.golden import golden_words, size_names
@@ -101,6 +102,11 @@ def render() -> dict[str, str]:
         "table_segments": TABLE_SEGMENTS,
         "table_input_bits": TABLE_INPUT_BITS,
         "table_value_bits": TABLE_VALUE_BITS,
+        "negative": NEGATIVE,
+        "factor_bits": FACTOR_BITS,
+        "mantissa_bits": MANTISSA_BITS,
+        "squared_bits": SQUARED_BITS,
+        "row_bits": ROW_BITS,
     }
     return {
         "tvm_vsq/isa/isa.h": environment.get_template("isa.h.j2").render(context),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.formats.rows import ROW_BITS
 from tvm_vsq.hardware import LOADED, HardwareConfig, Memory
 from tvm_vsq.hardware.memories import PARAMETER_BITS
 from tvm_vsq.hardware.pipeline import check_pipelines, pipelines
@@ -16,6 +17,8 @@ VECTOR_LANE_CYCLES = 5
 """From what a lane reads to the accumulator that it leaves."""
 
 _SHIFT_BITS, _OP_BITS, _SEGMENT_BITS, _SEGMENT_INDEX_BITS, _COUNT_BITS = 6, 4, 48, 7, 20
+_DIGIT_SHIFT_BITS = 5  # of what GEMM adds
+_LAST_LANES_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,8 @@ def blocks(hardware: HardwareConfig) -> dict[str, Block]:
     Raises ConfigError if a pipeline's stages do not fit into its cycles, or the DRAM is not 2^n bytes wide.
     """
     check_pipelines(hardware)
-    found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in unpacked()]
+    found = [build(hardware) for build in _BLOCKS] + [_unpack(hardware, memory) for memory in LOADED]
     return {block.name: block for block in found if block is not None}
-
-
-def unpacked() -> tuple[Memory, ...]:
-    """The memories for which LOAD has a block: all that it fills but accumulators."""
-    return tuple(memory for memory in LOADED if memory.name != "acc")
 
 
 def _multiplier(hardware: HardwareConfig) -> Block:
@@ -136,6 +134,7 @@ def _accumulator(hardware: HardwareConfig) -> Block:
             Port("forward", 1),
             Port("acc_in", bits),
             Port("addend", addend),
+            Port("shift", _DIGIT_SHIFT_BITS),
         ),
         (Port("acc", bits, delay=1),),
     )
@@ -168,6 +167,7 @@ def _vector_mac(hardware: HardwareConfig) -> Block:
             Port("activation_scale", max(1, activation.scale_width)),
             Port("activation_unsigned", 1),
             *(Port(name, 1, delay=late) for name in ("reset", "fresh", "forward")),
+            Port("shift", _DIGIT_SHIFT_BITS, delay=late),
             Port("acc_in", bits, delay=late),
         ),
         (Port("acc", bits, delay=latency),),
@@ -237,9 +237,11 @@ def _quantizer(hardware: HardwareConfig) -> Block:
             "N": activation.bits,
             "M": activation.scale_width,
             "G": hardware.guard_bits,
+            "N2": hardware.formats.second.bits,
+            "M2": hardware.formats.second.scale_width,
             "DIVIDE_CYCLES": pipelines(hardware).divide_cycles,
         },
-        (Port("y", _WORD, lanes), Port("is_unsigned", 1), Port("first", 1), Port("last", 1)),
+        (Port("y", _WORD, lanes), *(Port(name, 1) for name in ("is_unsigned", "second", "first", "last"))),
         (Port("record", 1, _record_bits(hardware), delay=_quantizer_cycles(hardware)),),
     )
 
@@ -256,11 +258,25 @@ def _ppu(hardware: HardwareConfig) -> Block:
             Port("acc", hardware.accumulator_bits, lanes),
             _parameters(lanes),
             *_residual_ports(lanes, vectors, hardware, "s"),
-            *(Port(name, 1) for name in ("out_unsigned", "first", "last")),
+            *(Port(name, 1) for name in ("out_unsigned", "second", "first", "last")),
         ),
         (
             Port("y", _WORD, lanes, delay=late),
             Port("record", 1, _record_bits(hardware), delay=late + _quantizer_cycles(hardware)),
+        ),
+    )
+
+
+def _transposer(hardware: HardwareConfig) -> Block:
+    lanes, size = hardware.output_lanes, hardware.vector_size
+    return Block(
+        "transposer",
+        "transposer",
+        {"LANES": lanes, "V": size},
+        (*(Port(name, 1) for name in ("reset", "valid", "start", "absent")), Port("y", _WORD, lanes)),
+        (
+            Port("turned", _WORD, lanes, delay=size),
+            *(Port(name, 1, delay=size) for name in ("first", "last")),
         ),
     )
 
@@ -274,10 +290,12 @@ def _vector_lane(hardware: HardwareConfig) -> Block:
         (
             Port("op", _OP_BITS),
             Port("src_imm", 1),
+            Port("src_acc", 1),
             Port("src_unsigned", 1),
             Port("acc_in", bits),
             Port("acc_late", bits, delay=VECTOR_LANE_CYCLES - 1),
             Port("forward", 1, delay=VECTOR_LANE_CYCLES - 1),
+            Port("second", bits),
             Port("element", activation.bits),
             Port("scale", max(1, activation.scale_width)),
             Port("imm", _WORD),
@@ -290,19 +308,114 @@ def _vector_lane(hardware: HardwareConfig) -> Block:
     )
 
 
-def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
-    bus, record = hardware.dram.bytes_per_cycle, memory.record_bytes(hardware)
+_REDUCE_CYCLES, _RESULT_CYCLES = 4, 6  # of REDUCE without its tree; from a row's sum to its result
+
+
+def _reduce_tree(hardware: HardwareConfig) -> Block:
+    lanes, stages = hardware.output_lanes, pipelines(hardware)
+    cycles = len(stages.row_levels)
+    return Block(
+        "reduce_tree",
+        "reduce_tree",
+        {
+            "LANES": lanes,
+            "ACC": hardware.accumulator_bits,
+            "TREE_REGISTERS": stages.row_registers,
+            "TREE_CYCLES": cycles,
+        },
+        (
+            Port("acc", hardware.accumulator_bits, lanes),
+            Port("op", _OP_BITS),
+            Port("shift", _SHIFT_BITS),
+            Port("first", 1),
+            Port("last", 1),
+            Port("last_lanes", _LAST_LANES_BITS),
+        ),
+        (Port("total", ROW_BITS, delay=_REDUCE_CYCLES + cycles),),
+    )
+
+
+def _row_ports(hardware: HardwareConfig, begin: int) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Of what becomes of a row, which is there at clock `begin`."""
+    lanes = hardware.output_lanes
+    inputs = (
+        Port("to", _OP_BITS, delay=begin),
+        Port("exponent", _SHIFT_BITS, delay=begin),
+        Port("mult", PARAMETER_BITS["mult"], delay=begin),
+        Port("imm", _WORD, delay=begin),
+        replace(_parameters(lanes), delay=begin + _RESULT_CYCLES - 2),
+    )
+    entries = _SEGMENT_INDEX_BITS - (lanes.bit_length() - 1)
+    outputs = (
+        Port("entry", entries, delay=begin + _RESULT_CYCLES - 3),
+        Port("result", _WORD, delay=begin + _RESULT_CYCLES),
+    )
+    return inputs, outputs
+
+
+def _row_unit(hardware: HardwareConfig) -> Block:
+    inputs, outputs = _row_ports(hardware, 0)
+    parameters = {"LANES": hardware.output_lanes}
+    return Block("row_unit", "row_unit", parameters, (Port("total", ROW_BITS), *inputs), outputs)
+
+
+def _reduce(hardware: HardwareConfig) -> Block:
+    tree = _reduce_tree(hardware)
+    inputs, outputs = _row_ports(hardware, tree.outputs[0].delay)
+    return Block("reduce", "reduce", tree.parameters, (*tree.inputs, *inputs), outputs)
+
+
+def _bus(hardware: HardwareConfig) -> int:
+    """Bytes of a word of the DRAM."""
+    bus = hardware.dram.bytes_per_cycle
     if bus < 2 or bus & (bus - 1):
         raise ConfigError(
             f"{hardware.label}: dram.bytes_per_cycle={bus}: RTL has buses of 2, 4, 8, ... bytes"
         )
-    step = math.gcd(bus, record)
-    inputs = (
+    return bus
+
+
+def _words(bus: int) -> tuple[Port, ...]:
+    """Of what LOAD unpacks."""
+    return (
         *(Port(name, 1) for name in ("reset", "valid", "first", "last")),
         Port("offset", bus.bit_length() - 1),
         Port("count", _COUNT_BITS),
         Port("word", 8, bus),
     )
+
+
+def _records(bus: int, record: int) -> dict[str, int]:
+    """How records of so many bytes are cut out of words."""
+    step = math.gcd(bus, record)
+    return {
+        "BUS": bus,
+        "RECORD": record,
+        "ENTRIES": (record - step + bus) // record,
+        "STEP": step,
+        "COUNT": _COUNT_BITS,
+    }
+
+
+def _unpack_second(hardware: HardwareConfig) -> Block:
+    formats, bus = hardware.formats, _bus(hardware)
+    second, weight = formats.second, formats.weight
+    parameters = _records(bus, hardware.second_record_bytes)
+    entries = parameters["ENTRIES"]
+    sides = {"N": weight.bits, "M": weight.scale_width, "N2": second.bits, "M2": second.scale_width}
+    return Block(
+        "unpack_second",
+        "unpack_second",
+        {**parameters, "V": second.vector_size, **sides},
+        _words(bus),
+        (Port("lanes", 1, entries * weight.record_bits, delay=1), Port("complete", 1, entries, delay=1)),
+    )
+
+
+def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
+    bus, record = _bus(hardware), memory.record_bytes(hardware)
+    parameters, inputs = _records(bus, record), _words(bus)
+    step = parameters["STEP"]
     if record > bus:
         column = max(1, (record // step - 1).bit_length())
         return Block(
@@ -316,19 +429,12 @@ def _unpack(hardware: HardwareConfig, memory: Memory) -> Block:
                 Port("columns", (bus // step).bit_length(), delay=1),
             ),
         )
-    entries = (record - step + bus) // record
+    entries = parameters["ENTRIES"]
     bits = memory.entry_bits(hardware)
     return Block(
         f"unpack_{memory.name}",
         "unpack",
-        {
-            "BUS": bus,
-            "RECORD": record,
-            "BITS": bits,
-            "ENTRIES": entries,
-            "STEP": step,
-            "COUNT": _COUNT_BITS,
-        },
+        {"BUS": bus, "RECORD": record, "BITS": bits, **parameters},
         inputs,
         (Port("entries", 1, entries * bits, delay=1), Port("complete", 1, entries, delay=1)),
     )
@@ -343,5 +449,10 @@ _BLOCKS: tuple[Callable[[HardwareConfig], Block | None], ...] = (
     _ppu_lane,
     _quantizer,
     _ppu,
+    _transposer,
     _vector_lane,
+    _reduce_tree,
+    _row_unit,
+    _reduce,
+    _unpack_second,
 )

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats.rows import FACTOR_BITS, SQUARED_BITS
 from tvm_vsq.formats.table import TABLE_SEGMENTS
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.memories import NEGATIVE
 from tvm_vsq.isa import code_of
 from tvm_vsq.numerics import (
     look_up,
@@ -22,6 +24,7 @@ from tvm_vsq.numerics import (
     requantize,
     round_shift,
 )
+from tvm_vsq.numerics.rows import reciprocal, reciprocal_root, saturated
 
 Ints = npt.NDArray[np.int64]
 Values = Mapping[str, Ints]
@@ -63,11 +66,12 @@ def _scale_unit(hardware: HardwareConfig, x: Values, _: str) -> Results:
 def _add_up(x: Values, addends: Ints) -> Results:
     """In the order of the transactions, as one may go on with the result of the one before."""
     sums, before = [], 0
-    columns = (x["reset"], x["fresh"], x["forward"], x["acc_in"], addends)
+    columns = (x["reset"], x["fresh"], x["forward"], x["acc_in"], addends << x["shift"])
     for reset, fresh, forward, acc_in, addend in zip(
         *(column.ravel().tolist() for column in columns), strict=True
     ):
-        before = 0 if reset else addend + (0 if fresh else before if forward else acc_in)
+        total = 0 if reset else addend + (0 if fresh else before if forward else acc_in)
+        before = _signed(total & ((1 << 62) - 1), 62)  # an accumulator has fewer bits
         sums.append(before)
     return {"acc": _all(np.array(sums))}
 
@@ -95,11 +99,13 @@ def _results(hardware: HardwareConfig, x: Values, elements: str, scales: str) ->
     scale = x[scales] if hardware.formats.activation.scale_bits else np.ones_like(x[scales])
     residuals = _vectors(x[elements], scale, hardware.vector_size)
     cycles, lanes = x["acc"].shape
-    params = x["par"].reshape(cycles, lanes, 4).astype(np.int32)
+    params = x["par"].reshape(cycles, lanes, 4).copy()
+    params[..., 0] *= np.where(params[..., 1] & NEGATIVE, -1, 1)
+    params[..., 1] &= NEGATIVE - 1
     rows = [
         post_process(
             x["acc"][t],
-            params[t],
+            params[t].astype(np.int32),
             bool(x["relu"][t, 0]),
             _as_channels(residuals[t], lanes) if x["residual"][t, 0] else None,
             int(x["res_mult"][t, 0]),
@@ -119,20 +125,24 @@ def _ppu_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     return {"y": _all(_results(hardware, x, "res_element", "res_scale"))}
 
 
-def _records(hardware: HardwareConfig, y: Ints, unsigned: Ints, first: Ints) -> Ints:
-    """Bits of the records of blocks of results, [cycles, bits]; `first`: the first block of a vector."""
+def _records(hardware: HardwareConfig, y: Ints, unsigned: Ints, second: Ints, first: Ints) -> Ints:
+    """Bits of the records of blocks of results, [cycles, bits]; `first`: the first block of a vector.
+
+    Second operands have the bits of activations, of which STORE takes the low ones.
+    """
     fmt, (cycles, lanes) = hardware.formats.activation, y.shape
     blocks = hardware.group_blocks
     own = np.cumsum(first.ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)  # the group of each block
     place = np.arange(cycles) - np.searchsorted(own, own)
     groups = np.zeros((own[-1] + 1, blocks, lanes), np.int64)
     groups[own, place] = y
-    signs = np.zeros(len(groups), np.bool_)
-    signs[own] = unsigned.ravel() == 0
+    kinds = np.zeros(len(groups), np.int64)
+    kinds[own] = np.where(second.ravel(), 2, unsigned.ravel() != 0)
     vectors = np.zeros((len(groups), max(1, lanes // fmt.vector_size), fmt.vector_size + 1), np.int16)
-    for signed in (False, True):
-        wanted = groups[signs == signed].reshape(-1, blocks * lanes)
-        vectors[signs == signed] = requantize(wanted, fmt.with_sign(signed), hardware.guard_bits)
+    formats = (fmt.with_sign(True), fmt.with_sign(False), hardware.formats.second)
+    for kind, form in enumerate(formats):
+        wanted = groups[kinds == kind].reshape(-1, blocks * lanes)
+        vectors[kinds == kind] = requantize(wanted, form, hardware.guard_bits)
     elements = vectors[..., :-1].reshape(len(groups), blocks, vectors.shape[1], -1)[own, place]
     scales = vectors[own, :, -1:]
     parts = [_bits(elements, fmt.bits), _bits(scales, fmt.scale_width)]
@@ -146,42 +156,75 @@ def _bits(numbers: npt.NDArray[np.int16], width: int) -> Ints:
 
 
 def _quantizer(hardware: HardwareConfig, x: Values, _: str) -> Results:
-    return {"record": _all(_records(hardware, x["y"], x["is_unsigned"], x["first"]))}
+    return {"record": _all(_records(hardware, x["y"], x["is_unsigned"], x["second"], x["first"]))}
 
 
 def _ppu(hardware: HardwareConfig, x: Values, _: str) -> Results:
     y = _results(hardware, x, "res_elements", "res_scales")
-    return {"y": _all(y), "record": _all(_records(hardware, y, x["out_unsigned"], x["first"]))}
+    record = _records(hardware, y, x["out_unsigned"], x["second"], x["first"])
+    return {"y": _all(y), "record": _all(record)}
+
+
+def _transposer(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    """Each pixel's transaction has the lanes that leave as many clocks later as a group takes."""
+    size, (cycles, lanes) = hardware.vector_size, x["y"].shape
+    parts = max(1, size // lanes)
+    turned, first, last = np.zeros((cycles, lanes), np.int64), *np.zeros((2, cycles, 1), np.int64)
+    y = np.where(x["absent"], 0, x["y"])
+    for start in np.flatnonzero(x["valid"] & x["start"]):
+        group = slice(start, start + size)
+        turned[group] = y[group].T.reshape(size, lanes)  # channel by channel
+        first[group, 0] = np.arange(size) % parts == 0
+        last[group, 0] = np.arange(size) % parts == parts - 1
+    there = x["valid"] != 0
+    return {
+        "turned": (turned, np.repeat(there, lanes, axis=1)),
+        "first": (first, there),
+        "last": (last, there),
+    }
 
 
 def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     scale = x["scale"] if hardware.formats.activation.scale_bits else 1
-    value, op = np.where(x["src_imm"], x["imm"], x["element"] * scale), x["op"]
-    codes = {name: code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")}
-    small = np.where(op == codes["mul"], x["acc_in"], 0)  # products of the others need not fit
-    early = {"mul": round_shift(small * value, x["shift"]), "table": _looked_up(x)}
-    late: dict[str, Callable[[Any, Any, Any], Any]] = {
-        "mov": lambda lane, value, imm: value,
-        "max": lambda lane, value, imm: np.maximum(lane, value),
-        "min": lambda lane, value, imm: np.minimum(lane, value),
-        "add": lambda lane, value, imm: lane + value,
-        "mac": lambda lane, value, imm: lane + imm * value,
+    given = np.where(x["src_acc"], x["second"], x["imm"])
+    value, op = np.where(x["src_imm"] | x["src_acc"], given, x["element"] * scale), x["op"]
+    codes = {name: code_of("VEC", "op", name) for name in (*_EARLY, *_LATE)}
+    # Products of the others need not fit.
+    multiplied, scaled = (np.where(op == codes[name], x["acc_in"], 0) for name in ("mul", "scale"))
+    shift = np.minimum(given >> FACTOR_BITS & 63, 62)
+    early = {
+        "mul": round_shift(multiplied * value, x["shift"]),
+        "scale": saturated(round_shift(scaled * (given & ((1 << FACTOR_BITS) - 1)), shift)),
+        "table": _looked_up(x, round_shift(x["acc_in"] - given, x["shift"])),
     }
-    found = {**early, **{name: f(x["acc_late"], value, x["imm"]) for name, f in late.items()}}
+    late = {name: f(x["acc_late"], value, x["imm"], x["src_acc"]) for name, f in _LATE.items()}
+    found = {**early, **late}
     result = np.select([op == codes[name] for name in found], list(found.values()))
     names, bits = {code: name for name, code in codes.items()}, hardware.accumulator_bits
     for t in np.flatnonzero(x["forward"]):
-        name = names[int(op[t, 0])]
-        if name in late:  # goes on with what the accumulator, which has so many bits, was left at
-            left = _signed(int(result[t - 1, 0]) & ((1 << bits) - 1), bits)
-            result[t] = late[name](left, value[t], x["imm"][t])
+        if function := _LATE.get(names[int(op[t, 0])]):
+            # Goes on with what the accumulator, which has so many bits, was left at.
+            left = np.int64(_signed(int(result[t - 1, 0]) & ((1 << bits) - 1), bits))
+            result[t] = function(left, value[t], x["imm"][t], x["src_acc"][t])
     filled = x["fill"] != 0
     return {"acc": (result, ~filled)}
 
 
-def _looked_up(x: Values) -> Ints:
+# Which accumulator they take: as the lane reads it, or that of its last stage.
+_EARLY = ("mul", "scale", "table")
+_LATE: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
+    "mov": lambda lane, value, imm, saturates: value,
+    "max": lambda lane, value, imm, saturates: np.maximum(lane, value),
+    "min": lambda lane, value, imm, saturates: np.minimum(lane, value),
+    "add": lambda lane, value, imm, saturates: np.where(saturates, saturated(lane + value), lane + value),
+    "mac": lambda lane, value, imm, saturates: lane + imm * value,
+    "sub": lambda lane, value, imm, saturates: saturated(lane - value),
+}
+
+
+def _looked_up(x: Values, lane: Ints) -> Ints:
     """By the table as it is by then."""
-    lane, table = x["acc_in"], np.zeros((TABLE_SEGMENTS, 2), np.int32)
+    table = np.zeros((TABLE_SEGMENTS, 2), np.int32)
     found, filled = np.zeros_like(lane), x["fill"].ravel() != 0
     bounds = np.flatnonzero(np.diff(filled)) + 1
     for rows in np.split(np.arange(len(lane)), bounds):
@@ -192,6 +235,64 @@ def _looked_up(x: Values) -> Ints:
             packed = int(segment)
             table[address] = [_signed(packed & 0xFFFFFF, 24), _signed(packed >> 24, 24)]
     return found
+
+
+def _reduce_tree(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return {"total": _all(_reduced(hardware, x))}
+
+
+def _reduced(hardware: HardwareConfig, x: Values) -> Ints:
+    """Of each entry with those of its row before it: int64[cycles, 1]."""
+    acc, lanes = x["acc"], x["acc"].shape[1]
+    there = np.arange(lanes) < np.where(x["last"], x["last_lanes"], lanes)
+    squared = saturated(round_shift(acc, x["shift"]), SQUARED_BITS)
+    entries = {
+        "max": np.where(there, acc, np.iinfo(np.int64).min).max(axis=1),
+        "sum": np.where(there, saturated(acc), 0).sum(axis=1),
+        "squares": np.where(there, squared**2, 0).sum(axis=1),
+    }
+    codes = [x["op"][:, 0] == code_of("REDUCE", "op", name) for name in entries]
+    found: Ints = np.select(codes, list(entries.values()))
+    for t in np.flatnonzero(x["first"][:, 0] == 0):
+        found[t] = max(found[t - 1], found[t]) if codes[0][t] else found[t - 1] + found[t]
+    return found[:, None]
+
+
+def _row_unit(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return _row_results(hardware, x, x["total"])
+
+
+def _reduce(hardware: HardwareConfig, x: Values, _: str) -> Results:
+    return _row_results(hardware, x, _reduced(hardware, x))
+
+
+def _row_results(hardware: HardwareConfig, x: Values, row: Ints) -> Results:
+    """A row each; the table's entry, too, where one is looked up."""
+    lanes, to = hardware.output_lanes, x["to"][:, 0]
+    functions = {"reciprocal": reciprocal, "rsqrt": reciprocal_root}
+    factors = {code_of("REDUCE", "to", name): function for name, function in functions.items()}
+    is_scaled, words = code_of("REDUCE", "to", "scaled"), (-(1 << 31), (1 << 31) - 1)
+    results, entries = np.zeros((2, len(row), 1), np.int64)
+    for t in range(len(row)):
+        number, exponent, imm = int(row[t, 0]), int(x["exponent"][t, 0]), int(x["imm"][t, 0])
+        if function := factors.get(int(to[t])):
+            held = x["par"][t].reshape(lanes, 4)[:, 2:].astype(np.int32)
+            table = np.tile(held, (TABLE_SEGMENTS // lanes, 1))
+            numbers = np.array([number + imm])
+            m, k = function(numbers, table, exponent)
+            results[t] = m | k << FACTOR_BITS
+            # A table of segments that hold their own numbers says which one it is.
+            own = np.zeros((TABLE_SEGMENTS, 2), np.int32)
+            own[:, 0] = np.arange(TABLE_SEGMENTS)
+            entries[t] = function(numbers, own, exponent)[0] // lanes
+            continue
+        if to[t] == is_scaled:
+            number = number * int(x["mult"][t, 0]) + (1 << exponent >> 1) >> exponent
+        else:
+            number += imm
+        results[t] = min(max(number, words[0]), words[1])
+    looked_up = np.isin(x["to"], list(factors))
+    return {"entry": (entries, looked_up), "result": _all(results)}
 
 
 def _signed(number: int, bits: int) -> int:
@@ -215,9 +316,13 @@ def _pieces(x: Values) -> Iterator[tuple[npt.NDArray[np.uint8], list[int], int]]
 def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
     """Which entries come when."""
     name = block.removeprefix("unpack_")
-    bits, record = hardware.entry_bits[name], hardware.record_bytes[name]
+    second = hardware.formats.second
+    if is_second := name == "second":
+        bits, record = second.record_bits, hardware.second_record_bytes
+    else:
+        bits, record = hardware.entry_bits[name], hardware.record_bytes[name]
     bus, cycles = hardware.dram.bytes_per_cycle, len(x["valid"])
-    if record > bus:
+    if record > bus and not is_second:
         return _columns(x, record, bus)
     most = (record - int(np.gcd(bus, record)) + bus) // record
     complete = np.zeros((cycles, most), np.int64)
@@ -231,7 +336,24 @@ def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
             text = np.unpackbits(piece[n * record : (n + 1) * record], count=bits, bitorder="little")
             entries[t, place * bits : (place + 1) * bits] = text
             complete[t, place] = 1
+    if is_second:
+        lanes = _widened(hardware, entries.reshape(cycles, most, bits))
+        filled = np.repeat(complete != 0, lanes.shape[-1], axis=1)
+        return {"complete": _all(complete), "lanes": (lanes.reshape(cycles, -1), filled)}
     return {"complete": _all(complete), "entries": (entries, np.repeat(complete != 0, bits, axis=1))}
+
+
+def _widened(hardware: HardwareConfig, records: Ints) -> Ints:
+    """Bits [..., record] of second operands as weights have them: [..., lane]."""
+    second, weight = hardware.formats.second, hardware.formats.weight
+    size, bits = second.vector_size, second.bits
+    elements = records[..., : size * bits].reshape(*records.shape[:-1], size, bits)
+    signs = np.repeat(elements[..., -1:], weight.bits - bits, axis=-1)
+    scales = np.zeros((*records.shape[:-1], weight.scale_width), np.int64)
+    scales[..., : second.scale_width] = records[..., size * bits :]
+    scales[..., :1] += second.scale_width == 0
+    wide = np.concatenate([elements, signs], axis=-1).reshape(*records.shape[:-1], -1)
+    return np.concatenate([wide, scales], axis=-1)
 
 
 def _columns(x: Values, record: int, bus: int) -> Results:
@@ -258,6 +380,10 @@ _REFERENCES: dict[str, Callable[[HardwareConfig, Values, str], Results]] = {
     "ppu_lane": _ppu_lane,
     "quantizer": _quantizer,
     "ppu": _ppu,
+    "transposer": _transposer,
     "vector_lane": _vector_lane,
+    "reduce_tree": _reduce_tree,
+    "row_unit": _row_unit,
+    "reduce": _reduce,
     "unpack": _unpack,
 }

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats.rows import MOST_LANES, ROW_BITS, SQUARED_BITS
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.hardware.memories import PARAMETER_BITS
+from tvm_vsq.hardware.memories import NEGATIVE, PARAMETER_BITS
 from tvm_vsq.isa import code_of
 from tvm_vsq.rtl.blocks import Block
 
@@ -17,6 +18,7 @@ Ints = npt.NDArray[np.int64]
 Inputs = dict[str, Ints]
 _WORD = (-(1 << 31), (1 << 31) - 1)
 _LONGEST_PIECE = 200  # words of what LOAD unpacks, but for one record that has more
+_MOST_DIGIT_SHIFT = 16  # of what GEMM adds (docs/isa.md)
 _LONGEST_PRODUCT = 62  # bits of what VEC's mul may round (docs/isa.md)
 
 
@@ -121,20 +123,20 @@ def _scale_unit(hardware: HardwareConfig, block: Block, count: int, rng: np.rand
 
 
 def _control(rng: np.random.Generator, count: int) -> Inputs:
-    """Reductions that begin, go on with the entry before, or with another one; a reset now and then."""
+    """Reductions that begin, go on with the entry before or another one; now and then a reset, a shift."""
     return {
         "reset": _flags(rng, count, 1 / 32),
         "fresh": _flags(rng, count, 1 / 8),
         "forward": _flags(rng, count),
+        "shift": rng.integers(0, _MOST_DIGIT_SHIFT + 1, (count, 1)) * _flags(rng, count, 1 / 4),
     }
 
 
 def _accumulator(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     bits, addend_bits = block.parameters["ACC"], block.parameters["ADDEND"]
-    reset, fresh, forward, acc, addend = _grid(
-        (0, 1), (0, 1), (0, 1), _signed_corners(bits), _signed_corners(addend_bits)
-    )
-    corners = {"reset": reset, "fresh": fresh, "forward": forward, "acc_in": acc, "addend": addend}
+    names = ("reset", "fresh", "forward", "shift", "acc_in", "addend")
+    shifts, ends = (0, 1, _MOST_DIGIT_SHIFT), (_signed_corners(bits), _signed_corners(addend_bits))
+    corners = dict(zip(names, _grid((0, 1), (0, 1), (0, 1), shifts, *ends), strict=True))
     return _append(
         corners,
         {
@@ -153,7 +155,7 @@ def _vector_mac(hardware: HardwareConfig, block: Block, count: int, rng: np.rand
     cycles = len(weight)
     activation = np.where(unsigned, activation, activation - ((activation >> (a_bits - 1)) << a_bits))
     all_unsigned = np.concatenate([unsigned, _flags(rng, count)])
-    corners = {name: np.zeros((cycles, 1), np.int64) for name in ("reset", "forward")}
+    corners = {name: np.zeros((cycles, 1), np.int64) for name in ("reset", "forward", "shift")}
     corners["fresh"] = np.ones((cycles, 1), np.int64)
     control = _append(corners, _control(rng, count))
     return {
@@ -179,7 +181,7 @@ def _parameters(hardware: HardwareConfig, rng: np.random.Generator, count: int, 
     clip = np.where(rng.random(shape) < 0.7, _WORD[1], _random_signed(rng, 32, shape))
     columns = [
         _random_unsigned(rng, hardware.multiplier_bits, shape),
-        rng.integers(0, 63, shape),
+        rng.integers(0, 63, shape) | np.where(rng.random(shape) < 0.25, NEGATIVE, 0),
         _random_signed(rng, PARAMETER_BITS["bias"], shape),
         clip,
     ]
@@ -207,7 +209,7 @@ def _ppu_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.random
     acc, mult, shift, bias, clip, relu = _grid(
         _signed_corners(bits),
         _unsigned_corners(hardware.multiplier_bits),
-        (0, 1, 31, 47, 62),
+        [shift | sign for shift in (0, 1, 31, 47, 62) for sign in (0, NEGATIVE)],
         (_WORD[0], 0, _WORD[1]),
         (0, _WORD[1]),
         (0, 1),
@@ -227,8 +229,11 @@ def _ppu_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.random
     }
 
 
-def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tuple[Ints, Ints, Ints]:
-    """first, last, and a sign for all blocks of a vector; now and then it has fewer blocks than it could."""
+def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """first, last, and for all blocks of a vector whether it is unsigned, or of the second-operand form.
+
+    Now and then it has fewer blocks than it could.
+    """
     most, first = hardware.group_blocks, np.zeros((count, 1), np.int64)
     at = 0
     while at < count:
@@ -237,7 +242,8 @@ def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tu
     last = np.roll(first, -1)
     last[-1] = 1
     own = np.cumsum(first) - 1
-    return first, last, rng.integers(0, 2, own[-1] + 1)[own][:, None]
+    kind = rng.integers(0, 3, own[-1] + 1)[own][:, None]
+    return first, last, (kind == 1).astype(np.int64), (kind == 2).astype(np.int64)
 
 
 def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
@@ -249,89 +255,248 @@ def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.rando
     ]
     alike = np.repeat(np.array(corners)[:, None], lanes, axis=1)
     total = count + len(alike)
-    first, last, unsigned = _marks(hardware, rng, total)
-    scale = rng.integers(1, fmt.smax + 1, (count, 1))
-    halves = (2 * rng.integers(-fmt.qmax - 1, fmt.qmax + 2, (count, lanes)) + 1) * (scale << guard) // 2
+    first, last, unsigned, second = _marks(hardware, rng, total)
+    other = hardware.formats.second
+    smax, qmax = (
+        np.where(second[-count:], *pair) for pair in ((other.smax, fmt.smax), (other.qmax, fmt.qmax))
+    )
+    scale = rng.integers(1, smax + 1)
+    halves = (2 * rng.integers(-qmax - 1, qmax + 2, (count, lanes)) + 1) * (scale << guard) // 2
     near = halves + rng.integers(-1, 2, (count, lanes))
     within = _random_signed(rng, min(32, fmt.bits + fmt.scale_width + guard + 1), (count, lanes))
     kind = rng.integers(0, 3, (count, 1))
     y = np.select([kind == 0, kind == 1], [near, within], _random_signed(rng, 32, (count, lanes)))
-    return {"y": np.concatenate([alike, y]), "is_unsigned": unsigned, "first": first, "last": last}
+    marks = {"is_unsigned": unsigned, "second": second, "first": first, "last": last}
+    return {"y": np.concatenate([alike, y]), **marks}
 
 
 def _ppu(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     lanes = hardware.output_lanes
-    first, last, unsigned = _marks(hardware, rng, count)
+    first, last, unsigned, second = _marks(hardware, rng, count)
     par = _parameters(hardware, rng, count, lanes).reshape(count, lanes, -1)
     # Mostly shifts that leave something to quantize.
-    par[..., 1] = np.where(rng.random((count, 1)) < 0.8, rng.integers(0, 40, (count, 1)), par[..., 1])
+    moderate = rng.integers(0, 40, (count, 1)) | (par[..., 1] & NEGATIVE)
+    par[..., 1] = np.where(rng.random((count, 1)) < 0.8, moderate, par[..., 1])
     return {
         "acc": _random_signed(rng, hardware.accumulator_bits, (count, lanes)),
         "par": par.reshape(count, -1),
         **_residuals(hardware, block, rng, count),
         "out_unsigned": unsigned,
+        "second": second,
         "first": first,
         "last": last,
+    }
+
+
+def _transposer(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Groups of pixels, at once behind each other or when one has left; the last ones may be absent."""
+    size, lanes = hardware.vector_size, hardware.output_lanes
+    parts: list[Ints] = [np.tile((1, 0, 0, 0), (2, 1))]  # reset, valid, start, absent
+    groups = 0
+    while groups < 4 or sum(map(len, parts)) < count:
+        pixels = np.arange(size)
+        there = size if rng.random() < 0.5 else int(rng.integers(1, size + 1))
+        flags = [pixels * 0, pixels * 0 + 1, pixels == 0, pixels >= there]
+        parts.append(np.stack(flags, axis=1).astype(np.int64))
+        groups += 1
+        if groups > 2 and rng.random() < 0.3:
+            parts.append(np.zeros((size + int(rng.integers(0, 4)), 4), np.int64))
+    table = np.concatenate(parts)
+    names = ("reset", "valid", "start", "absent")
+    return {
+        **{name: table[:, i : i + 1] for i, name in enumerate(names)},
+        "y": _random_signed(rng, 32, (len(table), lanes)),
+    }
+
+
+_FILLED = 128  # segments of a lane's table
+_GIVEN = ("mov", "max", "min", "add", "sub", "table")  # take an immediate, or another accumulator
+_OPERATIONS = (*_GIVEN, "mac", "mul", "scale")
+
+
+def _vec_op(*names: str) -> Ints:
+    return np.array([code_of("VEC", "op", name) for name in names], np.int64)
+
+
+def _lane_corners(hardware: HardwareConfig, rng: np.random.Generator) -> Inputs:
+    """Ends of accumulators with those of elements, immediates, other accumulators, factors and tables."""
+    fmt, bits = hardware.formats.activation, hardware.accumulator_bits
+    ends, given = _signed_corners(bits), _signed_corners(min(32, bits))
+    scales = _unsigned_corners(max(1, fmt.scale_width))
+    ops = _vec_op("mov", "max", "min", "add", "mac", "mul")
+    acc, element, scale, op, unsigned = _grid(ends, _element_corners(fmt.bits), scales, ops, (0, 1))
+    signed = element - ((element >> (fmt.bits - 1)) << fmt.bits)
+    columns = {"acc": acc, "op": op, "scale": scale, "src_unsigned": unsigned}
+    parts = [{**columns, "element": np.where(unsigned, element, signed)}]
+    acc, second, op, src_acc, shift = _grid(ends, given, _vec_op(*_GIVEN), (0, 1), (0, 1, 20, 62))
+    parts.append({"acc": acc, "op": op, "src_acc": src_acc, "second": second, "imm": second, "shift": shift})
+    # Differences that rounding takes to the end of a table, or beyond.
+    end, beside, src_acc = _grid((-(1 << 16), 1 << 16), range(-3, 4), (0, 1))
+    acc, low = (end + beside) // 2, (end + beside) // 2 - (end + beside)
+    most = (1 << (bits - 1)) - 1
+    acc, second = np.minimum(acc, most), np.minimum(low, most)
+    op, shift = np.broadcast_to(_vec_op("table"), acc.shape), np.ones_like(acc)
+    parts.append({"acc": acc, "op": op, "src_acc": src_acc, "second": second, "imm": second, "shift": shift})
+    acc, mantissa, exponent, src_acc = _grid(ends, _unsigned_corners(16), (0, 1, 15, 16, 31, 62), (0, 1))
+    factor = _factor(hardware, mantissa, exponent)
+    op = np.broadcast_to(_vec_op("scale"), acc.shape)
+    parts.append({"acc": acc, "op": op, "src_acc": src_acc, "second": factor, "imm": factor})
+    whole = []
+    for part in parts:
+        rows = {name: np.zeros((len(part["acc"]), 1), np.int64) for name in (*parts[0], *parts[1])}
+        source = {"src_imm": 1 - part["src_acc"] if "src_acc" in part else rows["acc"]}
+        whole.append({**rows, **source, **part})
+    return {name: np.concatenate([rows[name] for rows in whole]) for name in whole[0]}
+
+
+def _factor(hardware: HardwareConfig, mantissa: Ints, exponent: Ints) -> Ints:
+    """As an accumulator holds it, as far as one does."""
+    return (mantissa | exponent << 16) & ((1 << (hardware.accumulator_bits - 1)) - 1)
+
+
+def _lane_operands(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> Inputs:
+    """Every operation with every source that it has."""
+    fmt, bits, shape = hardware.formats.activation, hardware.accumulator_bits, (count, 1)
+    op, unsigned = rng.choice(_vec_op(*_OPERATIONS), shape), _flags(rng, count)
+    element, from_elements = (
+        np.isin(op, _vec_op(*names)) for names in (("mac", "mul"), ("sub", "table", "scale"))
+    )
+    source = np.where(
+        element, 0, np.where(from_elements, rng.integers(1, 3, shape), rng.integers(0, 3, shape))
+    )
+    acc, shift = _random_signed(rng, bits, shape), rng.integers(0, 63, shape)
+    second, imm = _random_signed(rng, bits, shape), _random_signed(rng, min(32, bits), shape)
+    is_scale, is_table = op == _vec_op("scale"), op == _vec_op("table")
+    factor = _factor(hardware, rng.integers(0, 1 << 16, shape), rng.integers(0, 63, shape))
+    second, imm = np.where(is_scale, factor, second), np.where(is_scale, factor, imm)
+    # Arguments of a table that it tells apart, mostly of a function alone.
+    alone = is_table & (rng.random(shape) < 0.4)
+    second, imm, shift = (np.where(alone, 0, each) for each in (second, imm, shift))
+    near = is_table & (rng.random(shape) < 0.7)
+    shift = np.where(near, shift % 24, shift)
+    argument = rng.integers(-(1 << 16), 1 << 16, shape) << shift
+    limit = 1 << (bits - 1)
+    given = np.where(source == 2, second, imm)
+    acc = np.where(near, np.clip(given + argument + (1 << shift >> 1), -limit, limit - 1), acc)
+    return {
+        "acc": acc,
+        "op": op,
+        "src_imm": (source == 1).astype(np.int64),
+        "src_acc": (source == 2).astype(np.int64),
+        "second": second,
+        "imm": imm,
+        "shift": shift,
+        "src_unsigned": unsigned,
+        "element": _elements(rng, fmt.bits, unsigned, 1),
+        "scale": _random_unsigned(rng, max(1, fmt.scale_width), shape),
     }
 
 
 def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     """A table is filled; then every operation, with operands that the machine allows it."""
     fmt, bits = hardware.formats.activation, hardware.accumulator_bits
-    filled = 128
-    ops = np.array(
-        [code_of("VEC", "op", name) for name in ("mov", "max", "min", "add", "mac", "mul", "table")]
-    )
-    corner_acc, corner_element, corner_scale, corner_op = _grid(
-        _signed_corners(bits), _element_corners(fmt.bits), _unsigned_corners(max(1, fmt.scale_width)), ops
-    )
-    total = filled + len(corner_acc) + count
-    unsigned = _flags(rng, total)
-    element = _elements(rng, fmt.bits, unsigned, 1)
-    signed_corner = corner_element - ((corner_element >> (fmt.bits - 1)) << fmt.bits)
-    here = slice(filled, filled + len(corner_acc))
-    element[here] = np.where(unsigned[here], corner_element, signed_corner)
-    scale = _random_unsigned(rng, max(1, fmt.scale_width), (total, 1))
-    scale[here] = corner_scale
-    op = rng.choice(ops, (total, 1))
-    op[here] = corner_op
-    mul, mac = code_of("VEC", "op", "mul"), code_of("VEC", "op", "mac")
-    acc = _random_signed(rng, bits, (total, 1))
-    acc[here] = corner_acc
-    near = rng.random((total, 1)) < 0.5  # arguments of a table that it tells apart
-    near[here] = False
-    acc = np.where(
-        (op == code_of("VEC", "op", "table")) & near,
-        rng.integers(-(1 << 16), 1 << 16, acc.shape) >> max(0, 17 - bits),
-        acc,
-    )
+    corners = _lane_corners(hardware, rng)
+    filling = _lane_operands(hardware, rng, _FILLED)
+    x = _append(_append(filling, corners), _lane_operands(hardware, rng, count))
+    total, begin = len(x["op"]), _FILLED + len(corners["op"])
     allowed = (1 << (_LONGEST_PRODUCT - fmt.bits - fmt.scale_width)) - 1
-    acc = np.where(op == mul, np.clip(acc, -allowed, allowed), acc)
-    imm = _random_signed(rng, min(32, bits), (total, 1))
-    src_imm = _flags(rng, total) * (op != mul) * (op != mac)
-    fill = np.zeros((total, 1), np.int64)
-    fill[:filled] = 1
-    address = np.zeros((total, 1), np.int64)
-    address[:filled, 0] = rng.permutation(filled)
+    acc = x.pop("acc")
+    acc = np.where(x["op"] == _vec_op("mul"), np.clip(acc, -allowed, allowed), acc)
     late = _random_signed(rng, bits, (total, 1))
-    late[here] = corner_acc
+    late[_FILLED:begin] = acc[_FILLED:begin]
     forward = _flags(rng, total)
-    forward[: here.stop] = 0  # corners stand alone, and a table's filling leaves nothing
+    forward[:begin] = 0  # corners stand alone, and a table's filling leaves nothing
+    fill, address = np.zeros((2, total, 1), np.int64)
+    fill[:_FILLED] = 1
+    address[:_FILLED, 0] = rng.permutation(_FILLED)
+    segments = rng.integers(0, 1 << 48, (total, 1))
+    table = {"fill": fill, "fill_address": address, "fill_segment": segments}
+    return {**x, "acc_in": acc, "acc_late": late, "forward": forward, **table}
+
+
+def _row_marks(
+    hardware: HardwareConfig, rng: np.random.Generator, lengths: npt.NDArray[np.int64]
+) -> tuple[Ints, Ints, Ints]:
+    """first, last, and the number of its row, for every entry of rows of these lengths."""
+    own = np.repeat(np.arange(len(lengths)), lengths)
+    first = np.diff(own, prepend=-1) != 0
+    last = np.diff(own, append=len(lengths)) != 0
+    return first.astype(np.int64)[:, None], last.astype(np.int64)[:, None], own
+
+
+def _reduce_corners(hardware: HardwareConfig) -> list[tuple[int, int, int, int]]:
+    """Rows of equal lanes: operation, lane, shift, entries; one of as many and as large squares as can be."""
+    lanes, bits = hardware.output_lanes, hardware.accumulator_bits
+    ops = [code_of("REDUCE", "op", name) for name in ("max", "sum", "squares")]
+    ends = sorted({*_signed_corners(bits), *_signed_corners(min(32, bits))})
+    rows = [(op, lane, shift, 3) for op in ops for lane in ends for shift in (0, 1, 13, 14, 62)]
+    rows += [(ops[2], sign * (1 << 13) + more, 0, 2) for sign in (1, -1) for more in (-1, 0, 1)]
+    return [*rows, (ops[2], ends[0], 0, MOST_LANES // lanes)]
+
+
+def _reduce_tree(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Rows of any lengths, of which the last entry has any lanes; squares that saturate, or nearly."""
+    lanes, bits = hardware.output_lanes, hardware.accumulator_bits
+    corners = _reduce_corners(hardware)
+    lengths = rng.integers(1, 7, count)
+    lengths = lengths[np.cumsum(lengths) <= max(count, lengths[0])]
+    first, last, own = _row_marks(hardware, rng, np.append([row[3] for row in corners], lengths))
+    rows, total = len(corners) + len(lengths), len(own)
+    op, shift = rng.integers(0, 3, rows), rng.integers(0, 63, rows)
+    near = rng.integers(-2, 3, rows) + bits - SQUARED_BITS
+    shift = np.where(rng.random(rows) < 0.7, np.maximum(0, near), shift)
+    op[: len(corners)], shift[: len(corners)] = ([row[i] for row in corners] for i in (0, 2))
+    acc = _random_signed(rng, bits, (total, lanes))
+    large = rng.random((total, 1)) < 0.3
+    acc = np.where(large, rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), acc.shape), acc)
+    last_lanes = rng.integers(1, lanes + 1, (total, 1))
+    is_corner = own < len(corners)
+    alike = np.array([row[1] for row in corners])
+    acc[is_corner] = alike[own[is_corner]][:, None]
+    last_lanes[own == len(corners) - 1] = lanes
     return {
-        "op": op,
-        "src_imm": src_imm,
-        "src_unsigned": unsigned,
-        "acc_in": acc,
-        "acc_late": late,
-        "forward": forward,
-        "element": element,
-        "scale": scale,
-        "imm": imm,
-        "shift": rng.integers(0, 63, (total, 1)),
-        "fill": fill,
-        "fill_address": address,
-        "fill_segment": rng.integers(0, 1 << 48, (total, 1)),
+        "acc": acc,
+        "op": op[own][:, None],
+        "shift": shift[own][:, None],
+        "first": first,
+        "last": last,
+        "last_lanes": last_lanes,
     }
+
+
+def _row_operands(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> Inputs:
+    """What is done with a row, and a table's entry, mostly one whose mantissas fit."""
+    lanes, shape = hardware.output_lanes, (count, 1)
+    some, kind = rng.integers(0, 63, shape), rng.random(shape)
+    par = _parameters(hardware, rng, count, lanes).reshape(count, lanes, 4)
+    value, slope = (_random_signed(rng, 24, (count, lanes)) for _ in range(2))
+    fits = rng.random(shape) < 0.6
+    par[..., 2] = np.where(fits, rng.integers(0, 1 << 17, value.shape), value)
+    par[..., 3] = np.where(fits, slope >> 10, slope)
+    return {
+        "to": rng.integers(0, 4, shape),
+        "exponent": some,
+        "mult": _random_unsigned(rng, PARAMETER_BITS["mult"], shape),
+        "imm": np.where(kind < 0.4, 0, _random_signed(rng, 32, shape)),
+        "par": par.reshape(count, -1),
+    }
+
+
+def _row_unit(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    """Sums beside every power of two, and negative ones, for all results; then random ones."""
+    powers = {(1 << bit) + more for bit in range(ROW_BITS - 2) for more in (-1, 0, 1)}
+    row, to, exponent = _grid(sorted({*_signed_corners(ROW_BITS), *powers}), range(4), (0, 16, 62))
+    cycles = len(row)
+    found = _row_operands(hardware, rng, cycles + count)
+    found["to"][:cycles], found["exponent"][:cycles] = to, exponent
+    random_rows = _random_signed(rng, ROW_BITS, (count, 1))
+    random_rows = np.where(rng.random((count, 1)) < 0.7, np.abs(random_rows), random_rows)
+    return {"total": np.concatenate([row, random_rows]), **found}
+
+
+def _reduce(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    tree = _reduce_tree(hardware, block, count, rng)
+    return {**tree, **_row_operands(hardware, rng, len(tree["op"]))}
 
 
 def _unpack(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
@@ -373,7 +538,12 @@ _STIMULI: dict[str, Callable[[HardwareConfig, Block, int, np.random.Generator], 
     "ppu_lane": _ppu_lane,
     "quantizer": _quantizer,
     "ppu": _ppu,
+    "transposer": _transposer,
     "vector_lane": _vector_lane,
+    "reduce_tree": _reduce_tree,
+    "row_unit": _row_unit,
+    "reduce": _reduce,
     "unpack": _unpack,
     "unpack_columns": _unpack,
+    "unpack_second": _unpack,
 }

@@ -69,6 +69,7 @@ def vector_mac(operands: ComputeOperands) -> Stream:
             "reset": _column(operands.reset),
             "fresh": _column(operands.fresh),
             "forward": _column(forward),
+            "shift": _column(np.zeros_like(forward)),
             "acc_in": _held(acc_in, read & ~operands.fresh),
         },
         {"acc": _known(operands.after)},
@@ -99,6 +100,7 @@ def ppu(hardware: HardwareConfig, operands: PpuOperands) -> Stream:
             "res_mult": _column(operands.res_mult),
             "res_shift": _column(operands.res_shift),
             "out_unsigned": _column(operands.out_unsigned),
+            "second": _column(np.zeros_like(operands.out_unsigned)),
             "first": _column(first),
             "last": _column(operands.last),
         },
@@ -167,7 +169,8 @@ def _lane_rows(operands: VectorOperands, rows: slice) -> dict[str, Ints]:
         "after": operands.after[rows],
     }
     found = {name: _column(column) for name, column in ports.items()}
-    return {**found, "fill": zeros, "fill_address": zeros, "fill_segment": zeros, "known": zeros + 1}
+    idle = dict.fromkeys(("src_acc", "second", "fill", "fill_address", "fill_segment"), zeros)
+    return {**found, **idle, "known": zeros + 1}
 
 
 def _repeated(row: dict[str, Ints], count: int) -> dict[str, Ints]:

@@ -13,6 +13,7 @@ Record = list[tuple[list[int], int]]  # elements and scale of each vector
 
 def post_processed(acc: int, par: tuple[int, ...], relu: bool, residual: int) -> int:
     mult, shift, bias, clip = par
+    mult, shift = (-mult if shift & 128 else mult), shift & 127
     y = rounded(acc * mult, shift) + bias + residual
     y = min(max(y, -(1 << 31)), (1 << 31) - 1)
     return min(max(y, 0) if relu else y, clip)
@@ -38,14 +39,16 @@ async def records_are_those_of_integers(dut: Any) -> None:
     results: list[list[int]] = []
     records: list[Record] = []
     while len(rows) < block["count"]:
-        is_unsigned, members = rng.random() < 0.5, rng.randint(1, blocks)
+        is_unsigned, second = rng.choice(((False, False), (True, False), (False, True)))
+        form = (block["N2"], block["M2"]) if second else (n, m)
+        members = rng.randint(1, blocks)
         for place in range(members):
             relu, residual, res_unsigned = (rng.random() < 0.5 for _ in range(3))
             acc = [number(rng, block["ACC"], False) for _ in range(lanes)]
             par = [
                 (
                     number(rng, block["MULT"], True),
-                    rng.randint(0, 62) if rng.random() < 0.2 else rng.randint(8, 44),
+                    (rng.randint(0, 62) if rng.random() < 0.2 else rng.randint(8, 44)) | rng.choice((0, 128)),
                     number(rng, 32, False) >> 12,
                     (1 << 31) - 1 if rng.random() < 0.7 else number(rng, 32, False),
                 )
@@ -71,11 +74,12 @@ async def records_are_those_of_integers(dut: Any) -> None:
                     "res_mult": res_mult,
                     "res_shift": res_shift,
                     "out_unsigned": int(is_unsigned),
+                    "second": int(second),
                     "first": int(place == 0),
                     "last": int(place == members - 1),
                 }
             )
-        records += _records(results[-members:], vectors, n, m, block["G"], is_unsigned)
+        records += _records(results[-members:], vectors, *form, block["G"], is_unsigned)
     for t in range(len(rows) + late):
         await tick(dut, rows[min(t, len(rows) - 1)])
         if y_late <= t < y_late + len(rows):

@@ -8,7 +8,10 @@ from typing import Any
 import cocotb
 from wires import number, packed, rounded, setting, tick
 
-MOV, MAX, ADD, MAC, MIN, MUL, TABLE = range(7)
+MOV, MAX, ADD, MAC, MIN, MUL, TABLE, SUB, SCALE = range(9)
+EARLY = (MUL, TABLE, SCALE)  # take the accumulator when it is read
+INP, IMM, ACC = range(3)
+SOURCES = {MAC: (INP,), MUL: (INP,), TABLE: (IMM, ACC), SUB: (IMM, ACC), SCALE: (IMM, ACC)}
 
 
 def looked_up(acc: int, table: list[tuple[int, int]]) -> int:
@@ -18,15 +21,23 @@ def looked_up(acc: int, table: list[tuple[int, int]]) -> int:
     return value + rounded(slope * (place % 512), 9)
 
 
-def result(op: int, acc: int, value: int, imm: int, shift: int, table: list[tuple[int, int]]) -> int:
+def saturated(number: int) -> int:
+    return min(max(number, -(1 << 31)), (1 << 31) - 1)
+
+
+def result(
+    op: int, source: int, acc: int, value: int, imm: int, shift: int, table: list[tuple[int, int]]
+) -> int:
     return {
         MOV: lambda: value,
         MAX: lambda: max(acc, value),
         MIN: lambda: min(acc, value),
-        ADD: lambda: acc + value,
+        ADD: lambda: saturated(acc + value) if source == ACC else acc + value,
         MAC: lambda: acc + imm * value,
         MUL: lambda: rounded(acc * value, shift),
-        TABLE: lambda: looked_up(acc, table),
+        TABLE: lambda: looked_up(rounded(acc - value, shift), table),
+        SUB: lambda: saturated(acc - value),
+        SCALE: lambda: saturated(rounded(acc * (value & 0xFFFF), value >> 16 & 63)),
     }[op]()
 
 
@@ -38,6 +49,8 @@ async def operations_are_those_of_integers(dut: Any) -> None:
     names = (
         "op",
         "src_imm",
+        "src_acc",
+        "second",
         "src_unsigned",
         "acc_in",
         "acc_late",
@@ -53,24 +66,31 @@ async def operations_are_those_of_integers(dut: Any) -> None:
         await tick(dut, {**idle, **filling})
     wanted, waiting, before = [], [(0, 0)] * late, 0
     for t in range(block["count"] + late):
-        op, shift = rng.randrange(7), rng.randrange(63)
-        is_unsigned, takes_imm = rng.random() < 0.5, op not in (MUL, MAC) and rng.random() < 0.5
+        op, shift = rng.randrange(9), rng.randrange(63)
+        is_unsigned, source = rng.random() < 0.5, rng.choice(SOURCES.get(op, (INP, IMM, ACC)))
         acc, imm = number(rng, bits, False), number(rng, min(32, bits), False)
-        acc >>= rng.randrange(bits) if op == TABLE else 0
-        # mul and table take the accumulator when it is read; the others late, or what the one before left.
-        forward = t > 0 and op not in (MUL, TABLE) and rng.random() < 0.5
-        own, early = before if forward else acc, acc if op in (MUL, TABLE) else number(rng, bits, False)
+        second = number(rng, bits, False)
+        if op == SCALE:
+            imm = second = rng.randrange(63 << 16) & ((1 << (bits - 1)) - 1)
+        if op == TABLE and rng.random() < 0.5:
+            shift, second, imm = 0, 0, 0
+            acc >>= rng.randrange(bits)
+        # The others take it late, or what the one before left.
+        forward = t > 0 and op not in EARLY and rng.random() < 0.5
+        own, early = before if forward else acc, acc if op in EARLY else number(rng, bits, False)
         waiting.append((packed([number(rng, bits, False) if forward else acc], bits), int(forward)))
         acc_late, forwarded = waiting[t]
         element = number(rng, block["N"], is_unsigned)
         scale = number(rng, scale_bits, True) if scale_bits else 1
-        value = imm if takes_imm else element * scale
-        left = packed([result(op, own, value, imm, shift, table)], bits)
+        value = (element * scale, imm, second)[source]
+        left = packed([result(op, source, own, value, imm, shift, table)], bits)
         before = left - (left >> (bits - 1) << bits)
         wanted.append((op, left))
         pins = {
             "op": op,
-            "src_imm": int(takes_imm),
+            "src_imm": int(source == IMM),
+            "src_acc": int(source == ACC),
+            "second": packed([second], bits),
             "src_unsigned": int(is_unsigned),
             "acc_in": packed([early], bits),
             "acc_late": acc_late,

@@ -27,8 +27,9 @@ async def sums_are_those_of_integers(dut: Any) -> None:
         before = number(rng, block["ACC"], False)
         dot = sum(w * x for w, x in zip(weights, activations, strict=True))
         product = scale_product(*scales, block["SHIFT"], block["P"]) if block["P"] else 1
+        shift = rng.randint(0, 16) if rng.random() < 0.3 else 0
         base = 0 if fresh else sums[-1] if forward else before
-        sums.append(0 if reset else base + product * dot)
+        sums.append(0 if reset else base + (product * dot << shift))
         operands.append(
             {
                 "weights": packed(weights, block["NW"]),
@@ -43,6 +44,7 @@ async def sums_are_those_of_integers(dut: Any) -> None:
                 "reset": int(reset),
                 "fresh": int(fresh),
                 "forward": int(forward),
+                "shift": shift,
                 "acc_in": packed([before], block["ACC"]),
             }
         )

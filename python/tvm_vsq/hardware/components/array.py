@@ -32,9 +32,13 @@ def array(hardware: HardwareConfig) -> Iterator[Component]:
     yield Component("tree registers", Register(sums_held), lanes, sums, "MACs", _BLOCK)
     yield from _scale_units(hardware, tree.sum_bits)
     bits = hardware.accumulator_bits
-    # Not in `rtl/`: a digit of operands is worth more than the ones below it.
+    # A digit of operands is worth more than the ones below it. A sum is narrower than an accumulator, and as
+    # wide as a level of the shifter makes it; energy counts the whole width.
     unit = Shifter(bits, _DIGIT_SHIFT_BITS)
-    yield Component("shifter of sums", unit, lanes, {"shift_lane_ops": 1}, "accumulators")
+    yield Component("shifter of sums", unit, 0, {"shift_lane_ops": 1}, "accumulators", _BLOCK)
+    addend = tree.sum_bits + hardware.product_bits
+    shifted = sum(min(bits, addend + (2 << level)) for level in range(_DIGIT_SHIFT_BITS))
+    yield Component("shifter of sums, by levels", Shifter(shifted, 1), lanes, {}, "accumulators", _BLOCK)
     yield Component("accumulating adder", Adder(bits), lanes, sums, "accumulators", _BLOCK)
     yield Component("accumulator's choice", Selector(2 * bits), lanes, {}, "accumulators", _BLOCK)
     yield Component("accumulator's register", Register(bits), lanes, sums, "accumulators", _BLOCK)

@@ -22,6 +22,7 @@ def post_processing(hardware: HardwareConfig) -> Iterator[Component]:
     acc, mult = hardware.accumulator_bits, hardware.multiplier_bits
     product = acc + mult
     yield _of("PPU multiplier", Multiplier(acc, mult), lanes, {event: 1})
+    yield _of("PPU multiplier's sign", Adder(mult), lanes)
     yield _of("PPU rounding and shift", Adder(product), 0, {event: 2})
     yield _of("PPU shifter", Shifter(product + 1, _SHIFT_BITS), lanes)
     yield _of("PPU bias, ReLU and clip", Adder(RESULT_BITS), 0, {event: 3})
