@@ -54,11 +54,11 @@ def write(measured: Sequence[Measured], path: Path) -> None:
     )
     environment.globals.update(grids=grids, list_rows=list_rows, aims=aims, proof=proof, fp32=fp32)
     environment.globals.update(vector_sizes=vector_sizes, settings=settings)
-    environment.globals["revision"] = _revision()
+    environment.globals["revision"] = revision()
     path.write_text(environment.get_template("accuracy.md.j2").render(measured=measured))
 
 
-def _revision() -> str:
+def revision() -> str:
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip() or "unknown"

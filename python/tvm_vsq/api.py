@@ -223,7 +223,12 @@ def choose_formats(
     *,
     target_sqnr_db: float | None = None,
     max_energy_ratio: float | None = None,
-    **options: Any,
+    example_inputs: Any = None,
+    quant: Quant = None,
+    calibration: Any = None,
+    data: Any = None,
+    progress: bool = True,
+    check_import: bool = True,
 ) -> MixedPrecision:
     """Choose one of `formats` (W/A/ws/as) for each layer of `model`, from how sensitive each layer is.
 
@@ -231,14 +236,24 @@ def choose_formats(
         dB; or
     max_energy_ratio: the most accurate mix that takes at most this part of the energy of the most expensive
         of the formats used everywhere.
-    options: as for `profile_formats`, whose `choose` serves several aims with one profile.
+    All others are as for `profile_formats`, whose `choose` serves several aims with one profile.
 
     The result prints, and holds the QuantConfig. Raises ConfigError for a bad request, QuantizationError if
     no mix fulfils it, and the errors of `compile`.
     """
     check_formats(formats)
     check_aim(target_sqnr_db, max_energy_ratio)
-    profile = profile_formats(model, formats, target, **options)
+    profile = profile_formats(
+        model,
+        formats,
+        target,
+        example_inputs=example_inputs,
+        quant=quant,
+        calibration=calibration,
+        data=data,
+        progress=progress,
+        check_import=check_import,
+    )
     return profile.choose(target_sqnr_db=target_sqnr_db, max_energy_ratio=max_energy_ratio)
 
 

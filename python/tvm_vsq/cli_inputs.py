@@ -8,7 +8,6 @@ import os
 import re
 import resource
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
@@ -35,11 +34,10 @@ def read_model(path: Path) -> Any:
     if path.suffix == ".onnx":
         return path
     if path.suffix == ".pt2":
-        import torch
+        from tvm_vsq.frontend.torch_archive import read_archive
 
         with _refusing(path, "is not a torch.export archive; write it with torch.export.save"):
-            _require_records(path)
-            return torch.export.load(path)
+            return read_archive(path)
     if path.suffix == ".json":
         import tvm
 
@@ -53,13 +51,6 @@ def read_model(path: Path) -> Any:
         f"cannot read {shown(str(path))}: the suffix must be .pt2 (torch.export.save), .onnx, or .json "
         "(tvm.ir.save_json)"
     )
-
-
-def _require_records(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    if not any(name.endswith(("archive_format", "serialized_exported_program.json")) for name in names):
-        raise ValueError("it is an archive of something else, as torch.save writes")
 
 
 def _require_survival(read: Callable[[], object]) -> None:
@@ -142,6 +133,8 @@ def _refusing(path: Path, what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except VsqError:
+        raise
     except Exception as error:
         raise InputError(f"{shown(str(path))} {what} ({first_line(error)})") from None
     finally:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import reprlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class VsqError(Exception):
@@ -75,22 +80,41 @@ class _Short(reprlib.Repr):
 _SHORT = _Short()
 
 
-@contextmanager
-def phase(doing: str, kind: type[VsqError]) -> Iterator[None]:
+class phase(ContextDecorator):
     """The boundary to other libraries: what they raise inside becomes a `kind` that says what was going on.
 
     doing: the phase and its object, "importing the model", "lowering layer 'conv1'". Phases nest; the
-    innermost one speaks.
+    innermost one speaks. Of a function that it decorates, arguments that it does not have are a TypeError
+    that names them and the function, as for any other.
     """
-    try:
-        yield
-    except VsqError:
-        raise
-    except Exception as error:
-        raise kind(
-            f"{doing} failed with an error that is not expected there: {first_line(error)}; change what it "
-            "names, or report it (the cause is attached)"
-        ) from error
+
+    def __init__(self, doing: str, kind: type[VsqError]) -> None:
+        self._doing, self._kind = doing, kind
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, VsqError):
+            raise self._kind(
+                f"{self._doing} failed with an error that is not expected there: {first_line(error)}; change "
+                "what it names, or report it (the cause is attached)"
+            ) from error
+
+    def __call__(self, function: _Function) -> _Function:
+        """`function`, inside of the phase."""
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def checked(*args: Any, **named: Any) -> Any:
+            try:
+                signature.bind(*args, **named)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}(): {error}") from None
+            with phase(self._doing, self._kind):
+                return function(*args, **named)
+
+        return cast(_Function, checked)
 
 
 def first_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.transformers_models import Encoder, batch
+from torch import nn
 
 import tvm_vsq
 
@@ -65,3 +66,49 @@ def test_scores_that_stay_on_the_chip_give_the_same_as_scores_in_dram(monkeypatc
     assert torch.equal(first(joined(**given)), first(apart(**given)))
     assert joined.timing().dram_bytes < apart.timing().dram_bytes
     assert any(" + " in layer.name for layer in joined.timing().layers)
+
+
+class Wrapped(nn.Module):
+    """torch's own encoder layer, of sequences first or not, with a mask of padding or without."""
+
+    def __init__(self, batch_first, heads=4):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(64, heads, 96, batch_first=batch_first)
+        self.layers = nn.TransformerEncoder(self.layer, 2, enable_nested_tensor=False)
+
+    def forward(self, x, hidden=None):
+        return self.layers(x, src_key_padding_mask=hidden)
+
+
+@pytest.mark.parametrize(
+    ("formats", "batch_first", "rows", "length", "masked"),
+    [
+        ("4/4/4/4", True, 2, 17, False),
+        ("4/8/6/10", False, 2, 5, True),
+        pytest.param("8/8/-/-", False, 3, 12, False, marks=pytest.mark.large),
+        pytest.param("8/8/-/-", True, 2, 9, True, marks=pytest.mark.large),
+        pytest.param("4/4/4/4", False, 1, 7, False, marks=pytest.mark.large),
+        pytest.param("4/8/6/10", True, 4, 1, False, marks=pytest.mark.large),
+    ],
+)
+def test_torchs_encoder_layers_are_whole_on_the_chip(networks, formats, batch_first, rows, length, masked):
+    torch.manual_seed(0)
+    model = Wrapped(batch_first).eval()
+
+    def sample():
+        x = torch.randn(*((rows, length) if batch_first else (length, rows)), 64)
+        hidden = torch.arange(length)[None] >= torch.randint(1, length + 1, (rows, 1))
+        return {"x": x, "hidden": hidden} if masked else {"x": x}
+
+    data = [sample() for _ in range(8)]
+    network = tvm_vsq.fake_quantize(
+        model, formats, target=TARGETS[formats], example_inputs=data[0], calibration=data
+    )
+    exe = tvm_vsq.compile(network, network.hardware, strict=True)
+    for inputs in (sample(), sample()):
+        result = exe(**inputs)
+        with torch.no_grad():
+            assert torch.equal(result, network(**inputs))
+            expected = model(**inputs)
+        assert np.array_equal(result.numpy(), exe.reference(**inputs).numpy())
+        assert networks.sqnr_db(expected.numpy(), result.numpy()) > LEAST_DB[formats] - 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -228,6 +229,49 @@ def test_schedules_that_cannot_be_read(compiled, tmp_path):
     file.write_text('{"version": 7}', encoding="utf-8")
     with pytest.raises(ScheduleError, match=r"tuned\.json.*version"):
         compiled(schedules=file)
+
+
+PUBLIC = [
+    tvm_vsq.choose_formats,
+    tvm_vsq.compile,
+    tvm_vsq.export_onnx,
+    tvm_vsq.export_safetensors,
+    tvm_vsq.fake_quantize,
+    tvm_vsq.load,
+    tvm_vsq.load_hardware,
+    tvm_vsq.profile_formats,
+    tvm_vsq.quantization_report,
+    tvm_vsq.quantize_model,
+    tvm_vsq.tune,
+]
+
+
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda function: function.__name__)
+def test_an_argument_that_there_is_not_is_named_with_its_function(function):
+    parameters = inspect.signature(function).parameters.values()
+    needed = {each.name: "needed" for each in parameters if each.default is inspect.Parameter.empty}
+    with pytest.raises(TypeError, match=rf"{function.__name__}\(\).* keyword argument 'calibrate'"):
+        function(**needed, calibrate=1)
+    with pytest.raises(TypeError, match=rf"{function.__name__}\(\).* missing a? ?.*required .*argument"):
+        function()
+
+
+@pytest.mark.parametrize("function", [tvm_vsq.fake_quantize, tvm_vsq.choose_formats, tvm_vsq.compile])
+def test_an_array_is_no_flag(function):
+    given = {"formats": ("4/4/4/4", "8/8/-/-"), "max_energy_ratio": 0.9}
+    with pytest.raises(ConfigError, match="check_import must be True or False, not array"):
+        function(
+            nn.Linear(16, 8).eval(),
+            example_inputs=torch.zeros(1, 16),
+            calibration=torch.zeros(1, 16),
+            check_import=np.zeros(3),
+            **(given if function is tvm_vsq.choose_formats else {}),
+        )
+
+
+def test_an_array_is_no_schedule_database(compiled):
+    with pytest.raises(ScheduleError, match=r"schedules must be .* not ndarray"):
+        compiled(schedules=np.zeros(3))
 
 
 def test_every_error_is_a_vsq_error():

@@ -130,3 +130,35 @@ def test_fake_quantize_takes_them_by_name_in_any_number(encoder):
 def test_calibration_data_that_do_not_fit(data, message):
     with pytest.raises(tvm_vsq.VsqError, match=message):
         tvm_vsq.quantize_model(Encoder(), TARGET, example_inputs=batch(2, 5), calibration=data)
+
+
+class OneField(torch.nn.Module):
+    """What it returns is a tensor in a tuple, a list, or a mapping that torch knows."""
+
+    def __init__(self, made: Any) -> None:
+        super().__init__()
+        self.made, self.linear = made, torch.nn.Linear(16, 8)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.made(self.linear(x))
+
+
+def test_a_tuple_of_one_result_is_a_tuple(tmp_path):
+    x = torch.randn(4, 16)
+    for made, kind in ((lambda y: (y,), tuple), (lambda y: [y], tuple), (lambda y: y, torch.Tensor)):
+        model = OneField(made).eval()
+        network = tvm_vsq.fake_quantize(model, "4/4/4/4", example_inputs=x, calibration=torch.randn(32, 16))
+        exe = tvm_vsq.compile(network, network.hardware)
+        exe.save(tmp_path / "net.so")
+        again = tvm_vsq.load(tmp_path / "net.so")
+        results = (
+            network(x),
+            exe(x),
+            exe.reference(x),
+            again(x),
+            exe.profile(x).outputs,
+            exe.run_batch(torch.cat([x, x])),
+        )
+        assert [type(each) for each in results] == [kind] * len(results)
+        assert _equal(results[0], results[1])
+        assert isinstance(exe(x.numpy()), np.ndarray) == (kind is torch.Tensor)

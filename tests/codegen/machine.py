@@ -51,6 +51,21 @@ def to_signed(values: np.ndarray, bits: int) -> np.ndarray:
     return values - ((values >> (bits - 1)) << bits)
 
 
+def joined(digits: np.ndarray, bits: int, is_signed: bool) -> np.ndarray:
+    """[..., digits, V] of unsigned codes, the lowest digit first, to the elements that they make."""
+    count = digits.shape[-2]
+    codes = sum(digits[..., i, :] << (bits * i) for i in range(count))
+    elements = to_signed(codes, bits * count) if is_signed else codes
+    assert (-128 if is_signed else 0) <= elements.min() <= elements.max() <= (127 if is_signed else 255)
+    return elements
+
+
+def split(elements: np.ndarray, bits: int, count: int) -> np.ndarray:
+    """Inverse of joined, of elements [..., V]; the highest digit is what is left, with its sign."""
+    low = [elements >> (bits * i) & ((1 << bits) - 1) for i in range(count - 1)]
+    return np.stack([*low, elements >> (bits * (count - 1))], axis=-2)
+
+
 def rhu(numerator: np.ndarray, shift: np.ndarray | int) -> np.ndarray:
     return (numerator.astype(object) * 2 + (1 << np.asarray(shift, dtype=object))) >> (
         np.asarray(shift, dtype=object) + 1
@@ -92,28 +107,33 @@ class Machine:
     # Host side
 
     def write_input(self, index: int, vectors: np.ndarray) -> None:
-        kind, offset, rows, lanes, _signed = self.program.inputs[index]
+        kind, offset, rows, lanes, _signed, *form = self.program.inputs[index]
         assert vectors.size == rows * lanes
         if kind == 1:
             values = self.fitted(vectors.reshape(rows, lanes), self.wide_lanes(lanes)).astype("<i4")
             self.dram[offset : offset + values.nbytes] = values.view(np.uint8).reshape(-1)
             return
         widths, size = self.form(kind)
-        values = vectors.reshape(rows, lanes).astype(np.int64)[:, : len(widths)]
+        values = vectors.reshape(rows, lanes).astype(np.int64)
+        digits = form[2] if form else 1
+        elements = split(values[:, :-1], widths[0], digits).reshape(rows * digits, -1)
+        values = np.concatenate([elements, np.repeat(values[:, -1:], digits, axis=0)], axis=1)
+        rows, values = rows * digits, values[:, : len(widths)]
         values[:, : lanes - 1] &= (1 << widths[0]) - 1
         self.dram[offset : offset + rows * size] = ints_to_bits(values, widths, size).reshape(-1)
 
     def read_output(self, index: int, shape: tuple[int, ...]) -> np.ndarray:
-        kind, offset, rows, lanes, signed = self.program.outputs[index]
+        kind, offset, rows, lanes, signed, *form = self.program.outputs[index]
         if kind == 1:
             stored = self.wide_lanes(lanes)
             data = self.dram[offset : offset + 4 * rows * stored].view("<i4").reshape(rows, stored)
             return data[:, :lanes].reshape(shape)
         widths, size = self.form(kind)
-        values = self.unpack(self.dram[offset : offset + rows * size].reshape(rows, size), widths)
-        if signed:
-            values[:, :-1] = to_signed(values[:, :-1], widths[0])
-        return values.astype(np.int16).reshape(shape)
+        digits = form[2] if form else 1
+        records = self.dram[offset : offset + rows * digits * size].reshape(rows * digits, size)
+        values = self.unpack(records, widths).reshape(rows, digits, lanes)
+        elements = joined(values[..., :-1], widths[0], bool(signed))
+        return np.concatenate([elements, values[:, 0, -1:]], axis=1).astype(np.int16).reshape(shape)
 
     def wide_lanes(self, lanes: int) -> int:
         return -(-lanes // self.hw.output_lanes) * self.hw.output_lanes
@@ -158,7 +178,9 @@ class Machine:
                     for lane in range(f["lanes"]):
                         first = start + lane * f["lane_stride"] * size
                         records = self.dram[first : first + f["z_size"] * size].reshape(f["z_size"], size)
-                        block[f["y_pad_top"] + y, f["x_pad_left"] + x, :, lane] = self.parse_second(records)
+                        block[f["y_pad_top"] + y, f["x_pad_left"] + x, :, lane] = self.parse_second(
+                            records, f["gather_unsigned"]
+                        )
                     continue
                 assert start + f["z_size"] * size <= len(self.dram)
                 records = self.dram[start : start + f["z_size"] * size].reshape(f["z_size"], size)
@@ -169,12 +191,19 @@ class Machine:
         pad[entries] = flat
         self.writes(memory, entries)
 
-    def parse_second(self, records: np.ndarray) -> np.ndarray:
+    def parse_second(self, records: np.ndarray, unsigned: int) -> np.ndarray:
         v = self.hw.vector_size
         values = self.unpack(records, self.second_widths)
-        values[:, :v] = to_signed(values[:, :v], self.second_bits)
-        assert values[:, :v].min() > -(1 << (self.second_bits - 1))
+        # Bits that are there, then those that weights have.
+        values[:, :v] = to_signed(values[:, :v], self.hw.weight_bits if unsigned else self.second_bits)
+        assert self.hw.precision_passes > 1 or values[:, :v].min() > -(1 << (self.second_bits - 1))
         return values
+
+    def weights(self, entries: np.ndarray, unsigned: int) -> tuple[np.ndarray, np.ndarray]:
+        """Elements and scales."""
+        w = self.pads["wgt"][entries]
+        elements = w[..., :-1]
+        return elements % (1 << self.hw.weight_bits) if unsigned else elements, w[..., -1]
 
     def parse(self, memory: str, records: np.ndarray) -> np.ndarray:
         v, bo = self.hw.vector_size, self.hw.output_lanes
@@ -241,13 +270,15 @@ class Machine:
         for pad in ("inp", "wgt"):
             self.reads(pad, index[pad])
         self.writes("acc", index["acc"])
-        x, w = self.pads["inp"][index["inp"]], self.pads["wgt"][index["wgt"]]
+        x, (w, weight_scale) = self.pads["inp"][index["inp"]], self.weights(index["wgt"], f["wgt_unsigned"])
         elements = x[:, :-1] if f["act_unsigned"] else to_signed(x[:, :-1], self.hw.activation_bits)
-        scale = w[..., -1] * x[:, None, -1]
+        scale = weight_scale * x[:, None, -1]
         if self.hw.product_shift:
             scale = (scale + (1 << (self.hw.product_shift - 1))) >> self.hw.product_shift
             scale = np.minimum(scale, (1 << self.hw.product_bits) - 1)
-        sums = scale * np.einsum("nbv,nv->nb", w[..., :-1], elements) << f["shift"]
+        if f["unscaled"]:
+            scale = np.ones_like(scale)
+        sums = scale * np.einsum("nbv,nv->nb", w, elements) << f["shift"]
         np.add.at(self.pads["acc"], index["acc"], sums)
 
     def dwconv(self, f: dict[str, int]) -> None:
@@ -273,8 +304,12 @@ class Machine:
             entry, lane = t // run * per_run + t % run // v, t % run % v
             weights = index["wgt"][:, None] + np.arange(blocks) * per_block + entry
             self.reads("wgt", weights)
-            w = self.pads["wgt"][weights]
-            total += values.reshape(total.shape) * w[..., lane] * w[..., -1]
+            w, weight_scale = self.weights(weights, f["wgt_unsigned"])
+            total += values.reshape(total.shape) * w[..., lane] * weight_scale
+        total <<= f["shift"]
+        if f["accumulate"]:
+            self.reads("acc", groups)
+            total += self.pads["acc"][groups]
         self.pads["acc"][groups] = total
         self.writes("acc", groups)
 
@@ -292,11 +327,10 @@ class Machine:
         if is_imm:
             values = np.full((*groups.shape, bo), f["imm"])
         else:
-            sources = index["inp"][:, None] + np.arange(vectors)
+            sources = index["inp"][:, None] + np.arange(vectors * (f["digits"] + 1))
             self.reads("inp", sources)
-            x = self.pads["inp"][sources]
-            elements = x[..., :-1] if f["src_unsigned"] else to_signed(x[..., :-1], self.hw.activation_bits)
-            values = (elements * x[..., -1:]).reshape(len(groups), -1)[:, : blocks * bo]
+            x = self.vectors(sources.reshape(len(groups), vectors, -1), f["src_unsigned"])
+            values = x.reshape(len(groups), -1)[:, : blocks * bo]
             values = values.reshape(*groups.shape, bo)
         if operation == 0:
             self.pads["acc"][groups] = values  # the last one stays
@@ -325,6 +359,11 @@ class Machine:
             limit = 1 << (self.hw.accumulator_bits - 1)
             assert -limit <= self.pads["acc"][groups].min() <= self.pads["acc"][groups].max() < limit
         self.writes("acc", groups)
+
+    def vectors(self, entries: np.ndarray, unsigned: int) -> np.ndarray:
+        """Element times scale of vectors of inp, whose digits are in entries[..., digits]: [..., V]."""
+        x = self.pads["inp"][entries]
+        return joined(x[..., :-1], self.hw.activation_bits, not unsigned) * x[..., 0, -1:]
 
     def saturated(self, values: np.ndarray) -> np.ndarray:
         limit = 1 << 31
@@ -413,10 +452,10 @@ class Machine:
         self.reads("par", slice(f["par_base"], f["par_base"] + blocks))
         total = rhu(acc * par[..., 0], np.broadcast_to(par[..., 1], acc.shape)) + par[..., 2]
         if f["residual"]:
-            res = self.pads["inp"][f["res_base"] : f["res_base"] + vectors]
-            self.reads("inp", slice(f["res_base"], f["res_base"] + vectors))
-            elements = res[:, :-1] if f["res_unsigned"] else to_signed(res[:, :-1], bits)
-            addend = self.fitted((elements * res[:, -1:]).reshape(pixels, -1), blocks * bo)
+            entries = f["res_base"] + np.arange(vectors * (f["res_digits"] + 1))
+            self.reads("inp", entries)
+            res = self.vectors(entries.reshape(vectors, -1), f["res_unsigned"])
+            addend = self.fitted(res.reshape(pixels, -1), blocks * bo)
             total = total + rhu(addend.reshape(acc.shape) * f["res_mult"], f["res_shift"])
         y = np.clip(total.astype(object), -(2**31), 2**31 - 1).astype(np.int64)
         y = np.minimum(np.maximum(y, 0) if f["relu"] else y, par[..., 3])
@@ -424,11 +463,13 @@ class Machine:
             self.pads["acc"][first : first + pixels * blocks] = y.reshape(-1, bo)
             self.writes("acc", slice(first, first + pixels * blocks))
             return
-        scale_bits = self.hw.activation_scale_bits or 0
-        high = 2**bits - 1 if f["out_unsigned"] else 2 ** (bits - 1) - 1
+        scale_bits, element_bits = self.hw.activation_scale_bits or 0, bits
         if f["second"]:
-            scale_bits = sum(self.second_widths[v:])
-            high = 2 ** (self.second_bits - 1) - 1
+            scale_bits, element_bits = sum(self.second_widths[v:]), self.second_bits
+        digit_bits = element_bits
+        if f["out_bits"]:
+            scale_bits, element_bits = f["out_scale_bits"], f["out_bits"]
+        high = 2**element_bits - 1 if f["out_unsigned"] else 2 ** (element_bits - 1) - 1
         if f["transpose"]:
             columns = y.reshape(pixels, -1).T[: blocks * bo - f["skip_vectors"]]
             rows = self.fitted(columns, -(-pixels // v) * v).reshape(-1, v)
@@ -441,9 +482,11 @@ class Machine:
             scale = np.clip(-(-top // (high << self.hw.guard_bits)), 1, 2**scale_bits - 1)
         step = scale << self.hw.guard_bits
         q = np.clip((2 * rows + step) // (2 * step), 0 if f["out_unsigned"] else -high, high)
-        out = np.concatenate([q & ((1 << bits) - 1), scale], axis=1)
-        self.pads["out"][f["out_base"] : f["out_base"] + vectors] = out
-        self.writes("out", slice(f["out_base"], f["out_base"] + vectors))
+        digits = f["digits"] + 1
+        q = split(q, digit_bits, digits).reshape(vectors * digits, v)
+        out = np.concatenate([q & ((1 << bits) - 1), np.repeat(scale, digits, axis=0)], axis=1)
+        self.pads["out"][f["out_base"] : f["out_base"] + len(out)] = out
+        self.writes("out", slice(f["out_base"], f["out_base"] + len(out)))
 
 
 def run_in_order(machine: Machine) -> None:

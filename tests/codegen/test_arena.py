@@ -128,7 +128,7 @@ def owners_of(network, program):
                     read[names[layer]] |= set(owner[piece])
                 else:
                     assert set(owner[piece]) == {""}, "constants are no longer there"
-    sizes = [rows * (lanes * lane if kind else vector) for kind, _, rows, lanes, _ in program.outputs]
+    sizes = [rows * (lanes * lane if kind else vector) for kind, _, rows, lanes, *_ in program.outputs]
     places = [offset for _, offset, *_ in program.outputs]
     return read, [set(owner[at : at + size]) for at, size in zip(places, sizes, strict=True)]
 

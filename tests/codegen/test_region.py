@@ -107,7 +107,7 @@ def test_tuned_schedules_are_used_for_exactly_their_workload(cases):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"out_bits": 6}, "layer 'layer1': out_bits=6, but accelerator 'small' has 4"),
+        ({"out_bits": 6}, "layer 'layer1': its result has elements of 6 bits.*precision_passes=1"),
         ({"guard_bits": 1}, "layer 'layer1': guard_bits=1, but accelerator 'small' has 2"),
         ({"act_signed": 1}, "layer 'layer1' reads result 0 of 'layer0' as signed.*stored with unsigned"),
         (

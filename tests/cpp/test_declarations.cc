@@ -201,7 +201,19 @@ class Bench {
                             [&](const isa::FieldInfo& field, auto, auto& value) { Set(field, &value); });
         },
         *body);
+    if (auto* gemm = std::get_if<isa::Gemm>(body)) gemm->wgt_unsigned = gemm->wgt_unsigned && HasDigits();
+    if (auto* conv = std::get_if<isa::Dwconv>(body)) conv->wgt_unsigned = conv->wgt_unsigned && HasDigits();
     if (auto* ppu = std::get_if<isa::Ppu>(body)) {
+      const int64_t bits = ppu->second ? params_.second_bits : params_.activation_bits;
+      const int64_t scale_bits = ppu->second ? params_.second_scale_bits : params_.activation_scale_bits;
+      ppu->digits = ppu->wide ? 0 : ppu->digits % DigitsOf(bits);
+      ppu->res_digits = ppu->residual ? ppu->res_digits % DigitsOf(params_.activation_bits) : 0;
+      if (ppu->wide || (ppu->digits == 0 && Draw(0, 1) == 0)) {
+        ppu->out_bits = ppu->out_scale_bits = 0;
+      } else {
+        ppu->out_bits = static_cast<uint32_t>(std::min<int64_t>(8, (ppu->digits + 1) * bits));
+        ppu->out_scale_bits = static_cast<uint32_t>(scale_bits);
+      }
       // Else a residual may vanish.
       ppu->res_mult += 16;
       ppu->res_shift %= 2;
@@ -211,6 +223,7 @@ class Bench {
     }
     if (auto* vec = std::get_if<isa::Vec>(body)) {
       vec->skip_blocks %= sim::Declared<isa::Vec>::Blocks(params_);
+      vec->digits = vec->src == isa::Vec::Src::kInp ? vec->digits % DigitsOf(params_.activation_bits) : 0;
       // Else a sum may stay as it is.
       if (sim::Declared<isa::Vec>::Adds(*vec) || vec->op == isa::Vec::Op::kSub) vec->imm = 1 + vec->imm % 4;
       if (vec->op == isa::Vec::Op::kScale) vec->imm = 3 | 1 << 16;
@@ -230,6 +243,7 @@ class Bench {
         load->lane_stride = load->y_size * load->y_stride + static_cast<uint32_t>(Draw(0, 1));
       }
       load->gather = load->gather && load->mem == Pad::kWgt;
+      load->gather_unsigned = load->gather_unsigned && load->gather && HasDigits();
     }
     if (auto* store = std::get_if<isa::Store>(body)) {
       // No record twice: of the first one nothing would be left.
@@ -252,6 +266,12 @@ class Bench {
   const sim::Params& params() const { return params_; }
 
  private:
+  bool HasDigits() const { return params_.precision_passes > 1 && params_.weight_bits < 8; }
+  // That elements may have whatever the digits are: joined, they fit.
+  uint32_t DigitsOf(int64_t bits) const {
+    return static_cast<uint32_t>(std::min(params_.precision_passes, 8 / bits));
+  }
+
   // So that four iterations of each loop, in steps of up to four entries, stay inside the smallest
   // scratchpads.
   isa::Uop RandomUop() {
@@ -524,8 +544,11 @@ void TestInstructionsDoWhatTheyDeclare(const sim::Params& params, int rounds, co
 int main(int count, char** arguments) {
   const std::string only = count > 1 ? arguments[1] : "";
   // Vectors longer and shorter than the output lanes.
-  for (const tvm_vsq::sim::Params& params : tvm_vsq::fuzz::Configs())
+  for (tvm_vsq::sim::Params params : tvm_vsq::fuzz::Configs()) {
     tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 15, only);
+    params.precision_passes = 4;
+    tvm_vsq::TestInstructionsDoWhatTheyDeclare(params, 5, only);
+  }
   // What is shipped, with fewer entries to compare.
   for (auto [target, params] : tvm_vsq::testing::ShippedParams()) {
     using tvm_vsq::sim::Params;

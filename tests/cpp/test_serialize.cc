@@ -24,7 +24,7 @@ runtime::Artifact Example() {
   program.layer_names = {"conv1", ""};
   program.image = "image";
   program.dram_bytes = 4096;
-  program.inputs = {{0, 64, 2, 9, 1}};
+  program.inputs = {{0, 64, 2, 9, 1}, {0, 512, 3, 9, 0, 3, 2, 1}};
   program.outputs = {{1, 128, 3, 5, 1}, {0, 256, 1, 9, 0}};
   artifact.programs = {program, program};
   artifact.programs[1].name = "other";
@@ -44,6 +44,9 @@ void TestRoundTrip() {
   CHECK_EQ(again.metadata, Example().metadata);
   CHECK_EQ(again.programs[1].name, std::string("other"));
   CHECK_EQ(again.programs[0].outputs[0].rows, 3);
+  CHECK_EQ(again.programs[0].inputs[1].bits, 3);
+  CHECK_EQ(again.programs[0].inputs[1].scale_bits, 2);
+  CHECK_EQ(again.programs[0].inputs[0].digits, 1);
   CHECK_EQ(again.params.dram_burst_bytes, 128);
 }
 
@@ -54,6 +57,26 @@ void TestTruncation() {
     if (size >= 24) CHECK_ERROR(runtime::Deserialize(Reseal(bytes.substr(0, size))), "truncated at byte");
   }
   CHECK_ERROR(runtime::Deserialize(Reseal(bytes + "x")), "1 bytes behind its end");
+}
+
+// What was saved before tensors had forms: descriptors of five integers.
+void TestOwnForms() {
+  runtime::Artifact artifact = Example();
+  artifact.programs.resize(1);
+  artifact.programs[0].inputs = {{0, 64, 2, 9, 1}};
+  artifact.programs[0].outputs = {{1, 128, 3, 5, 1}};
+  std::string bytes = runtime::Serialize(artifact);
+  bytes[8] = 2;
+  const size_t descriptor = 8 * 8;
+  bytes.erase(bytes.size() - 3 * 8);                     // of the output
+  bytes.erase(bytes.size() - 5 * 8 - 8 - 3 * 8, 3 * 8);  // of the input
+  const runtime::Artifact again = runtime::Deserialize(Reseal(bytes));
+  CHECK_EQ(again.programs[0].outputs[0].lanes, 5);
+  CHECK_EQ(again.programs[0].outputs[0].digits, 1);
+  CHECK_EQ(runtime::Serialize(again) == runtime::Serialize(artifact), true);
+  CHECK_EQ(runtime::Serialize(artifact).size() - bytes.size(), 2 * (descriptor - 5 * 8));
+  bytes[8] = 4;
+  CHECK_ERROR(runtime::Deserialize(bytes), "has format version 4, this library reads 2 and 3");
 }
 
 // What was saved before there were rows of accumulators, where micro-ops are as they were.
@@ -141,6 +164,7 @@ void TestUtf8() {
 int main() {
   tvm_vsq::TestRoundTrip();
   tvm_vsq::TestTruncation();
+  tvm_vsq::TestOwnForms();
   tvm_vsq::TestEarlierEncoding();
   tvm_vsq::TestDamage();
   tvm_vsq::TestLimits();

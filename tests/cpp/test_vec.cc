@@ -207,6 +207,7 @@ std::vector<int64_t> OfKernels(const sim::Params& params, const Vec& vec, const 
   const std::vector<uint8_t>& codes = vec.src_unsigned ? pads.inp_code : pads.inp_biased;
   const sim::VecOperands operands{vec.src == Vec::Src::kInp ? codes.data() : nullptr,
                                   pads.inp_scale.data(),
+                                  1,
                                   vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1),
                                   imm,
                                   vec.op == Vec::Op::kMac ? imm : 1,

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import onnx
 import onnx.inliner
+import onnxruntime
 import pytest
 import torch
 import tvm
@@ -14,15 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.onnx_models import run as run_onnx
 from tests.seeds import first_of
+from tests.transformers_models import Encoder, batch
 from torch import nn
 
 import tvm_vsq
-from tvm_vsq.errors import ModelError, VsqWarning
+from tvm_vsq.errors import InputError, ModelError, VsqWarning
 from tvm_vsq.export.layers import quantized_layers
 from tvm_vsq.export.onnx_quantizer import IR_VERSION, OPSET, quantizer_functions
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.importing.run import results_of
 from tvm_vsq.numerics import dequantize, inverse_step, quantize_activations
 from tvm_vsq.numerics.activations import requantize
 from tvm_vsq.pipeline import build_reference
@@ -214,3 +217,30 @@ def test_an_operator_without_a_form_is_named(networks):
     module = tvm_vsq.quantize_model(Unusual(), example_inputs=(x,), calibration=x.numpy())
     with pytest.raises(ModelError, match=r"operator relax\.cumsum \('.*'\) has no ONNX form here yet"):
         tvm_vsq.export_onnx(module)
+
+
+def test_a_network_of_token_ids_comes_back(tmp_path):
+    torch.manual_seed(0)
+    inputs, data = batch(2, 6), [batch(2, 6) for _ in range(8)]
+    module = tvm_vsq.quantize_model(Encoder().eval(), example_inputs=inputs, calibration=data)
+    exported = tvm_vsq.export_onnx(module, tmp_path / "net.onnx")
+    arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
+    session = onnxruntime.InferenceSession(exported.SerializeToString())
+    for found, expected in zip(
+        session.run(None, arrays), results_of(module, [*arrays.values()]), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(
+        onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="out of data bounds"
+    ):
+        session.run(None, {**arrays, "input_ids": np.full_like(arrays["input_ids"], 50)})
+    again = tvm_vsq.quantize_model(tmp_path / "net.onnx", calibration=data)
+    before, after = (quantized_layers(m).values() for m in (module, again))
+    assert [layer.name for layer in before] == [layer.name for layer in after]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old.vectors, new.vectors)
+        np.testing.assert_array_equal(old.gamma, new.gamma)
+    exe = tvm_vsq.compile(again, strict=True)
+    assert all(map(np.array_equal, exe(**arrays), exe.reference(**arrays)))
+    with pytest.raises(InputError, match="input_ids"):
+        exe(**{**arrays, "input_ids": np.full_like(arrays["input_ids"], 50)})

@@ -246,7 +246,8 @@ CASES: dict[str, dict[str, Callable[[Any], Any]]] = {
         "axis": lambda v: op.take(v.x, v.places, 1),
         "last axis": lambda v: op.take(v.x, v.places, -1),
         "of a vector": lambda v: op.take(v.row, v.places),
-        "clipped": lambda v: op.take(v.x, v.far, 1, "clip"),
+        # of indices that are computed: those that are an input are refused where they come in
+        "clipped": lambda v: op.take(v.x, op.negative(op.negative(v.far)), 1, "clip"),
         "wrapped": lambda v: op.take(v.x, v.far, 1, "wrap"),
     },
     "tanh": unary(op.tanh),

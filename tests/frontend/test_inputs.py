@@ -67,6 +67,19 @@ def test_an_index_that_is_computed_is_refused():
         import_model(Lookup(lambda ids: ids + 1), (torch.tensor([[1, 2]]),))
 
 
+@pytest.mark.parametrize("limited", [lambda ids: (ids + 1).clamp(0, 6), lambda ids: ids.clamp(min=1, max=3)])
+def test_an_index_that_the_model_limits_is_taken_as_it_limits_it(limited):
+    ids = torch.tensor([[1, 25, -7]])
+    module = same_as_torch(Lookup(limited), (ids,))
+    assert inputs_of(module["main"])[0].range is None
+
+
+@pytest.mark.parametrize("limited", [lambda ids: (ids + 1).clamp(0, 7), lambda ids: (ids + 1).clamp(max=6)])
+def test_an_index_that_is_limited_to_more_than_the_table_is_refused(limited):
+    with pytest.raises(ModelError, match="'take' takes indices that are computed from the inputs"):
+        import_model(Lookup(limited), (torch.tensor([[1, 2]]),))
+
+
 def test_a_mask_may_be_of_any_dtype():
     for dtype in (torch.bool, torch.int64, torch.int32, torch.float32):
         given = {

@@ -11,6 +11,7 @@ from tvm import relax
 from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
+from tvm_vsq.frontend.powers import powers_to_products
 from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.unbroadcast import unbroadcast
 from tvm_vsq.frontend.wrap_indices import wrap_indices
@@ -56,6 +57,18 @@ CASES: dict[str, tuple[Any, Any, list[tuple[int, ...]], list[str]]] = {
         lambda emit, x: nn.relu(emit(op.broadcast_to(x, (2, 3)))),
         [(1, 3)],
         ["broadcast_to", "nn.relu"],
+    ),
+    "a whole power is a product": (
+        powers_to_products,
+        lambda emit, x: op.power(x, constant(np.float32(5))),
+        [(2, 3)],
+        ["multiply", "multiply", "multiply"],
+    ),
+    "a power of a fraction stays": (
+        powers_to_products,
+        lambda emit, x: op.power(emit(op.abs(x)), constant(np.float32(3.5))),
+        [(2, 3)],
+        ["abs", "power"],
     ),
     "weights that repeat become one matrix": (
         unbroadcast,

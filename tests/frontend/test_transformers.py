@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from typing import Any
 
 import onnx
@@ -11,6 +13,8 @@ import torch
 from tests.transformers_models import batch, calls, is_attention, same_as_torch
 
 import tvm_vsq
+from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend import import_model
 from tvm_vsq.importing import import_checked
 
 transformers = pytest.importorskip("transformers")
@@ -117,3 +121,38 @@ def test_bert_on_the_chip(networks):
         expected = model(**given)
     for ours, theirs in zip(results, expected.values(), strict=True):
         assert networks.sqnr_db(theirs.numpy(), ours.numpy()) > 30
+
+
+def test_a_cache_among_the_results_is_refused_with_what_to_do():
+    model = llama("eager")
+    model.config.use_cache = True
+    with pytest.raises(ModelError, match=r"in a DynamicCache.*set model\.config\.use_cache = False"):
+        import_model(model, batch(1, 4, 100))
+
+
+ARCHIVE = """
+import sys
+from pathlib import Path
+if sys.argv[2] == "missing":
+    sys.modules["transformers"] = None  # as where it is not installed
+from tvm_vsq.frontend.torch_archive import read_archive
+try:
+    print(type(read_archive(Path(sys.argv[1]))).__name__)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_an_archive_of_a_stock_model_is_read_before_anyone_imports_transformers(tmp_path):
+    torch.export.save(torch.export.export(bert("sdpa"), (), kwargs=batch(1, 4, 100)), tmp_path / "bert.pt2")
+
+    def read(how):
+        words = [sys.executable, "-c", ARCHIVE, str(tmp_path / "bert.pt2"), how]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert read("there") == "ExportedProgram"
+    refused = read("missing")
+    assert refused.startswith("ModelError the model in '")
+    assert "returns or takes a 'transformers.modeling_outputs.BaseModelOutput" in refused
+    assert "install transformers" in refused
+    assert "return_dict=False" in refused

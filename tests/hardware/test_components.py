@@ -144,3 +144,32 @@ def test_memories_are_those_of_the_description() -> None:
     )
     assert found["command queue"].count == 5  # load, compute, vector, ppu, store
     assert found["command queue"].unit == Sram(ACCEL.timing.command_queue_depth * 256 / 8192, 256, 1)
+
+
+def test_more_passes_make_multipliers_and_quantizer_wider_and_nothing_else() -> None:
+    one, two = parts(), parts(precision_passes=2)
+    changed = {name for name in one if one[name].unit != two[name].unit or one[name].count != two[name].count}
+    assert one.keys() == two.keys()
+    # Unsigned weights have a bit more, sums with them; joined and quantized elements have 8 in place of 4.
+    assert two["multiplier"].unit == Multiplier(5, 4)
+    assert two["adder tree"].unit == AdderTree(16, 5 + 4)
+    assert two["operand registers"].unit == Register(16 * (4 + 4) + 2)
+    assert two["product registers"].unit == Register(16 * (5 + 4))
+    assert two["scaling multiplier"].unit == Multiplier(4 + 5 + 4, 8)
+    assert two["residual scale"].unit == two["vector unit's scale multiplier"].unit == Multiplier(8, 4)
+    assert two["quantizer's division"].count == 2 * one["quantizer's division"].count == 16 * 8
+    assert two["quantizer's comparators"].unit == Adder(8 + 4 + ACCEL.guard_bits)
+    assert two["shifter of sums"].unit == one["shifter of sums"].unit
+    assert {part.group for part in one.values() if part.name in changed} == {
+        "MACs",
+        "scale units",
+        "PPU",
+        "vector unit",
+    }
+    assert not {part.block for part in two.values()} & {"vector_mac", "ppu_lane", "quantizer", "vector_lane"}
+
+
+def test_elements_have_at_most_eight_bits_however_many_passes_there_are() -> None:
+    wide = parts(formats="8/6/4/4", precision_passes=4)
+    assert wide["multiplier"].unit == Multiplier(8, 6)  # no weight has two digits
+    assert wide["vector unit's scale multiplier"].unit == Multiplier(8, 4)

@@ -286,22 +286,25 @@ class Model:
             groups = f["uop_count"] * f["iter_out"] * f["iter_in"]
             blocks = max(1, size // lanes) - f.get("skip_blocks", 0)
             reads = f.get("src", 0) == isa.code_of("VEC", "src", "inp")
-            turns = -(-vectors // banks.inp) if reads else 1
+            entries = vectors * (f.get("digits", 0) + 1)
+            turns = max(blocks, -(-entries // banks.inp)) if reads else blocks
             if f.get("src", 0) == isa.code_of("VEC", "src", "acc"):
                 return timing.vector_pipeline_cycles + groups * blocks, groups * blocks  # two reads at a port
-            return timing.vector_pipeline_cycles + groups * blocks, groups * (turns - 1)
+            return timing.vector_pipeline_cycles + groups * blocks, groups * (turns - blocks)
         if insn.name == "REDUCE":
             cycles = [max(f["iter_in"], size // lanes)] * (f["uop_count"] * f["iter_out"])
             return timing.row_pipeline_cycles + sum(cycles), 0
         if insn.name == "PPU":
             blocks = f["pixels"] * f["blocks"]
-            need = [1]
+            together = max(1, size // lanes)  # blocks of a vector
+            need = [together]
             if f.get("residual"):
-                need.append(-(-vectors // banks.inp))
+                need.append(-(-vectors * (f.get("res_digits", 0) + 1) // banks.inp))
             if not f.get("wide"):
-                need.append(-(-vectors // banks.out))
+                need.append(-(-vectors * (f.get("digits", 0) + 1) // banks.out))
+            more = max(need) - together
             if f.get("transpose"):
                 whole = -(-f["pixels"] // size) * size * f["blocks"]  # with what the last group lacks
-                return timing.ppu_pipeline_cycles + size + whole, whole * (max(need) - 1)
-            return timing.ppu_pipeline_cycles + blocks, blocks * (max(need) - 1)
+                return timing.ppu_pipeline_cycles + size + whole, whole // together * more
+            return timing.ppu_pipeline_cycles + blocks, f["pixels"] * -(-f["blocks"] // together) * more
         return 1, 0

@@ -269,6 +269,30 @@ def test_operands_of_rows_are_refused(name: str, fields: dict[str, Any]) -> None
         record(program, "vector")
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("GEMM", {"wgt_unsigned": 1}),
+        ("GEMM", {"unscaled": 1}),
+        ("VEC", {"op": "add", "src": "inp", "digits": 1}),
+        ("PPU", {"out_bits": 3}),
+        ("PPU", {"out_bits": 8, "digits": 1}),
+        ("PPU", {"residual": 1, "res_digits": 1}),
+    ],
+)
+def test_operands_of_digits_and_of_other_forms_are_refused(name: str, fields: dict[str, Any]) -> None:
+    hw = hardware(precision_passes=2)
+    unit = isa.ENGINE_OF[name]
+    codes = {key: isa.code_of(name, key, v) if isinstance(v, str) else v for key, v in fields.items()}
+    loops = {"pixels": 1, "blocks": 1} if name == "PPU" else {"uop_count": 1, "iter_out": 1, "iter_in": 1}
+    pads = [("par", 0, 64, 1), ("acc", 0, 192, 1), ("wgt", 0, 256, 1), ("inp", 0, 320, 2)]
+    loads = [load("uop", 0, 0, 1), *(load(*pad) for pad in pads)]
+    loads[-1] = load(*pads[-1], f"push_{unit}")
+    insns = [*loads, insn(name, "pop_load push_store", **loops, **codes), insn("FINISH", f"pop_{unit}")]
+    with pytest.raises(ProgramError, match=rf"instruction 5 \({name}\): its operands are not recorded"):
+        record(Program(hw, insns, bytes(512)), unit)
+
+
 def test_a_part_of_the_cycles_is_that_part_of_all(small_conv: Conv) -> None:
     conv = random_conv(small_conv.hw, np.random.default_rng(3))
     for unit in ("compute", "ppu"):

@@ -10,6 +10,7 @@ import torch
 from tests.quantizing import quantize
 from torch import nn
 
+import tvm_vsq
 from tvm_vsq.errors import InputError
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.frontend import import_model
@@ -121,3 +122,24 @@ def test_ratios_at_their_ends():
     exact.add(np.ones(3, np.float32), np.ones(3, np.float32))
     wrong.add(np.zeros(3, np.float32), np.ones(3, np.float32))
     assert (exact.db, wrong.db) == (float("inf"), float("-inf"))
+
+
+def test_a_product_of_activations_without_a_rule_is_not_left_by_one():
+    class Turned(torch.nn.Module):
+        """A product whose operands no layer stores as vectors: they are computed on the CPU."""
+
+        def __init__(self):
+            super().__init__()
+            self.query, self.key, self.out = (torch.nn.Linear(32, 32) for _ in range(3))
+
+        def forward(self, x):
+            return self.out(
+                torch.sin(self.query(x)) @ torch.cos(self.key(x)).transpose(1, 2).expand(-1, 32, -1)
+            )
+
+    x = torch.randn(2, 32, 32)
+    report = tvm_vsq.quantization_report(
+        Turned().eval(), example_inputs=x, calibration=torch.randn(8, 32, 32)
+    )
+    (why,) = report.fp32.values()
+    assert why.startswith("not between layers on the accelerator, where it would read vectors")

@@ -253,7 +253,7 @@ struct CommonFields {
 inline constexpr Bits CommonFields::* kTokenFields[kTokenCount] = {&CommonFields::pop_load, &CommonFields::pop_compute, &CommonFields::pop_vector, &CommonFields::pop_ppu, &CommonFields::pop_store, &CommonFields::push_load, &CommonFields::push_compute, &CommonFields::push_vector, &CommonFields::push_ppu, &CommonFields::push_store};
 
 struct LoadFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right, gather, lane_stride, lanes;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, mem, sram_base, dram_base, z_size, x_size, y_size, x_stride, y_stride, y_pad_top, y_pad_bottom, x_pad_left, x_pad_right, gather, lane_stride, lanes, gather_unsigned;
   int used_bits = 0;
 };
 
@@ -263,12 +263,12 @@ struct StoreFields {
 };
 
 struct GemmFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, reset, act_unsigned, fresh_uops, out_reduces, in_reduces, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in, shift;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, reset, act_unsigned, fresh_uops, out_reduces, in_reduces, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in, shift, wgt_unsigned, unscaled;
   int used_bits = 0;
 };
 
 struct PpuFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift, second, transpose, acc_skip, vector_skip;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, wide, relu, residual, res_unsigned, out_unsigned, acc_base, par_base, out_base, res_base, pixels, blocks, skip_vectors, res_mult, res_shift, second, transpose, acc_skip, vector_skip, digits, out_bits, out_scale_bits, res_digits;
   int used_bits = 0;
 };
 
@@ -278,12 +278,12 @@ struct SyncFields {
 };
 
 struct VecFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, skip_blocks, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm, shift, tab_base;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, op, src, src_unsigned, skip_blocks, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, imm, shift, tab_base, digits;
   int used_bits = 0;
 };
 
 struct DwconvFields {
-  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, act_unsigned, skip_blocks, row_vectors, tap_rows, tap_columns, row_step, column_step, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in;
+  Bits opcode, pop_load, pop_compute, pop_vector, pop_ppu, pop_store, push_load, push_compute, push_vector, push_ppu, push_store, act_unsigned, skip_blocks, row_vectors, tap_rows, tap_columns, row_step, column_step, uop_begin, uop_count, iter_out, iter_in, acc_out, acc_in, inp_out, inp_in, wgt_out, wgt_in, shift, wgt_unsigned, accumulate;
   int used_bits = 0;
 };
 
@@ -366,6 +366,7 @@ struct Layout {
     load.gather = Take(&shift, 1);
     load.lane_stride = Take(&shift, 16);
     load.lanes = Take(&shift, 8);
+    load.gather_unsigned = Take(&shift, 1);
     load.used_bits = shift;
 
     shift = 0;
@@ -419,6 +420,8 @@ struct Layout {
     gemm.wgt_out = Take(&shift, wgt_width);
     gemm.wgt_in = Take(&shift, wgt_width);
     gemm.shift = Take(&shift, 5);
+    gemm.wgt_unsigned = Take(&shift, 1);
+    gemm.unscaled = Take(&shift, 1);
     gemm.used_bits = shift;
 
     shift = 0;
@@ -451,6 +454,10 @@ struct Layout {
     ppu.transpose = Take(&shift, 1);
     ppu.acc_skip = Take(&shift, acc_width);
     ppu.vector_skip = Take(&shift, out_width);
+    ppu.digits = Take(&shift, 2);
+    ppu.out_bits = Take(&shift, 4);
+    ppu.out_scale_bits = Take(&shift, 4);
+    ppu.res_digits = Take(&shift, 2);
     ppu.used_bits = shift;
 
     shift = 0;
@@ -494,6 +501,7 @@ struct Layout {
     vec.imm = Take(&shift, 32);
     vec.shift = Take(&shift, 6);
     vec.tab_base = Take(&shift, par_width);
+    vec.digits = Take(&shift, 2);
     vec.used_bits = shift;
 
     shift = 0;
@@ -525,6 +533,9 @@ struct Layout {
     dwconv.inp_in = Take(&shift, inp_width);
     dwconv.wgt_out = Take(&shift, wgt_width);
     dwconv.wgt_in = Take(&shift, wgt_width);
+    dwconv.shift = Take(&shift, 5);
+    dwconv.wgt_unsigned = Take(&shift, 1);
+    dwconv.accumulate = Take(&shift, 1);
     dwconv.used_bits = shift;
 
     shift = 0;
@@ -607,6 +618,7 @@ struct Load {
   bool gather = false;
   uint32_t lane_stride = uint32_t{};
   uint32_t lanes = uint32_t{};
+  bool gather_unsigned = false;
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -625,6 +637,7 @@ struct Load {
     visit(FieldInfo{"gather"}, &LoadFields::gather, insn.gather);
     visit(FieldInfo{"lane_stride"}, &LoadFields::lane_stride, insn.lane_stride);
     visit(FieldInfo{"lanes", 1, kAny, insn.gather}, &LoadFields::lanes, insn.lanes);
+    visit(FieldInfo{"gather_unsigned"}, &LoadFields::gather_unsigned, insn.gather_unsigned);
   }
 };
 
@@ -673,6 +686,8 @@ struct Gemm {
   uint32_t wgt_out = uint32_t{};
   uint32_t wgt_in = uint32_t{};
   uint32_t shift = uint32_t{};
+  bool wgt_unsigned = false;
+  bool unscaled = false;
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -692,6 +707,8 @@ struct Gemm {
     visit(FieldInfo{"wgt_out"}, &GemmFields::wgt_out, insn.wgt_out);
     visit(FieldInfo{"wgt_in"}, &GemmFields::wgt_in, insn.wgt_in);
     visit(FieldInfo{"shift", 0, 16}, &GemmFields::shift, insn.shift);
+    visit(FieldInfo{"wgt_unsigned"}, &GemmFields::wgt_unsigned, insn.wgt_unsigned);
+    visit(FieldInfo{"unscaled"}, &GemmFields::unscaled, insn.unscaled);
   }
 };
 
@@ -715,6 +732,10 @@ struct Ppu {
   bool transpose = false;
   uint32_t acc_skip = uint32_t{};
   uint32_t vector_skip = uint32_t{};
+  uint32_t digits = uint32_t{};
+  uint32_t out_bits = uint32_t{};
+  uint32_t out_scale_bits = uint32_t{};
+  uint32_t res_digits = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -736,6 +757,10 @@ struct Ppu {
     visit(FieldInfo{"transpose"}, &PpuFields::transpose, insn.transpose);
     visit(FieldInfo{"acc_skip"}, &PpuFields::acc_skip, insn.acc_skip);
     visit(FieldInfo{"vector_skip"}, &PpuFields::vector_skip, insn.vector_skip);
+    visit(FieldInfo{"digits"}, &PpuFields::digits, insn.digits);
+    visit(FieldInfo{"out_bits", 0, 8}, &PpuFields::out_bits, insn.out_bits);
+    visit(FieldInfo{"out_scale_bits", 0, 10}, &PpuFields::out_scale_bits, insn.out_scale_bits);
+    visit(FieldInfo{"res_digits"}, &PpuFields::res_digits, insn.res_digits);
   }
 };
 
@@ -766,6 +791,7 @@ struct Vec {
   uint32_t imm = uint32_t{};
   uint32_t shift = uint32_t{};
   uint32_t tab_base = uint32_t{};
+  uint32_t digits = uint32_t{};
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -784,6 +810,7 @@ struct Vec {
     visit(FieldInfo{"imm"}, &VecFields::imm, insn.imm);
     visit(FieldInfo{"shift", 0, 62}, &VecFields::shift, insn.shift);
     visit(FieldInfo{"tab_base"}, &VecFields::tab_base, insn.tab_base);
+    visit(FieldInfo{"digits"}, &VecFields::digits, insn.digits);
   }
 };
 
@@ -806,6 +833,9 @@ struct Dwconv {
   uint32_t inp_in = uint32_t{};
   uint32_t wgt_out = uint32_t{};
   uint32_t wgt_in = uint32_t{};
+  uint32_t shift = uint32_t{};
+  bool wgt_unsigned = false;
+  bool accumulate = false;
 
   template <typename Self, typename Visit>
   static void ForEachField([[maybe_unused]] Self& insn, [[maybe_unused]] Visit visit) {
@@ -826,6 +856,9 @@ struct Dwconv {
     visit(FieldInfo{"inp_in"}, &DwconvFields::inp_in, insn.inp_in);
     visit(FieldInfo{"wgt_out"}, &DwconvFields::wgt_out, insn.wgt_out);
     visit(FieldInfo{"wgt_in"}, &DwconvFields::wgt_in, insn.wgt_in);
+    visit(FieldInfo{"shift", 0, 16}, &DwconvFields::shift, insn.shift);
+    visit(FieldInfo{"wgt_unsigned"}, &DwconvFields::wgt_unsigned, insn.wgt_unsigned);
+    visit(FieldInfo{"accumulate"}, &DwconvFields::accumulate, insn.accumulate);
   }
 };
 

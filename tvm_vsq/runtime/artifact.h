@@ -21,6 +21,10 @@ struct Descriptor {
   int64_t rows = 0;
   int64_t lanes = 0;
   int64_t is_signed = 0;  // elements of kVectors; those of kSecond are
+  // Vectors of whole elements of `bits` are so many records each, their digits from the lowest on, with
+  // scales of `scale_bits`, which are 1 where that is 0. With 0 bits they have the form of the kind, and are
+  // one record.
+  int64_t bits = 0, scale_bits = 0, digits = 1;
 };
 
 struct ProgramData {

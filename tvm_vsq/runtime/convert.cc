@@ -32,8 +32,18 @@ std::string GetBytes(const AnyMap& program, const char* key) {
 std::vector<Descriptor> GetDescriptors(const AnyMap& program, const char* key) {
   std::vector<Descriptor> descriptors;
   for (const ffi::Array<int64_t>& row : Get<ffi::Array<ffi::Array<int64_t>>>(program, key)) {
-    if (row.size() != 5) sim::Fail("program: '", key, "' rows are [kind, dram_offset, rows, lanes, signed]");
-    descriptors.push_back({row[0], row[1], row[2], row[3], row[4]});
+    if (row.size() != 5 && row.size() != 8) {
+      sim::Fail("program: '", key,
+                "' rows are [kind, dram_offset, rows, lanes, signed], or these and [bits, ",
+                "scale_bits, digits]");
+    }
+    Descriptor descriptor{row[0], row[1], row[2], row[3], row[4]};
+    if (row.size() == 8) {
+      descriptor.bits = row[5];
+      descriptor.scale_bits = row[6];
+      descriptor.digits = row[7];
+    }
+    descriptors.push_back(descriptor);
   }
   return descriptors;
 }

@@ -11,12 +11,14 @@ namespace tvm_vsq::runtime {
 namespace {
 
 constexpr std::string_view kMagic = "VSQACCEL";
-constexpr uint64_t kVersion = 2;
+constexpr uint64_t kVersion = 3;
+constexpr uint64_t kOwnForms = 2;    // the version before: descriptors ended with is_signed
 constexpr size_t kHeaderBytes = 24;  // magic, version, checksum
 
-constexpr int64_t Descriptor::* kDescriptorFields[] = {&Descriptor::kind, &Descriptor::dram_offset,
-                                                       &Descriptor::rows, &Descriptor::lanes,
-                                                       &Descriptor::is_signed};
+constexpr int64_t Descriptor::* kDescriptorFields[] = {
+    &Descriptor::kind,      &Descriptor::dram_offset, &Descriptor::rows,       &Descriptor::lanes,
+    &Descriptor::is_signed, &Descriptor::bits,        &Descriptor::scale_bits, &Descriptor::digits};
+constexpr size_t kOwnFormFields = 5;
 
 class Writer {
  public:
@@ -45,7 +47,9 @@ class Writer {
 
 class Reader {
  public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  explicit Reader(std::string_view bytes, uint64_t version = kVersion)
+      : bytes_(bytes),
+        descriptor_fields_(version == kOwnForms ? kOwnFormFields : std::size(kDescriptorFields)) {}
 
   uint64_t Integer() {
     const std::string_view bytes = Bytes(8);
@@ -69,9 +73,10 @@ class Reader {
     return count;
   }
   std::vector<Descriptor> Descriptors() {
-    std::vector<Descriptor> descriptors(Count(8 * std::size(kDescriptorFields)));
+    std::vector<Descriptor> descriptors(Count(8 * descriptor_fields_));
     for (Descriptor& descriptor : descriptors) {
-      for (const auto field : kDescriptorFields) descriptor.*field = static_cast<int64_t>(Integer());
+      for (size_t i = 0; i < descriptor_fields_; ++i)
+        descriptor.*kDescriptorFields[i] = static_cast<int64_t>(Integer());
     }
     return descriptors;
   }
@@ -95,6 +100,7 @@ class Reader {
   }
 
   std::string_view bytes_;
+  size_t descriptor_fields_;
   size_t position_ = 0;
 };
 
@@ -168,16 +174,16 @@ Artifact Deserialize(std::string_view bytes) {
     sim::Fail("not a saved accelerator module: it does not start with ", kMagic);
   Reader header(bytes.substr(kMagic.size(), kHeaderBytes - kMagic.size()));
   const uint64_t version = header.Integer(), checksum = header.Integer();
-  if (version != kVersion) {
-    sim::Fail("saved accelerator module has format version ", version, ", this library reads ", kVersion,
-              "; export it again");
+  if (version != kVersion && version != kOwnForms) {
+    sim::Fail("saved accelerator module has format version ", version, ", this library reads ", kOwnForms,
+              " and ", kVersion, "; export it again");
   }
   const std::string_view payload = bytes.substr(kHeaderBytes);
   if (Checksum(payload) != checksum) {
     sim::Fail("saved accelerator module is damaged or truncated: the checksum of its ", payload.size(),
               " bytes does not match; export it again");
   }
-  Reader reader(payload);
+  Reader reader(payload, version);
   Artifact artifact;
   std::map<std::string, int64_t> params;
   for (uint64_t left = reader.Count(16); left > 0; --left) {

@@ -10,19 +10,19 @@
 namespace tvm_vsq::runtime {
 namespace {
 
-// Bytes of one row in DRAM: a record, or all accumulator entries of a pixel.
+// Bytes of one row in DRAM: the records of a vector, or all accumulator entries of a pixel.
 int64_t RowBytes(const sim::Params& params, const Descriptor& descriptor) {
-  if (descriptor.kind == Descriptor::kVectors) return params.inp_record_bytes;
-  if (descriptor.kind == Descriptor::kSecond) return params.second_record_bytes;
+  if (descriptor.kind == Descriptor::kVectors) return descriptor.digits * params.inp_record_bytes;
+  if (descriptor.kind == Descriptor::kSecond) return descriptor.digits * params.second_record_bytes;
   return (descriptor.lanes + params.output_lanes - 1) / params.output_lanes * params.output_lanes * 4;
 }
 
 // Vectors are converted in chunks that stay in the processor's cache between the steps.
-constexpr int64_t kChunk = 64, kMaxVectorSize = 64;
+constexpr int64_t kChunk = 64, kMaxVectorSize = 64, kMaxDigits = 4;
 
 struct Chunk {
-  uint8_t codes[kChunk * kMaxVectorSize], biased[kChunk * kMaxVectorSize];
-  int32_t scales[kChunk];
+  uint8_t codes[kChunk * kMaxVectorSize * kMaxDigits], biased[kChunk * kMaxVectorSize * kMaxDigits];
+  int32_t scales[kChunk * kMaxDigits];
 };
 
 sim::Packing PackingOf(const sim::Params& params, const Descriptor& descriptor) {
@@ -34,13 +34,19 @@ sim::Packing PackingOf(const sim::Params& params, const Descriptor& descriptor) 
 
 // The values that a host tensor may hold.
 struct Limits {
+  int vector_size, bits, scale_bits;
+  bool is_signed;
   int low, high, scale_low, scale_high;
 
-  Limits(const sim::Packing& packing, bool is_signed)
-      : low(is_signed ? 1 - (1 << (packing.element_bits - 1)) : 0),
-        high((1 << (packing.element_bits - (is_signed ? 1 : 0))) - 1),
-        scale_low(packing.scale_bits == 0 ? 1 : 0),
-        scale_high(packing.scale_bits == 0 ? 1 : (1 << packing.scale_bits) - 1) {}
+  Limits(const sim::Packing& packing, const Descriptor& d)
+      : vector_size(packing.vector_size),
+        bits(d.bits > 0 ? static_cast<int>(d.bits) : packing.element_bits),
+        scale_bits(d.bits > 0 ? static_cast<int>(d.scale_bits) : packing.scale_bits),
+        is_signed(d.is_signed != 0),
+        low(is_signed ? 1 - (1 << (bits - 1)) : 0),
+        high((1 << (bits - (is_signed ? 1 : 0))) - 1),
+        scale_low(scale_bits == 0 ? 1 : 0),
+        scale_high(scale_bits == 0 ? 1 : (1 << scale_bits) - 1) {}
 };
 
 bool Inside(const Limits& limits, const int16_t* vector, int64_t size) {
@@ -53,16 +59,37 @@ bool Inside(const Limits& limits, const int16_t* vector, int64_t size) {
          vector[size] <= limits.scale_high;
 }
 
-[[noreturn]] void FailOutside(const sim::Packing& packing, const Limits& limits, bool is_signed, int64_t row,
-                              const int16_t* vector) {
-  for (int i = 0; i < packing.vector_size; ++i) {
+[[noreturn]] void FailOutside(const Limits& limits, int64_t row, const int16_t* vector) {
+  for (int i = 0; i < limits.vector_size; ++i) {
     if (vector[i] < limits.low || vector[i] > limits.high) {
-      sim::Fail("vector ", row, ", element ", i, " is ", vector[i], "; ", packing.element_bits, "-bit ",
-                is_signed ? "signed" : "unsigned", " elements are ", limits.low, " to ", limits.high);
+      sim::Fail("vector ", row, ", element ", i, " is ", vector[i], "; ", limits.bits, "-bit ",
+                limits.is_signed ? "signed" : "unsigned", " elements are ", limits.low, " to ", limits.high);
     }
   }
-  sim::Fail("vector ", row, ": scale ", vector[packing.vector_size], "; ", packing.scale_bits,
+  sim::Fail("vector ", row, ": scale ", vector[limits.vector_size], "; ", limits.scale_bits,
             "-bit scales are ", limits.scale_low, " to ", limits.scale_high);
+}
+
+// Throws sim::Error unless the records of the kind can hold such vectors.
+void CheckForm(const sim::Params& params, const Descriptor& d) {
+  if (d.bits == 0 || d.kind == Descriptor::kWide) {
+    if (d.bits != 0) sim::Fail("bits is ", d.bits, ", must be 0 with kind 1, which has no vectors");
+    if (d.scale_bits != 0) sim::Fail("scale_bits is ", d.scale_bits, ", must be 0 where bits is");
+    if (d.digits != 1) sim::Fail("digits is ", d.digits, ", must be 1 where bits is 0");
+    return;
+  }
+  const sim::Packing packing = PackingOf(params, d);
+  const int64_t most = std::min(params.precision_passes, kMaxDigits);
+  if (d.digits < 1 || d.digits > most)
+    sim::Fail("digits is ", d.digits, ", must be 1 to precision_passes, ", most);
+  const int64_t low = std::max(sim::kMinElementBits, (d.digits - 1) * packing.element_bits + 1);
+  const int64_t high = std::min(sim::kMaxElementBits, d.digits * packing.element_bits);
+  if (d.bits < low || d.bits > high) {
+    sim::Fail("bits is ", d.bits, ", must be ", low, " to ", high, " with ", d.digits, " digits of ",
+              packing.element_bits, " bits");
+  }
+  if (d.scale_bits < 0 || d.scale_bits > packing.scale_bits)
+    sim::Fail("scale_bits is ", d.scale_bits, ", must be 0 to the ", packing.scale_bits, " bits of a scale");
 }
 
 }  // namespace
@@ -77,6 +104,7 @@ void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dra
   }
   if (d.is_signed != 0 && d.is_signed != 1) sim::Fail("signed is ", d.is_signed, ", must be 0 or 1");
   if (d.kind == Descriptor::kSecond && d.is_signed == 0) sim::Fail("signed is 0, must be 1 with kind 2");
+  CheckForm(params, d);
   // Everything below is at most dram_bytes <= 2^32 before it is multiplied.
   if (d.lanes < 1 || d.lanes > dram_bytes || d.rows < 1 || d.rows > dram_bytes) {
     sim::Fail(d.rows, " rows of ", d.lanes, " lanes do not fit ", dram_bytes, " bytes of DRAM");
@@ -91,22 +119,25 @@ void CheckDescriptor(const sim::Params& params, const Descriptor& d, int64_t dra
 void WriteVectors(const sim::Params& params, const Descriptor& d, const int16_t* tensor,
                   std::vector<uint8_t>* dram) {
   const sim::Packing packing = PackingOf(params, d);
-  const bool is_signed = d.is_signed != 0;
-  const Limits limits(packing, is_signed);
-  const int64_t size = params.vector_size;
+  const Limits limits(packing, d);
+  const int64_t size = params.vector_size, digits = d.digits;
   const int mask = (1 << packing.element_bits) - 1;
   uint8_t* records = dram->data() + d.dram_offset;
   const sim::VectorEncoder encode = sim::SelectVectorEncoder(packing, sim::BestSimd());
   Chunk chunk;
   for (int64_t row = 0; row < d.rows; row += kChunk) {
     const int64_t count = std::min(kChunk, d.rows - row);
-    sim::CountWork(static_cast<uint64_t>(count * size));
+    sim::CountWork(static_cast<uint64_t>(count * digits * size));
     for (int64_t n = 0; n < count; ++n, tensor += size + 1) {
-      if (!Inside(limits, tensor, size)) FailOutside(packing, limits, is_signed, row + n, tensor);
-      for (int64_t i = 0; i < size; ++i) chunk.codes[n * size + i] = static_cast<uint8_t>(tensor[i] & mask);
-      chunk.scales[n] = tensor[size];
+      if (!Inside(limits, tensor, size)) FailOutside(limits, row + n, tensor);
+      for (int64_t digit = 0; digit < digits; ++digit) {
+        uint8_t* codes = &chunk.codes[(n * digits + digit) * size];
+        const int64_t shift = digit * packing.element_bits;
+        for (int64_t i = 0; i < size; ++i) codes[i] = static_cast<uint8_t>((tensor[i] >> shift) & mask);
+        chunk.scales[n * digits + digit] = tensor[size];
+      }
     }
-    encode(packing, chunk.codes, chunk.scales, static_cast<size_t>(count), records);
+    encode(packing, chunk.codes, chunk.scales, static_cast<size_t>(count * digits), records);
     records += count * RowBytes(params, d);
   }
 }
@@ -115,18 +146,24 @@ void ReadVectors(const sim::Params& params, const Descriptor& d, const std::vect
                  int16_t* tensor) {
   const sim::Packing packing = PackingOf(params, d);
   const auto decoder = sim::MakeVectorDecoder(packing, sim::BestSimd());
-  const int64_t size = params.vector_size;
+  const int64_t size = params.vector_size, digits = d.digits;
   const int bias = d.is_signed != 0 ? packing.SignBit() : 0;
   const uint8_t* records = dram.data() + d.dram_offset;
   Chunk chunk;
-  const uint8_t* codes = d.is_signed != 0 ? chunk.biased : chunk.codes;
+  const uint8_t* highest = d.is_signed != 0 ? chunk.biased : chunk.codes;
   for (int64_t row = 0; row < d.rows; row += kChunk) {
     const int64_t count = std::min(kChunk, d.rows - row);
-    sim::CountWork(static_cast<uint64_t>(count * size));
-    decoder->Decode(records, static_cast<size_t>(count), chunk.codes, chunk.biased, chunk.scales);
+    sim::CountWork(static_cast<uint64_t>(count * digits * size));
+    decoder->Decode(records, static_cast<size_t>(count * digits), chunk.codes, chunk.biased, chunk.scales);
     for (int64_t n = 0; n < count; ++n, tensor += size + 1) {
-      for (int64_t i = 0; i < size; ++i) tensor[i] = static_cast<int16_t>(codes[n * size + i] - bias);
-      tensor[size] = static_cast<int16_t>(chunk.scales[n]);
+      const int64_t first = n * digits * size, last = first + (digits - 1) * size;
+      for (int64_t i = 0; i < size; ++i) {
+        int element = highest[last + i] - bias;
+        for (int64_t at = last - size; at >= first; at -= size)
+          element = element * (1 << packing.element_bits) + chunk.codes[at + i];
+        tensor[i] = static_cast<int16_t>(element);
+      }
+      tensor[size] = static_cast<int16_t>(chunk.scales[n * digits]);
     }
     records += count * RowBytes(params, d);
   }

@@ -22,8 +22,8 @@ void WriteTensor(const sim::Params& params, const Descriptor& descriptor, const 
 void ReadTensor(const sim::Params& params, const Descriptor& descriptor, const std::vector<uint8_t>& dram,
                 void* tensor);
 
-// Packs int16 [rows, V + 1] at the descriptor's place; throws sim::Error for an element or a scale outside
-// the format.
+// Packs int16 [rows, V + 1] at the descriptor's place, whole elements as the digits that the records hold;
+// throws sim::Error for an element or a scale outside the format.
 void WriteVectors(const sim::Params& params, const Descriptor& descriptor, const int16_t* tensor,
                   std::vector<uint8_t>* dram);
 

@@ -7,6 +7,7 @@
 #include "tvm_vsq/sim/instructions/gemm.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/thread_pool.h"
+#include "tvm_vsq/sim/weights.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -53,13 +54,15 @@ void AddShifted(const std::vector<int32_t>& sums, uint32_t shift, std::vector<in
 
 }  // namespace
 
-GemmOperands GemmUnit::Operands(const isa::Gemm& gemm, Scratchpads* pads) const {
+GemmOperands GemmUnit::Operands(const isa::Gemm& gemm, const GemmPlan& plan, Scratchpads* pads) const {
+  const MicroOpLoops loops = Declared<isa::Gemm>::Loops(params_, gemm);
+  const WeightElements weights = ElementsOfWeights(params_, loops, plan, gemm.wgt_unsigned, pads);
   GemmOperands operands{};
   operands.inp = gemm.act_unsigned ? pads->inp_code.data() : pads->inp_biased.data();
   operands.inp_scale = pads->inp_scale.data();
-  operands.wgt = pads->wgt.data();
+  operands.wgt = weights.elements;
   operands.wgt_scale = pads->wgt_scale.data();
-  operands.wgt_sum = pads->wgt_sum.data();
+  operands.wgt_sum = weights.sums;
   operands.acc = pads->acc32.data();
   return operands;
 }
@@ -83,9 +86,9 @@ void GemmUnit::Clear(const MicroOpPlan::Ranges& entries, Acc* acc) const {
 
 void GemmUnit::ExecuteSafe(const isa::Gemm& gemm, const GemmPlan& plan, int threads,
                            Scratchpads* pads) const {
-  const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
+  const GemmFormat format(params_, gemm);
   const GemmKernel& kernel = SelectGemmKernel(format.output_lanes);
-  GemmOperands operands = Operands(gemm, pads);
+  GemmOperands operands = Operands(gemm, plan, pads);
   // The kernels add up; what they add to nothing is shifted once, in the end.
   std::vector<int32_t> sums(gemm.shift > 0 ? pads->acc32.size() : 0);
   if (gemm.shift > 0) operands.acc = sums.data();
@@ -125,8 +128,8 @@ template <typename Acc>
 void GemmUnit::ExecuteChecked(const Program& program, size_t index, const GemmPlan& plan, Acc* acc,
                               Scratchpads* pads) const {
   const auto& gemm = std::get<isa::Gemm>(program.instructions[index].body);
-  const GemmFormat& format = formats_[gemm.act_unsigned ? 1 : 0];
-  const GemmOperands operands = Operands(gemm, pads);
+  const GemmFormat format(params_, gemm);
+  const GemmOperands operands = Operands(gemm, plan, pads);
   const size_t uops = plan.uops.size();
   GemmIteration iteration{};
   iteration.shift = static_cast<int>(gemm.shift);

@@ -12,8 +12,7 @@ namespace tvm_vsq::sim {
 
 class GemmUnit {
  public:
-  explicit GemmUnit(const Params& params)
-      : params_(params), formats_{GemmFormat(params, false), GemmFormat(params, true)} {}
+  explicit GemmUnit(const Params& params) : params_(params) {}
 
   // Makes these accumulators zero.
   void Clear(const MicroOpPlan::Ranges& entries, Scratchpads* pads) const;
@@ -27,7 +26,7 @@ class GemmUnit {
 
  private:
   uint64_t MacsOfUop() const { return static_cast<uint64_t>(params_.vector_size * params_.output_lanes); }
-  GemmOperands Operands(const isa::Gemm& gemm, Scratchpads* pads) const;
+  GemmOperands Operands(const isa::Gemm& gemm, const GemmPlan& plan, Scratchpads* pads) const;
   template <typename Acc>
   void Clear(const MicroOpPlan::Ranges& entries, Acc* acc) const;
   template <typename Acc>
@@ -35,7 +34,6 @@ class GemmUnit {
                       Scratchpads* pads) const;
 
   const Params& params_;
-  const GemmFormat formats_[2];  // by act_unsigned
 };
 
 }  // namespace tvm_vsq::sim

@@ -28,7 +28,9 @@ size_t RunChecked(const GemmFormat& format, const GemmOperands& g, const GemmIte
     bool overflow = false;
     for (size_t b = 0; b < lanes; ++b) {
       int64_t product = int64_t{scales[b]} * g.inp_scale[inp];
-      if (format.product_shift > 0) {
+      if (format.scaling == Scaling::kNone) {
+        product = 1;
+      } else if (format.product_shift > 0) {
         product = std::min<int64_t>(RoundHalfUpShift(product, format.product_shift), format.product_max);
       }
       const int64_t sum = acc[b] + product * dot[b] * (int64_t{1} << iteration.shift);

@@ -5,6 +5,7 @@
 
 #include "tvm_vsq/sim/error.h"
 #include "tvm_vsq/sim/overflow.h"
+#include "tvm_vsq/sim/weights.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -17,20 +18,21 @@ const GemmKernel* const kKernels[] = {
 
 std::atomic<size_t> first_kernel{0};
 
-Scaling ScalingOf(const Params& params, bool act_unsigned) {
+Scaling ScalingOf(const Params& params, const isa::Gemm& gemm) {
   constexpr int64_t kMax = std::numeric_limits<int16_t>::max();
-  if (params.weight_scale_bits == 0 && params.activation_scale_bits == 0) return Scaling::kNone;
-  const int64_t max_weight = int64_t{1} << (params.weight_bits - 1);
-  if (LargestDot(params, act_unsigned, max_weight) > kMax || LargestProduct(params) > kMax)
+  if (gemm.unscaled || (params.weight_scale_bits == 0 && params.activation_scale_bits == 0))
+    return Scaling::kNone;
+  const int64_t max_weight = LargestWeight(params, gemm.wgt_unsigned, int64_t{1} << (params.weight_bits - 1));
+  if (LargestDot(params, gemm.act_unsigned, max_weight) > kMax || LargestProduct(params) > kMax)
     return Scaling::kWide;
   return params.product_shift == 0 ? Scaling::kNarrow : Scaling::kNarrowRounded;
 }
 
 }  // namespace
 
-GemmFormat::GemmFormat(const Params& params, bool act_unsigned)
-    : scaling(ScalingOf(params, act_unsigned)),
-      inp_bias(act_unsigned ? 0 : 1 << (params.activation_bits - 1)),
+GemmFormat::GemmFormat(const Params& params, const isa::Gemm& gemm)
+    : scaling(ScalingOf(params, gemm)),
+      inp_bias(gemm.act_unsigned ? 0 : 1 << (params.activation_bits - 1)),
       vector_size(static_cast<int>(params.vector_size)),
       output_lanes(static_cast<int>(params.output_lanes)),
       product_shift(static_cast<int>(params.product_shift)),

@@ -16,7 +16,7 @@ namespace tvm_vsq::sim {
 
 // How dot products become addends.
 enum class Scaling {
-  kNone,           // no vector scales: the dot product itself
+  kNone,           // no vector scales, or unscaled: the dot product itself
   kNarrow,         // times the scale product; both fit int16
   kNarrowRounded,  // the same, the scale product rounded: product_shift > 0
   kWide            // all else
@@ -24,7 +24,7 @@ enum class Scaling {
 
 // The numbers of one kind of GEMM instruction.
 struct GemmFormat {
-  GemmFormat(const Params& params, bool act_unsigned);
+  GemmFormat(const Params& params, const isa::Gemm& gemm);
 
   Scaling scaling;
   int inp_bias;  // what the bytes of Scratchpads exceed the activations by

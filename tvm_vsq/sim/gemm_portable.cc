@@ -21,7 +21,8 @@ void RunStep(const GemmFormat& format, const GemmOperands& g, size_t inp, size_t
   for (size_t b = 0; b < lanes; ++b) {
     const int32_t full = g.wgt_scale[wgt * lanes + b] * g.inp_scale[inp];
     // Without a shift, half is 0 and the maximum does not bind.
-    const int32_t product = std::min((full + half) >> format.product_shift, format.product_max);
+    const int32_t scaled = std::min((full + half) >> format.product_shift, format.product_max);
+    const int32_t product = format.scaling == Scaling::kNone ? 1 : scaled;
     acc[b] += product * (dot[b] - format.inp_bias * g.wgt_sum[wgt * lanes + b]);
   }
 }

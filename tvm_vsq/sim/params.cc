@@ -9,7 +9,7 @@ namespace tvm_vsq::sim {
 namespace {
 
 // As in python/tvm_vsq/formats/widths.py, but checked here too: artifacts are not trusted.
-constexpr int64_t kMinElementBits = 2, kMaxElementBits = 8, kMaxScaleBits = 10;
+constexpr int64_t kMaxScaleBits = 10;
 constexpr int64_t kMaxDepth = (int64_t{1} << 20) - 1;
 constexpr int64_t kMaxBanks = 64;
 constexpr int64_t kMaxRecordBytes = int64_t{1} << 16;
@@ -138,6 +138,7 @@ const std::vector<ParamField>& ParamFields() {
       {"guard_bits", &Params::guard_bits, 0, 8},
       {"multiplier_bits", &Params::multiplier_bits, 4, 16},
       {"window_taps", &Params::window_taps, 0, 128, true},
+      {"precision_passes", &Params::precision_passes, 1, 4, true},
       {"uop_depth", &Params::uop_depth, 1, kMaxDepth},
       {"inp_depth", &Params::inp_depth, 1, kMaxDepth},
       {"wgt_depth", &Params::wgt_depth, 1, kMaxDepth},

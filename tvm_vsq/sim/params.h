@@ -15,6 +15,7 @@ using isa::kPadCount;
 using isa::Pad;
 inline const char* PadName(Pad pad) { return isa::kPadNames[static_cast<int>(pad)]; }
 
+inline constexpr int64_t kMinElementBits = 2, kMaxElementBits = 8;
 inline constexpr int kParBytes = 11;  // mult u16, shift u8, bias i32, clip i32 of one output lane
 
 struct Params {
@@ -22,6 +23,7 @@ struct Params {
   int64_t weight_bits = 0, activation_bits = 0, weight_scale_bits = 0, activation_scale_bits = 0;
   int64_t product_bits = 0, product_shift = 0, accumulator_bits = 0, guard_bits = 0, multiplier_bits = 0;
   int64_t window_taps = 0;
+  int64_t precision_passes = 1;  // the most digits of an element
   int64_t uop_depth = 0, inp_depth = 0, wgt_depth = 0, acc_depth = 0, par_depth = 0, out_depth = 0;
   int64_t uop_record_bytes = 0, inp_record_bytes = 0, wgt_record_bytes = 0;
   int64_t acc_record_bytes = 0, par_record_bytes = 0, out_record_bytes = 0;

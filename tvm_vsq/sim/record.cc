@@ -32,6 +32,8 @@ void LoadAcc(const uint8_t* records, size_t count, Acc* lanes) {
 RecordCodec::RecordCodec(const Params& params, Simd simd)
     : size_(static_cast<size_t>(params.vector_size)),
       lanes_(static_cast<size_t>(params.output_lanes)),
+      digits_(params.precision_passes > 1),
+      wgt_sign_(1 << (params.weight_bits - 1)),
       activation_(PackingOf(params.vector_size, params.activation_bits, params.activation_scale_bits)),
       second_(PackingOf(params.vector_size, params.second_bits, params.second_scale_bits)),
       inp_(MakeVectorDecoder(activation_, simd)),
@@ -86,7 +88,8 @@ void RecordCodec::StoreOut(const Scratchpads& pads, size_t count, size_t entry, 
 }
 
 std::optional<RecordCodec::Lowest> RecordCodec::LoadLane(const uint8_t* records, size_t count, size_t entry,
-                                                         size_t lane, Scratchpads* pads) const {
+                                                         size_t lane, bool is_unsigned,
+                                                         Scratchpads* pads) const {
   constexpr size_t kMost = 16, kMaxVectorSize = 64;
   uint8_t codes[kMost * kMaxVectorSize], biased[kMost * kMaxVectorSize];
   int32_t scales[kMost];
@@ -98,8 +101,9 @@ std::optional<RecordCodec::Lowest> RecordCodec::LoadLane(const uint8_t* records,
     int8_t* elements = &pads->wgt[entry * size_ * lanes_];
     int32_t sum = 0;
     for (size_t v = 0; v < size_; ++v) {
-      const int element = biased[i * size_ + v] - bias;
-      if (element == -bias) return Lowest{entry, v};
+      const int element =
+          is_unsigned ? (codes[i * size_ + v] ^ wgt_sign_) - wgt_sign_ : biased[i * size_ + v] - bias;
+      if (!digits_ && element == -bias) return Lowest{entry, v};
       elements[(v / 4 * lanes_ + lane) * 4 + v % 4] = static_cast<int8_t>(element);
       sum += element;
     }

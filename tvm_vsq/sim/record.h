@@ -31,10 +31,11 @@ class RecordCodec {
     size_t entry, element;
   };
 
-  // Unpacks `records`, which are of the second-operand form, into one lane of the entries of wgt from `entry`
-  // on. The first element that is the lowest of its bits, if there is one.
+  // Unpacks `records`, which are of the second-operand form, their elements unsigned or not, into one lane of
+  // the entries of wgt from `entry` on. Where elements are no digits, the first one that is the lowest of its
+  // bits, if there is one.
   std::optional<Lowest> LoadLane(const uint8_t* records, size_t count, size_t entry, size_t lane,
-                                 Scratchpads* pads) const;
+                                 bool is_unsigned, Scratchpads* pads) const;
 
   // Packs the entries of out from `entry` on into `records`.
   void StoreOut(const Scratchpads& pads, size_t count, size_t entry, uint8_t* records) const;
@@ -44,6 +45,8 @@ class RecordCodec {
 
  private:
   const size_t size_, lanes_;
+  const bool digits_;       // whether elements may be digits
+  const int32_t wgt_sign_;  // of an element of wgt
   const Packing activation_, second_;
   const std::unique_ptr<const VectorDecoder> inp_, lane_;
   const std::unique_ptr<const WeightDecoder> wgt_;

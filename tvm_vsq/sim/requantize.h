@@ -21,22 +21,27 @@ struct VectorFormat {
 
   VectorFormat() = default;
   VectorFormat(const Params& params, bool is_unsigned)
-      : VectorFormat(params, params.activation_bits, params.activation_scale_bits, is_unsigned) {}
+      : VectorFormat(params, params.activation_bits, params.activation_scale_bits, is_unsigned,
+                     params.activation_bits) {}
 
-  // That of a second operand; its elements have the bits of activations where they wait for STORE.
-  static VectorFormat OfSecond(const Params& params) {
-    return {params, params.second_bits, params.second_scale_bits, false};
+  // What an instruction requantizes to. Elements wait for STORE in the bits of activations; those that are to
+  // be split into digits are whole.
+  static VectorFormat Of(const Params& params, const isa::Ppu& ppu) {
+    const int64_t code_bits = ppu.digits > 0 ? kMaxElementBits : params.activation_bits;
+    if (ppu.out_bits > 0) return {params, ppu.out_bits, ppu.out_scale_bits, ppu.out_unsigned, code_bits};
+    if (ppu.second) return {params, params.second_bits, params.second_scale_bits, false, code_bits};
+    return {params, ppu.out_unsigned};
   }
 
- private:
-  VectorFormat(const Params& params, int64_t bits, int64_t scale_bits, bool is_unsigned)
+  // Elements of `bits` as codes of `code_bits`, and scales of `scale_bits`, 0 where there are none.
+  VectorFormat(const Params& params, int64_t bits, int64_t scale_bits, bool is_unsigned, int64_t code_bits)
       : element_max((1 << (bits - (is_unsigned ? 0 : 1))) - 1),
         element_min(is_unsigned ? 0 : -element_max),
         scale_max(scale_bits > 0 ? (1 << scale_bits) - 1 : 1),
         guard_bits(static_cast<int32_t>(params.guard_bits)),
         full_scale(element_max << guard_bits),
         full_scale_reciprocal(1.0 / full_scale),
-        code_mask((1 << params.activation_bits) - 1) {}
+        code_mask((1 << code_bits) - 1) {}
 };
 
 // floor(n / d) for n >= 0 and d >= 1 through 1.0 / d, which costs a multiplication where a division costs

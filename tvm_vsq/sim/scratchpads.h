@@ -30,6 +30,11 @@ struct Scratchpads {
   std::vector<int8_t> wgt;
   std::vector<int32_t> wgt_scale;  // [depth][BO]
   std::vector<int32_t> wgt_sum;  // [depth][BO]: sum of the vector's elements, which takes the bias out again
+  // What one instruction makes of entries for itself; empty before one does. Of wgt, as unsigned numbers
+  // (ElementsOfWeights).
+  std::vector<int8_t> unsigned_wgt;
+  std::vector<int32_t> unsigned_wgt_sum;
+  std::vector<uint8_t> joined_inp;  // vectors of several entries of inp (InpVectors); likewise
   // [depth][BO]: accumulators of up to 32 bits are in acc32, wider ones in acc64; the other one is empty.
   std::vector<int32_t> acc32;
   std::vector<int64_t> acc64;

@@ -91,7 +91,7 @@ TVM_VSQ_INLINE void Apply(const VecOperands& g, bool saturates, const Acc* value
 template <Op kOp, typename Acc>
 TVM_VSQ_INLINE void RunGroup(const VecOperands& g, Acc* values, size_t vector, const Acc* source, Acc* acc) {
   const size_t step = g.codes == nullptr ? kMost : g.vector_size;
-  for (size_t first = 0; first < g.lanes; first += step, ++vector) {
+  for (size_t first = 0; first < g.lanes; first += step, vector += g.entries) {
     const size_t count = std::min(step, g.lanes - first);
     if (g.codes != nullptr) {
       const uint8_t* codes = g.codes + vector * g.vector_size;
@@ -254,7 +254,7 @@ template <Op kOp>
 TVM_VSQ_TARGET_AVX512 void RunAvx512(const VecOperands& operands, size_t inp, const int32_t* source,
                                      int32_t* acc) {
   const VecOperands g = operands;  // a copy that the stores below cannot change
-  if (g.lanes % 16 != 0 || g.vector_size % 16 != 0) return Run<kOp>(g, inp, source, acc);
+  if (g.lanes % 16 != 0 || g.vector_size % 16 != 0 || g.entries != 1) return Run<kOp>(g, inp, source, acc);
   Numbers values, slopes;
   if (kOp == Op::kTable) {
     values = Load(g.table_values);

@@ -15,6 +15,7 @@ struct VecOperands {
   const uint8_t*
       codes;  // [inp_depth][V]: element + bias; null where values are the immediate or accumulators
   const int32_t* scales;  // [inp_depth]
+  size_t entries;         // of a vector: the distance of those of a group
   int32_t bias, immediate;
   int32_t coefficient;  // of the values that are added
   int shift;            // of products, and of a table's arguments

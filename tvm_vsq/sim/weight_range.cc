@@ -77,7 +77,12 @@ bool WeightsAreSymmetric(const Params& params, const Program& program, std::stri
       if (WritesWeights(params, instruction)) return false;
       continue;
     }
-    if (transfer->second) continue;  // looks for the lowest code itself, when it runs
+    if (transfer->second) {
+      // Digits of as many bits may have the lowest code; otherwise LOAD looks for it when it runs, or there
+      // is none.
+      if (params.precision_passes > 1 && params.second_bits == params.weight_bits) return false;
+      continue;
+    }
     if (written.FirstReadBy(*transfer) >= 0) return false;
     ForEachPiece(params, *transfer, [&](uint64_t begin, uint64_t size) {
       if (begin >= image.size()) return;  // zeros

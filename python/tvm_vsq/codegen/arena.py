@@ -36,7 +36,7 @@ def lifetimes(
     """
     used: dict[str, list[int]] = {tensor.root: [] for tensor in tensors.values()}
     for number, layer in enumerate(layers):
-        for name in (layer.result, *layer.inputs.values()):
+        for name in (*layer.results, *layer.inputs.values()):
             used[tensors[name].root].append(number)
     for names, number in ((inputs, -1), (outputs, len(layers))):
         for name in names:

@@ -15,6 +15,7 @@ from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.prefetch import prefetch
 from tvm_vsq.codegen.program import Descriptor, LayerRecord, Program, ProgramRecord
 from tvm_vsq.codegen.step import Step
+from tvm_vsq.codegen.tensors import BESIDE
 from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
 from tvm_vsq.codegen.views import layer_views, transposed_view
@@ -45,6 +46,8 @@ def build_program(
         regions = _place_constants(layer, index, dram)
         used = {operand: tensors[tensor] for operand, tensor in layer.inputs.items()}
         used[nest_of(layer.workload, hardware).result.name] = tensors[layer.result]
+        if layer.beside is not None:
+            used[BESIDE] = tensors[layer.beside]
         with phase(f"lowering layer '{layer.name}'", ProgramError):
             steps += layer_steps(
                 layer.workload, layer.knobs, layer.post, regions, used, (index, layer.name), uops, places
@@ -133,7 +136,7 @@ def _user(layers: Sequence[Layer], root: str, tensors: Mapping[str, DramTensor])
     users = (
         layer.name
         for layer in layers
-        if root in (tensors[name].root for name in (layer.result, *layer.inputs.values()))
+        if root in (tensors[name].root for name in (*layer.results, *layer.inputs.values()))
     )
     return next(users, layers[-1].name)
 
@@ -141,15 +144,19 @@ def _user(layers: Sequence[Layer], root: str, tensors: Mapping[str, DramTensor])
 def _descriptor(tensor: DramTensor, dram: DramLayout, hardware: HardwareConfig) -> Descriptor:
     offset = dram.addresses[tensor.root]
     if tensor.home is not None:
-        offset += tensor.home.offset * tensor.record_bytes(hardware)
+        offset += tensor.home.offset * tensor.digits * tensor.record_bytes(hardware)
     if tensor.channels is not None:
-        return (1, offset, tensor.pixels, tensor.channels, 1)
-    return (
-        2 if tensor.second else 0,
+        return Descriptor(1, offset, tensor.pixels, tensor.channels, 1)
+    form = tensor.form
+    width = (0, 0) if form.format is None else (form.format.bits, form.format.scale_width)
+    return Descriptor(
+        2 if form.second else 0,
         offset,
         tensor.pixels * tensor.records,
         hardware.vector_size + 1,
         int(tensor.signed),
+        *width,
+        form.digits,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats.digits import digit_count, split_digits
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.memories import NEGATIVE, PARAMETER_BITS
 from tvm_vsq.numerics import pack_weights
@@ -15,10 +16,28 @@ from tvm_vsq.numerics import pack_weights
 Records = npt.NDArray[np.integer[Any]]
 
 
-def weight_records(weights: npt.NDArray[np.int16], hardware: HardwareConfig) -> Records:
-    """int16 [K, R, S, CV, V+1] as [groups, blocks, CV, R, S, lanes, V+1]; missing channels are zero."""
-    blocks = _grouped(weights, hardware)
-    return blocks.transpose(0, 1, 5, 3, 4, 2, 6)
+def weight_records(
+    weights: npt.NDArray[np.int16], hardware: HardwareConfig, digits: int = 1, along_taps: bool = False
+) -> Records:
+    """int16 [K, R, S, CV, V+1] as [groups, blocks, CV, R, S, lanes, V+1]; missing channels are zero.
+
+    Of several digits, these lie along an axis behind S, or, where vectors of one of them lie side by side
+    (`along_taps`), before CV.
+    """
+    blocks = _grouped(weights, hardware).transpose(0, 1, 5, 3, 4, 2, 6)
+    if digits == 1:
+        return blocks
+    elements, scales = blocks[..., :-1], blocks[..., -1:]
+    split = np.moveaxis(split_digits(elements, digits, hardware.weight_bits), -1, 5)
+    scales = np.broadcast_to(scales[:, :, :, :, :, None], (*split.shape[:-1], 1))
+    records = np.concatenate([split, scales], axis=-1)
+    return np.moveaxis(records, 5, 2) if along_taps else records
+
+
+def weight_digits(weights: npt.NDArray[np.int16], hardware: HardwareConfig) -> int:
+    """Digits that the elements of int16 [..., V+1] need."""
+    largest = int(np.abs(weights[..., :-1]).max(initial=0))
+    return digit_count(largest.bit_length() + 1, hardware.weight_bits)
 
 
 def param_records(params: npt.NDArray[np.int32], hardware: HardwareConfig) -> Records:

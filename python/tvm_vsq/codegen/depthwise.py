@@ -34,18 +34,37 @@ class Windows:
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """The hardware loops are over rows and columns: so a window keeps what its neighbour has read."""
         emitter.fill(self.acc.buffer)
+        hardware, of_filter = emitter.hardware, self._filter_vectors(emitter)
+        for x, w in product(range(emitter.digits("inp")), range(emitter.digits("wgt"))):
+            fields = {
+                "act_unsigned": int(emitter.post.act_unsigned or x < emitter.digits("inp") - 1),
+                "wgt_unsigned": int(w < emitter.digits("wgt") - 1),
+                "shift": x * hardware.activation_bits + w * hardware.weight_bits,
+                "accumulate": int(x + w > 0),
+            }
+            fields = {name: value for name, value in fields.items() if value or name == "act_unsigned"}
+            self._pass(emitter, values, fields, {"acc": 0, "inp": x, "wgt": w * of_filter})
+
+    def _filter_vectors(self, emitter: LayerEmitter) -> int:
+        """Entries of a block's filters, of each digit."""
+        return emitter.nest.tile.nest.operand["wgt"].axes[-1].extent
+
+    def _pass(
+        self, emitter: LayerEmitter, values: list[int], passed: dict[str, int], first: dict[str, int]
+    ) -> None:
+        """A pass over one digit of each side, whose entries begin so far behind those of the lowest."""
         pointers = {"acc": self.acc, "inp": self.inp, "wgt": self.wgt}
         slots = {name: emitter.buffers[pointer.buffer] for name, pointer in pointers.items()}
         bases, strides = {}, {}
         for name, pointer in pointers.items():
             start, strides[name] = pointer.entries(slots[name].shape, values)
-            bases[name] = slots[name].start + start
+            bases[name] = slots[name].start + start + first[name]
         blocks = emitter.blocks(values)
         strides["acc"] = blocks.strides(strides["acc"])
         row_step, column_step = strides["inp"][len(_DIMS) :]
         taps = [emitter.sizes[dim] for dim in _TAPS]
         fields = {
-            "act_unsigned": int(emitter.post.act_unsigned),
+            **passed,
             "row_vectors": int(emitter.hardware.weight_scale_bits is not None),
             "tap_rows": taps[0],
             "tap_columns": taps[1],
@@ -57,7 +76,7 @@ class Windows:
         reads = (slots["inp"].interval, slots["wgt"].interval)
         for box, missing in blocks.pieces(Box.whole(extents), _DIMS):
             for rows, columns in product(*(_ranges(box, axis, most) for axis in (1, 2))):
-                first = (box.first[0], rows[0], columns[0], box.first[3])
+                corner = (box.first[0], rows[0], columns[0], box.first[3])
                 offsets = np.array(
                     [
                         [
@@ -65,7 +84,7 @@ class Windows:
                             + sum(
                                 (at + move) * stride
                                 for at, move, stride in zip(
-                                    first, (n, 0, 0, k), strides[name][: len(_DIMS)], strict=True
+                                    corner, (n, 0, 0, k), strides[name][: len(_DIMS)], strict=True
                                 )
                             )
                             for name in MEMORIES

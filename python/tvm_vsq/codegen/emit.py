@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from tvm_vsq.codegen.blocks import Blocks
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.hoist import hoist_rows
-from tvm_vsq.codegen.nest import Affine, Buffer, Copy, Loop, Nest, Node
+from tvm_vsq.codegen.nest import Affine, Axis, Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.step import DRAM, Interval, Step
-from tvm_vsq.codegen.tensors import TensorView
+from tvm_vsq.codegen.tensors import BESIDE, TensorView
 from tvm_vsq.codegen.uops import UopCache
 from tvm_vsq.formats.rows import RowStep
 from tvm_vsq.hardware import HardwareConfig
@@ -31,9 +32,9 @@ class PostOp:
     """What the PPU does besides the per-channel parameters, and the signs of the numbers involved.
 
     rows: what is done with rows before. last_lanes: of the last accumulator entry of a row, those that hold
-    numbers. rows_relu: as relu, of what becomes of rows that are made of results. second: results are stored
-    in the form of second operands. transposed: vectors run along pixels. bound: of the magnitude of results
-    whose vectors have scales of 1.
+    numbers. rows_relu: as relu, of what becomes of rows that are made of results. form: of the records of
+    results. transposed: vectors run along pixels. unscaled: products have no scales, though the array has.
+    beside_relu: as relu, of the numbers that are stored beside vectors.
     """
 
     relu: bool = False
@@ -46,9 +47,18 @@ class PostOp:
     rows: RowStep | None = None
     last_lanes: int = 0
     rows_relu: bool = False
-    second: bool = False
+    form: Form = OWN
     transposed: bool = False
-    bound: int = 0
+    unscaled: bool = False
+    beside_relu: bool = False
+
+    @property
+    def requantized(self) -> dict[str, int]:
+        """The fields of PPU that say to what results are requantized."""
+        fields = {"second": 1} if self.form.second else {}
+        if self.form.format is not None:
+            fields |= {"out_bits": self.form.format.bits, "out_scale_bits": self.form.format.scale_width}
+        return fields if self.form.digits == 1 else {**fields, "digits": self.form.digits - 1}
 
 
 @dataclass
@@ -122,6 +132,16 @@ class LayerEmitter:
         self._walk(self.nest.body, [0] * self.nest.loops)
         return self.steps if self.post.rows is None else hoist_rows(self.steps)
 
+    def digits(self, name: str) -> int:
+        """Records of a vector of an operand; 1 where there is no such operand."""
+        operand = self.nest.tile.nest.operand.get(name)
+        return 1 if operand is None else operand.digits
+
+    def digit_field(self, name: str, field: str = "digits") -> dict[str, int]:
+        """The field that says how many records a vector of an operand has; none where it is one."""
+        count = self.digits(name)
+        return {field: count - 1} if count > 1 else {}
+
     def blocks(self, values: list[int]) -> Blocks:
         """Blocks of the accumulators of the current tile, at these values of the loops."""
         groups, per_group = self.buffers["acc"].shape[-2:]
@@ -191,20 +211,32 @@ class LayerEmitter:
         if not copy.is_load and self.post.transposed:
             self._store_transposed(copy, values)
             return
-        axes, record, touched = view.box(copy.axes, slots.shape, values, copy.is_load)
-        if copy.is_load:
+        self._move(slots, view, copy.axes, values, copy.is_load)
+
+    def store_beside(self, values: list[int]) -> None:
+        """Store the accumulators of the current tile, all channels of its pixels, as numbers of 32 bits."""
+        slots, whole = self.buffers["acc"], Axis(Affine(0))
+        pixels = [Axis(base) for base in self._first[:_GROUP_AXIS]]
+        self._move(slots, self.views[BESIDE], (*pixels, whole, whole), values, is_load=False)
+
+    def _move(
+        self, slots: Slots, view: TensorView, places: tuple[Axis, ...], values: list[int], is_load: bool
+    ) -> None:
+        """LOAD or STORE the slot in use."""
+        axes, record, touched = view.box(places, slots.shape, values, is_load)
+        if is_load:
             slots.box = axes
-        name, memories = ("LOAD", LOAD_MEMORIES) if copy.is_load else ("STORE", STORE_MEMORIES)
+        name, memories = ("LOAD", LOAD_MEMORIES) if is_load else ("STORE", STORE_MEMORIES)
         memory, start = memories.index(slots.buffer.scratchpad), slots.start
         on_chip, outside = (slots.interval,), () if touched is None else (touched,)
-        reads, writes = (outside, on_chip) if copy.is_load else (on_chip, outside)
-        for piece in view.pieces(axes, copy.axes, values):
+        reads, writes = (outside, on_chip) if is_load else (on_chip, outside)
+        for piece in view.pieces(axes, places, values):
             for transfer in plan_transfers(piece.axes, self._dma):
                 fields = {**dict(transfer.fields), **piece.fields}
                 fields["mem"] = memory
                 fields["sram_base"] = start + piece.sram + transfer.sram
                 fields["dram_base"] = (record + piece.dram + transfer.dram) * view.record_bytes
-                if self.post.second and not copy.is_load:
+                if self.post.form.second and not is_load and slots.buffer.scratchpad == "out":
                     fields["second"] = 1
                 step = Step(Insn(name, fields), self.layer, reads, writes, view.region, view.constant)
                 self.steps.append(step)
@@ -214,14 +246,16 @@ class LayerEmitter:
         slots, view = self.buffers[copy.buffer], self.views[copy.buffer]
         image, group = (copy.axes[axis].base.at(values) for axis in (0, 1))
         images, groups = slots.shape[:2]
+        digits = self.post.form.digits
         blocks = self.blocks(values)
         first = blocks.first * self.hardware.output_lanes
         count = min(blocks.count * self.hardware.output_lanes, view.dims[1] - first)
         strides = view.strides
         axes = (
             DmaAxis(images, strides[0], self.transposed_entries(values)),
-            DmaAxis(count, strides[1], groups),
-            DmaAxis(groups, strides[2], 1),
+            DmaAxis(count, strides[1], groups * digits),
+            DmaAxis(groups, strides[2], digits),
+            DmaAxis(digits, 1, 1),
         )
         record = view.offset + image * strides[0] + first * strides[1] + group * strides[2]
         last = record + sum([(axis.size - 1) * axis.dram for axis in axes])
@@ -230,7 +264,7 @@ class LayerEmitter:
             fields = {**dict(transfer.fields), "mem": STORE_MEMORIES.index("out")}
             fields["sram_base"] = slots.start + transfer.sram
             fields["dram_base"] = (record + transfer.dram) * view.record_bytes
-            if self.post.second:
+            if self.post.form.second:
                 fields["second"] = 1
             self.steps.append(
                 Step(Insn("STORE", fields), self.layer, (slots.interval,), (touched,), view.region)
@@ -239,7 +273,7 @@ class LayerEmitter:
     def transposed_entries(self, values: list[int]) -> int:
         """Entries of out that one image of the current tile takes, channels that do not exist included."""
         groups = self.buffers["acc"].shape[1]
-        return self.blocks(values).count * self.hardware.output_lanes * groups
+        return self.blocks(values).count * self.hardware.output_lanes * groups * self.post.form.digits
 
 
 def _stored_at(nodes: tuple[Node, ...]) -> tuple[Affine, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
+from tvm_vsq.codegen.clip import Box
 from tvm_vsq.codegen.leaf import ExternCall
 from tvm_vsq.codegen.micro import MicroOps
+from tvm_vsq.schedule.digits import PASSES
 
 if TYPE_CHECKING:
     from tvm_vsq.codegen.emit import LayerEmitter
@@ -30,11 +33,24 @@ class Update:
     micro: MicroOps
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
-        """GEMM instructions."""
-        acc = emitter.buffers[self.micro.pointers[0].buffer]
-        fields = {"act_unsigned": int(emitter.post.act_unsigned)}
-        self.micro.emit_as("GEMM", fields, emitter, values, overwrite=acc.fresh)
-        acc.fresh = False
+        """GEMM instructions: those of a pass, one pass after the other."""
+        acc, hardware = emitter.buffers[self.micro.pointers[0].buffer], emitter.hardware
+        whole = Box.whole(tuple(emitter.sizes[dim] for dim in self.micro.dims))
+        x_digits, w_digits = emitter.digits("inp"), emitter.digits("wgt")
+        is_gathered = emitter.nest.tile.nest.operand["wgt"].gathered
+        width = (hardware.formats.second_record if is_gathered else hardware.formats.weight).bits
+        for x, w in product(range(x_digits), range(w_digits)):
+            fields = {
+                "act_unsigned": int(emitter.post.act_unsigned or x < x_digits - 1),
+                "wgt_unsigned": int(w < w_digits - 1),
+                "shift": x * hardware.activation_bits + w * width,
+                "unscaled": int(emitter.post.unscaled),
+            }
+            fields = {name: value for name, value in fields.items() if value or name == "act_unsigned"}
+            ranges = {PASSES["inp"]: (x, 1), PASSES["wgt"]: (w, 1)}
+            only = whole.part(self.micro.dims, ranges)
+            self.micro.emit_as("GEMM", fields, emitter, values, overwrite=acc.fresh, only=only)
+            acc.fresh = False
 
 
 def read_update(call: ExternCall) -> Update:

@@ -13,6 +13,7 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import Workload, default_knobs
 from tvm_vsq.schedule.convolution import Convolution
 from tvm_vsq.schedule.cost import estimate_cycles, estimated_dram_bytes
+from tvm_vsq.schedule.digits import Digits, with_digits, without_digits
 from tvm_vsq.schedule.matrices import MatrixProduct
 from tvm_vsq.schedule.rows import Rows
 from tvm_vsq.schedule.with_rows import WithRows
@@ -27,7 +28,7 @@ def join_rows(layers: Sequence[Layer], results: Sequence[str], hardware: Hardwar
     joined: list[Layer] = list(layers)
     for reader in layers:
         maker = next((layer for layer in joined if layer.result == reader.inputs.get("inp")), None)
-        if maker is None or not isinstance(reader.workload, Rows) or maker.result in results:
+        if maker is None or not isinstance(without_digits(reader.workload), Rows) or maker.result in results:
             continue
         if sum(maker.result in layer.inputs.values() for layer in joined) != 1:
             continue
@@ -40,13 +41,14 @@ def join_rows(layers: Sequence[Layer], results: Sequence[str], hardware: Hardwar
 
 
 def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | None:
-    work, rows = maker.workload, reader.workload
+    work, rows = without_digits(maker.workload), without_digits(reader.workload)
     if not isinstance(work, MatrixProduct | Convolution) or not isinstance(rows, Rows):
         return None
     pixels = (work.n, work.h, work.w) if isinstance(work, MatrixProduct) else (work.n, work.oh, work.ow)
     if pixels != (rows.n, rows.h, rows.w):
         return None
-    workload = WithRows(work, rows)
+    stored = Digits(out=reader.post.form.digits)
+    workload = with_digits(WithRows(maker.workload, rows), stored)
     apart = [_estimate(layer.workload, layer.name, hardware) for layer in (maker, reader)]
     together = _estimate(workload, reader.name, hardware)
     if together is None or None in apart:
@@ -65,12 +67,14 @@ def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | No
             last_lanes=reader.post.last_lanes,
             rows_relu=reader.post.relu,
             out_unsigned=reader.post.out_unsigned,
-            second=reader.post.second,
+            form=reader.post.form,
+            beside_relu=reader.post.beside_relu,
         ),
         channels=maker.channels,
         constants={**maker.constants, **named, "par2": reader.constants["par"]},
         inputs={**maker.inputs, **{name: x for name, x in reader.inputs.items() if name != "inp"}},
         result=reader.result,
+        beside=reader.beside,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.codegen.emit import PostOp
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.placement.homes import Home
@@ -21,8 +22,8 @@ class DramTensor:
     """An activation tensor of `pixels` x `records` vectors.
 
     With `channels` it is a wide tensor instead: int32 [pixels, channels], in `records` accumulator entries
-    per pixel. second: its records have the form of second operands. home: where it lies, in records [...,
-    records of a pixel]; None where it has bytes of its own.
+    per pixel. form: of its records. home: where it lies, in vectors [..., vectors of a pixel]; None where it
+    has bytes of its own.
     """
 
     name: str
@@ -30,8 +31,13 @@ class DramTensor:
     records: int
     signed: bool
     channels: int | None = None
-    second: bool = False
+    form: Form = OWN
     home: Home | None = None
+
+    @property
+    def digits(self) -> int:
+        """Records of a vector."""
+        return self.form.digits
 
     @property
     def root(self) -> str:
@@ -39,24 +45,24 @@ class DramTensor:
         return self.name if self.home is None else self.home.root
 
     def strides(self, n: int, rows: int, columns: int) -> tuple[int, tuple[int, ...]]:
-        """First record, and distances of records along [n, rows, columns, records of a pixel]."""
+        """First record, and distances of records along [n, rows, columns, vectors of a pixel]."""
         shape = (n, rows, columns, self.records)
         home = (self.home or Home.own(self.name, shape)).viewed(shape)
         if home is None:
             raise ProgramError(
                 f"{self.name} lies in {self.root} so that no layer can take it as {list(shape)}"
             )
-        return home.offset, home.strides
+        return home.offset * self.digits, tuple(stride * self.digits for stride in home.strides)
 
     def record_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of one record."""
-        if self.channels is None and self.second:
+        if self.channels is None and self.form.second:
             return hardware.second_record_bytes
         return hardware.record_bytes["out" if self.channels is None else "acc"]
 
     def size_bytes(self, hardware: HardwareConfig) -> int:
         """DRAM bytes of the tensor."""
-        return self.pixels * self.records * self.record_bytes(hardware)
+        return self.pixels * self.records * self.digits * self.record_bytes(hardware)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Layer:
     `channels` of its input and its result are those that are no padding. `constants` are, for each constant
     operand of the workload's nest, its records: an integer array of the operand's axes and the axes of an
     entry. `inputs` are the tensors that the other operands are loaded from, `result` is the one that it
-    writes.
+    writes, and `beside` that of the rows as numbers of 32 bits, if it stores these, too.
     """
 
     name: str
@@ -77,6 +83,12 @@ class Layer:
     constants: Mapping[str, npt.NDArray[np.integer[Any]]]
     inputs: Mapping[str, str]
     result: str
+    beside: str | None = None
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """All tensors that it writes."""
+        return (self.result,) if self.beside is None else (self.result, self.beside)
 
     @property
     def macs(self) -> int:

@@ -25,6 +25,8 @@ def minimum_moved(layer: Layer, tensors: Mapping[str, DramTensor], hardware: Har
     nest = nest_of(layer.workload, hardware)
     names = {**layer.inputs, nest.result_name: layer.result}
     moved: dict[str, int] = {}
+    if layer.beside is not None:
+        moved[layer.beside] = tensors[layer.beside].size_bytes(hardware)
     for operand in nest.operands:
         if operand.in_dram:
             tensor = None if operand.constant else tensors[names[operand.name]]
@@ -35,7 +37,8 @@ def minimum_moved(layer: Layer, tensors: Mapping[str, DramTensor], hardware: Har
                 continue
             records = _records(operand, nest.extents, nest.blocks, tensor)
             name = names.get(operand.name, operand.title)
-            moved[name] = max(moved.get(name, 0), records * nest.record_bytes[operand.scratchpad])
+            size = nest.record_bytes[operand.scratchpad] if tensor is None else tensor.record_bytes(hardware)
+            moved[name] = max(moved.get(name, 0), records * size)
     return moved
 
 
@@ -57,4 +60,4 @@ def _records(operand: Operand, sizes: Mapping[str, int], blocks: int, tensor: Dr
         return prod(used)
     if tensor is None:
         return blocks * prod(used[2:]) if operand.dims else prod(used)
-    return prod(used[:3]) * min(prod(used[3:]), tensor.records)
+    return prod(used[:3]) * min(prod(used[3:]), tensor.records * tensor.digits)

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.codegen.constants import param_records, table_records, weight_records, wide_records
+from tvm_vsq.codegen.constants import (
+    param_records,
+    table_records,
+    weight_digits,
+    weight_records,
+    wide_records,
+)
 from tvm_vsq.codegen.emit import PostOp
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.layer import Layer
 from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.errors import ProgramError
@@ -19,7 +26,8 @@ from tvm_vsq.graph import constant_array, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.registry import NAMES, aspects
 from tvm_vsq.schedule import Workload, nest_of
-from tvm_vsq.schedule.clamped import WithClamp
+from tvm_vsq.schedule.depthwise import Depthwise
+from tvm_vsq.schedule.digits import Digits, with_digits
 from tvm_vsq.schedule.table import WithTable
 
 _NUMBERS = (
@@ -36,22 +44,27 @@ _NUMBERS = (
 )
 
 
-_AS_IT_IS = np.array([1, 0, 0, (1 << 31) - 1], np.int32)
-"""Parameters that change nothing."""
+def read_layer(
+    call: Any,
+    operands: list[Any],
+    result: str,
+    hardware: HardwareConfig,
+    forms: Mapping[str, Form],
+    is_second: bool = False,
+) -> Layer:
+    """The layer of `call`, which writes the tensor `result`, for layers that read it in place of weights or
+    not.
 
-
-def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareConfig) -> Layer:
-    """The layer of `call`, which writes the tensor `result`.
-
-    operands: in the order of the call's, constants or the names of tensors. ProgramError if it is no layer,
-    if weights or parameters are no constants, or for number formats other than the hardware's.
+    operands: in the order of the call's, constants or the names of tensors, which have these `forms`.
+    ProgramError if it is no layer, if weights or parameters are no constants, or for number formats that the
+    hardware has not.
     """
     op = NAMES.get(op_name(call))
     if op is None:
         raise ProgramError(f"operator {call.op} cannot run on the accelerator; known are {', '.join(NAMES)}")
     lowering, attrs = aspects("lower", Lowering)[op], dict(call.attrs)
     if lowering.rows is not None:
-        return _read_rows(op, lowering, call, operands, result, hardware)
+        return _read_rows(op, lowering, call, operands, result, hardware, is_second)
     layer = str(attrs["layer"])
     x, *others = operands
     other, others = (others[:1], others[1:]) if lowering.has_other else ([], others)
@@ -62,20 +75,27 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
         )
     values = {name: int(attrs[name]) for name in _NUMBERS}
     lanes = static_shape(call.args[0])[-1]
-    _check_formats(values, attrs.get("out_scales", ()), layer, lanes, hardware)
+    form = _form(values, attrs.get("out_scales", ()), layer, lanes, hardware, is_second)
     table = residual.pop() if residual and is_constant(residual[0]) else None
-    workload: Workload = lowering.workload(call, bool(residual), hardware)
+    inputs = {
+        "inp": x,
+        **({"wgt" if lowering.other_is_second else "other": other[0]} if other else {}),
+        **({"res": residual[0]} if residual else {}),
+    }
+    counts = {operand: forms[tensor].digits for operand, tensor in inputs.items()}
     constants = {"par": param_records(constant_array(params), hardware)}
+    work: Workload = lowering.workload(call, bool(residual), hardware)
+    if lowering.weights:
+        rows = lowering.weights(constant_array(weights[0]), call, hardware)
+        counts["wgt"] = weight_digits(rows, hardware)
+        along_taps = isinstance(work, Depthwise)
+        constants["wgt"] = weight_records(rows, hardware, counts["wgt"], along_taps)
+    if isinstance(work, Depthwise):
+        _check_windows(layer, counts, hardware)
+    workload = with_digits(work, Digits(**counts, out=form.digits))
     if table is not None:
         workload = WithTable(workload)
         constants |= _table_constants(constant_array(table), static_shape(params)[0], attrs, hardware)
-    elif attrs.get("out_scales", ()):
-        workload = WithClamp(workload)
-        constants["par2"] = param_records(np.tile(_AS_IT_IS, (static_shape(params)[0], 1)), hardware)
-    if lowering.weights:
-        constants["wgt"] = weight_records(
-            lowering.weights(constant_array(weights[0]), call, hardware), hardware
-        )
     given = int(attrs.get("channels", 0)) or workload.padded_channels(hardware)[0]
     return Layer(
         name=layer,
@@ -83,23 +103,25 @@ def read_layer(call: Any, operands: list[Any], result: str, hardware: HardwareCo
         workload=workload,
         post=replace(
             _post(values, bool(residual), not int(attrs.get("other_signed", 1))),
-            second=not values["wide"] and _is_second(values, hardware),
+            form=form,
+            unscaled=_is_unscaled(values, hardware),
             transposed=bool(int(attrs.get("transposed", 0))),
-            bound=0 if values["wide"] else OUTPUT.read(attrs, lanes - 1).qmax << hardware.guard_bits,
         ),
         channels=(given, static_shape(params)[0]),
         constants=constants,
-        inputs={
-            "inp": x,
-            **({"wgt" if lowering.other_is_second else "other": other[0]} if other else {}),
-            **({"res": residual[0]} if residual else {}),
-        },
+        inputs=inputs,
         result=result,
     )
 
 
 def _read_rows(
-    op: str, lowering: Lowering, call: Any, operands: list[Any], result: str, hardware: HardwareConfig
+    op: str,
+    lowering: Lowering,
+    call: Any,
+    operands: list[Any],
+    result: str,
+    hardware: HardwareConfig,
+    is_second: bool,
 ) -> Layer:
     """Of an operator on rows of accumulators: (x[, tables], params[, other])."""
     attrs = dict(call.attrs)
@@ -111,7 +133,8 @@ def _read_rows(
             f"layer '{layer}': tables and params must be constants; bind them before partitioning"
         )
     values = {name: int(attrs[name]) for name in _NUMBERS}
-    _check_formats(values, attrs.get("out_scales", ()), layer, int(attrs["vector_size"]) + 1, hardware)
+    lanes_of_vector = int(attrs["vector_size"]) + 1
+    form = _form(values, attrs.get("out_scales", ()), layer, lanes_of_vector, hardware, is_second)
     channels, lanes = static_shape(call.args[0])[-1], hardware.output_lanes
     segments = [constant_array(each) for each in tables]
     looked_up = [table for each in segments for table in each.reshape(-1, *each.shape[-2:])]
@@ -125,12 +148,12 @@ def _read_rows(
     return Layer(
         name=layer,
         op=op,
-        workload=workload,
+        workload=with_digits(workload, Digits(out=form.digits)),
         post=replace(
             _post(values, False, False),
             rows=program,
             last_lanes=channels - (channels - 1) // lanes * lanes,
-            second=not values["wide"] and _is_second(values, hardware),
+            form=form,
         ),
         channels=(channels, channels),
         constants={"par": param_records(constant_array(params), hardware), **constants},
@@ -162,32 +185,47 @@ def _post(values: Mapping[str, int], has_residual: bool, other_unsigned: bool) -
     )
 
 
-def _is_second(values: Mapping[str, int], hardware: HardwareConfig) -> bool:
-    """Whether a result is stored in the form of second operands, which may be that of others, too."""
-    written = OUTPUT.write(hardware.formats.second)
-    own = OUTPUT.write(hardware.formats.activation.with_sign(True))
-    return written != own and all(values[name] == value for name, value in written.items())
+def _check_windows(layer: str, digits: Mapping[str, int], hardware: HardwareConfig) -> None:
+    """Depthwise convolutions read vectors of a channel group, and those of a filter, side by side."""
+    size, lanes = hardware.vector_size, hardware.output_lanes
+    for operand, is_apart, side in (("inp", size < lanes, "activation"), ("wgt", size > lanes, "weight")):
+        if digits[operand] > 1 and is_apart:
+            bits = getattr(hardware, f"{side}_bits")
+            raise ProgramError(
+                f"layer '{layer}': depthwise convolutions on accelerator '{hardware.label}', with "
+                f"vector_size={size} and output_lanes={lanes}, take {side} elements of {bits} bits and no "
+                f"more; give the layer a narrower format, or vector_size and output_lanes the same value"
+            )
 
 
-def _check_formats(
-    values: dict[str, int], out_scales: Any, layer: str, lanes: int, hardware: HardwareConfig
-) -> None:
-    """Formats are baked into the hardware; a call made for another one would compute something else."""
-    is_second = not values["wide"] and _is_second(values, hardware)
-    if out_scales and not (values["out_signed"] and set(map(int, out_scales)) == {1}):
+def _is_unscaled(values: Mapping[str, int], hardware: HardwareConfig) -> bool:
+    """Whether products have no scales, though the array has."""
+    return not values["product_bits"] and hardware.product_bits > 0
+
+
+def _form(
+    values: dict[str, int],
+    out_scales: Any,
+    layer: str,
+    lanes: int,
+    hardware: HardwareConfig,
+    is_second: bool,
+) -> Form:
+    """That of the result. Rounding is baked into the hardware; a call made for another one would compute
+    something else.
+    """
+    if out_scales and set(map(int, out_scales)) != {1}:
         raise ProgramError(
             f"layer '{layer}': its result has static vector scales, but accelerator '{hardware.label}' takes "
             f"each from the vector's own content; use activation_scales='dynamic'"
         )
-    expected = {"product_shift": hardware.product_shift}
     found = {**values, "vector_size": lanes - 1}
-    expected["vector_size"] = hardware.vector_size
-    if hardware.product_shift:
-        expected["product_bits"] = hardware.product_bits
-    if is_second:
-        expected["guard_bits"] = hardware.guard_bits
-    elif not values["wide"]:
-        expected |= OUTPUT.write(hardware.formats.activation.with_sign(bool(values["out_signed"])))
+    expected: dict[str, int] = {"vector_size": hardware.vector_size}
+    if not _is_unscaled(values, hardware):
+        expected["product_shift"] = hardware.product_shift
+        if hardware.product_shift:
+            expected["product_bits"] = hardware.product_bits
+    if not values["wide"]:
         expected["guard_bits"] = hardware.guard_bits
     for name, value in expected.items():
         if found[name] != value:
@@ -195,3 +233,9 @@ def _check_formats(
                 f"layer '{layer}': {name}={found[name]}, but accelerator '{hardware.label}' has {value}; "
                 f"quantize the model for this accelerator"
             )
+    if values["wide"]:
+        return OWN
+    fmt = OUTPUT.read(values, hardware.vector_size)
+    if out_scales:
+        fmt = replace(fmt, scale_bits=None)
+    return Form.of(fmt, is_second, hardware, f"layer '{layer}': its result")

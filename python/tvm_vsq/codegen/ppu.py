@@ -42,24 +42,10 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Clamp:
-    """VEC with the bounds of elements whose scale is 1 on a whole tile. par: of what the PPU does then."""
-
-    acc: Pointer
-    par: str = "par2"
-
-    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
-        """VEC instructions."""
-        micro, bound = MicroOps(_DIMS, (self.acc,)), emitter.post.bound
-        for op, imm in (("max", -bound), ("min", bound)):
-            fields = {"op": code_of("VEC", "op", op), "src": code_of("VEC", "src", "imm"), "imm": imm}
-            micro.emit_as("VEC", fields, emitter, values, skips="skip_blocks")
-
-
-@dataclass(frozen=True)
 class Ppu:
     """Post-process the accumulators of a tile into `out` (None: in place). The last `channel_axes` axes of
     theirs are blocks of a pixel. is_of_rows: whether these are rows that another pass of the PPU has made.
+    is_beside: whether their vectors are made already, and these are numbers that are stored, too.
     """
 
     channel_axes: int
@@ -68,11 +54,12 @@ class Ppu:
     par_base: Affine
     res: str | None
     out: str | None
-    table: Table | Clamp | None = None
+    table: Table | None = None
     is_of_rows: bool = False
+    is_beside: bool = False
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
-        """As many instructions as their field `pixels` wants; twice, around a table or bounds."""
+        """As many instructions as their field `pixels` wants; twice, around a table."""
         if self.table is None:
             self._process(emitter, values)
             return
@@ -100,14 +87,16 @@ class Ppu:
             emitter.fill(out.buffer.name)
         pixels = prod(acc.shape[: -self.channel_axes])
         tile, name = emitter.blocks(values), self.out or self.res
+        read, written = emitter.digits("res"), post.form.digits
         lanes, size = hardware.output_lanes, hardware.vector_size
         whole = vectors = -(-count * lanes // size)
         before, of_pixel = first * lanes // size, -(-tile.count * lanes // size)
         if name is not None:
-            of_pixel = min(of_pixel, emitter.views[name].dims[-1] - tile.first * lanes // size)
+            of_pixel = min(of_pixel, emitter.views[name].vectors - tile.first * lanes // size)
             vectors = min(whole, of_pixel - before)
         start = emitter.parameters(self.par, count)
         relus = post.rows_relu if self.is_of_rows else post.relu
+        relus = post.beside_relu if self.is_beside else relus
         most = emitter.limit("PPU", "pixels")
         for pixel in range(0, pixels, most):
             fields = {
@@ -125,14 +114,14 @@ class Ppu:
                 fields["acc_skip"] = tile.count - count
                 fields["vector_skip"] = 0 if name is None else of_pixel - vectors
             reads, writes = [acc.interval, start], [acc.interval]
-            if post.second and out is not None:
-                fields["second"] = 1
             if out is not None:
-                fields["out_base"] = out.start + pixel * of_pixel + before
+                fields |= post.requantized
+                fields["out_base"] = out.start + (pixel * of_pixel + before) * written
                 writes = [out.interval]
             if res is not None:
+                fields |= emitter.digit_field("res", "res_digits")
                 fields |= {
-                    "res_base": res.start + pixel * of_pixel + before,
+                    "res_base": res.start + (pixel * of_pixel + before) * read,
                     "res_unsigned": int(post.res_unsigned),
                     "res_mult": post.res_mult,
                     "res_shift": post.res_shift,
@@ -155,7 +144,6 @@ class Ppu:
         for image in range(images):
             fields = {
                 "transpose": 1,
-                "second": int(post.second),
                 "relu": int(post.relu and relu),
                 "out_unsigned": int(post.out_unsigned),
                 "acc_base": acc.start + image * groups * size * tile.count,
@@ -164,6 +152,7 @@ class Ppu:
                 "pixels": pixels,
                 "blocks": tile.count,
                 "skip_vectors": tile.count * lanes - exists,
+                **post.requantized,
             }
             reads = (acc.interval, par.interval)
             emitter.steps.append(Step(Insn("PPU", fields), emitter.layer, reads, (out.interval,)))
@@ -189,17 +178,8 @@ def read_ppu(call: ExternCall) -> Ppu:
         par_base=base,
         res="res" if "res" in first else None,
         out=None if call.target.alias else call.target.buffer.name,
-        table=_between(call),
+        table=Table(tile_pointer(call.nest, "acc", _DIMS)) if "tab" in first else None,
     )
-
-
-def _between(call: ExternCall) -> Table | Clamp | None:
-    """What is between two passes, if there are two."""
-    names = {pad.buffer.name for pad, _ in call.reads}
-    if "tab" in names:
-        return Table(tile_pointer(call.nest, "acc", _DIMS))
-    is_clamped = getattr(call.nest.finish, "clamps", False)
-    return Clamp(tile_pointer(call.nest, "acc", _DIMS)) if is_clamped else None
 
 
 def tile_pointer(nest: LoopNest, name: str, dims: tuple[str, ...]) -> Pointer:

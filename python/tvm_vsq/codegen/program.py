@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.isa import decode_all, disassemble
 
-Descriptor = tuple[int, int, int, int, int]
-"""(kind, DRAM offset, rows, lanes, signed); kind 0 is a vector tensor, kind 1 a wide one,
-kind 2 one of second operands."""
+
+class Descriptor(NamedTuple):
+    """An input or output; kind 0 is a vector tensor, kind 1 a wide one, kind 2 one of second operands.
+
+    rows: of the host's array, whose vectors hold whole elements. bits, scale_bits, digits: width of elements
+    and scales (0: scales are 1), and records of a vector; bits 0 stands for the kind's own form, of one.
+    """
+
+    kind: int
+    dram_offset: int
+    rows: int
+    lanes: int
+    signed: int
+    bits: int = 0
+    scale_bits: int = 0
+    digits: int = 1
+
+    def to_native(self) -> list[int]:
+        """The row that tvm_vsq.create_module takes: five integers for the kind's own form."""
+        return list(self) if self.bits else list(self)[:5]
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,6 @@ class Program:
             "layer_names": list(self.layer_names),
             "image": self.image,
             "dram_bytes": self.dram_bytes,
-            "inputs": [list(row) for row in self.inputs],
-            "outputs": [list(row) for row in self.outputs],
+            "inputs": [row.to_native() for row in self.inputs],
+            "outputs": [row.to_native() for row in self.outputs],
         }

@@ -7,16 +7,20 @@ from math import prod
 from typing import Any
 
 from tvm_vsq.codegen.build import build_program
+from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.join_rows import join_rows
+from tvm_vsq.codegen.join_twins import join_twins
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
+from tvm_vsq.codegen.lowering import Lowering
 from tvm_vsq.codegen.operator import read_layer
 from tvm_vsq.codegen.program import Program
 from tvm_vsq.errors import ProgramError, ScheduleError, phase
-from tvm_vsq.graph import dtype_of, is_constant, static_shape
+from tvm_vsq.graph import dtype_of, is_constant, op_name, static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.placement.homes import Home
-from tvm_vsq.placement.regions import Item, homes_of, items_of, numbered, results_of
+from tvm_vsq.placement.regions import Item, formats_of, homes_of, items_of, numbered, results_of
 from tvm_vsq.progress import steps
+from tvm_vsq.registry import NAMES, aspects
 from tvm_vsq.schedule import Database, Workload, default_knobs
 
 
@@ -28,9 +32,9 @@ def lower_region(function: Any, hardware: HardwareConfig, database: Database) ->
     """
     region = _Region(hardware)
     outputs = region.read(function)
-    joined = join_rows(region.layers, outputs, hardware)
+    joined = join_rows(join_twins(region.layers), outputs, hardware)
     layers = [region.scheduled(layer, database) for layer in steps("scheduling layers", joined, len(joined))]
-    gone = {layer.result for layer in region.layers} - {layer.result for layer in layers}
+    gone = {layer.result for layer in region.layers} - {name for layer in layers for name in layer.results}
     tensors = {name: tensor for name, tensor in region.tensors.items() if name not in gone}
     name = str(function.attrs["global_symbol"])
     return build_program(name, layers, tensors, region.inputs, outputs, hardware)
@@ -40,7 +44,7 @@ def region_workloads(function: Any, hardware: HardwareConfig) -> list[tuple[str,
     """(layer name, workload) of each layer of a region, in program order. ProgramError as in lower_region."""
     region = _Region(hardware)
     outputs = region.read(function)
-    return [(layer.name, layer.workload) for layer in join_rows(region.layers, outputs, hardware)]
+    return [(layer.name, layer.workload) for layer in join_rows(join_twins(region.layers), outputs, hardware)]
 
 
 @dataclass
@@ -54,14 +58,17 @@ class _Region:
     """The stored tensors of which one is made that is moved."""
     _read: set[str] = field(default_factory=set)
     """The inputs that some layer has read."""
+    _seconds: frozenset[Any] = frozenset()
+    """The variables that layers read in place of weights."""
 
     def read(self, function: Any) -> list[str]:
         """Take in the whole region and return the names of its results."""
-        for parameter in function.params:
+        self._seconds = _read_in_place_of_weights(function)
+        for parameter, widths in zip(function.params, formats_of(function), strict=True):
             name = f"input {len(self.inputs)}"
             self.inputs.append(name)
             # The layer that reads it will say whether it is signed.
-            self._declare(parameter, name, signed=True)
+            self._declare(parameter, name, signed=True, form=self._form(parameter, widths, name))
         for item in items_of(function):
             if item.is_moved:
                 self._move(item)
@@ -77,16 +84,25 @@ class _Region:
             knobs = tuned or default_knobs(layer.workload, self.hardware, layer.name)
         return ScheduledLayer.of(layer, knobs, tuned is not None)
 
-    def _declare(self, var: Any, name: str, signed: bool) -> None:
-        self.tensors[name] = _tensor(name, var, signed, self.hardware)
+    def _form(self, var: Any, widths: tuple[int, int] | None, what: str) -> Form:
+        """Of an input with elements and scales of these widths; of the hardware's own if None."""
+        if dtype_of(var) == "int32":
+            return OWN
+        is_second, formats = var in self._seconds, self.hardware.formats
+        fmt = formats.second if is_second else formats.activation
+        if widths is not None:
+            fmt = replace(fmt, bits=widths[0], scale_bits=widths[1])
+        return Form.of(fmt, is_second, self.hardware, what)
+
+    def _declare(self, var: Any, name: str, signed: bool, form: Form) -> None:
+        self.tensors[name] = replace(_tensor(name, var, signed, self.hardware), form=form)
         self._names[var] = name
 
     def _move(self, item: Item) -> None:
         name = f"moved {len(self._names)}"
-        self._declare(item.var, name, signed=True)
-        self._stored_in[name] = tuple(
-            stored for tensor in item.tensors for stored in self._stored(self._names[tensor])
-        )
+        stored = tuple(s for tensor in item.tensors for s in self._stored(self._names[tensor]))
+        self._declare(item.var, name, signed=True, form=self.tensors[stored[0]].form)
+        self._stored_in[name] = stored
 
     def _stored(self, name: str) -> tuple[str, ...]:
         return self._stored_in.get(name, (name,))
@@ -94,7 +110,9 @@ class _Region:
     def _layer(self, item: Item) -> None:
         operands = [x if is_constant(x) else self._names[x] for x in item.operands]
         name = f"result {len(self.layers)} of '{dict(item.call.attrs).get('layer', '')}'"
-        layer = read_layer(item.call, operands, name, self.hardware)
+        forms = {name: tensor.form for name, tensor in self.tensors.items()}
+        is_second = item.var in self._seconds
+        layer = read_layer(item.call, operands, name, self.hardware, forms, is_second)
         post = layer.post
         for operand, unsigned in (
             ("inp", post.act_unsigned),
@@ -106,7 +124,7 @@ class _Region:
                 self._check_sign(layer.inputs[operand], not unsigned, layer.name)
                 self._check_form(layer.inputs[operand], operand == "wgt", layer.name)
         made = _tensor(name, item.var, not layer.post.out_unsigned, self.hardware)
-        self.tensors[name] = replace(made, second=layer.post.second)
+        self.tensors[name] = replace(made, form=layer.post.form)
         self._names[item.var] = name
         self.layers.append(layer)
 
@@ -125,24 +143,26 @@ class _Region:
                 )
 
     def _check_form(self, name: str, second: bool, layer: str) -> None:
-        """An input has the form in which it is read; what a layer stored has its own."""
+        """What is read in place of weights is stored in that form, and is read so by all."""
         formats = self.hardware.formats
-        second = second and formats.second != formats.activation.with_sign(True)
-        for stored in self._stored(name):
-            if stored in self.inputs:
-                self.tensors[stored] = replace(self.tensors[stored], second=second)
-            elif self.tensors[stored].second != second:
-                wanted = "second operand" if second else "input"
-                raise ProgramError(
-                    f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in "
-                    f"another format; give each form a tensor of its own"
-                )
+        second = second and formats.second_record != formats.activation.with_sign(True)
+        found = [self.tensors[stored].form for stored in self._stored(name)]
+        if any(form.second != second for form in found):
+            wanted = "second operand" if second else "input"
+            raise ProgramError(
+                f"layer '{layer}' reads {name} as a {wanted} of products, and it is stored in another "
+                f"format; give each form a tensor of its own"
+            )
+        if any(form.digits != found[0].digits for form in found):
+            raise ProgramError(
+                f"layer '{layer}' reads {name}, whose parts have different formats; give them the same"
+            )
 
     def _settle(self, function: Any) -> None:
         """Give tensors that lie in others their place there, and the sign of what they are made of."""
         for name, stored in self._stored_in.items():
             first = self.tensors[stored[0]]
-            self.tensors[name] = replace(self.tensors[name], signed=first.signed, second=first.second)
+            self.tensors[name] = replace(self.tensors[name], signed=first.signed)
         homes = homes_of(function)
         if homes is None and any(item.is_moved for item in items_of(function)):
             raise ProgramError("the region moves vectors, but does not say where they are; partition it anew")
@@ -159,6 +179,28 @@ class _Region:
             if name in self.inputs or names.count(name) > 1:
                 raise ProgramError(f"the region returns '{name}' unchanged or twice; return results once")
         return names
+
+
+def _read_in_place_of_weights(function: Any) -> frozenset[Any]:
+    """The variables of a region that layers read in place of weights, and those that are moved to make
+    them.
+    """
+    made_of = {item.var: item.tensors for item in items_of(function) if item.is_moved}
+    lowerings = aspects("lower", Lowering)
+    found: set[Any] = set()
+    pending = [
+        item.operands[1]
+        for item in items_of(function)
+        if not item.is_moved
+        and (lowering := lowerings.get(NAMES.get(op_name(item.call), ""))) is not None
+        and lowering.other_is_second
+    ]
+    while pending:
+        var = pending.pop()
+        if var not in found:
+            found.add(var)
+            pending += made_of.get(var, [])
+    return frozenset(found)
 
 
 def _tensor(name: str, var: Any, signed: bool, hardware: HardwareConfig) -> DramTensor:

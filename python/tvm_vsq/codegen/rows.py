@@ -31,12 +31,13 @@ _TOP = (1 << 15) - 1
 @dataclass(frozen=True)
 class RowProgram:
     """What becomes of the rows of a tile, and then the PPU. before: the PPU that makes them; added: what is
-    added then.
+    added then. beside: whether they are stored as numbers of 32 bits, too.
     """
 
     ppu: Ppu
     before: Ppu | None = None
     added: MicroOps | None = None
+    beside: bool = False
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """PPU, REDUCE, VEC and PPU instructions."""
@@ -60,6 +61,9 @@ class RowProgram:
         elif isinstance(how, Probabilities):
             _become_probabilities(rows, how)
         self.ppu.emit(emitter, values)
+        if self.beside:
+            replace(self.ppu, par="par_beside", out=None, res=None, is_beside=True).emit(emitter, values)
+            emitter.store_beside(values)
 
 
 def _normalize(rows: _Rows, how: Normalization) -> None:
@@ -168,6 +172,8 @@ def read_row_program(call: ExternCall) -> RowProgram:
     if "other" in names:
         pointers = (tile_pointer(call.nest, "acc", _DIMS), tile_pointer(call.nest, "other", _DIMS))
         added = MicroOps(_DIMS, pointers)
+    beside = "par_beside" in call.nest.operand
     if "par2" not in call.nest.operand:
-        return RowProgram(ppu, added=added)
-    return RowProgram(replace(ppu, par="par2", res=None, is_of_rows=True), replace(ppu, out=None), added)
+        return RowProgram(ppu, added=added, beside=beside)
+    rows = replace(ppu, par="par2", res=None, is_of_rows=True)
+    return RowProgram(rows, replace(ppu, out=None), added, beside)

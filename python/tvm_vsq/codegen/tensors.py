@@ -9,6 +9,9 @@ from tvm_vsq.codegen.dma import DmaAxis
 from tvm_vsq.codegen.nest import Axis
 from tvm_vsq.codegen.step import DRAM, Interval
 
+BESIDE = "beside"
+"""The view of what accumulators hold when their results are stored, if that is stored as well."""
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -53,7 +56,7 @@ class TensorView:
     record `offset` on.
 
     Bytes of what is not `constant` order loads and stores. Where `fold` is given, the copy has two axes for
-    one here.
+    one here. digits: records of a vector.
     """
 
     region: str
@@ -64,6 +67,12 @@ class TensorView:
     fold: Fold | None = None
     offset: int = 0
     gather: Gather | None = None
+    digits: int = 1
+
+    @property
+    def vectors(self) -> int:
+        """Of a pixel; each has a record for every digit, along the last axis if there are several."""
+        return self.dims[-1] if self.digits == 1 else self.dims[-2]
 
     def pieces(
         self, axes: tuple[DmaAxis, ...], places: tuple[Axis, ...], values: list[int]

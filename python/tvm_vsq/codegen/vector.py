@@ -44,6 +44,7 @@ class Vector:
         }
         if has_vectors:
             fields["src_unsigned"] = int(emitter.post.act_unsigned)
+            fields |= emitter.digit_field("inp")
         elif self.is_lowest:
             bits = min(emitter.hardware.accumulator_bits, 32)
             fields["imm"] = -(1 << (bits - 1))
@@ -63,6 +64,7 @@ class Sum:
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """VEC instructions: with mac where a factor is not 1, else with add."""
         common = {"src": code_of("VEC", "src", "inp"), "src_unsigned": int(emitter.post.act_unsigned)}
+        common |= emitter.digit_field("inp")
         for box, factor in self._pieces(emitter, values):
             fields = {**common, "op": code_of("VEC", "op", "add" if factor == 1 else "mac")}
             if factor != 1:
@@ -96,8 +98,13 @@ class Multiplication:
         emitter.fill(self.moved.pointers[0].buffer)
         post, source = emitter.post, code_of("VEC", "src", "inp")
         for micro, op, unsigned, fields in (
-            (self.moved, "mov", post.act_unsigned, {}),
-            (self.factors, "mul", post.other_unsigned, {"shift": self.shift}),
+            (self.moved, "mov", post.act_unsigned, emitter.digit_field("inp")),
+            (
+                self.factors,
+                "mul",
+                post.other_unsigned,
+                {"shift": self.shift, **emitter.digit_field("other")},
+            ),
         ):
             fields |= {"op": code_of("VEC", "op", op), "src": source, "src_unsigned": int(unsigned)}
             micro.emit_as("VEC", fields, emitter, values, skips="skip_blocks")

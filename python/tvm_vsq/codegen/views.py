@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from math import prod
 
 from tvm_vsq.codegen.layer import DramTensor
-from tvm_vsq.codegen.tensors import Fold, Gather, TensorView
+from tvm_vsq.codegen.tensors import BESIDE, Fold, Gather, TensorView
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule import LoopNest
 from tvm_vsq.schedule.access import Operand
+
+_ONE = (1,)
+"""The distance of a vector's records."""
 
 
 def layer_views(
@@ -27,6 +30,8 @@ def layer_views(
             views[operand.name] = _gathered(operand, tensors[operand.name], nest)
         elif operand.in_dram and operand.name in tensors:
             views[operand.name] = _pixels(operand, tensors[operand.name], nest)
+    if BESIDE in tensors:
+        views[BESIDE] = _pixels(nest.acc, tensors[BESIDE], nest)
     return views
 
 
@@ -63,23 +68,27 @@ def _gathered(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorVie
     columns = tensor.pixels // (n * rows)
     offset, (image, row, column, record) = tensor.strides(n, rows, columns)
     lanes = nest.hardware.output_lanes
+    axis = _digit_axis(tensor)
     return TensorView(
         tensor.root,
         tensor.record_bytes(nest.hardware),
-        (n, rows, nest.blocks, tensor.records),
-        (image, row, lanes * column, record),
+        (n, rows, nest.blocks, tensor.records, *axis),
+        (image, row, lanes * column, record, *_ONE[: len(axis)]),
         fold=Fold(2, nest.hardware.group_blocks, fills=True),
         offset=offset,
         gather=Gather(2, lanes, columns, column),
+        digits=tensor.digits,
     )
 
 
 def _rows(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
     """The first axes are [n, columns], the last one the records of a pixel."""
-    n, columns, _ = operand.extents
+    n, columns, *_ = operand.extents
     offset, (image, _, column, record) = tensor.strides(n, 1, columns)
-    dims, strides = (n, columns, tensor.records), (image, column, record)
-    return TensorView(tensor.root, tensor.record_bytes(nest.hardware), dims, strides, offset=offset)
+    axis = _digit_axis(tensor)
+    dims, strides = (n, columns, tensor.records, *axis), (image, column, record, *_ONE[: len(axis)])
+    size = tensor.record_bytes(nest.hardware)
+    return TensorView(tensor.root, size, dims, strides, offset=offset, digits=tensor.digits)
 
 
 def transposed_view(tensor: DramTensor, n: int, hardware: HardwareConfig) -> TensorView:
@@ -94,16 +103,23 @@ def _pixels(operand: Operand, tensor: DramTensor, nest: LoopNest) -> TensorView:
     """The first axes are pixels; one or two others are the records of a pixel."""
     if operand.pixel_axes == 2:
         return _rows(operand, tensor, nest)
-    n, rows, columns, *records = operand.extents
+    axis = _digit_axis(tensor)
+    n, rows, columns, *records = operand.extents[: len(operand.extents) - len(axis)]
     offset, strides = tensor.strides(n, rows, columns)
     grouped = len(records) > 1
     return TensorView(
         tensor.root,
         tensor.record_bytes(nest.hardware),
-        (n, rows, columns, tensor.records),
-        strides,
+        (n, rows, columns, tensor.records, *axis),
+        (*strides, *_ONE[: len(axis)]),
         fold=Fold(3, records[-1], fills=operand.name in ("inp", "other") and not operand.direct)
         if grouped
         else None,
         offset=offset,
+        digits=tensor.digits,
     )
+
+
+def _digit_axis(tensor: DramTensor) -> tuple[int, ...]:
+    """The axis that a vector's records lie along, where it has several."""
+    return (tensor.digits,) if tensor.digits > 1 else ()

@@ -22,6 +22,7 @@ from tvm_vsq.formats import QUANTIZED
 from tvm_vsq.frontend.onnx_quantization import OWN_DOMAIN, OWN_QUANTIZER, OWN_STATIC_QUANTIZER
 from tvm_vsq.graph import bindings, constant_array, definitions, is_constant, op_name
 from tvm_vsq.network import operator_of
+from tvm_vsq.network.indices import is_within
 from tvm_vsq.tvm_compat import IRModule, Tuple, Var
 
 
@@ -31,7 +32,7 @@ def export_onnx(module: Any, path: str | os.PathLike[str] | None = None) -> onnx
 
     Weights are integers behind a DequantizeLinear with a block_size of V, whose scales come out of a
     DequantizeLinear of the integer vector scales (docs/onnx.md). Activations go through vectors in a local
-    function of standard operators. `import_model` reads all of it back.
+    function of standard operators. `tvm_vsq.compile` and `tvm_vsq.quantize_model` read all of it back.
     Raises ModelError for a module that is not fake-quantized, and naming an operator that has no form, and
     InputError where no file can be written.
     """
@@ -103,6 +104,9 @@ class _Export:
             return None
         if name == "vsq.dequantize":
             return self._quantized_activation(var, value)
+        if name == "relax.take" and str(value.attrs.mode) == "clip" and is_within(value, self._values):
+            # a reader of ours checks the input; others refuse what is outside, where a Clip would hide it
+            value = relax.op.take(*value.args, axis=value.attrs.axis, mode="fast")
         axes = layer_writers()[operator].kernel_axes if (operator := operator_of(value)) else None
         if axes is None:
             operands = [self._operand(arg) for arg in value.args]

@@ -9,6 +9,7 @@ from tvm_vsq.formats.notation import parse_notation, write_notation
 from tvm_vsq.formats.vector import VectorFormat
 from tvm_vsq.formats.widths import (
     ELEMENT_BITS,
+    MAX_DIGITS,
     SCALE_BITS,
     VECTOR_SIZES,
     ElementBits,
@@ -18,6 +19,7 @@ from tvm_vsq.formats.widths import (
 
 __all__ = [
     "ELEMENT_BITS",
+    "MAX_DIGITS",
     "OUTPUT",
     "QUANTIZED",
     "SCALE_BITS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm_vsq.formats.notation import write_notation
 from tvm_vsq.formats.vector import VectorFormat
@@ -14,28 +14,41 @@ class LayerFormats:
 
     activation: of what the layer reads and of what it requantizes its result to, as a signed format; each
     tensor has a sign of its own (`VectorFormat.with_sign`). product_shift low bits are rounded off the
-    product of two scales, product_bits are kept (0: there are no scales).
+    product of two scales, product_bits are kept (0: there are no scales). passes: digits that elements of
+    either side may have (`HardwareConfig.precision_passes`).
     """
 
     weight: VectorFormat
     activation: VectorFormat
     product_shift: int
     product_bits: int
+    passes: int = 1
 
     @classmethod
     def of(
-        cls, weight: VectorFormat, activation: VectorFormat, scale_product_bits: int | None
+        cls,
+        weight: VectorFormat,
+        activation: VectorFormat,
+        scale_product_bits: int | None,
+        passes: int = 1,
     ) -> LayerFormats:
         """With scale products rounded to `scale_product_bits` where they are wider (None: never rounded)."""
         full = weight.scale_width + activation.scale_width
         kept = min(full, scale_product_bits or full)
-        return cls(weight, activation.with_sign(True), full - kept, kept)
+        return cls(weight, activation.with_sign(True), full - kept, kept, passes)
 
     @property
     def second(self) -> VectorFormat:
-        """Of an activation that is multiplied by another one, in place of weights: signed, and no wider than
-        either side of the array; without scales if one of them has none.
+        """Of an activation that is multiplied by another one, in place of weights: signed, and of no more
+        bits than the weights' side takes, in all its passes, and activations have; without scales if one of
+        them has none.
         """
+        record = self.second_record
+        return replace(record, bits=min(self.passes * self.weight.bits, self.activation.bits))
+
+    @property
+    def second_record(self) -> VectorFormat:
+        """Of its records, each of which has a digit that both sides of the array take."""
         weight, activation = self.weight, self.activation
         scale_bits = min(weight.scale_width, activation.scale_width)  # none where one side has none
         return VectorFormat(min(weight.bits, activation.bits), scale_bits, activation.vector_size)

@@ -12,10 +12,12 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend.flattened import flatten_channels_last
 from tvm_vsq.frontend.fold_constants import fold_constants
 from tvm_vsq.frontend.fold_logic import fold_logic
+from tvm_vsq.frontend.fold_masks import fold_masks
 from tvm_vsq.frontend.fold_pads import fold_pads
 from tvm_vsq.frontend.fold_scales import fold_scales
 from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.identities import lookups_to_reshapes
+from tvm_vsq.frontend.images_first import images_first
 from tvm_vsq.frontend.local_response import local_responses
 from tvm_vsq.frontend.nan_guards import guards_to_choices
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
@@ -23,7 +25,9 @@ from tvm_vsq.frontend.norms import norms_to_operators
 from tvm_vsq.frontend.order_products import order_products
 from tvm_vsq.frontend.pixel_shuffles import pixel_shuffles_to_moves
 from tvm_vsq.frontend.pools import unify_pools
+from tvm_vsq.frontend.powers import powers_to_products
 from tvm_vsq.frontend.prelus import prelus_to_sums
+from tvm_vsq.frontend.product_views import views_of_products
 from tvm_vsq.frontend.products import products_of_activations
 from tvm_vsq.frontend.rotations import rotations_to_operators
 from tvm_vsq.frontend.rows import rows_to_images
@@ -36,6 +40,7 @@ from tvm_vsq.frontend.sink_permutes import sink_permutes
 from tvm_vsq.frontend.sink_reshapes import sink_reshapes
 from tvm_vsq.frontend.sink_rows import sink_rows
 from tvm_vsq.frontend.softmaxes import softmaxes_to_operators
+from tvm_vsq.frontend.split_linears import split_linears
 from tvm_vsq.frontend.takes import takes_to_slices
 from tvm_vsq.frontend.transposed import transposed_to_phases
 from tvm_vsq.frontend.unbroadcast import unbroadcast
@@ -84,6 +89,7 @@ def _tidy(module: IRModule) -> IRModule:
 
 STEPS: list[Callable[[IRModule], IRModule]] = [
     _one_block,
+    powers_to_products,
     wrap_indices,
     fold_constants,
     wrap_indices,
@@ -94,8 +100,13 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     _tidy,
     views_to_reshapes,
     lookups_to_reshapes,
+    fold_masks,
+    unbroadcast,
+    split_linears,
+    _tidy,
     guards_to_choices,
     products_of_activations,
+    views_of_products,
     norms_to_operators,
     softmaxes_to_operators,
     rotations_to_operators,
@@ -126,6 +137,8 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     sink_reshapes,
     order_products,
     fold_constants,
+    _tidy,
+    images_first,
     transpose_second_operands,
     _tidy,
 ]

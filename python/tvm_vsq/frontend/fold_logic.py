@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax
 
 from tvm_vsq.graph import (
     Rebuilder,
+    constant,
     constant_array,
     dtype_of,
     is_constant,
@@ -20,7 +22,8 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 def fold_logic(module: IRModule) -> IRModule:
     """An "and" with what is true everywhere, a choice whose condition is the same everywhere, and a cast to
-    the dtype that a tensor has are gone; bitwise operators on truth values become logical ones."""
+    the dtype that a tensor has are gone; bitwise operators on truth values become logical ones, and one
+    number in the shape of a tensor is a constant."""
     return replace_main(module, _FoldLogic(module["main"]).run())
 
 
@@ -36,6 +39,9 @@ _NEUTRAL = {"relax.logical_and": True, "relax.logical_or": False}
 class _FoldLogic(Rebuilder):
     def rewrite(self, var: Var, value: Any) -> Any:
         name = op_name(value)
+        if name == "relax.full_like" and is_constant(value.args[1]):
+            number = constant_array(value.args[1]).astype(dtype_of(var))
+            return constant(np.full(static_shape(var), number))
         if name == "relax.astype":
             return value.args[0] if dtype_of(value.args[0]) == dtype_of(var) else value
         if name in _LOGICAL and dtype_of(var) == "bool":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -26,6 +27,9 @@ from tvm_vsq.frontend.torch_inputs import HALVES, call_of
 from tvm_vsq.frontend.torch_source import TorchSource, described, fresh_copy
 from tvm_vsq.network.inputs import DTYPES, INPUTS_ARE
 from tvm_vsq.tvm_compat import IRModule
+
+_CACHE = re.compile(r"<class '[\w.]*?(\w*Cache)'> in output")
+"""In what torch says of one of transformers' caches among the results."""
 
 
 def is_module(model: Any) -> bool:
@@ -51,6 +55,12 @@ def from_module(model: torch.nn.Module, example_inputs: Any) -> tuple[IRModule, 
         with torch.no_grad(), _quiet():
             program = torch.export.export(frozen, call.args, call.kwargs)
     except Exception as error:
+        if cache := _CACHE.search(str(error)):
+            raise ModelError(
+                f"{type(model).__name__} returns the keys and values of its attention, too, in a "
+                f"{cache.group(1)}, and a compiled network returns tensors alone: set model.config.use_cache "
+                "= False, or call it with use_cache=False in a module of yours"
+            ) from error
         raise ModelError(
             f"torch.export cannot export {type(model).__name__}: {first_line(error)}; check that the model "
             f"runs on example_inputs and has no data-dependent control flow"

@@ -77,7 +77,7 @@ def with_given(
     """`module` with the integer weights and the input ranges of its layers, by layer name, and with the
     bounds by which clips that stand for quantization are known."""
     bounds = [[clip.low, clip.high, clip.step] for clip in clips]
-    return with_given_weights(module, weights).with_attr(_LIMITS, limits).with_attr(_CLIPS, bounds)
+    return with_given_limits(with_given_weights(module, weights), limits).with_attr(_CLIPS, bounds)
 
 
 def with_given_weights(module: IRModule, weights: dict[str, GivenWeights]) -> IRModule:
@@ -90,6 +90,11 @@ def with_given_weights(module: IRModule, weights: dict[str, GivenWeights]) -> IR
         for name, given in weights.items()
     }
     return module.with_attr(_WEIGHTS, packed)
+
+
+def with_given_limits(module: IRModule, limits: dict[str, float]) -> IRModule:
+    """`module` with the input ranges of its layers, by layer name, in place of those it has."""
+    return module.with_attr(_LIMITS, limits)
 
 
 def given_weights(module: IRModule) -> dict[str, GivenWeights]:

@@ -19,7 +19,7 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
-from tvm_vsq.network import facts_of
+from tvm_vsq.network import facts_of, source_of
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
 _CHOICES = {
@@ -35,8 +35,9 @@ def sink_permutes(module: IRModule) -> IRModule:
     """`op(permute_dims(x))` becomes `permute_dims(op(x))`; permutes that cancel vanish.
 
     Covers elementwise operators, concatenation, slices of all but inputs, takes, pads, pools and resizes,
-    linear layers whose channels stay last, reductions that keep their axes, and reshapes that drop and add
-    axes of extent 1, or for which the permute only moves such.
+    linear layers, norms and softmaxes whose channels stay last, reductions that keep their axes, and reshapes
+    that drop and add axes of extent 1, or for which the permute only moves such, or that split channels which
+    stay last.
     """
     return replace_main(module, _SinkPermutes(module["main"]).run())
 
@@ -77,6 +78,9 @@ class _SinkPermutes(PermutingRebuilder):
             return self._after(relax.op.take(x, value.args[1], axis=inner, mode=mode), axes)
         if name == "relax.nn.pad":
             return self._past_pad(value, x, axes)
+        source = source_of(value)
+        if source is not None and source.rows is not None and axes[-1] == len(axes) - 1:
+            return self._after(Call(value.op, [x, *value.args[1:]], value.attrs), axes)
         is_linear = name == "relax.matmul" and is_constant(value.args[1]) and len(value.args[1].ty.shape) == 2
         if is_linear and axes[-1] == len(axes) - 1:
             return self._after(Call(value.op, [x, value.args[1]], value.attrs), axes)
@@ -92,10 +96,18 @@ class _SinkPermutes(PermutingRebuilder):
         return self._after(relax.op.nn.pad(x, widths, mode, number), axes)
 
     def _past_reshape(self, value: Call, x: Any, axes: list[int]) -> Any:
-        """Where the permute only moves axes of extent 1, or the reshape only drops and adds such."""
+        """Where the permute only moves axes of extent 1, or the reshape only drops and adds such, or splits
+        the last axis, which the permute leaves there.
+        """
+        target = [int(extent) for extent in value.args[1]]
+        kept = [static_shape(x)[axis] for axis in axes[:-1]]
+        if axes[-1] == len(axes) - 1 and len(target) > len(axes) and target[: len(kept)] == kept:
+            # it only splits the last axis, which stays where it is
+            split = target[len(kept) :]
+            moved = self.emit(relax.op.reshape(x, [*static_shape(x)[:-1], *split]))
+            return self.permute(moved, [*axes[:-1], *range(len(kept), len(target))])
         if _moves_only_units(x, axes):
             return relax.op.reshape(x, value.args[1])
-        target = [int(extent) for extent in value.args[1]]
         given = [axis for axis in axes if static_shape(x)[axis] != 1]
         if [static_shape(x)[axis] for axis in given] != [extent for extent in target if extent != 1]:
             return value
@@ -160,7 +172,7 @@ class _SinkPermutes(PermutingRebuilder):
 
         A scalar stays, a constant is permuted now, axes of extent 1 are moved by a reshape. Another tensor is
         permuted at run time if it is smaller than the result (it broadcasts), or if that lets the operator
-        become part of a convolution's layer.
+        become part of a layer: of a convolution, or of a linear one behind attention.
         """
         if len(arg.ty.shape) == 0:
             return arg
@@ -172,7 +184,9 @@ class _SinkPermutes(PermutingRebuilder):
         if len(extents) == len(axes) and _moves_only_units(arg, inverse):
             return self.emit(relax.op.reshape(arg, [extents[axis] for axis in inverse]))
         is_smaller = math.prod(extents) < math.prod(shape)
-        if len(extents) != len(axes) or not (is_smaller or axes == TO_NCHW):
+        if len(extents) != len(axes) or not (
+            is_smaller or axes == TO_NCHW or _puts_rows_first(axes, extents)
+        ):
             return None
         return self.permute(arg, inverse)
 
@@ -180,6 +194,12 @@ class _SinkPermutes(PermutingRebuilder):
         x, outer = value.args[0], _axes(value)
         source, inner = self._before_permute(x)
         return self.permute(x, outer) if source is None else self.permute(source, [inner[a] for a in outer])
+
+
+def _puts_rows_first(axes: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether a permute makes [L, N, C] of [N, L, C], or back, but for axes of 1; shape: of its result."""
+    kept = [axis for axis, extent in zip(axes, shape, strict=True) if extent != 1]
+    return [sorted(kept).index(axis) for axis in kept] == [1, 0, 2]
 
 
 def _axes(call: Call) -> list[int]:

@@ -7,7 +7,8 @@ from typing import Any
 from tvm import relax
 
 from tvm_vsq.graph import Rebuilder, is_constant, op_name, replace_main, static_shape
-from tvm_vsq.network import facts_of
+from tvm_vsq.network import facts_of, source_of
+from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -16,9 +17,16 @@ def sink_reshapes(module: IRModule) -> IRModule:
 
     So what drops the axes of a pooled image goes behind the linear layers, which then read the pool's result.
     TVM's importer flattens [B, T, C] to [B*T, C] around every linear layer; afterwards the layers of an MLP
-    follow each other directly, and the reshapes that cancel are gone.
+    follow each other directly, and the reshapes that cancel are gone. What is added to such a layer's result
+    is reshaped instead of that.
     """
     return replace_main(module, _SinkReshapes(module["main"]).run())
+
+
+def _is_on_rows(value: Any) -> bool:
+    """Whether a call works on the last axis, as norms and softmax do."""
+    source = source_of(value)
+    return source is not None and source.rows is not None
 
 
 class _SinkReshapes(Rebuilder):
@@ -26,7 +34,7 @@ class _SinkReshapes(Rebuilder):
         name = op_name(value)
         if name == "relax.reshape":
             return self._merge(value)
-        if not facts_of(value).elementwise and name != "relax.matmul":
+        if not facts_of(value).elementwise and name != "relax.matmul" and not _is_on_rows(value):
             return value
         inner = [self._before_reshape(arg) for arg in value.args]
         moved = self._operands(name, value, inner)
@@ -37,7 +45,7 @@ class _SinkReshapes(Rebuilder):
 
     def _operands(self, name: str, value: Call, inner: list[Any]) -> list[Any] | None:
         """Operands with the reshape removed, or None if it cannot move past this call."""
-        if facts_of(value).elementwise == 1:
+        if facts_of(value).elementwise == 1 or _is_on_rows(value):
             return None if inner[0] is None else [inner[0], *value.args[1:]]
         if name == "relax.matmul":
             weight = value.args[1]
@@ -54,7 +62,27 @@ class _SinkReshapes(Rebuilder):
                 return [
                     arg if source is None else source for arg, source in zip(value.args, inner, strict=True)
                 ]
+            if self._is_residual(other, sources[0], value):
+                viewed = self.emit(relax.op.reshape(other, static_shape(sources[0])))
+                return [viewed if source is None else source for source in inner]
         return None
+
+    def _is_residual(self, other: Any, source: Any, value: Call) -> bool:
+        """Whether `other` is added to the result of a linear layer, and is none itself."""
+        if op_name(value) != "relax.add" or not isinstance(other, Var):
+            return False
+        same = static_shape(value.args[0]) == static_shape(value.args[1])
+        return same and self._is_of_layer(source) and not self._is_of_layer(other)
+
+    def _is_of_layer(self, x: Any) -> bool:
+        """Whether `x` is what a layer with weights gives, with a bias and operators on each element."""
+        call: Any = self.value_of(x)
+        while facts_of(call).elementwise:
+            operands = [arg for arg in call.args if not is_constant(arg)]
+            if facts_of(call).elementwise > 1 and len(operands) != 1:
+                return False
+            call = self.value_of(operands[0])
+        return becomes_weighted(call)
 
     def _before_reshape(self, arg: Any) -> Any:
         """What `arg` reshapes, if the reshape keeps the last axis and at least two axes; else None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,8 @@ from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.formats import (
+    ELEMENT_BITS,
+    MAX_DIGITS,
     SCALE_BITS,
     ElementBits,
     LayerFormats,
@@ -83,7 +85,8 @@ class HardwareConfig(Frozen):
     """One accelerator. Bits are widths, `*_kib` and `*_mib` are sizes, `*_cycles` are clock cycles.
 
     `weight_scale_bits` / `activation_scale_bits` are None where the scale unit is absent
-    (written `null` in YAML, `-` in the paper's W/A/ws/as notation).
+    (written `null` in YAML, `-` in the paper's W/A/ws/as notation). Elements wider than the array's are up to
+    `precision_passes` digits, each of which takes a pass; 1: there are none.
     """
 
     example = "target_configs/vsq-accel.yaml"
@@ -100,6 +103,7 @@ class HardwareConfig(Frozen):
     guard_bits: int = Field(ge=0, le=8)
     multiplier_bits: int = Field(default=16, ge=4, le=16)
     window_taps: int = Field(default=32, ge=1, le=128)
+    precision_passes: int = Field(default=1, ge=1, le=MAX_DIGITS)
     clock_mhz: int = Field(ge=1, le=10_000)
     scratchpads: Scratchpads
     dram: Dram
@@ -156,6 +160,7 @@ class HardwareConfig(Frozen):
             VectorFormat(self.weight_bits, self.weight_scale_bits, size),
             VectorFormat(self.activation_bits, self.activation_scale_bits, size),
             self.scale_product_bits,
+            self.precision_passes,
         )
 
     def with_formats(
@@ -193,6 +198,34 @@ class HardwareConfig(Frozen):
         fields["timing"] = {**fields["timing"], "ppu_pipeline_cycles": cycles}
         return HardwareConfig.checked(fields, f"formats '{notation}'")
 
+    def misfits(self, formats: LayerFormats) -> Iterator[tuple[str, Any, Any]]:
+        """In what this accelerator does not take layers of these formats: field, what they have, and what it
+        is built with.
+
+        Weights may be narrower, since narrower integers are among those that it holds. With
+        `precision_passes` activations may be, too, and elements of either side may have so many times as many
+        bits; so may products have no scales.
+        """
+        built, passes = self.formats, self.precision_passes
+        has, own, most = formats.weight, built.weight, passes * built.weight.bits
+        x, x_own, x_most = formats.activation, built.activation, passes * built.activation.bits
+        is_unscaled = passes > 1 and not formats.product_bits
+        rounding, built_rounding = (
+            (each.product_shift, each.product_bits if each.product_shift else 0) for each in (formats, built)
+        )
+        narrower = (x.bits <= x_most, x.scale_width <= x_own.scale_width) if passes > 1 else (False, False)
+        fields = (
+            ("vector_size", has.vector_size, own.vector_size, False),
+            ("weight_bits", has.bits, own.bits, has.bits <= most),
+            ("weight_scale_bits", has.scale_bits, own.scale_bits, has.scale_width <= own.scale_width),
+            ("activation_bits", x.bits, x_own.bits, narrower[0]),
+            ("activation_scale_bits", x.scale_bits, x_own.scale_bits, narrower[1]),
+            ("scale product (bits removed, bits kept)", rounding, built_rounding, is_unscaled),
+        )
+        for field, found, wanted, fits in fields:
+            if found != wanted and not fits:
+                yield field, found, wanted
+
     @property
     def product_bits(self) -> int:
         """P: width that is kept of the scale product (VS-Quant, section 5); 0 without scales."""
@@ -220,6 +253,17 @@ class HardwareConfig(Frozen):
         return -(-(activation.bits + activation.scale_width) // activation.bits)
 
     @property
+    def widest_activation_bits(self) -> int:
+        """Bits of the widest element of activations, which may be several digits."""
+        return max(self.activation_bits, min(ELEMENT_BITS[1], self.precision_passes * self.activation_bits))
+
+    @property
+    def multiplied_weight_bits(self) -> int:
+        """Bits of the weights' side of a multiplier: one more where low digits, which are unsigned, exist."""
+        has_low_digits = self.precision_passes > 1 and self.weight_bits < ELEMENT_BITS[1]
+        return self.weight_bits + has_low_digits
+
+    @property
     def macs_per_cycle(self) -> int:
         """Element multiply-accumulates of one micro-op."""
         return self.vector_size * self.output_lanes
@@ -241,8 +285,8 @@ class HardwareConfig(Frozen):
 
     @property
     def second_record_bytes(self) -> int:
-        """DRAM bytes of a vector in the second-operand form (`formats.second`): whole ones."""
-        return -(-self.formats.second.record_bits // 8)
+        """DRAM bytes of a record in the second-operand form (`formats.second_record`): whole ones."""
+        return -(-self.formats.second_record.record_bits // 8)
 
     def area(self, technology: str | os.PathLike[str] | Technology | None = None) -> Area:
         """What this accelerator takes on a chip, component by component, in mm2 (docs/area.md).
@@ -278,11 +322,12 @@ class HardwareConfig(Frozen):
             "guard_bits": self.guard_bits,
             "multiplier_bits": self.multiplier_bits,
             "window_taps": self.window_taps,
+            "precision_passes": self.precision_passes,
             **{f"{pad}_depth": depth for pad, depth in self.depths.items()},
             **{f"{memory.name}_banks": memory.banks(self) for memory in MEMORIES},
             **{f"{pad}_record_bytes": size for pad, size in self.record_bytes.items()},
-            "second_bits": formats.second.bits,
-            "second_scale_bits": formats.second.scale_width,
+            "second_bits": formats.second_record.bits,
+            "second_scale_bits": formats.second_record.scale_width,
             "second_record_bytes": self.second_record_bytes,
             "dram_bytes": self.dram.capacity_mib << 20,
             "dram_bytes_per_cycle": self.dram.bytes_per_cycle,

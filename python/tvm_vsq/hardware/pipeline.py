@@ -38,7 +38,7 @@ def pipelines(hardware: HardwareConfig) -> Pipelines:
     spare = max(0, hardware.timing.ppu_pipeline_cycles - sum(_ppu(hardware).values()))
     multiply = min(_MULTIPLY, 1 + spare)
     scaled = hardware.formats.activation.scale_bits is not None
-    divide = min(hardware.activation_bits, 1 + spare - (multiply - 1)) if scaled else 0
+    divide = min(hardware.widest_activation_bits, 1 + spare - (multiply - 1)) if scaled else 0
     return Pipelines(
         tuple(-(-(k + 1) * levels // tree) - 1 for k in range(tree)),
         multiply,

@@ -15,6 +15,7 @@ from tvm_vsq.hardware.memories import MEMORIES
 _REASONS: dict[str, tuple[str, ...]] = {
     "the work of one cycle": ("vector_size", "output_lanes"),
     "vectors of a window that stay from one position to the next": ("window_taps",),
+    "passes over the digits of an element": ("precision_passes",),
     "bytes of a record, and entries of a scratchpad": (
         "weight_bits",
         "activation_bits",
@@ -52,7 +53,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
 TIMED = {key: reason for reason, keys in _REASONS.items() for key in keys}
 """Keys that cycles depend on, nested ones by dotted path, with what each decides."""
 
-LATER = {"window_taps": 32, "timing.row_pipeline_cycles": 16}
+LATER = {"window_taps": 32, "timing.row_pipeline_cycles": 16, "precision_passes": 1}
 """Keys of TIMED that came later, with the value that leaves cycles of all that there was before as they are:
 with it they are left out, and schedules that were tuned without them stay valid.
 """

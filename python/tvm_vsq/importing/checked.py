@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm_vsq.errors import ModelError, phase
+from tvm_vsq.errors import ConfigError, ModelError, phase, shown
 from tvm_vsq.frontend import convert
 from tvm_vsq.frontend.canonical import canonicalize
 from tvm_vsq.threads import compiling
@@ -27,6 +27,8 @@ def import_checked(model: Any, example_inputs: Any = None, check_import: bool = 
     Raises ModelError, as `import_model` does; for another result it names the first operator that differs,
     with a value on both sides.
     """
+    if not isinstance(check_import, bool):
+        raise ConfigError(f"check_import must be True or False, not {shown(check_import)}")
     with phase("importing the model", ModelError):
         raw, source = convert(model, example_inputs)
         module = canonicalize(raw)

@@ -9,6 +9,7 @@ from typing import Annotated
 import jinja2
 import typer
 
+from tvm_vsq.formats import ELEMENT_BITS
 from tvm_vsq.formats.table import TABLE_INPUT_BITS, TABLE_SEGMENTS, TABLE_VALUE_BITS
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.hardware.engines import ENGINES
@@ -96,6 +97,7 @@ def render() -> dict[str, str]:
         "instruction_bytes": INSTRUCTION_BYTES,
         "targets": targets,
         "text_example": disassemble(_TEXT_EXAMPLE),
+        "element_bits": ELEMENT_BITS[1],
         "table_segments": TABLE_SEGMENTS,
         "table_input_bits": TABLE_INPUT_BITS,
         "table_value_bits": TABLE_VALUE_BITS,

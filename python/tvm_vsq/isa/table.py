@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tvm_vsq.formats import ELEMENT_BITS, MAX_DIGITS, SCALE_BITS
 from tvm_vsq.hardware import LOADED, MEMORIES, STORED, Memory
 from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.memories import PARAMETER_BITS
@@ -90,6 +91,7 @@ SHIFT_BITS = 6
 MEMORY_BITS = 4
 TAP_BITS = 7
 LANE_BITS = 8
+DIGITS_BITS = (MAX_DIGITS - 1).bit_length()
 
 UNITS = ("fetch", *(engine.name for engine in ENGINES))
 
@@ -128,15 +130,14 @@ INSTRUCTIONS = (
         1,
         "load",
         "Copies entries (y, x, z) from DRAM byte dram_base + (y * y_stride + x * x_stride + z) * "
-        "record_bytes[mem] to the "
-        "dense block [y_pad_top + y_size + y_pad_bottom][x_pad_left + x_size + x_pad_right][z_size] "
-        "that starts at entry "
-        "sram_base. Border entries become zero: elements 0, scale 0. Elements and their scale travel "
-        "together. With gather, where mem is wgt, an entry is made of `lanes` records of the second-operand "
-        "form, that of output lane b from DRAM byte dram_base + (y * y_stride + x * x_stride + z + b * "
-        "lane_stride) * second_record_bytes: elements are sign-extended, scales zero-extended, and 1 where "
-        "the form has none. Lanes from `lanes` on become zero as border entries do. No element may be the "
-        "lowest of its bits.",
+        "record_bytes[mem] to the dense block [y_pad_top + y_size + y_pad_bottom][x_pad_left + x_size + "
+        "x_pad_right][z_size] that starts at entry sram_base. Border entries become zero: elements 0, scale "
+        "0. Elements and their scale travel together. With gather, where mem is wgt, an entry is made of "
+        "`lanes` records of the second-operand form, that of output lane b from DRAM byte dram_base + (y * "
+        "y_stride + x * x_stride + z + b * lane_stride) * second_record_bytes: elements are sign-extended, "
+        "or zero-extended with gather_unsigned, scales zero-extended, and 1 where the form has none. Lanes "
+        "from `lanes` on become zero as border entries do. Unless precision_passes is above 1, no element "
+        "may be the lowest of its bits.",
         (
             Field("mem", MEMORY_BITS, "destination scratchpad", LOAD_MEMORIES),
             Field("sram_base", "load_sram", "first scratchpad entry"),
@@ -151,6 +152,7 @@ INSTRUCTIONS = (
             Field(
                 "lanes", LANE_BITS, "records of an entry, at most output_lanes", at_least=1, only_if="gather"
             ),
+            Field("gather_unsigned", 1, "elements of the records are unsigned: low digits; with gather"),
         ),
     ),
     Instruction(
@@ -173,13 +175,13 @@ INSTRUCTIONS = (
         "GEMM",
         3,
         "compute",
-        "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
-        "a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt. If reset, acc[a] = "
-        "0. Otherwise, for every "
-        "output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * "
-        "wgt[w][b][v] * 2^shift. "
-        "Without scale units the factor is 1. A reduction begins where u < fresh_uops, o = 0 if out_reduces, "
-        "and i = 0 if in_reduces: = instead of +=. No earlier (o, i, u) of the instruction may have that a.",
+        "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], a = m.acc + o "
+        "* acc_out + i * acc_in, x and w likewise from inp and wgt. If reset, acc[a] = 0. Otherwise, for "
+        "every output lane b: acc[a][b] += round_P(scale(inp[x]) * scale(wgt[w][b])) * sum_v inp[x][v] * "
+        "wgt[w][b][v] * 2^shift. Without scale units, and if unscaled, the factor is 1. If wgt_unsigned, "
+        "elements of wgt are the unsigned numbers of their weight_bits bits. A reduction begins where u < "
+        "fresh_uops, o = 0 if out_reduces, and i = 0 if in_reduces: = instead of +=. No earlier (o, i, u) "
+        "of the instruction may have that a.",
         (
             Field("reset", 1, "write zeros instead of accumulating; inp and wgt stay untouched"),
             Field("act_unsigned", 1, "activation elements are unsigned"),
@@ -201,29 +203,33 @@ INSTRUCTIONS = (
             Field("wgt_out", "wgt", "weight step of the outer loop"),
             Field("wgt_in", "wgt", "weight step of the inner loop"),
             Field("shift", 5, "left shift of what is added", at_most=16),
+            Field("wgt_unsigned", 1, "weight elements are unsigned: low digits"),
+            Field("unscaled", 1, "the factor is 1, whatever the scales are"),
         ),
     ),
     Instruction(
         "PPU",
         4,
         "ppu",
-        "For every pixel p and block b, each lane of acc[acc_base + p * (blocks + acc_skip) + b] becomes "
-        "y = clip32(rhu(acc * mult, 2^shift) + bias + r), then max(y, 0) if relu, then min(y, clip), "
-        "with mult, shift, bias "
-        "and clip from par[par_base + b]; r = rhu(element * scale * res_mult, 2^res_shift) of the "
-        "residual vectors from "
-        "inp[res_base], in the same order, if residual, else 0. If wide, y replaces the accumulator. "
-        "Otherwise each vector j of "
-        "vector_size consecutive lanes is requantized (docs/numerics.md) to out[out_base + p * (vectors + "
-        "vector_skip) + j]. "
-        "A pixel has vectors = ceil(blocks * output_lanes / vector_size) - skip_vectors of them, of the "
-        "residual as well, which skips as many; lanes of the last one that no block fills are 0. With "
-        "second, vectors are requantized to the second-operand form, to elements of second_bits bits, "
-        "signed, and scales of second_scale_bits. With transpose, vectors run along pixels: the y of channel "
-        "c of pixels g * vector_size to g * vector_size + vector_size - 1, 0 where there is no such pixel, "
-        "become out[out_base + c * groups + g], with groups = ceil(pixels / vector_size), for all channels "
-        "but the last skip_vectors ones. Neither wide nor residual goes with transpose, nor out_unsigned "
-        "with second, nor a skip with transpose.",
+        "For every pixel p and block b, each lane of acc[acc_base + p * (blocks + acc_skip) + b] becomes y "
+        "= clip32(rhu(acc * mult, 2^shift) + bias + r), then max(y, 0) if relu, then min(y, clip), with "
+        "mult, shift, bias and clip from par[par_base + b]; r = rhu(element * scale * res_mult, "
+        "2^res_shift) of the residual vectors from inp[res_base], in the same order, if residual, else 0. "
+        "If wide, y replaces the accumulator. Otherwise each vector j of vector_size consecutive lanes is "
+        "requantized (docs/numerics.md) to out[out_base + p * (vectors + vector_skip) + j]. A pixel has "
+        "vectors = ceil(blocks * output_lanes / vector_size) - skip_vectors of them, of the residual as "
+        "well, which skips as many; lanes of the last one that no block fills are 0. With second, vectors "
+        "are requantized to the second-operand form, to elements of second_bits bits, signed, and scales of "
+        "second_scale_bits. With transpose, vectors run along pixels: the y of channel c of pixels g * "
+        "vector_size to g * vector_size + vector_size - 1, 0 where there is no such pixel, become "
+        "out[out_base + c * groups + g], with groups = ceil(pixels / vector_size), for all channels but the "
+        "last skip_vectors ones. Neither wide nor residual goes with transpose, nor out_unsigned with "
+        "second, nor a skip with transpose. If out_bits is not 0, elements are requantized to so many bits, "
+        "and scales to out_scale_bits, or, if that is 0, not at all: the scale is 1, and elements saturate. "
+        "A vector is then d = digits + 1 entries of out, one behind the other: what is vector n from "
+        "out_base on above is out[out_base + n * d] to out[out_base + n * d + d - 1], its digits from the "
+        "lowest one up, each with its scale. So of the residual, whose vectors are res_digits + 1 entries "
+        "of inp, with the scale of the first of them. No residual element may have more than 8 bits.",
         (
             Field("wide", 1, "keep y as int32 in the accumulator scratchpad"),
             Field("relu", 1, "clamp below at zero"),
@@ -248,7 +254,16 @@ INSTRUCTIONS = (
             Field(
                 "acc_skip", "acc", "accumulator entries between the blocks of a pixel and those of the next"
             ),
-            Field("vector_skip", "out", "entries of out and of the residual between pixels"),
+            Field("vector_skip", "out", "vectors of out and of the residual between pixels"),
+            Field("digits", DIGITS_BITS, "entries of a vector of the result, less one"),
+            Field(
+                "out_bits",
+                4,
+                "bits of an element of the result, 0: those of its form",
+                at_most=ELEMENT_BITS[1],
+            ),
+            Field("out_scale_bits", 4, "bits of its scale, with out_bits", at_most=SCALE_BITS[1]),
+            Field("res_digits", DIGITS_BITS, "entries of a vector of the residual, less one"),
         ),
     ),
     Instruction("SYNC", 5, "compute", "Nothing but its tokens.", ()),
@@ -256,19 +271,20 @@ INSTRUCTIONS = (
         "VEC",
         7,
         "vector",
-        "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], "
-        "a = m.acc + o * acc_out + i * acc_in, x likewise from inp: each lane c of the channel group from "
-        "acc[a] on, which has max(vector_size, output_lanes) lanes without its last skip_blocks blocks, "
-        "becomes s(c) if op is mov, max(lane, s(c)) if it is max, min(lane, s(c)) if it is min, lane + s(c) "
-        "if it is add, lane + imm * s(c) if it is mac, whose src is inp, rhu(lane * s(c), 2^shift) if it is "
-        "mul, whose src is not acc, f(rhu(lane - s(c), 2^shift)) if it is table, lane - s(c) if it is sub, "
-        "and rhu(lane * m, 2^k) if it is scale, with the 16 bits m and behind them the 6 bits k of s(c); the "
+        "For o < iter_out, i < iter_in, u < uop_count: with micro-op m = uop[uop_begin + u], a = m.acc + o "
+        "* acc_out + i * acc_in, x likewise from inp: each lane c of the channel group from acc[a] on, "
+        "which has max(vector_size, output_lanes) lanes without its last skip_blocks blocks, becomes s(c) "
+        "if op is mov, max(lane, s(c)) if it is max, min(lane, s(c)) if it is min, lane + s(c) if it is "
+        "add, lane + imm * s(c) if it is mac, whose src is inp, rhu(lane * s(c), 2^shift) if it is mul, "
+        "whose src is not acc, f(rhu(lane - s(c), 2^shift)) if it is table, lane - s(c) if it is sub, and "
+        "rhu(lane * m, 2^k) if it is scale, with the 16 bits m and behind them the 6 bits k of s(c); the "
         "src of the last three is not inp. s(c) is imm, element times scale of lane c of the vectors from "
-        "inp[x] on, or lane c of the channel group from acc[x] on, all lanes of which are read before any is "
-        "written. What sub, scale, and add of acc give saturates to 32 bits. f has "
-        "128 segments, in the lanes of par from par[tab_base] on, as many "
-        "entries as hold them: with t = clip(lane, -2^15, 2^15 - 1) + 2^15 and segment i = t / 512, rounded "
-        "down, f is bias(i) + rhu(clip(i) * (t - 512 * i), 512); both have at most 24 bits.",
+        "inp[x] on, each of which is digits + 1 entries with the scale of the first, or lane c of the "
+        "channel group from acc[x] on, all lanes of which are read before any is written. What sub, scale, "
+        "and add of acc give saturates to 32 bits. f has 128 segments, in the lanes of par from "
+        "par[tab_base] on, as many entries as hold them: with t = clip(lane, -2^15, 2^15 - 1) + 2^15 and "
+        "segment i = t / 512, rounded down, f is bias(i) + rhu(clip(i) * (t - 512 * i), 512); both have at "
+        "most 24 bits.",
         (
             Field(
                 "op",
@@ -295,6 +311,7 @@ INSTRUCTIONS = (
                 at_most=62,
             ),
             Field("tab_base", "par", "first parameter entry of the table"),
+            Field("digits", DIGITS_BITS, "entries of a vector of inp, less one"),
         ),
     ),
     Instruction(
@@ -302,14 +319,15 @@ INSTRUCTIONS = (
         8,
         "compute",
         "Depthwise convolution. For o < iter_out, i < iter_in, u < uop_count: with micro-op m = "
-        "uop[uop_begin + u], a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt: "
-        "each lane c of the channel group from acc[a] on, which has max(vector_size, output_lanes) lanes "
-        "without its last skip_blocks blocks, becomes the sum over t < tap_rows * tap_columns of X(t) * "
-        "W(t). X(t) is element times scale of lane c of the vectors from inp[x + t / tap_columns * "
-        "row_step + t % tap_columns * column_step] on. W(t) is element times scale of tap t in the "
-        "vectors of output lane c % output_lanes in wgt, from w + c / output_lanes * n on: n vectors hold "
-        "the taps one after the other, and with row_vectors each row of the kernel begins with a vector "
-        "of its own. Divisions round down.",
+        "uop[uop_begin + u], a = m.acc + o * acc_out + i * acc_in, x and w likewise from inp and wgt: each "
+        "lane c of the channel group from acc[a] on, which has max(vector_size, output_lanes) lanes without "
+        "its last skip_blocks blocks, becomes the sum over t < tap_rows * tap_columns of X(t) * W(t), times "
+        "2^shift; if accumulate, that is added to it. X(t) is element times scale of lane c of the vectors "
+        "from inp[x + t / tap_columns * row_step + t % tap_columns * column_step] on. W(t) is element times "
+        "scale of tap t in the vectors of output lane c % output_lanes in wgt, from w + c / output_lanes * "
+        "n on: n vectors hold the taps one after the other, and with row_vectors each row of the kernel "
+        "begins with a vector of its own. Divisions round down. If wgt_unsigned, elements of wgt are read "
+        "as GEMM does.",
         (
             Field("act_unsigned", 1, "activation elements are unsigned"),
             Field("skip_blocks", BLOCK_BITS, "blocks at the end of the channel group that stay as they are"),
@@ -328,6 +346,9 @@ INSTRUCTIONS = (
             Field("inp_in", "inp", "input step of the inner loop"),
             Field("wgt_out", "wgt", "weight step of the outer loop"),
             Field("wgt_in", "wgt", "weight step of the inner loop"),
+            Field("shift", 5, "left shift of the sums", at_most=16),
+            Field("wgt_unsigned", 1, "weight elements are unsigned: low digits"),
+            Field("accumulate", 1, "sums are added to the accumulators, in place of replacing them"),
         ),
     ),
     Instruction(

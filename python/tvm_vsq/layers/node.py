@@ -113,7 +113,10 @@ class Node:
         weight = hardware.formats.weight if self.weights is None else self.weights.format
         if self.weights is not None and self.weights.along_taps:
             return replace(hardware.formats, weight=weight, activation=self.x.format)
-        return LayerFormats.of(weight, self.x.format, hardware.scale_product_bits)
+        if self.has_second_operand and self.other is not None and not self.other.format.scale_width:
+            weight = replace(weight, scale_bits=None)
+        kept, passes = hardware.scale_product_bits, hardware.precision_passes
+        return LayerFormats.of(weight, self.x.format, kept, passes)
 
 
 @dataclass(frozen=True)

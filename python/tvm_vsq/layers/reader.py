@@ -10,6 +10,7 @@ from tvm import relax
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.formats import QUANTIZED, WEIGHTS, LayerFormats, VectorFormat
 from tvm_vsq.graph import bindings, constant_array, count_uses, definitions, is_constant, op_name
+from tvm_vsq.layers.arithmetic import passes_of
 from tvm_vsq.layers.chains import Chain, find_chains
 from tvm_vsq.layers.closed_rows import closed_rows
 from tvm_vsq.layers.node import Node, RowNode, Vectors, Weights
@@ -46,7 +47,7 @@ class _Reader:
         on_cpu = layers_on_cpu(module)
         self._names = {var: name for var, name in layer_names(module).items() if name not in on_cpu}
         self._ranges, self._arguments = output_ranges(module), argument_ranges(module)
-        self._weight, self._closed = weight, closed_rows(module)
+        self._weight, self._passes, self._closed = weight, passes_of(module), closed_rows(module)
         self._values: dict[Any, Any] = dict(definitions(self._function))
         self._sources = {var: found for var in self._names if (found := source_of(self._values[var]))}
         self._uses = count_uses(self._function)
@@ -203,9 +204,9 @@ class _Reader:
 
     def _can_give(self, output: VectorFormat, x: VectorFormat, anchor: Var) -> bool:
         """Whether a layer stores its result in this format: that of what it reads, or that of second
-        operands.
+        operands; any, where the accelerator takes elements of several digits.
         """
-        if output.with_sign(x.signed) == x:
+        if output.with_sign(x.signed) == x or self._passes > 1:
             return True
         weights = self._weights(anchor)
         weight = weights.format if weights is not None else self._weight

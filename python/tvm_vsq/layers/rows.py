@@ -70,11 +70,11 @@ def rows_read(function: relax.Function, call: Any, made: Iterable[Any] = ()) -> 
 
 def added_rows(function: relax.Function, x: Any, made: Iterable[Any] = ()) -> tuple[Any, Any]:
     """What a layer on rows reads in place of `x`, and what it adds to that first, which may be repeated, or a
-    constant; the latter is None where `x` is no sum that only it reads, or one that another layer has in its
-    epilogue.
+    constant; the latter is None where `x` is no sum that only such layers read, or one that another layer has
+    in its epilogue.
     """
     value: Any = definitions(function).get(x) if isinstance(x, Var) else None
-    if op_name(value) != "relax.add" or count_uses(function)[x] != 1 or x in set(made):
+    if op_name(value) != "relax.add" or not _is_for_rows(function, x) or x in set(made):
         return x, None
     values, (first, second) = definitions(function), value.args
     if is_constant(first) or _is_sum_of_rows(values.get(first)):  # what a layer makes first
@@ -88,6 +88,16 @@ def added_rows(function: relax.Function, x: Any, made: Iterable[Any] = ()) -> tu
         len(shapes[0]) == len(shapes[1]) and shapes[0][-1] == shapes[1][-1] and shapes[0] == static_shape(x)
     )
     return (first, second) if fits else (x, None)
+
+
+def _is_for_rows(function: relax.Function, x: Var) -> bool:
+    """Whether nothing reads `x` but layers on rows."""
+    reading = [
+        call
+        for call in definitions(function).values()
+        if (source := source_of(call)) is not None and source.rows is not None and call.args[0].same_as(x)
+    ]
+    return count_uses(function)[x] == len(reading)
 
 
 def sums_of_rows(function: relax.Function) -> set[Var]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def is_within(call: Any, values: dict[Var, Any]) -> bool:
     where = _extent(call)
     if where is None:
         return False
+    if _is_clamped(call.args[1], values, where):
+        return True
     source, low = _origin(call.args[1], values, where)
     if is_constant(source):
         array = constant_array(source)
@@ -70,6 +73,24 @@ def _origin(indices: Any, values: dict[Var, Any], extent: int) -> tuple[Any, int
         else:
             break
     return indices, low
+
+
+def _is_clamped(indices: Any, values: dict[Var, Any], extent: int) -> bool:
+    """Whether the model itself limits `indices` to those of a table."""
+    low, high, least = -inf, inf, 0
+    while isinstance(indices, Var) and indices in values:
+        call = values[indices]
+        wrapped = _wrapped(call, values, extent)
+        if wrapped is not None:
+            indices, least = wrapped, -extent
+            continue
+        bounds = facts_of(call).clamp(call)
+        if bounds is not None:
+            low, high = min(max(low, bounds[0]), high), min(high, bounds[1])
+        elif not _keeps_elements(call):
+            break
+        indices = call.args[0] if isinstance(call.args[0], Var) else None
+    return low >= least and high <= extent - 1
 
 
 def _keeps_elements(call: Any) -> bool:

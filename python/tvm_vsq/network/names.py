@@ -106,7 +106,7 @@ def name_of_weight(weight: str) -> str:
     return re.sub(r"[._]weight$", "", weight.split(".parametrizations.")[0])
 
 
-_PART = re.compile(r"/(phase|group|channels|window) [0-9,]+$")
+_PART = re.compile(r"/(phase|group|channels|slice|window) [0-9,]+$")
 
 
 def part_of(name: str, kind: str, number: object) -> str:

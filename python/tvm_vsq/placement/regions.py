@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tvm import relax
 
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import bindings, is_constant, op_name
 from tvm_vsq.placement.homes import Home
 from tvm_vsq.placement.moves import Move, move_from
@@ -20,6 +21,7 @@ MOVED = "vsq.moved"
 """The operator that stands for a move in a region (`relax_ops.moved`)."""
 
 _HOMES = "vsq_homes"
+_FORMATS = "vsq_formats"
 
 
 def is_region(function: Any) -> bool:
@@ -101,6 +103,18 @@ def homes_of(region: relax.Function) -> dict[str, Home] | None:
         str(name): Home(str(root), tuple(map(int, shape)), tuple(map(int, strides)), int(offset))
         for name, (root, shape, strides, offset) in found.items()
     }
+
+
+def with_formats(region: relax.Function, formats: Sequence[VectorFormat | None]) -> relax.Function:
+    """`region`, which says in what formats its parameters are; None where they are no vectors."""
+    found = [[0, 0] if fmt is None else [fmt.bits, fmt.scale_width] for fmt in formats]
+    return region.with_attr(_FORMATS, found)
+
+
+def formats_of(region: relax.Function) -> list[tuple[int, int] | None]:
+    """Bits of elements and of scales that `with_formats` attached; None where it attached nothing."""
+    found = (region.attrs or {}).get(_FORMATS) or [[0, 0]] * len(region.params)
+    return [(int(bits), int(scale)) if int(bits) else None for bits, scale in found]
 
 
 def results_of(region: Any) -> list[Any]:

@@ -11,7 +11,15 @@ from typing_extensions import Self
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.files import parse_json
-from tvm_vsq.formats import SCALE_BITS, ElementBits, VectorSize, parse_notation, write_notation
+from tvm_vsq.formats import (
+    SCALE_BITS,
+    ElementBits,
+    LayerFormats,
+    VectorFormat,
+    VectorSize,
+    parse_notation,
+    write_notation,
+)
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware import HardwareConfig
 
@@ -114,6 +122,17 @@ class LayerConfig(Frozen):
     def has_fp32_scales(self) -> bool:
         """Whether a side has single-level floating-point vector scales."""
         return "fp32" in (self.weight_scale_bits, self.activation_scale_bits)
+
+    def formats(self, hardware: HardwareConfig) -> LayerFormats:
+        """Of a layer, with scale products as `hardware` rounds them. ConfigError for fp32 scales."""
+        self.require_integer_scales()
+        weight_scale, activation_scale = (
+            bits if isinstance(bits, int) else None
+            for bits in (self.weight_scale_bits, self.activation_scale_bits)
+        )
+        weight = VectorFormat(self.weight_bits, weight_scale, self.vector_size)
+        activation = VectorFormat(self.activation_bits, activation_scale, self.vector_size)
+        return LayerFormats.of(weight, activation, hardware.scale_product_bits, hardware.precision_passes)
 
     def require_integer_scales(self) -> None:
         """Raise ConfigError for fp32 scales, which only `fake_quantize` evaluates."""
@@ -305,11 +324,18 @@ class QuantConfig(LayerConfig):
         """
         self.require_integer_scales()
         is_built = all(getattr(self, field) == getattr(base, field) for field in FORMAT_FIELDS)
+        if base.precision_passes > 1 and not self._misfits(base):
+            return base
         built = base if is_built else base.with_formats(self.notation, vector_size=self.vector_size)
         mixed = {rule.applied_to(self.base).notation for rule in self.rules if not rule.fp32}
         others = [base.with_formats(notation) for notation in mixed - {self.notation}]
         widest = max(hardware.accumulator_bits for hardware in [built, *others])
         return built.model_copy(update={"accumulator_bits": widest})
+
+    def _misfits(self, hardware: HardwareConfig) -> bool:
+        """Whether some layer's formats are none that `hardware` takes."""
+        ruled = [rule.applied_to(self.base) for rule in self.rules if not rule.fp32]
+        return any(any(hardware.misfits(layer.formats(hardware))) for layer in [self.base, *ruled])
 
     def check_hardware(self, hardware: HardwareConfig) -> None:
         """Raise ConfigError naming the first field in which `hardware` differs, and the remedy.
@@ -317,7 +343,8 @@ class QuantConfig(LayerConfig):
         fp32 scales are refused, as in `hardware`.
         """
         self.require_integer_scales()
-        for field in FORMAT_FIELDS:
+        in_passes = hardware.precision_passes > 1 and self.vector_size == hardware.vector_size
+        for field in () if in_passes else FORMAT_FIELDS:  # else layer by layer, `transform.check_target`
             wanted, built = getattr(self, field), getattr(hardware, field)
             if wanted != built:
                 raise ConfigError(

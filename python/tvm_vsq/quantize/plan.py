@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from tvm_vsq.errors import QuantizationError
-from tvm_vsq.formats import LayerFormats, VectorFormat
+from tvm_vsq.formats import LayerFormats
 from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.graph import bindings, definitions, op_name, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
@@ -70,7 +70,8 @@ class QuantizedLayer:
     what it reads, see `Reading`. other: a second activation that its operator reads. has_rows: what it reads
     are rows of numbers (`layers.rows`), which nothing quantizes. has_second_operand: whether it reads
     `other` in place of weights. along_tokens: whether vectors of that run along tokens, of which none is to
-    depend on others.
+    depend on others. apart: how it reads the residual, and `other` in place of weights, where that is not as
+    it would by itself, by role (`roles`).
     """
 
     name: str
@@ -84,6 +85,7 @@ class QuantizedLayer:
     has_rows: bool = False
     has_second_operand: bool = False
     along_tokens: bool = False
+    apart: Mapping[str, ActivationSettings] = field(default_factory=dict)
 
     @property
     def settings(self) -> ActivationSettings:
@@ -109,19 +111,24 @@ class QuantizedLayer:
     @property
     def reads(self) -> list[Reading]:
         """What it reads as vectors: x, the residual if there is one, and the other one if there is one."""
+        return list(self.roles.values())
+
+    @property
+    def roles(self) -> dict[str, Reading]:
+        """The same by what they are: "x", "residual", and "other" or, in place of weights, "second"."""
         if self.has_rows:
-            return []
-        found = [tensor for tensor in (self.x, self.chain.residual, self.other) if tensor is not None]
+            return {}
+        other = "second" if self.has_second_operand else "other"
+        tensors = {"x": self.x, "residual": self.chain.residual, other: self.other}
+        found = {role: tensor for role, tensor in tensors.items() if tensor is not None}
         limits = self.limits + (None,) * (len(found) - len(self.limits))
-        readings = [
-            Reading(tensor, self.settings, limit)
-            for tensor, limit in zip(found, limits[: len(found)], strict=True)
-        ]
-        if self.has_second_operand:
-            has_scales = self.along_tokens and self.formats.second.smax > 1
-            settings = replace(self.second, scales="one") if has_scales else self.second
-            readings[-1] = replace(readings[-1], settings=settings)
-        return readings
+        has_scales = self.along_tokens and self.formats.second.smax > 1
+        usual = {"second": replace(self.second, scales="one") if has_scales else self.second}
+        settings = {**usual, **self.apart}
+        return {
+            role: Reading(tensor, settings.get(role, self.settings), limit)
+            for (role, tensor), limit in zip(found.items(), limits[: len(found)], strict=True)
+        }
 
 
 @dataclass(frozen=True)
@@ -139,14 +146,10 @@ class Plan:
     vector_size: int = 0
 
     @property
-    def readings(self) -> dict[Reading, LayerFormats]:
+    def readings(self) -> list[Reading]:
         """Every tensor that is stored as vectors, in each form in which layers read it, moved or not."""
-        return {
-            source: layer.formats
-            for layer in self.layers
-            for reading in layer.reads
-            for source in self.sources(reading)
-        }
+        read = (reading for layer in self.layers for reading in layer.reads)
+        return list(dict.fromkeys(source for reading in read for source in self.sources(reading)))
 
     def parts(self, reading: Reading) -> list[Reading]:
         """What a tensor that is moved is made from, in the same form; empty if it is stored itself."""
@@ -164,7 +167,9 @@ class Plan:
 
     @property
     def requantized(self) -> dict[Var, Reading]:
-        """The results that their layers requantize: those that are read in one form, the layer's own."""
+        """The results that their layers requantize: those that are read in one form, the layer's own, or any
+        where elements may have several digits.
+        """
         forms: dict[Var, set[Reading]] = {}
         for reading in self.readings:
             forms.setdefault(reading.tensor, set()).add(reading)
@@ -177,7 +182,8 @@ class Plan:
                 )
                 for reading in readings
             ]
-            if given in ([layer.settings], [layer.second]):
+            is_one = len(given) == 1 and layer.formats.passes > 1 and given[0].scales == "dynamic"
+            if is_one or given in ([layer.settings], [layer.second]):
                 (found[layer.chain.output],) = readings
         return found
 
@@ -256,7 +262,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
         if function is not None and function.offset:
             # fitting would bring weights below 0, and make of the number that the function adds a bias
             layer_config = layer_config.model_copy(update=UNFITTED_LAYER)
-        formats = _formats(layer_config, hardware)
+        formats = layer_config.formats(hardware)
         if candidate.kind is Kind.DEPTHWISE:
             formats = _along_taps(formats, static_shape(values[var].args[1]), hardware)
         layers.append(
@@ -382,7 +388,7 @@ def _too_large(
 
 def _misfit(call: Any, config: LayerConfig, hardware: HardwareConfig) -> str:
     """Why `hardware` cannot accumulate what a layer without weights does, whatever the sign of its input."""
-    fmt = _formats(config, hardware).activation
+    fmt = config.formats(hardware).activation
     return next(
         filter(None, (weightless_misfit(call, fmt.with_sign(signed), hardware) for signed in (True, False))),
         "",
@@ -399,17 +405,6 @@ def _row_misfit(call: Any, config: QuantConfig, hardware: HardwareConfig) -> str
     source: Any = source_of(call)
     found: str = source.rows.misfit(call, max(config.vector_size, hardware.output_lanes))
     return found
-
-
-def _formats(config: LayerConfig, hardware: HardwareConfig) -> LayerFormats:
-    config.require_integer_scales()
-    weight_scale, activation_scale = (
-        bits if isinstance(bits, int) else None
-        for bits in (config.weight_scale_bits, config.activation_scale_bits)
-    )
-    weight = VectorFormat(config.weight_bits, weight_scale, config.vector_size)
-    activation = VectorFormat(config.activation_bits, activation_scale, config.vector_size)
-    return LayerFormats.of(weight, activation, hardware.scale_product_bits)
 
 
 def _along_taps(formats: LayerFormats, kernel: tuple[int, ...], hardware: HardwareConfig) -> LayerFormats:

@@ -9,7 +9,7 @@ from tvm_vsq.errors import CalibrationError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.absorb_clips import absorb_clips
 from tvm_vsq.quantize.activations.encodings import choose_encodings
-from tvm_vsq.quantize.activations.formats import tensor_format
+from tvm_vsq.quantize.activations.formats import reading_format
 from tvm_vsq.quantize.activations.share_limits import share_limits
 from tvm_vsq.quantize.activations.shared_scales import with_one_limit, with_one_sign
 from tvm_vsq.quantize.activations.signs import Signs
@@ -25,6 +25,7 @@ from tvm_vsq.quantize.pack import pack_inputs
 from tvm_vsq.quantize.pads import pads_to_layers
 from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
+from tvm_vsq.quantize.unify import unified
 from tvm_vsq.quantize.weights.layer_weights import choose_weights
 from tvm_vsq.quantize.wide_residuals import widen_residuals
 from tvm_vsq.quantize.wide_streams import widen_streams
@@ -63,7 +64,7 @@ def quantize_prepared(module: IRModule, config: QuantConfig, hardware: HardwareC
     Raises ConfigError for a rule that matches no layer, CalibrationError for bad data, and
     QuantizationError if the model has no layer to quantize.
     """
-    plan = make_plan(module, config, hardware)
+    plan = unified(make_plan(module, config, hardware), hardware)
     return quantize_calibrated(module, plan, calibrated_ranges(module, plan.points, data), data, hardware)
 
 
@@ -81,10 +82,7 @@ def quantize_calibrated(
     """The rest of it, once the layers are chosen and the ranges of `plan.points` known."""
     plan = share_limits(plan, ranges)
     signs = Signs(module["main"])
-    formats = {
-        reading: tensor_format(reading.tensor, ranges, signs, form, reading.settings.is_second)
-        for reading, form in plan.readings.items()
-    }
+    formats = {reading: reading_format(reading, ranges, signs) for reading in plan.readings}
     formats = with_one_sign(plan, formats)
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)
     encodings = with_one_limit(plan, encodings)

@@ -13,6 +13,9 @@ from tvm_vsq.arguments import in_order, outside
 from tvm_vsq.errors import InputError, not_finite
 from tvm_vsq.runtime.metadata import TensorSpec
 
+Outputs = npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]
+"""What a network returns: a tensor, or a tuple of them."""
+
 
 def positional(args: Sequence[Any], named: Mapping[str, Any], specs: Sequence[TensorSpec]) -> tuple[Any, ...]:
     """The arguments of a call in the order of the inputs; see `network.inputs.in_order`."""
@@ -61,18 +64,20 @@ def split_batch(args: Sequence[Any], specs: Sequence[TensorSpec]) -> list[tuple[
     ]
 
 
-def join_batch(results: Sequence[list[npt.NDArray[Any]]], spec: TensorSpec) -> list[npt.NDArray[Any]]:
+def join_batch(results: Sequence[Outputs], spec: TensorSpec) -> Outputs:
     """Outputs of single inferences along the first axis.
 
     Raises InputError for an output whose first axis is not that of the first input, `spec`.
     """
-    for number, array in enumerate(results[0]):
+    alone = [result if isinstance(result, tuple) else (result,) for result in results]
+    for number, array in enumerate(alone[0]):
         if array.shape[:1] != spec.shape[:1]:
             raise InputError(
                 f"output {number} has shape {array.shape}, which does not begin with the batch of input "
                 f"'{spec.name}', {spec.shape[0]}: run the inferences one by one"
             )
-    return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
+    joined = tuple(np.concatenate(arrays) for arrays in zip(*alone, strict=True))
+    return joined if isinstance(results[0], tuple) else joined[0]
 
 
 def _as_array(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
@@ -109,15 +114,22 @@ def _from_torch(tensor: torch.Tensor, spec: TensorSpec) -> npt.NDArray[Any]:
         raise InputError(f"input '{spec.name}' must be a dense tensor with data: {error}") from None
 
 
-def flatten_outputs(result: Any) -> list[npt.NDArray[Any]]:
+def outputs_of(result: Any) -> Outputs:
     """The arrays of a virtual machine's result: one tensor, or a (possibly nested) tuple of tensors."""
+    return result.numpy() if hasattr(result, "numpy") else tuple(_flat(result))
+
+
+def _flat(result: Any) -> list[npt.NDArray[Any]]:
     if hasattr(result, "numpy"):
         return [result.numpy()]
-    return [array for item in result for array in flatten_outputs(item)]
+    return [array for item in result for array in _flat(item)]
 
 
-def like_inputs(outputs: list[npt.NDArray[Any]], args: Sequence[Any]) -> Any:
-    """Outputs as torch tensors if the inputs were, else as NumPy arrays; a single output without a tuple."""
+def like_inputs(outputs: Outputs, args: Sequence[Any]) -> Any:
+    """Outputs as torch tensors if the inputs were, else as NumPy arrays; in a tuple if the model has one."""
     torch_out = any(isinstance(arg, torch.Tensor) for arg in args)
-    converted = [torch.from_numpy(array.copy()) if torch_out else array for array in outputs]
-    return converted[0] if len(converted) == 1 else tuple(converted)
+
+    def converted(array: npt.NDArray[Any]) -> Any:
+        return torch.from_numpy(array.copy()) if torch_out else array
+
+    return tuple(map(converted, outputs)) if isinstance(outputs, tuple) else converted(outputs)

@@ -21,10 +21,11 @@ from tvm_vsq.hardware import Technology, load_technology
 from tvm_vsq.rtl.operands import Operands
 from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import (
+    Outputs,
     check_inputs,
-    flatten_outputs,
     join_batch,
     like_inputs,
+    outputs_of,
     positional,
     split_batch,
 )
@@ -118,7 +119,8 @@ class Executable:
         """Run one inference.
 
         Arguments are torch tensors or NumPy arrays of the compiled shapes and dtypes, by place, by the names
-        of the inputs, or in one mapping from names; results are of the same kind.
+        of the inputs, or in one mapping from names; results are of the same kind, in a tuple if the
+        model returns one, or a dataclass, be it of one field.
         Raises InputError for anything else, ProgramError if the simulator refuses the program.
         """
         args = self._in_order(args, named)
@@ -229,7 +231,8 @@ class Executable:
         explanation.import_note = self.metadata.import_note
         explanation.memory = MemoryUse.of(self.metadata.programs)
         layers = self.metadata.layers
-        explanation.layers = len(layers)
+        # one that makes the rows of another may be in one program step with it, but is a layer nevertheless
+        explanation.layers = sum(row.where == "accelerator" and row.layer != "" for row in explanation)
         macs = sum(layer.macs for layer in layers)
         explanation.not_counted = NotCounted.of(self.metadata.placements, macs)
         return explanation
@@ -261,13 +264,13 @@ class Executable:
             write_library(self._module, draft)
             append_seal(draft)
 
-    def _run_sample(self, number: int, args: tuple[Any, ...]) -> list[Any]:
+    def _run_sample(self, number: int, args: tuple[Any, ...]) -> Outputs:
         try:
             return self._run_on_a_free_vm(args)
         except InputError as error:
             raise InputError(f"inference {number} of the batch: {error}") from None
 
-    def _run_on_a_free_vm(self, args: tuple[Any, ...]) -> list[Any]:
+    def _run_on_a_free_vm(self, args: tuple[Any, ...]) -> Outputs:
         """A virtual machine runs one inference at a time; there are as many as were needed at once."""
         try:
             vm = self._free_vms.get_nowait()
@@ -278,11 +281,11 @@ class Executable:
         finally:
             self._free_vms.put(vm)
 
-    def _run(self, vm: Any, args: tuple[Any, ...]) -> list[Any]:
+    def _run(self, vm: Any, args: tuple[Any, ...]) -> Outputs:
         arrays = check_inputs(args, self.metadata.inputs)
         tensors = [tvm.runtime.tensor(array) for array in arrays]
         with native.translated_errors():
-            return flatten_outputs(vm["main"](*tensors))
+            return outputs_of(vm["main"](*tensors))
 
 
 def _find_accelerator(module: Any) -> Any:

@@ -18,6 +18,7 @@ from tvm.support import cc
 from tvm_vsq.errors import InputError
 from tvm_vsq.files import private_folder
 from tvm_vsq.runtime.seal import copy_sealed
+from tvm_vsq.runtime.stderr import without_scopes
 
 # What TVM looks for in a library: everything but machine code, and so all weights.
 _IMPORTS = """
@@ -52,7 +53,9 @@ def write_library(module: Any, library: Path) -> None:
     """
     compiler, folder = _compiler(), library.parent
     pack = tvm_ffi.get_global_func("runtime.ModulePackImportsToTensor")
-    (folder / "imports.bin").write_bytes(memoryview(pack(getattr(module, "mod", module)).numpy()))
+    with without_scopes():
+        packed = pack(getattr(module, "mod", module))
+    (folder / "imports.bin").write_bytes(memoryview(packed.numpy()))
     parts = [part for part in modules_of(module) if part.is_compilation_exportable()]
     code = [_LINE_NUMBERS.sub("", str(part.inspect_source("asm"))) for part in parts]
     sources = [f"part{number}.s" for number in range(1 + len(code))]
@@ -93,7 +96,8 @@ def load_library(sealed: Path) -> Any:
         with private_folder(Path(parent)) as folder:
             copy = folder / "model.so"
             copy_sealed(sealed, copy)
-            return tvm_ffi.load_module(copy, keep_module_alive=False)
+            with without_scopes():
+                return tvm_ffi.load_module(copy, keep_module_alive=False)
     except OSError as error:
         raise InputError(
             f"it cannot be copied to '{parent}' ({error.strerror}); name another folder in TMPDIR"

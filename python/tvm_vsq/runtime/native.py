@@ -102,7 +102,9 @@ def create_module(
     `layer_ids` (bytes, uint32 little-endian for each instruction), `layer_names`, `image` (bytes, DRAM from
     address 0), `dram_bytes`, `inputs` and `outputs`: rows [kind, dram_offset, rows, lanes, signed], where
     kind 0 is a vector tensor int16[rows, V+1] and kind 1 accumulators int32[rows, lanes],
-    kind 2 vectors int16[rows, V+1] in the second-operand form.
+    kind 2 vectors int16[rows, V+1] in the second-operand form. Vectors of another width have three more
+    integers, [..., bits, scale_bits, digits]: of elements, of scales (0: they are 1), and records of a
+    vector.
     Raises ProgramError for a malformed program (bad field, address or order, deadlock), naming layer and
     instruction; for a race on a scratchpad only if `verify` (default: what `verification` says, else yes).
     """

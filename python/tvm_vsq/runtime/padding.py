@@ -29,7 +29,7 @@ def padding_note(layers: Sequence[LayerProfile], macs_per_cycle: int) -> str:
     rest = [f"{len(padded) - _NAMED} more layers"] if len(padded) > _NAMED else []
     return (
         f"padding: {lost // macs_per_cycle:,} of the array's {total // macs_per_cycle:,} cycles "
-        f"({lost / total:.1%}) go into zeros that fill up channels: {', '.join([*named, *rest])}"
+        f"({lost / total:.1%}) go into zeros that fill up {_what(padded)}: {', '.join([*named, *rest])}"
     )
 
 
@@ -37,6 +37,13 @@ def _lost(layer: LayerProfile) -> int:
     return layer.padded_macs - layer.macs
 
 
+def _what(padded: Sequence[LayerProfile]) -> str:
+    """Channels; also vectors of other things, where some layer has no channels to fill up."""
+    is_all = all(layer.channels != layer.padded_channels for layer in padded)
+    return "channels" if is_all else "channels and vectors"
+
+
 def _sides(layer: LayerProfile) -> str:
     pairs = zip(("input", "output"), layer.channels, layer.padded_channels, strict=True)
-    return ", ".join(f"{side} {real} -> {padded}" for side, real, padded in pairs if real != padded)
+    named = ", ".join(f"{side} {real} -> {padded}" for side, real, padded in pairs if real != padded)
+    return named or "rows or taps that fill no whole vector"

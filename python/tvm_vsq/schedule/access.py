@@ -116,7 +116,8 @@ class Operand:
     `pixel_axes` two, they are [n, columns]. `gathered`: the axes before the last one are [n, rows, groups of
     blocks, blocks of a group] of columns, of which an entry holds output_lanes. `streamed`: it is loaded
     piece by piece, in the course of each tile, into so many entries. `direct`: it is loaded to where
-    accumulators are, and has no entries of its own.
+    accumulators are, and has no entries of its own. digits: entries of a vector, along the last axis if there
+    are several. stored: it is copied to DRAM besides the result.
     """
 
     name: str
@@ -130,6 +131,8 @@ class Operand:
     gathered: bool = False
     streamed: int = 0
     direct: bool = False
+    digits: int = 1
+    stored: bool = False
 
     @property
     def extents(self) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
             whole = prod(operand.extents) * records[home.scratchpad]
             moved = moved + prod(tile.trips.values()) * (whole - 1 + burst)
             continue
-        if not operand.in_dram:
+        if not (operand.in_dram or operand.stored):
             continue
         # Entries are a product of sums over the dimensions, so those of the average tile are the average.
         entries = home.entries if home.whole else operand.entries(tile.average)

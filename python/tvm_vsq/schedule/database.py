@@ -161,9 +161,9 @@ def resolve_database(schedules: str | os.PathLike[str] | Database, hardware: Har
     """`"auto"` is the shipped database, `"default"` an empty one; otherwise a Database or the path of one."""
     if isinstance(schedules, Database):
         return schedules
-    if schedules == "auto":
+    if isinstance(schedules, str) and schedules == "auto":
         return shipped_database(hardware)
-    if schedules == "default":
+    if isinstance(schedules, str) and schedules == "default":
         return Database()
     if not isinstance(schedules, str | os.PathLike):
         raise ScheduleError(

@@ -18,6 +18,9 @@ from tvm_vsq.schedule.windows import Windows
 
 DEPTHWISE = "vsq.dwconv"
 
+_PLACE = 4
+"""Axes of the image before the vectors of a channel group: n, rows, columns, groups."""
+
 
 @dataclass(frozen=True)
 class Depthwise(Windows):
@@ -83,7 +86,7 @@ class SumOfTaps:
             reads = []
             for r, s in corners:
                 values = {"n": n, "h": i, "w": j, "k": k, "r": r, "s": s}
-                place = [axis.at(values) for axis in nest.operand["inp"].axes[:-1]]
+                place = [axis.at(values) for axis in nest.operand["inp"].axes[:_PLACE]]
                 reads += [pads["inp"][(*place, *rest)] for rest in _corners(pads["inp"].shape[len(place) :])]
             reads += [pads["wgt"][(k, b, *rest)] for rest in _corners(pads["wgt"].shape[2:])]
             return tirx.call_pure_extern("int64", DEPTHWISE, lane, *reads)

@@ -76,10 +76,9 @@ def post_processed(
 
 @dataclass(frozen=True)
 class PostProcess:
-    """The PPU instruction on a whole tile; with a table, or where it clamps, VEC and the PPU again."""
+    """The PPU instruction on a whole tile; with a table, VEC and the PPU again."""
 
     has_table: bool = False
-    clamps: bool = False
 
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
         """A pure call on everything that one lane of the result depends on: its whole channel group."""
@@ -102,13 +101,9 @@ class PostProcess:
         return te.compute(shape, element, name="finish")
 
     def cycles(self, nest: LoopNest, tiles: Count) -> Count:
-        """One for each accumulator entry, and the pipeline of each tile; three times, around a table, and
-        four times around bounds.
-        """
+        """One for each accumulator entry, and the pipeline of each tile; three times, around a table."""
         entries, timing = nest.existing(nest.entries["acc"]), nest.hardware.timing
         once = entries + tiles * timing.ppu_pipeline_cycles
-        if self.clamps:
-            return 2 * (once + entries + tiles * timing.vector_pipeline_cycles)
         if not self.has_table:
             return once
         return 2 * once + entries + tiles * (timing.vector_pipeline_cycles + nest.entries["tab"])

@@ -58,7 +58,7 @@ class Rows(Weightless):
     program: what is done with rows, as short text. passes: over all entries of a row, and `reductions` of
     them.
     tables: looked up. turns: of rows whose numbers are turned. `wide` results are int32 in DRAM instead of
-    requantized vectors.
+    requantized vectors; `beside`: they are stored beside these.
     """
 
     n: int
@@ -71,6 +71,7 @@ class Rows(Weightless):
     tables: int
     other: tuple[bool, bool, bool] | None
     wide: bool
+    beside: bool = False
     turns: Turns | None = None
     constant: bool = False
 
@@ -80,7 +81,8 @@ class Rows(Weightless):
         other = "" if self.other is None else "-add" + "".join(str(int(single)) for single in self.other)
         other += "c" if self.constant else ""
         turns = "" if self.turns is None else self.turns.key
-        return f"{self.program}-n{self.n}h{self.h}w{self.w}kb{self.kb}{other}{turns}-wide{int(self.wide)}"
+        shape = f"n{self.n}h{self.h}w{self.w}kb{self.kb}"
+        return f"{self.program}-{shape}{other}{turns}-wide{int(self.wide)}" + "-beside" * self.beside
 
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result; a tile has whole rows."""
@@ -106,6 +108,7 @@ class Rows(Weightless):
             self.tables,
             follows=follows,
             adds=self.other is not None,
+            beside=self.beside,
             turns=self.turns is not None,
         )
 
@@ -126,8 +129,12 @@ def with_row_program(nest: LoopNest, finish: RowFinish, turns: Turns | None = No
         Operand(f"tab{i}", "par", (Axis(entries),), constant=True, resident=True, title=f"table {i}")
         for i in range(finish.tables)
     ]
+    kept = [replace(each, stored=finish.beside) if each is nest.acc else each for each in nest.operands]
+    if finish.beside:
+        values = replace(nest.operand["par"], name="par_beside", title="parameters of numbers beside")
+        looked_up.append(values)
     own = (row,) if turns is None else turns.operands(nest.acc)
-    operands = _fitting((*nest.operands, *own, *looked_up), nest)
+    operands = _fitting((*kept, *own, *looked_up), nest)
     orders = dict.fromkeys(nest.orders, ("n", "h", "w"))
     return replace(nest, operands=operands, finish=finish, orders=orders, limits=())
 
@@ -177,8 +184,8 @@ class RowFinish:
     """The program of rows on a whole tile, and the PPU.
 
     passes, reductions, tables: see `Rows`. follows: whether the PPU makes the rows of what the body
-    accumulates, in place, before; adds: whether "other" is added to them then. turns: whether there are
-    "turns".
+    accumulates, in place, before; adds: whether "other" is added to them then; beside: see `Rows`. turns:
+    whether there are "turns".
     """
 
     passes: int
@@ -186,6 +193,7 @@ class RowFinish:
     tables: int
     follows: bool = False
     adds: bool = False
+    beside: bool = False
     turns: bool = False
 
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
@@ -194,7 +202,7 @@ class RowFinish:
         """
         wide = nest.result is nest.acc
         shape = acc.shape if wide else (*nest.result.extents, nest.hardware.vector_size + 1)
-        named = ["par", *(["par2"] if self.follows else []), *(f"tab{i}" for i in range(self.tables))]
+        named = ["par", "par2", "par_beside", *(f"tab{i}" for i in range(self.tables))]
         constants = [name for name in named if name in pads]  # without what is streamed
 
         def element(*index: Any) -> Any:
@@ -225,6 +233,8 @@ class RowFinish:
         moved = tiles * (self.passes - self.reductions) * timing.vector_pipeline_cycles
         filled = tiles * (self.tables - 1) * nest.entries["tab0"] if self.tables else 0
         moved = moved + self.adds * (entries + tiles * timing.vector_pipeline_cycles)
+        if self.beside:
+            moved = moved + entries + tiles * timing.ppu_pipeline_cycles
         if self.follows:
             moved = moved + tiles * timing.ppu_pipeline_cycles
         return self.passes * entries + reduced + moved + filled + tiles * timing.ppu_pipeline_cycles

@@ -57,17 +57,15 @@ class Unpack:
 
     def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
         """Accumulators int64 over the axes of acc and then the lanes."""
-        size, lanes, x = nest.hardware.vector_size, nest.hardware.output_lanes, pads["inp"]
+        lanes, x = nest.hardware.output_lanes, pads["inp"]
         taps = {dim.name: te.reduce_axis((0, dim.extent), dim.name) for dim in nest.reduced}
 
         def element(*index: Any) -> Any:
             *at, lane = index
             names = (name for axis in nest.acc.axes for name, _ in axis.terms)
             values = {**dict(zip(names, at, strict=True)), **taps}
-            place = [axis.at(values) for axis in nest.operand["inp"].axes[:-1]]
-            channel = values["b"] * lanes + lane
-            vector, position = channel // size, channel % size
-            value = x[(*place, vector, position)].astype("int64") * x[(*place, vector, size)].astype("int64")
+            place = [axis.at(values) for axis in nest.operand["inp"].axes[:_PLACE]]
+            value = _unpacked(nest, x, "inp", place, values["b"] * lanes + lane)
             return self.reduction.of(value, axis=list(taps.values())) if self.reduction else value
 
         return te.compute((*nest.acc.extents, lanes), element, name="acc")
@@ -75,7 +73,7 @@ class Unpack:
     def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
         """VEC with max or add, and with mov of an immediate; or VEC with mov of vectors."""
         hw = nest.hardware
-        sizes = hw.vector_size, hw.output_lanes, hw.group_blocks
+        sizes = hw.vector_size, hw.output_lanes, hw.group_blocks, _places(nest, "inp")
         if self.reduction is None:
             return _intrinsic(MOVE, *sizes), None
         return _intrinsic(self.reduction.update, *sizes), _intrinsic(self.reduction.start, *sizes)
@@ -103,13 +101,12 @@ class Product:
 
     def compute(self, nest: LoopNest, pads: Mapping[str, Any]) -> Any:
         """Accumulators int64 over the axes of acc and then the lanes."""
-        size, lanes = nest.hardware.vector_size, nest.hardware.output_lanes
+        lanes = nest.hardware.output_lanes
 
         def unpacked(name: str, values: Mapping[str, Any], channel: Any) -> Any:
-            axes = nest.operand[name].axes[:-1]
-            place = (*(axis.at(values) if axis.terms else 0 for axis in axes), channel // size)
-            pad = pads[name]
-            return pad[(*place, channel % size)].astype("int64") * pad[(*place, size)].astype("int64")
+            axes = nest.operand[name].axes[:_PLACE]
+            place = [axis.at(values) if axis.terms else 0 for axis in axes]
+            return _unpacked(nest, pads[name], name, place, channel)
 
         def element(*index: Any) -> Any:
             *at, lane = index
@@ -126,13 +123,50 @@ class Product:
 
     def intrinsics(self, nest: LoopNest) -> tuple[str, str | None]:
         """VEC with mov and then with mul."""
-        hw = nest.hardware
-        return _product_intrinsic(self.rounding, hw.vector_size, hw.output_lanes, hw.group_blocks), None
+        hw, places = nest.hardware, [_places(nest, name) for name in ("inp", "other")]
+        sizes = hw.vector_size, hw.output_lanes, hw.group_blocks
+        return _product_intrinsic(self.rounding, *sizes, *places), None
 
     def cycles(self, nest: LoopNest, tiles: Count, steps: Count) -> Count:
         """One for each block of each micro-op, of which each group has two, and the pipelines."""
         pipeline = nest.hardware.timing.vector_pipeline_cycles
         return 2 * (nest.existing(nest.iterations) + tiles * pipeline)
+
+
+_PLACE = 4
+"""Axes of an operand before the vectors of a channel group: n, rows, columns, groups."""
+
+
+def _places(nest: LoopNest, name: str) -> tuple[int, ...]:
+    """What each digit of the elements of an operand counts."""
+    return tuple(1 << nest.hardware.activation_bits * i for i in range(nest.operand[name].digits))
+
+
+def _unpacked(nest: LoopNest, pad: Any, name: str, place: list[Any], channel: Any) -> Any:
+    """Element times scale of a channel of a group; digits are an axis where there are several."""
+    size, places = nest.hardware.vector_size, _places(nest, name)
+    vector, lane = (*place, channel // size), channel % size
+    if len(places) == 1:
+        return pad[(*vector, lane)].astype("int64") * pad[(*vector, size)].astype("int64")
+    digits = [pad[(*vector, i, lane)].astype("int64") * count for i, count in enumerate(places)]
+    return sum(digits[1:], digits[0]) * pad[(*vector, 0, size)].astype("int64")
+
+
+def _element(tensor: str, vector: str, lane: str, size: int, places: tuple[int, ...]) -> str:
+    """The same in TVMScript: of lane `lane` of the vector at `vector`, "" where there is no such axis."""
+    start = f"{vector}, " if vector else ""
+    if len(places) == 1:
+        return f"T.Cast('int64', {tensor}[{start}{lane}]) * T.Cast('int64', {tensor}[{start}{size}])"
+    digits = " + ".join(
+        f"T.Cast('int64', {tensor}[{start}{i}, {lane}]) * T.int64({place})" for i, place in enumerate(places)
+    )
+    return f"({digits}) * T.Cast('int64', {tensor}[{start}0, {size}])"
+
+
+def _vectors(vectors: int, size: int, digits: int) -> tuple[tuple[int, ...], str]:
+    """The shape of the vectors of a channel group, and all of it as a region; axes of 1 are dropped."""
+    shape = (*(extent for extent in (vectors, digits) if extent > 1), size + 1)
+    return shape, ", ".join(f"0 : {extent}" for extent in shape)
 
 
 _INTRINSIC = """
@@ -148,25 +182,22 @@ def main({handles}):
 
 
 @lru_cache(maxsize=64)
-def _intrinsic(kind: str, size: int, lanes: int, blocks: int) -> str:
+def _intrinsic(kind: str, size: int, lanes: int, blocks: int, places: tuple[int, ...]) -> str:
     """Name of the registered intrinsic, on acc of a channel group; TVM drops the axis of a single block."""
     vectors = max(1, lanes // size)
     extents = (lanes,) if blocks == 1 else (blocks, lanes)
     axes = ["o"] if blocks == 1 else ["b", "o"]
     at = ", ".join(f"v{axis}" for axis in axes)
     channel = "vo" if blocks == 1 else f"vb * {lanes} + vo"
-    element, scale = channel, str(size)
-    if vectors > 1:
-        element, scale = f"vo // {size}, vo % {size}", f"vo // {size}, {size}"
-    value = f"T.Cast('int64', X[{element}]) * T.Cast('int64', X[{scale}])"
+    vector, lane = (f"vo // {size}", f"vo % {size}") if vectors > 1 else ("", channel)
+    value = _element("X", vector, lane, size, places)
     starts = kind in (CLEAR, ZERO)
     for reduction in (LARGEST, TOTAL):
         if kind == reduction.update:
             value = reduction.combined.format(acc=f"C[{at}]", value=value)
         elif kind == reduction.start:
             value = reduction.first
-    vector = f"X[0 : {size + 1}]" if vectors == 1 else f"X[0 : {vectors}, 0 : {size + 1}]"
-    shape = (size + 1,) if vectors == 1 else (vectors, size + 1)
+    shape, region = _vectors(vectors, size, len(places))
     whole = ", ".join(f"0 : {extent}" for extent in extents)
     loop = (
         f"for {', '.join(axes)} in T.grid({', '.join(map(str, extents))}):\n"
@@ -181,14 +212,14 @@ def _intrinsic(kind: str, size: int, lanes: int, blocks: int) -> str:
         "x": "pass" if starts else f"X = T.match_buffer(x, {entries})",
         "shape": extents,
         "lanes": lanes,
-        "reads": "" if starts else vector if kind == MOVE else f"C[{whole}], {vector}",
+        "reads": "" if starts else f"X[{region}]" if kind == MOVE else f"C[{whole}], X[{region}]",
         "whole": whole,
     }
     described, replaced = (
         from_source(_INTRINSIC.format(**common, body=body), extra_vars={"T": T})
         for body in (loop, f"T.evaluate(T.call_extern('int32', '{kind}', {pointers}))")
     )
-    name = f"{kind}.v{size}b{lanes}"
+    name = f"{kind}.v{size}b{lanes}" + "".join(f"p{place}" for place in places[1:])
     TensorIntrin.register(name, described, replaced, override=True)
     return name
 
@@ -196,29 +227,31 @@ def _intrinsic(kind: str, size: int, lanes: int, blocks: int) -> str:
 _PRODUCT = """
 @T.prim_func(s_tir=True)
 def main(x: T.handle, s: T.handle, c: T.handle):
-    X = T.match_buffer(x, {vectors}, "int16", scope="local.inp", offset_factor={step})
-    S = T.match_buffer(s, {vectors}, "int16", scope="local.other", offset_factor={step})
+    X = T.match_buffer(x, {shape_x}, "int16", scope="local.inp", offset_factor={step})
+    S = T.match_buffer(s, {shape_s}, "int16", scope="local.other", offset_factor={step})
     C = T.match_buffer(c, {shape}, "int64", scope="local.acc", offset_factor={lanes})
     with T.sblock("root"):
-        T.reads(X[{vector}], S[{vector}])
+        T.reads(X[{whole_x}], S[{whole_s}])
         T.writes(C[{whole}])
         {body}
 """
 
 
 @lru_cache(maxsize=64)
-def _product_intrinsic(rounding: int, size: int, lanes: int, blocks: int) -> str:
+def _product_intrinsic(
+    rounding: int, size: int, lanes: int, blocks: int, x: tuple[int, ...], s: tuple[int, ...]
+) -> str:
     """Name of the registered intrinsic, on acc of a channel group; TVM drops the axis of a single block."""
     vectors = max(1, lanes // size)
     extents = (lanes,) if blocks == 1 else (blocks, lanes)
     axes = ["o"] if blocks == 1 else ["b", "o"]
     at = ", ".join(f"v{axis}" for axis in axes)
     channel = "vo" if blocks == 1 else f"vb * {lanes} + vo"
-    element, scale = channel, str(size)
-    if vectors > 1:
-        element, scale = f"vo // {size}, vo % {size}", f"vo // {size}, {size}"
-    values = [f"(T.Cast('int64', {t}[{element}]) * T.Cast('int64', {t}[{scale}]))" for t in "XS"]
-    value = " * ".join(values)
+    vector, lane = (f"vo // {size}", f"vo % {size}") if vectors > 1 else ("", channel)
+    value = " * ".join(
+        f"({_element(*at)})" for at in (("X", vector, lane, size, x), ("S", vector, lane, size, s))
+    )
+    (shape_x, whole_x), (shape_s, whole_s) = (_vectors(vectors, size, len(each)) for each in (x, s))
     if rounding:
         value = f"T.shift_right({value} + T.int64({1 << (rounding - 1)}), T.int64({rounding}))"
     loop = (
@@ -229,8 +262,10 @@ def _product_intrinsic(rounding: int, size: int, lanes: int, blocks: int) -> str
     )
     pointers = "C.access_ptr('rw'), X.access_ptr('r'), S.access_ptr('r')"
     common = {
-        "vectors": (size + 1,) if vectors == 1 else (vectors, size + 1),
-        "vector": f"0 : {size + 1}" if vectors == 1 else f"0 : {vectors}, 0 : {size + 1}",
+        "shape_x": shape_x,
+        "shape_s": shape_s,
+        "whole_x": whole_x,
+        "whole_s": whole_s,
         "step": size + 1,
         "shape": extents,
         "lanes": lanes,
@@ -240,6 +275,6 @@ def _product_intrinsic(rounding: int, size: int, lanes: int, blocks: int) -> str
         from_source(_PRODUCT.format(**common, body=body), extra_vars={"T": T})
         for body in (loop, f"T.evaluate(T.call_extern('int32', '{PRODUCT}', {pointers}))")
     )
-    name = f"{PRODUCT}{rounding}.v{size}b{lanes}"
+    name = f"{PRODUCT}{rounding}.v{size}b{lanes}x{len(x)}s{len(s)}p{x[-1]}.{s[-1]}"
     TensorIntrin.register(name, described, replaced, override=True)
     return name

@@ -5,7 +5,6 @@ before.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.nest import LoopNest
@@ -13,19 +12,11 @@ from tvm_vsq.schedule.rows import Rows, with_row_program
 from tvm_vsq.schedule.workload import Workload
 
 
-class Stored(Workload, Protocol):
-    """A workload that says whether its results are wide."""
-
-    @property
-    def wide(self) -> bool:
-        """Whether results are int32 in DRAM."""
-
-
 @dataclass(frozen=True)
 class WithRows:
     """`work`, whose wide results are the rows of `rows`."""
 
-    work: Stored
+    work: Workload
     rows: Rows
 
     @property

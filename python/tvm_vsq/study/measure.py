@@ -13,8 +13,9 @@ from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.layers.chains import find_chains
 from tvm_vsq.layers.node import Node, Vectors
+from tvm_vsq.layers.on_cpu import layers_on_cpu, not_between_layers
 from tvm_vsq.layers.reader import read_nodes
-from tvm_vsq.network import layer_names, refusal, weight_form
+from tvm_vsq.network import layer_names, refusal, source_of, weight_form
 from tvm_vsq.network.names import weighted_layers
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.study.report import LayerReport, OperandReport, QuantReport
@@ -53,7 +54,10 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
             result.add(reference.numpy(), value.numpy())
         samples += 1
     return QuantReport(
-        tuple(tally.report() for tally in tallies), _left_in_fp32(canonical, pairs), result.db, samples
+        tuple(tally.report() for tally in tallies),
+        _left_in_fp32(canonical, quantized, pairs),
+        result.db,
+        samples,
     )
 
 
@@ -111,14 +115,17 @@ def _outputs(module: IRModule, anchors: list[Var]) -> dict[Var, Var]:
     return {anchor: chain.output for anchor, chain in chains.items()}
 
 
-def _left_in_fp32(canonical: IRModule, pairs: list[_Pair]) -> dict[str, str]:
+def _left_in_fp32(canonical: IRModule, quantized: IRModule, pairs: list[_Pair]) -> dict[str, str]:
     names, values = layer_names(canonical), definitions(canonical["main"])
-    quantized = {pair.node.name for pair in pairs}
-    return {
-        names[var]: refusal(values[var]) or "left in fp32 by a rule"
-        for var in weighted_layers(canonical["main"])
-        if names[var] not in quantized
-    }
+    measured, why = {pair.node.name for pair in pairs}, layers_on_cpu(quantized)
+    found = {}
+    for var in weighted_layers(canonical["main"]):
+        name, source = names[var], source_of(values[var])
+        if name not in measured and source is not None:
+            # a product of two activations is quantized between layers alone, whatever the rules say
+            default = "left in fp32 by a rule" if source.weights else not_between_layers(source)
+            found[name] = refusal(values[var]) or why.get(name, default)
+    return found
 
 
 class _Tally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.errors import ConfigError, QuantizationError
+from tvm_vsq.errors import ConfigError, QuantizationError, VsqWarning
 from tvm_vsq.formats import parse_notation
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.pipeline import build_executable
@@ -44,9 +45,11 @@ class MixedPrecision:
         of two the first. sqnr_db: of the network's results against fp32, measured with all layers together.
         expected_sqnr_db: from the sum of the layers' own errors.
     energy_pj[layer][format] of one inference: each layer's share in the network compiled for an accelerator
-        of that format, pools and sums too. energy_ratio: of the mix to the most expensive of the formats for
-        all layers. What results cost that leave an accelerator because the next layer has another format is
-        not counted, nor what runs on the CPU in any format: `not_counted`.
+        of that format, pools, sums, softmaxes and norms too. One that keeps its rows on the chip for the
+        softmax or norm behind it has the energy of both, and that one 0, or no row. energy_ratio: of the mix
+        to the most expensive of the formats for all layers. What results cost that leave an accelerator
+        because the next layer has another format is not counted, nor what runs on the CPU in any format:
+        `not_counted`.
     """
 
     config: QuantConfig
@@ -79,9 +82,11 @@ class PrecisionProfile:
     """How sensitive each layer of a network is in each of several formats, and what energy it takes there.
 
     `sensitivity` prints and plots; `choose` picks a mix, as often as wanted. `energy_pj[layer][format]` is of
-    one inference, simulated with default schedules; maximum pools and sums have rows of their own. The rows
-    add up to the energy of the network compiled for that format, unless rules give layers other formats:
-    those count as fp32. `not_counted` is what runs on the CPU there, and is in no energy.
+    one inference, simulated with default schedules; maximum pools and sums have rows of their own, as have
+    softmaxes and norms, unless they are part of the layer before (`MixedPrecision`). The rows add up to the
+    energy of the network compiled for that format, unless rules give layers other formats: those count as
+    fp32. All formats, and mixes, have one graph: `residuals="auto"` is what any of them needs. `not_counted`
+    is what runs on the CPU there, and is in no energy.
     """
 
     def __init__(
@@ -96,6 +101,8 @@ class PrecisionProfile:
     ) -> None:
         """See `tvm_vsq.profile_formats`; `module` is canonical (`frontend.import_model`)."""
         check_formats(formats)
+        formats = formats_taken(formats, config, base)
+        config = _for_all(config, formats)
         self._config, self._base = config, base
         self._calibration = rereadable(calibration)
         self._module = module = prepare(module, config, base, self._calibration)
@@ -115,7 +122,7 @@ class PrecisionProfile:
         return np.array(
             [
                 [sum(self.energy_pj.get(name, nothing)[notation] for name in group) for notation in nothing]
-                for group in map(self._choices.group, self.sensitivity.layers)
+                for group in map(self._choices.costing, self.sensitivity.layers)
             ]
         )
 
@@ -177,6 +184,31 @@ def check_formats(formats: Sequence[str]) -> None:
             f"formats={formats!r}: give at least two different formats to choose from, such as "
             "('4/4/4/4', '8/8/-/-')"
         )
+
+
+def formats_taken(formats: Sequence[str], config: QuantConfig, base: HardwareConfig) -> Sequence[str]:
+    """Those of `formats` that layers on `base` can have: all, unless its `precision_passes` say that one chip
+    runs the mix.
+
+    Others are left out with a VsqWarning. ConfigError if fewer than two are left.
+    """
+    if base.precision_passes == 1:
+        return formats
+    taken, reasons = [], []
+    for notation in formats:
+        wanted = config.with_formats(notation).formats(base)
+        found = next(base.misfits(wanted), None)
+        if found is None:
+            taken.append(notation)
+        else:
+            field, has, built = found
+            reasons.append(f"'{notation}' has {field}={has}, target '{base.label}' {built}")
+    if reasons:
+        text = f"{'; '.join(reasons)}: no layer on that target can have it"
+        if len(taken) < 2:
+            raise ConfigError(f"{text}, and with fewer than two formats there is nothing to choose")
+        warnings.warn(text, VsqWarning, stacklevel=2)
+    return taken
 
 
 def check_aim(target_sqnr_db: Any, max_energy_ratio: Any) -> None:
@@ -258,16 +290,34 @@ def _energies(
         uniform = config.with_formats(notation)
         hardware = uniform.hardware(base)
         rules = [Rule(layers="*", fp32=True)]
-        for layer in (*choices.layers, *choices.followers):
+        for layer in choices.all:
             storing = {name: getattr(layer.config, name) for name in _STORING}
             rules.append(Rule(layers=escape(layer.name), formats=notation, settings=tuple(storing.items())))
         plain = uniform.unfitted().model_copy(update={"rules": tuple(rules)})
         timing = build_executable(
             quantize_prepared(module, plain, hardware, calibration), hardware, Database()
         ).timing()
-        columns[notation] = {layer.name: layer.energy_pj for layer in timing.layers}
-    rows = {name: {notation: columns[notation][name] for notation in formats} for name in columns[formats[0]]}
+        column: dict[str, float] = {}
+        for timed in timing.layers:
+            name = _owner(timed.name, [choice.name for choice in choices.all])
+            column[name] = column.get(name, 0.0) + timed.energy_pj
+        columns[notation] = column
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    rows = {name: {notation: columns[notation].get(name, 0.0) for notation in formats} for name in names}
     return rows, timing.not_counted
+
+
+def _owner(timed: str, names: Sequence[str]) -> str:
+    """The layer that a row of a profile is of; of one that was joined with the rows that it makes, itself."""
+    if timed in names:
+        return timed
+    return next((name for name in names if timed.startswith(f"{name} + ")), timed)
+
+
+def _for_all(config: QuantConfig, formats: Sequence[str]) -> QuantConfig:
+    """`config` with one form of residuals for all formats, which would decide it each for itself."""
+    is_wide = any(config.with_formats(notation).widens_residuals for notation in formats)
+    return config.model_copy(update={"residuals": "wide" if is_wide else "vectors"})
 
 
 def _config(config: QuantConfig, picked: dict[str, str], formats: dict[str, str]) -> QuantConfig:

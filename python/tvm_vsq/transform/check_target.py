@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tvm_vsq.errors import ConfigError
-from tvm_vsq.formats import LayerFormats
+from tvm_vsq.formats import LayerFormats, VectorFormat
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.arithmetic import arithmetic_of
 from tvm_vsq.layers.node import Node
@@ -15,13 +15,13 @@ from tvm_vsq.tvm_compat import IRModule
 def check_target(module: IRModule, hardware: HardwareConfig) -> None:
     """Raise ConfigError naming the layer and the field in which `hardware` is not built for `module`.
 
-    Activations and the rounding of scale products must be just those of `hardware`; weights may be narrower,
-    since narrower integers are among those that it holds. So must be the width of the multiplier, where the
-    module says what it was quantized for.
+    The formats of every layer must be among those that it takes (`HardwareConfig.misfits`), and the rounding
+    of scale products and the width of the multiplier just its own, where the module says what it was
+    quantized for.
     """
-    built, wanted = hardware.formats, arithmetic_of(module)
+    wanted = arithmetic_of(module)
     for node in fusable_nodes(module, hardware):
-        _check_formats(node, built, hardware)
+        _check_formats(node, hardware)
         _check_arithmetic(node, wanted, hardware)
         _check_window(node, hardware)
 
@@ -55,34 +55,22 @@ def _check_arithmetic(node: Node, wanted: dict[str, int | None], hardware: Hardw
             )
 
 
-def _check_formats(node: Node, built: LayerFormats, hardware: HardwareConfig) -> None:
-    has = node.formats(hardware)
-    rounding = (has.product_shift, has.product_bits if has.product_shift else 0)
-    built_rounding = (built.product_shift, built.product_bits if built.product_shift else 0)
-    is_scale_narrower = has.weight.scale_width < built.weight.scale_width
-    fields = [
-        ("vector_size", has.weight.vector_size, built.weight.vector_size, False),
-        ("weight_bits", has.weight.bits, built.weight.bits, has.weight.bits < built.weight.bits),
-        ("weight_scale_bits", has.weight.scale_bits, built.weight.scale_bits, is_scale_narrower),
-        ("activation_bits", has.activation.bits, built.activation.bits, False),
-        ("activation_scale_bits", has.activation.scale_bits, built.activation.scale_bits, False),
-        ("scale product (bits removed, bits kept)", rounding, built_rounding, False),
-    ]
-    for field, found, wanted, is_narrower in fields:
-        if found != wanted and not is_narrower:
-            raise ConfigError(
-                f"layer '{node.name}' is quantized with {field}={found}, but target '{hardware.label}' is "
-                f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
-                f"a rule, or take a target that has them (HardwareConfig.with_formats). A target has one set "
-                f"of formats: a mix is evaluated by tvm_vsq.fake_quantize alone"
-            )
+def _check_formats(node: Node, hardware: HardwareConfig) -> None:
+    for field, found, wanted in hardware.misfits(node.formats(hardware)):
+        passes = hardware.precision_passes
+        one_set = (
+            "A target has one set of formats, unless it has precision_passes; without, a mix is evaluated by "
+            "tvm_vsq.fake_quantize alone"
+        )
+        several = f"with precision_passes={passes} it takes elements of up to {passes} times as many bits"
+        raise ConfigError(
+            f"layer '{node.name}' is quantized with {field}={found}, but target '{hardware.label}' is "
+            f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
+            f"a rule, or take a target that has them (HardwareConfig.with_formats). "
+            f"{one_set if passes == 1 else several}"
+        )
     if node.has_second_operand and node.other is not None:
-        if node.other.format != built.second:
-            raise ConfigError(
-                f"layer '{node.name}' reads a second operand of {node.other.format.bits} bits with scales of "
-                f"{node.other.format.scale_width}, but target '{hardware.label}' takes "
-                f"{built.second.bits} and {built.second.scale_width}; quantize the model for this target"
-            )
+        _check_second(node, node.other.format, hardware)
     elif node.other is not None and node.other.format.with_sign(node.x.format.signed) != node.x.format:
         raise ConfigError(
             f"layer '{node.name}' reads two tensors in different formats, of {node.other.format.bits} and of "
@@ -90,10 +78,21 @@ def _check_formats(node: Node, built: LayerFormats, hardware: HardwareConfig) ->
             f"both the target's"
         )
     stored = [] if node.output is None else node.output.scales
-    is_clamped = node.chain.transposed and set(stored) == {1}  # which needs no unit of its own
-    if node.x.scales or (stored and not is_clamped):
+    is_saturated = node.chain.transposed and set(stored) == {1}  # which needs no unit of its own
+    if node.x.scales or (stored and not is_saturated):
         raise ConfigError(
             f"layer '{node.name}' has activation_scales='static', but target '{hardware.label}' takes each "
             f"vector scale from the vector's own content; use activation_scales='dynamic', or evaluate it "
             f"with tvm_vsq.fake_quantize"
+        )
+
+
+def _check_second(node: Node, fmt: VectorFormat, hardware: HardwareConfig) -> None:
+    built, passes = hardware.formats.second, hardware.precision_passes
+    is_narrower = passes > 1 and fmt.bits <= built.bits and fmt.scale_width <= built.scale_width
+    if fmt != built and not is_narrower:
+        raise ConfigError(
+            f"layer '{node.name}' reads a second operand of {fmt.bits} bits with scales of "
+            f"{fmt.scale_width}, but target '{hardware.label}' takes "
+            f"{built.bits} and {built.scale_width}; quantize the model for this target"
         )

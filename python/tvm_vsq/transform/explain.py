@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,9 +11,9 @@ from tvm import relax
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings, definitions, is_constant, op_name, tensors
-from tvm_vsq.layers.on_cpu import layers_on_cpu
+from tvm_vsq.layers.on_cpu import layers_on_cpu, not_between_layers
 from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
-from tvm_vsq.placement.regions import MOVED, items_of
+from tvm_vsq.placement.regions import MOVED, items_of, results_of
 from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
@@ -104,8 +104,7 @@ class _Explainer:
         if why_on_cpu is not None:
             return why_on_cpu
         if source is not None and source.weights is None and not all(map(self._is_result, tensors(call))):
-            views = " (heads need whole vectors of channels)" if source.other_is_transposed else ""
-            return f"not between layers on the accelerator, where it would read vectors{views}"
+            return not_between_layers(source)
         why = refusal(call)
         if why is not None:
             return why or self._why_fp32
@@ -116,6 +115,8 @@ class _Explainer:
             return f"the host lays out input '{self._inputs[var]}'"
         if name == "relax.permute_dims":
             return "moves data between the caller's layout and the accelerator's, channels last"
+        if name == "relax.take" and not is_constant(call.args[1]):
+            return "looks up rows of a table (an embedding), which the host does"
         if facts_of(call).elements in (Elements.VIEWED, Elements.COPIED):
             return "moves fp32 data, no accelerator form yet"
         return facts_of(call).no_form
@@ -153,16 +154,28 @@ class _Explainer:
             return self._wide_layer(source)
         if name != "relax.astype" or str(call.args[0].ty.dtype).removeprefix("T.") != "int32":
             return None
-        if isinstance(source, relax.TupleGetItem):
-            return ""
-        if isinstance(source, Call) and isinstance(source.op, GlobalVar):
-            return f" of layer '{last_layer(self._module[source.op])}'"
+        given = result_layer(self._module, source, self._values)
+        if given is not None:
+            return f" of layer '{given}'"
         return f" of layer '{source.attrs['layer']}'" if layer_operator(source) else None
 
 
-def last_layer(region: relax.Function) -> str:
-    """The name of the last layer of a region."""
-    return str([item.call for item in items_of(region) if layer_operator(item.call)][-1].attrs["layer"])
+def result_layer(module: IRModule, value: Any, values: Mapping[Any, Any]) -> str | None:
+    """The layer whose result, moved or not, `value` is: a region's only one, or one of several; else None.
+
+    values: what the variables of "main" are bound to.
+    """
+    call, index = value, 0
+    if isinstance(value, relax.TupleGetItem):
+        call, index = values.get(value.tuple_value), int(value.index)
+    if not isinstance(call, Call) or not isinstance(call.op, GlobalVar):
+        return None
+    region = module[call.op]
+    names: dict[Any, str] = {}
+    for item in items_of(region):
+        is_layer = layer_operator(item.call) is not None
+        names[item.var] = str(item.call.attrs["layer"]) if is_layer else names.get(item.tensors[0], "")
+    return names.get(results_of(region)[index])
 
 
 def _epilogue(call: Call, is_read_on_chip: bool) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tvm_vsq.errors import QuantizationError
-from tvm_vsq.graph import bindings, tensors
+from tvm_vsq.graph import bindings, definitions, tensors
 from tvm_vsq.network import Elements, facts_of, source_of
 from tvm_vsq.network.names import between
-from tvm_vsq.transform.explain import OpPlacement, last_layer, placements
+from tvm_vsq.transform.explain import OpPlacement, placements, result_layer
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
 _SHOWN = 8
@@ -68,10 +68,12 @@ def _carries(row: OpPlacement) -> bool:
 def _layers_before(module: IRModule) -> dict[Var, str]:
     """The layer that gave each tensor, or the first operand of what it was made of on the CPU."""
     found: dict[Var, str] = {}
+    values = definitions(module["main"])
     for binding in bindings(module["main"]):
         value: Any = binding.value
-        if _is_region(value):
-            found[binding.var] = last_layer(module[value.op])
+        given = result_layer(module, value, values)
+        if given is not None:
+            found[binding.var] = given
         else:
             names = (found.get(each, "") for each in tensors(value))
             found[binding.var] = next(filter(None, names), "")

@@ -10,11 +10,21 @@ from tvm import relax
 
 from tvm_vsq.graph import Rebuilder, bindings, dtype_of, op_name, replace_main, static_shape
 from tvm_vsq.placement.moves import move_from, moved_operands, record_move
-from tvm_vsq.placement.regions import CODEGEN, MOVED, Item, is_region, items_of, numbered, with_homes
+from tvm_vsq.placement.regions import (
+    CODEGEN,
+    MOVED,
+    Item,
+    is_region,
+    items_of,
+    numbered,
+    with_formats,
+    with_homes,
+)
 from tvm_vsq.registry import NAMES
 from tvm_vsq.relax_ops import LayerOperator, layer_operators
 from tvm_vsq.relax_ops.moved import moved
 from tvm_vsq.transform.homes import homes_in
+from tvm_vsq.transform.inputs import region_inputs
 from tvm_vsq.tvm_compat import IRModule, Var, is_const, is_op, wildcard
 
 
@@ -103,11 +113,14 @@ def _misplaced_in(region: Any) -> set[int]:
 
 
 def _settled(module: IRModule) -> IRModule:
-    """With the homes of tensors that regions move."""
+    """With the homes of tensors that regions move, and the formats of those that they are given."""
     functions = dict(module.functions_items())
+    given = region_inputs(module)
     for name, function in functions.items():
-        if is_region(function) and any(item.is_moved for item in items_of(function)):
-            functions[name] = with_homes(function, homes_in(function).of)
+        if is_region(function):
+            if any(item.is_moved for item in items_of(function)):
+                function = with_homes(function, homes_in(function).of)
+            functions[name] = with_formats(function, given[name])
     return IRModule(functions, attrs=module.attrs)
 
 

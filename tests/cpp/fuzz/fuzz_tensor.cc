@@ -22,6 +22,12 @@ runtime::Descriptor TakeDescriptor(Input* input) {
   descriptor.dram_offset = size();
   descriptor.rows = size();
   descriptor.lanes = size();
+  const uint64_t form = input->Integer(1);  // the kind's own, or one with this many bits
+  if (form % 2 == 1) {
+    descriptor.bits = static_cast<int64_t>(form / 2 % 10);
+    descriptor.scale_bits = static_cast<int64_t>(input->Integer(1) % 13) - 1;
+    descriptor.digits = static_cast<int64_t>(input->Integer(1) % 7) - 1;
+  }
   return descriptor;
 }
 

@@ -42,9 +42,11 @@ CONFIGS = [
     _config((4, 4, 4, 4), (1, 1, 4, 2, 1, 1)),
     _config((8, 8, None, None), (1, 1, 4, 2, 1, 1), dram={"capacity_mib": 8}),
     _config((4, 8, 6, 10), (1, 1, 4, 2, 1, 1), vector_size=16, scale_product_bits=8, output_lanes=4),
-    _config((3, 5, None, 7), (1, 1, 8, 4, 2, 1), output_lanes=32, accumulator_bits=24),
-    _config((2, 2, 1, 1), (1, 1, 8, 4, 2, 1), vector_size=64, output_lanes=16, guard_bits=8),
-    _config((4, 4, 4, 4), (1, 1, 8, 4, 2, 1), vector_size=16, output_lanes=16),
+    _config((3, 5, None, 7), (1, 1, 8, 4, 2, 1), output_lanes=32, accumulator_bits=24, precision_passes=3),
+    _config(
+        (2, 2, 1, 1), (1, 1, 8, 4, 2, 1), vector_size=64, output_lanes=16, guard_bits=8, precision_passes=4
+    ),
+    _config((4, 4, 4, 4), (1, 1, 8, 4, 2, 1), vector_size=16, output_lanes=16, precision_passes=2),
 ]
 
 
@@ -162,6 +164,32 @@ def _second(hw: HardwareConfig) -> Program:
     return Program(hw, insns, image=image.ljust(4096, b"\0"), dram_bytes=end)
 
 
+def _digits(hw: HardwareConfig) -> Program:
+    """Two passes over the weights of a channel group; vectors of two digits are added, and are the residual;
+    the result has two digits, too."""
+    vectors, blocks = hw.group_channels // hw.vector_size, hw.group_blocks
+    loops = {"uop_count": blocks, "iter_out": 1, "iter_in": 1}
+    unscaled = {"unscaled": 1, "act_unsigned": 1, **loops}
+    add = {"op": code_of("VEC", "op", "add"), "digits": 1, "uop_count": 1, "iter_out": 1, "iter_in": 1}
+    form = {"out_bits": min(8, 2 * hw.activation_bits), "digits": 1, "residual": 1, "res_digits": 1}
+    insns = [
+        load("uop", 0, 0, 2 * blocks),
+        load("par", 0, 256, blocks),
+        load("wgt", 0, 4096, 2 * blocks),
+        load("inp", 0, 64, 2 * vectors, "push_compute"),
+        insn("GEMM", "pop_load", fresh_uops=blocks, wgt_unsigned=1, **unscaled),
+        insn("GEMM", "push_vector", uop_begin=blocks, shift=hw.weight_bits, **unscaled),
+        insn("VEC", "pop_compute push_ppu", **add),
+        insn("PPU", "pop_vector push_store", pixels=1, blocks=blocks, res_mult=3, **form),
+        store("out", 0, 64, 2 * vectors, "pop_ppu"),
+        insn("FINISH"),
+    ]
+    uops = encode_uops([(b, 0, 2 * b + digit) for digit in range(2) for b in range(blocks)], hw)
+    par = pack_params(np.tile(np.array([999, 20, -3, 2**30], np.int32), (blocks * hw.output_lanes, 1)))
+    image = (uops.ljust(256, b"\0") + par).ljust(4096, b"\0")
+    return Program(hw, insns, image=image, dram_bytes=4096 + 2 * blocks * hw.record_bytes["wgt"])
+
+
 def _program(index: int, data: dict[str, Any]) -> bytes:
     """A seed of fuzz_program: see ProgramInput. What the image lacks is random: the inputs."""
     rng = np.random.default_rng(index)
@@ -193,9 +221,14 @@ def _first_program(blob: bytes) -> dict[str, Any]:
 
 def _tensor(config: int, is_input: bool, descriptor: list[int], rng: np.random.Generator) -> bytes:
     """A seed of fuzz_tensor: zeros are always inside the format, and random bytes seldom."""
-    kind, offset, rows, lanes, signed = descriptor
+    kind, offset, rows, lanes, signed, *form = descriptor
     sizes = b"".join(struct.pack("<BH", 0, value) for value in (offset, rows, lanes))
     head = struct.pack("<BBHBB", config, is_input, 4096, kind + 1, signed + 1) + sizes
+    if form:
+        bits, scale_bits, digits = form
+        head += struct.pack("<BBB", 2 * bits + 1, scale_bits + 1, digits + 1)
+    else:
+        head += b"\0"
     return head + rng.integers(0, 2, 2 * rows * lanes, np.uint8).astype("<u2").tobytes()[: 2 * rows * lanes]
 
 
@@ -227,6 +260,10 @@ def main() -> None:
     for index, conv in enumerate(_convs()):
         lanes = conv.hw.vector_size + 1
         _write("tensor", f"second{index}", _tensor(index, True, [2, 64 * index, 5, lanes, 1], rng))
+        if (hw := conv.hw).precision_passes > 1:
+            _write("program", f"digits{index}", _program(index, _digits(hw).data()))
+            form = [min(8, 2 * hw.activation_bits), 0, 2]
+            _write("tensor", f"digits{index}", _tensor(index, True, [0, 32, 5, lanes, 1, *form], rng))
 
     shortest = Program(CONFIGS[0], [insn("FINISH")], dram_bytes=64)
     copy = [

@@ -12,6 +12,7 @@
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/thread_pool.h"
+#include "tvm_vsq/sim/weights.h"
 
 namespace tvm_vsq::sim {
 namespace {
@@ -26,9 +27,10 @@ int64_t LargestInput(const Params& params, const isa::Dwconv& conv) {
 }
 
 // The weights of a block whose entries begin at `entry`.
-DwconvTaps Taps(const Params& params, const Scratchpads& pads, const isa::Dwconv& conv, size_t entry) {
+DwconvTaps Taps(const Params& params, const Scratchpads& pads, const WeightElements& weights,
+                const isa::Dwconv& conv, size_t entry) {
   DwconvTaps taps{};
-  taps.elements = pads.wgt.data();
+  taps.elements = weights.elements;
   taps.scales = pads.wgt_scale.data();
   taps.vector_size = static_cast<size_t>(params.vector_size);
   taps.lanes = static_cast<size_t>(params.output_lanes);
@@ -50,6 +52,8 @@ class Windows {
         execution_(execution),
         params_(execution.params),
         acc_(acc),
+        weights_(ElementsOfWeights(params_, Declared<isa::Dwconv>::Loops(params_, conv), *execution.plan,
+                                   conv.wgt_unsigned, execution.pads)),
         kernel_(SelectDwconvKernel<Acc>(BestSimd())),
         unpack_(SelectUnpackTaps(static_cast<size_t>(params_.output_lanes), BestSimd())),
         scaled_(SelectScaledDwconv(static_cast<size_t>(params_.vector_size),
@@ -84,7 +88,7 @@ class Windows {
       for (size_t i = 0; i < conv_.iter_in; i += row.outputs) {
         const size_t entry = WeightsOf(uop, block, o, i);
         if (entry != unpacked) {
-          unpack_(Taps(params_, *execution_.pads, conv_, entry), weights.data());
+          unpack_(Taps(params_, *execution_.pads, weights_, conv_, entry), weights.data());
           fits = row_.limit == 0 || LargestSum(weights) * LargestInput(params_, conv_) < row_.limit;
         }
         unpacked = entry;
@@ -121,7 +125,7 @@ class Windows {
     for (size_t o = begin; o < end; ++o) {
       for (size_t i = 0; i < conv_.iter_in; i += row_.outputs) {
         const size_t entry = WeightsOf(uop, block, o, i);
-        if (entry != unpacked) unpack_(Taps(params_, *execution_.pads, conv_, entry), weights);
+        if (entry != unpacked) unpack_(Taps(params_, *execution_.pads, weights_, conv_, entry), weights);
         unpacked = entry;
         const size_t at = ((o - begin) * conv_.inp_out + i * conv_.inp_in) / step;
         scaled_->run({inputs + at * lanes, lanes, conv_.tap_rows, conv_.tap_columns, conv_.row_step / step,
@@ -179,6 +183,7 @@ class Windows {
   const Execution& execution_;
   const Params& params_;
   Acc* const acc_;
+  const WeightElements weights_;
   const DwconvKernel<Acc> kernel_;
   const UnpackTaps unpack_;
   const ScaledDwconv* const scaled_;
@@ -197,23 +202,66 @@ std::unique_ptr<const MicroOpPlan> Declared<isa::Dwconv>::MakePlan(const Params&
 
 bool Declared<isa::Dwconv>::Bound(const Params& params, const isa::Dwconv& conv, const MicroOpPlan* plan,
                                   AccumulatorBounds* bounds) {
-  const int64_t weight = bounds->max_weight() * LargestScale(params.weight_scale_bits);
-  const auto sum = static_cast<uint64_t>(TapCount(conv) * weight * LargestInput(params, conv));
+  const int64_t element = LargestWeight(params, conv.wgt_unsigned, bounds->max_weight());
+  const int64_t weight = element * LargestScale(params.weight_scale_bits);
+  const auto sum = static_cast<uint64_t>(TapCount(conv) * weight * LargestInput(params, conv)) << conv.shift;
   bool safe = true;
   for (const MicroOpPlan::Range& range : plan->touched[0]) {
-    bounds->Set(range.begin, range.entries, 0);
+    if (!conv.accumulate) bounds->Set(range.begin, range.entries, 0);
     for (size_t entry = range.begin; entry < range.begin + range.entries; ++entry)
       safe = bounds->Add(entry, sum) && safe;
   }
-  return safe;
+  if (safe || !conv.accumulate) return safe;
+  // Checked at run time.
+  for (const MicroOpPlan::Range& range : plan->touched[0]) bounds->Forget(range.begin, range.entries);
+  return false;
 }
+
+namespace {
+
+// Sums that are shifted or added to others are made apart from these first: each accumulator has one.
+template <typename Sum, typename Acc>
+void Add(const isa::Dwconv& conv, const Execution& execution, std::vector<Acc>* acc) {
+  CountWork(acc->size() / 16);
+  std::vector<Sum> sums(acc->size());
+  Execution apart = execution;
+  apart.safe = true;  // as they are, they fit `Sum`
+  Windows<Sum>(conv, apart, sums.data()).Run();
+  const Params& params = execution.params;
+  const auto lanes = static_cast<size_t>(params.output_lanes);
+  const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), unit = int64_t{1} << conv.shift;
+  for (const MicroOpPlan::Range& range : execution.plan->touched[0]) {
+    CountWork(range.entries * lanes / 8);
+    for (size_t i = range.begin * lanes; i < (range.begin + range.entries) * lanes; ++i) {
+      const int64_t sum = (conv.accumulate ? int64_t{(*acc)[i]} : 0) + int64_t{sums[i]} * unit;
+      if (!execution.safe && (sum < -limit || sum >= limit)) {
+        execution.Fail("accumulator overflow: brings acc entry ", i / lanes, " outside ",
+                       params.accumulator_bits, " bits");
+      }
+      (*acc)[i] = static_cast<Acc>(sum);
+    }
+  }
+}
+
+template <typename Acc>
+void Run(const isa::Dwconv& conv, const Execution& execution, std::vector<Acc>* acc) {
+  if (conv.shift == 0 && !conv.accumulate) {
+    Windows<Acc>(conv, execution, acc->data()).Run();
+  } else if (execution.safe) {
+    Add<Acc>(conv, execution, acc);
+  } else {
+    Add<int64_t>(conv, execution, acc);
+  }
+}
+
+}  // namespace
 
 void Execute(const isa::Dwconv& conv, const Execution& execution) {
   Scratchpads* pads = execution.pads;
   if (pads->acc64.empty()) {
-    Windows<int32_t>(conv, execution, pads->acc32.data()).Run();
+    Run(conv, execution, &pads->acc32);
   } else {
-    Windows<int64_t>(conv, execution, pads->acc64.data()).Run();
+    Run(conv, execution, &pads->acc64);
   }
 }
 

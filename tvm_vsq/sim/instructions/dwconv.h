@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/digits.h"
 #include "tvm_vsq/sim/execution.h"
 #include "tvm_vsq/sim/plan.h"
 
@@ -42,7 +43,8 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
   static MicroOpLoops Loops(const Params& params, const isa::Dwconv& conv) {
     MicroOpLoops loops{conv.uop_begin, {conv.uop_count, conv.iter_out, conv.iter_in}};
     const uint32_t blocks = Blocks(params, conv);
-    loops.Add(Pad::kAcc, Use::kFill, &isa::Uop::acc, conv.acc_out, conv.acc_in, blocks);
+    const Use use = conv.accumulate ? Use::kAccumulate : Use::kFill;
+    loops.Add(Pad::kAcc, use, &isa::Uop::acc, conv.acc_out, conv.acc_in, blocks);
     const uint64_t entered = static_cast<uint64_t>(Positions(params, conv)) * Vectors(params);
     loops.Add({Pad::kInp, Use::kRead, &isa::Uop::inp, conv.inp_out, conv.inp_in, loops.nest, entered,
                Vectors(params), Taps{conv.tap_rows, conv.tap_columns, conv.row_step, conv.column_step}});
@@ -59,6 +61,7 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
     if (TapCount(conv) > params.window_taps)
       fail("fields tap_rows and tap_columns ask for ", TapCount(conv), " taps; the window has ",
            params.window_taps);
+    CheckUnsignedWeights(params, conv.wgt_unsigned, fail);
   }
 
   // How many places further the window is after a step of a loop, along rows or columns that lie `step`
@@ -131,6 +134,7 @@ struct Declared<isa::Dwconv> : Defaults<isa::Dwconv> {
     count(isa::Event::kWindowLanes,
           Positions(params, conv) * std::max(params.vector_size, params.output_lanes));
     if (params.weight_scale_bits > 0) count(isa::Event::kScaleMacs, lanes * Entries(params, conv));
+    if (conv.shift > 0) count(isa::Event::kShiftLaneOps, Passes(params, conv) * params.output_lanes);
   }
 
   // Whether no accumulator can leave accumulator_bits.

@@ -7,6 +7,7 @@
 #include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
+#include "tvm_vsq/sim/weights.h"
 
 namespace tvm_vsq::sim {
 
@@ -58,8 +59,9 @@ bool Declared<isa::Gemm>::Bound(const Params& params, const isa::Gemm& gemm, con
     for (const MicroOpPlan::Range& range : plan.touched[0]) bounds->Set(range.begin, range.entries, 0);
   }
   if (gemm.reset) return true;
-  const auto addend = static_cast<uint64_t>(LargestProduct(params) *
-                                            LargestDot(params, gemm.act_unsigned, bounds->max_weight()))
+  const int64_t weight = LargestWeight(params, gemm.wgt_unsigned, bounds->max_weight());
+  const int64_t factor = gemm.unscaled ? 1 : LargestProduct(params);
+  const auto addend = static_cast<uint64_t>(factor * LargestDot(params, gemm.act_unsigned, weight))
                       << gemm.shift;
   // More would not fit anyway, and might not fit 64 bits.
   const uint64_t most = (uint64_t{1} << params.accumulator_bits) / (addend + 1) + 1;

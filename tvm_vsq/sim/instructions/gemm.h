@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/digits.h"
 #include "tvm_vsq/sim/execution.h"
 #include "tvm_vsq/sim/plan.h"
 
@@ -43,7 +44,8 @@ struct Declared<isa::Gemm> : Defaults<isa::Gemm> {
   static bool Fills(const isa::Gemm& gemm) { return gemm.reset || gemm.fresh_uops > 0; }
 
   template <typename Fail>
-  static void Check(const Params&, const isa::Gemm& gemm, Fail fail) {
+  static void Check(const Params& params, const isa::Gemm& gemm, Fail fail) {
+    CheckUnsignedWeights(params, gemm.wgt_unsigned, fail);
     if (gemm.reset && gemm.fresh_uops > 0)
       fail("field fresh_uops is ", gemm.fresh_uops, ", must be 0 with reset, which multiplies nothing");
     if (gemm.fresh_uops > gemm.uop_count)
@@ -70,7 +72,8 @@ struct Declared<isa::Gemm> : Defaults<isa::Gemm> {
   static void Events(const Params& params, const isa::Gemm& gemm, Count count) {
     if (gemm.reset) return;
     const int64_t lanes = static_cast<int64_t>(Visits(gemm)) * params.output_lanes;
-    const bool weight_scales = params.weight_scale_bits > 0, act_scales = params.activation_scale_bits > 0;
+    const bool weight_scales = !gemm.unscaled && params.weight_scale_bits > 0;
+    const bool act_scales = !gemm.unscaled && params.activation_scale_bits > 0;
     count(isa::Event::kMacs, lanes * params.vector_size);
     // With scales on one side only, that scale is the factor: nothing multiplies two scales.
     if (weight_scales && act_scales) count(isa::Event::kScaleProducts, lanes);

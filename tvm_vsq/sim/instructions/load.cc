@@ -34,8 +34,9 @@ void Gather(const isa::Load& load, const Execution& execution, uint64_t y, uint6
     CountWork(uint64_t{load.lanes} * load.z_size);
     for (uint64_t lane = 0; lane < load.lanes; ++lane) {
       const uint64_t at = y * load.y_stride + x * load.x_stride + lane * load.lane_stride;
-      const auto lowest = execution.codec.LoadLane(&(*execution.dram)[load.dram_base + at * record],
-                                                   load.z_size, entry, lane, execution.pads);
+      const auto lowest =
+          execution.codec.LoadLane(&(*execution.dram)[load.dram_base + at * record], load.z_size, entry, lane,
+                                   load.gather_unsigned, execution.pads);
       if (!lowest) continue;
       execution.Fail("wgt entry ", lowest->entry, ", lane ", lane, ": element ", lowest->element, " is ",
                      -(1 << (execution.params.second_bits - 1)),

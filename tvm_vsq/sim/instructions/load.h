@@ -39,6 +39,13 @@ struct Declared<isa::Load> : Defaults<isa::Load> {
       fail("field gather is set, but mem is ", PadName(load.mem), ", must be wgt, whose entries have lanes");
     if (load.gather && load.lanes > params.output_lanes)
       fail("field lanes is ", load.lanes, ", must be at most output_lanes, ", params.output_lanes);
+    if (load.gather_unsigned && !load.gather)
+      fail("field gather_unsigned is set, but gather is not, whose records have low digits");
+    if (load.gather_unsigned && params.precision_passes < 2)
+      fail("field gather_unsigned is set, but precision_passes is 1: no element has low digits");
+    if (load.gather_unsigned && params.second_bits >= kMaxElementBits)
+      fail("field gather_unsigned is set, but second_bits is ", params.second_bits,
+           ", as many as an element has: none has low digits");
     if (Rows(load) * Columns(load) == 0) {
       fail("x_size ", load.x_size, " and y_size ", load.y_size, " transfer nothing");
     }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <vector>
 
+#include "tvm_vsq/sim/digits.h"
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/ppu_kernel.h"
@@ -26,9 +28,81 @@ void CheckChannels(const Execution& execution, const isa::Ppu& ppu) {
   }
 }
 
-VectorFormat FormatOf(const Params& params, const isa::Ppu& ppu) {
-  return ppu.second ? VectorFormat::OfSecond(params) : VectorFormat(params, ppu.out_unsigned);
-}
+// Vectors of the result as a kernel leaves them: in out, or, where they are several entries, in a place of
+// their own before they are split.
+class Results {
+ public:
+  Results(const Params& params, const isa::Ppu& ppu, size_t vectors, Scratchpads* pads)
+      : params_(params), ppu_(ppu), size_(static_cast<size_t>(params.vector_size)), pads_(pads) {
+    if (ppu.digits == 0) return;
+    elements_.resize(vectors * size_);
+    scales_.resize(vectors);
+  }
+
+  template <typename Acc>
+  void SetIn(PpuOperands<Acc>* operands) {
+    const bool split = ppu_.digits > 0;
+    operands->format = VectorFormat::Of(params_, ppu_);
+    operands->out = split ? elements_.data() : &pads_->out[ppu_.out_base * size_];
+    operands->out_scale = split ? scales_.data() : &pads_->out_scale[ppu_.out_base];
+  }
+
+  // When all are there.
+  void Split() const {
+    const size_t digits = ppu_.digits + 1;
+    const auto bits = static_cast<int>(ppu_.second ? params_.second_bits : params_.activation_bits);
+    size_t entry = ppu_.out_base;
+    for (size_t n = 0; n < scales_.size(); ++n, entry += digits) {
+      SplitDigits(&elements_[n * size_], size_, digits, bits, ppu_.out_unsigned,
+                  static_cast<int>(params_.activation_bits), &pads_->out[entry * size_]);
+      std::fill_n(&pads_->out_scale[entry], digits, scales_[n]);
+    }
+  }
+
+ private:
+  const Params& params_;
+  const isa::Ppu& ppu_;
+  const size_t size_;
+  Scratchpads* const pads_;
+  std::vector<uint8_t> elements_;
+  std::vector<int32_t> scales_;
+};
+
+// Vectors of the residual, one behind the other: those of inp, or, where they are several entries, joined
+// ones.
+class Residual {
+ public:
+  Residual(const Execution& execution, const isa::Ppu& ppu, size_t vectors)
+      : pads_(*execution.pads), ppu_(ppu), size_(static_cast<size_t>(execution.params.vector_size)) {
+    const size_t digits = Declared<isa::Ppu>::ResidualDigits(ppu);
+    bias_ = InpBias(execution.params, ppu.res_unsigned, digits);
+    if (digits == 1) return;
+    joined_.resize(vectors * size_);
+    for (size_t n = 0; n < vectors; ++n) {
+      const size_t entry = ppu.res_base + n * digits;
+      JoinVector(execution, ppu.res_unsigned, digits, entry, &joined_[n * size_]);
+      scales_.push_back(pads_.inp_scale[entry]);
+    }
+  }
+
+  template <typename Acc>
+  void SetIn(PpuOperands<Acc>* operands) const {
+    const std::vector<uint8_t>& codes = ppu_.res_unsigned ? pads_.inp_code : pads_.inp_biased;
+    operands->residual = joined_.empty() ? &codes[ppu_.res_base * size_] : joined_.data();
+    operands->residual_scale = joined_.empty() ? &pads_.inp_scale[ppu_.res_base] : scales_.data();
+    operands->res_bias = bias_;
+    operands->res_mult = static_cast<int32_t>(ppu_.res_mult);
+    operands->res_shift = static_cast<int>(ppu_.res_shift);
+  }
+
+ private:
+  const Scratchpads& pads_;
+  const isa::Ppu& ppu_;
+  const size_t size_;
+  int32_t bias_;
+  std::vector<uint8_t> joined_;
+  std::vector<int32_t> scales_;
+};
 
 // Operands of which each pixel has as many lanes in all of them: those that are missing are made zeros.
 template <typename Acc>
@@ -60,7 +134,9 @@ struct Aligned {
 };
 
 template <typename Acc>
-void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
+void PostProcessAll(const Execution& execution, const isa::Ppu& ppu, std::vector<Acc>* acc) {
+  const Params& params = execution.params;
+  Scratchpads* const pads = execution.pads;
   static const Simd simd = BestSimd();
   const auto lanes = static_cast<size_t>(params.output_lanes), width = ppu.blocks * lanes;
   const auto vector_size = static_cast<size_t>(params.vector_size);
@@ -76,21 +152,14 @@ void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>*
   operands.channels = &pads->par[ppu.par_base * lanes];
   operands.relu = ppu.relu;
   operands.wide = ppu.wide;
-  if (ppu.residual) {
-    operands.residual = &(ppu.res_unsigned ? pads->inp_code : pads->inp_biased)[ppu.res_base * size];
-    operands.residual_scale = &pads->inp_scale[ppu.res_base];
-    operands.res_bias = ppu.res_unsigned ? 0 : 1 << (params.activation_bits - 1);
-    operands.res_mult = static_cast<int32_t>(ppu.res_mult);
-    operands.res_shift = static_cast<int>(ppu.res_shift);
-  }
-  operands.format = FormatOf(params, ppu);
-  if (!ppu.wide) {
-    operands.out = &pads->out[ppu.out_base * size];
-    operands.out_scale = &pads->out_scale[ppu.out_base];
-  }
+  std::optional<Residual> residual;
+  if (ppu.residual) residual.emplace(execution, ppu, ppu.pixels * vectors).SetIn(&operands);
+  std::optional<Results> vectors_of_out;
+  if (!ppu.wide) vectors_of_out.emplace(params, ppu, ppu.pixels * vectors, pads).SetIn(&operands);
   const auto kernel = SelectPpuKernel<Acc>(operands.vector_size, simd);
   if (operands.vectors * size == width && (!ppu.residual || vectors == operands.vectors)) {
     kernel(operands);
+    if (vectors_of_out) vectors_of_out->Split();
     return;
   }
   Aligned<Acc> aligned(operands, width, vectors);
@@ -102,7 +171,7 @@ void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>*
     operands.residual_scale = aligned.residual_scale.data();
   }
   kernel(operands);
-  if (!ppu.wide) return;
+  if (vectors_of_out) return vectors_of_out->Split();
   for (size_t pixel = 0; pixel < operands.pixels; ++pixel)
     std::copy_n(&aligned.acc[pixel * operands.vectors * size], width, results + pixel * width);
 }
@@ -110,7 +179,9 @@ void PostProcessAll(const Params& params, const isa::Ppu& ppu, std::vector<Acc>*
 // All results of a channel side by side, then its vectors. What is quantized is numbers as the PPU gives
 // them, so that the second time nothing is left to post-process.
 template <typename Acc>
-void TransposeAll(const Params& params, const isa::Ppu& ppu, const std::vector<Acc>& acc, Scratchpads* pads) {
+void TransposeAll(const Execution& execution, const isa::Ppu& ppu, const std::vector<Acc>& acc) {
+  const Params& params = execution.params;
+  Scratchpads* const pads = execution.pads;
   static const Simd simd = BestSimd();
   const auto lanes = static_cast<size_t>(params.output_lanes), size = static_cast<size_t>(params.vector_size);
   const size_t width = ppu.blocks * lanes, pixels = ppu.pixels;
@@ -141,46 +212,46 @@ void TransposeAll(const Params& params, const isa::Ppu& ppu, const std::vector<A
   vectors.vector_size = static_cast<int>(size);
   vectors.acc = turned.data();
   vectors.channels = unchanged.data();
-  vectors.format = FormatOf(params, ppu);
-  vectors.out = &pads->out[ppu.out_base * size];
-  vectors.out_scale = &pads->out_scale[ppu.out_base];
+  Results turned_vectors(params, ppu, vectors.pixels, pads);
+  turned_vectors.SetIn(&vectors);
   SelectPpuKernel<int32_t>(vectors.vector_size, simd)(vectors);
+  turned_vectors.Split();
 }
 
 template <typename Acc>
-void Process(const Params& params, const isa::Ppu& ppu, std::vector<Acc>* acc, Scratchpads* pads) {
-  if (ppu.transpose) return TransposeAll(params, ppu, *acc, pads);
-  if (ppu.acc_skip == 0 && ppu.vector_skip == 0) return PostProcessAll(params, ppu, acc, pads);
-  const uint64_t vectors = Declared<isa::Ppu>::Vectors(params, ppu);
+void Process(const Execution& execution, const isa::Ppu& ppu, std::vector<Acc>* acc) {
+  if (ppu.transpose) return TransposeAll(execution, ppu, *acc);
+  if (ppu.acc_skip == 0 && ppu.vector_skip == 0) return PostProcessAll(execution, ppu, acc);
+  const uint64_t vectors = Declared<isa::Ppu>::Vectors(execution.params, ppu);
   isa::Ppu one = ppu;
   one.pixels = 1;
   one.acc_skip = one.vector_skip = 0;
   for (uint32_t pixel = 0; pixel < ppu.pixels; ++pixel) {
-    const auto moved = static_cast<uint32_t>(pixel * (vectors + ppu.vector_skip));
+    const uint64_t moved = pixel * (vectors + ppu.vector_skip);
+    const auto place = [&](uint64_t digits) { return static_cast<uint32_t>(moved * digits); };
     one.acc_base = ppu.acc_base + pixel * (ppu.blocks + ppu.acc_skip);
-    if (!ppu.wide) one.out_base = ppu.out_base + moved;
-    if (ppu.residual) one.res_base = ppu.res_base + moved;
-    PostProcessAll(params, one, acc, pads);
+    if (!ppu.wide) one.out_base = ppu.out_base + place(Declared<isa::Ppu>::Digits(ppu));
+    if (ppu.residual) one.res_base = ppu.res_base + place(Declared<isa::Ppu>::ResidualDigits(ppu));
+    PostProcessAll(execution, one, acc);
   }
 }
 
 // The kernels for accumulators of 32 bits multiply by what is not negative; that for wider ones does all.
-void Run(const Params& params, const isa::Ppu& ppu, std::vector<int64_t>* acc, Scratchpads* pads) {
-  Process(params, ppu, acc, pads);
+void Run(const Execution& execution, const isa::Ppu& ppu, std::vector<int64_t>* acc) {
+  Process(execution, ppu, acc);
 }
-void Run(const Params& params, const isa::Ppu& ppu, std::vector<int32_t>* acc, Scratchpads* pads) {
-  const auto lanes = static_cast<size_t>(params.output_lanes);
-  const ChannelParams* channels = &pads->par[ppu.par_base * lanes];
+void Run(const Execution& execution, const isa::Ppu& ppu, std::vector<int32_t>* acc) {
+  const auto lanes = static_cast<size_t>(execution.params.output_lanes);
+  const ChannelParams* channels = &execution.pads->par[ppu.par_base * lanes];
   const auto is_negative = [](const ChannelParams& channel) { return channel.negative; };
-  if (!std::any_of(channels, channels + ppu.blocks * lanes, is_negative))
-    return Process(params, ppu, acc, pads);
+  if (!std::any_of(channels, channels + ppu.blocks * lanes, is_negative)) return Process(execution, ppu, acc);
   const uint64_t pixel = uint64_t{ppu.blocks} + ppu.acc_skip;
   const auto first = acc->begin() + static_cast<ptrdiff_t>(ppu.acc_base * lanes);
   const auto last = first + static_cast<ptrdiff_t>(((ppu.pixels - 1) * pixel + ppu.blocks) * lanes);
   std::vector<int64_t> wide(first, last);
   isa::Ppu moved = ppu;
   moved.acc_base = 0;
-  Process(params, moved, &wide, pads);
+  Process(execution, moved, &wide);
   if (ppu.wide)
     std::transform(wide.begin(), wide.end(), first, [](int64_t y) { return static_cast<int32_t>(y); });
 }
@@ -199,9 +270,9 @@ void Execute(const isa::Ppu& ppu, const Execution& execution) {
   CheckChannels(execution, ppu);
   Scratchpads* pads = execution.pads;
   if (pads->acc64.empty()) {
-    Run(execution.params, ppu, &pads->acc32, pads);
+    Run(execution, ppu, &pads->acc32);
   } else {
-    Run(execution.params, ppu, &pads->acc64, pads);
+    Run(execution, ppu, &pads->acc64);
   }
   CountWork(uint64_t{ppu.pixels} * ppu.blocks * static_cast<uint64_t>(execution.params.output_lanes) / 4);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/digits.h"
 #include "tvm_vsq/sim/execution.h"
 
 namespace tvm_vsq::sim {
@@ -32,6 +33,10 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
   static uint64_t Channels(const Params& params, const isa::Ppu& ppu) {
     return ppu.blocks * static_cast<uint64_t>(params.output_lanes) - ppu.skip_vectors;
   }
+  // Entries of a vector of the result, and of the residual.
+  static uint64_t Digits(const isa::Ppu& ppu) { return ppu.digits + 1; }
+  static uint64_t ResidualDigits(const isa::Ppu& ppu) { return ppu.res_digits + 1; }
+
   // All that are written.
   static uint64_t Results(const Params& params, const isa::Ppu& ppu) {
     return ppu.transpose ? Channels(params, ppu) * Groups(params, ppu) : ppu.pixels * Vectors(params, ppu);
@@ -46,16 +51,16 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
       visit(Access{Pad::kAcc, acc, "acc_base", begin, count, count});
     });
     if (ppu.transpose) {
-      const uint64_t results = Results(params, ppu);
+      const uint64_t results = Results(params, ppu) * Digits(ppu);
       visit(Access{Pad::kOut, Use::kFill, "out_base", ppu.out_base, results, results});
       return;
     }
-    const auto visit_vectors = [&](Pad pad, Use use, const char* field, uint64_t base) {
-      EachRun(ppu, base, Vectors(params, ppu), ppu.vector_skip,
+    const auto visit_vectors = [&](Pad pad, Use use, const char* field, uint64_t base, uint64_t digits) {
+      EachRun(ppu, base, Vectors(params, ppu) * digits, ppu.vector_skip * digits,
               [&](uint64_t begin, uint64_t count) { visit(Access{pad, use, field, begin, count, count}); });
     };
-    if (!ppu.wide) visit_vectors(Pad::kOut, Use::kFill, "out_base", ppu.out_base);
-    if (ppu.residual) visit_vectors(Pad::kInp, Use::kRead, "res_base", ppu.res_base);
+    if (!ppu.wide) visit_vectors(Pad::kOut, Use::kFill, "out_base", ppu.out_base, Digits(ppu));
+    if (ppu.residual) visit_vectors(Pad::kInp, Use::kRead, "res_base", ppu.res_base, ResidualDigits(ppu));
   }
 
   // Calls visit(begin, count) for `width` entries of each pixel, of all at once where nothing lies between.
@@ -69,6 +74,7 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
   static void Check(const Params& params, const isa::Ppu& ppu, Fail fail) {
     if (ppu.second && ppu.out_unsigned)
       fail("fields second and out_unsigned are set; a second operand is signed");
+    CheckFormat(params, ppu, fail);
     if (ppu.transpose) {
       if (ppu.wide || ppu.residual)
         fail("fields transpose and ", ppu.wide ? "wide" : "residual", " are set; only one of them may be");
@@ -85,6 +91,34 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
       fail("field skip_vectors is ", ppu.skip_vectors, " of the ", per_block, " vectors of the last block");
   }
 
+  // That vectors are requantized to, and that of the residual.
+  template <typename Fail>
+  static void CheckFormat(const Params& params, const isa::Ppu& ppu, Fail fail) {
+    const int64_t bits = ppu.out_bits, scale_bits = ppu.out_scale_bits;
+    const int64_t form_bits = ppu.second ? params.second_bits : params.activation_bits;
+    const int64_t form_scale_bits = ppu.second ? params.second_scale_bits : params.activation_scale_bits;
+    const auto none = [&](const char* name, int64_t value, const char* without) {
+      if (value > 0) fail("field ", name, " is ", value, ", must be 0 ", without);
+    };
+    CheckDigits(params, "digits", ppu.digits, form_bits, fail);
+    CheckDigits(params, "res_digits", ppu.res_digits, params.activation_bits, fail);
+    if (!ppu.residual) none("res_digits", ppu.res_digits, "without residual");
+    if (ppu.wide) none("out_bits", bits, "with wide, which requantizes nothing");
+    if (bits == 0) {
+      none("digits", ppu.digits, "without out_bits");
+      none("out_scale_bits", scale_bits, "without out_bits");
+      return;
+    }
+    const int64_t low = std::max<int64_t>(kMinElementBits, ppu.digits * form_bits + 1);
+    const int64_t high = std::min<int64_t>(kMaxElementBits, (ppu.digits + 1) * form_bits);
+    if (bits < low || bits > high)
+      fail("field out_bits is ", bits, ", must be ", low, " to ", high, " with ", ppu.digits + 1,
+           " digits of ", form_bits, " bits");
+    if (scale_bits > form_scale_bits)
+      fail("field out_scale_bits is ", scale_bits, ", must be at most the ", form_scale_bits,
+           " bits of a scale");
+  }
+
   // Accumulator blocks that go through; vectors along pixels take as many as if their groups were whole.
   static int64_t Turns(const Params& params, const isa::Ppu& ppu) {
     const uint64_t pixels =
@@ -98,13 +132,19 @@ struct Declared<isa::Ppu> : Defaults<isa::Ppu> {
   }
 
   // One accumulator block per cycle, hence output_lanes / vector_size vectors of out and, with a residual, of
-  // inp. Neighbouring entries lie in different banks, each of which serves one entry per cycle.
+  // inp, or a vector in as many cycles as it has blocks. Neighbouring entries lie in different banks, each of
+  // which serves one entry per cycle.
   static int64_t ConflictCycles(const Params& params, const isa::Ppu& ppu) {
     const int64_t vectors = std::max<int64_t>(1, params.output_lanes / params.vector_size);
-    const auto turns = [&](int64_t banks) { return (vectors + banks - 1) / banks; };
-    const int64_t reads = ppu.residual ? turns(params.inp_banks) : 1;
-    const int64_t writes = ppu.wide ? 1 : turns(params.out_banks);
-    return Turns(params, ppu) * (std::max(reads, writes) - 1);
+    const int64_t blocks = std::max<int64_t>(1, params.vector_size / params.output_lanes);
+    const auto turns = [&](uint64_t digits, int64_t banks) {
+      return (vectors * static_cast<int64_t>(digits) + banks - 1) / banks;
+    };
+    const int64_t reads = ppu.residual ? turns(ResidualDigits(ppu), params.inp_banks) : 1;
+    const int64_t writes = ppu.wide ? 1 : turns(Digits(ppu), params.out_banks);
+    const int64_t groups = ppu.transpose ? Turns(params, ppu) / blocks
+                                         : int64_t{ppu.pixels} * ((ppu.blocks + blocks - 1) / blocks);
+    return groups * std::max<int64_t>(0, std::max(reads, writes) - blocks);
   }
 
   template <typename Count>

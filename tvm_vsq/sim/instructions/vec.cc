@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tvm_vsq/sim/digits.h"
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
 #include "tvm_vsq/sim/rounding.h"
@@ -17,16 +18,28 @@ constexpr int64_t kLargestProduct = int64_t{1} << 62;
 
 // The element times its scale of every lane of `values`, which are those of the vectors from `vector` on.
 template <typename Acc>
-void Unpack(const isa::Vec& vec, const Execution& execution, size_t vector, std::vector<Acc>* values) {
-  const Params& params = execution.params;
-  const Scratchpads& pads = *execution.pads;
-  const auto size = static_cast<size_t>(params.vector_size);
-  const uint8_t* codes = &(vec.src_unsigned ? pads.inp_code : pads.inp_biased)[vector * size];
-  const int32_t bias = vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1);
-  for (size_t first = 0; first < values->size(); first += size, ++vector) {
-    const int32_t scale = pads.inp_scale[vector];
-    const size_t end = std::min(first + size, values->size());
-    for (size_t i = first; i < end; ++i) (*values)[i] = (codes[i] - bias) * scale;
+void Unpack(const InpVectors& vectors, const Execution& execution, size_t vector, std::vector<Acc>* values) {
+  const auto size = static_cast<size_t>(execution.params.vector_size);
+  for (size_t first = 0; first < values->size(); first += size, vector += vectors.digits()) {
+    const uint8_t* codes = vectors.codes() + vector * size;
+    const int32_t scale = execution.pads->inp_scale[vector];
+    const size_t count = std::min(size, values->size() - first);
+    for (size_t i = 0; i < count; ++i) (*values)[first + i] = (codes[i] - vectors.bias()) * scale;
+  }
+}
+
+// Joins all vectors of several entries that are read.
+void Join(const isa::Vec& vec, const Execution& execution, InpVectors* vectors) {
+  if (vectors->digits() == 1) return;
+  for (size_t o = 0; o < vec.iter_out; ++o) {
+    for (size_t i = 0; i < vec.iter_in; ++i) {
+      CountWork(execution.plan->uops.size());
+      for (const Uop& uop : execution.plan->uops) {
+        const size_t first = uop.inp + o * vec.inp_out + i * vec.inp_in;
+        for (size_t v = 0; v < Declared<isa::Vec>::Vectors(execution.params); ++v)
+          vectors->Join(first + v * vectors->digits());
+      }
+    }
   }
 }
 
@@ -97,12 +110,13 @@ void Saturate(const isa::Vec& vec, const std::vector<Acc>& values, Acc* lanes) {
 // does.
 template <typename Acc>
 size_t ApplyChecked(const isa::Vec& vec, const Execution& execution, size_t inp, size_t acc,
-                    const Segments& table, std::vector<Acc>* values, std::vector<Acc>* accumulators) {
+                    const Segments& table, const InpVectors& vectors, std::vector<Acc>* values,
+                    std::vector<Acc>* accumulators) {
   const std::vector<Uop>& uops = execution.plan->uops;
   const auto lanes = static_cast<size_t>(execution.params.output_lanes);
   const int64_t coefficient = Declared<isa::Vec>::Coefficient(vec);
   for (size_t u = 0; u < uops.size(); ++u) {
-    if (vec.src == isa::Vec::Src::kInp) Unpack(vec, execution, uops[u].inp + inp, values);
+    if (vec.src == isa::Vec::Src::kInp) Unpack(vectors, execution, uops[u].inp + inp, values);
     if (Declared<isa::Vec>::FromAcc(vec))
       std::copy_n(&(*accumulators)[(uops[u].inp + inp) * lanes], values->size(), values->begin());
     Acc* lane = &(*accumulators)[(uops[u].acc + acc) * lanes];
@@ -129,15 +143,15 @@ size_t ApplyChecked(const isa::Vec& vec, const Execution& execution, size_t inp,
 
 template <typename Acc>
 void ApplySafe(const isa::Vec& vec, const Execution& execution, const Segments& table,
-               std::vector<Acc>* acc) {
+               const InpVectors& vectors, std::vector<Acc>* acc) {
   const Params& params = execution.params;
   const Scratchpads& pads = *execution.pads;
   const auto lanes = static_cast<size_t>(params.output_lanes);
   const bool flat = vec.iter_in == 1;  // its outer loop is then the kernel's
-  const uint8_t* codes = (vec.src_unsigned ? pads.inp_code : pads.inp_biased).data();
-  const VecOperands operands{vec.src == isa::Vec::Src::kInp ? codes : nullptr,
+  const VecOperands operands{vec.src == isa::Vec::Src::kInp ? vectors.codes() : nullptr,
                              pads.inp_scale.data(),
-                             vec.src_unsigned ? 0 : 1 << (params.activation_bits - 1),
+                             vectors.digits(),
+                             vectors.bias(),
                              static_cast<int32_t>(Declared<isa::Vec>::Immediate(vec)),
                              static_cast<int32_t>(Declared<isa::Vec>::Coefficient(vec)),
                              static_cast<int>(vec.shift),
@@ -168,13 +182,15 @@ void ApplyAll(const isa::Vec& vec, const Execution& execution, std::vector<Acc>*
   const size_t group = Declared<isa::Vec>::Blocks(params, vec) * lanes;
   Segments table;
   if (Declared<isa::Vec>::LooksUp(vec)) table = ReadSegments(execution, vec.tab_base);
-  if (execution.safe) return ApplySafe(vec, execution, table, acc);
+  InpVectors vectors(execution, vec.src_unsigned, Declared<isa::Vec>::Digits(vec));
+  Join(vec, execution, &vectors);
+  if (execution.safe) return ApplySafe(vec, execution, table, vectors, acc);
   std::vector<Acc> values(group, static_cast<Acc>(Declared<isa::Vec>::Immediate(vec)));
   for (size_t o = 0; o < vec.iter_out; ++o) {
     for (size_t i = 0; i < vec.iter_in; ++i) {
       CountWork(execution.plan->uops.size() * (1 + group / 8));
       const size_t inp = o * vec.inp_out + i * vec.inp_in, moved = o * vec.acc_out + i * vec.acc_in;
-      const size_t done = ApplyChecked(vec, execution, inp, moved, table, &values, acc);
+      const size_t done = ApplyChecked(vec, execution, inp, moved, table, vectors, &values, acc);
       if (done == execution.plan->uops.size()) continue;
       execution.Fail("accumulator overflow: micro-op ", vec.uop_begin + done, " at outer iteration ", o,
                      ", inner ", i, " brings the channel group from acc entry ",

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "tvm_vsq/sim/declaration.h"
+#include "tvm_vsq/sim/digits.h"
 #include "tvm_vsq/sim/execution.h"
 #include "tvm_vsq/sim/factor.h"
 #include "tvm_vsq/sim/plan.h"
@@ -29,12 +30,18 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     return static_cast<uint32_t>(std::max<int64_t>(1, params.output_lanes / params.vector_size));
   }
 
+  static uint32_t Digits(const isa::Vec& vec) { return vec.digits + 1; }
+  // That a micro-op reads.
+  static uint32_t InpEntries(const Params& params, const isa::Vec& vec) {
+    return Vectors(params) * Digits(vec);
+  }
+
   static MicroOpLoops Loops(const Params& params, const isa::Vec& vec) {
     MicroOpLoops loops{vec.uop_begin, {vec.uop_count, vec.iter_out, vec.iter_in}};
     const Use use = vec.op == isa::Vec::Op::kMov ? Use::kFill : Use::kAccumulate;
     loops.Add(Pad::kAcc, use, &isa::Uop::acc, vec.acc_out, vec.acc_in, Blocks(params, vec));
     if (vec.src == isa::Vec::Src::kInp)
-      loops.Add(Pad::kInp, Use::kRead, &isa::Uop::inp, vec.inp_out, vec.inp_in, Vectors(params));
+      loops.Add(Pad::kInp, Use::kRead, &isa::Uop::inp, vec.inp_out, vec.inp_in, InpEntries(params, vec));
     if (FromAcc(vec))
       loops.Add(Pad::kAcc, Use::kRead, &isa::Uop::inp, vec.inp_out, vec.inp_in, Blocks(params, vec));
     return loops;
@@ -72,8 +79,8 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
   // The largest magnitude of what is moved, compared, added or multiplied by, unless it is an accumulator.
   static int64_t Largest(const Params& params, const isa::Vec& vec) {
     if (vec.src == isa::Vec::Src::kImm) return std::abs(Immediate(vec));
-    const int64_t element = vec.src_unsigned ? (int64_t{1} << params.activation_bits) - 1
-                                             : int64_t{1} << (params.activation_bits - 1);
+    const int64_t bits = JoinedBits(params, Digits(vec));
+    const int64_t element = vec.src_unsigned ? (int64_t{1} << bits) - 1 : int64_t{1} << (bits - 1);
     const int64_t scale = std::max<int64_t>(1, (int64_t{1} << params.activation_scale_bits) - 1);
     return element * scale * std::abs(Coefficient(vec));
   }
@@ -83,6 +90,9 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     if (vec.skip_blocks >= Blocks(params))
       fail("field skip_blocks is ", vec.skip_blocks, " of the ", Blocks(params),
            " blocks of a channel group");
+    CheckDigits(params, "digits", vec.digits, params.activation_bits, fail);
+    if (vec.digits > 0 && vec.src != isa::Vec::Src::kInp)
+      fail("field digits is ", vec.digits, ", must be 0 unless src is inp, whose vectors have them");
     const int64_t limit = int64_t{1} << (params.accumulator_bits - 1), imm = Immediate(vec);
     if (LooksUp(vec) || vec.op == isa::Vec::Op::kSub || Scales(vec)) {
       if (vec.src == isa::Vec::Src::kInp)
@@ -124,13 +134,13 @@ struct Declared<isa::Vec> : Defaults<isa::Vec> {
     return params.vector_pipeline_cycles + filling + static_cast<int64_t>(Visits(vec) * Blocks(params, vec));
   }
 
-  // Neighbouring vectors lie in different banks, each of which serves one a cycle. Both entries of acc may
-  // lie in the same bank.
+  // Neighbouring entries lie in different banks, each of which serves one a cycle, while the unit takes a
+  // block a cycle. Both entries of acc may lie in the same bank.
   static int64_t ConflictCycles(const Params& params, const isa::Vec& vec) {
     if (FromAcc(vec)) return static_cast<int64_t>(Visits(vec) * Blocks(params, vec));
     if (vec.src != isa::Vec::Src::kInp) return 0;
-    const int64_t turns = (Vectors(params) + params.inp_banks - 1) / params.inp_banks;
-    return static_cast<int64_t>(Visits(vec)) * (turns - 1);
+    const int64_t turns = (InpEntries(params, vec) + params.inp_banks - 1) / params.inp_banks;
+    return static_cast<int64_t>(Visits(vec)) * std::max<int64_t>(0, turns - Blocks(params, vec));
   }
 
   template <typename Count>

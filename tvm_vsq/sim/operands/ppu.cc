@@ -113,9 +113,7 @@ bool IsResult(Work* work, size_t pixel) {
     }
     return true;
   }
-  const Params& params = work->execution.params;
-  const VectorFormat format =
-      work->ppu.second ? VectorFormat::OfSecond(params) : VectorFormat(params, work->ppu.out_unsigned);
+  const VectorFormat format = VectorFormat::Of(work->execution.params, work->ppu);
   const Scratchpads& pads = *work->execution.pads;
   std::vector<uint8_t> codes(work->size);
   for (size_t v = 0; v < work->vectors; ++v) {

@@ -16,15 +16,17 @@ _DIGIT_SHIFT_BITS = 5
 def array(hardware: HardwareConfig) -> Iterator[Component]:
     """Multipliers, trees and accumulators, with scale units between them where the formats have scales."""
     size, lanes = hardware.vector_size, hardware.output_lanes
-    weight, activation = hardware.weight_bits, hardware.activation_bits
+    weight, activation = hardware.multiplied_weight_bits, hardware.activation_bits
     uses = {"macs": 1.0, "window_macs": float(hardware.input_slices)}
     sums = {event: count / size for event, count in uses.items()}
     tree = AdderTree(size, weight + activation)
     yield Component("multiplier", Multiplier(weight, activation), size * lanes, uses, "MACs", _BLOCK)
     yield Component("adder tree", tree, lanes, sums, "MACs", _BLOCK)
-    products = size * (weight + activation)
-    yield Component("operand registers", Register(products + 1), lanes, sums, "MACs", _BLOCK)
-    yield Component("product registers", Register(products), lanes, sums, "MACs", _BLOCK)
+    # Operands, and whether they are signed: activations, and weights where these have one more bit.
+    signs = 1 + weight - hardware.weight_bits
+    operands = size * (hardware.weight_bits + activation) + signs
+    yield Component("operand registers", Register(operands), lanes, sums, "MACs", _BLOCK)
+    yield Component("product registers", Register(size * (weight + activation)), lanes, sums, "MACs", _BLOCK)
     kept = [count * (adder.bits + 1) for count, adder in tree.levels]
     sums_held = sum(kept[level] for level in pipelines(hardware).tree_levels)
     yield Component("tree registers", Register(sums_held), lanes, sums, "MACs", _BLOCK)

@@ -39,10 +39,11 @@ def _of(name: str, unit: Unit, count: int, uses: dict[str, float] | None = None)
 def _residual(hardware: HardwareConfig) -> Iterator[Component]:
     """element * scale * mult, rounding and shift, and the sum, which is among the PPU's adders."""
     lanes, activation, event = hardware.output_lanes, hardware.formats.activation, "residual_lane_ops"
+    element = hardware.widest_activation_bits
     if activation.scale_bits is not None:
-        scale = Multiplier(activation.bits, activation.scale_bits)
+        scale = Multiplier(element, activation.scale_bits)
         yield _of("residual scale", scale, lanes, {event: 1})
-    bits = activation.bits + activation.scale_width
+    bits = element + activation.scale_width
     factor = PARAMETER_BITS["mult"]
     yield _of("residual multiplier", Multiplier(bits, factor), lanes, {event: 1})
     yield _of("residual rounding and shift", Adder(bits + factor), 0, {event: 2})
@@ -53,7 +54,7 @@ def _residual(hardware: HardwareConfig) -> Iterator[Component]:
 def _registers(hardware: HardwareConfig) -> int:
     """Flip-flops of a lane, stage by stage."""
     activation, cycles = hardware.formats.activation, pipelines(hardware).multiply_cycles
-    bits, factor = activation.bits + activation.scale_width, PARAMETER_BITS["mult"]
+    bits, factor = hardware.widest_activation_bits + activation.scale_width, PARAMETER_BITS["mult"]
     acc, mult = hardware.accumulator_bits, hardware.multiplier_bits
     later = 2 * RESULT_BITS + 1  # bias, clip, ReLU, which wait for the product
     read = acc + mult + 2 * _SHIFT_BITS + later + _FLAGS - 1 + bits + factor

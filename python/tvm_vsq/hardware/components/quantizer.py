@@ -16,29 +16,30 @@ _BLOCK, _EVENT = "quantizer", "quantize_lane_ops"
 def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
     """Without scales a rounding adder and a clip; with them the vector maximum, its scale and a division.
 
-    An element of `activation_bits` takes as many subtractions, each of its own unit, as a block enters in
+    An element takes a subtraction for each bit that it may have, each of its own unit, as a block enters in
     every cycle. The scale of a vector is found by additions of its width, without a divider.
     """
     lanes, activation = hardware.output_lanes, hardware.formats.activation
-    magnitude = activation.bits + activation.scale_width + hardware.guard_bits
+    bits = hardware.widest_activation_bits
+    magnitude = bits + activation.scale_width + hardware.guard_bits
     # To count up, and to compare with a constant, takes half an adder each; three: of y and of two limits.
     halves = 3 * magnitude + (RESULT_BITS - magnitude) // 2
     yield _of("quantizer's magnitudes", Adder(halves // 2), lanes, {_EVENT: 1})
-    yield _of("quantizer's saturation", Selector(2 * magnitude + activation.bits), lanes)
+    yield _of("quantizer's saturation", Selector(2 * magnitude + bits), lanes)
     scaled = activation.scale_bits is not None
     rounding = (magnitude + 2) if scaled else (magnitude + 2) // 2
-    yield _of("quantizer's rounding", Adder(rounding + activation.bits // 2), lanes, {_EVENT: 1})
+    yield _of("quantizer's rounding", Adder(rounding + bits // 2), lanes, {_EVENT: 1})
     if activation.scale_bits is None:
-        yield _of("quantizer's registers", Register(activation.bits), lanes, {_EVENT: 1})
+        yield _of("quantizer's registers", Register(bits), lanes, {_EVENT: 1})
         return
     size = activation.vector_size
     vectors = max(1, lanes // size)
     yield _of("quantizer's comparators", Adder(magnitude), lanes - vectors, {_EVENT: 1 - 1 / size})
     yield _of("quantizer's maxima", Selector(magnitude), lanes - vectors)
     step = Trial(activation.scale_bits + 1)
-    yield _of("quantizer's division", step, lanes * activation.bits, {_EVENT: activation.bits})
+    yield _of("quantizer's division", step, lanes * bits, {_EVENT: bits})
     # Some four additions of the width of an element and a scale.
-    addition = Adder(activation.bits + activation.scale_bits)
+    addition = Adder(bits + activation.scale_bits)
     yield _of("quantizer's scales", addition, 4 * vectors, {_EVENT: 1 / size})
     yield _of("quantizer's registers", Register(_registers(hardware, magnitude)), 1, {_EVENT: 1 / lanes})
 
@@ -51,7 +52,7 @@ def _registers(hardware: HardwareConfig, magnitude: int) -> int:
     """Flip-flops: magnitudes while the largest and the scale are sought; what is left to divide."""
     activation, stages, lanes = hardware.formats.activation, pipelines(hardware), hardware.output_lanes
     vectors = max(1, lanes // activation.vector_size)
-    bits, scale, cycles = activation.bits, activation.scale_width, stages.divide_cycles
+    bits, scale, cycles = hardware.widest_activation_bits, activation.scale_width, stages.divide_cycles
     waiting = (stages.vector_blocks + 1) * lanes * (magnitude + 1)
     peaks = vectors * (stages.vector_blocks * (magnitude + 1) + (cycles + 1) * (scale + 1))
     dividing = lanes * ((cycles - 1) * (2 * scale + bits + 1) + bits + 1)

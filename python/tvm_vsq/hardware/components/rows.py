@@ -45,7 +45,7 @@ def _scaling(hardware: HardwareConfig) -> Iterator[Component]:
     """An accumulator times a factor of 16 bits, by the multiplier of products if that is wide enough."""
     lanes, acc, activation = hardware.output_lanes, hardware.accumulator_bits, hardware.formats.activation
     inside = TABLE_INPUT_BITS - (TABLE_SEGMENTS - 1).bit_length()
-    width = max(activation.bits + activation.scale_width, inside)
+    width = max(hardware.widest_activation_bits + activation.scale_width, inside)
     if (lacks := _FACTOR_BITS - width) > 0:
         yield _of("wider multiplier", Multiplier(max(acc, TABLE_VALUE_BITS), lacks), lanes)
         yield _of("wider shifter", Shifter(lacks, _SHIFT_BITS), lanes)

@@ -22,9 +22,10 @@ def vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
     fits an accumulator leaves it.
     """
     lanes, activation = hardware.output_lanes, hardware.formats.activation
-    acc, bits = hardware.accumulator_bits, activation.bits + activation.scale_width
+    acc, element = hardware.accumulator_bits, hardware.widest_activation_bits
+    bits = element + activation.scale_width
     if activation.scale_bits is not None:
-        unit = Multiplier(activation.bits, activation.scale_bits)
+        unit = Multiplier(element, activation.scale_bits)
         yield _of("scale multiplier", unit, lanes, {"unpack_lane_ops": 1})
     yield _of("comparator", Adder(acc), lanes, {"vector_lane_ops": 1})
     yield _of("adder", Adder(acc), lanes)

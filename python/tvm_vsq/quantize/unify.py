@@ -1,0 +1,81 @@
+"""Gives each tensor one format where layers read it in several, on accelerators that take all of these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tvm_vsq.formats import LayerFormats
+from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.quantize.plan import ActivationSettings, Plan, QuantizedLayer, Reading
+
+_Widest = dict[tuple[Any, bool], ActivationSettings]
+"""By stored tensor, and whether it is read in place of weights, how all read it."""
+
+
+def unified(plan: Plan, hardware: HardwareConfig) -> Plan:
+    """`plan`, where a tensor is stored with as many bits as the layer wants that wants most of it, and all
+    read that; what is added to a result is read as others read it.
+
+    So no result leaves the accelerator because its readers have different formats. Only with
+    `precision_passes`: elsewhere only one format can be read at all.
+    """
+    if hardware.precision_passes == 1:
+        return plan
+    while True:
+        widest = _widest(plan)
+        layers = tuple(_settled(layer, plan, widest, hardware) for layer in plan.layers)
+        if layers == plan.layers:
+            return plan
+        plan = replace(plan, layers=layers)
+
+
+def _widest(plan: Plan) -> _Widest:
+    found: _Widest = {}
+    readings = [item for layer in plan.layers for item in layer.roles.items()]
+    for residuals in (False, True):
+        settled = set(found) if residuals else set()
+        for role, reading in readings:
+            if (role == "residual") != residuals:
+                continue
+            for source in plan.sources(reading):
+                key = source.tensor, reading.settings.is_second
+                if key not in settled:
+                    found[key] = _join(found.get(key), reading.settings)
+    return found
+
+
+def _join(a: ActivationSettings | None, b: ActivationSettings) -> ActivationSettings:
+    """The one with more bits, and scales that are as wide as those of either."""
+    if a is None or a == b:
+        return b
+    first = max((a, b), key=lambda settings: (settings.bits, settings.scale_bits or 0))
+    return replace(first, scale_bits=max(a.scale_bits or 0, b.scale_bits or 0) or None)
+
+
+def _settled(layer: QuantizedLayer, plan: Plan, widest: _Widest, hardware: HardwareConfig) -> QuantizedLayer:
+    """`layer`, which reads what there is."""
+    found = {role: _as_stored(reading, plan, widest) for role, reading in layer.roles.items()}
+    apart = {role: settings for role, settings in found.items() if role in ("residual", "second")}
+    own = [settings for role, settings in found.items() if role not in apart]
+    if not own:
+        return layer
+    x = own[0]
+    for settings in own[1:]:
+        x = _join(x, settings)
+    if x == layer.settings:
+        return replace(layer, apart=apart)
+    config = layer.config.model_copy(
+        update={"activation_bits": x.bits, "activation_scale_bits": x.scale_bits}
+    )
+    activation = replace(layer.formats.activation, bits=x.bits, scale_bits=x.scale_bits)
+    kept, passes = hardware.scale_product_bits, hardware.precision_passes
+    formats = LayerFormats.of(layer.formats.weight, activation, kept, passes)
+    return replace(layer, config=config, formats=formats, apart=apart)
+
+
+def _as_stored(reading: Reading, plan: Plan, widest: _Widest) -> ActivationSettings:
+    found: ActivationSettings | None = None
+    for source in plan.sources(reading):
+        found = _join(found, widest[source.tensor, reading.settings.is_second])
+    return reading.settings if found is None else found

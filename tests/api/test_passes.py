@@ -1,0 +1,183 @@
+"""Layers of any formats on one array that makes passes over digits: the same bits as `fake_quantize`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.seeds import first_of
+from tests.transformers_models import Encoder, batch
+from torch import nn
+
+import tvm_vsq
+from tvm_vsq.errors import ConfigError, ProgramError
+from tvm_vsq.hardware import HardwareConfig, load_hardware
+
+FORMATS = ("4/4/4/4", "8/8/-/-", "4/8/4/4", "8/4/4/4", "3/6/4/4", "6/6/-/-", "4/4/-/-")
+ARRAYS = ((16, 16), (16, 32), (32, 16), (8, 16), (64, 16))
+
+
+def target(vector_size=16, output_lanes=16, name="vsq-accel", passes=2):
+    found = load_hardware(name)
+    fields = found.model_dump()
+    fields["timing"]["ppu_pipeline_cycles"] += vector_size // output_lanes
+    fields |= {"vector_size": vector_size, "output_lanes": output_lanes, "precision_passes": passes}
+    return HardwareConfig.checked({**fields, "accumulator_bits": 40}, "test")
+
+
+class Block(nn.Module):
+    """Residual, with filters for each channel if the array takes them in passes, and a gate."""
+
+    def __init__(self, channels, is_depthwise):
+        super().__init__()
+        self.wide = nn.Conv2d(channels, channels, 3, padding=1)
+        self.filters = nn.Conv2d(channels, channels, 3, padding=1, groups=channels) if is_depthwise else None
+        self.point = nn.Conv2d(channels, channels, 1)
+        self.down, self.up = nn.Linear(channels, 8), nn.Linear(8, channels)
+
+    def forward(self, x):
+        y = torch.relu(self.wide(x))
+        y = y if self.filters is None else torch.relu(self.filters(y))
+        gate = torch.sigmoid(self.up(torch.relu(self.down(y.mean((2, 3))))))
+        return torch.relu(x + self.point(y * gate[:, :, None, None]))
+
+
+class Network(nn.Module):
+    """Everything that reads vectors: convolutions, sums, pools, products, and vectors that are moved."""
+
+    def __init__(self, size, is_depthwise):
+        super().__init__()
+        self.size = size
+        self.stem = nn.Conv2d(3, size, 3, padding=1)
+        self.first, self.second = Block(size, is_depthwise), Block(size, is_depthwise)
+        self.head = nn.Linear(2 * size, 10)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.first(torch.relu(self.stem(x))), 2)
+        return self.head(torch.cat([self.second(x), x], 1).mean((2, 3)))
+
+
+@pytest.mark.parametrize("seed", first_of(range(20), 2))
+def test_layers_of_any_formats_are_whole_on_one_chip(seed):
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    hardware = target(*ARRAYS[seed % len(ARRAYS)])
+    size = hardware.vector_size
+    network = Network(size, is_depthwise=size == hardware.output_lanes).eval()
+    names = [name for name, part in network.named_modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    rules = [tvm_vsq.Rule(layers=name, formats=str(rng.choice(FORMATS))) for name in names]
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", vector_size=size, rules=rules).unfitted()
+    x = torch.randn(4, 3, 6, 6)
+    fake = tvm_vsq.fake_quantize(
+        network, config, target=hardware, example_inputs=(x[:2],), calibration=[(x,)]
+    )
+    exe = tvm_vsq.compile(fake, hardware, strict=True)
+    with torch.no_grad():
+        expected = fake(x[:2])
+    assert torch.equal(exe(x[:2]), expected)
+    np.testing.assert_array_equal(exe.reference(x[:2]).numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("vsq-accel-w4a8", None),  # second operands of 8 bits, in two passes
+        ("vsq-accel", ("*attention*", "8/8/-/-")),
+        pytest.param("vsq-accel", ("*intermediate*", "8/4/4/4"), marks=pytest.mark.large),
+    ],
+)
+def test_attention_runs_in_passes(networks, name, rule):
+    torch.manual_seed(0)
+    model, given = Encoder("sdpa").eval(), batch(2, 17)
+    hardware = target(name=name)
+    rules = [] if rule is None else [tvm_vsq.Rule(layers=rule[0], formats=rule[1])]
+    config = tvm_vsq.QuantConfig.parse(hardware.notation, rules=rules)
+    data = [batch(2, 17) for _ in range(4)]
+    fake = tvm_vsq.fake_quantize(model, config, target=hardware, example_inputs=given, calibration=data)
+    exe = tvm_vsq.compile(fake, hardware, strict=True)
+    with torch.no_grad():
+        (expected, *_), (fp32, *_) = fake(**given), model(**given)
+    (result, *_), (reference, *_) = exe(**given), exe.reference(**given)
+    assert torch.equal(result, expected)
+    assert torch.equal(reference, expected)
+    assert networks.sqnr_db(fp32.numpy(), result.numpy()) > 13
+    passes = [layer.shape for layer in exe.timing().layers if "passes" in layer.shape]
+    assert passes
+
+
+def linear(formats, hardware, channels=32):
+    network = nn.Sequential(nn.Linear(channels, 32), nn.ReLU(), nn.Linear(32, 16)).eval()
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=[tvm_vsq.Rule(layers="0", formats=formats)])
+    x = torch.randn(32, channels)
+    return tvm_vsq.compile(
+        network, hardware, quant=config, example_inputs=(x,), calibration=[(x,)], strict=True
+    )
+
+
+def test_a_pass_is_counted():
+    cycles, macs = {}, {}
+    for formats in ("4/4/4/4", "4/8/4/4", "8/8/-/-"):
+        first = linear(formats, target(), 512).timing().layers[0]
+        cycles[formats], macs[formats] = first.cycles, first.macs
+    assert macs["4/8/4/4"] == 2 * macs["4/4/4/4"]
+    assert macs["8/8/-/-"] == 4 * macs["4/4/4/4"]
+    assert cycles["4/4/4/4"] < cycles["4/8/4/4"] < cycles["8/8/-/-"]
+
+
+def test_formats_that_do_not_fit_are_refused_by_name():
+    with pytest.raises(ConfigError, match=r"layer '0'.*weight_bits=8.*unless it has precision_passes"):
+        linear("8/8/-/-", target(passes=1))
+    with pytest.raises(ConfigError, match=r"layer '0'.*weight_scale_bits=6.*with precision_passes=2"):
+        linear("4/8/6/4", target())
+    narrow = target().model_copy(update={"weight_bits": 2})
+    with pytest.raises(ConfigError, match=r"layer '0'.*weight_bits=8.*with precision_passes=2"):
+        linear("8/8/-/-", narrow)
+
+
+def test_filters_that_do_not_lie_side_by_side_are_refused():
+    network = Network(32, is_depthwise=True).eval()
+    rule = tvm_vsq.Rule(layers="first.filters", formats="8/4/4/4")
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", vector_size=32, rules=[rule]).unfitted()
+    x = torch.randn(2, 3, 6, 6)
+    with pytest.raises(ProgramError, match=r"layer 'first.filters': depthwise .*weight elements of 4 bits"):
+        tvm_vsq.compile(
+            network, target(32, 16), quant=config, example_inputs=(x,), calibration=[(x,)], strict=True
+        )
+
+
+def test_a_mix_is_chosen_for_the_chip_that_runs_it():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16))
+    x = torch.randn(64, 64)
+    data, hardware = [(x,)], target()
+    with pytest.warns(tvm_vsq.VsqWarning, match=r"'4/8/6/10'.*weight_scale_bits=6"):
+        mix = tvm_vsq.choose_formats(
+            network.eval(),
+            ("4/4/4/4", "8/8/-/-", "4/8/6/10"),
+            target=hardware,
+            example_inputs=(x,),
+            calibration=data,
+            data=data,
+            max_energy_ratio=0.8,
+        )
+    assert set(mix.formats.values()) == {"4/4/4/4", "8/8/-/-"}
+    exe = tvm_vsq.compile(
+        network, hardware, quant=mix.config, example_inputs=(x,), calibration=data, strict=True
+    )
+    energy = sum(layer.energy_pj for layer in exe.timing().layers)
+    most = sum(row["8/8/-/-"] for row in mix.energy_pj.values())
+    assert energy == pytest.approx(mix.energy_ratio * most, rel=0.1)
+
+
+def test_only_one_format_left_is_no_choice():
+    network, x = nn.Sequential(nn.Linear(32, 16)).eval(), torch.randn(8, 32)
+    with pytest.raises(ConfigError, match=r"'4/8/6/10' has .*fewer than two"):
+        tvm_vsq.choose_formats(
+            network,
+            ("4/4/4/4", "4/8/6/10"),
+            target=target(),
+            example_inputs=(x,),
+            calibration=[(x,)],
+            data=[(x,)],
+            max_energy_ratio=0.8,
+        )
