@@ -83,6 +83,7 @@ def test_layers_of_any_formats_are_whole_on_one_chip(seed):
     [
         ("vsq-accel-w4a8", None),  # second operands of 8 bits, in two passes
         ("vsq-accel", ("*attention*", "8/8/-/-")),
+        ("vsq-accel", ("matmul*", "8/8/4/4")),
         pytest.param("vsq-accel", ("*intermediate*", "8/4/4/4"), marks=pytest.mark.large),
     ],
 )

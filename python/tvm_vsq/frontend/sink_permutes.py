@@ -19,7 +19,8 @@ from tvm_vsq.graph import (
     replace_main,
     static_shape,
 )
-from tvm_vsq.network import facts_of, source_of
+from tvm_vsq.network import facts_of
+from tvm_vsq.network.source import is_on_each_row
 from tvm_vsq.tvm_compat import Call, IRModule, Tuple, Var
 
 _CHOICES = {
@@ -78,8 +79,7 @@ class _SinkPermutes(PermutingRebuilder):
             return self._after(relax.op.take(x, value.args[1], axis=inner, mode=mode), axes)
         if name == "relax.nn.pad":
             return self._past_pad(value, x, axes)
-        source = source_of(value)
-        if source is not None and source.rows is not None and axes[-1] == len(axes) - 1:
+        if is_on_each_row(value) and axes[-1] == len(axes) - 1:
             return self._after(Call(value.op, [x, *value.args[1:]], value.attrs), axes)
         is_linear = name == "relax.matmul" and is_constant(value.args[1]) and len(value.args[1].ty.shape) == 2
         if is_linear and axes[-1] == len(axes) - 1:

@@ -6,9 +6,10 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.graph import Rebuilder, is_constant, op_name, replace_main, static_shape
-from tvm_vsq.network import facts_of, source_of
-from tvm_vsq.network.source import becomes_weighted
+from tvm_vsq.graph import Rebuilder, bindings, is_constant, op_name, replace_main, static_shape
+from tvm_vsq.network import facts_of
+from tvm_vsq.network.rotation import NAME as ROTATE
+from tvm_vsq.network.source import becomes_weighted, is_on_each_row
 from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
@@ -18,23 +19,22 @@ def sink_reshapes(module: IRModule) -> IRModule:
     So what drops the axes of a pooled image goes behind the linear layers, which then read the pool's result.
     TVM's importer flattens [B, T, C] to [B*T, C] around every linear layer; afterwards the layers of an MLP
     follow each other directly, and the reshapes that cancel are gone. What is added to such a layer's result
-    is reshaped instead of that.
+    is reshaped instead of that, and reshapes go behind norms, unless rows are turned by where they are in
+    their image (rotary embeddings).
     """
     return replace_main(module, _SinkReshapes(module["main"]).run())
 
 
-def _is_on_rows(value: Any) -> bool:
-    """Whether a call works on the last axis, as norms and softmax do."""
-    source = source_of(value)
-    return source is not None and source.rows is not None
-
-
 class _SinkReshapes(Rebuilder):
+    def __init__(self, function: relax.Function) -> None:
+        super().__init__(function)
+        self._keeps_images = any(op_name(binding.value) == ROTATE for binding in bindings(function))
+
     def rewrite(self, var: Var, value: Any) -> Any:
         name = op_name(value)
         if name == "relax.reshape":
             return self._merge(value)
-        if not facts_of(value).elementwise and name != "relax.matmul" and not _is_on_rows(value):
+        if not facts_of(value).elementwise and name != "relax.matmul" and not self._is_on_each_row(value):
             return value
         inner = [self._before_reshape(arg) for arg in value.args]
         moved = self._operands(name, value, inner)
@@ -45,7 +45,7 @@ class _SinkReshapes(Rebuilder):
 
     def _operands(self, name: str, value: Call, inner: list[Any]) -> list[Any] | None:
         """Operands with the reshape removed, or None if it cannot move past this call."""
-        if facts_of(value).elementwise == 1 or _is_on_rows(value):
+        if facts_of(value).elementwise == 1 or self._is_on_each_row(value):
             return None if inner[0] is None else [inner[0], *value.args[1:]]
         if name == "relax.matmul":
             weight = value.args[1]
@@ -67,9 +67,12 @@ class _SinkReshapes(Rebuilder):
                 return [viewed if source is None else source for source in inner]
         return None
 
+    def _is_on_each_row(self, value: Any) -> bool:
+        return not self._keeps_images and is_on_each_row(value)
+
     def _is_residual(self, other: Any, source: Any, value: Call) -> bool:
         """Whether `other` is added to the result of a linear layer, and is none itself."""
-        if op_name(value) != "relax.add" or not isinstance(other, Var):
+        if op_name(value) != "relax.add" or not isinstance(other, Var) or self._keeps_images:
             return False
         same = static_shape(value.args[0]) == static_shape(value.args[1])
         return same and self._is_of_layer(source) and not self._is_of_layer(other)

@@ -182,6 +182,16 @@ def source_of(call: Any) -> Source | None:
     return _of(call)[1]
 
 
+def is_on_each_row(call: Any) -> bool:
+    """Whether a call works on whole rows, the last axis, each by itself and all alike, as norms and softmax
+    do: whatever the axes before are.
+    """
+    source = source_of(call)
+    if source is None or source.rows is None:
+        return False
+    return all(is_constant(arg) and len(arg.ty.shape) <= 1 for arg in call.args[1:])
+
+
 def becomes_weighted(call: Any) -> bool:
     """Whether a call is a layer with weights, constant or not, or will be one in the canonical form.
 

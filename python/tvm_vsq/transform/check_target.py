@@ -89,7 +89,8 @@ def _check_formats(node: Node, hardware: HardwareConfig) -> None:
 
 def _check_second(node: Node, fmt: VectorFormat, hardware: HardwareConfig) -> None:
     built, passes = hardware.formats.second, hardware.precision_passes
-    is_narrower = passes > 1 and fmt.bits <= built.bits and fmt.scale_width <= built.scale_width
+    most = passes * hardware.formats.second_record.bits
+    is_narrower = passes > 1 and fmt.bits <= most and fmt.scale_width <= built.scale_width
     if fmt != built and not is_narrower:
         raise ConfigError(
             f"layer '{node.name}' reads a second operand of {fmt.bits} bits with scales of "
