@@ -74,6 +74,7 @@ def test_a_llama_is_whole_on_the_chip(networks, formats, rows, groups, masked):
     assert networks.sqnr_db(expected[seen].numpy(), result[seen].numpy()) > LEAST_DB[formats]
     joined = [layer.name for layer in exe.timing().layers if " + rotary" in layer.name]
     assert len(joined) == (2 if rows == 1 else 0)  # queries and keys are turned where they are made
+    assert any(layer.name.endswith(" + add_0") for layer in exe.timing().layers)
     assert not any("order of channels" in row.layer for row in exe.explain())
 
 

@@ -22,6 +22,7 @@ from tvm_vsq.quantize.calibration import Range
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.plan import Plan, QuantizedLayer, Reading, make_plan
+from tvm_vsq.quantize.unify import unified
 from tvm_vsq.quantize.weights.layer_weights import LayerWeights, float_weights
 from tvm_vsq.tvm_compat import IRModule, Var
 
@@ -39,7 +40,7 @@ def quantize_alike(
 
     Raises QuantizationError naming a layer that `like` has not, or has with other weights.
     """
-    plan = make_plan(module, config, hardware)
+    plan = unified(make_plan(module, config, hardware), hardware)
     return _Alike(module, plan, hardware, like).quantized()
 
 

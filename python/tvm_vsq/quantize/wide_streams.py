@@ -67,7 +67,7 @@ def _results(module: IRModule) -> set[Any]:
     for chain in planned_chains(function, layers):
         found.add(chain.output if chain.residual_add is None else chain.anchor)
         if chain.residual_add is not None:
-            found.update(values[chain.residual_add].args)
+            found.update(x for x in values[chain.residual_add].args if x != chain.residual)
     return found
 
 
