@@ -8,7 +8,6 @@ from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import bindings, is_constant, op_name
 from tvm_vsq.placement.homes import Home
 from tvm_vsq.placement.moves import Move, move_from
@@ -105,9 +104,11 @@ def homes_of(region: relax.Function) -> dict[str, Home] | None:
     }
 
 
-def with_formats(region: relax.Function, formats: Sequence[VectorFormat | None]) -> relax.Function:
-    """`region`, which says in what formats its parameters are; None where they are no vectors."""
-    found = [[0, 0] if fmt is None else [fmt.bits, fmt.scale_width] for fmt in formats]
+def with_formats(region: relax.Function, widths: Sequence[tuple[int, int] | None]) -> relax.Function:
+    """`region`, which says how many bits elements and scales of its parameters have; None where they are no
+    vectors.
+    """
+    found = [list(each or (0, 0)) for each in widths]
     return region.with_attr(_FORMATS, found)
 
 

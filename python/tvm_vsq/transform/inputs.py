@@ -13,14 +13,17 @@ from tvm_vsq.placement.regions import is_region, items_of, results_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 
 
-def region_inputs(module: IRModule) -> dict[GlobalVar, list[VectorFormat | None]]:
-    """The format of each parameter of each region of a partitioned module; None where it is no vectors."""
+def region_inputs(module: IRModule) -> dict[GlobalVar, list[tuple[int, int] | None]]:
+    """Bits of elements and of scales of each parameter of each region of a partitioned module; None where it
+    is no vectors.
+    """
     main, found = module["main"], {}
     values: Mapping[Any, Any] = definitions(main)
     for binding in bindings(main):
         call = binding.value
         if isinstance(call, Call) and isinstance(call.op, GlobalVar) and is_region(module[call.op]):
-            found[call.op] = [_format(module, values, arg) for arg in call.args]
+            formats = (_format(module, values, arg) for arg in call.args)
+            found[call.op] = [None if fmt is None else (fmt.bits, fmt.scale_width) for fmt in formats]
     return found
 
 
