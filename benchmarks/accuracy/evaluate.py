@@ -56,7 +56,10 @@ class Evaluator:
         )
 
     def quantized(self, row: Row, in_simulator: bool) -> Result:
-        name = "_".join([row.config.model_dump_json(), str(row.hardware.product_bits), str(in_simulator)])
+        hardware = row.hardware
+        passes = [f"{hardware.precision_passes} passes"] if hardware.precision_passes > 1 else []
+        parts = [row.config.model_dump_json(), str(hardware.product_bits), str(in_simulator), *passes]
+        name = "_".join(parts)
         return self._kept(name, lambda: self._measure(row, in_simulator))
 
     def _measure(self, row: Row, in_simulator: bool) -> Result:

@@ -18,8 +18,8 @@ from tvm_vsq.export.onnx_operators import WRITERS
 from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant
 from tvm_vsq.network.rotation import rotate
-from tvm_vsq.network.row_sum import add_rows
 from tvm_vsq.network.source import Source
+from tvm_vsq.network.wide_sum import add_rows
 from tvm_vsq.numerics import quantize_weights
 from tvm_vsq.registry import aspects
 from tvm_vsq.tvm_compat import Call, IRModule

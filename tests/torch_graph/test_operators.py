@@ -17,7 +17,7 @@ from tvm_vsq.errors import ModelError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, constant
 from tvm_vsq.network.rotation import rotate
-from tvm_vsq.network.row_sum import add_rows
+from tvm_vsq.network.wide_sum import add_rows
 from tvm_vsq.torch_graph import TorchGraph
 from tvm_vsq.torch_graph.operators import torch_operator
 from tvm_vsq.tvm_compat import Call, IRModule

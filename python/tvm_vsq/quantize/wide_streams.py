@@ -13,7 +13,7 @@ from tvm_vsq.graph import bindings, definitions, dtype_of, op_name, static_shape
 from tvm_vsq.layers.chains import planned_chains
 from tvm_vsq.network import layer_names, refusal, source_of
 from tvm_vsq.network.rebuild import FinalRebuilder
-from tvm_vsq.network.row_sum import add_rows
+from tvm_vsq.network.wide_sum import add_rows
 from tvm_vsq.tvm_compat import IRModule, Var
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tvm_vsq.network import RowForm, Source
-from tvm_vsq.network.row_sum import NAME
+from tvm_vsq.network.wide_sum import NAME
 from tvm_vsq.ops.rotary.source import no_numbers, row_refusal, same_unit, unit_steps
 
 SOURCE = Source(
