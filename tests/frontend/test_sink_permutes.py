@@ -55,6 +55,16 @@ MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
         [A, (2, 5, 1, 1)],
         ["reshape", "multiply"],
     ),
+    "norm of rows that stay rows": (
+        lambda emit, x: nn.layer_norm(emit(op.permute_dims(x, [1, 0, 2])), ramp(4), ramp(4), [-1]),
+        [(2, 3, 4)],
+        ["nn.layer_norm"],
+    ),
+    "softmax of rows that stay rows": (
+        lambda emit, x: nn.softmax(emit(op.permute_dims(x, [1, 0, 2])), -1),
+        [(2, 3, 4)],
+        ["nn.softmax"],
+    ),
     "pool": (
         lambda emit, x: nn.avg_pool2d(
             nchw(emit, x), (3, 2), (1, 2), (0, 1, 2, 1), ceil_mode=True, count_include_pad=True
@@ -109,6 +119,10 @@ STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
     ),
     "flatten": (lambda emit, x: op.reshape(nchw(emit, x), (2, 60)), [A]),
     "softmax": (lambda emit, x: nn.softmax(nchw(emit, x), 1), [A]),
+    "norm of what were columns": (
+        lambda emit, x: nn.layer_norm(emit(op.permute_dims(x, [0, 2, 1])), ramp(3), ramp(3), [-1]),
+        [(2, 3, 4)],
+    ),
     "cumulative sum": (lambda emit, x: op.cumsum(nchw(emit, x), 1), [A]),
     "pool of other axes": (
         lambda emit, x: nn.max_pool2d(other(emit, x), (2, 2)),

@@ -30,6 +30,12 @@ MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
     "a bias": (lambda emit, x: op.add(values(4), flat(emit, x)), [A], ["add"]),
     "a scalar": (lambda emit, x: op.subtract(relax.const(2.0), flat(emit, x)), [A], ["subtract"]),
     "a residual": (lambda emit, x, y: op.subtract(flat(emit, x), flat(emit, y)), [A, A], ["subtract"]),
+    "a norm of rows": (
+        lambda emit, x: nn.layer_norm(flat(emit, x), values(4), values(4), [-1]),
+        [A],
+        ["nn.layer_norm"],
+    ),
+    "softmax of rows": (lambda emit, x: nn.softmax(flat(emit, x), -1), [A], ["nn.softmax"]),
     "a reshape": (lambda emit, x: op.reshape(flat(emit, x), (3, 2, 4)), [A], []),
 }
 STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
@@ -56,6 +62,10 @@ STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
         [(6, 4)],
     ),
     "softmax": (lambda emit, x: nn.softmax(flat(emit, x), 0), [A]),
+    "a norm of all rows": (
+        lambda emit, x: nn.layer_norm(flat(emit, x), values(6, 4), values(6, 4), [-2, -1]),
+        [A],
+    ),
 }
 
 
