@@ -1,4 +1,4 @@
-"""Norms of the same rows, one stored as vectors and one as numbers of 32 bits, are one layer that stores both."""
+"""Norms of the same rows, one stored as vectors and one as numbers of 32 bits, are one layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TWINS = ("layer_norm_0 + layer_norm_0/sum", "layer_norm_1 + layer_norm_1/sum")
 
 
 class Blocks(nn.Module):
-    """x = norm(x + f(x)), as encoders have it: what a norm gives is read by a layer, and added to its result."""
+    """x = norm(x + f(x)), as encoders have it: a layer reads what is added to its result."""
 
     def __init__(self):
         super().__init__()

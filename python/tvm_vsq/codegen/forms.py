@@ -28,9 +28,12 @@ class Form:
         """
         formats = hardware.formats
         plain = formats.activation.with_sign(fmt.signed)
-        if fmt == formats.second_record != plain:
+        other = formats.second_record
+        # only second operands have other bits than activations, if no element has several digits
+        is_bare = not fmt.scale_width and fmt.signed and hardware.precision_passes == 1
+        if fmt == other != plain or (is_bare and fmt.bits == other.bits != plain.bits):
             is_second = True  # for layers that are not among those that are known here
-        record = formats.second_record if is_second else plain
+        record = other if is_second else plain
         digits = digit_count(fmt.bits, record.bits)
         is_own = (fmt.bits, fmt.scale_width) == (record.bits, record.scale_width)
         fits = digits <= hardware.precision_passes > 1 and fmt.scale_width <= record.scale_width
