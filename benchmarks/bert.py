@@ -4,18 +4,18 @@
 
 Shapes only: weights are random and nothing is fitted, which changes none of these figures. Everything from
 the first layer norm to the last one is on the chip (strict=True); the embedding is looked up by the host and
-counted nowhere. MACs are those of all matrix products, attention's included; "linear" is the utilization of
-the linear layers alone, which are compiled one behind the other as a network of their own
-(benchmarks/simulator/models.py).
+counted nowhere. MACs are those of all matrix products, attention's included, each pass over digits counted;
+"array idle" is the share of cycles in which the array does not work. "+2" stands for precision_passes: 2; the
+mix has products of two activations in 8/8/4/4 beside linear layers in 4/4/4/4. Area is that of docs/area.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
+import time
 import warnings
-from pathlib import Path
+from dataclasses import dataclass
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -26,28 +26,51 @@ from transformers import BertConfig, BertModel
 
 import tvm_vsq
 
-sys.path.append(str(Path(__file__).resolve().parent / "simulator"))
-from models import BertLinear
-
 MODELS = {"MiniLM": (384, 6, 12), "base": (768, 12, 12), "large": (1024, 24, 16)}
 """Width, layers and heads; the inner layers are four times as wide (Devlin et al., NAACL 2019)."""
 
-TARGETS = ("vsq-accel", "vsq-accel-int8", "vsq-accel-w4a8")
+
+@dataclass(frozen=True)
+class Row:
+    """A target, with passes or not, rules, and what is added to sums that are normalized."""
+
+    target: str
+    passes: int = 1
+    rules: tuple[tvm_vsq.Rule, ...] = ()
+    residuals: str = "auto"
+
+    @property
+    def hardware(self) -> tvm_vsq.HardwareConfig:
+        return tvm_vsq.load_hardware(self.target).model_copy(update={"precision_passes": self.passes})
+
+    @property
+    def title(self) -> str:
+        notation = "mix" if self.rules else self.hardware.notation
+        passes = f" +{self.passes}" if self.passes > 1 else ""
+        return notation + passes + (" residuals in vectors" if self.residuals == "vectors" else "")
 
 
-def compiled(model: torch.nn.Module, target: str, given: object, strict: bool) -> tvm_vsq.Executable:
+ROWS = (
+    Row("vsq-accel"),
+    Row("vsq-accel", residuals="vectors"),
+    Row("vsq-accel", 2, (tvm_vsq.Rule(layers="matmul*", formats="8/8/4/4"),)),
+    Row("vsq-accel-w4a8"),
+    Row("vsq-accel-w4a8", 2),
+    Row("vsq-accel-int8"),
+)
+
+
+def compiled(model: torch.nn.Module, row: Row, given: object) -> tvm_vsq.Executable:
     """For the accelerator, calibrated on what it is given."""
-    hardware = tvm_vsq.load_hardware(target)
-    capacity = hardware.dram.model_copy(update={"capacity_mib": 512})
-    hardware = hardware.model_copy(update={"dram": capacity})
-    quant = tvm_vsq.QuantConfig.of_hardware(hardware).unfitted()
+    config = tvm_vsq.QuantConfig.of_hardware(row.hardware).unfitted()
+    quant = config.model_copy(update={"rules": row.rules, "residuals": row.residuals})
     return tvm_vsq.compile(
         model,
-        hardware,
+        row.hardware,
         quant=quant,
         example_inputs=given,
         calibration=[given],
-        strict=strict,
+        strict=True,
         schedules="default",
     )
 
@@ -68,9 +91,12 @@ def main() -> None:
         "MACs",
         "cycles",
         "MAC util.",
-        "linear",
+        "array idle",
         "energy mJ",
+        "of DRAM",
         "DRAM MB",
+        "area mm2",
+        "run ms",
     )
     table = Table(*columns, title="BERT encoders, batch 1")
     for name in arguments.models:
@@ -82,25 +108,41 @@ def main() -> None:
             intermediate_size=4 * width,
         )
         model = BertModel(config, add_pooling_layer=False).eval()
-        linear = BertLinear(width, 4 * width, layers).eval()
         for tokens in arguments.tokens:
             ids = {"input_ids": torch.randint(0, config.vocab_size, (1, tokens))}
-            for target in TARGETS:
-                exe = compiled(model, target, ids, strict=True)
+            for row in ROWS:
+                exe = compiled(model, row, ids)
                 profile = exe.timing()
-                alone = compiled(linear, target, torch.randn(tokens, width), strict=False).timing()
+                busy = sum(layer.busy["compute"] for layer in profile.layers)
+                dram = sum(
+                    layer.energy["dram_read_bytes"] + layer.energy["dram_write_bytes"]
+                    for layer in profile.layers
+                )
                 table.add_row(
                     name,
                     str(tokens),
-                    tvm_vsq.load_hardware(target).notation,
+                    row.title,
                     f"{sum(layer.macs for layer in profile.layers):,}",
                     f"{profile.cycles:,}",
                     f"{profile.utilization:.1%}",
-                    f"{alone.utilization:.1%}",
+                    f"{1 - busy / profile.cycles:.1%}",
                     f"{profile.energy_pj * 1e-9:.2f}",
+                    f"{dram / profile.energy_pj:.0%}",
                     f"{profile.dram_bytes / 1e6:.1f}",
+                    f"{row.hardware.area('open-45nm').mm2:.2f}",
+                    f"{fastest(exe, ids) * 1e3:.0f}",
                 )
-    Console(width=130).print(table)
+    Console(width=150).print(table)
+
+
+def fastest(exe: tvm_vsq.Executable, given: dict[str, torch.Tensor], runs: int = 3) -> float:
+    """Seconds of the fastest of some inferences."""
+    seconds = []
+    for _ in range(runs + 1):
+        begin = time.perf_counter()
+        exe(**given)
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
 
 
 if __name__ == "__main__":

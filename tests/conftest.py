@@ -6,6 +6,7 @@ import functools
 import gc
 import importlib
 import os
+import zlib
 from types import ModuleType
 
 import hypothesis
@@ -19,8 +20,23 @@ for _variable in ("OMP_NUM_THREADS", "TVM_NUM_THREADS"):
 import torch  # noqa: E402 - reads them
 
 # How long an example takes says more about the machine than about the code; runs draw other ones each time.
-hypothesis.settings.register_profile("tvm_vsq", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("tvm_vsq", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("tvm_vsq")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Of long runs, a part."""
+    parser.addoption("--part", metavar="K/N", help="one of N parts of the tests, by their names; K from 0 on")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other parts."""
+    if config.option.part is None:
+        return
+    part, parts = map(int, config.option.part.split("/"))
+    chosen = [item for item in items if zlib.crc32(item.nodeid.encode()) % parts == part]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:

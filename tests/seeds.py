@@ -24,5 +24,5 @@ def one_of(cases: Iterable[Any]) -> list[Any]:
 
 
 def seeds(count: int) -> list[Any]:
-    """0 to count - 1; but for the first quarter, they are large."""
-    return first_of(range(count), -(-count // 4))
+    """0 to count - 1; but for the first eighth, they are large."""
+    return first_of(range(count), -(-count // 8))

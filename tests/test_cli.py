@@ -565,7 +565,7 @@ def test_rtl_writes_sources_and_a_top_level_for_each_block(run, tmp_path):
     again = run("rtl", "vsq-accel", "-o", tmp_path / "rtl")
     assert (again.code, "is not empty; give a new folder" in again.err) == (1, True)
     text = run("rtl", "vsq-accel", "-o", tmp_path / "other")
-    assert text.out.splitlines() == [f"wrote {tmp_path / 'other'}: 13 blocks of vsq-accel"]
+    assert text.out.splitlines() == [f"wrote {tmp_path / 'other'}: 19 blocks of vsq-accel"]
 
 
 def test_rtl_refuses_before_it_writes(run, tmp_path, monkeypatch):

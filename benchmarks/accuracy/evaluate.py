@@ -55,10 +55,14 @@ class Evaluator:
             "fp32", lambda: Result(self._network.summarize(outputs(self._network.model, self._network)))
         )
 
+    def _config(self, row: Row) -> tvm_vsq.QuantConfig:
+        rules = tuple(tvm_vsq.Rule(layers=each, fp32=True) for each in self._network.left_in_fp32)
+        return row.config.model_copy(update={"rules": (*row.config.rules, *rules)})
+
     def quantized(self, row: Row, in_simulator: bool) -> Result:
         hardware = row.hardware
         passes = [f"{hardware.precision_passes} passes"] if hardware.precision_passes > 1 else []
-        parts = [row.config.model_dump_json(), str(hardware.product_bits), str(in_simulator), *passes]
+        parts = [self._config(row).model_dump_json(), str(hardware.product_bits), str(in_simulator), *passes]
         name = "_".join(parts)
         return self._kept(name, lambda: self._measure(row, in_simulator))
 
@@ -66,7 +70,7 @@ class Evaluator:
         calibration = self._network.calibration
         arguments: dict[str, Any] = {
             "target": row.hardware,
-            "quant": row.config,
+            "quant": self._config(row),
             "calibration": calibration if len(calibration) > 1 else calibration[0],
         }
         raw = outputs(tvm_vsq.fake_quantize(self._module, **arguments).eval(), self._network)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "examples/efficientnet_photos"))  # data
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=ROOT / "build/accuracy/integers")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/accuracy-integers.md")
     arguments = parser.parse_args()
-    network = minilm.load(arguments.samples)
+    network = replace(minilm.load(arguments.samples), left_in_fp32=())
     evaluator = Evaluator(network, arguments.kept, arguments.simulated)
     fp32 = evaluator.fp32()
     results: dict[PartRow, Result] = {}

@@ -29,3 +29,4 @@ class Network:
     summarize: Callable[[Array], Array] = as_they_are  # what is kept of all outputs, one row for each sample
     data: str = ""  # for the document
     not_on_the_chip: str = ""
+    left_in_fp32: tuple[str, ...] = ()  # patterns of layers, in rows that say nothing of them

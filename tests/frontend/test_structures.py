@@ -162,7 +162,9 @@ def test_torchs_attention_becomes_named_linear_layers(networks):
         if op_name(values[var]) == "relax.matmul" and is_constant(values[var].args[1])
     ]
     assert linear == [
-        "layer.self_attn.in_proj",
+        "layer.self_attn.in_proj/slice 0",
+        "layer.self_attn.in_proj/slice 1",
+        "layer.self_attn.in_proj/slice 2",
         "layer.self_attn.out_proj",
         "layer.linear1",
         "layer.linear2",

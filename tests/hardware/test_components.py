@@ -172,6 +172,7 @@ def test_more_passes_make_multipliers_and_quantizer_wider_and_nothing_else() -> 
     assert two["shifter of sums"].unit == one["shifter of sums"].unit
     assert {part.group for part in one.values() if part.name in changed} == {
         "MACs",
+        "accumulators",
         "scale units",
         "PPU",
         "vector unit",

@@ -237,5 +237,6 @@ def _form(
         return OWN
     fmt = OUTPUT.read(values, hardware.vector_size)
     if out_scales:
+        is_second = is_second or fmt == hardware.formats.second_record
         fmt = replace(fmt, scale_bits=None)
     return Form.of(fmt, is_second, hardware, f"layer '{layer}': its result")
