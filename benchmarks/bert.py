@@ -1,6 +1,6 @@
 """What whole BERT encoders cost: cycles, MAC utilization, energy and DRAM traffic, with default schedules.
 
-    python benchmarks/bert.py [--models MiniLM base large] [--tokens 128 384]
+    python benchmarks/bert.py [--models MiniLM base large] [--tokens 128 384] [--rows 0 2]
 
 Shapes only: weights are random and nothing is fitted, which changes none of these figures. Everything from
 the first layer norm to the last one is on the chip (strict=True); the embedding is looked up by the host and
@@ -81,6 +81,7 @@ def main() -> None:
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["MiniLM", "base"])
     parser.add_argument("--tokens", nargs="+", type=int, default=[128])
+    parser.add_argument("--rows", nargs="+", type=int, default=range(len(ROWS)), help="numbers of rows")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
@@ -110,7 +111,7 @@ def main() -> None:
         model = BertModel(config, add_pooling_layer=False).eval()
         for tokens in arguments.tokens:
             ids = {"input_ids": torch.randint(0, config.vocab_size, (1, tokens))}
-            for row in ROWS:
+            for row in (ROWS[number] for number in arguments.rows):
                 exe = compiled(model, row, ids)
                 profile = exe.timing()
                 busy = sum(layer.busy["compute"] for layer in profile.layers)
