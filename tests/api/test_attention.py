@@ -111,4 +111,4 @@ def test_torchs_encoder_layers_are_whole_on_the_chip(networks, formats, batch_fi
             assert torch.equal(result, network(**inputs))
             expected = model(**inputs)
         assert np.array_equal(result.numpy(), exe.reference(**inputs).numpy())
-        assert networks.sqnr_db(expected.numpy(), result.numpy()) > LEAST_DB[formats] - 2
+        assert networks.sqnr_db(expected.numpy(), result.numpy()) > LEAST_DB[formats] - 4

@@ -4,6 +4,8 @@ token by token.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -124,6 +126,25 @@ def insert(caches, new, start):
     for cache, made in zip(caches, new, strict=True):
         axis, place = (1, start) if cache.shape[0] == 1 else (0, start // BLOCK)
         cache.narrow(axis, place, made.shape[axis]).copy_(made)
+
+
+@pytest.mark.parametrize(
+    ("formats", "loses"),
+    [("4/4/4/4", False), pytest.param("4/8/6/10", True, marks=pytest.mark.large)],  # of 16 bits, 8 are kept
+)
+@torch.no_grad()
+def test_scales_of_one_that_the_target_rounds_away_are_warned_of(formats, loses):
+    model = Decoder().eval()
+    data = samples(model, 1)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        tvm_vsq.quantize_model(
+            model, TARGETS[formats], quant=cached(formats), example_inputs=data[0], calibration=data
+        )
+    warned = [str(each.message) for each in found if "attention='cached'" in str(each.message)]
+    assert len(warned) == loses
+    for message in warned:
+        assert "'matmul_" in message and "scale_product_bits=8" in message and "lowest 8 bits" in message
 
 
 @pytest.mark.parametrize("formats", FORMATS)

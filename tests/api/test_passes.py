@@ -17,12 +17,12 @@ FORMATS = ("4/4/4/4", "8/8/-/-", "4/8/4/4", "8/4/4/4", "3/6/4/4", "6/6/-/-", "4/
 ARRAYS = ((16, 16), (16, 32), (32, 16), (8, 16), (64, 16))
 
 
-def target(vector_size=16, output_lanes=16, name="vsq-accel", passes=2):
+def target(vector_size=16, output_lanes=16, name="vsq-accel", passes=2, **changes):
     found = load_hardware(name)
     fields = found.model_dump()
     fields["timing"]["ppu_pipeline_cycles"] += vector_size // output_lanes
     fields |= {"vector_size": vector_size, "output_lanes": output_lanes, "precision_passes": passes}
-    return HardwareConfig.checked({**fields, "accumulator_bits": 40}, "test")
+    return HardwareConfig.checked({**fields, "accumulator_bits": 40, **changes}, "test")
 
 
 class Block(nn.Module):
@@ -84,7 +84,7 @@ def test_layers_of_any_formats_are_whole_on_one_chip(seed):
         ("vsq-accel-w4a8", None),  # second operands of 8 bits, in two passes
         ("vsq-accel", ("*attention*", "8/8/-/-")),
         ("vsq-accel", ("matmul*", "8/8/4/4")),
-        pytest.param("vsq-accel", ("*intermediate*", "8/4/4/4"), marks=pytest.mark.large),
+        pytest.param("vsq-accel", ("up", "8/4/4/4"), marks=pytest.mark.large),
     ],
 )
 def test_attention_runs_in_passes(networks, name, rule):
@@ -113,6 +113,18 @@ def linear(formats, hardware, channels=32):
     return tvm_vsq.compile(
         network, hardware, quant=config, example_inputs=(x,), calibration=[(x,)], strict=True
     )
+
+
+def test_activations_as_wide_as_second_operands_are_activations():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 32)).eval()
+    rules = [tvm_vsq.Rule(layers=name, formats="4/4/6/6") for name in "12"]  # of w4a8: 4 bits, scales of 6
+    config, x = tvm_vsq.QuantConfig.parse("4/8/6/10", rules=rules), torch.randn(32, 32)
+    hardware = target(name="vsq-accel-w4a8", scale_product_bits=None)
+    fake = tvm_vsq.fake_quantize(network, config, target=hardware, example_inputs=(x,), calibration=[(x,)])
+    exe = tvm_vsq.compile(fake, hardware, strict=True)
+    with torch.no_grad():
+        assert torch.equal(exe(x), fake(x))
 
 
 def test_a_pass_is_counted():

@@ -122,6 +122,12 @@ def test_a_region_for_other_hardware_is_refused(cases, changes, message):
         network.program()
 
 
+def test_weights_of_more_digits_than_passes_are_refused(cases):
+    network = three_layers(cases, cases.hardware(weight_bits=8))
+    with pytest.raises(ProgramError, match=r"layer 'layer0': its weights need 2 digits of 4 bits.*passes=1"):
+        lower_region(network.region(), cases.hardware(), Database())
+
+
 def test_readers_that_disagree_about_the_sign_are_refused(cases):
     network = network_of(cases, cases.hardware(), "x")
     network.conv(network.conv("x", 8), 8, residual="x", res_signed=0, output=True)

@@ -22,17 +22,17 @@ class Form:
     digits: int = 1
 
     @staticmethod
-    def of(fmt: VectorFormat, is_second: bool, hardware: HardwareConfig, what: str) -> Form:
-        """Of vectors in `fmt`, read in place of weights or not. ProgramError, about `what`, if the hardware
-        has none.
+    def of(fmt: VectorFormat, is_second: bool | None, hardware: HardwareConfig, what: str) -> Form:
+        """Of vectors in `fmt`, read in place of weights or not, or, if nobody knows (None), where only one of
+        these is so wide. ProgramError, about `what`, if the hardware has none.
         """
         formats = hardware.formats
         plain = formats.activation.with_sign(fmt.signed)
         other = formats.second_record
-        # only second operands have other bits than activations, if no element has several digits
-        is_bare = not fmt.scale_width and fmt.signed and hardware.precision_passes == 1
-        if fmt == other != plain or (is_bare and fmt.bits == other.bits != plain.bits):
-            is_second = True  # for layers that are not among those that are known here
+        if is_second is None:
+            # only second operands have other bits than activations, if no element has several digits
+            is_bare = not fmt.scale_width and fmt.signed and hardware.precision_passes == 1
+            is_second = fmt == other != plain or (is_bare and fmt.bits == other.bits != plain.bits)
         record = other if is_second else plain
         digits = digit_count(fmt.bits, record.bits)
         is_own = (fmt.bits, fmt.scale_width) == (record.bits, record.scale_width)

@@ -50,10 +50,10 @@ def read_layer(
     result: str,
     hardware: HardwareConfig,
     forms: Mapping[str, Form],
-    is_second: bool = False,
+    is_second: bool | None = None,
 ) -> Layer:
-    """The layer of `call`, which writes the tensor `result`, for layers that read it in place of weights or
-    not.
+    """The layer of `call`, which writes the tensor `result`, for layers that read it in place of weights, or
+    not, or of which nothing is known (None).
 
     operands: in the order of the call's, constants or the names of tensors, which have these `forms`.
     ProgramError if it is no layer, if weights or parameters are no constants, or for number formats that the
@@ -88,6 +88,7 @@ def read_layer(
     if lowering.weights:
         rows = lowering.weights(constant_array(weights[0]), call, hardware)
         counts["wgt"] = weight_digits(rows, hardware)
+        _check_weights(layer, counts["wgt"], hardware)
         along_taps = isinstance(work, Depthwise)
         constants["wgt"] = weight_records(rows, hardware, counts["wgt"], along_taps)
     if isinstance(work, Depthwise):
@@ -121,7 +122,7 @@ def _read_rows(
     operands: list[Any],
     result: str,
     hardware: HardwareConfig,
-    is_second: bool,
+    is_second: bool | None,
 ) -> Layer:
     """Of an operator on rows of accumulators: (x[, tables], params[, other])."""
     attrs = dict(call.attrs)
@@ -185,6 +186,15 @@ def _post(values: Mapping[str, int], has_residual: bool, other_unsigned: bool) -
     )
 
 
+def _check_weights(layer: str, digits: int, hardware: HardwareConfig) -> None:
+    if digits > hardware.precision_passes:
+        raise ProgramError(
+            f"layer '{layer}': its weights need {digits} digits of {hardware.weight_bits} bits, but "
+            f"accelerator '{hardware.label}' has precision_passes={hardware.precision_passes}; give the layer "
+            f"a narrower format, or quantize the model for this accelerator"
+        )
+
+
 def _check_windows(layer: str, digits: Mapping[str, int], hardware: HardwareConfig) -> None:
     """Depthwise convolutions read vectors of a channel group, and those of a filter, side by side."""
     size, lanes = hardware.vector_size, hardware.output_lanes
@@ -209,7 +219,7 @@ def _form(
     layer: str,
     lanes: int,
     hardware: HardwareConfig,
-    is_second: bool,
+    is_second: bool | None,
 ) -> Form:
     """That of the result. Rounding is baked into the hardware; a call made for another one would compute
     something else.
@@ -237,6 +247,7 @@ def _form(
         return OWN
     fmt = OUTPUT.read(values, hardware.vector_size)
     if out_scales:
-        is_second = is_second or fmt == hardware.formats.second_record
+        if is_second is None:
+            is_second = fmt == hardware.formats.second_record
         fmt = replace(fmt, scale_bits=None)
     return Form.of(fmt, is_second, hardware, f"layer '{layer}': its result")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -58,12 +59,12 @@ class _Region:
     """The stored tensors of which one is made that is moved."""
     _read: set[str] = field(default_factory=set)
     """The inputs that some layer has read."""
-    _seconds: frozenset[Any] = frozenset()
-    """The variables that layers read in place of weights."""
+    _in_place_of_weights: Mapping[Any, bool] = field(default_factory=dict)
+    """Whether layers read a variable in place of weights; those that nobody here reads are left out."""
 
     def read(self, function: Any) -> list[str]:
         """Take in the whole region and return the names of its results."""
-        self._seconds = _read_in_place_of_weights(function)
+        self._in_place_of_weights = _readings(function)
         for parameter, widths in zip(function.params, formats_of(function), strict=True):
             name = f"input {len(self.inputs)}"
             self.inputs.append(name)
@@ -88,7 +89,7 @@ class _Region:
         """Of an input with elements and scales of these widths; of the hardware's own if None."""
         if dtype_of(var) == "int32":
             return OWN
-        is_second, formats = var in self._seconds, self.hardware.formats
+        is_second, formats = self._in_place_of_weights.get(var), self.hardware.formats
         fmt = formats.second if is_second else formats.activation
         if widths is not None:
             fmt = replace(fmt, bits=widths[0], scale_bits=widths[1])
@@ -111,7 +112,7 @@ class _Region:
         operands = [x if is_constant(x) else self._names[x] for x in item.operands]
         name = f"result {len(self.layers)} of '{dict(item.call.attrs).get('layer', '')}'"
         forms = {name: tensor.form for name, tensor in self.tensors.items()}
-        is_second = item.var in self._seconds
+        is_second = self._in_place_of_weights.get(item.var)
         layer = read_layer(item.call, operands, name, self.hardware, forms, is_second)
         post = layer.post
         for operand, unsigned in (
@@ -181,26 +182,25 @@ class _Region:
         return names
 
 
-def _read_in_place_of_weights(function: Any) -> frozenset[Any]:
-    """The variables of a region that layers read in place of weights, and those that are moved to make
-    them.
+def _readings(function: Any) -> dict[Any, bool]:
+    """Whether the layers of a region read a variable, or what it is moved to make, in place of weights.
+
+    What is read both ways counts as read in place of weights; the layer that does not is refused.
     """
     made_of = {item.var: item.tensors for item in items_of(function) if item.is_moved}
     lowerings = aspects("lower", Lowering)
-    found: set[Any] = set()
-    pending = [
-        item.operands[1]
-        for item in items_of(function)
-        if not item.is_moved
-        and (lowering := lowerings.get(NAMES.get(op_name(item.call), ""))) is not None
-        and lowering.other_is_second
-    ]
+    pending: list[tuple[Any, bool]] = []
+    for item in items_of(function):
+        if not item.is_moved and (op := NAMES.get(op_name(item.call))) is not None:
+            second = 1 if lowerings[op].other_is_second else None
+            pending += [(x, i == second) for i, x in enumerate(item.operands) if not is_constant(x)]
+    found: dict[Any, bool] = {}
     while pending:
-        var = pending.pop()
-        if var not in found:
-            found.add(var)
-            pending += made_of.get(var, [])
-    return frozenset(found)
+        var, is_second = pending.pop()
+        if var not in found or (is_second and not found[var]):
+            found[var] = is_second
+            pending += [(part, is_second) for part in made_of.get(var, [])]
+    return found
 
 
 def _tensor(name: str, var: Any, signed: bool, hardware: HardwareConfig) -> DramTensor:

@@ -81,8 +81,10 @@ class _Transpose(Rebuilder):
         if maker is None or not maker.transposes or found is None:
             return None
         batch, length, channels = found
-        kept = [axis for axis in order if split[axis] > 1]
-        if kept[-1] != length[-1]:
+        if not length and split[order[-1]] == 1:
+            length = [order[-1]]  # of one row
+        kept = [axis for axis in order if split[axis] > 1 or axis in length]
+        if not length or kept[-1] != length[-1]:
             return None
         if whole not in self._columns:
             columns = self.emit(relax.op.permute_dims(made_of, [0, 2, 1]))
@@ -115,9 +117,9 @@ def _filled_rows(call: Any) -> Any:
 
 def _parts(whole: tuple[int, ...], split: tuple[int, ...]) -> tuple[list[int], list[int], list[int]] | None:
     """The axes of `split`, a view of `whole` [B, L, C], that images, rows, and channels have become, without
-    axes of one; None where that is not so, or there are no rows or channels.
+    axes of one; None where that is not so, or there are no channels.
     """
-    if len(whole) != _ROWS or min(whole[1:]) == 1:
+    if len(whole) != _ROWS or whole[2] == 1:
         return None
     axes = [axis for axis, extent in enumerate(split) if extent > 1]
     batch = _covering(split, axes, whole[0])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tvm_vsq.errors import CalibrationError
+from tvm_vsq.errors import CalibrationError, VsqWarning
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.absorb_clips import absorb_clips
 from tvm_vsq.quantize.activations.encodings import choose_encodings
@@ -23,7 +24,7 @@ from tvm_vsq.quantize.insert import insert_quantization
 from tvm_vsq.quantize.own_layers import give_own_layers
 from tvm_vsq.quantize.pack import pack_inputs
 from tvm_vsq.quantize.pads import pads_to_layers
-from tvm_vsq.quantize.plan import Plan, make_plan
+from tvm_vsq.quantize.plan import Plan, QuantizedLayer, make_plan
 from tvm_vsq.quantize.reorder import reorder_channels
 from tvm_vsq.quantize.unify import unified
 from tvm_vsq.quantize.weights.layer_weights import choose_weights
@@ -65,6 +66,7 @@ def quantize_prepared(module: IRModule, config: QuantConfig, hardware: HardwareC
     QuantizationError if the model has no layer to quantize.
     """
     plan = unified(make_plan(module, config, hardware), hardware)
+    _warn_of_rounded_products(plan, hardware)
     return quantize_calibrated(module, plan, calibrated_ranges(module, plan.points, data), data, hardware)
 
 
@@ -88,6 +90,26 @@ def quantize_calibrated(
     encodings = with_one_limit(plan, encodings)
     weights = choose_weights(module, plan, encodings, data, hardware.guard_bits)
     return insert_quantization(module, plan, ranges, encodings, weights, hardware)
+
+
+def _warn_of_rounded_products(plan: Plan, hardware: HardwareConfig) -> None:
+    """Vectors along tokens have scales of 1 if they are cached, the products of which rounding loses."""
+    rounded = [layer for layer in plan.layers if layer.along_tokens and layer.formats.product_shift]
+    if rounded:
+        shift, bits = rounded[0].formats.product_shift, hardware.product_bits
+        warnings.warn(
+            f"attention='cached' gives the values of {_named(rounded)} vector scales of 1, and target "
+            f"'{hardware.label}' drops the lowest {shift} bits of products of scales "
+            f"(scale_product_bits={bits}): most of what they say is lost; use a target that keeps them whole",
+            VsqWarning,
+            stacklevel=2,
+        )
+
+
+def _named(layers: Sequence[QuantizedLayer]) -> str:
+    names = [f"'{layer.name}'" for layer in layers]
+    more = f" and {len(names) - 3} more layers" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _require_variety(inputs: list[Range]) -> None:
