@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvm_vsq.formats import VectorFormat
-from tvm_vsq.layers.row_tables import RECIPROCAL_EXPONENT, exponential_table, reciprocal_table
+from tvm_vsq.layers.row_tables import (
+    RECIPROCAL_EXPONENT,
+    exponential_table,
+    exponential_unit,
+    reciprocal_table,
+)
 from tvm_vsq.layers.steps import activation_gamma
 from tvm_vsq.numerics import accumulate, fixed_point, post_process, requantize, row_product_bound
 from tvm_vsq.numerics.rows import probability_rows
@@ -58,3 +63,12 @@ def test_equal_probabilities_come_close_to_the_bound(fmt, second):
     fmt, second = VectorFormat(*fmt, 16, signed=False), VectorFormat(*second, 16)
     given = fmt, second, float(activation_gamma(1 / 32, fmt)), 0, 2, 16
     assert reached(np.zeros(64, np.int64), *given) > 0.5 * bound(64, *given)
+
+
+def test_elements_that_are_all_rounded_up_stay_below_the_bound():
+    """One of each vector has its scale, the others half of that, and become as large."""
+    fmt, second = VectorFormat(2, 8, 16), VectorFormat(4, 4, 16)
+    scores = np.zeros(64, np.int64)
+    scores[::16] = round(np.log(2) / exponential_unit(0))
+    given = fmt, second, float(activation_gamma(1 / 32, fmt)), 0, 0, 16
+    assert 1.5 * 32 * fmt.smax * second.qmax * second.smax < reached(scores, *given) <= bound(64, *given)
