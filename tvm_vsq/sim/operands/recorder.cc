@@ -22,23 +22,23 @@ bool IsRecorded(const isa::Vec& vec) {
 uint64_t CyclesOf(const Params& params, const Program& program, size_t index) {
   const isa::AnyInstruction& body = program.instructions[index].body;
   if (const auto* gemm = std::get_if<isa::Gemm>(&body)) {
-    if (gemm->shift > 0) program.FailAt(index, "its operands are not recorded, as the RTL shifts no sums");
+    if (gemm->shift > 0) program.FailAt(index, "its operands are not recorded: it works on digits");
     if (gemm->wgt_unsigned || gemm->unscaled)
-      program.FailAt(index, "its operands are not recorded, as the RTL has no ",
-                     gemm->unscaled ? "products without scales on an array with them" : "unsigned weights");
+      program.FailAt(index, "its operands are not recorded: it ",
+                     gemm->unscaled ? "scales no products, on an array that does" : "works on digits");
     return Declared<isa::Gemm>::Visits(*gemm);
   }
   if (const auto* ppu = std::get_if<isa::Ppu>(&body)) {
     if (ppu->second || ppu->transpose)
-      program.FailAt(index, "its operands are not recorded, as the RTL has no second operands");
+      program.FailAt(index, "its operands are not recorded: it makes second operands");
     if (ppu->out_bits > 0 || ppu->res_digits > 0)
-      program.FailAt(index, "its operands are not recorded, as the RTL has one form of vectors");
+      program.FailAt(index, "its operands are not recorded: its vectors are not in the array's own format");
     return Declared<isa::Ppu>::AccEntries(*ppu);
   }
   if (const auto* vec = std::get_if<isa::Vec>(&body)) {
     if (!IsRecorded(*vec))
-      program.FailAt(index, "its operands are not recorded, as the RTL has no accumulators of rows");
-    if (vec->digits > 0) program.FailAt(index, "its operands are not recorded, as the RTL joins no digits");
+      program.FailAt(index, "its operands are not recorded: it works on rows of accumulators");
+    if (vec->digits > 0) program.FailAt(index, "its operands are not recorded: it works on digits");
     return Declared<isa::Vec>::Visits(*vec) * Declared<isa::Vec>::Blocks(params, *vec);
   }
   if (std::holds_alternative<isa::Sync>(body)) return 0;
