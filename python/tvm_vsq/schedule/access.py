@@ -112,7 +112,7 @@ class Operand:
 
     `in_dram`: it is copied from there, or, as the result, to there. `constant`: it belongs to the program's
     image, where its name is `title`; one that is `resident` is loaded once where half the scratchpad holds
-    all of it. The first three axes of what is not constant are the pixels [n, rows, columns]; with
+    all of it, and the whole one all that are. The first three axes of what is not constant are the pixels [n, rows, columns]; with
     `pixel_axes` two, they are [n, columns]. `gathered`: the axes before the last one are [n, rows, groups of
     blocks, blocks of a group] of columns, of which an entry holds output_lanes. `streamed`: it is loaded
     piece by piece, in the course of each tile, into so many entries. `direct`: it is loaded to where
