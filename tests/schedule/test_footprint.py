@@ -18,6 +18,7 @@ from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import (
     Convolution,
+    Knobs,
     candidates,
     default_knobs,
     explain_misfit,
@@ -237,3 +238,13 @@ def test_loop_orders_that_are_the_same_are_considered_once():
         found = candidates(work, BASE)
         assert {knobs.order for knobs in found} == orders
         assert fits(work, replace(found[0], order="hw_outer"), BASE)
+
+
+def test_what_rows_are_reduced_to_has_one_slot():
+    """So has what is added to rows that are loaded, but not to those that are made ahead."""
+    rows = Rows(1, 1, 128, 48, "norm", 4, 2, 1, other=(False,) * 3, wide=False, beside=True)
+    product = Convolution(1, 1, 128, 4, 48, wide=True)
+    for work, added in ((rows, 1), (WithRows(product, rows), 2)):
+        homes = place(work, Knobs(1, 3, 1, 1), BASE)
+        assert [homes[name].slots for name in ("acc", "row", "other")] == [2, 1, added]
+    assert default_knobs(rows, BASE, "norm").tile_w == 7

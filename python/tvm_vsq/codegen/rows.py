@@ -43,6 +43,7 @@ class RowProgram:
         """PPU, REDUCE, VEC and PPU instructions."""
         if self.before is not None:
             self.before.emit(emitter, values)
+            emitter.rows_made.append(len(emitter.steps))
         if self.added is not None:
             fields = {"op": code_of("VEC", "op", "add"), "src": code_of("VEC", "src", "acc")}
             self.added.emit_as("VEC", fields, emitter, values, skips="skip_blocks")

@@ -117,7 +117,8 @@ class Operand:
     blocks, blocks of a group] of columns, of which an entry holds output_lanes. `streamed`: it is loaded
     piece by piece, in the course of each tile, into so many entries. `direct`: it is loaded to where
     accumulators are, and has no entries of its own. digits: entries of a vector, along the last axis if there
-    are several. stored: it is copied to DRAM besides the result.
+    are several. stored: it is copied to DRAM besides the result. single: it has one slot, however buffers
+    are doubled: it is read so soon, or by the only engine that writes it, that a second one would hide nothing.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Operand:
     direct: bool = False
     digits: int = 1
     stored: bool = False
+    single: bool = False
 
     @property
     def extents(self) -> tuple[int, ...]:

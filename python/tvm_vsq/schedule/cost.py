@@ -16,6 +16,9 @@ from tvm_vsq.schedule.nest import Tile
 from tvm_vsq.schedule.placement import Home, place_tile
 from tvm_vsq.schedule.workload import Workload, nest_of
 
+_ROW = 4
+"""Axes of what is gathered before the vectors of a row: n, rows, groups, blocks."""
+
 
 def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
     """Bytes on the DRAM channel: whole bursts, halos and reloads included.
@@ -36,9 +39,12 @@ def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
             continue
         # Entries are a product of sums over the dimensions, so those of the average tile are the average.
         entries = home.entries if home.whole else operand.entries(tile.average)
-        run = entries if home.whole else _run(operand, tile.average)
-        run_bytes = run * records[home.scratchpad]
-        moved = moved + home.fills * entries / run * (run_bytes - 1 + burst)
+        record, run = records[home.scratchpad], entries if home.whole else _run(operand, tile.average)
+        if operand.gathered:  # from each column of an entry, the vectors of a row
+            record = nest.hardware.second_record_bytes
+            run = prod(axis.span(tile.average) for axis in operand.axes[_ROW:])
+            entries = entries * nest.hardware.output_lanes
+        moved = moved + home.fills * entries / run * (run * record - 1 + burst)
     return moved
 
 
