@@ -60,6 +60,19 @@ ROWS = (
 )
 
 
+def model_of(name: str, layers: int | None = None) -> BertModel:
+    """An encoder of random weights; layers: so many of them, all if None."""
+    width, count, heads = MODELS[name]
+    config = BertConfig(
+        hidden_size=width,
+        num_hidden_layers=layers or count,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+    )
+    torch.manual_seed(0)
+    return BertModel(config, add_pooling_layer=False).eval()
+
+
 def compiled(model: torch.nn.Module, row: Row, given: object) -> tvm_vsq.Executable:
     """For the accelerator, calibrated on what it is given."""
     config = tvm_vsq.QuantConfig.of_hardware(row.hardware).unfitted()
@@ -84,7 +97,6 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", type=int, default=range(len(ROWS)), help="numbers of rows")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    torch.manual_seed(0)
     columns = (
         "model",
         "tokens",
@@ -101,16 +113,9 @@ def main() -> None:
     )
     table = Table(*columns, title="BERT encoders, batch 1")
     for name in arguments.models:
-        width, layers, heads = MODELS[name]
-        config = BertConfig(
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            intermediate_size=4 * width,
-        )
-        model = BertModel(config, add_pooling_layer=False).eval()
+        model = model_of(name)
         for tokens in arguments.tokens:
-            ids = {"input_ids": torch.randint(0, config.vocab_size, (1, tokens))}
+            ids = {"input_ids": torch.randint(0, model.config.vocab_size, (1, tokens))}
             for row in (ROWS[number] for number in arguments.rows):
                 exe = compiled(model, row, ids)
                 profile = exe.timing()

@@ -1,4 +1,4 @@
-"""Rows that take longer than the product they are made of are made ahead, so that the vector unit does not wait."""
+"""Rows that take longer than the product they are made of are made ahead: the vector unit works on."""
 
 from __future__ import annotations
 

@@ -123,6 +123,8 @@ def test_what_is_gathered_counts_the_bursts_of_each_column(tile_c, tile_h):
 def test_rows_take_two_cycles_for_each_pair_of_accumulators(program, passes, reductions, tables, cycles):
     rows = Rows(1, 12, 128, 8, program, passes, reductions, tables, other=None, wide=False)
     nest, timing = rows.nest(HARDWARE), HARDWARE.timing
-    pipelines = reductions * timing.row_pipeline_cycles + (passes - reductions) * timing.vector_pipeline_cycles
+    pipelines = (
+        reductions * timing.row_pipeline_cycles + (passes - reductions) * timing.vector_pipeline_cycles
+    )
     each = pipelines + (tables - 1) * 8 + timing.ppu_pipeline_cycles
     assert nest.finish.cycles(nest, 16) == cycles * 12 * 128 * 8 + 16 * each

@@ -1,4 +1,4 @@
-"""Layers of transformers under any schedule: `tune` measures what they do, and their results stay the same."""
+"""Layers of transformers under any schedule: `tune` measures what they do, and results stay the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tvm_vsq.codegen import emit_layer, lower_region, region_layers
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.isa import decode_all
 from tvm_vsq.pipeline import regions_of
-
 from tvm_vsq.schedule import Database, Knobs, Record, default_knobs, fingerprint
 from tvm_vsq.schedule.space import space_of
 from tvm_vsq.tune import measure, tuner

@@ -9,8 +9,8 @@ from tvm_vsq.codegen.step import DRAM, Interval, Step
 
 
 def make_rows_ahead(steps: Sequence[Step], made: Sequence[int]) -> list[Step]:
-    """`steps` of one layer, where what makes the rows of a tile, up to the step before each of `made`, goes in
-    front of what becomes of the rows of the tile before, unless either touches what the other one writes.
+    """`steps` of one layer, where what makes the rows of a tile, up to the step before each of `made`, goes
+    in front of what becomes of the rows of the tile before, unless either touches what the other one writes.
 
     The PPU works in order, and both makes rows and takes them at last: behind the rows of now, the next ones
     would be made so late that the vector unit waits for them.

@@ -47,7 +47,7 @@ def region_workloads(function: Any, hardware: HardwareConfig) -> list[tuple[str,
 
 
 def region_layers(function: Any, hardware: HardwareConfig) -> list[Layer]:
-    """Each layer of a region, joined as `lower_region` joins them, in program order. ProgramError as there."""
+    """Each layer of a region, joined as in `lower_region`, in program order. ProgramError as there."""
     region = _Region(hardware)
     outputs = region.read(function)
     return join_rows(join_twins(region.layers), outputs, hardware)

@@ -86,9 +86,7 @@ def _tensor(operand: Operand, nest: LoopNest) -> DramTensor:
         rest = rest[:-1]
     if operand.gathered:  # pixels are [n, rows, columns]
         formats = hardware.formats
-        form = Form(
-            second=formats.second_record != formats.activation.with_sign(True), digits=operand.digits
-        )
+        form = Form(second=formats.second_record != formats.activation.with_sign(True), digits=operand.digits)
         columns = nest.blocks * hardware.output_lanes
         return DramTensor(name, prod(pixels[:2]) * columns, rest[-1], signed=True, form=form)
     vectors = rest[0]

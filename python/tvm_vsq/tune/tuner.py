@@ -26,9 +26,7 @@ _LEAST_GAIN = 1e-3
 """Of what the layer takes by itself: in a long model, no layer makes a thousandth of the whole."""
 
 
-def measure(
-    workload: Workload, knobs: Knobs, hardware: HardwareConfig, post: PostOp | None = None
-) -> int:
+def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig, post: PostOp | None = None) -> int:
     """Simulated cycles of the layer alone under one schedule; post: see `emit_layer`."""
     with compiling:
         layer = emit_layer(workload, knobs, hardware, post=post)
