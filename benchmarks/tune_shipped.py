@@ -1,15 +1,19 @@
-"""Writes schedules/: the layers of three networks, tuned for every shipped accelerator.
+"""Writes schedules/: the layers of five networks, tuned for every shipped accelerator.
 
 A search that was interrupted goes on: layers that have a record of as many trials, on the same hardware and
-by the same lowering, are not searched again.
+by the same lowering, are not searched again. Encoders have random weights and take 128 tokens, batch 1. Of
+their equal layers a first and a last one are searched; the cycles are those of all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 from resnet50 import ResNet50
@@ -21,17 +25,24 @@ from tvm_vsq.hardware import list_targets
 
 sys.path.append(str(Path(__file__).parents[1] / "examples/resnet8_mnist"))
 sys.path.append(str(Path(__file__).parents[1] / "examples/efficientnet_photos"))
+sys.path.append(str(Path(__file__).parent / "encoders"))
 import lite0
 from model import load_trained
+from shapes import NETWORKS
 
 SCHEDULES = Path(__file__).resolve().parents[1] / "schedules"
 
-TRIALS = {"resnet8": 96, "resnet50": 20, "efficientnet_lite0": 12}
+TRIALS = {"resnet8": 96, "resnet50": 20, "efficientnet_lite0": 12, "minilm": 24, "bert_base": 24}
 """For each layer. The others have more of them, and are themselves what the best ones are tried in."""
 
+ENCODERS = {"minilm": "MiniLM", "bert_base": "base"}
+"""Their names in encoders/shapes.py."""
 
-def model_of(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
-    """The network, and one input."""
+
+def model_of(name: str, layers: int | None = None) -> tuple[torch.nn.Module, torch.Tensor]:
+    """The network, and one input. layers: of an encoder, all if None."""
+    if name in ENCODERS:
+        return NETWORKS[ENCODERS[name]].model(layers), torch.randint(0, 1000, (1, 128))
     if name == "resnet8":
         return load_trained(), torch.zeros(1, 1, 28, 28)
     large = torch.zeros(1, 3, 224, 224)
@@ -45,7 +56,7 @@ def quantized(model: torch.nn.Module, sample: torch.Tensor, target: str) -> Any:
         target,
         quant=tvm_vsq.QuantConfig.of_hardware(tvm_vsq.load_hardware(target)).unfitted(),
         example_inputs=(sample,),
-        calibration=torch.randn_like(sample),
+        calibration=torch.randn_like(sample) if sample.is_floating_point() else [(sample,)],
         check_import=False,
     )
 
@@ -65,9 +76,10 @@ def main() -> None:
     for target in arguments.targets:
         path = arguments.output / f"{target}.json"
         for name in arguments.models:
-            (model, sample), trials = model_of(name), arguments.trials or TRIALS[name]
-            tvm_vsq.tune(model, target, trials=trials, example_inputs=(sample,), database=path)
-            module = quantized(model, sample, target)
+            trials = arguments.trials or TRIALS[name]
+            searched = quantized(*model_of(name, layers=2), target)
+            tvm_vsq.tune(searched, target, trials=trials, database=path)
+            module = quantized(*model_of(name), target) if name in ENCODERS else searched
             default, tuned = (
                 tvm_vsq.compile(module, target, schedules=s).timing().cycles for s in ("default", path)
             )

@@ -27,7 +27,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import onnxruntime
 import torch
-from networks import NETWORKS, to_onnx
+from shapes import NETWORKS, to_onnx
 
 import tvm_vsq
 

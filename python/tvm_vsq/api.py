@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tvm_vsq.codegen import region_workloads
+from tvm_vsq.codegen import region_layers
 from tvm_vsq.dump import Dump
 from tvm_vsq.errors import (
     CalibrationError,
@@ -42,7 +42,7 @@ from tvm_vsq.study.measure import measure
 from tvm_vsq.study.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.study.report import QuantReport
 from tvm_vsq.threads import compiling
-from tvm_vsq.tune import program_cost, random_calibration, tune_workloads
+from tvm_vsq.tune import program_cost, random_calibration, tune_layers
 from tvm_vsq.tvm_compat import IRModule
 
 Target = str | os.PathLike[str] | HardwareConfig
@@ -340,8 +340,8 @@ def tune(
             config, data = QuantConfig.of_hardware(hardware).unfitted(), random_calibration(canonical, seed)
             quantized = run_phases(canonical, quantize_phases(config, hardware, data))
         regions = regions_of(quantized, hardware)
-    layers = [pair for region in regions for pair in region_workloads(region, hardware)]
-    distinct = len({workload for _, workload in layers})
+    layers = [layer for region in regions for layer in region_layers(region, hardware)]
+    distinct = len({layer.workload for layer in layers})
     with progress_shown(progress) as bar:
         task = bar.add_task(f"tuning {distinct} layers for {hardware.label}", total=distinct)
 
@@ -350,7 +350,7 @@ def tune(
             if progress:
                 bar.console.print(text, highlight=False)
 
-        tuned = tune_workloads(
+        tuned = tune_layers(
             layers,
             hardware,
             start,

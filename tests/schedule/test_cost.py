@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tvm_vsq.codegen import emit_layer
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.isa import INSTRUCTION_BYTES
+from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Convolution, Knobs
 from tvm_vsq.schedule.cost import estimate_cycles, estimated_dram_bytes
 from tvm_vsq.schedule.matrices import MatrixProduct
+from tvm_vsq.schedule.rows import Rows
 
 SHIPPED = load_hardware("vsq-accel")
 DRAM = {
@@ -93,13 +99,32 @@ def test_post_processing_beside_the_array_is_what_a_layer_takes_whose_reductions
     assert estimate_cycles(work, knobs, fast) == finish + (body + moving) / 4 + 2 * 100
 
 
-@pytest.mark.parametrize("tile_c", [1, 2])
-def test_gathered_rows_are_no_neighbours(tile_c):
-    """Each lane of a second operand is a row of vectors of 136 / 16 bytes, between those of other heads."""
-    work = MatrixProduct(n=1, h=3, w=4, cv=2, kb=2)
-    knobs = Knobs(1, 4, 2, tile_c, "hw_outer", True)
-    fills = 3 * 2 // tile_c
-    gathered = fills * 2 * 16 * (tile_c * 8.5 - 1 + 64)
-    rows = fills * 4 * (9 - 1 + 64) if tile_c == 1 else fills * (8 * 9 - 1 + 64)
-    moved = gathered + rows + (2 * 176 - 1 + 64) + 3 * (4 * 2 * 9 - 1 + 64)
-    assert estimated_dram_bytes(work, knobs, HARDWARE) == moved
+@pytest.mark.parametrize("tile_c", [1, 2, 4])
+@pytest.mark.parametrize("tile_h", [1, 2])
+def test_what_is_gathered_counts_the_bursts_of_each_column(tile_c, tile_h):
+    """A lane takes the vectors of its own row: one of 9 bytes is a burst of 64."""
+    work, knobs = MatrixProduct(1, 12, 128, 4, 8), Knobs(tile_h, 32, 8, tile_c)
+    code = emit_layer(work, knobs, SHIPPED)
+    run = native.simulate_timing(SHIPPED.sim_params(), code.instructions, code.layer_ids, 1)
+    events = dict(zip(EVENTS, np.sum(run["events"], axis=0).tolist(), strict=True))
+    moved = events["dram_read_bytes"] + events["dram_write_bytes"] - INSTRUCTION_BYTES * code.count
+    assert estimated_dram_bytes(work, knobs, SHIPPED) == pytest.approx(moved, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("program", "passes", "reductions", "tables", "cycles"),
+    [
+        # per entry: two reductions, and two passes that read another accumulator
+        ("softmax", 4, 2, 2, 2 + 2 * 2),
+        ("norm", 4, 2, 1, 2 + 2 * 2),
+        ("rms", 2, 1, 1, 1 + 2),
+    ],
+)
+def test_rows_take_two_cycles_for_each_pair_of_accumulators(program, passes, reductions, tables, cycles):
+    rows = Rows(1, 12, 128, 8, program, passes, reductions, tables, other=None, wide=False)
+    nest, timing = rows.nest(HARDWARE), HARDWARE.timing
+    pipelines = (
+        reductions * timing.row_pipeline_cycles + (passes - reductions) * timing.vector_pipeline_cycles
+    )
+    each = pipelines + (tables - 1) * 8 + timing.ppu_pipeline_cycles
+    assert nest.finish.cycles(nest, 16) == cycles * 12 * 128 * 8 + 16 * each

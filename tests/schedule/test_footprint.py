@@ -18,6 +18,7 @@ from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import (
     Convolution,
+    Knobs,
     candidates,
     default_knobs,
     explain_misfit,
@@ -28,8 +29,11 @@ from tvm_vsq.schedule import (
     require_fit,
 )
 from tvm_vsq.schedule.cost import estimate_cycles
+from tvm_vsq.schedule.rows import Rows
 from tvm_vsq.schedule.space import space_of
+from tvm_vsq.schedule.table import WithTable
 from tvm_vsq.schedule.tiling import knobs_of, tile_sizes
+from tvm_vsq.schedule.with_rows import WithRows
 
 BASE = load_hardware("vsq-accel")
 TITLES = {"input": "inp", "weight": "wgt", "accumulator": "acc", "parameter": "par", "output": "out"}
@@ -214,3 +218,33 @@ def test_a_layer_that_fits_in_no_tile_is_refused_with_the_excess():
     text = "the weight scratchpad needs 4 entries and has 3, 1 too few; raise"
     with pytest.raises(ScheduleError, match=rf"even the smallest tile fails\. layer 'huge'.*{text}"):
         default_knobs(Convolution(1, 9, 9, 1, 8, 9, 9), hw, "huge")
+
+
+@pytest.mark.parametrize("blocks", range(1, 60))
+def test_a_layer_with_a_table_fits_with_any_number_of_channels(blocks):
+    """Parameters of either pass of the PPU that fill half of the scratchpad each leave the table no room."""
+    work = WithTable(Convolution(1, 1, 16, 4, blocks))
+    homes = place(work, default_knobs(work, BASE, "layer"), BASE)
+    kept = [homes[name].whole for name in ("par", "par2")]
+    table, depth = nest_of(work, BASE).entries["tab"], BASE.depths["par"]
+    assert kept == [2 * blocks + table <= depth] * 2
+
+
+def test_loop_orders_that_are_the_same_are_considered_once():
+    """Rows are whole in every tile, so nothing is left of what the names of orders say."""
+    rows = Rows(1, 1, 32, 2, "norm", passes=4, reductions=2, tables=1, other=None, wide=False)
+    product, both = Convolution(1, 1, 32, 2, 2), {"k_outer", "hw_outer"}
+    for work, orders in ((product, both), (rows, {"k_outer"}), (WithRows(product, rows), {"k_outer"})):
+        found = candidates(work, BASE)
+        assert {knobs.order for knobs in found} == orders
+        assert fits(work, replace(found[0], order="hw_outer"), BASE)
+
+
+def test_what_rows_are_reduced_to_has_one_slot():
+    """So has what is added to rows that are loaded, but not to those that are made ahead."""
+    rows = Rows(1, 1, 128, 48, "norm", 4, 2, 1, other=(False,) * 3, wide=False, beside=True)
+    product = Convolution(1, 1, 128, 4, 48, wide=True)
+    for work, added in ((rows, 1), (WithRows(product, rows), 2)):
+        homes = place(work, Knobs(1, 3, 1, 1), BASE)
+        assert [homes[name].slots for name in ("acc", "row", "other")] == [2, 1, added]
+    assert default_knobs(rows, BASE, "norm").tile_w == 7

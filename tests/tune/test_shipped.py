@@ -25,7 +25,7 @@ def tune_shipped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The script that makes the databases."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield importlib.import_module("tune_shipped")
-    for name in ("tune_shipped", "resnet50", "model", "lite0", "packages"):
+    for name in ("tune_shipped", "resnet50", "model", "lite0", "packages", "shapes"):
         sys.modules.pop(name, None)
 
 
@@ -38,18 +38,24 @@ def test_no_record_is_stale(target: str) -> None:
 
 @pytest.mark.parametrize("target", list_targets())
 @pytest.mark.parametrize(
-    "name",
+    ("name", "layers", "count"),
     [
-        "resnet8",
-        pytest.param("resnet50", marks=pytest.mark.large),
-        pytest.param("efficientnet_lite0", marks=pytest.mark.large),
+        ("resnet8", None, 10),
+        ("minilm", 1, 10),
+        pytest.param("minilm", None, 54, marks=pytest.mark.large),
+        pytest.param("bert_base", None, 108, marks=pytest.mark.large),
+        pytest.param("resnet50", None, 54, marks=pytest.mark.large),
+        pytest.param("efficientnet_lite0", None, 51, marks=pytest.mark.large),
     ],
 )
-def test_every_layer_has_a_record_that_fits_it(tune_shipped: Any, name: str, target: str) -> None:
-    hardware, (model, sample) = load_hardware(target), tune_shipped.model_of(name)
+def test_every_layer_has_a_record_that_fits_it(
+    tune_shipped: Any, name: str, layers: int | None, count: int, target: str
+) -> None:
+    """Layers that are searched once stand for all others of their shape."""
+    hardware, (model, sample) = load_hardware(target), tune_shipped.model_of(name, layers)
     database = Database.load(ROOT / "schedules" / f"{target}.json")
     regions = regions_of(tune_shipped.quantized(model, sample, target), hardware)
-    layers = [pair for region in regions for pair in region_workloads(region, hardware)]
-    assert len(layers) >= {"resnet8": 10, "resnet50": 54, "efficientnet_lite0": 51}[name]
-    missing = [layer for layer, workload in layers if database.find(workload, hardware) is None]
+    found = [pair for region in regions for pair in region_workloads(region, hardware)]
+    assert len(found) >= count
+    missing = [layer for layer, workload in found if database.find(workload, hardware) is None]
     assert not missing, AGAIN

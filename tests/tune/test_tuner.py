@@ -9,6 +9,7 @@ import pytest
 from tests.seeds import one_of
 
 import tvm_vsq
+from tvm_vsq.codegen import Layer, PostOp
 from tvm_vsq.errors import ConfigError, ScheduleError
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import Convolution, Database, Knobs, default_knobs
@@ -25,9 +26,9 @@ def tuned(networks, tmp_path_factory):
     """(database, its file, every (workload, knobs, hardware) that was measured)."""
     measured: list[Any] = []
 
-    def spy(workload: Any, knobs: Knobs, hardware: Any) -> int:
+    def spy(workload: Any, knobs: Knobs, hardware: Any, post: PostOp) -> int:
         measured.append((workload, knobs, hardware))
-        return measure(workload, knobs, hardware)
+        return measure(workload, knobs, hardware, post)
 
     model, x = networks.build(networks.PlainNet)
     file = tmp_path_factory.mktemp("tuned") / "plain.json"
@@ -98,8 +99,9 @@ def test_a_schedule_is_taken_if_the_model_gains_a_thousandth_of_the_layer(gain, 
         is_default = database.lookup(workload, hardware) in (None, default)
         return Cost(1_000_000, 1.0) if is_default else Cost(1_000_000 - round(gain * alone), energy)
 
-    tuned = tuner.tune_workloads(
-        [("conv", workload)],
+    layer = Layer("conv", "conv2d", workload, PostOp(), (32, 64), constants={}, inputs={}, result="y")
+    tuned = tuner.tune_layers(
+        [layer],
         hardware,
         Database(),
         total=total,
@@ -192,12 +194,12 @@ def test_an_interrupted_search_keeps_what_it_found_and_the_next_goes_on(
     file = tmp_path / "plain.json"
     seen: list[str] = []
 
-    def interrupted(workload: Any, knobs: Knobs, hardware: Any) -> int:
+    def interrupted(workload: Any, knobs: Knobs, hardware: Any, post: PostOp) -> int:
         if workload.key not in seen:
             if len(seen) == 2:
                 raise KeyboardInterrupt
             seen.append(workload.key)
-        return measure(workload, knobs, hardware)
+        return measure(workload, knobs, hardware, post)
 
     def go_on() -> Database:
         return tvm_vsq.tune(model, trials=TRIALS, example_inputs=(x,), database=file, progress=False)
@@ -208,9 +210,9 @@ def test_an_interrupted_search_keeps_what_it_found_and_the_next_goes_on(
     assert {record.workload for record in Database.load(file).records} == set(seen)
     searched: list[str] = []
 
-    def spy(workload: Any, knobs: Knobs, hardware: Any) -> int:
+    def spy(workload: Any, knobs: Knobs, hardware: Any, post: PostOp) -> int:
         searched.append(workload.key)
-        return measure(workload, knobs, hardware)
+        return measure(workload, knobs, hardware, post)
 
     monkeypatch.setattr(tuner, "measure", spy)
     assert go_on() == tuned[0]

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 
+from tvm_vsq.codegen.ahead import make_rows_ahead
 from tvm_vsq.codegen.blocks import Blocks
 from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
 from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.hoist import hoist_rows
 from tvm_vsq.codegen.nest import Affine, Axis, Buffer, Copy, Loop, Nest, Node
-from tvm_vsq.codegen.overlap_rows import overlap_rows
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.step import DRAM, Interval, Step
 from tvm_vsq.codegen.tensors import BESIDE, TensorView
@@ -109,6 +110,8 @@ class LayerEmitter:
     uops: UopCache
     places: Places
     steps: list[Step] = field(default_factory=list)
+    rows_made: list[int] = field(default_factory=list)
+    """How many steps there are when the rows of each tile are made."""
 
     def __post_init__(self) -> None:
         self.limit = layout_of(self.hardware).limit
@@ -131,7 +134,17 @@ class LayerEmitter:
     def run(self) -> list[Step]:
         """All steps of the layer."""
         self._walk(self.nest.body, [0] * self.nest.loops)
-        return self.steps if self.post.rows is None else overlap_rows(hoist_rows(self.steps))
+        if self.post.rows is None:
+            return self.steps
+        return hoist_rows(make_rows_ahead(self.steps, self.rows_made) if self._rows_last() else self.steps)
+
+    def _rows_last(self) -> bool:
+        """Whether rows take longer than what they are made of."""
+        tile = self.nest.tile
+        trips = [tile.trips[dim.name] for dim in tile.nest.tiled]
+        tiles = prod(tile.trips[dim.name] for dim in tile.nest.tiled if not dim.reduced)
+        body = tile.nest.body.cycles(tile.nest, tiles, prod(trips))
+        return bool(tile.nest.finish.cycles(tile.nest, tiles) > body)
 
     def digits(self, name: str) -> int:
         """Records of a vector of an operand; 1 where there is no such operand."""

@@ -43,9 +43,14 @@ def lower_region(function: Any, hardware: HardwareConfig, database: Database) ->
 
 def region_workloads(function: Any, hardware: HardwareConfig) -> list[tuple[str, Workload]]:
     """(layer name, workload) of each layer of a region, in program order. ProgramError as in lower_region."""
+    return [(layer.name, layer.workload) for layer in region_layers(function, hardware)]
+
+
+def region_layers(function: Any, hardware: HardwareConfig) -> list[Layer]:
+    """Each layer of a region, joined as in `lower_region`, in program order. ProgramError as there."""
     region = _Region(hardware)
     outputs = region.read(function)
-    return [(layer.name, layer.workload) for layer in join_rows(join_twins(region.layers), outputs, hardware)]
+    return join_rows(join_twins(region.layers), outputs, hardware)
 
 
 @dataclass

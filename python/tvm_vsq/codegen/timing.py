@@ -8,9 +8,11 @@ from math import prod
 from tvm_vsq.codegen.build import layer_steps
 from tvm_vsq.codegen.dram import whole_bursts
 from tvm_vsq.codegen.emit import PostOp
+from tvm_vsq.codegen.forms import Form
 from tvm_vsq.codegen.layer import DramTensor
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.prefetch import prefetch
+from tvm_vsq.codegen.tensors import BESIDE
 from tvm_vsq.codegen.tokens import order_steps
 from tvm_vsq.codegen.uops import REGION, UopCache
 from tvm_vsq.hardware import HardwareConfig
@@ -34,10 +36,15 @@ class LayerCode:
         return bytes(4 * self.count)
 
 
-def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: str = "layer") -> LayerCode:
-    """Instructions of one layer between inputs and outputs in DRAM. ScheduleError if the schedule is
-    illegal.
+def emit_layer(
+    work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: str = "layer", post: PostOp | None = None
+) -> LayerCode:
+    """Instructions of one layer between inputs and outputs in DRAM, each in bytes of its own. ScheduleError
+    if the schedule is illegal.
+
+    post: what the layer does besides multiplying; row programs and transposed results are there alone.
     """
+    post = post or PostOp()
     uops, nest = UopCache(hardware), nest_of(work, hardware)
     records = hardware.record_bytes
     constants = {operand.name: operand.title for operand in nest.constants}
@@ -46,9 +53,13 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
         for operand in nest.operands
         if operand.in_dram and not operand.constant
     }
-    steps = layer_steps(work, knobs, PostOp(), constants, tensors, (0, layer), uops, Places(hardware))
+    if post.transposed:
+        tensors[nest.result.name] = _transposed(nest, post.form)
+    if "par_beside" in nest.operand:
+        tensors[BESIDE] = _tensor(nest.acc, nest)
+    steps = layer_steps(work, knobs, post, constants, tensors, (0, layer), uops, Places(hardware))
     sizes = {
-        region: nest.entries[name] * records[nest.operand[name].scratchpad]
+        region: prod(nest.operand[name].extents) * records[nest.operand[name].scratchpad]
         for name, region in constants.items()
     }
     sizes[REGION] = len(uops.image)
@@ -65,10 +76,27 @@ def emit_layer(work: Workload, knobs: Knobs, hardware: HardwareConfig, layer: st
 
 
 def _tensor(operand: Operand, nest: LoopNest) -> DramTensor:
-    pixels, channels = prod(operand.extents[:3]), nest.blocks * nest.hardware.output_lanes
+    """What an operand is copied from or to: vectors, or numbers of 32 bits."""
+    hardware, name = nest.hardware, operand.name
+    pixels, rest = operand.extents[: operand.pixel_axes], operand.extents[operand.pixel_axes :]
     if operand.scratchpad == "acc":
-        return DramTensor(operand.name, pixels, nest.blocks, signed=True, channels=channels)
-    records = prod(operand.extents[3:])
-    if len(operand.extents) > 4:  # those of channel groups
-        records = nest.hardware.formats.activation.vectors(channels)
-    return DramTensor(operand.name, pixels, records, signed=True)
+        blocks = nest.blocks if len(rest) > 1 else rest[0]
+        return DramTensor(name, prod(pixels), blocks, signed=True, channels=blocks * hardware.output_lanes)
+    if operand.digits > 1:
+        rest = rest[:-1]
+    if operand.gathered:  # pixels are [n, rows, columns]
+        formats = hardware.formats
+        form = Form(second=formats.second_record != formats.activation.with_sign(True), digits=operand.digits)
+        columns = nest.blocks * hardware.output_lanes
+        return DramTensor(name, prod(pixels[:2]) * columns, rest[-1], signed=True, form=form)
+    vectors = rest[0]
+    if len(rest) > 1:  # those of channel groups
+        vectors = hardware.formats.activation.vectors(nest.blocks * hardware.output_lanes)
+    return DramTensor(name, prod(pixels), vectors, signed=True, form=Form(digits=operand.digits))
+
+
+def _transposed(nest: LoopNest, form: Form) -> DramTensor:
+    """The result [n, channels, groups of rows]."""
+    n, groups, *_ = nest.result.extents
+    channels = nest.blocks * nest.hardware.output_lanes
+    return DramTensor(nest.result.name, n * channels, groups, signed=True, form=form)

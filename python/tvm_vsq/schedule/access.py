@@ -112,13 +112,14 @@ class Operand:
 
     `in_dram`: it is copied from there, or, as the result, to there. `constant`: it belongs to the program's
     image, where its name is `title`; one that is `resident` is loaded once where half the scratchpad holds
-    all of it. The first three axes of what is not constant are the pixels [n, rows, columns]; with
-    `pixel_axes` two, they are [n, columns]. `gathered`: the axes before the last one are [n, rows, groups of
-    blocks, blocks of a group] of columns, of which an entry holds output_lanes. `streamed`: it is loaded
-    piece by piece, in the course of each tile, into so many entries. `direct`: it is loaded to where
-    accumulators are, and has no entries of its own. digits: entries of a vector, along the last axis if there
-    are several. stored: it is copied to DRAM besides the result. brief: it is read first thing, so that one
-    slot does where others have two.
+    all of it, and the whole one all that are. The first three axes of what is not constant are the pixels
+    [n, rows, columns]; with `pixel_axes` two, they are [n, columns]. `gathered`: the axes before the last one
+    are [n, rows, groups of blocks, blocks of a group] of columns, of which an entry holds output_lanes.
+    `streamed`: it is loaded piece by piece, in the course of each tile, into so many entries. `direct`: it is
+    loaded to where accumulators are, and has no entries of its own. digits: entries of a vector, along the
+    last axis if there are several. stored: it is copied to DRAM besides the result. single: it has one slot,
+    however buffers are doubled: it is read so soon, or by the only engine that writes it, that a second one
+    would hide nothing.
     """
 
     name: str
@@ -134,7 +135,7 @@ class Operand:
     direct: bool = False
     digits: int = 1
     stored: bool = False
-    brief: bool = False
+    single: bool = False
 
     @property
     def extents(self) -> tuple[int, ...]:

@@ -16,6 +16,9 @@ from tvm_vsq.schedule.nest import Tile
 from tvm_vsq.schedule.placement import Home, place_tile
 from tvm_vsq.schedule.workload import Workload, nest_of
 
+_ROW = 4
+"""Axes of what is gathered before the vectors of a row: n, rows, groups, blocks."""
+
 
 def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
     """Bytes on the DRAM channel: whole bursts, halos and reloads included.
@@ -36,12 +39,12 @@ def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
             continue
         # Entries are a product of sums over the dimensions, so those of the average tile are the average.
         entries = home.entries if home.whole else operand.entries(tile.average)
-        run = entries if home.whole else _run(operand, tile.average)
-        runs, run_bytes = entries / run, run * records[home.scratchpad]
-        if operand.gathered:  # each lane is a row in DRAM, between those of other heads
-            lanes = nest.hardware.output_lanes
-            runs, run_bytes = runs * lanes, run_bytes / lanes
-        moved = moved + home.fills * runs * (run_bytes - 1 + burst)
+        record, run = records[home.scratchpad], entries if home.whole else _run(operand, tile.average)
+        if operand.gathered:  # from each column of an entry, the vectors of a row
+            record = nest.hardware.second_record_bytes
+            run = prod(axis.span(tile.average) for axis in operand.axes[_ROW:])
+            entries = entries * nest.hardware.output_lanes
+        moved = moved + home.fills * entries / run * (run * record - 1 + burst)
     return moved
 
 
@@ -53,7 +56,7 @@ def _run(operand: Operand, sizes: Sizes) -> Count:
     run: Count = 1
     unbroken: Count = True
     for position, axis in enumerate(reversed(operand.axes)):
-        if position == 1 and (axis.step > 1 or operand.gathered):
+        if position == 1 and axis.step > 1:
             break
         span = axis.span(sizes)
         run = np.where(unbroken, run * span, run)

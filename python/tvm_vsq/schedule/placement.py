@@ -51,11 +51,16 @@ def place_nest(nest: LoopNest, knobs: Knobs) -> dict[str, Home]:
 def place_tile(tile: Tile, order: str, double_buffer: bool) -> dict[str, Home]:
     """Homes of the operands, by name; of many schedules at once where the tile holds arrays."""
     nest, homes = tile.nest, {}
+    residents = [operand for operand in nest.operands if operand.resident]
+    together = {
+        pad: sum(nest.entries[each.name] for each in residents if each.scratchpad == pad)
+        for pad in {each.scratchpad for each in residents}
+    }
     for operand in nest.operands:
         name, pad, size = operand.name, operand.scratchpad, tile.entries[operand.name]
         level: Count = 0
         fills: Count = 1
-        whole = operand.resident and 2 * nest.entries[name] <= nest.depths[pad]
+        whole = operand.resident and max(2 * nest.entries[name], together[pad]) <= nest.depths[pad]
         if whole:
             size = nest.entries[name]
         around: Count = 1
@@ -65,6 +70,6 @@ def place_tile(tile: Tile, order: str, double_buffer: bool) -> dict[str, Home]:
             if loop in nest.changed_by[name]:
                 level = np.where(trips > 1, position, level)
                 fills = np.where(trips > 1, around, fills)
-        slots = np.where(fills > 1, 2, 1) if double_buffer and not operand.brief else 1
+        slots = np.where(fills > 1, 2, 1) if double_buffer and not operand.single else 1
         homes[name] = Home(pad, level, fills, slots, size, whole, operand.direct)
     return homes

@@ -45,7 +45,7 @@ class Turns:
         axes = (*(Axis(1) if single else axis for single, axis in pixels), Axis(self.blocks))
         return (
             Operand("turns", "acc", axes, constant=self.constant, title="factors"),
-            replace(acc, name="kept", in_dram=False),
+            replace(acc, name="kept", in_dram=False, single=True),
         )
 
 
@@ -94,16 +94,8 @@ class Rows(Weightless):
             repeated = (
                 Axis(1) if single else axis for single, axis in zip(self.other, axes[:3], strict=True)
             )
-            inputs.append(
-                Operand(
-                    "other",
-                    "acc",
-                    (*repeated, *axes[3:]),
-                    constant=self.constant,
-                    title="constant rows",
-                    brief=True,
-                )
-            )
+            other = Operand("other", "acc", (*repeated, *axes[3:]), constant=self.constant, single=True)
+            inputs.append(replace(other, title="constant rows"))
         nest = post_processed(dims, tuple(inputs), LoadRows(), hardware, blocks=self.kb, wide=self.wide)
         return with_row_program(nest, self.finish(), self.turns)
 
@@ -131,7 +123,7 @@ def with_row_program(nest: LoopNest, finish: RowFinish, turns: Turns | None = No
     hardware = nest.hardware
     pixels = nest.acc.axes[:3]
     entries = -(-TABLE_SEGMENTS // hardware.output_lanes)
-    row = Operand("row", "acc", (*pixels, Axis(hardware.group_blocks)), in_dram=False)
+    row = Operand("row", "acc", (*pixels, Axis(hardware.group_blocks)), in_dram=False, single=True)
     looked_up = [
         Operand(f"tab{i}", "par", (Axis(entries),), constant=True, resident=True, title=f"table {i}")
         for i in range(finish.tables)
@@ -232,16 +224,18 @@ class RowFinish:
         return te.compute(shape, element, name="finish")
 
     def cycles(self, nest: LoopNest, tiles: Count) -> Count:
-        """One for each entry in each pass, the pipelines, and filling the tables that all lanes look up in;
-        the PPU beside.
+        """One for each entry that is reduced, two for each that is combined with another accumulator, the
+        pipelines, and filling the tables that all lanes look up in; the PPU beside.
         """
         entries, timing = nest.existing(nest.entries["acc"]), nest.hardware.timing
-        reduced = tiles * self.reductions * timing.row_pipeline_cycles
-        moved = tiles * (self.passes - self.reductions) * timing.vector_pipeline_cycles
-        filled = tiles * (self.tables - 1) * nest.entries["tab0"] if self.tables else 0
-        moved = moved + self.adds * (entries + tiles * timing.vector_pipeline_cycles)
+        combined = self.passes - self.reductions + self.adds
+        cycles = entries * (self.reductions + 2 * combined)
+        cycles = cycles + tiles * self.reductions * timing.row_pipeline_cycles
+        cycles = cycles + tiles * combined * timing.vector_pipeline_cycles
+        if self.tables:
+            cycles = cycles + tiles * (self.tables - 1) * nest.entries["tab0"]
         if self.beside:
-            moved = moved + entries + tiles * timing.ppu_pipeline_cycles
+            cycles = cycles + entries + tiles * timing.ppu_pipeline_cycles
         if self.follows:
-            moved = moved + tiles * timing.ppu_pipeline_cycles
-        return self.passes * entries + reduced + moved + filled + tiles * timing.ppu_pipeline_cycles
+            cycles = cycles + tiles * timing.ppu_pipeline_cycles
+        return cycles + tiles * timing.ppu_pipeline_cycles

@@ -70,7 +70,10 @@ class Space:
 def space_of(workload: Workload, hardware: HardwareConfig) -> Space:
     """The legal schedules of a workload."""
     nest = nest_of(workload, hardware)
-    tiles, variants = tiles_of(nest), tuple(product(nest.orders, (True, False)))
+    orders: dict[tuple[str, ...], str] = {}
+    for name, loops in nest.orders.items():
+        orders.setdefault(loops, name)
+    tiles, variants = tiles_of(nest), tuple(product(orders.values(), (True, False)))
     legal, estimates = [], []
     for order, double_buffer in variants:
         legal.append(tiles_fit(tiles, place_tile(tiles, order, double_buffer)))

@@ -38,7 +38,8 @@ class WithRows:
         acc = replace(nest.acc, in_dram=shape.wide)
         kept = [acc if operand is nest.acc else operand for operand in nest.operands]
         values = replace(nest.operand["par"], name="par2", title="parameters of rows")
-        added = [operand for operand in rows.operands if operand.name in ("other", "out")]
+        # rows are made ahead, with what is added to them
+        added = [replace(each, single=False) for each in rows.operands if each.name in ("other", "out")]
         whole = replace(
             nest,
             dims=dims,

@@ -2,6 +2,6 @@
 
 from tvm_vsq.tune.cost import Cost, program_cost
 from tvm_vsq.tune.inputs import random_calibration
-from tvm_vsq.tune.tuner import measure, search_workload, tune_workloads
+from tvm_vsq.tune.tuner import measure, search_workload, tune_layers
 
-__all__ = ["Cost", "measure", "program_cost", "random_calibration", "search_workload", "tune_workloads"]
+__all__ = ["Cost", "measure", "program_cost", "random_calibration", "search_workload", "tune_layers"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.codegen import emit_layer
+from tvm_vsq.codegen import Layer, PostOp, emit_layer
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Knobs, Workload, default_knobs
@@ -26,10 +26,10 @@ _LEAST_GAIN = 1e-3
 """Of what the layer takes by itself: in a long model, no layer makes a thousandth of the whole."""
 
 
-def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig) -> int:
-    """Simulated cycles of the layer alone under one schedule."""
+def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig, post: PostOp | None = None) -> int:
+    """Simulated cycles of the layer alone under one schedule; post: see `emit_layer`."""
     with compiling:
-        layer = emit_layer(workload, knobs, hardware)
+        layer = emit_layer(workload, knobs, hardware, post=post)
     return int(
         native.simulate_timing(hardware.sim_params(), layer.instructions, layer.layer_ids, 1)["cycles"]
     )
@@ -52,11 +52,18 @@ def _promising(workload: Workload, hardware: HardwareConfig) -> Space:
 
 
 def search_workload(
-    workload: Workload, hardware: HardwareConfig, *, layer: str, trials: int, seed: int
+    workload: Workload,
+    hardware: HardwareConfig,
+    *,
+    layer: str,
+    trials: int,
+    seed: int,
+    post: PostOp | None = None,
 ) -> list[Record]:
     """The default schedule of one layer, then the best others found, by the cycles of the layer alone.
 
-    Only candidates that fit are measured. Raises ScheduleError if not even the smallest tile fits.
+    Only candidates that fit are measured. post: see `emit_layer`. Raises ScheduleError if not even the
+    smallest tile fits.
     """
     default = default_knobs(workload, hardware, layer)
     space = _promising(workload, hardware)
@@ -65,7 +72,7 @@ def search_workload(
     cycles = search(
         legal,
         features(space),
-        lambda knobs: measure(workload, knobs, hardware),
+        lambda knobs: measure(workload, knobs, hardware, post),
         first=first,
         trials=trials,
         seed=seed,
@@ -85,8 +92,8 @@ def search_workload(
     ]
 
 
-def tune_workloads(
-    workloads: Iterable[tuple[str, Workload]],
+def tune_layers(
+    layers: Iterable[Layer],
     hardware: HardwareConfig,
     database: Database,
     *,
@@ -96,7 +103,7 @@ def tune_workloads(
     report: Callable[[str], None],
     keep: Callable[[Database], None],
 ) -> Database:
-    """Tune each distinct (layer name, workload) once, so that `total`, what the whole model costs, falls.
+    """Tune each distinct workload of `layers` once, so that `total`, what the whole model costs, falls.
 
     Measured by itself, a layer pays for its first loads, which the layer before it hides in a program. So
     the search only nominates; what enters the database is what makes the whole model faster, by at least
@@ -106,18 +113,19 @@ def tune_workloads(
     Layers that take longest come first. After each, `report(text)` shows progress, and `keep(database)` may
     save it: a layer whose record has as many trials is not searched again.
     """
-    names: dict[Workload, str] = {}
-    for layer, workload in workloads:
-        names.setdefault(workload, layer)
-    plain = database.without(names, hardware)
+    first: dict[Workload, Layer] = {}
+    for layer in layers:
+        first.setdefault(layer.workload, layer)
+    plain = database.without(first, hardware)
     cost = total(database)
     if plain != database and (plain_cost := total(plain)) != cost and not cost.improves(plain_cost):
         database, cost = plain, plain_cost  # tuned for another model, and worse in this one
-    for workload in sorted(names, key=lambda each: -_estimate(each, hardware, names[each])):
+    for layer in sorted(first.values(), key=lambda each: -_estimate(each, hardware)):
+        workload = layer.workload
         known, before = database.find(workload, hardware), cost.cycles
         if known is None or known.trials < trials:
             default, *finalists = search_workload(
-                workload, hardware, layer=names[workload], trials=trials, seed=seed
+                workload, hardware, layer=layer.name, trials=trials, seed=seed, post=layer.post
             )
             database = database.updated(default if known is None else _tried(known, trials))
             for record in finalists:
@@ -126,12 +134,13 @@ def tune_workloads(
                 if trial_cost.improves(cost, _LEAST_GAIN * default.cycles):
                     database, cost = trial, trial_cost
             keep(database)
-        report(f"{names[workload]}: the model takes {before:,} -> {cost.cycles:,} cycles")
+        report(f"{layer.name}: the model takes {before:,} -> {cost.cycles:,} cycles")
     return database
 
 
-def _estimate(workload: Workload, hardware: HardwareConfig, layer: str) -> float:
-    return estimate_cycles(workload, default_knobs(workload, hardware, layer), hardware)
+def _estimate(layer: Layer, hardware: HardwareConfig) -> float:
+    knobs = default_knobs(layer.workload, hardware, layer.name)
+    return estimate_cycles(layer.workload, knobs, hardware)
 
 
 def _tried(record: Record, trials: int) -> Record:
