@@ -43,11 +43,13 @@ def trained(example: Modules) -> Any:
         pytest.skip(str(error))
 
 
-def tokenize(sentences: list[str], max_length: int, **_: Any) -> dict[str, torch.Tensor]:
+def tokenize(
+    sentences: list[str], max_length: int, truncation: bool = False, **_: Any
+) -> dict[str, torch.Tensor]:
     """A token a letter, between one that begins the sentence and one that ends it."""
     ids = [[1, *(ord(letter) % 40 + 3 for letter in sentence), 2] for sentence in sentences]
-    length = max(max_length, *map(len, ids))
-    rows = [torch.tensor([*row, *[0] * (length - len(row))]) for row in ids]
+    length = max_length if truncation else max(max_length, *map(len, ids))
+    rows = [torch.tensor([*row[:length], *[0] * (length - len(row))]) for row in ids]
     return {"input_ids": torch.stack(rows), "attention_mask": (torch.stack(rows) > 0).long()}
 
 
