@@ -106,6 +106,27 @@ def test_attention_runs_in_passes(networks, name, rule):
     assert passes
 
 
+def test_probabilities_that_formats_alone_would_let_overflow_fit(networks):
+    """Their sum bounds accumulators; where all are small, their coarse scale is raised."""
+    torch.manual_seed(0)
+    model = Encoder("eager").eval()
+    given, *data = ({"input_ids": batch(1, 32)["input_ids"]} for _ in range(5))
+    found = {}
+    for bits in (40, 28, 27):
+        hardware = target(name="vsq-accel-w4a8", accumulator_bits=bits)
+        fake = tvm_vsq.fake_quantize(
+            model, "4/8/6/10", target=hardware, example_inputs=given, calibration=data
+        )
+        exe = tvm_vsq.compile(fake, hardware, strict=True)
+        with torch.no_grad():
+            (expected, *_), (fp32, *_) = fake(**given), model(**given)
+        (found[bits], *_) = exe(**given)
+        assert torch.equal(found[bits], expected)
+        assert networks.sqnr_db(fp32.numpy(), expected.numpy()) > 22
+    assert torch.equal(found[28], found[40])
+    assert not torch.equal(found[27], found[40])
+
+
 def linear(formats, hardware, channels=32):
     network = nn.Sequential(nn.Linear(channels, 32), nn.ReLU(), nn.Linear(32, 16)).eval()
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=[tvm_vsq.Rule(layers="0", formats=formats)])

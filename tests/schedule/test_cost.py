@@ -6,7 +6,8 @@ import pytest
 
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.schedule import Convolution, Knobs
-from tvm_vsq.schedule.cost import estimate_cycles
+from tvm_vsq.schedule.cost import estimate_cycles, estimated_dram_bytes
+from tvm_vsq.schedule.matrices import MatrixProduct
 
 SHIPPED = load_hardware("vsq-accel")
 DRAM = {
@@ -90,3 +91,15 @@ def test_post_processing_beside_the_array_is_what_a_layer_takes_whose_reductions
     fast = HARDWARE.model_copy(update={"dram": HARDWARE.dram.model_copy(update={"bytes_per_cycle": 64})})
     moving = moved / 64 + (4 + 1 + 1 + 4) * (8 + 20)
     assert estimate_cycles(work, knobs, fast) == finish + (body + moving) / 4 + 2 * 100
+
+
+@pytest.mark.parametrize("tile_c", [1, 2])
+def test_gathered_rows_are_no_neighbours(tile_c):
+    """Each lane of a second operand is a row of vectors of 136 / 16 bytes, between those of other heads."""
+    work = MatrixProduct(n=1, h=3, w=4, cv=2, kb=2)
+    knobs = Knobs(1, 4, 2, tile_c, "hw_outer", True)
+    fills = 3 * 2 // tile_c
+    gathered = fills * 2 * 16 * (tile_c * 8.5 - 1 + 64)
+    rows = fills * 4 * (9 - 1 + 64) if tile_c == 1 else fills * (8 * 9 - 1 + 64)
+    moved = gathered + rows + (2 * 176 - 1 + 64) + 3 * (4 * 2 * 9 - 1 + 64)
+    assert estimated_dram_bytes(work, knobs, HARDWARE) == moved

@@ -15,6 +15,7 @@ from tvm_vsq.codegen.dma import DmaAxis, DmaLimits, plan_transfers
 from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.hoist import hoist_rows
 from tvm_vsq.codegen.nest import Affine, Axis, Buffer, Copy, Loop, Nest, Node
+from tvm_vsq.codegen.overlap_rows import overlap_rows
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.step import DRAM, Interval, Step
 from tvm_vsq.codegen.tensors import BESIDE, TensorView
@@ -130,7 +131,7 @@ class LayerEmitter:
     def run(self) -> list[Step]:
         """All steps of the layer."""
         self._walk(self.nest.body, [0] * self.nest.loops)
-        return self.steps if self.post.rows is None else hoist_rows(self.steps)
+        return self.steps if self.post.rows is None else overlap_rows(hoist_rows(self.steps))
 
     def digits(self, name: str) -> int:
         """Records of a vector of an operand; 1 where there is no such operand."""

@@ -30,9 +30,7 @@ class Form:
         plain = formats.activation.with_sign(fmt.signed)
         other = formats.second_record
         if is_second is None:
-            # only second operands have other bits than activations, if no element has several digits
-            is_bare = not fmt.scale_width and fmt.signed and hardware.precision_passes == 1
-            is_second = fmt == other != plain or (is_bare and fmt.bits == other.bits != plain.bits)
+            is_second = fmt == other != plain
         record = other if is_second else plain
         digits = digit_count(fmt.bits, record.bits)
         is_own = (fmt.bits, fmt.scale_width) == (record.bits, record.scale_width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tvm_vsq.codegen.step import DRAM, Interval, Step
+from tvm_vsq.codegen.step import DRAM, Step, overlap
 
 
 def hoist_rows(steps: Sequence[Step]) -> list[Step]:
@@ -28,15 +28,7 @@ def _follows(load: Step, before: Step) -> bool:
     if before.insn.name == "LOAD" and not before.constant:
         return True
     stored = [interval for interval in before.writes if interval[0] == DRAM and before.region == load.region]
-    if _overlap(load.reads, stored):
+    if overlap(load.reads, stored):
         return True
     inside = [interval for interval in (*before.reads, *before.writes) if interval[0] != DRAM]
-    return _overlap(load.writes, inside)
-
-
-def _overlap(some: Sequence[Interval], others: Sequence[Interval]) -> bool:
-    return any(
-        memory == other and first < last and begin < end
-        for memory, first, end in some
-        for other, begin, last in others
-    )
+    return overlap(load.writes, inside)

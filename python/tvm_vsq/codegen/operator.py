@@ -190,8 +190,8 @@ def _check_weights(layer: str, digits: int, hardware: HardwareConfig) -> None:
     if digits > hardware.precision_passes:
         raise ProgramError(
             f"layer '{layer}': its weights need {digits} digits of {hardware.weight_bits} bits, but "
-            f"accelerator '{hardware.label}' has precision_passes={hardware.precision_passes}; give the layer "
-            f"a narrower format, or quantize the model for this accelerator"
+            f"accelerator '{hardware.label}' has precision_passes={hardware.precision_passes}; give the "
+            f"layer a narrower format, or quantize the model for this accelerator"
         )
 
 

@@ -42,7 +42,10 @@ class RowProgram:
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """PPU, REDUCE, VEC and PPU instructions."""
         if self.before is not None:
+            made = len(emitter.steps)
             self.before.emit(emitter, values)
+            for step in emitter.steps[made:]:
+                step.makes_rows = step.engine == "ppu"
         if self.added is not None:
             fields = {"op": code_of("VEC", "op", "add"), "src": code_of("VEC", "src", "acc")}
             self.added.emit_as("VEC", fields, emitter, values, skips="skip_blocks")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tvm_vsq.isa import ENGINE_OF, Insn
@@ -13,12 +13,22 @@ Interval = tuple[str, int, int]
 DRAM = "dram"
 
 
+def overlap(some: Iterable[Interval], others: Sequence[Interval]) -> bool:
+    """Whether one of some intervals has something in common with one of others."""
+    return any(
+        memory == other and first < last and begin < end
+        for memory, first, end in some
+        for other, begin, last in others
+    )
+
+
 @dataclass
 class Step:
     """`insn`, from layer number `layer`.
 
     If a `region` of DRAM is named, its address has yet to be added to the field dram_base and to the bytes of
-    DRAM. constant: a LOAD of what no step stores; its bytes are not listed.
+    DRAM. constant: a LOAD of what no step stores; its bytes are not listed. makes_rows: a PPU that leaves
+    rows to the vector unit.
     """
 
     insn: Insn
@@ -27,6 +37,7 @@ class Step:
     writes: tuple[Interval, ...] = ()
     region: str | None = None
     constant: bool = False
+    makes_rows: bool = False
     tokens: set[str] = field(default_factory=set)
 
     @property

@@ -23,7 +23,8 @@ class Vectors:
 
     source: the fp32 tensor that vsq.quantize reads. vectors: what it gives. guard_bits: of its rounding.
     scales: static vector scales, empty where they follow from the data. move: of vectors that are those of
-    `parts`, moved; `source` and `vectors` then are the fp32 tensor that stands for them.
+    `parts`, moved; `source` and `vectors` then are the fp32 tensor that stands for them. total: of a row of
+    numbers none of which is negative, their sum; None where that is not known.
     """
 
     source: Any
@@ -34,6 +35,7 @@ class Vectors:
     scales: list[int]
     move: Move | None = None
     parts: tuple[Vectors, ...] = ()
+    total: float | None = None
 
     @property
     def unit(self) -> tuple[float, VectorFormat, int]:

@@ -16,7 +16,7 @@ from tvm_vsq.layers.closed_rows import closed_rows
 from tvm_vsq.layers.node import Node, RowNode, Vectors, Weights
 from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.ranges import argument_ranges, output_ranges
-from tvm_vsq.layers.rows import rows_read
+from tvm_vsq.layers.rows import row_total, rows_read
 from tvm_vsq.layers.second_operand import before_transposition
 from tvm_vsq.network import layer_names, operator_of, source_of
 from tvm_vsq.numerics import inverse_step
@@ -140,7 +140,9 @@ class _Reader:
                 f"with inv={inv!r}; inv must be 2^guard_bits / gamma"
             )
         scales = [int(scale) for scale in attrs.get("scales", ())]
-        return Vectors(source.args[0], call.args[0], float(gamma), QUANTIZED.read(attrs), guard_bits, scales)
+        made_of, fmt = source.args[0], QUANTIZED.read(attrs)
+        total = row_total(self._values.get(made_of))
+        return Vectors(made_of, call.args[0], float(gamma), fmt, guard_bits, scales, total=total)
 
     def _moved_vectors(self, var: Var, call: Any) -> Vectors | None:
         parts = [self._vectors(operand) for operand in moved_operands(call)]

@@ -57,6 +57,14 @@ def row_layers(function: relax.Function, chains: Collection[Chain]) -> set[Var]:
     return found
 
 
+def row_total(call: Any) -> float | None:
+    """What the numbers of a row that `call` gives sum up to, none of which is negative; None if that is not
+    known.
+    """
+    source = source_of(call)
+    return None if source is None or source.rows is None else source.rows.total
+
+
 def rows_read(function: relax.Function, call: Any, made: Iterable[Any] = ()) -> tuple[Any, Any]:
     """What a layer on rows reads, and what it adds to that first; None for nothing.
 

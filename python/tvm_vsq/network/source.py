@@ -82,6 +82,8 @@ class RowForm:
     turns: the operand that holds cosines and sines. added: the operand that is added to rows first; None
         where the graph says so by a sum that it reads. Operators with either have no tables, and their
         accumulators count steps of the unit of what they read.
+    total: what the numbers of a row that it gives sum up to, none of which is negative; None where that is
+        not known.
     misfit: from a call, and from how many channels the accelerator takes at a time, why it stays on the CPU.
     """
 
@@ -91,6 +93,7 @@ class RowForm:
     unit: Callable[[Any, float], float]
     turns: int | None = None
     added: int | None = None
+    total: float | None = None
     misfit: Callable[[Any, int], str] = lambda _call, _group: ""
 
     @property

@@ -12,6 +12,7 @@ from tvm_vsq.numerics.fixed_point import fixed_point
 from tvm_vsq.numerics.packing import pack_activations, pack_weights, unpack_activations, unpack_weights
 from tvm_vsq.numerics.post_process import post_process
 from tvm_vsq.numerics.rounding import round_half_up, round_shift
+from tvm_vsq.numerics.row_products import row_product_bound
 from tvm_vsq.numerics.rows import turning_factors
 from tvm_vsq.numerics.table import look_up, scale_values
 from tvm_vsq.numerics.weights import quantize_weights
@@ -34,6 +35,7 @@ __all__ = [
     "requantize",
     "round_half_up",
     "round_shift",
+    "row_product_bound",
     "scale_values",
     "turning_factors",
     "unpack_activations",

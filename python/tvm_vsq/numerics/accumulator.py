@@ -28,15 +28,19 @@ def check_accumulator(
     product_bits: int,
     accumulator_bits: int,
     weights: npt.NDArray[np.int16] | None = None,
+    known: int | None = None,
 ) -> int:
     """Return the bound, or raise QuantizationError if it does not fit `accumulator_bits` signed bits.
 
-    Where that of the formats does not, that of the `weights` int16[K, ..., V+1] may, if they are given.
+    Where that of the formats does not, that of the `weights` int16[K, ..., V+1] may, if they are given, or
+    what is `known` of the operands otherwise.
     """
     bound = accumulator_bound(vectors, weight, activation, product_shift, product_bits)
     limit = 2 ** (accumulator_bits - 1)
     if bound >= limit and weights is not None:
         bound = _bound_of(weights, activation, product_shift, product_bits)
+    if bound >= limit and known is not None:
+        bound = min(bound, known)
     if bound >= limit:
         raise QuantizationError(
             f"layer '{layer}': {vectors} vectors of {weight.vector_size} elements "

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tvm_vsq.errors import CalibrationError, VsqWarning
+from tvm_vsq.graph import definitions
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.absorb_clips import absorb_clips
 from tvm_vsq.quantize.activations.encodings import choose_encodings
 from tvm_vsq.quantize.activations.formats import reading_format
+from tvm_vsq.quantize.activations.room import with_room
 from tvm_vsq.quantize.activations.share_limits import share_limits
 from tvm_vsq.quantize.activations.shared_scales import with_one_limit, with_one_sign
 from tvm_vsq.quantize.activations.signs import Signs
@@ -88,6 +90,7 @@ def quantize_calibrated(
     formats = with_one_sign(plan, formats)
     encodings = choose_encodings(module, plan, ranges, formats, data, hardware.guard_bits)
     encodings = with_one_limit(plan, encodings)
+    encodings = with_room(plan, encodings, definitions(module["main"]), hardware)
     weights = choose_weights(module, plan, encodings, data, hardware.guard_bits)
     return insert_quantization(module, plan, ranges, encodings, weights, hardware)
 

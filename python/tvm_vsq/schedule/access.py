@@ -117,7 +117,8 @@ class Operand:
     blocks, blocks of a group] of columns, of which an entry holds output_lanes. `streamed`: it is loaded
     piece by piece, in the course of each tile, into so many entries. `direct`: it is loaded to where
     accumulators are, and has no entries of its own. digits: entries of a vector, along the last axis if there
-    are several. stored: it is copied to DRAM besides the result.
+    are several. stored: it is copied to DRAM besides the result. brief: it is read first thing, so that one
+    slot does where others have two.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Operand:
     direct: bool = False
     digits: int = 1
     stored: bool = False
+    brief: bool = False
 
     @property
     def extents(self) -> tuple[int, ...]:

@@ -37,8 +37,11 @@ def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
         # Entries are a product of sums over the dimensions, so those of the average tile are the average.
         entries = home.entries if home.whole else operand.entries(tile.average)
         run = entries if home.whole else _run(operand, tile.average)
-        run_bytes = run * records[home.scratchpad]
-        moved = moved + home.fills * entries / run * (run_bytes - 1 + burst)
+        runs, run_bytes = entries / run, run * records[home.scratchpad]
+        if operand.gathered:  # each lane is a row in DRAM, between those of other heads
+            lanes = nest.hardware.output_lanes
+            runs, run_bytes = runs * lanes, run_bytes / lanes
+        moved = moved + home.fills * runs * (run_bytes - 1 + burst)
     return moved
 
 
@@ -50,7 +53,7 @@ def _run(operand: Operand, sizes: Sizes) -> Count:
     run: Count = 1
     unbroken: Count = True
     for position, axis in enumerate(reversed(operand.axes)):
-        if position == 1 and axis.step > 1:
+        if position == 1 and (axis.step > 1 or operand.gathered):
             break
         span = axis.span(sizes)
         run = np.where(unbroken, run * span, run)

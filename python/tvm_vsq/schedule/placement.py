@@ -65,6 +65,6 @@ def place_tile(tile: Tile, order: str, double_buffer: bool) -> dict[str, Home]:
             if loop in nest.changed_by[name]:
                 level = np.where(trips > 1, position, level)
                 fills = np.where(trips > 1, around, fills)
-        slots = np.where(fills > 1, 2, 1) if double_buffer else 1
+        slots = np.where(fills > 1, 2, 1) if double_buffer and not operand.brief else 1
         homes[name] = Home(pad, level, fills, slots, size, whole, operand.direct)
     return homes

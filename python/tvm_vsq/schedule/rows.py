@@ -95,7 +95,14 @@ class Rows(Weightless):
                 Axis(1) if single else axis for single, axis in zip(self.other, axes[:3], strict=True)
             )
             inputs.append(
-                Operand("other", "acc", (*repeated, *axes[3:]), constant=self.constant, title="constant rows")
+                Operand(
+                    "other",
+                    "acc",
+                    (*repeated, *axes[3:]),
+                    constant=self.constant,
+                    title="constant rows",
+                    brief=True,
+                )
             )
         nest = post_processed(dims, tuple(inputs), LoadRows(), hardware, blocks=self.kb, wide=self.wide)
         return with_row_program(nest, self.finish(), self.turns)

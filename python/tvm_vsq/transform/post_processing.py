@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import QuantizationError
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import static_shape
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.functions import Function
@@ -22,7 +23,7 @@ from tvm_vsq.layers.weightless import (
     weightless_misfit,
     weightless_steps,
 )
-from tvm_vsq.numerics import check_accumulator, check_sum_of_taps, fixed_point
+from tvm_vsq.numerics import check_accumulator, check_sum_of_taps, fixed_point, row_product_bound
 
 _INT32_MAX = 2**31 - 1
 
@@ -148,7 +149,13 @@ def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
         formats, vectors = node.formats(hardware), node.x.format.vectors(node.channels)
         product = (formats.product_shift, formats.product_bits)
         return check_accumulator(
-            node.name, vectors, node.other.format, node.x.format, *product, hardware.accumulator_bits
+            node.name,
+            vectors,
+            node.other.format,
+            node.x.format,
+            *product,
+            hardware.accumulator_bits,
+            known=_bound_of_rows(node, node.other.format, hardware),
         )
     if node.weights is None:
         misfit = weightless_misfit(node.call, node.x.format, hardware)
@@ -172,6 +179,21 @@ def _accumulator_bound(node: Node, hardware: HardwareConfig) -> int:
         *product,
         hardware.accumulator_bits,
         node.weights.vectors,
+    )
+
+
+def _bound_of_rows(node: Node, second: VectorFormat, hardware: HardwareConfig) -> int | None:
+    if node.x.total is None:
+        return None
+    return row_product_bound(
+        node.x.total,
+        node.channels,
+        node.x.format,
+        node.x.gamma,
+        second,
+        node.formats(hardware).product_shift,
+        node.x.guard_bits,
+        hardware.multiplier_bits,
     )
 
 

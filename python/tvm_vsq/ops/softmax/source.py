@@ -60,5 +60,5 @@ SOURCE = Source(
     word="softmax",
     refusal=_refusal,
     matches=_matches,
-    rows=RowForm(at_end=False, factors=_factors, numbers=_numbers, unit=_unit),
+    rows=RowForm(at_end=False, factors=_factors, numbers=_numbers, unit=_unit, total=1),
 )
