@@ -32,11 +32,13 @@ help: ## list the targets
 
 setup: $(VENV)/package.stamp ## create .venv with everything installed
 
-demo: setup ## run ResNet-8 on held-out MNIST digits and EfficientNet-Lite0 on photos, on simulated accelerators
+demo: setup ## run ResNet-8 on MNIST digits, EfficientNet-Lite0 on photos and MiniLM on sentences, on simulated accelerators
 	$(call say,'demo: examples/resnet8_mnist/demo.py')
 	@$(BIN)/python examples/resnet8_mnist/demo.py
 	$(call say,'demo: examples/efficientnet_photos/demo.py (about a minute)')
 	@$(BIN)/python examples/efficientnet_photos/demo.py
+	$(call say,'demo: examples/minilm_similarity/demo.py (about a minute)')
+	@$(BIN)/python examples/minilm_similarity/demo.py
 
 test: test-cpp test-python ## run the C++ and the Python tests
 
