@@ -20,7 +20,7 @@ for _variable in ("OMP_NUM_THREADS", "TVM_NUM_THREADS"):
 import torch  # noqa: E402 - reads them
 
 # How long an example takes says more about the machine than about the code; runs draw other ones each time.
-hypothesis.settings.register_profile("tvm_vsq", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("tvm_vsq", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("tvm_vsq")
 
 

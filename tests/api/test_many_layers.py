@@ -39,6 +39,7 @@ def _chain(count, between=lambda y: y):
     return builder.get()
 
 
+@pytest.mark.large
 def test_two_hundred_layers_in_a_row_are_one_program():
     exe = _compile(_chain(200))
     assert len(exe.timing().layers) == 200

@@ -283,6 +283,7 @@ def small():
     return tvm_vsq.compile(builder.get(), quant=quant, calibration=samples)
 
 
+@pytest.mark.large
 def test_a_full_disk_ends_neither_the_process_nor_the_old_file(tmp_path):
     run = _run(FULL_DISK, tmp_path / "model.so")
     assert run.returncode == 0, run.stderr

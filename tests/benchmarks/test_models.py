@@ -163,6 +163,7 @@ class Small(torch.nn.Module):
         return self.second(torch.relu(self.first(x)))
 
 
+@pytest.mark.large
 def test_each_switch_changes_the_program_and_not_what_it_computes(scripts):
     switches, brought, networks = scripts("switches"), scripts("what_brought"), scripts("networks")
     small = networks._random(Small, (1, 3, 31, 37))

@@ -25,6 +25,7 @@ LARGE = (
     "DCGAN",
     "ShuffleNet v2",
     "YOLOv3-tiny",
+    "text recognizer",
 )
 
 
@@ -41,7 +42,6 @@ def topologies():
     "name",
     [
         *(pytest.param(name, marks=pytest.mark.large) for name in LARGE),
-        "text recognizer",
         "M5",
     ],
 )

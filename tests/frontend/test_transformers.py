@@ -143,6 +143,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.large
 def test_an_archive_of_a_stock_model_is_read_before_anyone_imports_transformers(tmp_path):
     torch.export.save(torch.export.export(bert("sdpa"), (), kwargs=batch(1, 4, 100)), tmp_path / "bert.pt2")
 

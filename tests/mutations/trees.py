@@ -91,7 +91,17 @@ def _pytest(tests: Sequence[str], packages: Path, library: Path | None) -> set[s
         if library is not None:
             environment["TVM_VSQ_LIBRARY"] = str(library)
         _require_origin(packages, environment)
-        options = ["-q", "--tb=no", "-rfE", "--color=no", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+        options = [
+            "-q",
+            "--tb=no",
+            "-rfE",
+            "--color=no",
+            "-p",
+            "no:cacheprovider",
+            "--hypothesis-seed=0",
+            "-m",
+            "",
+        ]
         if len(tests) > _MANY:
             options += ["--numprocesses=logical", "--maxprocesses=8", "--dist=worksteal"]
         try:

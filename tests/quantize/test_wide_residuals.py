@@ -55,6 +55,7 @@ def quantized(encoder, residuals):
     return tvm_vsq.fake_quantize(model, config, example_inputs=given, calibration=data)
 
 
+@pytest.mark.large
 @torch.no_grad()
 def test_every_sum_of_an_encoder_is_wide_and_together_they_are_near_fp32(networks, encoder):
     model, given, _ = encoder

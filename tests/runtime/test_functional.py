@@ -37,7 +37,7 @@ def formats() -> st.SearchStrategy[HardwareConfig]:
     return seeds.map(lambda seed: hardware(**random_formats(np.random.default_rng(seed), ENTRIES)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(formats(), st.integers(0, 2**32 - 1), st.data())
 def test_a_convolution_equals_the_numpy_reference(hw: HardwareConfig, seed: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(seed)

@@ -94,7 +94,7 @@ def _interrupted(code: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "code", first_of([LONG_RUN, LONG_LOAD, LONG_BOUNDS, TUNING], 2), ids=["run", "load", "bounds", "tune"]
+    "code", first_of([LONG_RUN, LONG_LOAD, LONG_BOUNDS, TUNING], 1), ids=["run", "load", "bounds", "tune"]
 )
 def test_ctrl_c_ends_long_work(code: str) -> None:
     status, errors = _interrupted(code)

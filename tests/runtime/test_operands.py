@@ -93,7 +93,7 @@ def inputs_of(conv: Conv) -> list[np.ndarray]:
     return [conv.x] if conv.residual is None else [conv.x, conv.residual]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(formats(), st.integers(0, 2**32 - 1))
 def test_the_accumulators_of_a_lane_are_those_of_the_convolution(hw: HardwareConfig, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -117,7 +117,7 @@ def test_the_accumulators_of_a_lane_are_those_of_the_convolution(hw: HardwareCon
     assert len(found) == height * width * blocks
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(formats(), st.integers(0, 2**32 - 1))
 def test_the_results_of_the_ppu_are_those_of_the_program(hw: HardwareConfig, seed: int) -> None:
     conv = random_conv(hw, np.random.default_rng(seed))
@@ -226,7 +226,7 @@ def vector_program(hw: HardwareConfig, rng: np.random.Generator) -> tuple[Progra
     return Program(hw, insns, image, dram_bytes, inputs, outputs), x
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(formats(), st.integers(0, 2**32 - 1))
 def test_a_lane_of_the_vector_unit_leaves_what_is_stored(hw: HardwareConfig, seed: int) -> None:
     rng = np.random.default_rng(seed)

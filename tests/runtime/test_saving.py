@@ -122,7 +122,7 @@ def test_ten_thousand_flips_end_in_an_error_or_in_a_run() -> None:
 WHERE = re.compile(r"instruction \d|layer 'conv1'|tokens left over at FINISH|max_cycles|FINISH")
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 127)), min_size=1, max_size=4, unique=True))
 def test_flipped_instruction_bits_end_in_an_error_that_says_where_or_in_a_run_that_repeats(
     flips: list[tuple[int, int]],

@@ -122,7 +122,7 @@ def total(timing: dict[str, Any], unit: int) -> int:
     return int(busy + sum(row[4] for row in native.stall_rows(timing) if row[1] == unit))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(programs())
 def test_the_cycle_by_cycle_model_agrees(program: Program) -> None:
     timing = program.timing()
@@ -139,7 +139,7 @@ def moved_bytes(program: Program, name: str) -> int:
     return burst * sum(last // burst - first // burst + 1 for first, last in runs)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(programs())
 def test_bytes_are_those_that_the_program_names_and_time_is_at_least_what_they_need(program: Program) -> None:
     timing = program.timing()

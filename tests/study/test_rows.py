@@ -66,6 +66,7 @@ def test_what_rows_are_made_of_does_not_matter(made, rows):
     assert mix.energy_ratio <= 0.95
 
 
+@pytest.mark.large
 def test_an_encoder_has_the_energy_of_its_program_and_a_mix():
     torch.manual_seed(0)
     given = batch(2, 12)
