@@ -30,7 +30,7 @@ LARGE = (
         for target in TARGETS[1:]
         if network not in ("resnet8", "random0")
     ),
-    *((network, "vsq-accel") for network in ("bert", "random1", "random2")),
+    *((network, "vsq-accel") for network in ("bert", "resnet50", "random1", "random2")),
 )
 """What takes too long for the ordinary tests; CI runs it besides."""
 
