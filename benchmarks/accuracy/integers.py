@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "examples/efficientnet_photos"))  # data
 import minilm
@@ -38,13 +39,14 @@ class PartRow(Row):
     fp32: tuple[str, ...] = ()
     products: str = ""
     passes: int = 2
+    residuals: Literal["auto", "vectors"] = "auto"
 
     @property
     def config(self) -> QuantConfig:
         rules = [Rule(layers=layers, fp32=True) for layers in self.fp32]
         if self.products:
             rules.append(Rule(layers=PRODUCTS, formats=self.products))
-        return super().config.model_copy(update={"rules": tuple(rules)})
+        return super().config.model_copy(update={"rules": tuple(rules), "residuals": self.residuals})
 
     @property
     def hardware(self) -> HardwareConfig:
@@ -55,6 +57,8 @@ def rows(formats: str) -> list[PartRow]:
     wide = "8/8/4/4" if formats == "4/4/4/4" else ""
     found = [PartRow(formats, what="all in integers, no passes", passes=1)]
     if wide:
+        what = "the same, what is added to sums in vectors"
+        found.append(PartRow(formats, what=what, passes=1, residuals="vectors"))
         what = f"all in integers, products of two activations in {wide}"
         found.append(PartRow(formats, what=what, products=wide))
     else:

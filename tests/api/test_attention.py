@@ -112,3 +112,32 @@ def test_torchs_encoder_layers_are_whole_on_the_chip(networks, formats, batch_fi
             expected = model(**inputs)
         assert np.array_equal(result.numpy(), exe.reference(**inputs).numpy())
         assert networks.sqnr_db(expected.numpy(), result.numpy()) > LEAST_DB[formats] - 4
+
+
+class OneHead(nn.Module):
+    """Attention with a single head and a mask for each pair of tokens, which is as large as the scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(32, 32) for _ in range(4))
+
+    def forward(self, x, mask):
+        q, k, v = (layer(x)[:, None] for layer in (self.query, self.key, self.value))
+        return self.out((torch.softmax(q @ k.transpose(2, 3) / 5.6 + mask, -1) @ v)[:, 0])
+
+
+@pytest.mark.parametrize("length", [1, 8])
+def test_a_mask_as_large_as_the_scores_is_no_residual(networks, length):
+    def sample():
+        mask = torch.where(torch.rand(2, 1, length, length) < 0.3, -1e9, 0.0)
+        return torch.randn(2, length, 32), mask
+
+    model, data = OneHead().eval(), [sample() for _ in range(8)]
+    network = tvm_vsq.fake_quantize(
+        model, "8/8/-/-", target="vsq-accel-int8", example_inputs=data[0], calibration=data
+    )
+    exe, given = tvm_vsq.compile(network, network.hardware, strict=True), sample()
+    with torch.no_grad():
+        assert torch.equal(exe(*given), network(*given))
+        assert networks.sqnr_db(model(*given).numpy(), exe(*given).numpy()) > 30
+    assert any(row.op == "vsq.softmax" and "adds others" in row.why for row in exe.explain())

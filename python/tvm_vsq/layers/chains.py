@@ -175,7 +175,7 @@ class ChainFinder:
             low, high = (min(max(bound, clamp[0]), clamp[1]) for bound in chain.bounds)
             is_possible = low in (0, -inf) and high > 0
             return replace(chain, relu=low == 0, clip=high, output=reader) if is_possible else None
-        if op_name(call) != "relax.add" or chain.bounds != _UNBOUNDED:
+        if op_name(call) != "relax.add" or chain.bounds != _UNBOUNDED or self._makes_scores(reader):
             return None
         operand = 1 if chain.output.same_as(call.args[0]) else 0
         other = call.args[operand]
@@ -186,6 +186,11 @@ class ChainFinder:
         if not fits or static_shape(other) != static_shape(chain.output) or not self._may_add(other):
             return None
         return replace(chain, residual=other, residual_add=reader, residual_operand=operand, output=reader)
+
+    def _makes_scores(self, total: Var) -> bool:
+        """Whether a sum becomes probabilities: what is added is a mask then, whose range no vector has."""
+        source = source_of(self._values.get(self._reader.get(total)))
+        return source is not None and source.rows is not None and source.rows.total is not None
 
     def _is_transposition(self, chain: Chain, reader: Var, call: Any) -> bool:
         """Whether a result of rows is transposed, and not as the operand of a product whose form that is."""
