@@ -112,7 +112,7 @@ bench-simulator: setup ## the simulator beside ONNX Runtime, a scalar simulator,
 		printf '\033[1m==> %s\033[0m\n' "$$name"; $(BIN)/python "benchmarks/simulator/$$name.py" || exit 1; done
 
 .PHONY: bench-accuracy
-bench-accuracy: $(VENV)/accuracy.stamp ## accuracy of real networks by format, into docs/accuracy.md (about 40 minutes)
+bench-accuracy: $(VENV)/accuracy.stamp ## accuracy of real networks by format, into docs/accuracy.md (about 50 minutes)
 	@$(BIN)/python benchmarks/accuracy/run.py
 
 .PHONY: bench-models
