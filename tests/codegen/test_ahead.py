@@ -40,7 +40,7 @@ def test_rows_are_made_ahead_where_that_is_faster(monkeypatch, vectors, ahead):
     """Else the PPU would wait for the array before it takes rows whose accumulators the array waits for."""
     work, knobs = scores(vectors), Knobs(1, 32, 1, vectors)
     cycles, order = measure(work, knobs, HARDWARE, POST), ppu(work, knobs)
-    monkeypatch.setattr(emit.LayerEmitter, "_rows_last", lambda _: not ahead)
+    monkeypatch.setattr(emit.LayerEmitter, "_rows_ahead", lambda _: not ahead)
     others = measure(work, knobs, HARDWARE, POST)
     assert cycles < 0.9 * others
     assert order == [True, False] * (TILES - ahead)  # the first two tiles side by side, and the last two

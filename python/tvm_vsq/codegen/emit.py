@@ -136,15 +136,20 @@ class LayerEmitter:
         self._walk(self.nest.body, [0] * self.nest.loops)
         if self.post.rows is None:
             return self.steps
-        return hoist_rows(make_rows_ahead(self.steps, self.rows_made) if self._rows_last() else self.steps)
+        return hoist_rows(make_rows_ahead(self.steps, self.rows_made) if self._rows_ahead() else self.steps)
 
-    def _rows_last(self) -> bool:
-        """Whether rows take longer than what they are made of."""
+    def _rows_ahead(self) -> bool:
+        """Whether tiles, two of them at a time, follow each other faster where the next rows are made ahead:
+        the array then waits for the PPU, and else the vector unit.
+        """
         tile = self.nest.tile
         trips = [tile.trips[dim.name] for dim in tile.nest.tiled]
         tiles = prod(tile.trips[dim.name] for dim in tile.nest.tiled if not dim.reduced)
         body = tile.nest.body.cycles(tile.nest, tiles, prod(trips))
-        return bool(tile.nest.finish.cycles(tile.nest, tiles) > body)
+        finish = tile.nest.finish.cycles(tile.nest, tiles)
+        taken = 2 * tile.nest.existing(tile.nest.entries["acc"])
+        in_turn, ahead = max(body, finish), max(body + taken, finish - taken, (body + finish) / 2)
+        return bool(ahead < in_turn)
 
     def digits(self, name: str) -> int:
         """Records of a vector of an operand; 1 where there is no such operand."""

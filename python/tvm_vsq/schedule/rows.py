@@ -236,6 +236,6 @@ class RowFinish:
             cycles = cycles + tiles * (self.tables - 1) * nest.entries["tab0"]
         if self.beside:
             cycles = cycles + entries + tiles * timing.ppu_pipeline_cycles
-        if self.follows:
-            cycles = cycles + tiles * timing.ppu_pipeline_cycles
+        if self.follows:  # the PPU, before and behind
+            cycles = cycles + 2 * entries + tiles * timing.ppu_pipeline_cycles
         return cycles + tiles * timing.ppu_pipeline_cycles
