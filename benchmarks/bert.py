@@ -60,6 +60,18 @@ ROWS = (
 )
 
 
+def encoders(name: str, layers: int | None = None) -> BertModel:
+    """One of MODELS, with as many layers as it has if none are named; torch's seed makes its weights."""
+    width, own, heads = MODELS[name]
+    config = BertConfig(
+        hidden_size=width,
+        num_hidden_layers=own if layers is None else layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+    )
+    return BertModel(config, add_pooling_layer=False).eval()
+
+
 def compiled(model: torch.nn.Module, row: Row, given: object) -> tvm_vsq.Executable:
     """For the accelerator, calibrated on what it is given."""
     config = tvm_vsq.QuantConfig.of_hardware(row.hardware).unfitted()
@@ -101,16 +113,9 @@ def main() -> None:
     )
     table = Table(*columns, title="BERT encoders, batch 1")
     for name in arguments.models:
-        width, layers, heads = MODELS[name]
-        config = BertConfig(
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            intermediate_size=4 * width,
-        )
-        model = BertModel(config, add_pooling_layer=False).eval()
+        model = encoders(name)
         for tokens in arguments.tokens:
-            ids = {"input_ids": torch.randint(0, config.vocab_size, (1, tokens))}
+            ids = {"input_ids": torch.randint(0, model.config.vocab_size, (1, tokens))}
             for row in (ROWS[number] for number in arguments.rows):
                 exe = compiled(model, row, ids)
                 profile = exe.timing()
