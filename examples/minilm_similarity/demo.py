@@ -61,7 +61,7 @@ def show(
     for result in results:
         console.print(on_chip(result), markup=False, highlight=False)
     console.print(
-        "on the CPU: the embeddings' sum in front, who may look at whom, and the mean over a sentence's "
+        "on the CPU: the embeddings' sum in front, the attention mask, and the mean over a sentence's "
         "tokens; nothing between that sum and the last layer norm (strict=True)",
         highlight=False,
     )
