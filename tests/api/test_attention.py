@@ -141,3 +141,33 @@ def test_a_mask_as_large_as_the_scores_is_no_residual(networks, length):
         assert torch.equal(exe(*given), network(*given))
         assert networks.sqnr_db(model(*given).numpy(), exe(*given).numpy()) > 30
     assert any(row.op == "vsq.softmax" and "adds others" in row.why for row in exe.explain())
+
+
+class Turned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(32, 32)
+
+    def forward(self, x):
+        return self.layer(x).transpose(1, 2)
+
+
+@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-int8"])
+def test_a_transposed_result_that_leaves_the_chip_is_transposed_once(networks, target):
+    """Vectors are stored transposed, numbers of 32 bits are not."""
+    model, x = Turned().eval(), torch.randn(2, 16, 32)
+    exe = tvm_vsq.compile(model, target, example_inputs=(x,), calibration=[(x,)] * 2, strict=True)
+    assert torch.equal(exe(x), exe.reference(x))
+    with torch.no_grad():
+        assert networks.sqnr_db(model(x).numpy(), exe(x).numpy()) > 15
+
+
+@pytest.mark.parametrize("rule", ["matmul*", "softmax*", "matmul_4"])
+def test_what_attention_leaves_in_fp32_reads_what_layers_give(rule):
+    model, given = Encoder("eager").eval(), batch(2, 9)
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=[tvm_vsq.Rule(layers=rule, fp32=True)]).unfitted()
+    network = tvm_vsq.fake_quantize(model, config, example_inputs=given, calibration=[batch(2, 9)] * 2)
+    exe = tvm_vsq.compile(network, network.hardware)
+    assert torch.equal(first(exe(**given)), first(exe.reference(**given)))
+    with torch.no_grad():
+        torch.testing.assert_close(first(exe(**given)), first(network(**given)))

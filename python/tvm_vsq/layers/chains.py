@@ -175,7 +175,7 @@ class ChainFinder:
             low, high = (min(max(bound, clamp[0]), clamp[1]) for bound in chain.bounds)
             is_possible = low in (0, -inf) and high > 0
             return replace(chain, relu=low == 0, clip=high, output=reader) if is_possible else None
-        if op_name(call) != "relax.add" or chain.bounds != _UNBOUNDED or self._makes_scores(reader):
+        if op_name(call) != "relax.add" or chain.bounds != _UNBOUNDED or self._is_mask_added(chain, reader):
             return None
         operand = 1 if chain.output.same_as(call.args[0]) else 0
         other = call.args[operand]
@@ -187,10 +187,14 @@ class ChainFinder:
             return None
         return replace(chain, residual=other, residual_add=reader, residual_operand=operand, output=reader)
 
-    def _makes_scores(self, total: Var) -> bool:
-        """Whether a sum becomes probabilities: what is added is a mask then, whose range no vector has."""
-        source = source_of(self._values.get(self._reader.get(total)))
-        return source is not None and source.rows is not None and source.rows.total is not None
+    def _is_mask_added(self, chain: Chain, total: Var) -> bool:
+        """Whether a sum with a product of two activations becomes probabilities: what is added is a mask
+        then, whose range no vector has.
+        """
+        product = source_of(self._values[chain.anchor])
+        reader = source_of(self._values.get(self._reader.get(total)))
+        is_score = product is not None and product.other_is_transposed
+        return is_score and reader is not None and reader.rows is not None and reader.rows.total is not None
 
     def _is_transposition(self, chain: Chain, reader: Var, call: Any) -> bool:
         """Whether a result of rows is transposed, and not as the operand of a product whose form that is."""
