@@ -101,7 +101,7 @@ def count_directly(name: str, hardware: HardwareConfig, layers: int | None = Non
 def count(name: str, hardware: HardwareConfig) -> Counts:
     """Of encoders, whose layers are alike, what the second one adds to the first is counted once for each.
 
-    How near that is to all of them compiled, `check` finds: where data lie in DRAM moves bytes and cycles.
+    How near that is to all of them compiled, `check` finds: micro-ops are loaded anew where none fit.
     """
     if name not in BERT:
         return count_directly(name, hardware)
