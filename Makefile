@@ -137,7 +137,7 @@ bench-gate-energy: rtl-tools ## what the synthesised gates switch, into docs/gat
 	@$(BIN)/python benchmarks/rtl/energy_report.py build/rtl/streams
 
 .PHONY: bench-paper
-bench-paper: rtl-tools ## the paper's formats in area and energy beside what it says, into docs/paper.md (about 40 minutes)
+bench-paper: rtl-tools ## the paper's formats in area and energy beside what it says, into docs/paper.md (about an hour)
 	@$(BIN)/python benchmarks/paper/arrays.py
 	@$(BIN)/python benchmarks/paper/profiles.py
 	@$(BIN)/python benchmarks/paper/report.py

@@ -22,10 +22,11 @@ from pathlib import Path
 import torch
 from machines import FORMATS, PRODUCT_BITS, SIZES, Key, accelerator
 from published import POINTS
-from torch import nn
 
 import tvm_vsq
-from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware import HardwareConfig, energy_by_part, load_technology
+from tvm_vsq.importing import import_checked
+from tvm_vsq.tvm_compat import IRModule
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "simulator"))
@@ -40,6 +41,8 @@ SUMS_IN_VECTORS = "BERT-base, sums in vectors"
 """What is added to rows that are normalized is as wide as activations, whatever they lose by it."""
 BERT = {"BERT-base": "base", "BERT-large": "large", SUMS_IN_VECTORS: "base"}
 """Names in benchmarks/encoders/shapes.py."""
+TOLERANCE = 2e-3
+TECHNOLOGY = "open-45nm"
 COUNTED_WHOLE = (("BERT-base", ("4/4/4/4", 16, None)), ("BERT-large", ("4/8/6/10", 64, None)))
 
 
@@ -67,29 +70,26 @@ class Counts:
 
 
 @lru_cache(maxsize=2)
-def network(name: str, layers: int | None) -> tuple[nn.Module, object]:
-    """A seeded model and its input: an image, or TOKENS tokens for encoders of so many layers (None: all)."""
+def network(name: str, layers: int | None) -> tuple[IRModule, object]:
+    """A seeded network, imported once for all machines, and its input.
+
+    An image, or TOKENS tokens for encoders of so many layers (None: all).
+    """
     torch.manual_seed(0)
     if name not in BERT:
-        return ResNet50().eval(), torch.randn(1, 3, 224, 224)
-    return ENCODERS[BERT[name]].model(layers), {"input_ids": torch.randint(0, 1000, (1, TOKENS))}
+        image = torch.randn(1, 3, 224, 224)
+        return import_checked(ResNet50().eval(), (image,)), image
+    tokens = {"input_ids": torch.randint(0, 1000, (1, TOKENS))}
+    return import_checked(ENCODERS[BERT[name]].model(layers), tokens), tokens
 
 
 def count_directly(name: str, hardware: HardwareConfig, layers: int | None = None) -> Counts:
     """An inference, timed without computing its values."""
-    model, given = network(name, layers)
+    module, given = network(name, layers)
     residuals = "vectors" if name == SUMS_IN_VECTORS else "auto"
     quant = tvm_vsq.QuantConfig.of_hardware(hardware).unfitted().model_copy(update={"residuals": residuals})
-    profile = tvm_vsq.compile(
-        model,
-        hardware,
-        quant=quant,
-        example_inputs=given,
-        calibration=[given],
-        strict=True,
-        schedules="default",
-        check_import=False,  # tests do that; nothing is computed here
-    ).timing()
+    options = {"quant": quant, "calibration": [given], "strict": True, "schedules": "default"}
+    profile = tvm_vsq.compile(module, hardware, **options).timing()
     events, busy = Counter[str](), Counter[str]()
     for layer in profile.layers:
         events.update(layer.events)
@@ -101,7 +101,7 @@ def count_directly(name: str, hardware: HardwareConfig, layers: int | None = Non
 def count(name: str, hardware: HardwareConfig) -> Counts:
     """Of encoders, whose layers are alike, what the second one adds to the first is counted once for each.
 
-    That is no estimate: `check` finds the same integers where all are compiled.
+    How near that is to all of them compiled, `check` finds: micro-ops are loaded anew where none fit.
     """
     if name not in BERT:
         return count_directly(name, hardware)
@@ -109,14 +109,23 @@ def count(name: str, hardware: HardwareConfig) -> Counts:
     return one.extended(two, ENCODERS[BERT[name]].layers - 1)
 
 
+def difference(found: Counts, other: Counts, hardware: HardwareConfig) -> float:
+    """The larger of two shares: of cycles, and of energy, where that of each part differs."""
+    table = load_technology(TECHNOLOGY)
+    mine, its = (energy_by_part(c.events, hardware, table, c.cycles, c.busy) for c in (found, other))
+    energy = sum(abs(mine[part] - its[part]) for part in mine) / sum(mine.values())
+    return max(abs(found.cycles - other.cycles) / found.cycles, energy)
+
+
 def check(name: str, key: Key, results: Mapping[str, Counts]) -> None:
-    """That all layers compiled count what `count` says, every event, cycle and MAC."""
+    """That all layers compiled count what `count` says, within TOLERANCE."""
     hardware = accelerator(key, name)
     start = time.monotonic()
-    if count_directly(name, hardware) != results[identity(name, hardware)]:
-        sys.exit(f"{name} {key[0]} V = {key[1]}: all layers count otherwise than one and two extended")
-    seconds = time.monotonic() - start
-    print(f"{name} {key[0]} V = {key[1]}: all layers compiled count the same, {seconds:.1f} s", flush=True)
+    off = difference(count_directly(name, hardware), results[identity(name, hardware)], hardware)
+    said = f"{name} {key[0]} V = {key[1]}: all layers compiled differ by {off:.4%} from what is counted"
+    if off > TOLERANCE:
+        sys.exit(f"{said}, more than {TOLERANCE:.2%}")
+    print(f"{said}, {time.monotonic() - start:.1f} s", flush=True)
 
 
 def identity(name: str, hardware: HardwareConfig) -> str:

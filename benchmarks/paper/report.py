@@ -15,8 +15,18 @@ from arrays import KELLER_KEYS, area, energies, ratios, vector_mac
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from kept import Kept
 from machines import BASELINE, FORMATS, PRODUCT_BITS, SIZES, Key, accelerator, array
+from markdown_tables import table
 from matplotlib import pyplot as plt
-from profiles import NETWORKS, Counts, counted, identity
+from profiles import (
+    COUNTED_WHOLE,
+    NETWORKS,
+    SUMS_IN_VECTORS,
+    TECHNOLOGY,
+    TOLERANCE,
+    Counts,
+    counted,
+    identity,
+)
 from published import (
     KELLER,
     KELLER_DENSE,
@@ -39,7 +49,6 @@ from tvm_vsq.hardware.components import GROUPS
 from tvm_vsq.hardware.peak import peak_of
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
-TECHNOLOGY = "open-45nm"
 ARRAY = ("MACs", "scale units", "accumulators")
 NOT_LOGIC = ("scratchpads", "queues", "leakage")
 AREAS = ("array, operands", "logic", "logic, operands", "chip")
@@ -127,6 +136,23 @@ def mac_energy(notation: str, kind: str) -> str:
     return interval(ratios(kept(), (notation, 16, None), kind))
 
 
+def cycles(network: str, size: int) -> str:
+    """Millions, of the baseline."""
+    return f"{counts(network, (BASELINE, size, None)).cycles / 1e6:.1f}"
+
+
+def checked() -> str:
+    """The cases in which profiles.py compiles all layers."""
+    return " and of ".join(f"{name} at {key[0]}, V = {key[1]}," for name, key in COUNTED_WHOLE)
+
+
+def accumulators_mm2() -> str:
+    """Of the scratchpad, and of the chip."""
+    found = accelerator((BASELINE, 16, None)).area(TECHNOLOGY)
+    own = sum(row.mm2 for row in found.rows if row.component == "accumulator scratchpad")
+    return f"{own:.1f} of {found.mm2:.1f}"
+
+
 def accelerator_area(network: str, notation: str, scope: str, product_bits: int | None = None) -> str:
     return f"{area_ratio(network, (notation, 16, product_bits), scope):.2f}"
 
@@ -138,13 +164,6 @@ def accelerator_energy(network: str, notation: str, scope: str, product_bits: in
 def interval(found: Iterable[float]) -> str:
     """`-` if there is nothing."""
     return " .. ".join(f"{value:.2f}" for value in found) or "-"
-
-
-def table(header: Iterable[str], lines: Iterable[Iterable[str]], names: int = 1) -> str:
-    """In Markdown; the first columns are text, the rest are numbers."""
-    head = list(header)
-    rule = ["---"] * names + ["---:"] * (len(head) - names)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *map(list, lines)))
 
 
 def named(key: Key) -> list[str]:
@@ -184,7 +203,7 @@ def machines_table(network: str) -> str:
     for size in SIZES:
         for notation in FORMATS:
             key = (notation, size, None)
-            space = {scope: area_ratio(network, key, scope) for scope in ("logic", "logic, operands", "chip")}
+            space = {scope: area_ratio(network, key, scope) for scope in AREAS}
             energy = {scope: energy_ratio(network, key, scope) for scope in ("logic", "chip", "DRAM")}
             products = (
                 space["logic"] * energy["logic"],
@@ -204,6 +223,24 @@ def machines_table(network: str) -> str:
     head = ["cycles", *(f"area: {scope}" for scope in AREAS), "energy: logic", "chip", "with DRAM"]
     head += ["all tables", "area x energy: logic", "chip", "with DRAM"]
     return table(["V", "W/A/ws/as", *head], lines, 2)
+
+
+def sums_table(network: str) -> str:
+    """What it costs to keep in 32 bits what is added to rows, where activations have fewer than 8."""
+    base_pj = sum(parts(network, (BASELINE, 16, None)).values())
+    base_cycles = counts(network, (BASELINE, 16, None)).cycles
+    lines = []
+    for notation in FORMATS:
+        cells, key = [notation], (notation, 16, None)
+        for name in (network, SUMS_IN_VECTORS):
+            found = counts(name, key)
+            mb = sum(found.events[f"dram_{way}_bytes"] for way in ("read", "write")) / 1e6
+            energy = sum(parts(name, key).values()) / base_pj
+            cells += [f"{found.cycles / base_cycles:.2f}", f"{mb:.0f}", f"{energy:.2f}"]
+        lines.append(cells)
+    ways = ("as counted above", "in vectors")
+    head = [f"{way}: {what}" for way in ways for what in ("cycles", "DRAM, MB", "energy with DRAM")]
+    return table(["W/A/ws/as", *head], lines)
 
 
 def product_bits_table() -> str:
@@ -420,6 +457,7 @@ def main() -> None:
         arrays_table,
         laplace_table,
         machines_table,
+        sums_table,
         product_bits_table,
         published_table,
         agreement,
@@ -433,11 +471,17 @@ def main() -> None:
         accelerator_area,
         accelerator_energy,
         operand_bits,
+        cycles,
+        checked,
+        accumulators_mm2,
         clock_share,
     )
     environment.globals.update({function.__name__: function for function in functions})
     text = environment.get_template("paper.md.j2").render(
-        networks=NETWORKS, technology=TECHNOLOGY, gate_um2=load_technology(TECHNOLOGY).logic.gate_um2
+        networks=NETWORKS,
+        technology=TECHNOLOGY,
+        tolerance=TOLERANCE,
+        gate_um2=load_technology(TECHNOLOGY).logic.gate_um2,
     )
     (DOCUMENTS / "paper.md").write_text(text)
     figure(DOCUMENTS / "figures/paper.svg")
