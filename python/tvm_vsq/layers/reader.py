@@ -190,7 +190,6 @@ class _Reader:
         output = self._stored(chain.output)
         if output is None and chain.transposed:  # only vectors are stored so: the host transposes numbers
             chain = replace(chain, transposed=False, output=self._values[chain.output].args[0])
-            output = self._stored(chain.output)
         if output is not None and not self._can_give(output.format, x.format, anchor):
             output = None  # another layer's form: the result leaves as int32, the host quantizes it
         return Node(
