@@ -112,25 +112,28 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=NETWORKS, default=["MiniLM", "base"])
     parser.add_argument("--tokens", nargs="+", type=int, default=[128])
     parser.add_argument("--rows", nargs="+", type=int, default=range(len(ROWS)), help="numbers of rows")
+    parser.add_argument("--layers", type=int, help="so many layers in place of all")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(line(arguments.models[0], arguments.tokens[0], ROWS[arguments.rows[0]]))
+        print(line(arguments.models[0], arguments.tokens[0], ROWS[arguments.rows[0]], arguments.layers))
         return
     for name in arguments.models:
         for tokens in arguments.tokens:
-            print(f"\n### {NETWORKS[name].what}; {tokens} tokens\n", flush=True)
+            only = f" ({arguments.layers} of these layers)" if arguments.layers else ""
+            print(f"\n### {NETWORKS[name].what}{only}; {tokens} tokens\n", flush=True)
             print(f"| {' | '.join(COLUMNS)} |")
             print(f"| --- |{' ---: |' * (len(COLUMNS) - 1)}", flush=True)
             for number in arguments.rows:
                 own = ["--models", name, "--tokens", str(tokens), "--rows", str(number), "--one"]
+                own += ["--layers", str(arguments.layers)] if arguments.layers else []
                 subprocess.run([sys.executable, __file__, *own], check=True)
 
 
-def line(name: str, tokens: int, row: Row) -> str:
+def line(name: str, tokens: int, row: Row, layers: int | None) -> str:
     """A row of the table."""
     warnings.simplefilter("ignore")
-    model = NETWORKS[name].model()
+    model = NETWORKS[name].model(layers)
     ids = torch.randint(0, 1000, (1, tokens))
     exe = compiled(model, row, (ids,))
     profile = exe.timing()
