@@ -22,11 +22,11 @@ TWINS = ("layer_norm_0 + layer_norm_0/sum", "layer_norm_1 + layer_norm_1/sum")
 class Blocks(nn.Module):
     """x = norm(x + f(x)), as encoders have it: a layer reads what is added to its result."""
 
-    def __init__(self):
+    def __init__(self, channels=CHANNELS):
         super().__init__()
-        self.first = nn.Linear(CHANNELS, CHANNELS)
-        self.layers = nn.ModuleList(nn.Linear(CHANNELS, CHANNELS) for _ in range(2))
-        self.norms = nn.ModuleList(nn.LayerNorm(CHANNELS) for _ in range(3))
+        self.first = nn.Linear(channels, channels)
+        self.layers = nn.ModuleList(nn.Linear(channels, channels) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
         for norm in self.norms:
             nn.init.normal_(norm.weight, 1.0, 0.2)
             nn.init.normal_(norm.bias, 0.0, 0.2)

@@ -7,12 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tvm_vsq.codegen.estimates import estimated
 from tvm_vsq.codegen.layer import Layer
-from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.schedule import Workload, default_knobs
 from tvm_vsq.schedule.convolution import Convolution
-from tvm_vsq.schedule.cost import estimate_cycles, estimated_dram_bytes
 from tvm_vsq.schedule.digits import Digits, with_digits, without_digits
 from tvm_vsq.schedule.matrices import MatrixProduct
 from tvm_vsq.schedule.rows import Rows
@@ -49,15 +47,8 @@ def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | No
         return None
     stored = Digits(out=reader.post.form.digits)
     workload = with_digits(WithRows(maker.workload, rows), stored)
-    apart = [_estimate(layer.workload, layer.name, hardware) for layer in (maker, reader)]
-    together = _estimate(workload, reader.name, hardware)
-    if together is None or None in apart:
-        return None
-    limits = [sum(each) for each in zip(*(found for found in apart if found is not None), strict=True)]
-    if any(value > limit for value, limit in zip(together, limits, strict=True)):
-        return None
     named = {name: records for name, records in reader.constants.items() if name != "par"}
-    return Layer(
+    joined = Layer(
         name=f"{maker.name} + {reader.name}",
         op=maker.op,
         workload=workload,
@@ -76,12 +67,7 @@ def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | No
         result=reader.result,
         beside=reader.beside,
     )
-
-
-def _estimate(workload: Workload, layer: str, hardware: HardwareConfig) -> tuple[float, float] | None:
-    """Cycles and DRAM bytes of the default schedule; None if none fits."""
-    try:
-        knobs = default_knobs(workload, hardware, layer)
-    except ScheduleError:
+    together, apart = (estimated(each, hardware) for each in ([joined], [maker, reader]))
+    if together is None or apart is None:
         return None
-    return estimate_cycles(workload, knobs, hardware), estimated_dram_bytes(workload, knobs, hardware)
+    return joined if together[0] <= apart[0] and together[1] <= apart[1] else None

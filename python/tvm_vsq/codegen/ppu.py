@@ -42,10 +42,26 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Added:
+    """VEC adds a whole tile of `other` accumulators. par: of what the PPU does with sums, if it does."""
+
+    acc: Pointer
+    other: Pointer
+    par: str | None
+
+    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
+        """VEC instructions."""
+        fields = {"op": code_of("VEC", "op", "add"), "src": code_of("VEC", "src", "acc")}
+        micro = MicroOps(_DIMS, (self.acc, self.other))
+        micro.emit_as("VEC", fields, emitter, values, skips="skip_blocks")
+
+
+@dataclass(frozen=True)
 class Ppu:
     """Post-process the accumulators of a tile into `out` (None: in place). The last `channel_axes` axes of
     theirs are blocks of a pixel. is_of_rows: whether these are rows that another pass of the PPU has made.
-    is_beside: whether their vectors are made already, and these are numbers that are stored, too.
+    is_beside: whether their vectors are made already, and these are numbers that are stored, too. added: to
+    results that stay accumulators.
     """
 
     channel_axes: int
@@ -55,11 +71,18 @@ class Ppu:
     res: str | None
     out: str | None
     table: Table | None = None
+    added: Added | None = None
     is_of_rows: bool = False
     is_beside: bool = False
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
-        """As many instructions as their field `pixels` wants; twice, around a table."""
+        """As many instructions as their field `pixels` wants; twice, around a table or sum."""
+        if self.added is not None:
+            self._process(emitter, values)
+            self.added.emit(emitter, values)
+            if self.added.par is not None:
+                replace(self, par=self.added.par, res=None, is_of_rows=True)._process(emitter, values)
+            return
         if self.table is None:
             self._process(emitter, values)
             return
@@ -171,6 +194,10 @@ def read_ppu(call: ExternCall) -> Ppu:
         par, start = first["par"]
         for extent, index in zip(par.shape, start, strict=True):
             base = base.times(extent).plus(index)
+    added = None
+    if "other" in first:
+        pointers = (tile_pointer(call.nest, name, _DIMS) for name in ("acc", "other"))
+        added = Added(*pointers, par="par2" if "par2" in first else None)
     return Ppu(
         channel_axes=len(call.nest.acc.axes) - 3,
         acc=acc.name,
@@ -179,6 +206,7 @@ def read_ppu(call: ExternCall) -> Ppu:
         res="res" if "res" in first else None,
         out=None if call.target.alias else call.target.buffer.name,
         table=Table(tile_pointer(call.nest, "acc", _DIMS)) if "tab" in first else None,
+        added=added,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tvm_vsq.codegen.build import build_program
 from tvm_vsq.codegen.forms import OWN, Form
 from tvm_vsq.codegen.join_rows import join_rows
+from tvm_vsq.codegen.join_sums import join_sums
 from tvm_vsq.codegen.join_twins import join_twins
 from tvm_vsq.codegen.layer import DramTensor, Layer, ScheduledLayer
 from tvm_vsq.codegen.lowering import Lowering
@@ -33,7 +34,7 @@ def lower_region(function: Any, hardware: HardwareConfig, database: Database) ->
     """
     region = _Region(hardware)
     outputs = region.read(function)
-    joined = join_rows(join_twins(region.layers), outputs, hardware)
+    joined = _joined(region.layers, outputs, hardware)
     layers = [region.scheduled(layer, database) for layer in steps("scheduling layers", joined, len(joined))]
     gone = {layer.result for layer in region.layers} - {name for layer in layers for name in layer.results}
     tensors = {name: tensor for name, tensor in region.tensors.items() if name not in gone}
@@ -50,7 +51,12 @@ def region_layers(function: Any, hardware: HardwareConfig) -> list[Layer]:
     """Each layer of a region, joined as in `lower_region`, in program order. ProgramError as there."""
     region = _Region(hardware)
     outputs = region.read(function)
-    return join_rows(join_twins(region.layers), outputs, hardware)
+    return _joined(region.layers, outputs, hardware)
+
+
+def _joined(layers: list[Layer], outputs: list[str], hardware: HardwareConfig) -> list[Layer]:
+    """Layers in which there is less to load and to store."""
+    return join_sums(join_rows(join_twins(layers), outputs, hardware), outputs, hardware)
 
 
 @dataclass

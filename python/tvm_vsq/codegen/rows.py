@@ -168,7 +168,7 @@ def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
 
 def read_row_program(call: ExternCall) -> RowProgram:
     """Of the first elements of acc, par and tables, and of what else there is."""
-    ppu, names = read_ppu(call), {pad.buffer.name for pad, _ in call.reads}
+    ppu, names = replace(read_ppu(call), added=None), {pad.buffer.name for pad, _ in call.reads}
     added = None
     if "other" in names:
         pointers = (tile_pointer(call.nest, "acc", _DIMS), tile_pointer(call.nest, "other", _DIMS))

@@ -76,13 +76,16 @@ def post_processed(
 
 @dataclass(frozen=True)
 class PostProcess:
-    """The PPU instruction on a whole tile; with a table, VEC and the PPU again."""
+    """The PPU instruction on a whole tile; with a table, VEC and the PPU again. adds: VEC adds "other", and
+    the PPU comes again where there are parameters "par2".
+    """
 
     has_table: bool = False
+    adds: bool = False
 
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:
         """A pure call on everything that one lane of the result depends on: its whole channel group."""
-        names = ("par", "par2", "tab", "res")
+        names = ("par", "par2", "tab", "res", *(("other",) if self.adds else ()))
         inside = {"acc": acc, **{name: pads[name] for name in names if name in pads}}
         wide = nest.result is nest.acc
         shape = acc.shape if wide else (*nest.result.extents, nest.hardware.vector_size + 1)
@@ -101,9 +104,14 @@ class PostProcess:
         return te.compute(shape, element, name="finish")
 
     def cycles(self, nest: LoopNest, tiles: Count) -> Count:
-        """One for each accumulator entry, and the pipeline of each tile; three times, around a table."""
+        """One for each accumulator entry, and the pipeline of each tile; three times, around a table. A sum
+        of two accumulators takes two.
+        """
         entries, timing = nest.existing(nest.entries["acc"]), nest.hardware.timing
         once = entries + tiles * timing.ppu_pipeline_cycles
+        if self.adds:
+            again = "par2" in nest.operand
+            return (1 + again) * once + 2 * entries + tiles * timing.vector_pipeline_cycles
         if not self.has_table:
             return once
         return 2 * once + entries + tiles * (timing.vector_pipeline_cycles + nest.entries["tab"])
