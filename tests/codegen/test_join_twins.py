@@ -109,7 +109,36 @@ def test_the_first_of_two_makes_the_results_of_both(network, monkeypatch):
         assert (both.result, both.beside) == (vectors.result, wide.result)
         assert (both.post.relu, both.post.beside_relu) == (False, True)
         assert both.constants["par"] is vectors.constants["par"]
-        assert both.constants["par_beside"] is wide.constants["par"]
+        assert "par_beside" not in both.constants
+
+
+def test_parameters_that_differ_are_kept_apart(network, monkeypatch):
+    """Numbers and vectors have the same unit as a rule, and so the same parameters."""
+    layers = layers_of(network, monkeypatch)
+    vectors, wide = (layers[name] for name in TWINS[0].split(" + "))
+    assert np.array_equal(vectors.constants["par"], wide.constants["par"])
+    (shared,) = join_twins([vectors, wide])
+    others = np.array(wide.constants["par"])
+    others.flat[0] ^= 1
+    (apart,) = join_twins([vectors, replace(wide, constants={**wide.constants, "par": others})])
+    assert "par_beside" not in shared.constants
+    assert np.array_equal(apart.constants["par_beside"], others)
+    for both, names in ((shared, {"par"}), (apart, {"par", "par_beside"})):
+        nest = both.workload.nest(network.hardware)
+        assert {each.name for each in nest.operands if each.name.startswith("par")} == names
+
+
+def test_coarse_units_are_not_shared(monkeypatch):
+    """Without guard bits, the unit of vectors would be that of their finest elements."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, CHANNELS)
+    target = HardwareConfig.checked({**in_passes().model_dump(), "guard_bits": 0}, "test")
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", residuals="wide").unfitted()
+    network = tvm_vsq.fake_quantize(Blocks().eval(), config, target=target, example_inputs=x, calibration=[x])
+    layers = layers_of(network, monkeypatch)
+    vectors, wide = (layers[name] for name in TWINS[0].split(" + "))
+    assert not np.array_equal(vectors.constants["par"], wide.constants["par"])
+    assert torch.equal(tvm_vsq.compile(network, target, strict=True)(x), network(x))
 
 
 def test_layers_that_make_something_else_are_no_twins(network, monkeypatch):

@@ -19,6 +19,7 @@ from tvm_vsq.codegen.hoist import hoist_rows
 from tvm_vsq.codegen.nest import Affine, Axis, Buffer, Copy, Loop, Nest, Node
 from tvm_vsq.codegen.places import Places
 from tvm_vsq.codegen.step import DRAM, Interval, Step
+from tvm_vsq.codegen.streamed import Piece, pieces_of
 from tvm_vsq.codegen.tensors import BESIDE, TensorView
 from tvm_vsq.codegen.uops import UopCache
 from tvm_vsq.formats.rows import RowStep
@@ -115,7 +116,8 @@ class LayerEmitter:
 
     def __post_init__(self) -> None:
         self.limit = layout_of(self.hardware).limit
-        self._half = 0  # of a streamed buffer
+        self._streamed: Counter[str] = Counter()
+        self._piece: Interval = ("", 0, 0)
         fields = ("z_size", "y_pad_top", "x_stride", "y_stride")
         self._dma = DmaLimits(*(self.limit("LOAD", name) for name in fields))
         self.buffers: dict[str, Slots] = {}
@@ -199,29 +201,31 @@ class LayerEmitter:
         if not slots.buffer.operand.streamed:
             yield 0, count
             return
-        view, most = self.views[name], slots.buffer.entries // 2
-        for number, first in enumerate(range(0, count, most)):
-            size = min(most, count - first)
-            self._half = number % 2
-            start = slots.base + self._half * most
-            written: Interval = (slots.buffer.scratchpad, start, start + size)
-            for transfer in plan_transfers((DmaAxis(size, 1, 1),), self._dma):
-                fields = {**dict(transfer.fields), "mem": LOAD_MEMORIES.index(slots.buffer.scratchpad)}
-                fields["sram_base"] = start + transfer.sram
-                fields["dram_base"] = (view.offset + first + transfer.dram) * view.record_bytes
-                load = Insn("LOAD", fields)
-                self.steps.append(
-                    Step(load, self.layer, writes=(written,), region=view.region, constant=True)
-                )
-            yield first, size
+        group, tile = self.hardware.group_blocks, self._streamed[name]
+        self._streamed[name] += 1
+        most = self.limit("PPU", "blocks") // group * group
+        for piece in pieces_of(count, slots.buffer.entries, most, tile):
+            start = slots.base + piece.place
+            self._piece = (slots.buffer.scratchpad, start, start + piece.count)
+            if piece.loaded:
+                self._load_parameters(self.views[name], piece)
+            yield piece.first, piece.count
 
-    def parameters(self, name: str, count: int) -> Interval:
+    def _load_parameters(self, view: TensorView, piece: Piece) -> None:
+        memory, start, _ = self._piece
+        for transfer in plan_transfers((DmaAxis(piece.count, 1, 1),), self._dma):
+            fields = {**dict(transfer.fields), "mem": LOAD_MEMORIES.index(memory)}
+            fields["sram_base"] = start + transfer.sram
+            fields["dram_base"] = (view.offset + piece.first + transfer.dram) * view.record_bytes
+            load = Insn("LOAD", fields)
+            self.steps.append(
+                Step(load, self.layer, writes=(self._piece,), region=view.region, constant=True)
+            )
+
+    def parameters(self, name: str) -> Interval:
         """The entries of the piece that `pieces` gave last, or of all parameters."""
         slots = self.buffers[name]
-        if not slots.buffer.operand.streamed:
-            return slots.interval
-        start = slots.base + self._half * (slots.buffer.entries // 2)
-        return (slots.buffer.scratchpad, start, start + count)
+        return self._piece if slots.buffer.operand.streamed else slots.interval
 
     def _copy(self, copy: Copy, values: list[int]) -> None:
         slots, view = self.buffers[copy.buffer], self.views[copy.operand or copy.buffer]

@@ -1,5 +1,5 @@
 """Joins a layer with the one that takes its results as rows, so that these stay on the chip, where that is
-no slower.
+better.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tvm_vsq.codegen.estimates import estimated
+from tvm_vsq.codegen.estimates import are_better
 from tvm_vsq.codegen.layer import Layer
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.convolution import Convolution
@@ -20,8 +20,7 @@ from tvm_vsq.schedule.with_rows import WithRows
 def join_rows(layers: Sequence[Layer], results: Sequence[str], hardware: HardwareConfig) -> list[Layer]:
     """`layers`, in which those that only make the rows of another one are part of that.
 
-    results: the tensors that the program returns. Joined are layers that then have estimates of cycles and of
-    DRAM bytes that are no higher than before.
+    results: the tensors that the program returns.
     """
     joined: list[Layer] = list(layers)
     for reader in layers:
@@ -67,7 +66,4 @@ def _joined(maker: Layer, reader: Layer, hardware: HardwareConfig) -> Layer | No
         result=reader.result,
         beside=reader.beside,
     )
-    together, apart = (estimated(each, hardware) for each in ([joined], [maker, reader]))
-    if together is None or apart is None:
-        return None
-    return joined if together[0] <= apart[0] and together[1] <= apart[1] else None
+    return joined if are_better([joined], [maker, reader], hardware) else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tvm_vsq.codegen.estimates import estimated
+from tvm_vsq.codegen.estimates import are_better
 from tvm_vsq.codegen.layer import Layer
 from tvm_vsq.formats.rows import Normalization, Sum
 from tvm_vsq.hardware import HardwareConfig
@@ -18,15 +18,10 @@ from tvm_vsq.schedule.matrices import MatrixProduct
 from tvm_vsq.schedule.rows import Rows
 from tvm_vsq.schedule.with_sum import WithSum
 
-_CLEARLY, _ALIKE = 0.995, 1.01
-"""Cycles and DRAM bytes of joined layers, to those of layers apart: what estimates leave out may be as much
-as what is between these and 1.
-"""
-
 
 def join_sums(layers: Sequence[Layer], results: Sequence[str], hardware: HardwareConfig) -> list[Layer]:
     """`layers`, in which those whose results nothing but rows are made of add the other numbers of these,
-    where that is estimated to be faster, with about as many bytes from DRAM.
+    where that is better.
 
     results: the tensors that the program returns. A layer that is nothing but such a sum is gone then.
     """
@@ -41,7 +36,7 @@ def join_sums(layers: Sequence[Layer], results: Sequence[str], hardware: Hardwar
             new = [_summed(maker, reader)]
         else:
             new = [_adding(maker, _other(maker, reader)), _without_other(maker, reader)]
-        if _is_faster(new, [maker, reader], hardware):
+        if are_better(new, [maker, reader], hardware):
             places = {id(reader): new[-1:], id(maker): new[:-1]}
             joined = [each for layer in joined for each in places.get(id(layer), [layer])]
     return joined
@@ -99,10 +94,3 @@ def _without_other(maker: Layer, reader: Layer) -> Layer:
         workload=rows if work is without_digits(work) else replace(work, work=rows),
         inputs={"inp": maker.result},
     )
-
-
-def _is_faster(joined: Sequence[Layer], apart: Sequence[Layer], hardware: HardwareConfig) -> bool:
-    together, limits = estimated(joined, hardware), estimated(apart, hardware)
-    if together is None or limits is None:
-        return False
-    return together[0] < _CLEARLY * limits[0] and together[1] < _ALIKE * limits[1]

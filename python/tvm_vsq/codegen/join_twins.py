@@ -48,12 +48,14 @@ def _are_twins(vectors: Layer, wide: Layer) -> bool:
 
 def _both(vectors: Layer, wide: Layer) -> Layer:
     work: Any = vectors.workload
-    rows = replace(without_digits(work), beside=True)  # type: ignore[type-var]
+    par = wide.constants["par"]
+    shared = np.array_equal(par, vectors.constants["par"])
+    rows = replace(without_digits(work), beside=True, shared=shared)  # type: ignore[type-var]
     return replace(
         vectors,
         name=f"{vectors.name} + {wide.name}",
         workload=replace(work, work=rows) if isinstance(work, WithDigits) else rows,
         post=replace(vectors.post, beside_relu=wide.post.relu),
-        constants={**vectors.constants, "par_beside": wide.constants["par"]},
+        constants={**vectors.constants, **({} if shared else {"par_beside": par})},
         beside=wide.result,
     )

@@ -75,8 +75,13 @@ class Ppu:
     is_of_rows: bool = False
     is_beside: bool = False
 
-    def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
-        """As many instructions as their field `pixels` wants; twice, around a table or sum."""
+    def emit(self, emitter: LayerEmitter, values: list[int], last: Ppu | None = None) -> None:
+        """As many instructions as their field `pixels` wants; twice, around a table or sum. last: what is
+        made of the same accumulators then.
+        """
+        if last is not None:
+            self._with(last, emitter, values)
+            return
         if self.added is not None:
             self._process(emitter, values)
             self.added.emit(emitter, values)
@@ -91,10 +96,24 @@ class Ppu:
         last = replace(self, par=self.table.par)
         last._process(emitter, values, relu=False)
 
+    def _with(self, last: Ppu, emitter: LayerEmitter, values: list[int]) -> None:
+        """Both; from a piece of parameters that they share before the next one is loaded."""
+        if last.par != self.par:
+            self._process(emitter, values)
+            last._process(emitter, values)
+            return
+        if self.out is not None:
+            emitter.fill(self.out)
+        for first, count in emitter.pieces(self.par, emitter.blocks(values).count):
+            for each in (self, last):
+                each._process_piece(emitter, values, True, first, count)
+
     def _process(self, emitter: LayerEmitter, values: list[int], relu: bool = True) -> None:
         if emitter.post.transposed and self.out is not None:
             self._transpose(emitter, values, self.out, relu)
             return
+        if self.out is not None:
+            emitter.fill(self.out)
         for first, count in emitter.pieces(self.par, emitter.blocks(values).count):
             self._process_piece(emitter, values, relu, first, count)
 
@@ -106,8 +125,6 @@ class Ppu:
         acc = emitter.buffers[self.acc]
         out = emitter.buffers[self.out] if self.out is not None else None
         res = emitter.buffers[self.res] if self.res is not None else None
-        if out is not None and first == 0:
-            emitter.fill(out.buffer.name)
         pixels = prod(acc.shape[: -self.channel_axes])
         tile, name = emitter.blocks(values), self.out or self.res
         read, written = emitter.digits("res"), post.form.digits
@@ -117,7 +134,7 @@ class Ppu:
         if name is not None:
             of_pixel = min(of_pixel, emitter.views[name].vectors - tile.first * lanes // size)
             vectors = min(whole, of_pixel - before)
-        start = emitter.parameters(self.par, count)
+        start = emitter.parameters(self.par)
         relus = post.rows_relu if self.is_of_rows else post.relu
         relus = post.beside_relu if self.is_beside else relus
         most = emitter.limit("PPU", "pixels")

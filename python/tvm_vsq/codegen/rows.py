@@ -31,13 +31,13 @@ _TOP = (1 << 15) - 1
 @dataclass(frozen=True)
 class RowProgram:
     """What becomes of the rows of a tile, and then the PPU. before: the PPU that makes them; added: what is
-    added then. beside: whether they are stored as numbers of 32 bits, too.
+    added then. beside: the PPU that makes them numbers of 32 bits, too.
     """
 
     ppu: Ppu
     before: Ppu | None = None
     added: MicroOps | None = None
-    beside: bool = False
+    beside: Ppu | None = None
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
         """PPU, REDUCE, VEC and PPU instructions."""
@@ -61,9 +61,8 @@ class RowProgram:
             _normalize(rows, how)
         elif isinstance(how, Probabilities):
             _become_probabilities(rows, how)
-        self.ppu.emit(emitter, values)
-        if self.beside:
-            replace(self.ppu, par="par_beside", out=None, res=None, is_beside=True).emit(emitter, values)
+        self.ppu.emit(emitter, values, self.beside)
+        if self.beside is not None:
             emitter.store_beside(values)
 
 
@@ -173,8 +172,11 @@ def read_row_program(call: ExternCall) -> RowProgram:
     if "other" in names:
         pointers = (tile_pointer(call.nest, "acc", _DIMS), tile_pointer(call.nest, "other", _DIMS))
         added = MicroOps(_DIMS, pointers)
-    beside = "par_beside" in call.nest.operand
-    if "par2" not in call.nest.operand:
-        return RowProgram(ppu, added=added, beside=beside)
-    rows = replace(ppu, par="par2", res=None, is_of_rows=True)
-    return RowProgram(rows, replace(ppu, out=None), added, beside)
+    operands = call.nest.operand
+    rows = replace(ppu, par="par2", res=None, is_of_rows=True) if "par2" in operands else ppu
+    before = replace(ppu, out=None) if "par2" in operands else None
+    beside = None
+    if call.nest.acc.stored:
+        par = "par_beside" if "par_beside" in operands else rows.par
+        beside = replace(rows, par=par, out=None, res=None, is_beside=True)
+    return RowProgram(rows, before, added, beside)

@@ -55,7 +55,7 @@ def emit_layer(
     }
     if post.transposed:
         tensors[nest.result.name] = _transposed(nest, post.form)
-    if "par_beside" in nest.operand:
+    if nest.acc.stored:
         tensors[BESIDE] = _tensor(nest.acc, nest)
     steps = layer_steps(work, knobs, post, constants, tensors, (0, layer), uops, Places(hardware))
     sizes = {

@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.isa import layout_of
 from tvm_vsq.schedule.access import Count, Operand, Sizes
 from tvm_vsq.schedule.knobs import Knobs
 from tvm_vsq.schedule.nest import Tile
@@ -32,8 +33,8 @@ def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
     for name, home in homes.items():
         operand = nest.operand[name]
         if operand.streamed:
-            whole = prod(operand.extents) * records[home.scratchpad]
-            moved = moved + prod(tile.trips.values()) * (whole - 1 + burst)
+            piece = _streamed(operand) * records[home.scratchpad]
+            moved = moved + prod(tile.trips.values()) * (piece - 1 + burst)
             continue
         if not (operand.in_dram or operand.stored):
             continue
@@ -46,6 +47,20 @@ def dram_bytes(tile: Tile, homes: dict[str, Home]) -> Count:
             entries = entries * nest.hardware.output_lanes
         moved = moved + home.fills * entries / run * (run * record - 1 + burst)
     return moved
+
+
+def _loads(tile: Tile, operand: Operand, home: Home) -> Count:
+    """How often it is loaded; what is streamed, a piece at a time."""
+    if not operand.streamed:
+        return home.fills
+    most = layout_of(tile.nest.hardware).limit("PPU", "blocks")
+    return prod(tile.trips.values()) * -(-_streamed(operand) // most)
+
+
+def _streamed(operand: Operand) -> int:
+    """Entries that are loaded for each tile (`codegen.streamed`)."""
+    whole, room = prod(operand.extents), operand.streamed
+    return whole if whole > 2 * room else whole - room
 
 
 def _run(operand: Operand, sizes: Sizes) -> Count:
@@ -90,7 +105,7 @@ def estimate(tile: Tile, order: str, double_buffer: bool) -> Count:
     homes = place_tile(tile, order, double_buffer)
     # Accumulators that are stored themselves count with their bytes only.
     moved = [name for name in homes if nest.operand[name].in_dram and name != nest.acc.name]
-    fills = sum([homes[name].fills for name in moved])
+    fills = sum([_loads(tile, nest.operand[name], homes[name]) for name in moved])
     overhead = timing.dma_setup_cycles + dram.row_miss_cycles
     moving = dram_bytes(tile, homes) / dram.bytes_per_cycle + fills * overhead
     if not double_buffer:
@@ -100,5 +115,10 @@ def estimate(tile: Tile, order: str, double_buffer: bool) -> Count:
     for cycles, count in stages[1:]:
         slower = (cycles > slowest) | ((cycles == slowest) & (count > pieces))
         slowest, pieces = np.where(slower, cycles, slowest), np.where(slower, count, pieces)
+    streamed = [_loads(tile, each, homes[each.name]) for each in nest.operands if each.streamed]
+    if streamed:  # loaded in the course of a tile, of which two are under way
+        waiting = (overhead + dram.latency_cycles) * sum(streamed)
+        stored = homes[nest.result.name].fills * (overhead + dram.latency_cycles)
+        slowest = np.maximum(slowest, (body + finish + waiting + stored) / 2)
     serial = sum([cycles / count for cycles, count in stages]) - slowest / pieces
     return slowest + serial + 2 * dram.latency_cycles

@@ -13,7 +13,6 @@ from tvm import te, tirx
 
 from tvm_vsq.formats.table import TABLE_SEGMENTS
 from tvm_vsq.hardware import HardwareConfig
-from tvm_vsq.isa import layout_of
 from tvm_vsq.schedule.access import Axis, Count, Operand
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.schedule.postprocess import corners, post_processed, result_dims
@@ -58,7 +57,8 @@ class Rows(Weightless):
     program: what is done with rows, as short text. passes: over all entries of a row, and `reductions` of
     them.
     tables: looked up. turns: of rows whose numbers are turned. `wide` results are int32 in DRAM instead of
-    requantized vectors; `beside`: they are stored beside these.
+    requantized vectors; `beside`: they are stored beside these, which the PPU makes with parameters of their
+    own, if these are not `shared`.
     """
 
     n: int
@@ -72,6 +72,7 @@ class Rows(Weightless):
     other: tuple[bool, bool, bool] | None
     wide: bool
     beside: bool = False
+    shared: bool = False
     turns: Turns | None = None
     constant: bool = False
 
@@ -82,7 +83,8 @@ class Rows(Weightless):
         other += "c" if self.constant else ""
         turns = "" if self.turns is None else self.turns.key
         shape = f"n{self.n}h{self.h}w{self.w}kb{self.kb}"
-        return f"{self.program}-{shape}{other}{turns}-wide{int(self.wide)}" + "-beside" * self.beside
+        beside = "-beside" * self.beside + "-shared" * self.shared
+        return f"{self.program}-{shape}{other}{turns}-wide{int(self.wide)}{beside}"
 
     def nest(self, hardware: HardwareConfig) -> LoopNest:
         """Dimensions n, h, w, k, b of the result; a tile has whole rows."""
@@ -108,6 +110,7 @@ class Rows(Weightless):
             follows=follows,
             adds=self.other is not None,
             beside=self.beside,
+            shared=self.shared,
             turns=self.turns is not None,
         )
 
@@ -129,7 +132,7 @@ def with_row_program(nest: LoopNest, finish: RowFinish, turns: Turns | None = No
         for i in range(finish.tables)
     ]
     kept = [replace(each, stored=finish.beside) if each is nest.acc else each for each in nest.operands]
-    if finish.beside:
+    if finish.beside and not finish.shared:
         values = replace(nest.operand["par"], name="par_beside", title="parameters of numbers beside")
         looked_up.append(values)
     own = (row,) if turns is None else turns.operands(nest.acc)
@@ -139,19 +142,16 @@ def with_row_program(nest: LoopNest, finish: RowFinish, turns: Turns | None = No
 
 
 def _fitting(operands: tuple[Operand, ...], nest: LoopNest) -> tuple[Operand, ...]:
-    """`operands`, where parameters of whole rows that do not fit beside tables come piece by piece: one is
-    loaded while the PPU takes another one.
-    """
+    """`operands`, where parameters of whole rows that do not fit beside tables come piece by piece."""
     depth, group = nest.depths["par"], nest.hardware.group_blocks
     held = [operand for operand in operands if operand.scratchpad == "par"]
     streamed = [operand for operand in held if operand.dims]
     if sum(prod(operand.extents) for operand in held) <= depth:
         return operands
     room = depth - sum(prod(operand.extents) for operand in held if not operand.dims)
-    piece = min(room // (2 * len(streamed)), layout_of(nest.hardware).limit("PPU", "blocks")) // group * group
-    pieces = 2 * max(group, piece)
+    held = room // len(streamed) // group * group
     return tuple(
-        replace(operand, streamed=pieces, resident=False) if operand in streamed else operand
+        replace(operand, streamed=max(2 * group, held), resident=False) if operand in streamed else operand
         for operand in operands
     )
 
@@ -183,8 +183,8 @@ class RowFinish:
     """The program of rows on a whole tile, and the PPU.
 
     passes, reductions, tables: see `Rows`. follows: whether the PPU makes the rows of what the body
-    accumulates, in place, before; adds: whether "other" is added to them then; beside: see `Rows`. turns:
-    whether there are "turns".
+    accumulates, in place, before; adds: whether "other" is added to them then; beside, shared: see `Rows`.
+    turns: whether there are "turns".
     """
 
     passes: int
@@ -193,6 +193,7 @@ class RowFinish:
     follows: bool = False
     adds: bool = False
     beside: bool = False
+    shared: bool = False
     turns: bool = False
 
     def compute(self, nest: LoopNest, acc: Any, pads: Mapping[str, Any]) -> Any:

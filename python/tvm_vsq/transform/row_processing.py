@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tvm_ffi
 
 from tvm_vsq.errors import QuantizationError
 from tvm_vsq.hardware import HardwareConfig
@@ -25,6 +26,9 @@ _LEAST_ACCUMULATOR_BITS = 26
 """Values of tables have 24 bits, and a sign."""
 
 _ROUNDED = 1 + 1e-5
+
+_FINER_BITS = 3
+"""Below the finest step of vectors, in which numbers of 32 bits lose nothing that vectors would have."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class _Units:
         self._rows, self._hardware = rows, hardware
         self._made = {node.chain.output: node for node in nodes if node.output is None}
         self._results = {row.anchor: row for row in rows if row.output is None}
+        self._twins = {wide: _twin(row, rows) for wide, row in self._results.items()}
         self._readers: dict[Var, list[RowNode]] = {}
         for row in rows:
             for tensor in _tensors(row):
@@ -78,7 +83,7 @@ class _Units:
             largest = max(each.absmax, each.output_absmax or 0.0) if _form(each).added else each.absmax
             least = max(least, float(wide_step(largest, 0.0)))
         for tensor in dict.fromkeys(tensor for each in tied for tensor in _tensors(each)):
-            least = max(least, self._least(tensor))
+            least = max(least, self._least(tensor), self._of_twin(tensor))
         for each in tied:
             least = float(np.float32(_form(each).unit(each.call, least)))
         for each in tied:
@@ -103,12 +108,29 @@ class _Units:
                 pending += new
         return found
 
+    def _of_twin(self, tensor: Var) -> float:
+        """The unit in which the PPU makes vectors of the same numbers, if it is fine enough: with it, both
+        have the same parameters.
+        """
+        twin = self._twins.get(tensor)
+        if twin is None or self._hardware.guard_bits < _FINER_BITS:
+            return 0.0
+        return float(_step(twin, self._hardware, 0.0))
+
     def _least(self, tensor: Var) -> float:
         """What the layer that makes `tensor` can have as its unit."""
         if tensor in self._made:
             return float(result_step(self._made[tensor], self._hardware))
         row = self._results.get(tensor)
         return 0.0 if row is None else float(_step(row, self._hardware, self._of(row)))
+
+
+def _twin(wide: RowNode, rows: Sequence[RowNode]) -> RowNode | None:
+    """The layer that makes vectors of what `wide` makes numbers of 32 bits of."""
+    for row in rows:
+        if row.output is not None and tvm_ffi.structural_equal(row.call, wide.call):
+            return row
+    return None
 
 
 def _tensors(row: RowNode) -> list[Var]:
