@@ -40,7 +40,7 @@ PLACES = re.compile("^(push|pop)_|_base$|^uop_begin$")
 def small(name: str, passes: int) -> HardwareConfig:
     """Scratchpads so small that there are many tiles; parameters of rows come piece by piece."""
     fields = load_hardware(name).model_dump()
-    fields["scratchpads"] |= {"inp_kib": 4, "wgt_kib": 24, "acc_kib": 6, "par_kib": 2, "out_kib": 2}
+    fields["scratchpads"] |= {"inp_kib": 4, "wgt_kib": 24, "acc_kib": 6, "par_kib": 4, "out_kib": 2}
     return HardwareConfig.checked({**fields, "precision_passes": passes, "accumulator_bits": 40}, "test")
 
 
@@ -48,7 +48,7 @@ def quantized(network: str, hardware: HardwareConfig, rules: tuple[tvm_vsq.Rule,
     """(as `fake_quantize` makes it, what it is given)."""
     torch.manual_seed(0)
     if network == "Encoder":
-        model, given = Encoder("sdpa", width=192, heads=4), batch(2, 17)
+        model, given = Encoder("sdpa", width=256, heads=4), batch(2, 17)
         data = [batch(2, 17) for _ in range(2)]
     else:
         model, given = Decoder(64, heads=2, groups=1), {"input_ids": torch.randint(0, 50, (1, 9))}
@@ -158,8 +158,7 @@ def test_cases_have_every_kind_of_layer():
     ):
         assert kind in keys, kind
     operands = [operand for work, hardware in found for operand in work.nest(hardware).operands]
-    streamed = [math.prod(each.extents) > 2 * each.streamed for each in operands if each.streamed]
-    assert set(streamed) == {False, True}  # some of it stays, or none
+    assert {bool(operand.streamed) for operand in operands} == {False, True}
     assert all(len(space_of(work, hardware)) > 1 for work, hardware in found)
 
 
