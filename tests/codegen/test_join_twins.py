@@ -128,15 +128,25 @@ def test_parameters_that_differ_are_kept_apart(network, monkeypatch):
         assert {each.name for each in nest.operands if each.name.startswith("par")} == names
 
 
-def test_coarse_units_are_not_shared(monkeypatch):
-    """Without guard bits, the unit of vectors would be that of their finest elements."""
+@pytest.mark.parametrize(("channels", "par_kib"), [(CHANNELS, 8), (256, 4), (256, 8)])
+def test_coarse_units_are_not_shared(channels, par_kib, monkeypatch):
+    """Without guard bits, the unit of vectors would be that of their finest elements. Twice 16 groups of
+    parameters beside a table come by halves, if there are 23 entries.
+    """
     torch.manual_seed(0)
-    x = torch.randn(2, 5, CHANNELS)
-    target = HardwareConfig.checked({**in_passes().model_dump(), "guard_bits": 0}, "test")
+    x = torch.randn(2, 5, channels)
+    fields = in_passes().model_dump() | {"guard_bits": 0}
+    fields["scratchpads"] |= {"par_kib": par_kib}
+    target = HardwareConfig.checked(fields, "test")
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", residuals="wide").unfitted()
-    network = tvm_vsq.fake_quantize(Blocks().eval(), config, target=target, example_inputs=x, calibration=[x])
+    network = tvm_vsq.fake_quantize(
+        Blocks(channels).eval(), config, target=target, example_inputs=x, calibration=[x]
+    )
     layers = layers_of(network, monkeypatch)
     vectors, wide = (layers[name] for name in TWINS[0].split(" + "))
+    (both,) = join_twins([vectors, wide])
+    par = both.workload.nest(target).operand["par"]
+    assert (channels // 16 > 2 * par.streamed > 0) == (par_kib < 8)
     assert not np.array_equal(vectors.constants["par"], wide.constants["par"])
     assert torch.equal(tvm_vsq.compile(network, target, strict=True)(x), network(x))
 
