@@ -1,6 +1,7 @@
 """What whole transformers cost: cycles, MAC utilization, energy and DRAM traffic, with default schedules.
 
     python benchmarks/encoders/run.py [--models MiniLM base large decoder] [--tokens 128 384] [--rows 0 2]
+    python benchmarks/encoders/run.py --untimed  # without the last two columns, for a machine at work
 
 Prints the tables of docs/encoders.md. Shapes only: weights are random and nothing is fitted, which changes
 none of these figures. Everything from the first norm to the last one is on the chip (strict=True); the
@@ -78,9 +79,8 @@ COLUMNS = (
     "rest",
     "DRAM, MB",
     "area, mm2",
-    "run, ms",
-    "ONNX Runtime, ms",
 )
+TIMED = ("run, ms", "ONNX Runtime, ms")
 PARTS = {
     "array": ("MACs", "scale units", "accumulators"),
     "scratchpads": ("scratchpads",),
@@ -113,24 +113,29 @@ def main() -> None:
     parser.add_argument("--tokens", nargs="+", type=int, default=[128])
     parser.add_argument("--rows", nargs="+", type=int, default=range(len(ROWS)), help="numbers of rows")
     parser.add_argument("--layers", type=int, help="so many layers in place of all")
+    parser.add_argument("--untimed", action="store_true", help="run nothing, and leave the times out")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(line(arguments.models[0], arguments.tokens[0], ROWS[arguments.rows[0]], arguments.layers))
+        row = ROWS[arguments.rows[0]]
+        cells = line(arguments.models[0], arguments.tokens[0], row, arguments.layers, not arguments.untimed)
+        print(f"| {' | '.join(cells)} |")
         return
+    columns = COLUMNS if arguments.untimed else (*COLUMNS, *TIMED)
     for name in arguments.models:
         for tokens in arguments.tokens:
             only = f" ({arguments.layers} of these layers)" if arguments.layers else ""
             print(f"\n### {NETWORKS[name].what}{only}; {tokens} tokens\n", flush=True)
-            print(f"| {' | '.join(COLUMNS)} |")
-            print(f"| --- |{' ---: |' * (len(COLUMNS) - 1)}", flush=True)
+            print(f"| {' | '.join(columns)} |")
+            print(f"| --- |{' ---: |' * (len(columns) - 1)}", flush=True)
             for number in arguments.rows:
                 own = ["--models", name, "--tokens", str(tokens), "--rows", str(number), "--one"]
                 own += ["--layers", str(arguments.layers)] if arguments.layers else []
+                own += ["--untimed"] if arguments.untimed else []
                 subprocess.run([sys.executable, __file__, *own], check=True)
 
 
-def line(name: str, tokens: int, row: Row, layers: int | None) -> str:
+def line(name: str, tokens: int, row: Row, layers: int | None, timed: bool) -> list[str]:
     """A row of the table."""
     warnings.simplefilter("ignore")
     model = NETWORKS[name].model(layers)
@@ -138,26 +143,21 @@ def line(name: str, tokens: int, row: Row, layers: int | None) -> str:
     exe = compiled(model, row, (ids,))
     profile = exe.timing()
     busy = sum(layer.busy["compute"] for layer in profile.layers)
+    cells = [
+        row.title,
+        f"{sum(layer.macs for layer in profile.layers) / 1e6:,.0f}",
+        f"{profile.cycles:,}",
+        f"{profile.utilization:.1%}",
+        f"{1 - busy / profile.cycles:.1%}",
+        f"{profile.energy_pj * 1e-9:.2f}",
+        *shares(profile),
+        f"{profile.dram_bytes / 1e6:.1f}",
+        f"{row.hardware.area('open-45nm').mm2:.2f}",
+    ]
+    if not timed:
+        return cells
     simulated, fp32 = in_turns(partial(exe, ids), model, ids)
-    return (
-        "| "
-        + " | ".join(
-            [
-                row.title,
-                f"{sum(layer.macs for layer in profile.layers) / 1e6:,.0f}",
-                f"{profile.cycles:,}",
-                f"{profile.utilization:.1%}",
-                f"{1 - busy / profile.cycles:.1%}",
-                f"{profile.energy_pj * 1e-9:.2f}",
-                *shares(profile),
-                f"{profile.dram_bytes / 1e6:.1f}",
-                f"{row.hardware.area('open-45nm').mm2:.2f}",
-                f"{simulated * 1e3:.0f}",
-                f"{fp32 * 1e3:.0f} (x {simulated / fp32:.1f})",
-            ]
-        )
-        + " |"
-    )
+    return [*cells, f"{simulated * 1e3:.0f}", f"{fp32 * 1e3:.0f} (x {simulated / fp32:.1f})"]
 
 
 def shares(profile: Any) -> list[str]:
