@@ -19,6 +19,7 @@ from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.identities import lookups_to_reshapes
 from tvm_vsq.frontend.images_first import images_first
 from tvm_vsq.frontend.local_response import local_responses
+from tvm_vsq.frontend.masked_scores import masks_to_sums
 from tvm_vsq.frontend.nan_guards import guards_to_choices
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.norms import norms_to_operators
@@ -105,6 +106,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     rotations_to_operators,
     split_linears,
     _tidy,
+    masks_to_sums,
     guards_to_choices,
     products_of_activations,
     views_of_products,
