@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.finite_masks import finite_masks
 from tvm_vsq.frontend.flattened import flatten_channels_last
 from tvm_vsq.frontend.fold_constants import fold_constants
 from tvm_vsq.frontend.fold_logic import fold_logic
@@ -108,6 +109,7 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     _tidy,
     masks_to_sums,
     guards_to_choices,
+    finite_masks,
     products_of_activations,
     views_of_products,
     norms_to_operators,

@@ -7,8 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tvm_vsq.graph import constant_array, is_constant, op_name
 from tvm_vsq.tvm_compat import Var
+
+_HIDES = -1e4
+"""What a mask that hides a place holds there, at most (`frontend.masked_scores`)."""
 
 
 def guarded_rows(call: Any, product: Var, values: Mapping[Any, Any]) -> Any:
@@ -17,23 +22,41 @@ def guarded_rows(call: Any, product: Var, values: Mapping[Any, Any]) -> Any:
     """
     if op_name(call) != "relax.where" or not call.args[1].same_as(product) or not _is_zero(call.args[2]):
         return None
-    test: Any = values.get(_source(call.args[0], values))
-    if op_name(test) != "relax.greater" or not _is_zero(test.args[1]):
-        return None
-    count: Any = values.get(test.args[0])
-    if op_name(count) != "relax.sum":
-        return None
     probabilities = _before_quantization(values[product].args[0], values)
     rows: Any = values.get(probabilities)
     total: Any = values.get(rows.args[0]) if op_name(rows).startswith("relax.nn.") else None
     if op_name(total) != "relax.add":
         return None
-    masks: list[Any] = [values.get(_source(operand, values)) for operand in total.args]
-    counted = _source(count.args[0], values)
-    fits = any(
-        op_name(mask) == "relax.where" and _source(mask.args[0], values).same_as(counted) for mask in masks
-    )
-    return probabilities if fits else None
+    asks = _of_constant if is_constant(call.args[0]) else _of_computed
+    return probabilities if any(asks(call.args[0], mask, values) for mask in total.args) else None
+
+
+def _of_constant(rows: Any, mask: Any, _values: Mapping[Any, Any]) -> bool:
+    """Whether constant `rows` are those of a constant mask that it does not hide as a whole."""
+    if not is_constant(mask):
+        return False
+    largest, asked = constant_array(mask).max(-1, keepdims=True), constant_array(rows)
+    is_open = largest > _HIDES
+    fits = np.array_equal(*np.broadcast_arrays(asked, is_open))
+    return fits and bool((largest[~is_open] == np.finfo(np.float32).min).all())
+
+
+def _of_computed(rows: Any, mask: Any, values: Mapping[Any, Any]) -> bool:
+    """Whether `rows` counts what `mask` lets pass of each row: where it chooses 0, or is not at its bound."""
+    test: Any = values.get(_source(rows, values))
+    if op_name(test) != "relax.greater" or not _is_zero(test.args[1]):
+        return False
+    count: Any = values.get(test.args[0])
+    if op_name(count) != "relax.sum":
+        return False
+    counted, known = _source(count.args[0], values), values.get(_source(mask, values))
+    if op_name(known) == "relax.where":
+        return bool(_source(known.args[0], values).same_as(counted))
+    passed: Any = values.get(counted)
+    is_bounded = op_name(known) == "relax.clip" and op_name(passed) == "relax.greater"
+    if not is_bounded or not is_constant(passed.args[1]) or not np.isneginf(constant_array(passed.args[1])).all():
+        return False
+    return bool(_source(known.args[0], values).same_as(_source(passed.args[0], values)))
 
 
 def _source(x: Any, values: Mapping[Any, Any]) -> Any:
