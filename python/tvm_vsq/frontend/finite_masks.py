@@ -72,8 +72,8 @@ def _constant(x: Any) -> Any:
     if closed.any() and static_shape(x)[-1] > 1:
         place = [int(n) for n in np.argwhere(closed)[0]]
         raise ModelError(
-            f"a constant mask {list(array.shape)} in front of a softmax is minus infinity in all of row {place}, "
-            "so what the model gives there is NaN for any input; leave a place of the row visible, or hide by "
-            "a finite number, such as -1e9"
+            f"a constant mask {list(array.shape)} in front of a softmax is minus infinity in all of row "
+            f"{place}: what the model gives there is NaN for any input; leave a place of the row visible, or "
+            "hide it by a finite number, such as -1e9"
         )
     return constant(np.maximum(array, LEAST))

@@ -1,4 +1,4 @@
-"""What hides scores in front of a softmax, as one tensor that is added to them, however the model spells it."""
+"""What hides scores in front of a softmax, however it is spelled, as one tensor that is added to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tvm import relax
 
 from tvm_vsq.graph import (
@@ -34,9 +33,9 @@ _ZERO = np.float32(0)
 def masks_to_sums(module: IRModule) -> IRModule:
     """`softmax(where(c, scores, k))` over the last axis becomes `softmax(scores + where(c, 0, l))`.
 
-    k: at most -10,000 everywhere. l: minus infinity if k is, else the least float32, which no score changes: a
-    row that is hidden as a whole has equal probabilities either way. Masks that are added one after the other
-    are added to each other first, and have as many axes as the scores.
+    k: at most -10,000 everywhere. l: minus infinity if k is, else the least float32, which no score changes;
+    a row that is hidden as a whole has equal probabilities either way. Masks that are added one after the
+    other are added to each other first, and have as many axes as the scores.
 
     Views must be reshapes by now.
     """
@@ -98,25 +97,24 @@ class _Masks(Rebuilder):
         is_not = op_name(call) == "relax.logical_not"
         return call.args[0] if is_not else self.emit(relax.op.logical_not(condition))
 
-    def _mask(self, passes: Any, low: np.float32) -> Any:
+    def _mask(self, passes: Any, low: Any) -> Any:
         if is_constant(passes):
             return constant(np.where(constant_array(passes), _ZERO, low))
         return self.emit(relax.op.where(passes, constant(np.array(_ZERO)), constant(np.array(low))))
 
     def _both(self, mask: Any, other: Any) -> Any:
         """What two masks hide together; two of the least float32 are no more than one."""
+        if is_constant(mask) and is_constant(other):
+            with np.errstate(over="ignore"):
+                total: Any = constant_array(mask) + constant_array(other)
+            return constant(np.maximum(total, LEAST))
         choices = [self._passing(each) for each in (mask, other)]
         if choices[0] is not None and choices[1] is not None and choices[0][1] == choices[1][1]:
             passes = [each[0] for each in choices if each is not None]
             return self._mask(self.emit(relax.op.logical_and(*passes)), choices[0][1])
-        if is_constant(mask) and is_constant(other):
-            with np.errstate(over="ignore"):
-                total = constant_array(mask) + constant_array(other)
-            return constant(np.maximum(total, LEAST))
-        total = self.emit(relax.op.add(mask, other))
-        return self.emit(relax.op.clip(total, float(LEAST), np.inf))
+        return self.emit(relax.op.clip(self.emit(relax.op.add(mask, other)), float(LEAST), np.inf))
 
-    def _passing(self, mask: Any) -> tuple[Any, np.float32] | None:
+    def _passing(self, mask: Any) -> tuple[Any, Any] | None:
         """Where a mask is 0, and what it is elsewhere; None if it has other numbers, too."""
         if is_constant(mask):
             array = constant_array(mask)
@@ -156,7 +154,7 @@ def _is_over_last(softmax: Any) -> bool:
     return int(softmax.attrs.axis) in (-1, len(static_shape(softmax.args[0])) - 1)
 
 
-def _low(number: Any) -> npt.NDArray[np.float32] | Any:
+def _low(number: Any) -> Any:
     """What hides in place of a constant that is low enough for it everywhere; None if it is not."""
     if not is_constant(number) or dtype_of(number) != "float32":
         return None

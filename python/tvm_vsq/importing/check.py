@@ -32,6 +32,7 @@ def check(source: Source | None, raw: IRModule, module: IRModule, example_inputs
     got = results_of(module, inputs)
     worst = _compare_results(source.title, expected, got)
     if worst > TOLERANCE:
+        _check_closed_rows(source.title, expected, got)
         locate(source, raw, inputs, expected)
         warnings.warn(
             f"the import of the {source.title} differs by {worst:.1e} (relative, 2-norm), though no operator "
@@ -40,6 +41,20 @@ def check(source: Source | None, raw: IRModule, module: IRModule, example_inputs
             stacklevel=4,
         )
     return f"checked beside the {source.title} on {kind}: relative difference {worst:.1e} (2-norm)"
+
+
+def _check_closed_rows(title: str, expected: Sequence[Array], got: Sequence[Array]) -> None:
+    """Raise for NaN where the import has numbers, as in rows that -inf hides as a whole."""
+    for position, (theirs, ours) in enumerate(zip(expected, got, strict=True)):
+        both = theirs.dtype.kind == "f" and theirs.shape == ours.shape
+        odd = np.isnan(theirs) & np.isfinite(ours) if both else np.zeros(0, bool)
+        if odd.any():
+            place = [int(n) for n in np.argwhere(odd)[0]]
+            raise ModelError(
+                f"result {position} of the {title} is NaN at {place} for its example inputs, and a number in "
+                "its import: rows of scores that -inf hides as a whole have equal probabilities there; give "
+                "examples that leave a place of each row visible, or hide by a finite number, such as -1e9"
+            )
 
 
 def _inputs(example_inputs: Any, source: Source, module: IRModule) -> tuple[list[Array], str]:

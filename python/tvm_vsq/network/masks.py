@@ -1,4 +1,4 @@
-"""Inputs that are masks: minus infinity is a number like any there, which what reads them bounds or compares."""
+"""Inputs that are masks: what reads them bounds or compares their numbers, so that these may be -inf."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ASKS = {f"relax.{name}" for name in ("equal", "greater", "greater_equal", "less
 
 
 def masks(function: relax.Function) -> set[Var]:
-    """The float32 parameters that only comparisons read, and bounds at the least float32 (`frontend.finite_masks`),
-    maybe moved, or in a sum with others."""
+    """The float32 parameters that only comparisons read, and bounds at the least float32
+    (`frontend.finite_masks`), maybe moved, or in a sum with others."""
     values, readers = definitions(function), dict[Var, list[Var]]()
     for binding in bindings(function):
         for leaf in leaves(binding.value):
@@ -27,7 +27,9 @@ def masks(function: relax.Function) -> set[Var]:
     def is_mask(var: Var) -> bool:
         if var.same_as(function.body.body) or not readers.get(var):
             return False
-        return all(_is_bounded(values[each]) or (_passes_on(values[each]) and is_mask(each)) for each in readers[var])
+        return all(
+            _is_bounded(values[each]) or (_passes_on(values[each]) and is_mask(each)) for each in readers[var]
+        )
 
     return {param for param in function.params if dtype_of(param) == "float32" and is_mask(param)}
 

@@ -17,8 +17,8 @@ class _Frozen(Frozen):
 
 
 class TensorSpec(_Frozen):
-    """Name, shape and dtype of one input; of one that is an index, the smallest and the largest that there is;
-    and whether it is a mask, which may be minus infinity."""
+    """Name, shape and dtype of one input; of one that is an index, the smallest and the largest that there
+    is; and whether it is a mask, which may be minus infinity."""
 
     name: str
     shape: tuple[int, ...]
