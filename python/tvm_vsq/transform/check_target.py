@@ -95,5 +95,5 @@ def _check_second(node: Node, fmt: VectorFormat, hardware: HardwareConfig) -> No
         raise ConfigError(
             f"layer '{node.name}' reads a second operand of {fmt.bits} bits with scales of "
             f"{fmt.scale_width}, but target '{hardware.label}' takes "
-            f"{built.bits} and {built.scale_width}; quantize the model for this target"
+            f"{most if passes > 1 else built.bits} and {built.scale_width}; quantize the model for this target"
         )
