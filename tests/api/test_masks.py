@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import tvm_vsq
-from tvm_vsq.errors import ModelError
+from tvm_vsq.errors import ModelError, QuantizationError
 
 T, WIDTH, HEADS = 9, 32, 2
 INF, LEAST = float("inf"), torch.finfo(torch.float32).min
@@ -256,3 +256,19 @@ def test_examples_for_which_the_model_itself_is_nan_are_an_error():
         tvm_vsq.fake_quantize(
             Masked(filled_inf).eval(), "4/4/4/4", example_inputs=(x, mask.float()), calibration=[]
         )
+
+
+@pytest.mark.parametrize(("bits", "fits"), [(29, False), (30, True)])
+def test_accumulators_hold_what_hides_scores(networks, bits, fits):
+    torch.manual_seed(0)
+    fields = tvm_vsq.load_hardware("vsq-accel-int8").model_dump() | {"accumulator_bits": bits}
+    hardware = tvm_vsq.hardware.HardwareConfig.checked(fields, "test")
+    model, data = Masked(sdpa, PASSES).eval(), [(torch.randn(1, T, WIDTH),) for _ in range(16)]
+    network = tvm_vsq.fake_quantize(
+        model, "8/8/-/-", target=hardware, example_inputs=data[0], calibration=data
+    )
+    if not fits:
+        with pytest.raises(QuantizationError, match=r"'softmax_0' hides .* 30 bits.*accumulator_bits=29"):
+            tvm_vsq.compile(network, hardware, strict=True)
+    else:
+        agree(networks, model, network, tvm_vsq.compile(network, hardware, strict=True), data[0])
