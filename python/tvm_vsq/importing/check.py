@@ -62,7 +62,8 @@ def _inputs(example_inputs: Any, source: Source, module: IRModule) -> tuple[list
     examples = source.examples if example_inputs is None else _arrays(example_inputs, taken)
     if examples is not None:
         arrays = _checked_examples(examples, taken)
-        if all(_tells_something(array) for array in arrays) and _all_differ(arrays):
+        known = zip(arrays, taken, strict=True)
+        if all(_tells_something(array, each.is_mask) for array, each in known) and _all_differ(arrays):
             return arrays, "its example inputs"
     return [each.sample(seed) for seed, each in enumerate(taken)], "random inputs"
 
@@ -106,8 +107,8 @@ def _checked_examples(examples: Sequence[Array], taken: Sequence[Input]) -> list
     return checked
 
 
-def _tells_something(array: Array) -> bool:
-    return is_known(array, is_mask=True) and (array.size == 1 or bool(array.min() < array.max()))
+def _tells_something(array: Array, is_mask: bool = False) -> bool:
+    return is_known(array, is_mask) and (array.size == 1 or bool(array.min() < array.max()))
 
 
 def _compare_results(title: str, expected: Sequence[Array], got: Sequence[Array]) -> float:
