@@ -25,6 +25,13 @@ def outside(array: npt.NDArray[Any], allowed: Range | None) -> str:
     return f"holds {found}, which is no index of the model's table: give {low} to {high}"
 
 
+def is_known(array: npt.NDArray[Any], is_mask: bool) -> bool:
+    """Whether all numbers are finite, or minus infinity in a mask."""
+    if array.dtype.kind != "f":
+        return True
+    return bool((np.isfinite(array) | np.isneginf(array)).all() if is_mask else np.isfinite(array).all())
+
+
 def in_order(
     args: tuple[Any, ...], named: Mapping[str, Any], names: Sequence[str], error: Callable[[str], VsqError]
 ) -> tuple[Any, ...]:

@@ -288,3 +288,52 @@ def test_what_is_not_alike_and_no_vectors_are_refused():
     ):
         with pytest.raises(QuantizationError, match=message):
             tvm_vsq.compile(quantized, "vsq-accel-int8", vectors=vectors)
+
+
+@pytest.mark.parametrize("formats", FORMATS)
+@torch.no_grad()
+def test_one_block_beside_another_one_is_given_as_vectors(formats):
+    """Blocks of values are joined as blocks, also where there is one of each."""
+    torch.manual_seed(0)
+    own = torch.full((BLOCK, BLOCK), HIDDEN)
+    mask = torch.cat([own.triu(0), own.clone().fill_diagonal_(0)], 1)[None, None]
+
+    def sample():
+        return torch.randint(0, VOCABULARY, (1, BLOCK)), torch.arange(BLOCK), mask
+
+    data = [sample() for _ in range(3)]
+    quantized = tvm_vsq.quantize_model(
+        Decoder(apart=True).eval(),
+        TARGETS[formats],
+        quant=cached(formats),
+        example_inputs=data[0],
+        calibration=data,
+    )
+    exe = tvm_vsq.compile(quantized, TARGETS[formats], vectors=(1, 2), strict=True)
+    numbers, given = tvm_vsq.compile(quantized, TARGETS[formats]), sample()
+    (result, _, values), (expected, _, restored) = exe(*given), numbers(*given)
+    assert torch.equal(result, expected)
+    assert values.shape == (1, 64, 1, BLOCK + 1)
+    elements = values[:, :, 0, :BLOCK] * values[:, :, 0, BLOCK:].float()
+    step = restored.abs().max() / elements.abs().max()
+    torch.testing.assert_close(elements * step, restored, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("rows", "said"), [(2, "need a batch of one sequence"), (1, None)])
+def test_heads_that_share_keys_in_a_batch_are_refused_for_that(rows, said):
+    config = transformers.LlamaConfig(
+        vocab_size=50,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        use_cache=False,
+        attn_implementation="eager",
+    )
+    model, ids = transformers.LlamaModel(config).eval(), torch.randint(0, 50, (rows, 8))
+    exe = tvm_vsq.compile(model, example_inputs={"input_ids": ids}, calibration=[{"input_ids": ids}])
+    reasons = [row.why for row in exe.explain() if row.op == "relax.matmul" and row.where == "cpu"]
+    assert all(said in why for why in reasons) if said else not reasons
+    assert bool(reasons) == bool(said)

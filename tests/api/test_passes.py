@@ -161,10 +161,10 @@ def test_a_pass_is_counted():
 def test_formats_that_do_not_fit_are_refused_by_name():
     with pytest.raises(ConfigError, match=r"layer '0'.*weight_bits=8.*unless it has precision_passes"):
         linear("8/8/-/-", target(passes=1))
-    with pytest.raises(ConfigError, match=r"layer '0'.*weight_scale_bits=6.*with precision_passes=2"):
+    with pytest.raises(ConfigError, match=r"layer '0'.*weight_scale_bits=6.*it takes scales of no more bits"):
         linear("4/8/6/4", target())
     narrow = target().model_copy(update={"weight_bits": 2})
-    with pytest.raises(ConfigError, match=r"layer '0'.*weight_bits=8.*with precision_passes=2"):
+    with pytest.raises(ConfigError, match=r"layer '0'.*weight_bits=8.*it takes elements of up to 2 times"):
         linear("8/8/-/-", narrow)
 
 
@@ -215,3 +215,20 @@ def test_only_one_format_left_is_no_choice():
             data=[(x,)],
             max_energy_ratio=0.8,
         )
+
+
+@pytest.mark.parametrize("rule", ["matmul*", "*"])
+def test_second_operands_are_as_wide_as_the_array_takes_in_its_passes(networks, rule):
+    """Weights of 4 bits in two passes of 3 would have second operands of 8 bits, and the array takes 6."""
+    torch.manual_seed(0)
+    hardware, data = target(weight_bits=3), [batch(2, 9) for _ in range(4)]
+    config = tvm_vsq.QuantConfig.parse("3/4/4/4", rules=[tvm_vsq.Rule(layers=rule, formats="4/8/4/4")])
+    model = Encoder("sdpa").eval()
+    network = tvm_vsq.fake_quantize(
+        model, config.unfitted(), target=hardware, example_inputs=data[0], calibration=data
+    )
+    exe, given = tvm_vsq.compile(network, hardware, strict=True), batch(2, 9)
+    with torch.no_grad():
+        result, expected = network(**given)[0], model(**given)[0]
+    assert torch.equal(exe(**given)[0], result)
+    assert networks.sqnr_db(expected.numpy(), result.numpy()) > 8

@@ -79,3 +79,48 @@ def test_it_is_whole_on_the_chip_and_nearer_to_fp32(networks):
     assert db[1] > db[0] + 1
     names = [layer.name for layer in exe.timing().layers]
     assert {"layers.0 + add_0", "layers.1 + add_1"} <= set(names)
+
+
+class Open(nn.Module):
+    """Blocks whose stream no norm ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(32) for _ in range(2))
+        self.layers = nn.ModuleList(nn.Linear(32, 32) for _ in range(2))
+
+    def forward(self, x):
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = x + layer(norm(x))
+        return x
+
+
+def test_a_stream_that_is_the_result_is_one_to_its_end():
+    assert prepared(Open()).count("fp32.add_rows") == 2
+
+
+def test_a_last_sum_of_no_stream_is_one_of_vectors():
+    class Once(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.layer = nn.Linear(32, 32), nn.Linear(32, 32)
+
+        def forward(self, x):
+            y = self.first(x)
+            return y + self.layer(y)
+
+    assert prepared(Once()).count("fp32.add_rows") == 0
+
+
+@pytest.mark.parametrize("formats", ["4/4/4/4", "8/8/-/-"])
+def test_an_encoder_whose_stream_is_the_result_is_whole_on_the_chip(networks, formats):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(32, 2, 48, batch_first=True, norm_first=True)
+    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    data = [(torch.randn(2, 7, 32),) for _ in range(8)]
+    target = "vsq-accel" if formats == "4/4/4/4" else "vsq-accel-int8"
+    network = tvm_vsq.fake_quantize(model, formats, target=target, example_inputs=data[0], calibration=data)
+    exe, given = tvm_vsq.compile(network, target, strict=True), torch.randn(2, 7, 32)
+    with torch.no_grad():
+        assert torch.equal(exe(given), network(given))
+        assert networks.sqnr_db(model(given).numpy(), exe(given).numpy()) > 20

@@ -15,7 +15,8 @@ class LayerFormats:
     activation: of what the layer reads and of what it requantizes its result to, as a signed format; each
     tensor has a sign of its own (`VectorFormat.with_sign`). product_shift low bits are rounded off the
     product of two scales, product_bits are kept (0: there are no scales). passes: digits that elements of
-    either side may have (`HardwareConfig.precision_passes`).
+    either side may have (`HardwareConfig.precision_passes`). second_limit: bits of an activation in place of
+    weights, at most, where the array takes fewer than `passes` times the weights' own; None: it takes these.
     """
 
     weight: VectorFormat
@@ -23,6 +24,7 @@ class LayerFormats:
     product_shift: int
     product_bits: int
     passes: int = 1
+    second_limit: int | None = None
 
     @classmethod
     def of(
@@ -31,11 +33,12 @@ class LayerFormats:
         activation: VectorFormat,
         scale_product_bits: int | None,
         passes: int = 1,
+        second_limit: int | None = None,
     ) -> LayerFormats:
         """With scale products rounded to `scale_product_bits` where they are wider (None: never rounded)."""
         full = weight.scale_width + activation.scale_width
         kept = min(full, scale_product_bits or full)
-        return cls(weight, activation.with_sign(True), full - kept, kept, passes)
+        return cls(weight, activation.with_sign(True), full - kept, kept, passes, second_limit)
 
     @property
     def second(self) -> VectorFormat:
@@ -43,8 +46,9 @@ class LayerFormats:
         bits than the weights' side takes, in all its passes, and activations have; without scales if one of
         them has none.
         """
-        record = self.second_record
-        return replace(record, bits=min(self.passes * self.weight.bits, self.activation.bits))
+        most = self.passes * self.weight.bits
+        most = most if self.second_limit is None else min(most, self.second_limit)
+        return replace(self.second_record, bits=min(most, self.activation.bits))
 
     @property
     def second_record(self) -> VectorFormat:

@@ -45,6 +45,12 @@ class Probabilities:
     exponent: int
     masked: bool
 
+    @property
+    def bits(self) -> int:
+        """Of accumulators that hold what the maximum of a row is compared with, less the table's reach."""
+        reach = ((1 << 15) - 1) << self.argument_shift
+        return (reach - (LEAST_MAXIMUM if self.masked else 0)).bit_length() + 1
+
 
 @dataclass(frozen=True)
 class Normalization:

@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from tvm_vsq.errors import ModelError
+from tvm_vsq.frontend.finite_masks import finite_masks
 from tvm_vsq.frontend.flattened import flatten_channels_last
 from tvm_vsq.frontend.fold_constants import fold_constants
 from tvm_vsq.frontend.fold_logic import fold_logic
@@ -19,6 +20,7 @@ from tvm_vsq.frontend.fold_slices import fold_slices
 from tvm_vsq.frontend.identities import lookups_to_reshapes
 from tvm_vsq.frontend.images_first import images_first
 from tvm_vsq.frontend.local_response import local_responses
+from tvm_vsq.frontend.masked_scores import masks_to_sums
 from tvm_vsq.frontend.nan_guards import guards_to_choices
 from tvm_vsq.frontend.nhwc import convolutions_to_nhwc
 from tvm_vsq.frontend.norms import norms_to_operators
@@ -105,7 +107,9 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     rotations_to_operators,
     split_linears,
     _tidy,
+    masks_to_sums,
     guards_to_choices,
+    finite_masks,
     products_of_activations,
     views_of_products,
     norms_to_operators,

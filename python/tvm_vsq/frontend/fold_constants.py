@@ -61,6 +61,9 @@ class _Fold(Rebuilder):
             return value
         if name == "relax.arange":
             return _range(value)
+        if name == "relax.full" and is_constant(value.args[1]):
+            number = constant_array(value.args[1]).astype(dtype_of(var))
+            return constant(np.full(static_shape(var), number))
         if not isinstance(value, Call) or not value.args or not is_constant(value.args[0]):
             return value
         array, shape = value.args[0].value.numpy(), static_shape(var)

@@ -30,6 +30,7 @@ Number = npt.NDArray[Any]
 def fold_masks(module: IRModule) -> IRModule:
     """`clip(where(c, a, b))` becomes `where(c, clip(a), clip(b))` for numbers a and b, `where(c, a, b) > k`
     the condition or its opposite, and `where(c, a, 0)` `where(not c, 0, a)`; with views in between, too.
+    The sum of two that choose minus infinity or 0 is one choice of what both let pass.
 
     Views must be reshapes by now.
     """
@@ -46,6 +47,8 @@ class _FoldMasks(Rebuilder):
             found = self._choice(value)
         elif _is_test(value) or facts_of(value).clamp(value) is not None:
             found = self._chosen(value.args[0])
+        elif op_name(value) == "relax.add":
+            return self._sum(value)
         elif op_name(value) == "relax.reshape":
             return self._reshaped(value, static_shape(var))
         else:
@@ -70,6 +73,21 @@ class _FoldMasks(Rebuilder):
             x = call.args[0]
         is_mask = op_name(self.value_of(x)) in ("relax.broadcast_to", "relax.where")
         return x if is_mask and static_shape(x) == shape else value
+
+    def _sum(self, value: Any) -> Any:
+        passes = [self._passing(arg) for arg in value.args]
+        if passes[0] is None or passes[1] is None:
+            return value
+        numbers = [constant(np.array(number, np.float32)) for number in (0.0, -np.inf)]
+        return relax.op.where(self.emit(relax.op.logical_and(*passes)), *numbers)
+
+    def _passing(self, x: Any) -> Any:
+        """Where a mask is 0, if it is minus infinity elsewhere; else None."""
+        if is_constant(x) and dtype_of(x) == "float32":
+            array = constant_array(x)
+            return constant(array == 0) if ((array == 0) | np.isneginf(array)).all() else None
+        found = self._chosen(x)
+        return found[0] if found and [float(number) for number in found[1]] == [0, -np.inf] else None
 
     def _test(self, value: Any, condition: Any, outcomes: list[bool]) -> Any:
         if outcomes[0] == outcomes[1]:

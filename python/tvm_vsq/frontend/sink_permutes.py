@@ -164,8 +164,10 @@ class _SinkPermutes(PermutingRebuilder):
         axes = sides[0][1] if sides else []
         if not axes or any(x is None or side_axes != axes for x, side_axes in sides):
             return value
-        joined = relax.op.concat([x for x, _ in sides], axes[int(value.attrs.axis)])
-        return self._after(joined, axes)
+        inner = axes[int(value.attrs.axis)]
+        if axes != TO_NCHW and inner == len(axes) - 1 and all(static_shape(x)[inner] == 1 for x, _ in sides):
+            return value  # rows of channels, such as blocks of values, would be joined number by number
+        return self._after(relax.op.concat([x for x, _ in sides], inner), axes)
 
     def _inverse(self, arg: Any, axes: Sequence[int], shape: tuple[int, ...]) -> Any:
         """What `arg` is before a permute by `axes`; None if it is better left where it is.

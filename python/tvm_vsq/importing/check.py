@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tvm_vsq.arguments import by_name, outside
+from tvm_vsq.arguments import by_name, is_known, outside
 from tvm_vsq.errors import ModelError, VsqWarning
 from tvm_vsq.frontend.source import Array, Source
 from tvm_vsq.importing.compare import TOLERANCE, difference
@@ -32,6 +32,7 @@ def check(source: Source | None, raw: IRModule, module: IRModule, example_inputs
     got = results_of(module, inputs)
     worst = _compare_results(source.title, expected, got)
     if worst > TOLERANCE:
+        _check_closed_rows(source.title, expected, got)
         locate(source, raw, inputs, expected)
         warnings.warn(
             f"the import of the {source.title} differs by {worst:.1e} (relative, 2-norm), though no operator "
@@ -42,12 +43,27 @@ def check(source: Source | None, raw: IRModule, module: IRModule, example_inputs
     return f"checked beside the {source.title} on {kind}: relative difference {worst:.1e} (2-norm)"
 
 
+def _check_closed_rows(title: str, expected: Sequence[Array], got: Sequence[Array]) -> None:
+    """Raise for NaN where the import has numbers, as in rows that -inf hides as a whole."""
+    for position, (theirs, ours) in enumerate(zip(expected, got, strict=True)):
+        both = theirs.dtype.kind == "f" and theirs.shape == ours.shape
+        odd = np.isnan(theirs) & np.isfinite(ours) if both else np.zeros(0, bool)
+        if odd.any():
+            place = [int(n) for n in np.argwhere(odd)[0]]
+            raise ModelError(
+                f"result {position} of the {title} is NaN at {place} for its example inputs, and a number in "
+                "its import: rows of scores that -inf hides as a whole have equal probabilities there; give "
+                "examples that leave a place of each row visible, or hide by a finite number, such as -1e9"
+            )
+
+
 def _inputs(example_inputs: Any, source: Source, module: IRModule) -> tuple[list[Array], str]:
     taken = inputs_of(module["main"])
     examples = source.examples if example_inputs is None else _arrays(example_inputs, taken)
     if examples is not None:
         arrays = _checked_examples(examples, taken)
-        if all(_tells_something(array) for array in arrays) and _all_differ(arrays):
+        known = zip(arrays, taken, strict=True)
+        if all(_tells_something(array, each.is_mask) for array, each in known) and _all_differ(arrays):
             return arrays, "its example inputs"
     return [each.sample(seed) for seed, each in enumerate(taken)], "random inputs"
 
@@ -91,8 +107,8 @@ def _checked_examples(examples: Sequence[Array], taken: Sequence[Input]) -> list
     return checked
 
 
-def _tells_something(array: Array) -> bool:
-    return bool(np.isfinite(array).all()) and (array.size == 1 or bool(array.min() < array.max()))
+def _tells_something(array: Array, is_mask: bool = False) -> bool:
+    return is_known(array, is_mask) and (array.size == 1 or bool(array.min() < array.max()))
 
 
 def _compare_results(title: str, expected: Sequence[Array], got: Sequence[Array]) -> float:

@@ -12,6 +12,7 @@ from tvm import relax
 from tvm_vsq.arguments import Range
 from tvm_vsq.graph import dtype_of, static_shape
 from tvm_vsq.network.indices import index_ranges
+from tvm_vsq.network.masks import masks
 
 DTYPES = ("float32", "int64", "int32", "bool")
 """Of inputs. Token ids are integers, masks integers, booleans or numbers."""
@@ -21,12 +22,14 @@ INPUTS_ARE = f"{', '.join(DTYPES[:-1])} or {DTYPES[-1]}"
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a network. range: what an integer may be, as it looks up something; None if any."""
+    """One input of a network. range: what an integer may be, as it looks up something; None if any.
+    is_mask: whether it may be minus infinity."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     range: Range | None = None
+    is_mask: bool = False
 
     def sample(self, seed: int) -> npt.NDArray[Any]:
         """Random values: standard normal, or integers that are allowed; 0 and 1 where all are (masks)."""
@@ -39,8 +42,8 @@ class Input:
 
 def inputs_of(function: relax.Function) -> list[Input]:
     """The inputs of a network of static shapes, in order."""
-    ranges = index_ranges(function)
+    ranges, hiding = index_ranges(function), masks(function)
     return [
-        Input(str(param.name), static_shape(param), dtype_of(param), ranges.get(param))
+        Input(str(param.name), static_shape(param), dtype_of(param), ranges.get(param), param in hiding)
         for param in function.params
     ]

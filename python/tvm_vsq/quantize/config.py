@@ -132,7 +132,9 @@ class LayerConfig(Frozen):
         )
         weight = VectorFormat(self.weight_bits, weight_scale, self.vector_size)
         activation = VectorFormat(self.activation_bits, activation_scale, self.vector_size)
-        return LayerFormats.of(weight, activation, hardware.scale_product_bits, hardware.precision_passes)
+        kept, passes = hardware.scale_product_bits, hardware.precision_passes
+        most = passes * hardware.formats.second_record.bits if passes > 1 else None
+        return LayerFormats.of(weight, activation, kept, passes, most)
 
     def require_integer_scales(self) -> None:
         """Raise ConfigError for fp32 scales, which only `fake_quantize` evaluates."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from tvm_vsq.arguments import by_name, outside
+from tvm_vsq.arguments import by_name, is_known, outside
 from tvm_vsq.errors import CalibrationError, first_line
 from tvm_vsq.network.inputs import Input, inputs_of
 
@@ -122,7 +122,7 @@ def _checked(values: list[Any], params: list[Input], position: int) -> list[Arra
             )
         if array.size == 0:
             raise CalibrationError(f"{where}: the array is empty; give at least one sample")
-        if not np.isfinite(array).all():
+        if not is_known(array, param.is_mask):
             raise CalibrationError(f"{where}: holds NaN or infinite values; remove those samples")
         if wrong := outside(array, param.range):
             raise CalibrationError(f"{where}: {wrong}")

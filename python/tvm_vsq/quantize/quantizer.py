@@ -23,6 +23,7 @@ from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.copies import copy_shared
 from tvm_vsq.quantize.groups import split_groups
 from tvm_vsq.quantize.insert import insert_quantization
+from tvm_vsq.quantize.open_rows import open_rows
 from tvm_vsq.quantize.own_layers import give_own_layers
 from tvm_vsq.quantize.pack import pack_inputs
 from tvm_vsq.quantize.pads import pads_to_layers
@@ -36,15 +37,16 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def prepare(module: IRModule, config: QuantConfig, hardware: HardwareConfig, data: Any) -> IRModule:
-    """The canonical fp32 module whose layers are quantized: `module` without clips that quantization makes
-    unnecessary and without groups, with thin inputs packed and its channels in the order to be.
+    """The canonical fp32 module whose layers are quantized: `module` without clips and guards that are
+    unnecessary then, and without groups, with thin inputs packed and its channels in the order to be.
 
     What moves data between layers moves whole vectors then, and what follows no layer has one of its own.
 
     module: from `frontend.import_model`. hardware: as for `quantize_prepared`. data: calibration data
     (`tvm_vsq.quantize.data.batches`), not an iterator.
     """
-    module = split_groups(absorb_clips(module, config, data), config)
+    module = open_rows(absorb_clips(module, config, data), data)
+    module = split_groups(module, config)
     if config.widens_streams:
         module = widen_streams(module)
     if config.widens_residuals:

@@ -70,7 +70,8 @@ def _settled(layer: QuantizedLayer, plan: Plan, widest: _Widest, hardware: Hardw
     )
     activation = replace(layer.formats.activation, bits=x.bits, scale_bits=x.scale_bits)
     kept, passes = hardware.scale_product_bits, hardware.precision_passes
-    formats = LayerFormats.of(layer.formats.weight, activation, kept, passes)
+    most = layer.formats.second_limit
+    formats = LayerFormats.of(layer.formats.weight, activation, kept, passes, most)
     return replace(layer, config=config, formats=formats, apart=apart)
 
 

@@ -18,7 +18,9 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 
 def widen_streams(module: IRModule) -> IRModule:
-    """`module`, where sums are rows that norms, and others of these sums, read, besides what is no layer."""
+    """`module`, where sums are rows that norms, and others of these sums, read, besides what is no layer;
+    and so is the network's result, if it is the last one of them.
+    """
     return _Widen(module).rebuilt()
 
 
@@ -40,12 +42,20 @@ class _Widen(FinalRebuilder):
                 continue
             norms = [reader for reader in reading if _is_norm(values[reader])]
             others = [reader for reader in reading if reader not in norms]
-            if not reading or not all(x in sums or not _is_layer(values[x]) for x in others):
+            ends = var.same_as(function.body.body) and self._ends_stream(call, readers)
+            if not (reading or ends) or not all(x in sums or not _is_layer(values[x]) for x in others):
                 continue
-            if norms or not sums.isdisjoint(others):
+            if norms or ends or not sums.isdisjoint(others):
                 sums.add(var)
-                if len(reading) > 1:
+                if len(reading) > 1 or ends:
                     self._streams.add(var)
+
+    def _ends_stream(self, last: Any, readers: dict[Any, list[Var]]) -> bool:
+        """Whether the sum that the network gives is of one that a norm reads, too: the end of a stream."""
+        return any(
+            op_name(self._calls.get(x)) == "relax.add" and any(_is_norm(self._calls[r]) for r in readers[x])
+            for x in last.args
+        )
 
     def rewrite(self, var: Var, value: Any) -> Any:
         if var not in self._streams:

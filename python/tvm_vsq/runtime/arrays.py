@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tvm_vsq.arguments import in_order, outside
+from tvm_vsq.arguments import in_order, is_known, outside
 from tvm_vsq.errors import InputError, not_finite
 from tvm_vsq.runtime.metadata import TensorSpec
 
@@ -97,7 +97,7 @@ def _check_input(arg: Any, spec: TensorSpec) -> npt.NDArray[Any]:
             f"input '{spec.name}' must have shape {spec.shape}, got {array.shape}; "
             f"shapes are fixed when the model is compiled"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if not is_known(array, spec.is_mask):
         raise not_finite(spec.name)
     if wrong := outside(array, spec.range):
         raise InputError(f"input '{spec.name}' {wrong}")

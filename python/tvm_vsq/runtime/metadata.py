@@ -17,13 +17,14 @@ class _Frozen(Frozen):
 
 
 class TensorSpec(_Frozen):
-    """Name, shape and dtype of one input; and, of one that is an index, the smallest and the largest that
-    there is."""
+    """Name, shape and dtype of one input; of one that is an index, the smallest and the largest that there
+    is; and whether it is a mask, which may be minus infinity."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     range: tuple[int, int] | None = None
+    is_mask: bool = False
 
 
 class CpuWork(_Frozen):

@@ -123,7 +123,7 @@ def _left_in_fp32(canonical: IRModule, quantized: IRModule, pairs: list[_Pair]) 
         name, source = names[var], source_of(values[var])
         if name not in measured and source is not None:
             # a product of two activations is quantized between layers alone, whatever the rules say
-            default = "left in fp32 by a rule" if source.weights else not_between_layers(source)
+            default = "left in fp32 by a rule" if source.weights else not_between_layers(source, values[var])
             found[name] = refusal(values[var]) or why.get(name, default)
     return found
 

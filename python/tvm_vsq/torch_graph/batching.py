@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tvm_vsq.arguments import in_order, outside
+from tvm_vsq.arguments import in_order, is_known, outside
 from tvm_vsq.errors import InputError, not_finite
 from tvm_vsq.network.inputs import Input
 
@@ -77,9 +77,10 @@ def _check(tensors: list[torch.Tensor], params: Sequence[Input]) -> int | None:
             raise InputError(
                 f"input '{name}' must be {param.dtype} {expected}, got {dtype} {list(tensor.shape)}"
             )
-        if not tensor.isfinite().all():
+        array = tensor.detach().numpy()
+        if not is_known(array, param.is_mask):
             raise not_finite(name)
-        if wrong := outside(tensor.detach().numpy(), param.range):
+        if wrong := outside(array, param.range):
             raise InputError(f"input '{name}' {wrong}")
         if batches and len(tensor) != len(tensors[0]):
             raise InputError(

@@ -32,7 +32,8 @@ def fake_quantize(
     """`model`, quantized, as a torch.nn.Module (`FakeQuantized`) in eval mode.
 
     quant: W/A/ws/as or a QuantConfig, by default what `target` is built for. Any formats and rules are
-        evaluated, those of other accelerators too: then as on `target` with these formats.
+        evaluated, those of other accelerators too: then as on `target` with these formats, which rounds
+        products of scales as `target` does, and not as a target that is built for them may.
     model, example_inputs, calibration, check_import: as for `tvm_vsq.compile`.
 
     "fp32" scales ("4/4/fp/fp") have no integers and run on no accelerator: the module then evaluates them in

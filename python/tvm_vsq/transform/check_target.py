@@ -62,7 +62,11 @@ def _check_formats(node: Node, hardware: HardwareConfig) -> None:
             "A target has one set of formats, unless it has precision_passes; without, a mix is evaluated by "
             "tvm_vsq.fake_quantize alone"
         )
-        several = f"with precision_passes={passes} it takes elements of up to {passes} times as many bits"
+        several = f"with precision_passes={passes} it takes " + (
+            "scales of no more bits where it rounds no products of them, or none (8/8/-/-)"
+            if "scale" in field
+            else f"elements of up to {passes} times as many bits"
+        )
         raise ConfigError(
             f"layer '{node.name}' is quantized with {field}={found}, but target '{hardware.label}' is "
             f"built with {field}={wanted}; give the layer the target's formats, leave it in fp32 by "
@@ -94,6 +98,6 @@ def _check_second(node: Node, fmt: VectorFormat, hardware: HardwareConfig) -> No
     if fmt != built and not is_narrower:
         raise ConfigError(
             f"layer '{node.name}' reads a second operand of {fmt.bits} bits with scales of "
-            f"{fmt.scale_width}, but target '{hardware.label}' takes "
-            f"{built.bits} and {built.scale_width}; quantize the model for this target"
+            f"{fmt.scale_width}, but target '{hardware.label}' takes {most if passes > 1 else built.bits} "
+            f"and {built.scale_width}; quantize the model for this target"
         )

@@ -104,7 +104,7 @@ class _Explainer:
         if why_on_cpu is not None:
             return why_on_cpu
         if source is not None and source.weights is None and not all(map(self._is_result, tensors(call))):
-            return not_between_layers(source)
+            return not_between_layers(source, call)
         why = refusal(call)
         if why is not None:
             return why or self._why_fp32

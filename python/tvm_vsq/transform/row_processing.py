@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tvm_ffi
 
 from tvm_vsq.errors import QuantizationError
+from tvm_vsq.formats.rows import Probabilities
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node, RowNode
 from tvm_vsq.layers.steps import smallest_step, wide_step
@@ -157,9 +158,23 @@ def row_processing(
     if form.keeps_unit:
         steps = steps * unit
     attributes, tables = form.numbers(row.call, unit, row.absmax, row.is_guarded)
+    if form.total is not None:
+        _check_probabilities(row, attributes, hardware)
     step = np.float32(result) if result is not None else _step(row, hardware, unit)
     params = parameters(row.name, steps, bias, inf, float(step), hardware)
     return RowProcessing(attributes, tables, params, step)
+
+
+def _check_probabilities(row: RowNode, attributes: dict[str, Any], hardware: HardwareConfig) -> None:
+    is_masked = row.added is not None
+    needed = Probabilities(attributes["argument_shift"], attributes["exponent"], is_masked).bits
+    if hardware.accumulator_bits < needed:
+        what = "hides scores by numbers" if is_masked else "compares scores with numbers"
+        raise QuantizationError(
+            f"layer '{row.name}' {what} of {needed} bits, which do not fit accumulator_bits="
+            f"{hardware.accumulator_bits} of target '{hardware.label}'; widen it to {needed}, or leave the "
+            "layer in fp32 by a rule"
+        )
 
 
 def _step(row: RowNode, hardware: HardwareConfig, unit: float) -> np.float32:
