@@ -32,7 +32,7 @@ SPLIT = {
     "multipliers": ("lane.multiply",),
     "tree": ("tree",),
     "scale unit": ("scaled.scale", "scaled.weight_scale_register", "scaled.activation_scale_register"),
-    "accumulator": ("scaled.accumulate", "unscaled.accumulate"),
+    "accumulator": ("scaled.accumulate", "plain.accumulate"),
     "registers": ("weight_register", "activation_register", "sign_register", "product_register"),
 }
 # Table 1 of Stillmaker and Baas: area in this node of what takes 1 at 45 nm.

@@ -42,7 +42,16 @@ def ppu_lane(hardware: HardwareConfig, count: int) -> Inputs:
         "par": np.repeat(np.stack(columns, axis=1), HELD, axis=0)[:count],
         "relu": zeros + 1,
         **dict.fromkeys(
-            ("residual", "res_unsigned", "res_element", "res_scale", "res_mult", "res_shift"), zeros
+            (
+                "residual",
+                "res_unsigned",
+                "res_element",
+                "res_scale",
+                "res_mult",
+                "res_shift",
+                "res_digits",
+            ),
+            zeros,
         ),
     }
 
@@ -52,7 +61,8 @@ def quantizer(hardware: HardwareConfig, count: int) -> Inputs:
     values = np.maximum(np.random.default_rng(2).laplace(size=(count, hardware.output_lanes)), 0)
     zeros, ones = np.zeros((count, 1), np.int64), np.ones((count, 1), np.int64)
     y = np.rint(values * (_limit(hardware) / values.max())).astype(np.int64)
-    return {"y": y, "is_unsigned": ones, "second": zeros, "first": ones, "last": ones}
+    form = dict.fromkeys(("second", "out_bits", "out_scale_bits", "digits"), zeros)
+    return {"y": y, "is_unsigned": ones, **form, "first": ones, "last": ones}
 
 
 def vector_mul(hardware: HardwareConfig, count: int) -> Inputs:
@@ -93,6 +103,7 @@ def _vector_lane(hardware: HardwareConfig, count: int, op: str) -> Inputs:
         "forward": zeros,
         "second": zeros,
         "element": vectors[:, :1],  # of a channel: the lane's
+        "digits": zeros,
         "scale": vectors[:, -1:],
         "imm": zeros,
         "shift": zeros.copy(),
