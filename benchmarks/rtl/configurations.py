@@ -35,6 +35,11 @@ def hardware(key: Key) -> HardwareConfig:
     return parse_hardware({**found.model_dump(), "precision_passes": int(passes)}, notation)
 
 
+def one_pass(key: Key) -> Key:
+    """The same without digits."""
+    return key[0].partition("+")[0], *key[1:]
+
+
 def fitted() -> list[Key]:
     """All but HELD_OUT: each format and vector size with whole products of scales, and with rounded ones."""
     keys: list[Key] = [(notation, size, None) for size in SIZES for notation in (*PAPER, *OTHERS)]

@@ -297,7 +297,9 @@ def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> No
 
 def test_fields_of_digits_are_not_used_where_there_are_none() -> None:
     fields = {"res_digits", "digits", "out_bits", "out_scale_bits", "unscaled", "weight_unsigned"}
-    found = {name for block in ("vector_mac", "vector_lane", "ppu") for name in inputs(block) if name in fields}
+    found = {
+        name for block in ("vector_mac", "vector_lane", "ppu") for name in inputs(block) if name in fields
+    }
     assert found == fields
     for block in ("vector_mac", "scale_unit", "vector_lane", "ppu_lane", "quantizer", "ppu"):
         x = inputs(block, 300)
@@ -317,7 +319,10 @@ def test_low_digits_of_weights_have_all_ends_and_sums_are_scaled_or_not() -> Non
 
 @pytest.mark.parametrize(
     ("block", "elements", "digits", "unsigned"),
-    [("vector_lane", "element", "digits", "src_unsigned"), ("ppu_lane", "res_element", "res_digits", "res_unsigned")],
+    [
+        ("vector_lane", "element", "digits", "src_unsigned"),
+        ("ppu_lane", "res_element", "res_digits", "res_unsigned"),
+    ],
 )
 def test_elements_have_one_digit_or_more_and_up_to_eight_bits(
     block: str, elements: str, digits: str, unsigned: str
@@ -332,7 +337,9 @@ def test_elements_have_one_digit_or_more_and_up_to_eight_bits(
 
 
 def test_results_have_any_form_that_their_digits_need_and_hold() -> None:
-    x = {name: column[:, 0] for name, column in inputs("quantizer", 4000, SECOND_DIGITS).items() if name != "y"}
+    x = {
+        name: column[:, 0] for name, column in inputs("quantizer", 4000, SECOND_DIGITS).items() if name != "y"
+    }
     form = {(4, 1): 6, (8, 0): 10}  # scale bits by width and kind
     found = set()
     for second, bits, scale_bits, digits in zip(

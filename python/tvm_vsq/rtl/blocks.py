@@ -71,7 +71,7 @@ def blocks(hardware: HardwareConfig) -> dict[str, Block]:
     return {block.name: block for block in found if block is not None}
 
 
-def _digits(hardware: HardwareConfig, width: int) -> int:
+def most_digits(hardware: HardwareConfig, width: int) -> int:
     """Most digits of `width` bits that an element has."""
     return min(hardware.precision_passes, digit_count(ELEMENT_BITS[1], width))
 
@@ -195,7 +195,7 @@ def _parameters(lanes: int) -> Port:
 
 def _residual_ports(lanes: int, scales: int, hardware: HardwareConfig, plural: str) -> tuple[Port, ...]:
     activation = hardware.formats.activation
-    digits = _digits(hardware, activation.bits)
+    digits = most_digits(hardware, activation.bits)
     return (
         Port("relu", 1),
         Port("residual", 1),
@@ -219,7 +219,7 @@ def _ppu_lane(hardware: HardwareConfig) -> Block:
             "N": hardware.widest_activation_bits,
             "M": activation.scale_width,
             "DIGIT": activation.bits,
-            "DIGITS": _digits(hardware, activation.bits),
+            "DIGITS": most_digits(hardware, activation.bits),
             "MULTIPLY_CYCLES": stages.multiply_cycles,
         },
         (
@@ -241,7 +241,7 @@ def _record_bits(hardware: HardwareConfig) -> int:
     """Of a block of results: the vectors in it, or its part of one, for each digit."""
     activation, lanes = hardware.formats.activation, hardware.output_lanes
     vectors = max(1, lanes // activation.vector_size)
-    digits = _digits(hardware, hardware.formats.second_record.bits)
+    digits = most_digits(hardware, hardware.formats.second_record.bits)
     return digits * (lanes * activation.bits + vectors * activation.scale_width)
 
 
@@ -273,7 +273,7 @@ def _quantizer(hardware: HardwareConfig) -> Block:
             "N2": second.bits,
             "M2": second.scale_width,
             "DIGIT": activation.bits,
-            "DIGITS": _digits(hardware, second.bits),
+            "DIGITS": most_digits(hardware, second.bits),
             "ANY_FORM": int(hardware.precision_passes > 1),
             "DIVIDE_CYCLES": pipelines(hardware).divide_cycles,
         },
@@ -323,7 +323,7 @@ def _transposer(hardware: HardwareConfig) -> Block:
 
 def _vector_lane(hardware: HardwareConfig) -> Block:
     activation, bits = hardware.formats.activation, hardware.accumulator_bits
-    digits = _digits(hardware, activation.bits)
+    digits = most_digits(hardware, activation.bits)
     return Block(
         "vector_lane",
         "vector_lane",

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.formats import ELEMENT_BITS, VectorFormat
-from tvm_vsq.formats.digits import digit_count
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.formats.rows import FACTOR_BITS, SQUARED_BITS
 from tvm_vsq.formats.table import TABLE_SEGMENTS
 from tvm_vsq.hardware import HardwareConfig
@@ -28,6 +27,7 @@ from tvm_vsq.numerics import (
     round_shift,
 )
 from tvm_vsq.numerics.rows import reciprocal, reciprocal_root, saturated
+from tvm_vsq.rtl.blocks import most_digits
 
 Ints = npt.NDArray[np.int64]
 Values = Mapping[str, Ints]
@@ -90,7 +90,7 @@ def _vector_mac(hardware: HardwareConfig, x: Values, _: str) -> Results:
 
 
 def _joined(hardware: HardwareConfig, parts: Ints, digits: Ints, unsigned: Ints) -> Ints:
-    """[cycles, lanes]: elements of activations from parts [cycles, digits, lanes], of which `digits` + 1 count."""
+    """[cycles, lanes]: elements of activations from parts [cycles, place, lanes], `digits` + 1 of them."""
     bits = hardware.activation_bits
     joined, sign = np.zeros_like(parts[:, 0]), 1 << ((digits + 1) * bits - 1)
     for place in range(parts.shape[1]):
@@ -139,12 +139,15 @@ def _ppu_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     return {"y": _all(_results(hardware, x, "res_element", "res_scale"))}
 
 
-_FORM = ("second", "out_bits", "out_scale_bits", "digits")  # beside the sign, which has another name in the PPU
+_FORM = (
+    "second",
+    "out_bits",
+    "out_scale_bits",
+    "digits",
+)  # beside the sign, which has another name in the PPU
 
 
-def _records(
-    hardware: HardwareConfig, x: Values, y: Ints, sign: str
-) -> tuple[Ints, npt.NDArray[np.bool_]]:
+def _records(hardware: HardwareConfig, x: Values, y: Ints, sign: str) -> tuple[Ints, npt.NDArray[np.bool_]]:
     """Bits of the records of blocks of results, [cycles, bits], digit by digit; those of digits that a vector
     has not are not defined.
 
@@ -152,7 +155,9 @@ def _records(
     """
     fmt, (cycles, lanes) = hardware.formats.activation, y.shape
     blocks = hardware.group_blocks
-    own = np.cumsum(x["first"].ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)  # the group of each block
+    own = (
+        np.cumsum(x["first"].ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)
+    )  # the group of each block
     place = np.arange(cycles) - np.searchsorted(own, own)
     groups = np.zeros((own[-1] + 1, blocks, lanes), np.int64)
     groups[own, place] = y
@@ -169,7 +174,7 @@ def _records(
     width, most = (x[name][:, :, None] for name in ("second", "digits"))
     width = np.where(width, narrow, fmt.bits)
     records = []
-    for digit in range(min(hardware.precision_passes, digit_count(ELEMENT_BITS[1], narrow))):
+    for digit in range(most_digits(hardware, narrow)):
         code = elements >> digit * width
         code = np.where(digit < most, code & ((1 << width) - 1), code)
         records.append(np.concatenate([_bits(code, fmt.bits), scales], axis=-1).reshape(cycles, -1))
@@ -338,7 +343,7 @@ def _signed(number: int, bits: int) -> int:
 
 
 def _pieces(x: Values) -> Iterator[tuple[int, npt.NDArray[np.uint8], list[int], int]]:
-    """When each piece begins, its bytes from its beginning on, when each of its words is used, and its records.
+    """When each piece begins, its bytes from there on, when each of its words is used, and its records.
 
     A word is used when the next one comes, or else a cycle after the last.
     """

@@ -14,7 +14,7 @@ from tvm_vsq.formats.rows import MOST_LANES, ROW_BITS, SQUARED_BITS
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.memories import NEGATIVE, PARAMETER_BITS
 from tvm_vsq.isa import code_of
-from tvm_vsq.rtl.blocks import Block
+from tvm_vsq.rtl.blocks import Block, most_digits
 
 Ints = npt.NDArray[np.int64]
 Inputs = dict[str, Ints]
@@ -87,11 +87,11 @@ def _of_digits(hardware: HardwareConfig, rng: np.random.Generator, count: int) -
 def _digit_elements(
     hardware: HardwareConfig, rng: np.random.Generator, unsigned: Ints, lanes: int
 ) -> tuple[Ints, Ints]:
-    """Elements of activations in any number of digits: their parts [cycles, digits * lanes], one digit behind the
-    other, and how many digits there are, less one. Parts beyond those are anything.
+    """Elements of activations of one digit or more: parts [cycles, digits * lanes], digit by digit, and how
+    many digits there are, less one. Parts beyond those are anything.
     """
     bits, count = hardware.activation_bits, len(unsigned)
-    most = min(hardware.precision_passes, digit_count(ELEMENT_BITS[1], bits))
+    most = most_digits(hardware, bits)
     if most == 1:
         return _elements(rng, bits, unsigned, lanes), np.zeros((count, 1), np.int64)
     digits = rng.integers(0, most, (count, 1))
@@ -105,7 +105,7 @@ def _digit_elements(
 def _parts_of(hardware: HardwareConfig, rng: np.random.Generator, elements: Ints, digits: Ints) -> Ints:
     """Digits of elements [cycles, lanes], and beyond the highest of them anything."""
     bits = hardware.activation_bits
-    most = min(hardware.precision_passes, digit_count(ELEMENT_BITS[1], bits))
+    most = most_digits(hardware, bits)
     mask, parts = (1 << bits) - 1, rng.integers(0, 1 << bits, (len(elements), most, elements.shape[1]))
     for place in range(most):
         parts[:, place] = np.where(place <= digits, elements >> place * bits & mask, parts[:, place])
@@ -299,9 +299,7 @@ def _forms(hardware: HardwareConfig, rng: np.random.Generator, first: Ints, seco
     kinds = second[np.flatnonzero(first), 0]
     for vector in np.flatnonzero(rng.random(len(forms)) < 0.7) if hardware.precision_passes > 1 else ():
         form = formats.second_record if kinds[vector] else formats.activation
-        digits = int(
-            rng.integers(0, min(hardware.precision_passes, digit_count(ELEMENT_BITS[1], form.bits)))
-        )
+        digits = int(rng.integers(0, most_digits(hardware, form.bits)))
         least, most = max(ELEMENT_BITS[0], digits * form.bits + 1), (digits + 1) * form.bits
         bits = int(rng.integers(least, min(ELEMENT_BITS[1], most) + 1))
         forms[vector] = bits, rng.integers(0, form.scale_width + 1), digits
@@ -320,15 +318,21 @@ def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.rando
     total = count + len(alike)
     first, last, unsigned, second = _marks(hardware, rng, total)
     other, forms = hardware.formats.second_record, _forms(hardware, rng, first, second)
-    widths = (forms["out_bits"], other.bits, fmt.bits), (forms["out_scale_bits"], other.scale_width, fmt.scale_width)
+    widths = (
+        (forms["out_bits"], other.bits, fmt.bits),
+        (forms["out_scale_bits"], other.scale_width, fmt.scale_width),
+    )
     bits, scale_bits = (
-        np.where(forms["out_bits"], said, np.where(second, narrow, own))[-count:] for said, narrow, own in widths
+        np.where(forms["out_bits"], said, np.where(second, narrow, own))[-count:]
+        for said, narrow, own in widths
     )
     smax, qmax = np.maximum((1 << scale_bits) - 1, 1), (1 << (bits - 1)) - 1
     scale = rng.integers(1, smax + 1)
     halves = (2 * rng.integers(-qmax - 1, qmax + 2, (count, lanes)) + 1) * (scale << guard) // 2
     near = halves + rng.integers(-1, 2, (count, lanes))
-    within = _random_signed(rng, min(32, hardware.widest_activation_bits + fmt.scale_width + guard + 1), (count, lanes))
+    within = _random_signed(
+        rng, min(32, hardware.widest_activation_bits + fmt.scale_width + guard + 1), (count, lanes)
+    )
     kind = rng.integers(0, 3, (count, 1))
     y = np.select([kind == 0, kind == 1], [near, within], _random_signed(rng, 32, (count, lanes)))
     marks = {"is_unsigned": unsigned, "second": second, **forms, "first": first, "last": last}

@@ -48,8 +48,8 @@ def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
 
 
 def _any_form(hardware: HardwareConfig, vectors: int) -> Iterator[Component]:
-    """Where instructions say how many bits results have: a quotient for each number of bits, two additions of a
-    scale's width for each of the digits of so many bits that a scale has; the choice of one, and of digits.
+    """Where instructions say how many bits results have: for each number of bits a quotient, two additions
+    of a scale's width for each piece of so many bits that a scale has; the choice of one, and of digits.
     """
     activation, bits = hardware.formats.activation, hardware.widest_activation_bits
     scale, narrow = activation.scale_width, hardware.formats.second_record.bits
