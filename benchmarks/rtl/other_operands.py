@@ -15,6 +15,7 @@ from tvm_vsq.isa import code_of
 from tvm_vsq.numerics import quantize_activations
 from tvm_vsq.numerics.fixed_point import fixed_point
 from tvm_vsq.rtl import Block, blocks, expected, stimuli
+from tvm_vsq.rtl.blocks import most_digits
 
 Ints = npt.NDArray[np.int64]
 Inputs = dict[str, Ints]
@@ -45,7 +46,6 @@ def ppu_lane(hardware: HardwareConfig, count: int) -> Inputs:
             (
                 "residual",
                 "res_unsigned",
-                "res_element",
                 "res_scale",
                 "res_mult",
                 "res_shift",
@@ -53,6 +53,7 @@ def ppu_lane(hardware: HardwareConfig, count: int) -> Inputs:
             ),
             zeros,
         ),
+        "res_element": _one_digit(hardware, zeros),
     }
 
 
@@ -102,7 +103,7 @@ def _vector_lane(hardware: HardwareConfig, count: int, op: str) -> Inputs:
         "acc_late": np.rint(y).astype(np.int64),  # mul and table do not take it
         "forward": zeros,
         "second": zeros,
-        "element": vectors[:, :1],  # of a channel: the lane's
+        "element": _one_digit(hardware, vectors[:, :1]),  # of a channel: the lane's
         "digits": zeros,
         "scale": vectors[:, -1:],
         "imm": zeros,
@@ -111,6 +112,11 @@ def _vector_lane(hardware: HardwareConfig, count: int, op: str) -> Inputs:
         "fill_address": np.arange(total)[:, None] * filling,
         "fill_segment": np.resize(segments, total)[:, None] * filling,
     }
+
+
+def _one_digit(hardware: HardwareConfig, elements: Ints) -> Ints:
+    """[n, digits]: elements of a digit, and nothing where others would be."""
+    return np.pad(elements, ((0, 0), (0, most_digits(hardware, hardware.activation_bits) - 1)))
 
 
 def _limit(hardware: HardwareConfig) -> int:
