@@ -143,7 +143,7 @@ bench-paper: rtl-tools ## the paper's formats in area and energy beside what it 
 	@$(BIN)/python benchmarks/paper/report.py
 
 .PHONY: rtl rtl-tools
-rtl: rtl-tools ## the RTL against NumPy: all blocks of 21 configurations, 100,000 transactions each (about 4 minutes)
+rtl: rtl-tools ## the RTL against NumPy: all blocks of 26 configurations, 100,000 transactions each (about 5 minutes)
 	@$(BIN)/python benchmarks/rtl/verify.py $(RTL_ARGS)
 
 rtl-tools: $(VENV)/rtl.stamp ## install what RTL's tests and benchmarks need: cocotb; simulators, yosys, OpenSTA where apt-get may, or say which

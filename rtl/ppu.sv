@@ -10,6 +10,10 @@ module ppu #(
     parameter G = 4,
     parameter N2 = 4,
     parameter M2 = 4,
+    parameter DIGIT = 4,
+    parameter DIGITS = 1,
+    parameter RES_DIGITS = 1,
+    parameter ANY_FORM = 0,
     parameter MULTIPLY_CYCLES = 2,
     parameter DIVIDE_CYCLES = 2
 ) (
@@ -19,34 +23,45 @@ module ppu #(
     input relu,
     input residual,
     input res_unsigned,
-    input [LANES*N-1:0] res_elements,
+    input [RES_DIGITS*LANES*DIGIT-1:0] res_elements,
     input [(LANES>V?LANES/V:1)*(M>0?M:1)-1:0] res_scales,
     input [vsq_isa::PPU_RES_MULT_BITS-1:0] res_mult,
     input [vsq_isa::PPU_RES_SHIFT_BITS-1:0] res_shift,
+    input [vsq_isa::PPU_RES_DIGITS_BITS-1:0] res_digits,
     input out_unsigned,
     input second,
+    input [vsq_isa::PPU_OUT_BITS_BITS-1:0] out_bits,
+    input [vsq_isa::PPU_OUT_SCALE_BITS_BITS-1:0] out_scale_bits,
+    input [vsq_isa::PPU_DIGITS_BITS-1:0] digits,
     input first,
     input last,
     output [LANES*32-1:0] y,
-    output [(LANES>V?LANES/V:1)*((LANES>V?V:LANES)*N+M)-1:0] record
+    output [DIGITS*(LANES>V?LANES/V:1)*((LANES>V?V:LANES)*DIGIT+M)-1:0] record
 );
   localparam SCALE = M > 0 ? M : 1;
   localparam LANE_CYCLES = MULTIPLY_CYCLES + 3;
 
-  genvar i;
+  genvar i, k;
   generate
     for (i = 0; i < LANES; i = i + 1) begin : lane
-      ppu_lane #(.ACC(ACC), .MULT(MULT), .N(N), .M(M), .MULTIPLY_CYCLES(MULTIPLY_CYCLES)) post_process (
+      wire [RES_DIGITS*DIGIT-1:0] element;
+      for (k = 0; k < RES_DIGITS; k = k + 1) begin : digit
+        assign element[k*DIGIT+:DIGIT] = res_elements[(k*LANES+i)*DIGIT+:DIGIT];
+      end
+      ppu_lane #(
+          .ACC(ACC), .MULT(MULT), .N(N), .M(M), .DIGIT(DIGIT), .DIGITS(RES_DIGITS), .MULTIPLY_CYCLES(MULTIPLY_CYCLES)
+      ) post_process (
           .clock(clock),
           .acc(acc[i*ACC+:ACC]),
           .par(par[i*vsq_isa::PAR_BITS+:vsq_isa::PAR_BITS]),
           .relu(relu),
           .residual(residual),
           .res_unsigned(res_unsigned),
-          .res_element(res_elements[i*N+:N]),
+          .res_element(element),
           .res_scale(res_scales[(LANES>V?i/V:0)*SCALE+:SCALE]),
           .res_mult(res_mult),
           .res_shift(res_shift),
+          .res_digits(res_digits),
           .y(y[32*i+:32])
       );
     end
@@ -56,10 +71,19 @@ module ppu #(
   delay #(.WIDTH(4), .CYCLES(LANE_CYCLES)) mark_register (
       .clock(clock), .in({out_unsigned, second, first, last}), .out({is_unsigned, is_second, is_first, is_last})
   );
+  localparam FORM = vsq_isa::PPU_OUT_BITS_BITS + vsq_isa::PPU_OUT_SCALE_BITS_BITS + vsq_isa::PPU_DIGITS_BITS;
+  wire [FORM-1:0] form;
+  delay #(.WIDTH(FORM), .CYCLES(ANY_FORM != 0 ? LANE_CYCLES : 0)) form_register (
+      .clock(clock), .in({out_bits, out_scale_bits, digits}), .out(form)
+  );
   quantizer #(
-      .LANES(LANES), .V(V), .N(N), .M(M), .G(G), .N2(N2), .M2(M2), .DIVIDE_CYCLES(DIVIDE_CYCLES)
+      .LANES(LANES), .V(V), .N(N), .M(M), .G(G), .N2(N2), .M2(M2), .DIGIT(DIGIT), .DIGITS(DIGITS),
+      .ANY_FORM(ANY_FORM), .DIVIDE_CYCLES(DIVIDE_CYCLES)
   ) quantize (
-      .clock(clock), .y(y), .is_unsigned(is_unsigned), .second(is_second), .first(is_first), .last(is_last),
+      .clock(clock), .y(y), .is_unsigned(is_unsigned), .second(is_second),
+      .out_bits(form[FORM-1-:vsq_isa::PPU_OUT_BITS_BITS]),
+      .out_scale_bits(form[vsq_isa::PPU_DIGITS_BITS+:vsq_isa::PPU_OUT_SCALE_BITS_BITS]),
+      .digits(form[vsq_isa::PPU_DIGITS_BITS-1:0]), .first(is_first), .last(is_last),
       .record(record)
   );
 endmodule

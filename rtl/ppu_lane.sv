@@ -1,5 +1,5 @@
 // Post-processing of one accumulator to y (docs/numerics.md, section 5): its product with a channel's multiplier, which a bit of
-// the shift makes negative, rounded and shifted, plus bias, plus a residual with a multiplier of its own; saturated to 32 bits, rectified, clipped.
+// the shift makes negative, rounded and shifted, plus bias, plus a residual, of up to DIGITS digits, with a multiplier of its own; saturated to 32 bits, rectified, clipped.
 //
 //   read | multiply, MULTIPLY_CYCLES | shift | add and clip
 module ppu_lane #(
@@ -7,6 +7,8 @@ module ppu_lane #(
     parameter MULT = 16,
     parameter N = 4,
     parameter M = 4,
+    parameter DIGIT = 4,
+    parameter DIGITS = 1,
     parameter MULTIPLY_CYCLES = 2
 ) (
     input clock,
@@ -15,7 +17,8 @@ module ppu_lane #(
     input relu,
     input residual,
     input res_unsigned,
-    input [N-1:0] res_element,
+    input [DIGITS*DIGIT-1:0] res_element,
+    input [vsq_isa::PPU_RES_DIGITS_BITS-1:0] res_digits,
     input [(M>0?M:1)-1:0] res_scale,
     input [vsq_isa::PPU_RES_MULT_BITS-1:0] res_mult,
     input [vsq_isa::PPU_RES_SHIFT_BITS-1:0] res_shift,
@@ -39,7 +42,11 @@ module ppu_lane #(
   delay #(.WIDTH(3)) flag_register (
       .clock(clock), .in({relu, residual, res_unsigned}), .out({relu_held, residual_held, unsigned_held})
   );
-  delay #(.WIDTH(N)) element_register (.clock(clock), .in(res_element), .out(element_held));
+  wire [N-1:0] whole;
+  join_digits #(.N(N), .DIGIT(DIGIT), .DIGITS(DIGITS)) join_element (
+      .parts(res_element), .digits(res_digits), .is_unsigned(res_unsigned), .element(whole)
+  );
+  delay #(.WIDTH(N)) element_register (.clock(clock), .in(whole), .out(element_held));
   delay #(.WIDTH(vsq_isa::PPU_RES_MULT_BITS + vsq_isa::PPU_RES_SHIFT_BITS)) factor_register (
       .clock(clock), .in({res_mult, res_shift}), .out({res_mult_held, res_shift_held})
   );

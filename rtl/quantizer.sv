@@ -6,6 +6,9 @@
 // With `second`, elements are signed ones of N2 bits, and scales of M2, 1 if that is 0: what both sides of the array take. They
 // wait for STORE in N and M bits.
 //
+// ANY_FORM: elements may have as many bits as out_bits says, up to N, and scales as out_scale_bits does, unless out_bits is 0,
+// when they have DIGIT, or N2. A vector is then up to DIGITS records, one for each digit of DIGIT bits, or N2, the lowest first.
+//
 // A vector of more lanes than a block comes in up to BLOCKS = V / LANES blocks, marked first and last; each waits until the
 // largest magnitude of all of them is known.
 module quantizer #(
@@ -16,32 +19,57 @@ module quantizer #(
     parameter G = 4,
     parameter N2 = 4,
     parameter M2 = 4,
+    parameter DIGIT = 4,
+    parameter DIGITS = 1,
+    parameter ANY_FORM = 0,
     parameter DIVIDE_CYCLES = 2
 ) (
     input clock,
     input [LANES*32-1:0] y,
     input is_unsigned,
     input second,
+    input [vsq_isa::PPU_OUT_BITS_BITS-1:0] out_bits,
+    input [vsq_isa::PPU_OUT_SCALE_BITS_BITS-1:0] out_scale_bits,
+    input [vsq_isa::PPU_DIGITS_BITS-1:0] digits,
     input first,
     input last,
-    output [(LANES>V?LANES/V:1)*((LANES>V?V:LANES)*N+M)-1:0] record
+    output [DIGITS*(LANES>V?LANES/V:1)*((LANES>V?V:LANES)*DIGIT+M)-1:0] record
 );
   localparam VECTORS = LANES > V ? LANES / V : 1;
   localparam BLOCKS = V > LANES ? V / LANES : 1;
   localparam PART = LANES / VECTORS;
   localparam MAGNITUDE = N + M + G;
-  localparam SMAX = M > 0 ? (1 << M) - 1 : 1;
-  localparam [MAGNITUDE-1:0] LIMIT_UNSIGNED = (((1 << N) - 1) * SMAX) << G;
-  localparam [MAGNITUDE-1:0] LIMIT_SIGNED = (((1 << (N - 1)) - 1) * SMAX) << G;
+  localparam RECORD = PART * DIGIT + M;
 
-  localparam SMAX_SECOND = M2 > 0 ? (1 << M2) - 1 : 1;
-  localparam [MAGNITUDE-1:0] LIMIT_SECOND = (((1 << (N2 - 1)) - 1) * SMAX_SECOND) << G;
-
-  wire [MAGNITUDE-1:0] limit = second ? LIMIT_SECOND : is_unsigned ? LIMIT_UNSIGNED : LIMIT_SIGNED;
+  // What a block becomes: the largest magnitude that fits; what its scale depends on, and, in the lowest SPLIT bits, its digits.
+  localparam SPLIT = DIGITS > 1 && N2 < DIGIT ? 2 + vsq_isa::PPU_DIGITS_BITS : 1;
+  localparam FORM = ANY_FORM != 0 ? SPLIT + vsq_isa::PPU_OUT_BITS_BITS : 2;
+  wire [MAGNITUDE-1:0] limit;
+  wire [FORM-1:0] form;
   wire [LANES*MAGNITUDE-1:0] magnitudes;
   wire [LANES-1:0] negative;
   genvar i, j, k;
   generate
+    if (ANY_FORM == 0) begin : built_form
+      localparam SMAX = M > 0 ? (1 << M) - 1 : 1;
+      localparam [MAGNITUDE-1:0] LIMIT_UNSIGNED = (((1 << N) - 1) * SMAX) << G;
+      localparam [MAGNITUDE-1:0] LIMIT_SIGNED = (((1 << (N - 1)) - 1) * SMAX) << G;
+      localparam SMAX_SECOND = M2 > 0 ? (1 << M2) - 1 : 1;
+      localparam [MAGNITUDE-1:0] LIMIT_SECOND = (((1 << (N2 - 1)) - 1) * SMAX_SECOND) << G;
+      assign limit = second ? LIMIT_SECOND : is_unsigned ? LIMIT_UNSIGNED : LIMIT_SIGNED;
+      assign form = {second, is_unsigned};
+    end else begin : any_form
+      wire [3:0] bits = out_bits != 0 ? out_bits : second ? N2 : DIGIT;
+      wire [3:0] scale_bits = out_bits != 0 ? out_scale_bits : second ? M2 : M;
+      wire [3:0] ones = bits - {3'b000, ~is_unsigned};  // of the largest element, 2^ones - 1
+      localparam [MAGNITUDE-1:0] ALL = ~0;
+      wire [MAGNITUDE-1:0] qmax = ~(ALL << ones);
+      wire [MAGNITUDE-1:0] most = scale_bits == 0 ? qmax : (qmax << scale_bits) - qmax;
+      assign limit = most << G;
+      if (SPLIT > 1) assign form = {ones, digits, second, is_unsigned};
+      else assign form = {ones, is_unsigned};
+    end
+
     for (i = 0; i < LANES; i = i + 1) begin : lane
       magnitude #(.WIDTH(MAGNITUDE)) saturate (
           .y(y[32*i+:32]), .limit(limit), .magnitude(magnitudes[i*MAGNITUDE+:MAGNITUDE])
@@ -58,37 +86,52 @@ module quantizer #(
             .quotient(steps[G+1+:N]), .negative(negative[i]), .is_unsigned(is_unsigned), .element(elements[i*N+:N])
         );
       end
-      delay #(.WIDTH(LANES * N)) element_register (.clock(clock), .in(elements), .out(record));
+      wire [LANES*N-1:0] elements_held;
+      delay #(.WIDTH(LANES * N)) element_register (.clock(clock), .in(elements), .out(elements_held));
+      wire [SPLIT-1:0] split;
+      delay #(.WIDTH(SPLIT), .CYCLES(DIGITS > 1)) split_register (
+          .clock(clock), .in(form[SPLIT-1:0]), .out(split)
+      );
+      digit_records #(
+          .LANES(LANES), .N(N), .DIGIT(DIGIT), .N2(N2), .DIGITS(DIGITS), .SPLIT(SPLIT)
+      ) records (.elements(elements_held), .split(split), .parts(record));
     end else begin : scaled
       for (j = 0; j < VECTORS; j = j + 1) begin : vector
         wire [MAGNITUDE-1:0] peak, final_peak;
         wire [PART*MAGNITUDE-1:0] held;
         wire [PART-1:0] held_negative;
-        wire held_unsigned, held_second;
+        wire [FORM-1:0] held_form;
         largest #(.INPUTS(PART), .WIDTH(MAGNITUDE)) of_block (
             .values(magnitudes[j*PART*MAGNITUDE+:PART*MAGNITUDE]), .most(peak)
         );
-        vector_maximum #(.BLOCKS(BLOCKS), .WIDTH(MAGNITUDE), .PAYLOAD(PART * MAGNITUDE + PART + 2)) of_vector (
+        vector_maximum #(.BLOCKS(BLOCKS), .WIDTH(MAGNITUDE), .PAYLOAD(PART * MAGNITUDE + PART + FORM)) of_vector (
             .clock(clock), .first(first), .last(last), .peak(peak),
-            .payload({magnitudes[j*PART*MAGNITUDE+:PART*MAGNITUDE], negative[j*PART+:PART], is_unsigned, second}),
-            .final_peak(final_peak), .held({held, held_negative, held_unsigned, held_second})
+            .payload({magnitudes[j*PART*MAGNITUDE+:PART*MAGNITUDE], negative[j*PART+:PART], form}),
+            .final_peak(final_peak), .held({held, held_negative, held_form})
         );
 
         wire [M-1:0] scale, divisor, scale_out;
         wire [PART*MAGNITUDE-1:0] dividends;
         wire [PART-1:0] dividends_negative, quotients_negative;
-        wire dividends_unsigned, quotients_unsigned;
+        wire [SPLIT-1:0] dividends_split, split;
         wire [PART*N-1:0] elements;
-        vector_scale #(.N(N), .M(M), .G(G), .N2(N2), .M2(M2)) choose (
-            .peak(final_peak), .is_unsigned(held_unsigned), .second(held_second), .scale(scale)
+        wire [DIGITS*PART*DIGIT-1:0] parts;
+        if (ANY_FORM == 0) begin : of_built_form
+          vector_scale #(.N(N), .M(M), .G(G), .N2(N2), .M2(M2)) choose (
+              .peak(final_peak), .is_unsigned(held_form[0]), .second(held_form[1]), .scale(scale)
+          );
+        end else begin : of_any_form
+          any_vector_scale #(.N(N), .M(M), .G(G)) choose (
+              .peak(final_peak), .ones(held_form[FORM-1:SPLIT]), .scale(scale)
+          );
+        end
+        delay #(.WIDTH(M + PART * MAGNITUDE + PART + SPLIT)) scale_register (
+            .clock(clock), .in({scale, held, held_negative, held_form[SPLIT-1:0]}),
+            .out({divisor, dividends, dividends_negative, dividends_split})
         );
-        delay #(.WIDTH(M + PART * MAGNITUDE + PART + 1)) scale_register (
-            .clock(clock), .in({scale, held, held_negative, held_unsigned}),
-            .out({divisor, dividends, dividends_negative, dividends_unsigned})
-        );
-        delay #(.WIDTH(M + PART + 1), .CYCLES(DIVIDE_CYCLES)) sign_register (
-            .clock(clock), .in({divisor, dividends_negative, dividends_unsigned}),
-            .out({scale_out, quotients_negative, quotients_unsigned})
+        delay #(.WIDTH(M + PART + SPLIT), .CYCLES(DIVIDE_CYCLES)) sign_register (
+            .clock(clock), .in({divisor, dividends_negative, dividends_split}),
+            .out({scale_out, quotients_negative, split})
         );
         for (k = 0; k < PART; k = k + 1) begin : lane
           // rhu(y, scale * 2^G) as floor((2 |y| + scale * 2^G - negative) / (2 * scale * 2^G)), the sign apart.
@@ -99,11 +142,16 @@ module quantizer #(
               .clock(clock), .dividend(steps[G+1+:N+M]), .divisor(divisor), .quotient(quotient)
           );
           element #(.N(N)) sign (
-              .quotient(quotient), .negative(quotients_negative[k]), .is_unsigned(quotients_unsigned),
+              .quotient(quotient), .negative(quotients_negative[k]), .is_unsigned(split[0]),
               .element(elements[k*N+:N])
           );
         end
-        assign record[j*(PART*N+M)+:PART*N+M] = {scale_out, elements};
+        digit_records #(
+            .LANES(PART), .N(N), .DIGIT(DIGIT), .N2(N2), .DIGITS(DIGITS), .SPLIT(SPLIT)
+        ) records (.elements(elements), .split(split), .parts(parts));
+        for (k = 0; k < DIGITS; k = k + 1) begin : digit
+          assign record[(k*VECTORS+j)*RECORD+:RECORD] = {scale_out, parts[k*PART*DIGIT+:PART*DIGIT]};
+        end
       end
     end
   endgenerate

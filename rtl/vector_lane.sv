@@ -7,12 +7,14 @@
 // twice running). So they may come back to an entry at any time, as pools and sums do; the first three, and a `second`
 // accumulator, after the pipeline's length.
 //
-// s is an element times its scale, the immediate (src_imm), or another accumulator (src_acc), `second`. The lane has its own copy
+// s is an element, which is joined of up to DIGITS digits as it is read, times its scale, the immediate (src_imm), or another accumulator (src_acc), `second`. The lane has its own copy
 // of a function's table, which `fill` writes, a segment a cycle.
 module vector_lane #(
     parameter ACC = 32,
     parameter N = 4,
-    parameter M = 4
+    parameter M = 4,
+    parameter DIGIT = 4,
+    parameter DIGITS = 1
 ) (
     input clock,
     input [vsq_isa::VEC_OP_BITS-1:0] op,
@@ -23,7 +25,8 @@ module vector_lane #(
     input [ACC-1:0] acc_late,
     input forward,
     input [ACC-1:0] second,
-    input [N-1:0] element,
+    input [DIGITS*DIGIT-1:0] element,
+    input [vsq_isa::VEC_DIGITS_BITS-1:0] digits,
     input [(M>0?M:1)-1:0] scale,
     input [vsq_isa::VEC_IMM_BITS-1:0] imm,
     input [vsq_isa::VEC_SHIFT_BITS-1:0] shift,
@@ -56,7 +59,11 @@ module vector_lane #(
   );
   delay #(.WIDTH(ACC)) acc_read (.clock(clock), .in(acc_in), .out(acc1));
   delay #(.WIDTH(LONG)) given_read (.clock(clock), .in(src_acc ? long_second : long_imm), .out(given1));
-  delay #(.WIDTH(N)) element_read (.clock(clock), .in(element), .out(element1));
+  wire [N-1:0] whole;
+  join_digits #(.N(N), .DIGIT(DIGIT), .DIGITS(DIGITS)) join_element (
+      .parts(element), .digits(digits), .is_unsigned(src_unsigned), .element(whole)
+  );
+  delay #(.WIDTH(N)) element_read (.clock(clock), .in(whole), .out(element1));
 
   // unpack: element times scale; the segment of a table, and the place in it
   wire [VALUE-1:0] value1, value3;

@@ -11,7 +11,19 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from areas import BLOCKS, identity, is_measured, measured
-from configurations import BASELINE, HELD_OUT, OTHERS, PAPER, PRODUCT_BITS, SIZES, Key, fitted, hardware
+from configurations import (
+    BASELINE,
+    DIGITS,
+    HELD_OUT,
+    OTHERS,
+    PAPER,
+    PRODUCT_BITS,
+    SIZES,
+    Key,
+    fitted,
+    hardware,
+    one_pass,
+)
 from fit import errors_of, rows
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from library import gate_um2
@@ -32,7 +44,7 @@ SPLIT = {
     "multipliers": ("lane.multiply",),
     "tree": ("tree",),
     "scale unit": ("scaled.scale", "scaled.weight_scale_register", "scaled.activation_scale_register"),
-    "accumulator": ("scaled.accumulate", "unscaled.accumulate"),
+    "accumulator": ("scaled.accumulate", "plain.accumulate"),
     "registers": ("weight_register", "activation_register", "sign_register", "product_register"),
 }
 # Table 1 of Stillmaker and Baas: area in this node of what takes 1 at 45 nm.
@@ -93,11 +105,30 @@ def other_blocks() -> str:
     return table(["W/A/ws/as", "vector_mac", *names], lines)
 
 
+def digits() -> str:
+    """Of blocks with digits, in gate equivalents, over those of the same formats without."""
+    names = ("vector_mac", "ppu_lane", "quantizer", "vector_lane", "unpack_second")
+    lines = []
+    for key in DIGITS:
+        found = hardware(key)
+        cells = [
+            found.formats.notation,
+            str(found.precision_passes),
+            str(key[1]),
+            str(found.product_bits or "-"),
+        ]
+        for name in names:
+            own, one = area(key, name), area(one_pass(key), name)
+            cells.append(f"{own:,.0f} ({own / one:.2f})")
+        lines.append(cells)
+    return table(["W/A/ws/as", "passes", "V", "P", *names], lines)
+
+
 def slacks() -> str:
     """The worst one of each block."""
     lines = []
     for name in BLOCKS:
-        keys = [key for key in (*fitted(), *HELD_OUT) if is_measured(key, name)]
+        keys = [key for key in (*fitted(), *HELD_OUT, *DIGITS) if is_measured(key, name)]
         found = {key: float(result(key, name)["slack_ns"]) for key in keys}
         worst = min(found, key=lambda key: found[key])
         notation, size, kept = worst
@@ -111,14 +142,15 @@ def model_errors() -> str:
     gates = load_gates("osu018").model_dump(by_alias=True)
     coefficients = np.array([gates[part] for part in PARTS])
     lines = []
-    used, held = (errors_of(rows(list(keys)), coefficients) for keys in (fitted(), HELD_OUT))
+    used, held, wide = (errors_of(rows(list(keys)), coefficients) for keys in (fitted(), HELD_OUT, DIGITS))
     for name in used:
         cells = [name]
-        for errors in (used[name], held.get(name, {})):
+        for errors in (used[name], held.get(name, {}), wide.get(name, {})):
             sizes = np.abs(list(errors.values()))
             cells += [str(len(sizes)), f"{sizes.mean():.1%}", f"{sizes.max():.1%}"]
         lines.append(cells)
-    head = ["block", "fitted to", "mean error", "largest", "left out", "mean error", "largest"]
+    errors_head = ["mean error", "largest"]
+    head = ["block", "fitted to", *errors_head, "left out", *errors_head, "with digits", *errors_head]
     return table(head, lines)
 
 
@@ -219,6 +251,7 @@ def main() -> None:
         vector_macs,
         product_bits,
         other_blocks,
+        digits,
         slacks,
         model_errors,
         coefficients,
@@ -230,7 +263,12 @@ def main() -> None:
     environment.globals.update({function.__name__: function for function in tables})
     technology = load_technology("horowitz-45nm")
     text = environment.get_template("area.md.j2").render(
-        period=PERIOD_NS, gate_um2=gate_um2(), technology=technology, held=len(HELD_OUT), fitted=len(fitted())
+        period=PERIOD_NS,
+        gate_um2=gate_um2(),
+        technology=technology,
+        held=len(HELD_OUT),
+        fitted=len(fitted()),
+        with_digits=len(DIGITS),
     )
     (DOCUMENTS / "area.md").write_text(text)
     figure(DOCUMENTS / "figures/area.svg")

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from configurations import HELD_OUT, Key, fitted, hardware
+from configurations import DIGITS, HELD_OUT, Key, fitted, hardware, one_pass
 from synthesis import PERIOD_NS, slack_ns, synthesize
 
 from tvm_vsq.rtl import Block, blocks, sources
@@ -118,7 +118,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keys = [
         key
-        for key in (*fitted(), *HELD_OUT)
+        for key in dict.fromkeys((*fitted(), *HELD_OUT, *DIGITS, *map(one_pass, DIGITS)))
         if (not arguments.only or key[0] in arguments.only)
         and (not arguments.sizes or key[1] in arguments.sizes)
     ]

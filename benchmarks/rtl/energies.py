@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import other_operands
-from configurations import BASELINE, PAPER, PRODUCT_BITS, SIZES, Key, hardware
+from configurations import BASELINE, GATE_DIGITS, PAPER, PRODUCT_BITS, SIZES, Key, hardware
 from energy_tables import arrays_table, others_table, shares_table, streams_table, units_table
 from kept import Kept
 from netlist import Netlist
@@ -38,7 +38,7 @@ from tvm_vsq.rtl.reference import Results
 
 FORMATS = (*PAPER, "4/4/-/-")
 OTHERS = ("ppu_lane", "quantizer", "vector_lane", "unpack_inp")
-OTHERS_FORMATS = ("4/4/4/4", "4/8/6/10", BASELINE)
+OTHERS_FORMATS = ("4/4/4/4", "4/8/6/10", BASELINE, *GATE_DIGITS)
 CHECK, CHECKED = "check", 100_000  # random transactions, and all corners besides
 COUNT = 8_000  # transactions of which energy is the mean
 WARM = 20  # clocks after which pipelines are full
@@ -131,6 +131,10 @@ def measure_streams(kept: Kept, streams: list[Saved]) -> None:
         long = [stream for stream in members if len(stream) - stream.start > 2 * WARM]
         for stream in set(members) - set(long):
             print(f"{stream.kind}: too short for {stream.block.name}", flush=True)
+        # What a lane of the vector unit forwards is no waveform that is known before.
+        for stream in [s for s in long if s.block.name == "vector_lane" and s.inputs["forward"].any()]:
+            long.remove(stream)
+            print(f"{stream.kind}: {stream.block.name} goes on with its own results", flush=True)
         if long:
             measure_block(kept, long[0].hardware, long[0].block, list(map(stream_case, long)))
 
@@ -150,6 +154,7 @@ def main() -> None:
     kept, console = Kept(), Console(width=150)
     if "arrays" in arguments.only:
         keys = array_keys([*dict.fromkeys((BASELINE, *arguments.formats))], arguments.sizes)
+        keys += [(notation, 16, None) for notation in GATE_DIGITS]
         for key in keys:
             accelerator = hardware(key)
             measure_block(kept, accelerator, blocks(accelerator)["vector_mac"], array_cases(accelerator))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from configurations import BASELINE, OTHERS, PAPER, PRODUCT_BITS, SIZES, Key, hardware
+from configurations import BASELINE, GATE_DIGITS, OTHERS, PAPER, PRODUCT_BITS, SIZES, Key, hardware
 from energy_tables import arrays_table, others_table, streams_table, units_table
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from kept import Kept
@@ -117,6 +117,8 @@ def main() -> None:
     text = environment.get_template("gate-energy.md.j2").render(
         arrays=markdown(arrays_table(kept, array_keys())),
         others=markdown(others_table(kept, NAMES, PAPER)),
+        digits=markdown(arrays_table(kept, [(notation, 16, None) for notation in GATE_DIGITS])),
+        other_digits=markdown(others_table(kept, NAMES[:3], GATE_DIGITS)),
         units=markdown(units_table(kept)) if units_table(kept).rows else "Not measured.",
         streams=streams,
         clock=clock_shares(kept),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from areas import BLOCKS, identity, measured
-from configurations import HELD_OUT, Key, fitted, hardware
+from configurations import DIGITS, HELD_OUT, Key, fitted, hardware
 from library import cells, gate_um2
 from rich.console import Console
 from rich.table import Table
@@ -96,7 +96,7 @@ def main() -> None:
     coefficients[free], _ = nnls(matrix[:, free], 1 - matrix @ known)
     print({part: round(float(c), 3) for part, c in zip(PARTS, coefficients, strict=True)})
     table = Table("block", "configurations", "mean error", "largest error", "where")
-    for what, data in (("fit", used), ("left out", held)):
+    for what, data in (("fit", used), ("left out", held), ("digits", rows(list(DIGITS)))):
         for name, errors in errors_of(data, coefficients).items():
             worst = max(errors, key=lambda key: abs(errors[key]))
             mean = float(np.mean(np.abs(list(errors.values()))))

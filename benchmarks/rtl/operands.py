@@ -81,9 +81,11 @@ def _transactions(
     inputs = {
         "weights": w[:, :-1],
         "weight_scale": w[:, -1:],
+        "weight_unsigned": zeros,
         "activations": x[:, :-1],
         "activation_scale": x[:, -1:],
         "activation_unsigned": zeros + (not signed),
+        "unscaled": zeros,
         "reset": zeros,
         "fresh": zeros + 1,
         "forward": zeros,

@@ -15,6 +15,7 @@ from tvm_vsq.isa import code_of
 from tvm_vsq.numerics import quantize_activations
 from tvm_vsq.numerics.fixed_point import fixed_point
 from tvm_vsq.rtl import Block, blocks, expected, stimuli
+from tvm_vsq.rtl.blocks import most_digits
 
 Ints = npt.NDArray[np.int64]
 Inputs = dict[str, Ints]
@@ -42,8 +43,17 @@ def ppu_lane(hardware: HardwareConfig, count: int) -> Inputs:
         "par": np.repeat(np.stack(columns, axis=1), HELD, axis=0)[:count],
         "relu": zeros + 1,
         **dict.fromkeys(
-            ("residual", "res_unsigned", "res_element", "res_scale", "res_mult", "res_shift"), zeros
+            (
+                "residual",
+                "res_unsigned",
+                "res_scale",
+                "res_mult",
+                "res_shift",
+                "res_digits",
+            ),
+            zeros,
         ),
+        "res_element": _one_digit(hardware, zeros),
     }
 
 
@@ -52,7 +62,8 @@ def quantizer(hardware: HardwareConfig, count: int) -> Inputs:
     values = np.maximum(np.random.default_rng(2).laplace(size=(count, hardware.output_lanes)), 0)
     zeros, ones = np.zeros((count, 1), np.int64), np.ones((count, 1), np.int64)
     y = np.rint(values * (_limit(hardware) / values.max())).astype(np.int64)
-    return {"y": y, "is_unsigned": ones, "second": zeros, "first": ones, "last": ones}
+    form = dict.fromkeys(("second", "out_bits", "out_scale_bits", "digits"), zeros)
+    return {"y": y, "is_unsigned": ones, **form, "first": ones, "last": ones}
 
 
 def vector_mul(hardware: HardwareConfig, count: int) -> Inputs:
@@ -92,7 +103,8 @@ def _vector_lane(hardware: HardwareConfig, count: int, op: str) -> Inputs:
         "acc_late": np.rint(y).astype(np.int64),  # mul and table do not take it
         "forward": zeros,
         "second": zeros,
-        "element": vectors[:, :1],  # of a channel: the lane's
+        "element": _one_digit(hardware, vectors[:, :1]),  # of a channel: the lane's
+        "digits": zeros,
         "scale": vectors[:, -1:],
         "imm": zeros,
         "shift": zeros.copy(),
@@ -100,6 +112,11 @@ def _vector_lane(hardware: HardwareConfig, count: int, op: str) -> Inputs:
         "fill_address": np.arange(total)[:, None] * filling,
         "fill_segment": np.resize(segments, total)[:, None] * filling,
     }
+
+
+def _one_digit(hardware: HardwareConfig, elements: Ints) -> Ints:
+    """[n, digits]: elements of a digit, and nothing where others would be."""
+    return np.pad(elements, ((0, 0), (0, most_digits(hardware, hardware.activation_bits) - 1)))
 
 
 def _limit(hardware: HardwareConfig) -> int:

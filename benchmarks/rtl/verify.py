@@ -1,6 +1,6 @@
 """Every block of the RTL against NumPy, in Verilator: all corners, and 100,000 random transactions a block.
 
-    python benchmarks/rtl/verify.py  # shipped targets and the paper's formats: about 4 minutes
+    python benchmarks/rtl/verify.py  # shipped targets, the paper's formats, digits: about 5 minutes
     python benchmarks/rtl/verify.py --count 1000000 --only 4/8/6/10 --blocks ppu
 
 Blocks with the same parameters are simulated once. Prints a table; ends with code 1, and says which clocks
@@ -37,10 +37,19 @@ def paper(notation: str, size: int) -> HardwareConfig:
     return parse_hardware({**hardware.model_dump(), "timing": timing}, notation)
 
 
+def with_digits(hardware: HardwareConfig, passes: int) -> HardwareConfig:
+    """The same with elements of so many digits."""
+    return parse_hardware({**hardware.model_dump(), "precision_passes": passes}, f"{hardware.name}+{passes}")
+
+
 def accelerators() -> dict[str, HardwareConfig]:
-    """The shipped targets, and the paper's formats with vectors of each size."""
+    """The shipped targets, the paper's formats with vectors of each size, and some of both with digits."""
     shipped = {name: load_hardware(name) for name in list_targets()}
-    return shipped | {f"{notation} V={size}": paper(notation, size) for notation in PAPER for size in SIZES}
+    formats = {f"{notation} V={size}": paper(notation, size) for notation in PAPER for size in SIZES}
+    digits = {f"{name}+2": with_digits(shipped[name], 2) for name in shipped}
+    digits["4/8/6/10+2 V=16"] = with_digits(paper("4/8/6/10", 16), 2)
+    digits["2/2/4/4+4 V=32"] = with_digits(paper("2/2/4/4", 32), 4)
+    return shipped | formats | digits
 
 
 @dataclass(frozen=True)

@@ -156,10 +156,17 @@ def test_memories_are_those_of_the_description() -> None:
     assert found["command queue"].unit == Sram(ACCEL.timing.command_queue_depth * 256 / 8192, 256, 1)
 
 
-def test_more_passes_make_multipliers_and_quantizer_wider_and_nothing_else() -> None:
+def test_more_passes_make_multipliers_and_quantizer_wider_and_choices_of_digits() -> None:
     one, two = parts(), parts(precision_passes=2)
     changed = {name for name in one if one[name].unit != two[name].unit or one[name].count != two[name].count}
-    assert one.keys() == two.keys()
+    assert two.keys() - one.keys() == {
+        "choice of a factor",
+        "residual's digits",
+        "quantizer's scales of any form",
+        "quantizer's choices of a form",
+        "quantizer's limit",
+    }
+    assert not one.keys() - two.keys()
     # Unsigned weights have a bit more, sums with them; joined and quantized elements have 8 in place of 4.
     assert two["multiplier"].unit == Multiplier(5, 4)
     assert two["adder tree"].unit == AdderTree(16, 5 + 4)
@@ -177,7 +184,15 @@ def test_more_passes_make_multipliers_and_quantizer_wider_and_nothing_else() -> 
         "PPU",
         "vector unit",
     }
-    assert not {part.block for part in two.values()} & {"vector_mac", "ppu_lane", "quantizer", "vector_lane"}
+    assert {part.block for part in two.values()} == {part.block for part in one.values()}  # all of rtl/
+
+
+def test_a_scale_is_sought_for_every_number_of_bits_that_a_result_may_have() -> None:
+    two = parts(precision_passes=2)
+    assert two["quantizer's scales"].count == 0
+    # By 3, 7, 15, ... 255: 4 bits of a scale in digits of 2, 3, 4, ... 8 bits.
+    assert two["quantizer's scales of any form"].unit == Adder(2 * 4)
+    assert two["quantizer's scales of any form"].count == 2 + 2 + 1 + 1 + 1 + 1 + 1
 
 
 def test_elements_have_at_most_eight_bits_however_many_passes_there_are() -> None:

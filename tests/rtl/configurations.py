@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tests.accelerators import accelerator, random_formats
 
-from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware import HardwareConfig, parse_hardware
 
 ENTRIES = dict.fromkeys(("inp", "out", "wgt", "acc", "par"), 2)
 _LONGEST_CYCLES = {"gemm": 13, "vector": 9, "row": 19}
@@ -18,14 +18,21 @@ def shortest_cycles(hardware: HardwareConfig) -> dict[str, int]:
     return {"gemm": 4, "vector": 6, "row": 11, "ppu": ppu}
 
 
+def with_passes(hardware: HardwareConfig, passes: int) -> HardwareConfig:
+    """The same accelerator, with elements of up to so many digits."""
+    described = {**hardware.model_dump(), "precision_passes": passes}
+    return parse_hardware(described, f"{hardware.name}+{passes}")
+
+
 def random_accelerator(seed: int) -> HardwareConfig:
-    """Any widths, arrays of up to 32 lanes, any pipelines that there is room for, any bus."""
+    """Any widths, any digits, arrays of up to 32 lanes, any pipelines that there is room for, any bus."""
     rng = np.random.default_rng(seed)
     formats = random_formats(rng, ENTRIES | {"uop": 33})
     formats |= {
         "output_lanes": min(32, formats["output_lanes"]),
         "accumulator_bits": int(rng.integers(16, 47)),
         "multiplier_bits": int(rng.integers(4, 17)),
+        "precision_passes": seed % 4 + 1,
     }
     dram = {"bytes_per_cycle": 1 << int(rng.integers(1, 6))}
     least = shortest_cycles(accelerator(formats))

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.rtl.configurations import random_accelerator
+from tests.rtl.configurations import random_accelerator, with_passes
 from tests.seeds import first_of
 
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
@@ -22,9 +22,16 @@ pytestmark = [
 
 DRIVERS = Path(__file__).with_name("drivers")
 ACCELERATORS = [
-    *map(load_hardware, list_targets()),
+    load_hardware("vsq-accel"),
+    with_passes(load_hardware("vsq-accel-w4a8"), 2),
+    *(with_passes(load_hardware("vsq-accel"), passes) for passes in (2, 4)),
+    *(load_hardware(name) for name in list_targets() if name != "vsq-accel"),
     *map(random_accelerator, range(12)),
 ]
+
+
+def named(hardware: HardwareConfig) -> str:
+    return f"{hardware.name}+{hardware.precision_passes}"
 
 
 def latency(hardware: HardwareConfig, block: str) -> int:
@@ -33,7 +40,8 @@ def latency(hardware: HardwareConfig, block: str) -> int:
     Of PPU, VEC and REDUCE, the constant's last cycle writes the result; GEMM without scales has no stage for
     them.
     """
-    timing, bits = hardware.timing, hardware.activation_bits
+    timing = hardware.timing
+    bits = min(8, hardware.precision_passes * hardware.activation_bits)  # of the widest element
     if block == "vector_mac":
         longest = 4 + hardware.vector_size.bit_length() - 1  # read, multiply, the tree, scale, accumulate
         return min(timing.gemm_pipeline_cycles, longest) - (0 if hardware.product_bits else 1)
@@ -49,7 +57,7 @@ def latency(hardware: HardwareConfig, block: str) -> int:
 
 
 @pytest.mark.parametrize("block", ["vector_mac", "vector_lane", "reduce", "ppu"])
-@pytest.mark.parametrize("hardware", first_of(ACCELERATORS, 1), ids=lambda hardware: hardware.name)
+@pytest.mark.parametrize("hardware", first_of(ACCELERATORS, 2), ids=named)
 def test_a_unit_computes_what_integers_do_in_the_constants_time(
     hardware: HardwareConfig, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

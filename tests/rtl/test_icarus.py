@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 from tests.accelerators import accelerator
-from tests.rtl.configurations import random_accelerator
+from tests.rtl.configurations import random_accelerator, with_passes
 from tests.seeds import first_of
 
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
@@ -14,6 +14,8 @@ from tvm_vsq.numerics import multiply_scales
 from tvm_vsq.rtl import blocks, check
 
 pytestmark = pytest.mark.usefixtures("icarus")
+
+WITH_DIGITS = ("scale_unit", "vector_mac", "vector_lane", "ppu_lane", "quantizer", "ppu", "unpack_second")
 
 
 def agrees(hardware: HardwareConfig, count: int, seed: int = 0, only: Collection[str] = ()) -> None:
@@ -26,6 +28,24 @@ def agrees(hardware: HardwareConfig, count: int, seed: int = 0, only: Collection
 @pytest.mark.parametrize("name", list_targets())
 def test_each_block_of_a_shipped_target_computes_what_numpy_does(name: str) -> None:
     agrees(load_hardware(name), 60)
+
+
+@pytest.mark.parametrize("passes", first_of([2, 3, 4], 1))
+@pytest.mark.parametrize("name", list_targets())
+def test_each_block_of_a_target_with_digits_computes_what_numpy_does(name: str, passes: int) -> None:
+    agrees(with_passes(load_hardware(name), passes), 100, only=WITH_DIGITS)
+
+
+# Four digits of 2 bits; second operands of narrower digits than weights, or than activations; digits of 3
+# bits, of which the third is not whole; no scales on a side, or at all.
+DIGITS = (("2/2/4/4", 4), ("5/4/6/-", 2), ("3/3/4/4", 4), ("2/5/3/6", 4), ("4/7/-/5", 2), ("3/6/-/-", 3))
+
+
+@pytest.mark.parametrize(("formats", "passes"), first_of(DIGITS, 2))
+@pytest.mark.parametrize("size", [8, 32])
+def test_digits_of_any_width_are_joined_and_split(formats: str, passes: int, size: int) -> None:
+    hardware = load_hardware("vsq-accel").with_formats(formats, vector_size=size)
+    agrees(with_passes(hardware, passes), 300, only=WITH_DIGITS)
 
 
 @pytest.mark.parametrize("seed", first_of(range(16), 4))

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.rtl.configurations import random_accelerator
+from tests.rtl.configurations import random_accelerator, with_passes
 from tests.seeds import first_of
 
 from tvm_vsq.hardware import HardwareConfig, load_hardware
@@ -15,6 +15,8 @@ from tvm_vsq.isa import code_of
 from tvm_vsq.rtl import blocks, stimuli
 
 W4A8 = load_hardware("vsq-accel-w4a8")
+DIGITS = with_passes(load_hardware("vsq-accel"), 2)
+SECOND_DIGITS = with_passes(W4A8, 2)
 OPERATIONS = ("mov", "max", "min", "add", "mac", "mul", "table", "sub", "scale")
 
 
@@ -291,3 +293,68 @@ def test_words_of_a_piece_come_at_once_or_late_from_any_byte_on(name: str) -> No
         assert valid[start : end + 1].sum() == words
         late += (~valid[start : end + 1]).any()
     assert 0 < late < len(starts)
+
+
+def test_fields_of_digits_are_not_used_where_there_are_none() -> None:
+    fields = {"res_digits", "digits", "out_bits", "out_scale_bits", "unscaled", "weight_unsigned"}
+    found = {
+        name for block in ("vector_mac", "vector_lane", "ppu") for name in inputs(block) if name in fields
+    }
+    assert found == fields
+    for block in ("vector_mac", "scale_unit", "vector_lane", "ppu_lane", "quantizer", "ppu"):
+        x = inputs(block, 300)
+        assert not any(x[name].any() for name in fields & x.keys()), block
+    assert not inputs("unpack_second", 300)["is_unsigned"].any()
+
+
+def test_low_digits_of_weights_have_all_ends_and_sums_are_scaled_or_not() -> None:
+    x = inputs("vector_mac", 400, DIGITS)
+    low = x["weight_unsigned"][:, 0] == 1
+    for rows in (slice(None, -400), slice(-400, None)):  # corners, and random ones
+        assert {0, 8, 15} <= set(x["weights"][rows][low[rows]].ravel().tolist())
+    assert x["weights"][~low].min() == -8
+    assert x["weights"][~low].max() == 7
+    for name in ("vector_mac", "scale_unit"):
+        assert set(inputs(name, 400, DIGITS)["unscaled"][-400:, 0].tolist()) == {0, 1}, name
+
+
+@pytest.mark.parametrize(
+    ("block", "elements", "digits", "unsigned"),
+    [
+        ("vector_lane", "element", "digits", "src_unsigned"),
+        ("ppu_lane", "res_element", "res_digits", "res_unsigned"),
+    ],
+)
+def test_elements_have_one_digit_or_more_and_up_to_eight_bits(
+    block: str, elements: str, digits: str, unsigned: str
+) -> None:
+    x = {name: column for name, column in inputs(block, 3000, DIGITS).items() if name != "par"}
+    low, high = (x[elements][:, place] & 15 for place in (0, 1))
+    joined = low | high << 4
+    several, positive = x[digits][:, 0] == 1, x[unsigned][:, 0] == 1
+    assert {0, 255} <= set(joined[several & positive].tolist())
+    assert {127, 128} <= set(joined[several & ~positive].tolist())  # the latter is -128
+    assert set(high[~several].tolist()) == set(range(16))  # what no element has is anything
+
+
+def test_results_have_any_form_that_their_digits_need_and_hold() -> None:
+    x = {
+        name: column[:, 0] for name, column in inputs("quantizer", 4000, SECOND_DIGITS).items() if name != "y"
+    }
+    form = {(4, 1): 6, (8, 0): 10}  # scale bits by width and kind
+    found = set()
+    for second, bits, scale_bits, digits in zip(
+        *(x[name].tolist() for name in ("second", "out_bits", "out_scale_bits", "digits")), strict=True
+    ):
+        width = 4 if second else 8
+        found.add((second, bits, digits))
+        assert scale_bits <= form[width, second]
+        assert bits or not (scale_bits or digits)
+        assert not bits or max(2, digits * width + 1) <= bits <= min(8, (digits + 1) * width)
+    second = {(1, 0, 0), *((1, bits, 0) for bits in (2, 3, 4)), *((1, bits, 1) for bits in (5, 6, 7, 8))}
+    assert found == {(0, 0, 0), *((0, bits, 0) for bits in range(2, 9)), *second}
+
+
+def test_pieces_of_second_operands_are_low_digits_or_not() -> None:
+    x = inputs("unpack_second", 2000, SECOND_DIGITS)
+    assert set(x["is_unsigned"][x["first"] == 1].tolist()) == {0, 1}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tvm_vsq.errors import ConfigError
+from tvm_vsq.formats import ELEMENT_BITS
+from tvm_vsq.formats.digits import digit_count
 from tvm_vsq.formats.rows import ROW_BITS
 from tvm_vsq.hardware import LOADED, HardwareConfig, Memory
 from tvm_vsq.hardware.memories import PARAMETER_BITS
@@ -18,6 +20,7 @@ VECTOR_LANE_CYCLES = 5
 
 _SHIFT_BITS, _OP_BITS, _SEGMENT_BITS, _SEGMENT_INDEX_BITS, _COUNT_BITS = 6, 4, 48, 7, 20
 _DIGIT_SHIFT_BITS = 5  # of what GEMM adds
+_DIGITS_BITS, _FORM_BITS = 2, 4  # of fields that count digits; of those that say how many bits a result has
 _LAST_LANES_BITS = 8
 
 
@@ -68,8 +71,13 @@ def blocks(hardware: HardwareConfig) -> dict[str, Block]:
     return {block.name: block for block in found if block is not None}
 
 
+def most_digits(hardware: HardwareConfig, width: int) -> int:
+    """Most digits of `width` bits that an element has."""
+    return min(hardware.precision_passes, digit_count(ELEMENT_BITS[1], width))
+
+
 def _multiplier(hardware: HardwareConfig) -> Block:
-    weight, activation = hardware.weight_bits, hardware.activation_bits
+    weight, activation = hardware.multiplied_weight_bits, hardware.activation_bits
     return Block(
         "multiplier",
         "multiplier",
@@ -81,7 +89,7 @@ def _multiplier(hardware: HardwareConfig) -> Block:
 
 
 def _adder_tree(hardware: HardwareConfig) -> Block:
-    size, bits = hardware.vector_size, hardware.weight_bits + hardware.activation_bits
+    size, bits = hardware.vector_size, hardware.multiplied_weight_bits + hardware.activation_bits
     stages = pipelines(hardware)
     return Block(
         "adder_tree",
@@ -93,7 +101,7 @@ def _adder_tree(hardware: HardwareConfig) -> Block:
 
 
 def _dot_bits(hardware: HardwareConfig) -> int:
-    return hardware.weight_bits + hardware.activation_bits + hardware.vector_size.bit_length() - 1
+    return hardware.multiplied_weight_bits + hardware.activation_bits + hardware.vector_size.bit_length() - 1
 
 
 def _scale_unit(hardware: HardwareConfig) -> Block | None:
@@ -112,10 +120,12 @@ def _scale_unit(hardware: HardwareConfig) -> Block | None:
             "SHIFT": formats.product_shift,
             "P": formats.product_bits,
             "DOT_CYCLES": cycles,
+            "UNSCALED": int(hardware.precision_passes > 1),
         },
         (
             Port("weight_scale", max(1, weight)),
             Port("activation_scale", max(1, activation)),
+            Port("unscaled", 1),
             Port("dot", dot, delay=cycles),
         ),
         (Port("scaled", dot + formats.product_bits, delay=cycles + 1),),
@@ -159,13 +169,17 @@ def _vector_mac(hardware: HardwareConfig) -> Block:
             "ACC": bits,
             "TREE_REGISTERS": stages.tree_registers,
             "TREE_CYCLES": len(stages.tree_levels),
+            "LOW_DIGITS": hardware.multiplied_weight_bits - hardware.weight_bits,
+            "UNSCALED": int(hardware.precision_passes > 1),
         },
         (
             Port("weights", weight.bits, size),
             Port("weight_scale", max(1, weight.scale_width)),
+            Port("weight_unsigned", 1),
             Port("activations", activation.bits, size),
             Port("activation_scale", max(1, activation.scale_width)),
             Port("activation_unsigned", 1),
+            Port("unscaled", 1),
             *(Port(name, 1, delay=late) for name in ("reset", "fresh", "forward")),
             Port("shift", _DIGIT_SHIFT_BITS, delay=late),
             Port("acc_in", bits, delay=late),
@@ -181,11 +195,13 @@ def _parameters(lanes: int) -> Port:
 
 def _residual_ports(lanes: int, scales: int, hardware: HardwareConfig, plural: str) -> tuple[Port, ...]:
     activation = hardware.formats.activation
+    digits = most_digits(hardware, activation.bits)
     return (
         Port("relu", 1),
         Port("residual", 1),
         Port("res_unsigned", 1),
-        Port(f"res_element{plural}", activation.bits, lanes),
+        Port(f"res_element{plural}", activation.bits, digits * lanes),
+        Port("res_digits", _DIGITS_BITS),
         Port(f"res_scale{plural}", max(1, activation.scale_width), scales),
         Port("res_mult", PARAMETER_BITS["mult"]),
         Port("res_shift", _SHIFT_BITS),
@@ -200,8 +216,10 @@ def _ppu_lane(hardware: HardwareConfig) -> Block:
         {
             "ACC": hardware.accumulator_bits,
             "MULT": hardware.multiplier_bits,
-            "N": activation.bits,
+            "N": hardware.widest_activation_bits,
             "M": activation.scale_width,
+            "DIGIT": activation.bits,
+            "DIGITS": most_digits(hardware, activation.bits),
             "MULTIPLY_CYCLES": stages.multiply_cycles,
         },
         (
@@ -220,28 +238,46 @@ def _quantizer_cycles(hardware: HardwareConfig) -> int:
 
 
 def _record_bits(hardware: HardwareConfig) -> int:
-    """Of a block of results: the vectors in it, or its part of one."""
+    """Of a block of results: the vectors in it, or its part of one, for each digit."""
     activation, lanes = hardware.formats.activation, hardware.output_lanes
     vectors = max(1, lanes // activation.vector_size)
-    return lanes * activation.bits + vectors * activation.scale_width
+    digits = most_digits(hardware, hardware.formats.second_record.bits)
+    return digits * (lanes * activation.bits + vectors * activation.scale_width)
+
+
+def _form_ports(sign: str) -> tuple[Port, ...]:
+    """What results are quantized to; and which blocks are a vector."""
+    return (
+        Port(sign, 1),
+        Port("second", 1),
+        Port("out_bits", _FORM_BITS),
+        Port("out_scale_bits", _FORM_BITS),
+        Port("digits", _DIGITS_BITS),
+        Port("first", 1),
+        Port("last", 1),
+    )
 
 
 def _quantizer(hardware: HardwareConfig) -> Block:
     activation, lanes = hardware.formats.activation, hardware.output_lanes
+    second = hardware.formats.second_record
     return Block(
         "quantizer",
         "quantizer",
         {
             "LANES": lanes,
             "V": activation.vector_size,
-            "N": activation.bits,
+            "N": hardware.widest_activation_bits,
             "M": activation.scale_width,
             "G": hardware.guard_bits,
-            "N2": hardware.formats.second.bits,
-            "M2": hardware.formats.second.scale_width,
+            "N2": second.bits,
+            "M2": second.scale_width,
+            "DIGIT": activation.bits,
+            "DIGITS": most_digits(hardware, second.bits),
+            "ANY_FORM": int(hardware.precision_passes > 1),
             "DIVIDE_CYCLES": pipelines(hardware).divide_cycles,
         },
-        (Port("y", _WORD, lanes), *(Port(name, 1) for name in ("is_unsigned", "second", "first", "last"))),
+        (Port("y", _WORD, lanes), *_form_ports("is_unsigned")),
         (Port("record", 1, _record_bits(hardware), delay=_quantizer_cycles(hardware)),),
     )
 
@@ -253,12 +289,16 @@ def _ppu(hardware: HardwareConfig) -> Block:
     return Block(
         "ppu",
         "ppu",
-        {**quantizer.parameters, **lane.parameters},
+        {
+            **lane.parameters,
+            **quantizer.parameters,
+            "RES_DIGITS": lane.parameters["DIGITS"],
+        },
         (
             Port("acc", hardware.accumulator_bits, lanes),
             _parameters(lanes),
             *_residual_ports(lanes, vectors, hardware, "s"),
-            *(Port(name, 1) for name in ("out_unsigned", "second", "first", "last")),
+            *_form_ports("out_unsigned"),
         ),
         (
             Port("y", _WORD, lanes, delay=late),
@@ -283,10 +323,17 @@ def _transposer(hardware: HardwareConfig) -> Block:
 
 def _vector_lane(hardware: HardwareConfig) -> Block:
     activation, bits = hardware.formats.activation, hardware.accumulator_bits
+    digits = most_digits(hardware, activation.bits)
     return Block(
         "vector_lane",
         "vector_lane",
-        {"ACC": bits, "N": activation.bits, "M": activation.scale_width},
+        {
+            "ACC": bits,
+            "N": hardware.widest_activation_bits,
+            "M": activation.scale_width,
+            "DIGIT": activation.bits,
+            "DIGITS": digits,
+        },
         (
             Port("op", _OP_BITS),
             Port("src_imm", 1),
@@ -296,7 +343,8 @@ def _vector_lane(hardware: HardwareConfig) -> Block:
             Port("acc_late", bits, delay=VECTOR_LANE_CYCLES - 1),
             Port("forward", 1, delay=VECTOR_LANE_CYCLES - 1),
             Port("second", bits),
-            Port("element", activation.bits),
+            Port("element", activation.bits, digits),
+            Port("digits", _DIGITS_BITS),
             Port("scale", max(1, activation.scale_width)),
             Port("imm", _WORD),
             Port("shift", _SHIFT_BITS),
@@ -399,15 +447,20 @@ def _records(bus: int, record: int) -> dict[str, int]:
 
 def _unpack_second(hardware: HardwareConfig) -> Block:
     formats, bus = hardware.formats, _bus(hardware)
-    second, weight = formats.second, formats.weight
+    second, weight = formats.second_record, formats.weight
     parameters = _records(bus, hardware.second_record_bytes)
     entries = parameters["ENTRIES"]
     sides = {"N": weight.bits, "M": weight.scale_width, "N2": second.bits, "M2": second.scale_width}
     return Block(
         "unpack_second",
         "unpack_second",
-        {**parameters, "V": second.vector_size, **sides},
-        _words(bus),
+        {
+            **parameters,
+            "V": second.vector_size,
+            **sides,
+            "LOW_DIGITS": int(hardware.precision_passes > 1),
+        },
+        (*_words(bus), Port("is_unsigned", 1)),
         (Port("lanes", 1, entries * weight.record_bits, delay=1), Port("complete", 1, entries, delay=1)),
     )
 

@@ -7,11 +7,13 @@ shape: what is not defined is False.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats import VectorFormat
 from tvm_vsq.formats.rows import FACTOR_BITS, SQUARED_BITS
 from tvm_vsq.formats.table import TABLE_SEGMENTS
 from tvm_vsq.hardware import HardwareConfig
@@ -25,6 +27,7 @@ from tvm_vsq.numerics import (
     round_shift,
 )
 from tvm_vsq.numerics.rows import reciprocal, reciprocal_root, saturated
+from tvm_vsq.rtl.blocks import most_digits
 
 Ints = npt.NDArray[np.int64]
 Values = Mapping[str, Ints]
@@ -56,7 +59,8 @@ def _scale_product(hardware: HardwareConfig, x: Values) -> Ints:
         return np.ones_like(x["weight_scale"])
     weight = x["weight_scale"] if formats.weight.scale_bits else 1
     activation = x["activation_scale"] if formats.activation.scale_bits else 1
-    return multiply_scales(weight, activation, formats.product_shift, formats.product_bits)
+    product = multiply_scales(weight, activation, formats.product_shift, formats.product_bits)
+    return np.where(x["unscaled"], 1, product) if hardware.precision_passes > 1 else product
 
 
 def _scale_unit(hardware: HardwareConfig, x: Values, _: str) -> Results:
@@ -85,6 +89,15 @@ def _vector_mac(hardware: HardwareConfig, x: Values, _: str) -> Results:
     return _add_up(x, _scale_product(hardware, x) * dots)
 
 
+def _joined(hardware: HardwareConfig, parts: Ints, digits: Ints, unsigned: Ints) -> Ints:
+    """[cycles, lanes]: elements of activations from parts [cycles, place, lanes], `digits` + 1 of them."""
+    bits = hardware.activation_bits
+    joined, sign = np.zeros_like(parts[:, 0]), 1 << ((digits + 1) * bits - 1)
+    for place in range(parts.shape[1]):
+        joined += np.where(place <= digits, (parts[:, place] & ((1 << bits) - 1)) << (place * bits), 0)
+    return np.where(unsigned, joined, (joined ^ sign) - sign)
+
+
 def _vectors(elements: Ints, scales: Ints, size: int) -> npt.NDArray[np.int16]:
     """[cycles, lanes] and [cycles, vectors] to int16[cycles, vectors, V+1]; lanes left over are 0."""
     cycles, vectors = scales.shape
@@ -97,8 +110,9 @@ def _vectors(elements: Ints, scales: Ints, size: int) -> npt.NDArray[np.int16]:
 def _results(hardware: HardwareConfig, x: Values, elements: str, scales: str) -> Ints:
     """y int64[cycles, lanes]; each transaction alone, as a residual's factor is its own."""
     scale = x[scales] if hardware.formats.activation.scale_bits else np.ones_like(x[scales])
-    residuals = _vectors(x[elements], scale, hardware.vector_size)
     cycles, lanes = x["acc"].shape
+    joined = _joined(hardware, x[elements].reshape(cycles, -1, lanes), x["res_digits"], x["res_unsigned"])
+    residuals = _vectors(joined, scale, hardware.vector_size)
     params = x["par"].reshape(cycles, lanes, 4).copy()
     params[..., 0] *= np.where(params[..., 1] & NEGATIVE, -1, 1)
     params[..., 1] &= NEGATIVE - 1
@@ -125,44 +139,72 @@ def _ppu_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     return {"y": _all(_results(hardware, x, "res_element", "res_scale"))}
 
 
-def _records(hardware: HardwareConfig, y: Ints, unsigned: Ints, second: Ints, first: Ints) -> Ints:
-    """Bits of the records of blocks of results, [cycles, bits]; `first`: the first block of a vector.
+_FORM = (
+    "second",
+    "out_bits",
+    "out_scale_bits",
+    "digits",
+)  # beside the sign, which has another name in the PPU
+
+
+def _records(hardware: HardwareConfig, x: Values, y: Ints, sign: str) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Bits of the records of blocks of results, [cycles, bits], digit by digit; those of digits that a vector
+    has not are not defined.
 
     Second operands have the bits of activations, of which STORE takes the low ones.
     """
     fmt, (cycles, lanes) = hardware.formats.activation, y.shape
     blocks = hardware.group_blocks
-    own = np.cumsum(first.ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)  # the group of each block
+    own = (
+        np.cumsum(x["first"].ravel() != 0) - 1 if blocks > 1 else np.arange(cycles)
+    )  # the group of each block
     place = np.arange(cycles) - np.searchsorted(own, own)
     groups = np.zeros((own[-1] + 1, blocks, lanes), np.int64)
     groups[own, place] = y
-    kinds = np.zeros(len(groups), np.int64)
-    kinds[own] = np.where(second.ravel(), 2, unsigned.ravel() != 0)
+    forms = np.zeros((len(groups), 1 + len(_FORM)), np.int64)
+    forms[own] = np.hstack([x[name] for name in (sign, *_FORM)])
     vectors = np.zeros((len(groups), max(1, lanes // fmt.vector_size), fmt.vector_size + 1), np.int16)
-    formats = (fmt.with_sign(True), fmt.with_sign(False), hardware.formats.second)
-    for kind, form in enumerate(formats):
-        wanted = groups[kinds == kind].reshape(-1, blocks * lanes)
-        vectors[kinds == kind] = requantize(wanted, form, hardware.guard_bits)
+    for kind in np.unique(forms, axis=0):
+        alike = (forms == kind).all(axis=1)
+        wanted = groups[alike].reshape(-1, blocks * lanes)
+        vectors[alike] = requantize(wanted, _form(hardware, *kind[:-1].tolist()), hardware.guard_bits)
     elements = vectors[..., :-1].reshape(len(groups), blocks, vectors.shape[1], -1)[own, place]
-    scales = vectors[own, :, -1:]
-    parts = [_bits(elements, fmt.bits), _bits(scales, fmt.scale_width)]
-    return np.concatenate(parts, axis=-1).reshape(cycles, -1)
+    scales = _bits(vectors[own, :, -1:], fmt.scale_width)
+    narrow = hardware.formats.second_record.bits
+    width, most = (x[name][:, :, None] for name in ("second", "digits"))
+    width = np.where(width, narrow, fmt.bits)
+    records = []
+    for digit in range(most_digits(hardware, narrow)):
+        code = elements >> digit * width
+        code = np.where(digit < most, code & ((1 << width) - 1), code)
+        records.append(np.concatenate([_bits(code, fmt.bits), scales], axis=-1).reshape(cycles, -1))
+    mask = [np.broadcast_to(digit <= x["digits"], record.shape) for digit, record in enumerate(records)]
+    return np.hstack(records), np.hstack(mask)
 
 
-def _bits(numbers: npt.NDArray[np.int16], width: int) -> Ints:
+def _form(
+    hardware: HardwareConfig, unsigned: int, second: int, out_bits: int, out_scale_bits: int
+) -> VectorFormat:
+    """What a vector of results is quantized to."""
+    form = hardware.formats.second_record if second else hardware.formats.activation
+    if out_bits:
+        form = replace(form, bits=out_bits, scale_bits=out_scale_bits or None)
+    return form.with_sign(not unsigned)
+
+
+def _bits(numbers: npt.NDArray[np.integer[Any]], width: int) -> Ints:
     """[cycles, vectors, n] to bits [cycles, vectors, n * width], the lowest first."""
     bits = numbers[..., None].astype(np.int64) >> np.arange(width) & 1
     return bits.reshape(*numbers.shape[:2], -1)
 
 
 def _quantizer(hardware: HardwareConfig, x: Values, _: str) -> Results:
-    return {"record": _all(_records(hardware, x["y"], x["is_unsigned"], x["second"], x["first"]))}
+    return {"record": _records(hardware, x, x["y"], "is_unsigned")}
 
 
 def _ppu(hardware: HardwareConfig, x: Values, _: str) -> Results:
     y = _results(hardware, x, "res_elements", "res_scales")
-    record = _records(hardware, y, x["out_unsigned"], x["second"], x["first"])
-    return {"y": _all(y), "record": _all(record)}
+    return {"y": _all(y), "record": _records(hardware, x, y, "out_unsigned")}
 
 
 def _transposer(hardware: HardwareConfig, x: Values, _: str) -> Results:
@@ -187,7 +229,8 @@ def _transposer(hardware: HardwareConfig, x: Values, _: str) -> Results:
 def _vector_lane(hardware: HardwareConfig, x: Values, _: str) -> Results:
     scale = x["scale"] if hardware.formats.activation.scale_bits else 1
     given = np.where(x["src_acc"], x["second"], x["imm"])
-    value, op = np.where(x["src_imm"] | x["src_acc"], given, x["element"] * scale), x["op"]
+    element = _joined(hardware, x["element"][..., None], x["digits"], x["src_unsigned"])
+    value, op = np.where(x["src_imm"] | x["src_acc"], given, element * scale), x["op"]
     codes = {name: code_of("VEC", "op", name) for name in (*_EARLY, *_LATE)}
     # Products of the others need not fit.
     multiplied, scaled = (np.where(op == codes[name], x["acc_in"], 0) for name in ("mul", "scale"))
@@ -299,8 +342,8 @@ def _signed(number: int, bits: int) -> int:
     return number - (number >> (bits - 1) << bits)
 
 
-def _pieces(x: Values) -> Iterator[tuple[npt.NDArray[np.uint8], list[int], int]]:
-    """Bytes of each piece from its beginning on, when each of its words is used, and its records.
+def _pieces(x: Values) -> Iterator[tuple[int, npt.NDArray[np.uint8], list[int], int]]:
+    """When each piece begins, its bytes from there on, when each of its words is used, and its records.
 
     A word is used when the next one comes, or else a cycle after the last.
     """
@@ -310,13 +353,13 @@ def _pieces(x: Values) -> Iterator[tuple[npt.NDArray[np.uint8], list[int], int]]
     for first, words in zip(firsts, pieces, strict=True):
         times = words.tolist()
         text = np.concatenate([x["word"][t] for t in times])[x["offset"][first, 0] :].astype(np.uint8)
-        yield text, [*times[1:], times[-1] + 1], int(x["count"][first, 0])
+        yield int(first), text, [*times[1:], times[-1] + 1], int(x["count"][first, 0])
 
 
 def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
     """Which entries come when."""
     name = block.removeprefix("unpack_")
-    second = hardware.formats.second
+    second = hardware.formats.second_record
     if is_second := name == "second":
         bits, record = second.record_bits, hardware.second_record_bytes
     else:
@@ -325,9 +368,9 @@ def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
     if record > bus and not is_second:
         return _columns(x, record, bus)
     most = (record - int(np.gcd(bus, record)) + bus) // record
-    complete = np.zeros((cycles, most), np.int64)
+    complete, unsigned = np.zeros((2, cycles, most), np.int64)
     entries = np.zeros((cycles, most * bits), np.int64)
-    for piece, used, count in _pieces(x):
+    for first, piece, used, count in _pieces(x):
         for n in range(count):
             t = used[((n + 1) * record - 1) // bus]
             if t >= cycles:
@@ -336,19 +379,21 @@ def _unpack(hardware: HardwareConfig, x: Values, block: str) -> Results:
             text = np.unpackbits(piece[n * record : (n + 1) * record], count=bits, bitorder="little")
             entries[t, place * bits : (place + 1) * bits] = text
             complete[t, place] = 1
+            unsigned[t, place] = is_second and x["is_unsigned"][first, 0]
     if is_second:
-        lanes = _widened(hardware, entries.reshape(cycles, most, bits))
+        lanes = _widened(hardware, entries.reshape(cycles, most, bits), unsigned)
         filled = np.repeat(complete != 0, lanes.shape[-1], axis=1)
         return {"complete": _all(complete), "lanes": (lanes.reshape(cycles, -1), filled)}
     return {"complete": _all(complete), "entries": (entries, np.repeat(complete != 0, bits, axis=1))}
 
 
-def _widened(hardware: HardwareConfig, records: Ints) -> Ints:
-    """Bits [..., record] of second operands as weights have them: [..., lane]."""
-    second, weight = hardware.formats.second, hardware.formats.weight
+def _widened(hardware: HardwareConfig, records: Ints, unsigned: Ints) -> Ints:
+    """Bits [..., record] of second operands, of a sign [...] each, as weights have them: [..., lane]."""
+    second, weight = hardware.formats.second_record, hardware.formats.weight
     size, bits = second.vector_size, second.bits
     elements = records[..., : size * bits].reshape(*records.shape[:-1], size, bits)
-    signs = np.repeat(elements[..., -1:], weight.bits - bits, axis=-1)
+    highest = np.where(unsigned[..., None, None], 0, elements[..., -1:])
+    signs = np.repeat(highest, weight.bits - bits, axis=-1)
     scales = np.zeros((*records.shape[:-1], weight.scale_width), np.int64)
     scales[..., : second.scale_width] = records[..., size * bits :]
     scales[..., :1] += second.scale_width == 0
@@ -360,7 +405,7 @@ def _columns(x: Values, record: int, bus: int) -> Results:
     """Which columns of which entry a word of a piece is."""
     step, cycles = int(np.gcd(bus, record)), len(x["valid"])
     aligned, column, columns = (np.zeros((cycles, n), np.int64) for n in (bus, 1, 1))
-    for piece, used, count in _pieces(x):
+    for _, piece, used, count in _pieces(x):
         for k in range(-(-count * record // bus)):
             t, here = used[k], piece[k * bus : min((k + 1) * bus, count * record)]
             if t >= cycles:

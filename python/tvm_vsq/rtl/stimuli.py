@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tvm_vsq.formats import ELEMENT_BITS
+from tvm_vsq.formats.digits import digit_count
 from tvm_vsq.formats.rows import MOST_LANES, ROW_BITS, SQUARED_BITS
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.memories import NEGATIVE, PARAMETER_BITS
 from tvm_vsq.isa import code_of
-from tvm_vsq.rtl.blocks import Block
+from tvm_vsq.rtl.blocks import Block, most_digits
 
 Ints = npt.NDArray[np.int64]
 Inputs = dict[str, Ints]
@@ -77,6 +79,39 @@ def _flags(rng: np.random.Generator, count: int, often: float = 0.5) -> Ints:
     return (rng.random((count, 1)) < often).astype(np.int64)
 
 
+def _of_digits(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> Ints:
+    """A flag that only an accelerator with digits knows: now and then set, there."""
+    return _flags(rng, count, 1 / 4 if hardware.precision_passes > 1 else 0)
+
+
+def _digit_elements(
+    hardware: HardwareConfig, rng: np.random.Generator, unsigned: Ints, lanes: int
+) -> tuple[Ints, Ints]:
+    """Elements of activations of one digit or more: parts [cycles, digits * lanes], digit by digit, and how
+    many digits there are, less one. Parts beyond those are anything.
+    """
+    bits, count = hardware.activation_bits, len(unsigned)
+    most = most_digits(hardware, bits)
+    if most == 1:
+        return _elements(rng, bits, unsigned, lanes), np.zeros((count, 1), np.int64)
+    digits = rng.integers(0, most, (count, 1))
+    elements = np.zeros((count, lanes), np.int64)
+    for more in range(most):
+        own = digits[:, 0] == more
+        elements[own] = _elements(rng, min(ELEMENT_BITS[1], (more + 1) * bits), unsigned[own], lanes)
+    return _parts_of(hardware, rng, elements, digits), digits
+
+
+def _parts_of(hardware: HardwareConfig, rng: np.random.Generator, elements: Ints, digits: Ints) -> Ints:
+    """Digits of elements [cycles, lanes], and beyond the highest of them anything."""
+    bits = hardware.activation_bits
+    most = most_digits(hardware, bits)
+    mask, parts = (1 << bits) - 1, rng.integers(0, 1 << bits, (len(elements), most, elements.shape[1]))
+    for place in range(most):
+        parts[:, place] = np.where(place <= digits, elements >> place * bits & mask, parts[:, place])
+    return parts.reshape(len(elements), -1)
+
+
 def _append(first: Inputs, second: Inputs) -> Inputs:
     return {name: np.concatenate([first[name], second[name]]) for name in first}
 
@@ -119,7 +154,11 @@ def _scale_unit(hardware: HardwareConfig, block: Block, count: int, rng: np.rand
     bits = block.parameters["DOT"]
     weight, activation, dot = _grid(*_scale_corners(hardware), _signed_corners(bits))
     scales = _scales(hardware, (weight, activation), count, rng)
-    return {**scales, "dot": np.concatenate([dot, _random_signed(rng, bits, (count, 1))])}
+    return {
+        **scales,
+        "unscaled": _of_digits(hardware, rng, len(dot) + count),
+        "dot": np.concatenate([dot, _random_signed(rng, bits, (count, 1))]),
+    }
 
 
 def _control(rng: np.random.Generator, count: int) -> Inputs:
@@ -149,10 +188,13 @@ def _accumulator(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
 
 def _vector_mac(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     size, w_bits, a_bits = (block.parameters[name] for name in ("V", "NW", "NA"))
-    weight, activation, s_w, s_a, unsigned = _grid(
-        _signed_corners(w_bits), _element_corners(a_bits), *_scale_corners(hardware), (0, 1)
+    low_digits = (0, 1) if block.parameters["LOW_DIGITS"] else (0,)
+    weight, activation, s_w, s_a, unsigned, low = _grid(
+        _signed_corners(w_bits), _element_corners(a_bits), *_scale_corners(hardware), (0, 1), low_digits
     )
     cycles = len(weight)
+    weight = np.where(low, weight & ((1 << w_bits) - 1), weight)
+    low = np.concatenate([low, _flags(rng, count) * len(low_digits) // 2])
     activation = np.where(unsigned, activation, activation - ((activation >> (a_bits - 1)) << a_bits))
     all_unsigned = np.concatenate([unsigned, _flags(rng, count)])
     corners = {name: np.zeros((cycles, 1), np.int64) for name in ("reset", "forward", "shift")}
@@ -162,14 +204,16 @@ def _vector_mac(hardware: HardwareConfig, block: Block, count: int, rng: np.rand
         "weights": np.concatenate(
             [
                 np.repeat(weight, size, axis=1),
-                _elements(rng, w_bits, np.zeros((count, 1), np.bool_), size),
+                _elements(rng, w_bits, low[cycles:], size),
             ]
         ),
         "activations": np.concatenate(
             [np.repeat(activation, size, axis=1), _elements(rng, a_bits, all_unsigned[cycles:], size)]
         ),
         **_scales(hardware, (s_w, s_a), count, rng),
+        "weight_unsigned": low,
         "activation_unsigned": all_unsigned,
+        "unscaled": _of_digits(hardware, rng, cycles + count),
         **control,
         "acc_in": _random_signed(rng, block.parameters["ACC"], (cycles + count, 1)),
     }
@@ -192,12 +236,14 @@ def _residuals(hardware: HardwareConfig, block: Block, rng: np.random.Generator,
     ports = {port.name: port for port in block.inputs}
     plural = "s" if "res_elements" in ports else ""
     fmt, unsigned = hardware.formats.activation, _flags(rng, count)
-    lanes, vectors = ports[f"res_element{plural}"].lanes, ports[f"res_scale{plural}"].lanes
+    lanes, vectors = ports["acc"].lanes, ports[f"res_scale{plural}"].lanes
+    elements, digits = _digit_elements(hardware, rng, unsigned, lanes)
     return {
         "relu": _flags(rng, count),
         "residual": _flags(rng, count),
         "res_unsigned": unsigned,
-        f"res_element{plural}": _elements(rng, fmt.bits, unsigned, lanes),
+        f"res_element{plural}": elements,
+        "res_digits": digits,
         f"res_scale{plural}": _random_unsigned(rng, max(1, fmt.scale_width), (count, vectors)),
         "res_mult": _random_unsigned(rng, PARAMETER_BITS["mult"], (count, 1)),
         "res_shift": rng.integers(0, 63, (count, 1)),
@@ -246,6 +292,21 @@ def _marks(hardware: HardwareConfig, rng: np.random.Generator, count: int) -> tu
     return first, last, (kind == 1).astype(np.int64), (kind == 2).astype(np.int64)
 
 
+def _forms(hardware: HardwareConfig, rng: np.random.Generator, first: Ints, second: Ints) -> Inputs:
+    """Of each vector: so many bits as an accelerator with digits may give it, or none that are said."""
+    formats, own = hardware.formats, np.cumsum(first) - 1
+    forms = np.zeros((own[-1] + 1, 3), np.int64)
+    kinds = second[np.flatnonzero(first), 0]
+    for vector in np.flatnonzero(rng.random(len(forms)) < 0.7) if hardware.precision_passes > 1 else ():
+        form = formats.second_record if kinds[vector] else formats.activation
+        digits = int(rng.integers(0, most_digits(hardware, form.bits)))
+        least, most = max(ELEMENT_BITS[0], digits * form.bits + 1), (digits + 1) * form.bits
+        bits = int(rng.integers(least, min(ELEMENT_BITS[1], most) + 1))
+        forms[vector] = bits, rng.integers(0, form.scale_width + 1), digits
+    names = ("out_bits", "out_scale_bits", "digits")
+    return {name: forms[own, i : i + 1] for i, name in enumerate(names)}
+
+
 def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
     """Results of all magnitudes, as large as they can be, near the rounding of a quotient, and all alike."""
     fmt, lanes, guard = hardware.formats.activation, hardware.output_lanes, hardware.guard_bits
@@ -256,17 +317,25 @@ def _quantizer(hardware: HardwareConfig, block: Block, count: int, rng: np.rando
     alike = np.repeat(np.array(corners)[:, None], lanes, axis=1)
     total = count + len(alike)
     first, last, unsigned, second = _marks(hardware, rng, total)
-    other = hardware.formats.second
-    smax, qmax = (
-        np.where(second[-count:], *pair) for pair in ((other.smax, fmt.smax), (other.qmax, fmt.qmax))
+    other, forms = hardware.formats.second_record, _forms(hardware, rng, first, second)
+    widths = (
+        (forms["out_bits"], other.bits, fmt.bits),
+        (forms["out_scale_bits"], other.scale_width, fmt.scale_width),
     )
+    bits, scale_bits = (
+        np.where(forms["out_bits"], said, np.where(second, narrow, own))[-count:]
+        for said, narrow, own in widths
+    )
+    smax, qmax = np.maximum((1 << scale_bits) - 1, 1), (1 << (bits - 1)) - 1
     scale = rng.integers(1, smax + 1)
     halves = (2 * rng.integers(-qmax - 1, qmax + 2, (count, lanes)) + 1) * (scale << guard) // 2
     near = halves + rng.integers(-1, 2, (count, lanes))
-    within = _random_signed(rng, min(32, fmt.bits + fmt.scale_width + guard + 1), (count, lanes))
+    within = _random_signed(
+        rng, min(32, hardware.widest_activation_bits + fmt.scale_width + guard + 1), (count, lanes)
+    )
     kind = rng.integers(0, 3, (count, 1))
     y = np.select([kind == 0, kind == 1], [near, within], _random_signed(rng, 32, (count, lanes)))
-    marks = {"is_unsigned": unsigned, "second": second, "first": first, "last": last}
+    marks = {"is_unsigned": unsigned, "second": second, **forms, "first": first, "last": last}
     return {"y": np.concatenate([alike, y]), **marks}
 
 
@@ -283,6 +352,7 @@ def _ppu(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Gene
         **_residuals(hardware, block, rng, count),
         "out_unsigned": unsigned,
         "second": second,
+        **_forms(hardware, rng, first, second),
         "first": first,
         "last": last,
     }
@@ -324,10 +394,13 @@ def _lane_corners(hardware: HardwareConfig, rng: np.random.Generator) -> Inputs:
     ends, given = _signed_corners(bits), _signed_corners(min(32, bits))
     scales = _unsigned_corners(max(1, fmt.scale_width))
     ops = _vec_op("mov", "max", "min", "add", "mac", "mul")
-    acc, element, scale, op, unsigned = _grid(ends, _element_corners(fmt.bits), scales, ops, (0, 1))
-    signed = element - ((element >> (fmt.bits - 1)) << fmt.bits)
-    columns = {"acc": acc, "op": op, "scale": scale, "src_unsigned": unsigned}
-    parts = [{**columns, "element": np.where(unsigned, element, signed)}]
+    widest = hardware.widest_activation_bits
+    acc, element, scale, op, unsigned = _grid(ends, _element_corners(widest), scales, ops, (0, 1))
+    signed = element - ((element >> (widest - 1)) << widest)
+    digits = np.full_like(acc, digit_count(widest, fmt.bits) - 1)
+    columns = {"acc": acc, "op": op, "scale": scale, "src_unsigned": unsigned, "digits": digits}
+    element = _parts_of(hardware, rng, np.where(unsigned, element, signed), digits)
+    parts = [{**columns, "element": element}]
     acc, second, op, src_acc, shift = _grid(ends, given, _vec_op(*_GIVEN), (0, 1), (0, 1, 20, 62))
     parts.append({"acc": acc, "op": op, "src_acc": src_acc, "second": second, "imm": second, "shift": shift})
     # Differences that rounding takes to the end of a table, or beyond.
@@ -344,6 +417,7 @@ def _lane_corners(hardware: HardwareConfig, rng: np.random.Generator) -> Inputs:
     whole = []
     for part in parts:
         rows = {name: np.zeros((len(part["acc"]), 1), np.int64) for name in (*parts[0], *parts[1])}
+        rows["element"] = np.zeros((len(part["acc"]), element.shape[1]), np.int64)
         source = {"src_imm": 1 - part["src_acc"] if "src_acc" in part else rows["acc"]}
         whole.append({**rows, **source, **part})
     return {name: np.concatenate([rows[name] for rows in whole]) for name in whole[0]}
@@ -378,6 +452,7 @@ def _lane_operands(hardware: HardwareConfig, rng: np.random.Generator, count: in
     limit = 1 << (bits - 1)
     given = np.where(source == 2, second, imm)
     acc = np.where(near, np.clip(given + argument + (1 << shift >> 1), -limit, limit - 1), acc)
+    elements, digits = _digit_elements(hardware, rng, unsigned, 1)
     return {
         "acc": acc,
         "op": op,
@@ -387,7 +462,8 @@ def _lane_operands(hardware: HardwareConfig, rng: np.random.Generator, count: in
         "imm": imm,
         "shift": shift,
         "src_unsigned": unsigned,
-        "element": _elements(rng, fmt.bits, unsigned, 1),
+        "element": elements,
+        "digits": digits,
         "scale": _random_unsigned(rng, max(1, fmt.scale_width), shape),
     }
 
@@ -399,7 +475,7 @@ def _vector_lane(hardware: HardwareConfig, block: Block, count: int, rng: np.ran
     filling = _lane_operands(hardware, rng, _FILLED)
     x = _append(_append(filling, corners), _lane_operands(hardware, rng, count))
     total, begin = len(x["op"]), _FILLED + len(corners["op"])
-    allowed = (1 << (_LONGEST_PRODUCT - fmt.bits - fmt.scale_width)) - 1
+    allowed = (1 << (_LONGEST_PRODUCT - hardware.widest_activation_bits - fmt.scale_width)) - 1
     acc = x.pop("acc")
     acc = np.where(x["op"] == _vec_op("mul"), np.clip(acc, -allowed, allowed), acc)
     late = _random_signed(rng, bits, (total, 1))
@@ -529,6 +605,11 @@ def _unpack(hardware: HardwareConfig, block: Block, count: int, rng: np.random.G
     }
 
 
+def _unpack_second(hardware: HardwareConfig, block: Block, count: int, rng: np.random.Generator) -> Inputs:
+    words = _unpack(hardware, block, count, rng)
+    return {**words, "is_unsigned": _of_digits(hardware, rng, len(words["word"]))}
+
+
 _STIMULI: dict[str, Callable[[HardwareConfig, Block, int, np.random.Generator], Inputs]] = {
     "multiplier": _multiplier,
     "adder_tree": _adder_tree,
@@ -545,5 +626,5 @@ _STIMULI: dict[str, Callable[[HardwareConfig, Block, int, np.random.Generator], 
     "reduce": _reduce,
     "unpack": _unpack,
     "unpack_columns": _unpack,
-    "unpack_second": _unpack,
+    "unpack_second": _unpack_second,
 }

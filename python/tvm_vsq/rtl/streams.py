@@ -57,19 +57,21 @@ def vector_mac(operands: ComputeOperands) -> Stream:
     forward = np.concatenate([[False], same]) & ~operands.fresh & ~operands.reset
     behind = np.concatenate([operands.before[:1], operands.before[:-1]])
     acc_in = np.where(forward, behind, operands.before)
-    read = ~operands.reset
+    read, none = ~operands.reset, _column(np.zeros_like(forward))
     return Stream(
         "vector_mac",
         {
             "weights": _held(operands.weights, read),
             "weight_scale": _held(operands.weight_scale, read),
+            "weight_unsigned": none,
             "activations": _held(operands.activations, read),
             "activation_scale": _held(operands.activation_scale, read),
             "activation_unsigned": _column(operands.activation_unsigned),
+            "unscaled": none,
             "reset": _column(operands.reset),
             "fresh": _column(operands.fresh),
             "forward": _column(forward),
-            "shift": _column(np.zeros_like(forward)),
+            "shift": none,
             "acc_in": _held(acc_in, read & ~operands.fresh),
         },
         {"acc": _known(operands.after)},
@@ -87,6 +89,7 @@ def ppu(hardware: HardwareConfig, operands: PpuOperands) -> Stream:
     ended[group[operands.last]] = True
     stored = operands.stored & (begun & ended)[group][:, None]
     record, mask = _records(hardware, operands, stored)
+    none = _column(np.zeros_like(operands.out_unsigned))
     return Stream(
         "ppu",
         {
@@ -96,11 +99,12 @@ def ppu(hardware: HardwareConfig, operands: PpuOperands) -> Stream:
             "residual": _column(operands.residual),
             "res_unsigned": _column(operands.res_unsigned),
             "res_elements": operands.res_elements,
+            "res_digits": none,
             "res_scales": operands.res_scales,
             "res_mult": _column(operands.res_mult),
             "res_shift": _column(operands.res_shift),
             "out_unsigned": _column(operands.out_unsigned),
-            "second": _column(np.zeros_like(operands.out_unsigned)),
+            **dict.fromkeys(("second", "out_bits", "out_scale_bits", "digits"), none),
             "first": _column(first),
             "last": _column(operands.last),
         },
@@ -121,6 +125,7 @@ def ppu_lane(operands: PpuOperands, lane: int = 0) -> Stream:
             "res_unsigned": _column(operands.res_unsigned),
             "res_element": _column(operands.res_elements[:, lane]),
             "res_scale": _column(operands.res_scales[:, vector]),
+            "res_digits": _column(np.zeros_like(operands.residual)),
             "res_mult": _column(operands.res_mult),
             "res_shift": _column(operands.res_shift),
         },
@@ -169,7 +174,7 @@ def _lane_rows(operands: VectorOperands, rows: slice) -> dict[str, Ints]:
         "after": operands.after[rows],
     }
     found = {name: _column(column) for name, column in ports.items()}
-    idle = dict.fromkeys(("src_acc", "second", "fill", "fill_address", "fill_segment"), zeros)
+    idle = dict.fromkeys(("src_acc", "second", "digits", "fill", "fill_address", "fill_segment"), zeros)
     return {**found, **idle, "known": zeros + 1}
 
 

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import cocotb
-from wires import number, packed, rounded, setting, tick
+from wires import number, packed, rounded, setting, split, tick
 
 MOV, MAX, ADD, MAC, MIN, MUL, TABLE, SUB, SCALE = range(9)
 EARLY = (MUL, TABLE, SCALE)  # take the accumulator when it is read
@@ -56,6 +56,7 @@ async def operations_are_those_of_integers(dut: Any) -> None:
         "acc_late",
         "forward",
         "element",
+        "digits",
         "scale",
         "imm",
         "shift",
@@ -80,7 +81,10 @@ async def operations_are_those_of_integers(dut: Any) -> None:
         own, early = before if forward else acc, acc if op in EARLY else number(rng, bits, False)
         waiting.append((packed([number(rng, bits, False) if forward else acc], bits), int(forward)))
         acc_late, forwarded = waiting[t]
-        element = number(rng, block["N"], is_unsigned)
+        digits = rng.randint(1, block["DIGITS"])
+        element = number(rng, min(block["N"], digits * block["DIGIT"]), is_unsigned)
+        parts = split(element, block["DIGIT"], digits)
+        parts += [number(rng, block["DIGIT"], True) for _ in range(block["DIGITS"] - digits)]  # not read
         scale = number(rng, scale_bits, True) if scale_bits else 1
         value = (element * scale, imm, second)[source]
         left = packed([result(op, source, own, value, imm, shift, table)], bits)
@@ -95,7 +99,8 @@ async def operations_are_those_of_integers(dut: Any) -> None:
             "acc_in": packed([early], bits),
             "acc_late": acc_late,
             "forward": forwarded,
-            "element": packed([element], block["N"]),
+            "element": packed(parts, block["DIGIT"]),
+            "digits": digits - 1,
             "scale": scale,
             "imm": packed([imm], 32),
             "shift": shift,

@@ -20,13 +20,16 @@ async def sums_are_those_of_integers(dut: Any) -> None:
     operands, controls, sums = [], [], [0]
     for t in range(block["count"]):
         is_unsigned = rng.random() < 0.5
-        weights = [number(rng, block["NW"], False) for _ in range(size)]
+        low_digits = block["LOW_DIGITS"] and rng.random() < 0.5
+        unscaled = block["UNSCALED"] and rng.random() < 0.3
+        weights = [number(rng, block["NW"], low_digits) for _ in range(size)]
         activations = [number(rng, block["NA"], is_unsigned) for _ in range(size)]
         scales = [number(rng, block[width], True) if block[width] else 1 for width in ("MW", "MA")]
         reset, fresh, forward = rng.random() < 0.1, t == 0 or rng.random() < 0.2, rng.random() < 0.5
         before = number(rng, block["ACC"], False)
         dot = sum(w * x for w, x in zip(weights, activations, strict=True))
-        product = scale_product(*scales, block["SHIFT"], block["P"]) if block["P"] else 1
+        is_scaled = block["P"] and not unscaled
+        product = scale_product(*scales, block["SHIFT"], block["P"]) if is_scaled else 1
         shift = rng.randint(0, 16) if rng.random() < 0.3 else 0
         base = 0 if fresh else sums[-1] if forward else before
         sums.append(0 if reset else base + (product * dot << shift))
@@ -36,7 +39,9 @@ async def sums_are_those_of_integers(dut: Any) -> None:
                 "activations": packed(activations, block["NA"]),
                 "weight_scale": scales[0],
                 "activation_scale": scales[1],
+                "weight_unsigned": int(low_digits),
                 "activation_unsigned": int(is_unsigned),
+                "unscaled": int(unscaled),
             }
         )
         controls.append(

@@ -40,6 +40,11 @@ def rounded(number: int, shift: int) -> int:
     return (number + (1 << shift >> 1)) >> shift
 
 
+def split(element: int, bits: int, digits: int) -> list[int]:
+    """The element's digits of so many bits, the lowest first, those above it the sign's."""
+    return [element >> place * bits & ((1 << bits) - 1) for place in range(digits)]
+
+
 def number(rng: random.Random, bits: int, is_unsigned: bool) -> int:
     """Often as large or as small as can be."""
     low, high = (0, (1 << bits) - 1) if is_unsigned else (-(1 << bits >> 1), (1 << bits >> 1) - 1)

@@ -7,8 +7,6 @@ micro-op and a PPU of one accumulator block in a cycle.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tvm_vsq.hardware.components.array import array
 from tvm_vsq.hardware.components.component import GROUPS, Component
 from tvm_vsq.hardware.components.control import control
@@ -25,19 +23,8 @@ from tvm_vsq.hardware.config import HardwareConfig
 __all__ = ["GROUPS", "Component", "components"]
 
 
-_ONE_PASS_BLOCKS = ("vector_mac", "ppu_lane", "quantizer", "vector_lane")
-"""Blocks of `rtl/` that know no digits: with more passes their areas are estimated."""
-
-
 def components(hardware: HardwareConfig) -> tuple[Component, ...]:
     """Everything in `hardware`. What a format does without is left out."""
-    parts = _parts(hardware)
-    if hardware.precision_passes == 1:
-        return parts
-    return tuple(replace(part, block="") if part.block in _ONE_PASS_BLOCKS else part for part in parts)
-
-
-def _parts(hardware: HardwareConfig) -> tuple[Component, ...]:
     return (
         *array(hardware),
         *window(hardware),

@@ -61,4 +61,7 @@ def _scale_units(hardware: HardwareConfig, dot_bits: int) -> Iterator[Component]
         full, cycles = formats.full_product_bits, len(pipelines(hardware).tree_levels)
         yield Component("scale operand registers", Register(full), lanes, {"scale_macs": 1}, group, _BLOCK)
         held = full + cycles * kept + dot_bits + kept
+        if hardware.precision_passes > 1:  # or 1 in place of that product, which waits as long as it does
+            yield Component("choice of a factor", Selector(kept), lanes, {}, group, _BLOCK)
+            held += cycles + 2
         yield Component("scale registers", Register(held), lanes, {"scale_macs": 1}, group, _BLOCK)

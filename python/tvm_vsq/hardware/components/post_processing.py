@@ -49,6 +49,8 @@ def _residual(hardware: HardwareConfig) -> Iterator[Component]:
     yield _of("residual multiplier", Multiplier(bits, factor), lanes, {event: 1})
     yield _of("residual rounding and shift", Adder(bits + factor), 0, {event: 2})
     yield _of("residual sum", Adder(RESULT_BITS), 0, {event: 1})
+    if digits := element - activation.bits:
+        yield _of("residual's digits", Selector(digits), lanes)
     yield _of("residual shifter", Shifter(bits + factor + 2, _SHIFT_BITS), lanes)
 
 

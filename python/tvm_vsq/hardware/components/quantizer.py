@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tvm_vsq.formats.digits import digit_count
 from tvm_vsq.hardware.components.component import Component
 from tvm_vsq.hardware.components.post_processing import RESULT_BITS
 from tvm_vsq.hardware.config import HardwareConfig
@@ -39,9 +40,25 @@ def quantizer(hardware: HardwareConfig) -> Iterator[Component]:
     step = Trial(activation.scale_bits + 1)
     yield _of("quantizer's division", step, lanes * bits, {_EVENT: bits})
     # Some four additions of the width of an element and a scale.
-    addition = Adder(bits + activation.scale_bits)
-    yield _of("quantizer's scales", addition, 4 * vectors, {_EVENT: 1 / size})
+    addition, any_form = Adder(bits + activation.scale_bits), hardware.precision_passes > 1
+    yield _of("quantizer's scales", addition, 0 if any_form else 4 * vectors, {_EVENT: 1 / size})
+    if any_form:
+        yield from _any_form(hardware, vectors)
     yield _of("quantizer's registers", Register(_registers(hardware, magnitude)), 1, {_EVENT: 1 / lanes})
+
+
+def _any_form(hardware: HardwareConfig, vectors: int) -> Iterator[Component]:
+    """Where instructions say how many bits results have: for each number of bits a quotient, two additions
+    of a scale's width for each piece of so many bits that a scale has; the choice of one, and of digits.
+    """
+    activation, bits = hardware.formats.activation, hardware.widest_activation_bits
+    scale, narrow = activation.scale_width, hardware.formats.second_record.bits
+    additions = sum(-(-scale // ones) for ones in range(2, bits + 1))
+    yield _of("quantizer's scales of any form", Adder(2 * scale), additions * vectors)
+    digits = min(hardware.precision_passes, digit_count(bits, narrow))
+    split = hardware.output_lanes * digits * (activation.bits - narrow)
+    yield _of("quantizer's choices of a form", Selector(vectors * bits * scale + split), 1)
+    yield _of("quantizer's limit", Adder(bits + scale), 1)
 
 
 def _of(name: str, unit: Unit, count: int, uses: dict[str, float] | None = None) -> Component:

@@ -48,8 +48,9 @@ def vector_unit(hardware: HardwareConfig) -> Iterator[Component]:
     yield _of("shifter of arguments", Shifter(long + 2, 6), lanes)
     yield _of("rounding of arguments", Adder(TABLE_INPUT_BITS), lanes)
     yield _of("shifter", Shifter(left + right + 1, 6), lanes)
-    # Of operands; of what the multiplier, the adder and the accumulator take; of what saturates.
-    yield _of("choices", Selector(5 * acc + 2 * long + left + right + TABLE_INPUT_BITS), lanes)
+    # Of operands, their digits or signs; of what multiplier, adder and accumulator take; of what saturates.
+    digits = element - activation.bits
+    yield _of("choices", Selector(5 * acc + 2 * long + left + right + TABLE_INPUT_BITS + digits), lanes)
     words = 4 * acc + 4 * long + left + right  # through the stages; product, result
     held = words + 4 * _CONTROL_BITS + 4 * bits + TABLE_INPUT_BITS + inside + TABLE_VALUE_BITS
     yield _of("registers", Register(held), lanes, {"vector_lane_ops": 1})
