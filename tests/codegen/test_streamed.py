@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 from tvm_vsq.codegen.streamed import pieces_of
 
 
-@given(st.integers(2, 60), st.data())
-def test_every_piece_is_there(room, data):
+@given(st.integers(2, 60), st.integers(1, 3), st.data())
+def test_every_piece_is_there(groups, group, data):
+    room = groups * group
     total = data.draw(st.integers(room + 1, 4 * room), label="total")
-    most = data.draw(st.integers(1, room), label="most")
+    most = group * data.draw(st.integers(1, groups), label="most")
     held = [-1] * room
     for tile in range(4):
         seen = []
-        for piece in pieces_of(total, room, most, tile):
+        for piece in pieces_of(total, room, most, tile, group):
             entries = list(range(piece.first, piece.first + piece.count))
             assert 0 < piece.count <= most
+            assert piece.first % group == 0
+            assert piece.count % group == 0 or piece.first + piece.count == total
             if piece.loaded:
                 held[piece.place : piece.place + piece.count] = entries
             assert held[piece.place : piece.place + piece.count] == entries

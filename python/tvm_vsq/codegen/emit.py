@@ -204,7 +204,7 @@ class LayerEmitter:
         group, tile = self.hardware.group_blocks, self._streamed[name]
         self._streamed[name] += 1
         most = self.limit("PPU", "blocks") // group * group
-        for piece in pieces_of(count, slots.buffer.entries, most, tile):
+        for piece in pieces_of(count, slots.buffer.entries, most, tile, group):
             start = slots.base + piece.place
             self._piece = (slots.buffer.scratchpad, start, start + piece.count)
             if piece.loaded:
