@@ -38,7 +38,7 @@ def first(results):
     ("formats", "rows", "groups", "masked"),
     [
         ("4/4/4/4", 1, 2, False),
-        ("8/8/-/-", 2, 4, True),
+        pytest.param("8/8/-/-", 2, 4, True, marks=pytest.mark.large),
         pytest.param("4/8/6/10", 1, 1, True, marks=pytest.mark.large),
         pytest.param("4/4/4/4", 2, 1, True, marks=pytest.mark.large),
     ],

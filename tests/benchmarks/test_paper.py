@@ -42,6 +42,7 @@ def test_layers_are_counted_as_if_all_were_compiled(profiles, capsys):
         profiles.check("BERT-base", KEY, {identity: longer})
 
 
+@pytest.mark.large
 def test_what_is_added_to_rows_costs_dram_unless_it_is_kept_in_vectors(profiles):
     hardware = profiles.accelerator(KEY, "BERT-base")
     wide, narrow = (profiles.count(name, hardware) for name in ("BERT-base", profiles.SUMS_IN_VECTORS))

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 import tvm
+from tests.seeds import first_of
 
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.isa import LOAD_MEMORIES, STORE_MEMORIES, Insn, encode_all
@@ -209,7 +210,7 @@ def test_every_interleaving_gives_the_numbers_of_program_order(cases, machine, p
         cases.check(machine, network, program, lambda device, s=seed: machine.run_interleaved(device, s))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", first_of(NETWORKS, 3))
 def test_all_that_conflicts_is_ordered_and_the_simulator_notices_what_is_not(machine, programs, name):
     """Both judge each edge alike; and almost every edge is needed, so tokens are not added to be safe."""
     network, program = programs(name)

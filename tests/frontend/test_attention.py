@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.canonical import through_onnx
+from tests.seeds import first_of, one_of
 from tests.transformers_models import Decoder, Encoder, batch, calls, is_attention, same_as_torch
 from torch import nn
 from torch.nn import functional as F
@@ -37,7 +38,7 @@ def number(value: float) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["eager", "sdpa"])
-@pytest.mark.parametrize(("rows", "length"), [(1, 1), (1, 17), (3, 17)])
+@pytest.mark.parametrize(("rows", "length"), first_of([(3, 17), (1, 1), (1, 17)], 1))
 def test_an_encoder_layer(kind, rows, length):
     module = same_as_torch(Encoder(kind), batch(rows, length))
     assert is_attention(module)
@@ -164,7 +165,7 @@ SQUARES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("squared", SQUARES)
+@pytest.mark.parametrize("squared", one_of(SQUARES))
 @pytest.mark.parametrize("root", ROOTS)
 def test_norms_that_are_spelled_out(networks, relax_functions, root, squared):
     for body, expected in ((_layer_norm, "nn.layer_norm"), (_rms_norm, "nn.rms_norm")):

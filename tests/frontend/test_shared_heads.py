@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.seeds import one_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -51,7 +52,7 @@ class Attention(nn.Module):
         return self.attend(q, k, v, mask).transpose(1, 2).reshape(batch, length, -1)
 
 
-@pytest.mark.parametrize("masked", ["", "all", "each"])
+@pytest.mark.parametrize("masked", one_of(["", "all", "each"]))
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("attend", [eager, repeated, grouped])
 def test_nothing_is_repeated(attend, batch, masked):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.canonical import imported, operators
+from tests.seeds import one_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -50,7 +51,7 @@ NETS = {
 
 
 @pytest.mark.parametrize("case", NETS)
-@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-int8"])
+@pytest.mark.parametrize("target", one_of(["vsq-accel", "vsq-accel-int8"]))
 def test_they_are_on_the_chip(case, target):
     torch.manual_seed(0)
     model, x = NETS[case].eval(), torch.randn(8, 3, 10, 9)

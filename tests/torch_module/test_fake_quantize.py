@@ -380,7 +380,7 @@ def test_inputs_that_do_not_fit_are_named(inputs, message):
         module.eval()(*inputs)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", one_of([np.nan, np.inf, -np.inf]))
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("quant", ["4/4/4/4", "8/8/-/-", "4/4/fp/fp"])
 def test_an_input_that_no_integer_stands_for_is_refused_as_by_an_executable(value, mode, quant):

@@ -43,7 +43,7 @@ def layers(module):
 @pytest.mark.parametrize(
     ("name", "notation"),
     [
-        *first_of(itertools.product(NETWORKS, ["4/4/4/4", "8/8/-/-"]), 4),
+        *first_of(itertools.product(NETWORKS, ["4/4/4/4", "8/8/-/-"]), 2),
         *one_of(itertools.product(["PlainNet", "Mlp"], ["4/8/6/10", "6/8/4/-"])),
     ],
 )
