@@ -213,8 +213,8 @@ def read_ppu(call: ExternCall) -> Ppu:
             base = base.times(extent).plus(index)
     added = None
     if "other" in first:
-        pointers = (tile_pointer(call.nest, name, _DIMS) for name in ("acc", "other"))
-        added = Added(*pointers, par="par2" if "par2" in first else None)
+        acc_of, other_of = (tile_pointer(call.nest, name, _DIMS) for name in ("acc", "other"))
+        added = Added(acc_of, other_of, "par2" if "par2" in first else None)
     return Ppu(
         channel_axes=len(call.nest.acc.axes) - 3,
         acc=acc.name,

@@ -149,9 +149,9 @@ def _fitting(operands: tuple[Operand, ...], nest: LoopNest) -> tuple[Operand, ..
     if sum(prod(operand.extents) for operand in held) <= depth:
         return operands
     room = depth - sum(prod(operand.extents) for operand in held if not operand.dims)
-    held = room // len(streamed) // group * group
+    share = max(2, room // len(streamed) // group) * group
     return tuple(
-        replace(operand, streamed=max(2 * group, held), resident=False) if operand in streamed else operand
+        replace(operand, streamed=share, resident=False) if operand in streamed else operand
         for operand in operands
     )
 
