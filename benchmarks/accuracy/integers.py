@@ -39,7 +39,7 @@ class PartRow(Row):
     fp32: tuple[str, ...] = ()
     products: str = ""
     passes: int = 2
-    residuals: Literal["auto", "vectors"] = "auto"
+    residuals: Literal["auto", "vectors", "wide"] = "auto"
 
     @property
     def config(self) -> QuantConfig:
@@ -56,8 +56,9 @@ class PartRow(Row):
 def rows(formats: str) -> list[PartRow]:
     wide = "8/8/4/4" if formats == "4/4/4/4" else ""
     found = [PartRow(formats, what="all in integers, no passes", passes=1)]
-    if formats == "8/8/-/-":  # whatever is in it costs next to nothing
-        return found
+    if formats == "8/8/-/-":
+        what = "the same, what is added to sums in 32 bits"
+        return [*found, PartRow(formats, what=what, passes=1, residuals="wide")]
     if wide:
         what = "the same, what is added to sums in vectors"
         found.append(PartRow(formats, what=what, passes=1, residuals="vectors"))

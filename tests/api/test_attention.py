@@ -171,3 +171,28 @@ def test_what_attention_leaves_in_fp32_reads_what_layers_give(rule):
     assert torch.equal(first(exe(**given)), first(exe.reference(**given)))
     with torch.no_grad():
         torch.testing.assert_close(first(exe(**given)), first(network(**given)))
+
+
+def test_hidden_rows_that_torch_leaves_out_are_computed():
+    """Of padding alone, nn.TransformerEncoder makes nested tensors, with zeros for what is hidden."""
+    torch.manual_seed(0)
+
+    class Padded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 2, 64, batch_first=True), 1)
+
+        def forward(self, x, hidden):
+            return self.encoder(x, src_key_padding_mask=hidden)
+
+    model, x, hidden = Padded().eval(), torch.randn(2, 8, 32), torch.zeros(2, 8, dtype=torch.bool)
+    hidden[0, 5:] = True
+    with torch.no_grad():
+        expected = model(x, hidden)
+    assert not expected[hidden].any()
+    options = {"example_inputs": (x, hidden), "calibration": [(x, hidden)]}
+    exe = tvm_vsq.compile(model, "vsq-accel-int8", strict=True, **options)
+    found = torch.as_tensor(np.array(exe(x, hidden)))
+    shown = expected[~hidden]
+    assert (found[~hidden] - shown).square().sum() < 1e-2 * shown.square().sum()
+    assert torch.backends.mha.get_fastpath_enabled()

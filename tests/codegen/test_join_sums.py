@@ -12,7 +12,10 @@ from torch import nn
 import tvm_vsq
 from tvm_vsq.codegen import region
 from tvm_vsq.codegen.join_sums import join_sums
+from tvm_vsq.errors import ScheduleError
 from tvm_vsq.hardware import load_hardware
+from tvm_vsq.schedule import default_knobs
+from tvm_vsq.schedule.rows import Rows
 
 
 class Stream(nn.Module):
@@ -127,3 +130,40 @@ def test_what_others_read_is_added_by_none(monkeypatch):
     assert "layers.0" not in added(layers, maker.result)
     again = replace(reader, name="again", result="another", beside=None)
     assert "layers.0" not in added([*layers, again])
+
+
+class Around(nn.Module):
+    """Sums of a sum with what is normalized of it, which norms and sums read."""
+
+    def __init__(self, ending):
+        super().__init__()
+        self.first, self.second = nn.Linear(32, 32), nn.Linear(32, 32)
+        self.norm, self.last = nn.LayerNorm(32), nn.LayerNorm(32)
+        self.ending = ending
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.ending(self, x, x + self.second(self.norm(x)))
+
+
+ENDINGS = {
+    "norm(t) + t": lambda net, x, t: net.last(net.norm(t) + t),
+    "t + x": lambda net, x, t: net.last(t + x),
+    "several": lambda net, x, t: net.last(net.norm(t + x) + t) + t,
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_units_of_sums_that_are_tied_in_a_circle(ending):
+    network = quantized(Around(ENDINGS[ending]), tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted())
+    exe = tvm_vsq.compile(network, network.hardware)
+    for x in torch.randn(2, 2, 40, 32):
+        assert torch.equal(exe(x), network(x))
+
+
+def test_the_layer_to_leave_on_the_cpu_is_one_of_the_model():
+    """What is joined has several names, of which rules know each."""
+    rows = Rows(1, 1, 8, 4000, "norm", 4, 2, 1, other=None, wide=False)
+    with pytest.raises(ScheduleError, match=r"layers='norm_1', fp32") as caught:
+        default_knobs(rows, load_hardware("vsq-accel"), "dense + norm_1 + norm_1/sum")
+    assert "layer 'dense + norm_1 + norm_1/sum'" in str(caught.value)

@@ -43,10 +43,10 @@ class TorchSource:
         if self._model is None:
             return _call(self._program.module(), inputs, spec)
         before = _state(self._model)
-        results = _call(self._model, inputs, spec)
+        results = _without_nesting(self._model, inputs, spec)
         after = _state(self._model)
         written = [name for name in after if after[name] != before.get(name)]
-        if written and not _same(results, _call(self._model, inputs, spec)):
+        if written and not _same(results, _without_nesting(self._model, inputs, spec)):
             raise ModelError(
                 f"the results of {self.title} change from call to call: its forward writes "
                 f"{', '.join(repr(name) for name in written)}; pass the state in as an input and return it"
@@ -90,6 +90,16 @@ class TorchSource:
 def fresh_copy(model: torch.nn.Module) -> torch.nn.Module:
     """A copy of `model` to run, which shares its parameters."""
     return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
+
+
+def _without_nesting(model: torch.nn.Module, inputs: Sequence[Array], spec: TreeSpec) -> list[Array]:
+    """As the model is exported: nn.TransformerEncoder may leave hidden rows out, and give zeros there."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        return _call(model, inputs, spec)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _call(model: Any, inputs: Sequence[Array], spec: TreeSpec | None = None) -> list[Array]:

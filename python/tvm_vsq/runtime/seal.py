@@ -70,7 +70,7 @@ def _open_regular(file: Path) -> BinaryIO:
         raise InputError("it is no file, but a device or a pipe")
     if file.suffix != ".so":
         stream.close()
-        raise InputError("the file name must end in .so, as Executable.save writes it")
+        raise InputError("the file name must end in .so, as Executable.save and tvm-vsq compile write it")
     return stream
 
 

@@ -26,9 +26,10 @@ def default_knobs(workload: Workload, hardware: HardwareConfig, layer: str) -> K
     """
     best = _best(workload, hardware)
     if best is None:
+        *_, alone = [name for name in layer.split(" + ") if not name.endswith("/sum")] or [layer]
         text = explain_misfit(workload, smallest_knobs(workload, hardware), hardware, layer)
         raise ScheduleError(
             f"no schedule fits: even the smallest tile fails. {text}; or leave the layer on the CPU: "
-            f"tvm_vsq.Rule(layers='{layer}', fp32=True)"
+            f"tvm_vsq.Rule(layers='{alone}', fp32=True)"
         )
     return best
