@@ -84,7 +84,7 @@ class _Units:
             largest = max(each.absmax, each.output_absmax or 0.0) if _form(each).added else each.absmax
             least = max(least, float(wide_step(largest, 0.0)))
         for tensor in dict.fromkeys(tensor for each in tied for tensor in _tensors(each)):
-            least = max(least, self._least(tensor, tied), self._of_twin(tensor))
+            least = max(least, self._least(tensor), self._of_twin(tensor))
         for each in tied:
             least = float(np.float32(_form(each).unit(each.call, least)))
         for each in tied:
@@ -118,19 +118,16 @@ class _Units:
             return 0.0
         return float(_step(twin, self._hardware, 0.0))
 
-    def _least(self, tensor: Var, tied: Sequence[RowNode]) -> float:
-        """What the layer that makes `tensor` can have as its unit; of one of `tied` that keeps its unit, this
-        is theirs.
-        """
+    def _least(self, tensor: Var) -> float:
+        """What the layer that makes `tensor` can have as its unit."""
         if tensor in self._made:
             return float(result_step(self._made[tensor], self._hardware))
         row = self._results.get(tensor)
         if row is None:
             return 0.0
-        if not _form(row).keeps_unit:
-            return float(_step(row, self._hardware, 0.0))
-        is_tied = any(row is each for each in tied)
-        return 0.0 if is_tied else float(_step(row, self._hardware, self._of(row)))
+        # a norm's own unit does not matter, and may be the one that is asked for
+        unit = self._of(row) if _form(row).keeps_unit else 0.0
+        return float(_step(row, self._hardware, unit))
 
 
 def _twin(wide: RowNode, rows: Sequence[RowNode]) -> RowNode | None:
