@@ -282,7 +282,7 @@ def test_what_is_not_alike_and_no_vectors_are_refused():
         assert np.array_equal(ours, theirs)
     for vectors, message in (
         (["caches_9"], "no input is called 'caches_9'; there are tokens, positions, mask"),
-        (["mask"], "input 'mask' is read by relax.multiply on the CPU"),
+        (["mask"], "input 'mask' is read by relax.clip on the CPU"),
         ([7], "there is no result 7; there are 3"),
         ([0], "result 0 is given by relax.multiply, and no layer stores it as vectors"),
     ):

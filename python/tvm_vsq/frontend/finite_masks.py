@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tvm_vsq.graph import (
     Rebuilder,
     constant,
     constant_array,
+    definitions,
     dtype_of,
     is_constant,
     op_name,
@@ -29,27 +31,36 @@ def finite_masks(module: IRModule) -> IRModule:
     model, and has equal probabilities here. Guards against such rows must be choices by now.
     Raises ModelError for a constant mask that hides a whole row, which is NaN for any input.
     """
-    return replace_main(module, _Finite(module["main"]).run())
+    function, chosen = module["main"], set[Var]()
+    for call in definitions(function).values():
+        if op_name(call) == "relax.where":
+            chosen.update(arg for arg in call.args[1:] if isinstance(arg, Var))
+    return replace_main(module, _Finite(function, chosen).run())
 
 
 class _Finite(Rebuilder):
+    def __init__(self, function: relax.Function, chosen: Collection[Var]) -> None:
+        """chosen: what some other numbers may take the place of, as in rows that are hidden as a whole."""
+        super().__init__(function)
+        self._chosen = chosen
+
     def rewrite(self, var: Var, value: Any) -> Any:
         if op_name(value) != "relax.nn.softmax":
             return value
         total: Any = self.value_of(value.args[0])
         if op_name(total) != "relax.add":
             return value
-        operands = [self._finite(operand) for operand in total.args]
+        operands = [self._finite(operand, var in self._chosen) for operand in total.args]
         if all(a.same_as(b) for a, b in zip(operands, total.args, strict=True)):
             return value
         return relax.op.nn.softmax(self.emit(relax.op.add(*operands)), int(value.attrs.axis))
 
-    def _finite(self, x: Any) -> Any:
+    def _finite(self, x: Any, is_guarded: bool) -> Any:
         call: Any = self.value_of(x)
         if is_constant(x):
-            return _constant(x)
+            return _constant(x, is_guarded)
         if op_name(call) == "relax.where":
-            numbers = [_constant(arg) if is_constant(arg) else arg for arg in call.args[1:]]
+            numbers = [_constant(arg, is_guarded) if is_constant(arg) else arg for arg in call.args[1:]]
             is_same = all(a.same_as(b) for a, b in zip(numbers, call.args[1:], strict=True))
             return x if is_same else self.emit(relax.op.where(call.args[0], *numbers))
         return self.emit(relax.op.clip(x, float(LEAST), np.inf)) if self._may_be_infinite(x) else x
@@ -64,12 +75,12 @@ class _Finite(Rebuilder):
         return call is x and isinstance(x, Var) and dtype_of(x) == "float32"
 
 
-def _constant(x: Any) -> Any:
+def _constant(x: Any, is_guarded: bool) -> Any:
     array = constant_array(x)
     if not np.isneginf(array).any():
         return x
     closed = np.isneginf(array).all(-1) if array.ndim else np.zeros(())
-    if closed.any() and static_shape(x)[-1] > 1:
+    if closed.any() and not is_guarded and static_shape(x)[-1] > 1:
         place = [int(n) for n in np.argwhere(closed)[0]]
         raise ModelError(
             f"a constant mask {list(array.shape)} in front of a softmax is minus infinity in all of row "
