@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tvm_vsq.codegen.leaf import ExternCall
-from tvm_vsq.codegen.micro import MicroOps
 from tvm_vsq.codegen.microops import MEMORIES
-from tvm_vsq.codegen.ppu import Ppu, read_ppu, tile_pointer
+from tvm_vsq.codegen.ppu import Added, Ppu, read_ppu
 from tvm_vsq.codegen.step import Interval, Step
 from tvm_vsq.codegen.turn_rows import turn_rows
 from tvm_vsq.formats.rows import LEAST_MAXIMUM, Normalization, Probabilities, Rotation, Sum
@@ -20,9 +19,6 @@ from tvm_vsq.isa import Insn, code_of
 
 if TYPE_CHECKING:
     from tvm_vsq.codegen.emit import LayerEmitter
-
-_DIMS = ("n", "h", "w", "k")
-"""Of a tile, by channel groups."""
 
 _TOP = (1 << 15) - 1
 """The largest argument of a table."""
@@ -36,7 +32,7 @@ class RowProgram:
 
     ppu: Ppu
     before: Ppu | None = None
-    added: MicroOps | None = None
+    added: Added | None = None
     beside: Ppu | None = None
 
     def emit(self, emitter: LayerEmitter, values: list[int]) -> None:
@@ -45,8 +41,7 @@ class RowProgram:
             self.before.emit(emitter, values)
             emitter.rows_made.append(len(emitter.steps))
         if self.added is not None:
-            fields = {"op": code_of("VEC", "op", "add"), "src": code_of("VEC", "src", "acc")}
-            self.added.emit_as("VEC", fields, emitter, values, skips="skip_blocks")
+            self.added.emit(emitter, values)
         how = emitter.post.rows
         if isinstance(how, Rotation):
             turn_rows(emitter, values)
@@ -167,11 +162,8 @@ def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
 
 def read_row_program(call: ExternCall) -> RowProgram:
     """Of the first elements of acc, par and tables, and of what else there is."""
-    ppu, names = replace(read_ppu(call), added=None), {pad.buffer.name for pad, _ in call.reads}
-    added = None
-    if "other" in names:
-        pointers = (tile_pointer(call.nest, "acc", _DIMS), tile_pointer(call.nest, "other", _DIMS))
-        added = MicroOps(_DIMS, pointers)
+    made = read_ppu(call)
+    ppu, added = replace(made, added=None), made.added
     operands = call.nest.operand
     rows = replace(ppu, par="par2", res=None, is_of_rows=True) if "par2" in operands else ppu
     before = replace(ppu, out=None) if "par2" in operands else None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
+from tvm_vsq.formats.rows import HIDES
 from tvm_vsq.graph import (
     Rebuilder,
     constant,
@@ -23,9 +24,6 @@ from tvm_vsq.tvm_compat import IRModule, Var
 
 LEAST = np.finfo(np.float32).min
 """What hides in place of minus infinity: no sum of it and a score is NaN, or differs from it."""
-
-_HIDES = -1e4
-"""Scores of at most that have the probability 0 in fp32 beside others."""
 
 _ZERO = np.float32(0)
 
@@ -159,7 +157,7 @@ def _low(number: Any) -> Any:
     if not is_constant(number) or dtype_of(number) != "float32":
         return None
     array = constant_array(number)
-    if not array.size or not (array <= _HIDES).all():
+    if not array.size or not (array <= HIDES).all():
         return None
     if np.isinf(array).all():
         return np.float32(-np.inf)

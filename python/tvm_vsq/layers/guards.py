@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tvm_vsq.formats.rows import HIDES
 from tvm_vsq.graph import constant_array, is_constant, op_name
 from tvm_vsq.tvm_compat import Var
-
-HIDES = -1e4
-"""What a mask that hides a place holds there, at most (`frontend.masked_scores`)."""
 
 
 def guarded_rows(call: Any, product: Var, values: Mapping[Any, Any]) -> Any:
