@@ -20,9 +20,6 @@ LEAST_MAXIMUM = -(1 << 28)
 """The maximum of a row to which a mask was added is taken as no less: a row that is masked as a whole then
 has equal probabilities."""
 
-HIDES = -1e4
-"""What a mask that hides a place holds there, at most: beside other scores, its probability is 0 in fp32."""
-
 MOST_LANES = 1 << 14
 """Of a row, so that sums of 32-bit numbers, and of squares, fit ROW_BITS."""
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from tvm_vsq.formats.rows import HIDES
 from tvm_vsq.graph import (
     Rebuilder,
     constant,
@@ -20,6 +19,7 @@ from tvm_vsq.graph import (
     static_shape,
     tensors,
 )
+from tvm_vsq.network.masks import HIDES
 from tvm_vsq.tvm_compat import IRModule, Var
 
 LEAST = np.finfo(np.float32).min

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tvm_vsq.formats.rows import HIDES
 from tvm_vsq.graph import constant_array, is_constant, op_name
+from tvm_vsq.network.masks import HIDES
 from tvm_vsq.tvm_compat import Var
 
 

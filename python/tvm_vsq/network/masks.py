@@ -12,6 +12,9 @@ from tvm_vsq.network.facts import Elements
 from tvm_vsq.network.source import facts_of
 from tvm_vsq.tvm_compat import Var
 
+HIDES = -1e4
+"""What a mask that hides a place holds there, at most: beside other scores, its probability is 0 in fp32."""
+
 _ASKS = {f"relax.{name}" for name in ("equal", "greater", "greater_equal", "less", "less_equal", "not_equal")}
 
 

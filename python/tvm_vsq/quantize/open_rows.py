@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from tvm_vsq.formats.rows import HIDES
 from tvm_vsq.graph import Rebuilder, definitions, replace_main
 from tvm_vsq.layers.guards import bounded_mask
+from tvm_vsq.network.masks import HIDES
 from tvm_vsq.quantize.calibration import observe
 from tvm_vsq.tvm_compat import IRModule, Var
 
