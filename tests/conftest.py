@@ -7,7 +7,9 @@ import gc
 import importlib
 import os
 import zlib
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -52,9 +54,13 @@ def seed() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What imports made stays until the end: the collector need not walk torch and TVM again and again."""
+    """What imports made stays until the end: the collector need not walk torch and TVM again and again.
+
+    It took a tenth of the time, so it waits: there is memory enough.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -79,6 +85,25 @@ def torch_operators() -> None:
     found = functools.cache(export._collect_all_valid_cia_ops_for_namespace)
     for module in (export, decompositions):
         module._collect_all_valid_cia_ops_for_namespace = lambda namespace: set(found(namespace))
+
+    def py_impl(operator: Any, key: Any) -> Callable[..., Any]:
+        """torch's, for keys of dispatch, and without annotations: these are evaluated for each of the 10,000
+        kernels that every import puts in and takes out again.
+        """
+        if not isinstance(key, torch._C.DispatchKey) or key == torch._C.DispatchKey.Python:
+            return annotated(operator, key)
+
+        def inner(kernel: Any) -> Any:
+            if key in operator.py_kernels:
+                raise RuntimeError(f"Trying to override a python impl for {key} on {operator.name()}")
+            operator.py_kernels[key] = kernel
+            operator._dispatch_cache.clear()
+            return kernel
+
+        return inner
+
+    annotated = torch._ops.OperatorBase.py_impl
+    torch._ops.OperatorBase.py_impl = py_impl  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

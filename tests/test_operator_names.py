@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import tokenize
@@ -42,6 +43,12 @@ def in_strings(operator: str) -> re.Pattern[str]:
     return re.compile("|".join(names))
 
 
+@functools.cache
+def tokens_of(path: Path) -> list[tuple[int, bool, str]]:
+    """Of a file that is searched for every operator."""
+    return list(python_tokens(path.read_text(encoding="utf-8")))
+
+
 def python_tokens(text: str) -> Iterator[tuple[int, bool, str]]:
     """(line, is a string, text) of identifiers and strings; neither docstrings nor names of torch."""
     before = ["", ""]
@@ -62,7 +69,7 @@ def places(operator: str) -> list[str]:
     for path in sorted(PACKAGE.rglob("*.py")):
         if IMPORTERS in path.parents or any(home in (path, *path.parents) for home in AT_HOME):
             continue
-        for line, is_string, token in python_tokens(path.read_text(encoding="utf-8")):
+        for line, is_string, token in tokens_of(path):
             if (strings if is_string else identifiers).search(token):
                 found.append(f"{path.relative_to(ROOT)}:{line}: {token}")
     for path in sorted((ROOT / "tvm_vsq").rglob("*.*")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.seeds import one_of
 from tests.transformers_models import Encoder, batch
 from torch import nn
 
@@ -22,7 +23,7 @@ def first(results):
     ("formats", "kind", "rows", "length"),
     [
         ("4/4/4/4", "eager", 2, 17),
-        ("4/8/6/10", "sdpa", 3, 5),
+        pytest.param("4/8/6/10", "sdpa", 3, 5, marks=pytest.mark.large),
         ("8/8/-/-", "sdpa", 1, 1),
         pytest.param("4/4/4/4", "sdpa", 1, 24, marks=pytest.mark.large),
         pytest.param("4/8/6/10", "eager", 2, 19, marks=pytest.mark.large),
@@ -84,7 +85,7 @@ class Wrapped(nn.Module):
     ("formats", "batch_first", "rows", "length", "masked"),
     [
         ("4/4/4/4", True, 2, 17, False),
-        ("4/8/6/10", False, 2, 5, True),
+        pytest.param("4/8/6/10", False, 2, 5, True, marks=pytest.mark.large),
         pytest.param("8/8/-/-", False, 3, 12, False, marks=pytest.mark.large),
         pytest.param("8/8/-/-", True, 2, 9, True, marks=pytest.mark.large),
         pytest.param("4/4/4/4", False, 1, 7, False, marks=pytest.mark.large),
@@ -126,7 +127,7 @@ class OneHead(nn.Module):
         return self.out((torch.softmax(q @ k.transpose(2, 3) / 5.6 + mask, -1) @ v)[:, 0])
 
 
-@pytest.mark.parametrize("length", [1, 8])
+@pytest.mark.parametrize("length", one_of([1, 8]))
 def test_a_mask_as_large_as_the_scores_is_no_residual(networks, length):
     def sample():
         mask = torch.where(torch.rand(2, 1, length, length) < 0.3, -1e9, 0.0)
@@ -162,7 +163,7 @@ def test_a_transposed_result_that_leaves_the_chip_is_transposed_once(networks, t
         assert networks.sqnr_db(model(x).numpy(), exe(x).numpy()) > 15
 
 
-@pytest.mark.parametrize("rule", ["matmul*", "softmax*", "matmul_4"])
+@pytest.mark.parametrize("rule", one_of(["matmul*", "softmax*", "matmul_4"]))
 def test_what_attention_leaves_in_fp32_reads_what_layers_give(rule):
     model, given = Encoder("eager").eval(), batch(2, 9)
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=[tvm_vsq.Rule(layers=rule, fp32=True)]).unfitted()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import tvm
+from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq
@@ -149,7 +150,7 @@ def test_what_is_not_verified_computes_the_same(net, networks, tmp_path):
         assert np.array_equal(tvm_vsq.load(tmp_path / "net.so", verify=verify)(samples[:2]), exe(samples[:2]))
 
 
-@pytest.mark.parametrize("name", ["DepthwiseNet", "ClippedNet", "Mlp"])
+@pytest.mark.parametrize("name", one_of(["DepthwiseNet", "ClippedNet", "Mlp"]))
 def test_an_inference_runs_every_program_once_in_the_order_of_its_timing(networks, name):
     network = getattr(networks, name)
     model, x = networks.build(network)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.seeds import first_of, one_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -112,7 +113,7 @@ def agree(networks: Any, model: nn.Module, network: nn.Module, exe: Any, given: 
 
 
 @pytest.mark.parametrize("rows", [1, pytest.param(3, marks=pytest.mark.large)])
-@pytest.mark.parametrize("form", CONSTANT)
+@pytest.mark.parametrize("form", first_of(CONSTANT, 4))
 def test_constant_masks(networks, form, rows):
     torch.manual_seed(0)
     model, data = Masked(*CONSTANT[form]), [(torch.randn(rows, T, WIDTH),) for _ in range(16)]
@@ -128,7 +129,7 @@ def passing(rows: int, *axes: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("rows", [1, pytest.param(3, marks=pytest.mark.large)])
-@pytest.mark.parametrize("form", INPUT)
+@pytest.mark.parametrize("form", first_of(INPUT, 3))
 def test_masks_that_are_inputs(networks, form, rows):
     torch.manual_seed(0)
     attend, low = INPUT[form]
@@ -145,7 +146,7 @@ def test_masks_that_are_inputs(networks, form, rows):
     agree(networks, model, network, exe, sample(is_open=True))
 
 
-@pytest.mark.parametrize("low", [-INF, -1e9, LEAST])
+@pytest.mark.parametrize("low", first_of([-INF, -1e9, LEAST], 2))
 def test_a_row_that_is_hidden_as_a_whole_is_what_torch_has_for_these_numbers(low):
     """Zeros for minus infinity, and the mean of the values for numbers."""
     torch.manual_seed(0)
@@ -170,7 +171,8 @@ def test_a_row_that_is_hidden_as_a_whole_is_what_torch_has_for_these_numbers(low
 
 
 @pytest.mark.parametrize(
-    ("mask", "shape"), [(-INF, (2, 1, 1, T)), (-INF, (T, T)), (-INF, (2, HEADS, T, T)), (None, (T, T))]
+    ("mask", "shape"),
+    first_of([(-INF, (2, 1, 1, T)), (-INF, (T, T)), (-INF, (2, HEADS, T, T)), (None, (T, T))], 2),
 )
 def test_masks_of_any_number_of_axes(networks, mask, shape):
     torch.manual_seed(0)
@@ -210,7 +212,7 @@ class Causal(nn.Module):
         return self.layers(x, mask=mask, is_causal=hidden is None, src_key_padding_mask=hidden)
 
 
-@pytest.mark.parametrize(("is_bool", "padded"), [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize(("is_bool", "padded"), one_of([(True, True), (False, True), (False, False)]))
 def test_torchs_encoder_with_a_causal_mask(networks, is_bool, padded):
     torch.manual_seed(0)
 
@@ -246,6 +248,25 @@ def test_a_constant_mask_that_hides_a_whole_row_is_an_error():
     with pytest.raises(ModelError, match=r"is minus infinity in all of row \[0, 0, 3\]"):
         tvm_vsq.fake_quantize(
             Masked(added, mask).eval(), "4/4/4/4", example_inputs=(torch.randn(1, T, WIDTH),), calibration=[]
+        )
+
+
+def test_masks_that_hide_a_row_only_together_are_named():
+    """As of a prompt that is padded in front: its first token sees itself alone, and is padding. Of what is
+    behind it, one hides the words, and both the other padding.
+    """
+
+    def hide(s: Any, mask: Any) -> Any:
+        return s.masked_fill(~PASSES, -1e9) + torch.where(mask, 0.0, -1e9)
+
+    mask = torch.ones(1, 1, 1, T, dtype=torch.bool)
+    mask[..., :2] = False
+    with pytest.raises(ModelError, match=r"after the pass 'masks_to_sums'.*only together.*logical_and"):
+        tvm_vsq.fake_quantize(
+            Masked(eager(hide)).eval(),
+            "4/4/4/4",
+            example_inputs=(torch.randn(1, T, WIDTH), mask),
+            calibration=[],
         )
 
 

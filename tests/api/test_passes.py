@@ -81,7 +81,8 @@ def test_layers_of_any_formats_are_whole_on_one_chip(seed):
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("vsq-accel-w4a8", None),  # second operands of 8 bits, in two passes
+        # second operands of 8 bits, in two passes
+        pytest.param("vsq-accel-w4a8", None, marks=pytest.mark.large),
         pytest.param("vsq-accel", ("*attention*", "8/8/-/-"), marks=pytest.mark.large),
         ("vsq-accel", ("matmul*", "8/8/4/4")),
         pytest.param("vsq-accel", ("up", "8/4/4/4"), marks=pytest.mark.large),
@@ -125,6 +126,34 @@ def test_probabilities_that_formats_alone_would_let_overflow_fit(networks):
         assert networks.sqnr_db(fp32.numpy(), expected.numpy()) > 22
     assert torch.equal(found[28], found[40])
     assert not torch.equal(found[27], found[40])
+
+
+class Sums(nn.Module):
+    """A sum and a product that belong to no layer with weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(32, 32) for _ in range(3))
+
+    def forward(self, x):
+        a, b = torch.relu(self.a(x)), torch.relu(self.b(x))
+        total = a + b
+        return self.c(total) + total * a
+
+
+@pytest.mark.parametrize("formats", ["8/8/-/-", "4/8/6/10"])
+def test_layers_without_products_of_scales_do_not_mind_how_these_are_rounded(formats):
+    """`vsq-accel-w4a8` rounds them to 8 bits, of which 8/8/-/- has none."""
+    torch.manual_seed(0)
+    x, hardware = torch.randn(32, 32), target(name="vsq-accel-w4a8")
+    assert hardware.product_shift
+    fake = tvm_vsq.fake_quantize(
+        Sums().eval(), formats, target=hardware, example_inputs=(x,), calibration=[(x,)]
+    )
+    exe = tvm_vsq.compile(fake, hardware, strict=True)
+    with torch.no_grad():
+        assert torch.equal(exe(x), fake(x))
+    np.testing.assert_array_equal(exe.reference(x).numpy(), exe(x).numpy())
 
 
 def linear(formats, hardware, channels=32):
@@ -217,7 +246,7 @@ def test_only_one_format_left_is_no_choice():
         )
 
 
-@pytest.mark.parametrize("rule", ["matmul*", "*"])
+@pytest.mark.parametrize("rule", one_of(["matmul*", "*"]))
 def test_second_operands_are_as_wide_as_the_array_takes_in_its_passes(networks, rule):
     """Weights of 4 bits in two passes of 3 would have second operands of 8 bits, and the array takes 6."""
     torch.manual_seed(0)

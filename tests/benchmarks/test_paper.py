@@ -31,6 +31,7 @@ def profiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
             del sys.modules[name]
 
 
+@pytest.mark.large
 def test_layers_are_counted_as_if_all_were_compiled(profiles, capsys):
     hardware = profiles.accelerator(KEY, "BERT-base")
     identity, found = profiles.identity("BERT-base", hardware), profiles.count("BERT-base", hardware)

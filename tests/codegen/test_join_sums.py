@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.codegen.test_join_twins import Blocks, in_passes, names
+from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq
@@ -82,7 +83,7 @@ def test_a_layer_adds_what_rows_would(model, quant, monkeypatch):
     assert joined.timing().cycles < apart.timing().cycles
 
 
-@pytest.mark.parametrize(("size", "lanes"), [(32, 16), (16, 32), (16, 16)])
+@pytest.mark.parametrize(("size", "lanes"), one_of([(32, 16), (16, 32), (16, 16)]))
 def test_blocks_that_are_no_whole_group(size, lanes, monkeypatch):
     """40 channels are 3 blocks of 16 in groups of two, or 1.25 of 32; tiles have pieces of both."""
     fields = {"vector_size": size, "output_lanes": lanes, "accumulator_bits": 40}
@@ -153,7 +154,7 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", one_of(ENDINGS))
 def test_units_of_sums_that_are_tied_in_a_circle(ending):
     network = quantized(Around(ENDINGS[ending]), tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted())
     exe = tvm_vsq.compile(network, network.hardware)

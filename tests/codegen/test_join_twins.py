@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq
@@ -128,7 +129,7 @@ def test_parameters_that_differ_are_kept_apart(network, monkeypatch):
         assert {each.name for each in nest.operands if each.name.startswith("par")} == names
 
 
-@pytest.mark.parametrize(("channels", "par_kib"), [(CHANNELS, 8), (256, 4), (256, 8)])
+@pytest.mark.parametrize(("channels", "par_kib"), one_of([(CHANNELS, 8), (256, 4), (256, 8)]))
 def test_coarse_units_are_not_shared(channels, par_kib, monkeypatch):
     """Without guard bits, the unit of vectors would be that of their finest elements. Twice 16 groups of
     parameters beside a table come by halves, if there are 23 entries.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.seeds import seeds
+from tests.seeds import one_of, seeds
 
 from tvm_vsq.schedule import Knobs
 
@@ -57,7 +57,7 @@ FORMATS = {
 }
 
 
-@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("signed", one_of([True, False]))
 @pytest.mark.parametrize("changes", FORMATS.values(), ids=FORMATS)
 def test_every_number_format_and_array_shape(cases, machine, changes, signed):
     """Vectors wider than the array and arrays wider than a vector; channel counts that fill neither."""

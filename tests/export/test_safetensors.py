@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq
@@ -17,7 +18,7 @@ from tvm_vsq.export.layers import quantized_layers
 from tvm_vsq.frontend import import_model
 
 
-@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-int8", "vsq-accel-w4a8"])
+@pytest.mark.parametrize("target", one_of(["vsq-accel", "vsq-accel-int8", "vsq-accel-w4a8"]))
 def test_layers_survive(networks, tmp_path, target):
     model, x = networks.build(networks.ResNet)
     data = networks.samples(networks.ResNet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.seeds import one_of
 from torch import nn
 
 from tvm_vsq.graph import bindings, op_name
@@ -67,7 +68,7 @@ def rotations(module):
     return [b.value for b in bindings(module["main"]) if op_name(b.value) == "fp32.rotate"]
 
 
-@pytest.mark.parametrize("transposed", [True, False])
+@pytest.mark.parametrize("transposed", one_of([True, False]))
 @pytest.mark.parametrize("spell", [exchanged, apart, added_first])
 def test_a_rotation_becomes_one_operator_on_rows_of_all_heads(spell, transposed):
     torch.manual_seed(0)

@@ -53,7 +53,7 @@ class Attention(nn.Module):
 
 
 @pytest.mark.parametrize("masked", one_of(["", "all", "each"]))
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("batch", one_of([1, 2]))
 @pytest.mark.parametrize("attend", [eager, repeated, grouped])
 def test_nothing_is_repeated(attend, batch, masked):
     torch.manual_seed(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.seeds import first_of, one_of
 from tests.transformers_models import calls, is_attention, same_as_torch
 from torch import nn
 
@@ -53,7 +54,7 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("spelling", first_of(SPELLINGS, 4))
 def test_queries_keys_and_values_of_one_layer_are_three_layers(spelling):
     torch.manual_seed(0)
     module = same_as_torch(Packed(SPELLINGS[spelling]), (torch.randn(2, 5, 32),))
@@ -110,7 +111,8 @@ def encoder_layer(batch_first, heads=4, **settings):
 
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize(
-    ("images", "rows", "heads"), [(2, 5, 4), (1, 5, 4), (2, 1, 4), (1, 1, 4), (3, 3, 1), (4, 4, 4)]
+    ("images", "rows", "heads"),
+    first_of([(2, 5, 4), (1, 5, 4), (2, 1, 4), (1, 1, 4), (3, 3, 1), (4, 4, 4)], 3),
 )
 def test_an_encoder_layer_of_torch_has_no_permute_but_of_heads(batch_first, images, rows, heads):
     x = torch.randn(*((images, rows) if batch_first else (rows, images)), 64)
@@ -126,7 +128,7 @@ def test_an_encoder_layer_of_torch_has_no_permute_but_of_heads(batch_first, imag
     assert len(calls(module, "permute_dims")) <= (7 if batch_first else 10)
 
 
-@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("batch_first", one_of([True, False]))
 def test_a_mask_of_padding_is_asked_what_it_lets_pass(batch_first):
     x = torch.randn(*((2, 5) if batch_first else (5, 2)), 64)
     hidden = torch.zeros(2, 5, dtype=torch.bool)

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
+from tests.seeds import one_of
 from tests.transformers_models import batch, calls, is_attention, same_as_torch
 
 import tvm_vsq
@@ -48,7 +49,7 @@ def llama(kind: str) -> Any:
     return transformers.LlamaModel(config).eval()
 
 
-@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+@pytest.mark.parametrize("kind", one_of(["eager", "sdpa"]))
 @pytest.mark.parametrize(("rows", "length"), [(1, 1), (3, 17)])
 def test_bert(kind, rows, length):
     module = same_as_torch(bert(kind), batch(rows, length, 100))
@@ -71,14 +72,14 @@ def test_bert_takes_what_a_tokenizer_gives():
     assert [str(p.name) for p in module["main"].params] == ["input_ids", "attention_mask", "token_type_ids"]
 
 
-@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+@pytest.mark.parametrize("kind", one_of(["eager", "sdpa"]))
 def test_llama(kind):
     module = same_as_torch(llama(kind), batch(2, 9, 100))
     assert is_attention(module)
     assert len(calls(module, "nn.rms_norm")) == 3
 
 
-@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+@pytest.mark.parametrize("kind", one_of(["eager", "sdpa"]))
 def test_llama_finds_its_own_mask(kind):
     module = same_as_torch(llama(kind), {"input_ids": torch.randint(0, 100, (2, 9))})
     assert is_attention(module)

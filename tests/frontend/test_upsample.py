@@ -21,7 +21,7 @@ def between_layers(**options):
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.Upsample(**options), nn.ReLU(), nn.Conv2d(4, 5, 1))
 
 
-@pytest.mark.parametrize("factor", first_of([2, 3, ((1, 2),), 4, ((3, 1),)], 3))
+@pytest.mark.parametrize("factor", first_of([2, 3, ((1, 2),), 4, ((3, 1),)], 1))
 @pytest.mark.parametrize("extents", one_of([[4, 5], [1, 3]]))
 def test_bilinear_by_integers(factor, extents):
     x = torch.randn(2, 3, *extents)
@@ -107,7 +107,7 @@ STAYS = {
 
 
 @pytest.mark.parametrize("case", PHASES)
-@pytest.mark.parametrize("factors", first_of([[2, 2], [3, 2], [4, 1]], 2))
+@pytest.mark.parametrize("factors", first_of([[2, 2], [3, 2], [4, 1]], 1))
 def test_resizes_of_relax(networks, relax_functions, case, factors):
     size = (4 * factors[0], 5 * factors[1])
     module = relax_functions.function(lambda emit, x: resize(x, size, **PHASES[case], **NHWC), (2, 4, 5, 3))

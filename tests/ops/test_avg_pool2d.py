@@ -290,7 +290,7 @@ POOLS = {
 }
 
 
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("name", first_of(POOLS, 2))
 def test_averages_of_onnx_models_run_on_the_chip(name, onnx_models):
     rng = np.random.default_rng(0)
     kind, attributes = POOLS[name]

@@ -22,7 +22,6 @@ from tvm_vsq.hardware import load_hardware
 TARGETS = ("vsq-accel", "vsq-accel-int8")
 QUICK = {
     ("resnet-18.C11", "vsq-accel"),
-    ("DCGAN.CT1", "vsq-accel-int8"),
 }
 
 CONVOLUTIONS = {  # rows and columns, channels in and out, kernel, padding, stride

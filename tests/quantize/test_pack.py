@@ -33,31 +33,34 @@ def packed(model, shape, config=CONFIG):
 
 @pytest.mark.parametrize(
     ("convolution", "size", "given", "kernel"),
-    [
-        # a window of one channel is one vector: no more than a pixel took
-        (nn.Conv2d(1, 8, 3, padding=1), (9, 7), (1, 9, 7, 9), (8, 1, 1, 9)),
-        # 27 elements are two vectors, three columns are one
-        (nn.Conv2d(3, 8, 3, padding=1), (9, 7), (1, 9, 7, 9), (8, 3, 1, 9)),
-        # ResNet's first: two vectors for every other column
-        (nn.Conv2d(3, 8, 7, 2, 3), (12, 10), (1, 12, 5, 21), (8, 7, 1, 21)),
-        # strides leave room for the whole window: 12 of 48 pixels, 4 vectors each
-        (nn.Conv2d(3, 8, 4, 4), (8, 24), (1, 2, 6, 48), (8, 1, 1, 48)),
-        (nn.Conv2d(2, 8, (5, 3), (1, 2), (4, 1), (2, 1)), (9, 8), (1, 9, 4, 30), (8, 1, 1, 30)),
-        (nn.Conv2d(2, 8, (2, 3), dilation=(3, 2)), (9, 8), (1, 6, 4, 12), (8, 1, 1, 12)),
-        # an odd row takes one vector more
-        (nn.Conv2d(3, 8, 7, 2, 3), (9, 41), (1, 9, 21, 21), (8, 7, 1, 21)),
-        # a window of many pixels would be as many slices
-        (nn.Conv2d(1, 8, (1, 65), (1, 65)), (1, 650), (1, 1, 650, 1), (8, 1, 65, 1)),
-        # all columns would take more vectors, or be as many slices; some of them take fewer
-        (nn.Conv2d(1, 8, (1, 80), (1, 4)), (1, 880), (1, 1, 217, 16), (8, 1, 5, 16)),
-        (nn.Conv2d(1, 8, (1, 80), (1, 16)), (1, 880), (1, 1, 55, 16), (8, 1, 5, 16)),
-        (nn.Conv2d(1, 8, (1, 80), (1, 4), dilation=(1, 2)), (1, 880), (1, 1, 213, 16), (8, 1, 5, 16)),
-        # a tap of zeros fills the kernel up
-        (nn.Conv2d(3, 8, 7, padding=3), (9, 101), (1, 9, 105, 12), (8, 7, 2, 12)),
-        # nothing to gain
-        (nn.Conv2d(3, 8, 1), (9, 7), (1, 9, 7, 3), (8, 1, 1, 3)),
-        (nn.Conv2d(16, 8, 3), (9, 7), (1, 9, 7, 16), (8, 3, 3, 16)),
-    ],
+    first_of(
+        [
+            # a window of one channel is one vector: no more than a pixel took
+            (nn.Conv2d(1, 8, 3, padding=1), (9, 7), (1, 9, 7, 9), (8, 1, 1, 9)),
+            # 27 elements are two vectors, three columns are one
+            (nn.Conv2d(3, 8, 3, padding=1), (9, 7), (1, 9, 7, 9), (8, 3, 1, 9)),
+            # ResNet's first: two vectors for every other column
+            (nn.Conv2d(3, 8, 7, 2, 3), (12, 10), (1, 12, 5, 21), (8, 7, 1, 21)),
+            # strides leave room for the whole window: 12 of 48 pixels, 4 vectors each
+            (nn.Conv2d(3, 8, 4, 4), (8, 24), (1, 2, 6, 48), (8, 1, 1, 48)),
+            (nn.Conv2d(2, 8, (5, 3), (1, 2), (4, 1), (2, 1)), (9, 8), (1, 9, 4, 30), (8, 1, 1, 30)),
+            (nn.Conv2d(2, 8, (2, 3), dilation=(3, 2)), (9, 8), (1, 6, 4, 12), (8, 1, 1, 12)),
+            # an odd row takes one vector more
+            (nn.Conv2d(3, 8, 7, 2, 3), (9, 41), (1, 9, 21, 21), (8, 7, 1, 21)),
+            # a window of many pixels would be as many slices
+            (nn.Conv2d(1, 8, (1, 65), (1, 65)), (1, 650), (1, 1, 650, 1), (8, 1, 65, 1)),
+            # all columns would take more vectors, or be as many slices; some of them take fewer
+            (nn.Conv2d(1, 8, (1, 80), (1, 4)), (1, 880), (1, 1, 217, 16), (8, 1, 5, 16)),
+            (nn.Conv2d(1, 8, (1, 80), (1, 16)), (1, 880), (1, 1, 55, 16), (8, 1, 5, 16)),
+            (nn.Conv2d(1, 8, (1, 80), (1, 4), dilation=(1, 2)), (1, 880), (1, 1, 213, 16), (8, 1, 5, 16)),
+            # a tap of zeros fills the kernel up
+            (nn.Conv2d(3, 8, 7, padding=3), (9, 101), (1, 9, 105, 12), (8, 7, 2, 12)),
+            # nothing to gain
+            (nn.Conv2d(3, 8, 1), (9, 7), (1, 9, 7, 3), (8, 1, 1, 3)),
+            (nn.Conv2d(16, 8, 3), (9, 7), (1, 9, 7, 16), (8, 3, 3, 16)),
+        ],
+        7,
+    ),
 )
 def test_the_way_with_the_fewest_products_that_takes_no_more_vectors(convolution, size, given, kernel):
     module, other, shapes, _ = packed(
@@ -67,7 +70,7 @@ def test_the_way_with_the_fewest_products_that_takes_no_more_vectors(convolution
     assert (other is module) == (kernel[1:] == (*convolution.kernel_size, convolution.in_channels))
 
 
-@pytest.mark.parametrize("seed", first_of(range(12), 6))
+@pytest.mark.parametrize("seed", first_of(range(12), 2))
 def test_the_network_computes_the_same(networks, seed):
     rng = np.random.default_rng(seed)
     r, s = (int(n) for n in rng.integers(1, 6, 2))
@@ -89,12 +92,15 @@ def test_the_network_computes_the_same(networks, seed):
 
 @pytest.mark.parametrize(
     "convolution",
-    [
-        nn.Conv1d(1, 5, 80, 4),
-        nn.Conv1d(1, 5, 70, 4, padding=9),
-        nn.Conv1d(2, 5, 33, 3, padding=5, dilation=2),
-        nn.Conv1d(1, 5, 66, 5, dilation=4),
-    ],
+    first_of(
+        [
+            nn.Conv1d(1, 5, 80, 4),
+            nn.Conv1d(1, 5, 70, 4, padding=9),
+            nn.Conv1d(2, 5, 33, 3, padding=5, dilation=2),
+            nn.Conv1d(1, 5, 66, 5, dilation=4),
+        ],
+        2,
+    ),
 )
 def test_some_columns_at_a_time_compute_the_same(networks, convolution):
     module, other, shapes, x = packed(nn.Sequential(convolution), (2, convolution.in_channels, 541))

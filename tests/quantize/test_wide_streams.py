@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq
@@ -112,7 +113,7 @@ def test_a_last_sum_of_no_stream_is_one_of_vectors():
     assert prepared(Once()).count("fp32.add_rows") == 0
 
 
-@pytest.mark.parametrize("formats", ["4/4/4/4", "8/8/-/-"])
+@pytest.mark.parametrize("formats", one_of(["4/4/4/4", "8/8/-/-"]))
 def test_an_encoder_whose_stream_is_the_result_is_whole_on_the_chip(networks, formats):
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(32, 2, 48, batch_first=True, norm_first=True)

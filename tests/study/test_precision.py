@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tests.seeds import one_of
 
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, ConfigError, QuantizationError
@@ -97,7 +98,7 @@ def test_a_rules_setting_changes_the_noise_of_its_layer_and_of_no_other(networks
         assert (before != after) == (name == "down")
 
 
-@pytest.mark.parametrize("base", ["4/4/4/4", "8/8/-/-"])
+@pytest.mark.parametrize("base", one_of(["4/4/4/4", "8/8/-/-"]))
 def test_the_config_gives_each_layer_its_format(choose, networks, base):
     found = choose(max_energy_ratio=0.8, quant=base)
     model, x = networks.build(networks.Mlp)

@@ -81,7 +81,7 @@ MIXED = QuantConfig.parse(
             ("PlainNet", "8/8/-/-"),
             ("PlainNet", "4/4/4/4"),
         ],
-        2,
+        1,
     ),
 )
 def test_results_are_those_of_the_integer_layers(networks, name, quant, is_fitted):
@@ -100,14 +100,14 @@ def test_layers_of_several_formats_are_evaluated(networks):
     assert trained == set(layers.split())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", first_of(NAMES, 2))
 def test_training_computes_nearly_what_evaluation_does(networks, name):
     module, x = made(networks, name)
     for a, b in zip(tensors(module.train()(x)), tensors(module.eval()(x)), strict=True):
         assert networks.sqnr_db(b.numpy(), a.numpy()) > 30
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", first_of(NAMES, 2))
 def test_every_parameter_gets_a_gradient_and_training_lowers_the_loss(networks, name):
     module, x = made(networks, name)
     goals = [torch.zeros_like(result) for result in tensors(module.train()(x))]
@@ -229,7 +229,7 @@ def test_a_layer_keeps_its_integers_until_its_own_values_change(networks):
         np.testing.assert_array_equal(vectors, by_maximum if name == "b" else first[name])
 
 
-@pytest.mark.parametrize("name", ["Mlp", "DepthwiseNet"])
+@pytest.mark.parametrize("name", one_of(["Mlp", "DepthwiseNet"]))
 def test_a_state_dict_restores_the_module_whatever_the_calibration_data_were(networks, name):
     config = QuantConfig.parse("4/4/4/4")
     samples = networks.samples(getattr(networks, name), 64)
@@ -335,7 +335,7 @@ def test_layers_that_shared_parameters_are_trained_apart():
     torch.testing.assert_close(module(x), first + 1.0, rtol=0, atol=1e-3)  # of the last layer only
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+@pytest.mark.parametrize("copied", one_of([copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))]))
 def test_a_copy_is_trained_apart(networks, copied):
     module, x = made(networks, "PlainNet", QuantConfig.parse("4/4/4/4"))
     module.train()(x)  # so that there is more than parameters to copy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.seeds import one_of
 from torch import nn
 from tvm.ir import Call
 
@@ -101,7 +102,7 @@ def test_a_quantize_and_a_dequantize_that_disagree(networks, stages):
         fuse(edited, HARDWARE)
 
 
-@pytest.mark.parametrize("factor", [1e-12, 1e12])
+@pytest.mark.parametrize("factor", one_of([1e-12, 1e12]))
 def test_channels_of_very_different_range_do_not_stop_the_compilation(networks, stages, factor):
     class Skewed(nn.Module):
         def __init__(self):

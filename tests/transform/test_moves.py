@@ -108,7 +108,7 @@ class RandomMoves(nn.Module):
         return self.head(made[-1])
 
 
-@pytest.mark.parametrize("seed", first_of(range(12), 3))
+@pytest.mark.parametrize("seed", first_of(range(12), 1))
 def test_random_moves(seed):
     torch.manual_seed(seed)
     x = torch.randn(4, 3, 6, 5)

@@ -15,7 +15,7 @@ from tvm_vsq import QuantConfig
 @pytest.mark.parametrize("norm", [nn.LayerNorm, nn.RMSNorm])
 @pytest.mark.parametrize(
     ("scale", "epsilon"),
-    first_of([(1e-4, 1e-5), (1.0, 1e6), (1.0, 0.0), (0.0, 1e-5), (1e-30, 1e-5)], 3),
+    first_of([(1e-4, 1e-5), (1.0, 1e6), (1.0, 0.0), (0.0, 1e-5), (1e-30, 1e-5)], 1),
 )
 def test_rows_may_be_small_beside_epsilon(networks, norm, scale, epsilon):
     torch.manual_seed(0)

@@ -96,6 +96,11 @@ class Node:
         return source is not None and source.other_is_transposed
 
     @property
+    def multiplies_scales(self) -> bool:
+        """Whether each product on the array has the scales of two vectors, so that their rounding matters."""
+        return self.has_second_operand if self.weights is None else not self.weights.along_taps
+
+    @property
     def anchor(self) -> Var:
         """The convolution, matrix product, ... itself."""
         return self.chain.anchor
@@ -113,7 +118,7 @@ class Node:
     def formats(self, hardware: HardwareConfig) -> LayerFormats:
         """With scale products as `hardware` rounds them."""
         weight = hardware.formats.weight if self.weights is None else self.weights.format
-        if self.weights is not None and self.weights.along_taps:
+        if not self.multiplies_scales:
             return replace(hardware.formats, weight=weight, activation=self.x.format)
         if self.has_second_operand and self.other is not None and not self.other.format.scale_width:
             weight = replace(weight, scale_bits=None)

@@ -203,9 +203,14 @@ def becomes_weighted(call: Any) -> bool:
     source, name = source_of(call), op_name(call)
     if source is not None:
         return source.weights is not None or source.other_is_transposed
-    return any(
-        name in each.comes_from for each in aspects("source", Source).values() if name and each.weights
-    )
+    return name in _become_weighted()
+
+
+@cache
+def _become_weighted() -> frozenset[str]:
+    """The operators that the canonical form writes as one with weights."""
+    sources = aspects("source", Source).values()
+    return frozenset(name for each in sources if each.weights for name in each.comes_from)
 
 
 def facts_of(call: Any) -> Facts:

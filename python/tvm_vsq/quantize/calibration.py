@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
+from tvm_vsq.graph import definitions, op_name, static_shape
 from tvm_vsq.progress import steps
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -41,12 +42,24 @@ def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, R
         values = np.array([[float(extreme) for extreme in _extremes(tensor)] for tensor in tensors])
         for row, point in zip(values, points, strict=True):
             if not np.isfinite(row).all() and point not in given:  # masks among inputs hide by -inf
-                raise CalibrationError(
-                    f"'{point.name}' overflows to {row[0]}..{row[1]} on the calibration data; scale them"
-                )
+                raise CalibrationError(_overflow(module, point, row))
         values = values.reshape(-1, 2)
         lows, highs = np.minimum(lows, values[:, 0]), np.maximum(highs, values[:, 1])
     return {p: Range(float(low), float(high)) for p, low, high in zip(points, lows, highs, strict=True)}
+
+
+def _overflow(module: IRModule, point: Var, row: npt.NDArray[Any]) -> str:
+    operator = op_name(definitions(module["main"]).get(point)).removeprefix("relax.")
+    advice = "scale them"
+    if row[0] == -np.inf and row[1] < np.inf:
+        advice = (
+            "minus infinity is a mask where it is added to scores and a softmax follows: hide by a number "
+            "such as -1e9, or scale the scores before they are masked"
+        )
+    return (
+        f"'{point.name}', the result of '{operator}' {list(static_shape(point))}, overflows to "
+        f"{row[0]}..{row[1]} on the calibration data; {advice}"
+    )
 
 
 def _extremes(tensor: Any) -> Any:

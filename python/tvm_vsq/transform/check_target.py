@@ -41,9 +41,8 @@ def _check_arithmetic(node: Node, wanted: dict[str, int | None], hardware: Hardw
     has = node.formats(hardware)
     kept = LayerFormats.of(has.weight, has.activation, wanted.get("scale_product_bits")).product_bits
     multiplier = wanted.get("multiplier_bits") or hardware.multiplier_bits
-    along_taps = node.weights is not None and node.weights.along_taps  # without products of scales
     fields = [
-        ("scale_product_bits", has.product_bits if along_taps else kept, has.product_bits),
+        ("scale_product_bits", kept if node.multiplies_scales else has.product_bits, has.product_bits),
         ("multiplier_bits", multiplier, hardware.multiplier_bits),
     ]
     for field, found, built in fields:
