@@ -35,6 +35,9 @@ import tvm_vsq
 THREADS = 2
 """Of ONNX Runtime, as many as the simulator has here."""
 
+DRAM_MIB = 512
+"""BERT-large in 8 bits does not fit the 256 MiB of shipped targets; no figure of this table has it."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -47,7 +50,9 @@ class Row:
 
     @property
     def hardware(self) -> tvm_vsq.HardwareConfig:
-        return tvm_vsq.load_hardware(self.target).model_copy(update={"precision_passes": self.passes})
+        shipped = tvm_vsq.load_hardware(self.target)
+        dram = shipped.dram.model_copy(update={"capacity_mib": DRAM_MIB})
+        return shipped.model_copy(update={"precision_passes": self.passes, "dram": dram})
 
     @property
     def title(self) -> str:

@@ -306,6 +306,7 @@ def tune(
     *,
     trials: int = 64,
     example_inputs: Any = None,
+    quant: Quant = None,
     database: str | os.PathLike[str] | Database | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -314,7 +315,8 @@ def tune(
     """Search the schedules of every distinct layer of `model` for fewer simulated cycles of the whole model,
     and less energy times cycles.
 
-    model, example_inputs: as for `compile`.
+    model, example_inputs, quant: as for `compile`; layers in other formats are other layers, so give what the
+    network will be compiled with.
     trials: schedules measured for each layer; candidates that do not fit are never among them.
     database: where to start from. A path is extended if it exists, and written after each layer: what an
     interrupted search has found stays, and the next one goes on from there, as layers that have a record of
@@ -334,10 +336,10 @@ def tune(
     hardware = _resolve_target(target)
     start, keep = _open_database(database)
     with compiling:
-        quantized = as_quantized(model, example_inputs=example_inputs)
+        quantized = as_quantized(model, example_inputs=example_inputs, quant=quant)
         if quantized is None:
             canonical = run_phases(model, import_phases(example_inputs, check_import))
-            config, data = QuantConfig.of_hardware(hardware).unfitted(), random_calibration(canonical, seed)
+            config, data = QuantConfig.of(quant, hardware).unfitted(), random_calibration(canonical, seed)
             quantized = run_phases(canonical, quantize_phases(config, hardware, data))
         regions = regions_of(quantized, hardware)
     layers = [layer for region in regions for layer in region_layers(region, hardware)]

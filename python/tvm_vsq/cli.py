@@ -321,6 +321,7 @@ def tune(
         Path, typer.Option("--output", "-o", help="Database to write; an existing one is extended.")
     ],
     target: Target = "vsq-accel",
+    quant: Quant = None,
     trials: Annotated[int, typer.Option(min=1, help="Schedules measured for each distinct layer.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     shape: Shapes = None,
@@ -336,6 +337,7 @@ def tune(
         target,
         trials=trials,
         example_inputs=example_inputs_of(shape),
+        quant=read_quant(quant),
         seed=seed,
         database=output,
         progress=not as_json,

@@ -8,6 +8,7 @@ from tests.seeds import one_of
 from torch import nn
 
 import tvm_vsq
+from tvm_vsq.errors import QuantizationError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import load_hardware
@@ -52,6 +53,18 @@ def test_a_stream_is_summed_in_32_bits(formats):
     found = prepared(Blocks(), formats)
     # the last sum is of one norm alone, which adds by itself
     assert (found.count("fp32.add_rows"), found.count("relax.add")) == (2, 1 + 4)  # and biases
+
+
+def test_a_stream_of_vectors_that_norms_read_is_refused_by_what_keeps_it_wide():
+    x, config = torch.randn(64, 6, 32), QuantConfig.parse("4/4/4/4", residuals="vectors").unfitted()
+    why = (
+        r"relax\.multiply, relax\.clip, relax\.round, relax\.astype behind layer 'layers\.0': rows are made "
+        r'of 32-bit numbers, and these are vectors, .* QuantConfig\(residuals="auto"\)'
+    )
+    with pytest.raises(QuantizationError, match=why):
+        tvm_vsq.compile(
+            Blocks().eval(), quant=config, example_inputs=(x[:1],), calibration=[(x,)], strict=True
+        )
 
 
 def test_a_stream_that_the_host_reads_is_one_too():

@@ -50,6 +50,22 @@ def compiled(networks):
     return make
 
 
+def test_layers_in_other_formats_are_other_layers(networks, tmp_path):
+    model, x = networks.build(networks.PlainNet)
+    hardware = load_hardware("vsq-accel").model_copy(update={"precision_passes": 2})
+    quant = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
+    given = {"example_inputs": (x,), "quant": quant}
+    database = tvm_vsq.tune(model, hardware, trials=2, progress=False, **given)
+    settings = {"calibration": networks.samples(networks.PlainNet), "schedules": database, **given}
+    exe = tvm_vsq.compile(model, hardware, **settings)
+    assert all(layer.tuned for layer in exe.timing().layers)
+    with pytest.warns(tvm_vsq.errors.VsqWarning, match="they are for other layers"):
+        tvm_vsq.compile(model, hardware, **{**settings, "quant": None})
+    quantized = tvm_vsq.quantize_model(model, hardware, **given, calibration=settings["calibration"])
+    with pytest.raises(ConfigError, match=r"quantized already .* quant= would have no effect"):
+        tvm_vsq.tune(quantized, hardware, quant=quant)
+
+
 def test_there_is_one_record_a_layer(tuned):
     database, _, _ = tuned
     assert len(database.records) == 3

@@ -10,13 +10,16 @@ from tvm import relax
 
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
-from tvm_vsq.graph import bindings, definitions, is_constant, op_name, tensors
+from tvm_vsq.graph import bindings, definitions, dtype_of, is_constant, op_name, tensors
 from tvm_vsq.layers.on_cpu import layers_on_cpu, not_between_layers
 from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
 from tvm_vsq.placement.regions import MOVED, items_of, results_of
 from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import Work, work_of
 from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
+
+_TO_STEPS = ("relax.round", "relax.clip", "relax.multiply")
+"""What makes 32-bit numbers of an fp32 tensor of which a layer makes rows, from behind (`transform.fuse`)."""
 
 _IN_PLACE = "{} of vectors: nothing is moved, results are stored and read where it has them"
 
@@ -58,6 +61,7 @@ class _Explainer:
         self._values = definitions(self._main)
         self._names, self._on_cpu = layer_names(module), layers_on_cpu(module)
         self._inputs = self._laid_out()
+        self._numbers = self._becoming_numbers()
         self._why_fp32 = (
             "left in fp32 by a rule"
             if is_quantized(module)
@@ -100,6 +104,8 @@ class _Explainer:
             return self._why_quantize(call.args[0])
         if name == "vsq.dequantize":
             return "an operator on the CPU, or the caller, reads this tensor as fp32"
+        if var in self._numbers:
+            return self._numbers[var]
         source, why_on_cpu = source_of(call), self._on_cpu.get(self._layer(var, call))
         if why_on_cpu is not None:
             return why_on_cpu
@@ -137,6 +143,29 @@ class _Explainer:
             moved = facts_of(binding.value).elements in (Elements.VIEWED, Elements.COPIED)
             if len(read) == 1 and "" not in read and moved:
                 found[binding.var] = read.pop()
+        return found
+
+    def _becoming_numbers(self) -> dict[Var, str]:
+        """What turns fp32 tensors into the numbers of which layers make rows, and why that is on the CPU."""
+        found: dict[Var, str] = {}
+        for binding in bindings(self._main):
+            chain, call = [binding.var], binding.value
+            if op_name(call) != "relax.astype" or dtype_of(binding.var) != "int32":
+                continue
+            for name in _TO_STEPS:
+                source = self._values.get(call.args[0])
+                if op_name(source) != name:
+                    break
+                chain.append(call.args[0])
+                call = source
+            else:
+                why = "brings fp32 to the accelerator as 32-bit numbers, of which a layer makes rows"
+                if op_name(self._values.get(call.args[0])) == "vsq.dequantize":
+                    why = (
+                        "rows are made of 32-bit numbers, and these are vectors, which others read, too: "
+                        'QuantConfig(residuals="auto") or "wide" keeps them 32 bits wide'
+                    )
+                found |= dict.fromkeys(chain, why)
         return found
 
     def _is_result(self, x: Any) -> bool:

@@ -44,21 +44,25 @@ def require_on_chip(module: IRModule) -> IRModule:
         return module
     behind = _layers_before(module)
     causes = {var: row for var, row in found.items() if not _carries(row)} or found
-    lines = [_line(row, behind.get(var, "")) for var, row in list(causes.items())[:_SHOWN]]
-    rest = [f"and {len(causes) - _SHOWN} more"] if len(causes) > _SHOWN else []
+    alike: dict[tuple[str, str], list[str]] = {}  # operators by place and reason
+    for var, row in causes.items():
+        alike.setdefault(_place_and_reason(row, behind.get(var, "")), []).append(row.op)
+    lines = [f"{', '.join(dict.fromkeys(ops))}{place}: {why}" for (place, why), ops in alike.items()]
+    left = len(causes) - sum(map(len, list(alike.values())[:_SHOWN]))
+    lines = [*lines[:_SHOWN], *([f"and {left} more"] if left else [])]
     carried = len(found) - len(causes)
     also = f" ({carried} of them only bring tensors there and back)" if carried else ""
     raise QuantizationError(
         f"strict=True, but {len(found)} operators between the input's quantization and the last layer's "
-        f"result run on the CPU{also}: {'; '.join([*lines, *rest])}; drop strict to leave them there"
+        f"result run on the CPU{also}: {'; '.join(lines)}; drop strict to leave them there"
     )
 
 
-def _line(row: OpPlacement, behind: str) -> str:
+def _place_and_reason(row: OpPlacement, behind: str) -> tuple[str, str]:
     place = f" of layer '{row.layer}'" if row.layer else f" behind layer '{behind}'" if behind else ""
     # the layouts that a caller has lie outside
     why = "moves elements, no accelerator form yet" if row.op == "relax.permute_dims" else row.why
-    return f"{row.op}{place}: {why}"
+    return place, why
 
 
 def _carries(row: OpPlacement) -> bool:
