@@ -168,11 +168,24 @@ def test_compile_takes_a_relax_module_a_target_and_two_inputs(run, tmp_path):
 
     a, b = torch.randn(2, 16), torch.randn(2, 8)
     (tmp_path / "two.json").write_text(tvm.ir.save_json(import_model(Two().eval(), (a, b))), encoding="utf-8")
-    np.savez(tmp_path / "two.npz", a=torch.randn(6, 16).numpy(), b=torch.randn(6, 8).numpy())
+    samples = {"b": torch.randn(6, 8).numpy(), "a": torch.randn(6, 16).numpy()}
+    np.savez(tmp_path / "two.npz", **samples)  # in any order
     arguments = ["--calibration", tmp_path / "two.npz", "-o", tmp_path / "two.so"]
     result = run("compile", tmp_path / "two.json", *arguments, "--target", "vsq-accel-int8")
     assert result.code == 0, result.err
     assert "1 layers on vsq-accel-int8 8/8/-/-" in result.out
+    np.savez(tmp_path / "unnamed.npz", a.numpy(), b.numpy())
+    np.savez(tmp_path / "named.npz", b=b.numpy(), a=a.numpy())
+    by_place, by_name = (
+        run("profile", tmp_path / "two.so", "--input", tmp_path / f"{name}.npz", "--json")
+        for name in ("unnamed", "named")
+    )
+    assert by_place.code == 0, by_place.err
+    assert by_name.out == by_place.out
+    np.savez(tmp_path / "other.npz", a=a.numpy(), c=b.numpy())
+    result = run("profile", tmp_path / "two.so", "--input", tmp_path / "other.npz")
+    assert result.code != 0
+    assert "lacks 'b' and holds 'c'" in result.err
 
 
 def test_profile_prints_a_table_or_json_and_writes_a_page(run, files, tmp_path):

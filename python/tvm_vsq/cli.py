@@ -19,7 +19,6 @@ from tvm_vsq.cli_inputs import (
     read_arrays,
     read_model,
     read_quant,
-    read_samples,
 )
 from tvm_vsq.errors import ConfigError, VsqError
 from tvm_vsq.files import PLOTS, check_output, check_output_folder, write_text
@@ -96,8 +95,8 @@ def compile_command(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Sample inputs, samples along axis 0: .npy, or .npz with one array an input. Not for a "
-            "model that is quantized already."
+            help="Sample inputs, samples along axis 0: .npy, or .npz with an array an input, by its name. "
+            "Not for a model that is quantized already."
         ),
     ] = None,
     target: Target = "vsq-accel",
@@ -126,7 +125,7 @@ def compile_command(
         target,
         example_inputs=example_inputs_of(shape),
         quant=read_quant(quant),
-        calibration=None if calibration is None else read_samples(calibration),
+        calibration=None if calibration is None else read_arrays(calibration),
         schedules=schedules,
         check_import=check_import,
         strict=strict,
@@ -169,8 +168,8 @@ def report(
         target,
         quant=read_quant(quant),
         example_inputs=example_inputs_of(shape),
-        calibration=read_samples(calibration),
-        data=None if data is None else read_samples(data),
+        calibration=read_arrays(calibration),
+        data=None if data is None else read_arrays(data),
         check_import=check_import,
     )
     if plot is not None:
@@ -213,7 +212,7 @@ def mix(
         max_energy_ratio=max_energy_ratio,
         quant=read_quant(quant),
         example_inputs=example_inputs_of(shape),
-        calibration=read_samples(calibration),
+        calibration=read_arrays(calibration),
         progress=not as_json,
         check_import=check_import,
     )
@@ -229,7 +228,9 @@ def profile(
     artifact: Artifact,
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", help="One sample: .npy, or .npz with one array an input. Default: zeros."),
+        typer.Option(
+            "--input", help="One sample: .npy, or .npz with an array an input, by its name. Default: zeros."
+        ),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the table as a page.")] = None,
     trace: Annotated[
@@ -276,11 +277,12 @@ def profile(
     _print(data, text, as_json)
 
 
-def _profiled(exe: Executable, arrays: list[Any] | None, technology: str | None) -> Profile:
+def _profiled(exe: Executable, arrays: Any, technology: str | None) -> Profile:
     import numpy as np
 
-    zeros = [np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs]
-    return exe.profile(*(zeros if arrays is None else arrays), technology=technology)
+    if arrays is None:
+        arrays = tuple(np.zeros(spec.shape, spec.dtype) for spec in exe.metadata.inputs)
+    return exe.profile(*(arrays if isinstance(arrays, tuple) else (arrays,)), technology=technology)
 
 
 def _under_all_tables(

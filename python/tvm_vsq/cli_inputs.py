@@ -86,23 +86,25 @@ def _shape(text: str) -> list[int]:
     return shape
 
 
-def read_arrays(path: Path) -> list[Any]:
-    """The arrays of a .npy or .npz file, in order."""
+_UNNAMED = re.compile(r"arr_\d+")
+"""What numpy.savez calls arrays that it is given by position."""
+
+
+def read_arrays(path: Path) -> Any:
+    """The array of a .npy or .npz file; of several, a mapping by the names of inputs, or a tuple if they were
+    saved without names, so that they have the order of inputs.
+    """
     import numpy as np
 
     _require_file(path, "array")
     with _refusing(path, "is not a .npy or .npz file of numbers; write it with numpy.save or numpy.savez"):
         data = np.load(path, allow_pickle=False)
-        arrays = [data] if isinstance(data, np.ndarray) else [data[name] for name in data.files]
-        if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
+        arrays = {"": data} if isinstance(data, np.ndarray) else {name: data[name] for name in data.files}
+        if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("it holds no array")
-        return arrays
-
-
-def read_samples(path: Path) -> Any:
-    """Calibration data: an array, or one for each input."""
-    arrays = read_arrays(path)
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    return tuple(arrays.values()) if all(map(_UNNAMED.fullmatch, arrays)) else arrays
 
 
 def read_quant(text: str | None) -> Any:
