@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields, replace
-from math import prod
-from typing import Any
 
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.access import Axis, Dim, Operand
 from tvm_vsq.schedule.gemm import MultiplyAccumulate
 from tvm_vsq.schedule.nest import LoopNest
-from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.schedule.workload import Extension, Workload
 
 PASSES = {"inp": "dx", "wgt": "dw"}
 """The dimensions over the digits of the operands of a product: a pass of the array for each pair."""
@@ -39,10 +37,9 @@ class Digits:
 
 
 @dataclass(frozen=True)
-class WithDigits:
+class WithDigits(Extension):
     """`work` on operands of so many digits."""
 
-    work: Any
     digits: Digits
 
     @property
@@ -54,7 +51,7 @@ class WithDigits:
         """That of `work`, whose operands have digits as their last axis, but filters of depthwise
         convolutions before it; products have a reduced dimension over those of either side, too.
         """
-        nest: LoopNest = self.work.nest(hardware)
+        nest = self.work.nest(hardware)
         passes: list[Dim] = []
         operands: list[Operand] = []
         for operand in nest.operands:
@@ -74,17 +71,12 @@ class WithDigits:
     def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
         """As of `work`, with passes where there are several."""
         passes = self.digits.inp * self.digits.wgt
-        text: str = self.work.text(channels, hardware)
+        text = super().text(channels, hardware)
         return f"{text} in {passes} passes" if self.work.macs(channels) and passes > 1 else text
-
-    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """As of `work`."""
-        padded: tuple[int, int] = self.work.padded_channels(hardware)
-        return padded
 
     def macs(self, channels: tuple[int, int]) -> int:
         """Those of all passes."""
-        return int(self.work.macs(channels)) * prod((self.digits.inp, self.digits.wgt))
+        return super().macs(channels) * self.digits.inp * self.digits.wgt
 
 
 def with_digits(work: Workload, digits: Digits) -> Workload:

@@ -9,14 +9,12 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.access import Axis, Operand
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.schedule.postprocess import PostProcess
-from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.schedule.workload import Extension
 
 
 @dataclass(frozen=True)
-class WithTable:
+class WithTable(Extension):
     """`work`, with a table between two passes of the PPU."""
-
-    work: Workload
 
     @property
     def key(self) -> str:
@@ -29,15 +27,3 @@ class WithTable:
         values = replace(nest.operand["par"], name="par2", title="parameters of values")
         segments = Operand("tab", "par", (Axis(entries),), constant=True, resident=True, title="table")
         return replace(nest, operands=(*nest.operands, values, segments), finish=PostProcess(has_table=True))
-
-    def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
-        """As of `work`."""
-        return self.work.text(channels, hardware)
-
-    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """As of `work`."""
-        return self.work.padded_channels(hardware)
-
-    def macs(self, channels: tuple[int, int]) -> int:
-        """As of `work`."""
-        return self.work.macs(channels)

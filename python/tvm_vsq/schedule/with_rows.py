@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.schedule.rows import Rows, with_row_program
-from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.schedule.workload import Extension
 
 
 @dataclass(frozen=True)
-class WithRows:
+class WithRows(Extension):
     """`work`, whose wide results are the rows of `rows`."""
 
-    work: Workload
     rows: Rows
 
     @property
@@ -47,15 +46,3 @@ class WithRows:
             result_name=rows.result_name,
         )
         return with_row_program(whole, shape.finish(follows=True), shape.turns)
-
-    def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
-        """As of `work`."""
-        return self.work.text(channels, hardware)
-
-    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """As of `work`."""
-        return self.work.padded_channels(hardware)
-
-    def macs(self, channels: tuple[int, int]) -> int:
-        """As of `work`."""
-        return self.work.macs(channels)

@@ -8,14 +8,13 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.schedule.access import Operand
 from tvm_vsq.schedule.nest import LoopNest
 from tvm_vsq.schedule.postprocess import PostProcess
-from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.schedule.workload import Extension
 
 
 @dataclass(frozen=True)
-class WithSum:
+class WithSum(Extension):
     """`work`, whose results are added to "other"; scaled: whether the PPU takes the sum once more."""
 
-    work: Workload
     scaled: bool
 
     @property
@@ -30,15 +29,3 @@ class WithSum:
         if self.scaled:
             added.append(replace(nest.operand["par"], name="par2", title="parameters of sums"))
         return replace(nest, operands=(*nest.operands, *added), finish=PostProcess(adds=True))
-
-    def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
-        """As of `work`."""
-        return self.work.text(channels, hardware)
-
-    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
-        """As of `work`."""
-        return self.work.padded_channels(hardware)
-
-    def macs(self, channels: tuple[int, int]) -> int:
-        """As of `work`."""
-        return self.work.macs(channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -29,6 +30,25 @@ class Workload(Protocol):
 
     def macs(self, channels: tuple[int, int]) -> int:
         """Multiply-accumulates, without those of padding."""
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Base of what does more than `work`, with its results or on digits: its channels and products stay."""
+
+    work: Workload
+
+    def text(self, channels: tuple[int, int], hardware: HardwareConfig) -> str:
+        """As of `work`."""
+        return self.work.text(channels, hardware)
+
+    def padded_channels(self, hardware: HardwareConfig) -> tuple[int, int]:
+        """As of `work`."""
+        return self.work.padded_channels(hardware)
+
+    def macs(self, channels: tuple[int, int]) -> int:
+        """As of `work`."""
+        return self.work.macs(channels)
 
 
 @lru_cache(maxsize=1024)
