@@ -89,6 +89,7 @@ INPUT = {
     "sdpa of -1e9": (sdpa, -1e9),
     "sdpa of the least number": (sdpa, LEAST),
     "added -1e9": (added, -1e9),
+    "added, truth values times -1e9": (eager(lambda s, mask: s + ~mask * -1e9), None),
     "masked_fill -1e9": (filled, None),
     "where": (chosen, None),
     "two at once": (eager(twice), None),

@@ -213,6 +213,20 @@ def test_results_of_a_dataclass():
     same_as_torch(Model(), (torch.randn(2, 3),))
 
 
+def test_numbers_beside_integers_and_truth_values_have_the_type_that_torch_gives_them():
+    class Promoted(nn.Module):
+        def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            is_large = ids > 2.5
+            return (
+                *(~is_large * -1e9, is_large * 3, is_large + 1.5, (is_large > 0.5) * 2.0),
+                *(ids * 0.5, ids + 1.5, ids - 0.5, 1.0 - ids, ids**0.5, is_large**2, 2**ids),
+                *(ids == 1.5, ids != 4.5, ids < 4.5, ids <= 3.5, ids > 3.5, ids >= 4.5),
+                *(ids % 2.5, ids // 2, ids // 2.0, torch.exp(-ids), torch.sigmoid(is_large), torch.sin(ids)),
+            )
+
+    same_as_torch(Promoted(), (torch.tensor([[5, 6, 1], [4, 3, 6]]),), tolerance=1e-6)
+
+
 REDUCTIONS = {
     "running sum": lambda ids: torch.cumsum(ids > 2, -1),
     "running product": lambda ids: torch.cumprod(ids.to(torch.int32), 0),

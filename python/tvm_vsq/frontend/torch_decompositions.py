@@ -29,18 +29,41 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
 # A decomposition that returns NotImplemented leaves the operator as it is.
 
 
+def _promoted(x: Tensor, y: Any) -> Tensor:
+    """`x` in the type in which torch computes with `y`; TVM computes with a number in the tensor's."""
+    return x if isinstance(y, Tensor) else x.to(torch.result_type(x, y))
+
+
+def _with_number(function: Callable[..., Tensor]) -> Callable[..., Any]:
+    """`function` of a tensor and a number, of truth values or integers and a fraction, say."""
+
+    def decomposition(x: Tensor, y: Any) -> Any:
+        wide = _promoted(x, y)
+        return NotImplemented if wide.dtype == x.dtype else function(wide, y)
+
+    return decomposition
+
+
+def _in_float(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Any]:
+    """`function` of integers and truth values, of which TVM's takes none."""
+    return lambda x: NotImplemented if x.is_floating_point() else function(x.to(torch.float32))
+
+
 def _add(x: Tensor, y: Any, *, alpha: float = 1) -> Any:
-    return NotImplemented if alpha == 1 else x + y * alpha
+    wide = _promoted(x, y)
+    return NotImplemented if alpha == 1 and wide.dtype == x.dtype else wide + y * alpha
 
 
 def _sub(x: Tensor, y: Any, *, alpha: float = 1) -> Any:
-    return NotImplemented if alpha == 1 else x - y * alpha
+    wide = _promoted(x, y)
+    return NotImplemented if alpha == 1 and wide.dtype == x.dtype else wide - y * alpha
 
 
 def _rsub(x: Tensor, y: Any, alpha: float = 1) -> Any:
-    if alpha == 1 and not isinstance(y, int):
+    wide = _promoted(x, y)
+    if alpha == 1 and not isinstance(y, int) and wide.dtype == x.dtype:
         return NotImplemented
-    return x * -alpha + (float(y) if isinstance(y, int) and x.is_floating_point() else y)
+    return wide * -alpha + (float(y) if isinstance(y, int) and x.is_floating_point() else y)
 
 
 def _div(x: Tensor, y: Any) -> Any:
@@ -48,6 +71,14 @@ def _div(x: Tensor, y: Any) -> Any:
     if x.is_floating_point():
         return NotImplemented
     return x.to(torch.float32) / y
+
+
+def _div_and_round(x: Tensor, y: Any, *, rounding_mode: str | None = None) -> Any:
+    """TVM takes two tensors of one type."""
+    if isinstance(y, Tensor):
+        return NotImplemented
+    wide = _promoted(x, y)
+    return aten.div.Tensor_mode(wide, torch.full_like(wide, y), rounding_mode=rounding_mode)
 
 
 def _in_int64(reduction: Callable[..., Tensor]) -> Callable[..., Any]:
@@ -222,20 +253,37 @@ _OURS: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: _add,
     aten.amax.default: _amax,
     aten.amin.default: _amin,
+    aten.cos.default: _in_float(torch.cos),
     aten.cumprod.default: _in_int64(torch.cumprod),
     aten.cumsum.default: _in_int64(torch.cumsum),
     aten.div.Scalar: _div,
     aten.div.Tensor: _div,
+    aten.div.Tensor_mode: _div_and_round,
+    aten.eq.Scalar: _with_number(torch.eq),
+    aten.erf.default: _in_float(torch.erf),
+    aten.exp.default: _in_float(torch.exp),
+    aten.ge.Scalar: _with_number(torch.ge),
     aten.group_norm.default: _group_norm,
+    aten.gt.Scalar: _with_number(torch.gt),
     aten.index.Tensor: _index,
+    aten.le.Scalar: _with_number(torch.le),
+    aten.log.default: _in_float(torch.log),
+    aten.lt.Scalar: _with_number(torch.lt),
+    aten.mul.Tensor: _with_number(torch.mul),
+    aten.ne.Scalar: _with_number(torch.ne),
     aten.pad.default: _pad,
     aten.pow.Scalar: _power_of_number,
+    aten.pow.Tensor_Scalar: _with_number(torch.pow),
     aten.prod.default: _in_int64(torch.prod),
+    aten.remainder.Scalar: _with_number(torch.remainder),
     aten.rsub.Scalar: _rsub,
     aten.rsub.Tensor: _rsub,
     aten.scaled_dot_product_attention.default: attention,
     aten.selu.default: _selu,
+    aten.sigmoid.default: _in_float(torch.sigmoid),
+    aten.sin.default: _in_float(torch.sin),
     aten.sub.Tensor: _sub,
+    aten.tanh.default: _in_float(torch.tanh),
     aten.upsample_bilinear2d.vec: _upsample_bilinear,
     aten.upsample_linear1d.vec: _upsample_linear,
     aten.upsample_nearest1d.vec: _upsample_nearest,
