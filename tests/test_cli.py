@@ -182,6 +182,8 @@ def test_compile_takes_a_relax_module_a_target_and_two_inputs(run, tmp_path):
     )
     assert by_place.code == 0, by_place.err
     assert by_name.out == by_place.out
+    np.savez(tmp_path / "one.npz", a=a.numpy())
+    assert "lacks 'b'" in run("profile", tmp_path / "two.so", "--input", tmp_path / "one.npz").err
     np.savez(tmp_path / "other.npz", a=a.numpy(), c=b.numpy())
     result = run("profile", tmp_path / "two.so", "--input", tmp_path / "other.npz")
     assert result.code != 0

@@ -86,8 +86,8 @@ def _shape(text: str) -> list[int]:
     return shape
 
 
-_UNNAMED = re.compile(r"arr_\d+")
-"""What numpy.savez calls arrays that it is given by position."""
+_UNNAMED = re.compile(r"(arr_\d+)?")
+"""What numpy.savez calls arrays that it is given by position; the one of a .npy has no name."""
 
 
 def read_arrays(path: Path) -> Any:
@@ -102,9 +102,9 @@ def read_arrays(path: Path) -> Any:
         arrays = {"": data} if isinstance(data, np.ndarray) else {name: data[name] for name in data.files}
         if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("it holds no array")
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    return tuple(arrays.values()) if all(map(_UNNAMED.fullmatch, arrays)) else arrays
+    if all(map(_UNNAMED.fullmatch, arrays)):
+        return next(iter(arrays.values())) if len(arrays) == 1 else tuple(arrays.values())
+    return arrays
 
 
 def read_quant(text: str | None) -> Any:

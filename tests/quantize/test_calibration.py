@@ -11,6 +11,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from tvm_vsq.errors import CalibrationError
+from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings
 from tvm_vsq.quantize import Range, calibrate
 from tvm_vsq.quantize.data import batches
@@ -126,3 +127,32 @@ def test_inputs_with_different_numbers_of_samples_are_refused():
 def test_a_value_that_overflows_in_the_network_is_named():
     with pytest.raises(CalibrationError, match=r"'gv', the result of 'exp' \[4, 2\], overflows to"):
         ranges(module((4, 2)), X * 100)
+
+
+@pytest.mark.parametrize(
+    ("function", "advice"),
+    [
+        (lambda x: torch.log(torch.relu(x)), "scale them"),
+        (lambda x: torch.softmax(torch.log(torch.relu(x)) * 2, -1), "hide by a number, such as -1e9"),
+    ],
+)
+def test_only_where_a_softmax_follows_minus_infinity_may_be_a_mask(function, advice):
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            return function(x)
+
+    with pytest.raises(CalibrationError, match=advice):
+        ranges(import_model(Model().eval(), (torch.from_numpy(X),)), X)
+
+
+def test_what_is_no_number_comes_from_infinities_before():
+    mod = module((4, 2))
+    x = mod["main"].params[0]
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            large = builder.emit(relax.op.exp(builder.emit(relax.op.exp(x))))
+            last = builder.emit_output(relax.op.subtract(large, large))
+        builder.emit_func_output(last)
+    with pytest.raises(CalibrationError, match=r"'subtract' .* holds infinities already"):
+        list(calibrate(builder.get(), [last], X))

@@ -59,7 +59,7 @@ def test_a_stream_of_vectors_that_norms_read_is_refused_by_what_keeps_it_wide():
     x, config = torch.randn(64, 6, 32), QuantConfig.parse("4/4/4/4", residuals="vectors").unfitted()
     why = (
         r"relax\.multiply, relax\.clip, relax\.round, relax\.astype behind layer 'layers\.0': rows are made "
-        r'of 32-bit numbers, and these are vectors, .* QuantConfig\(residuals="auto"\)'
+        r'of 32-bit numbers, and these are vectors, .* QuantConfig\(residuals="vectors"\)'
     )
     with pytest.raises(QuantizationError, match=why):
         tvm_vsq.compile(

@@ -41,7 +41,7 @@ def as_quantized(model: Any, **unread: Any) -> IRModule | None:
     if given := [f"{name}=" for name, value in unread.items() if value is not None]:
         raise ConfigError(
             f"the model is quantized already and is taken as it is, so {', '.join(given)} would have no "
-            f"effect; leave out {'it' if len(given) == 1 else 'them'}, or give the fp32 model"
+            f"effect; leave {'it' if len(given) == 1 else 'them'} out, or give the fp32 model"
         )
     module = model.to_relax() if isinstance(model, QuantizedModel) else model
     check_straight_line(module["main"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
-from tvm_vsq.graph import definitions, op_name, static_shape
+from tvm_vsq.graph import definitions, op_name, static_shape, tensors
 from tvm_vsq.progress import steps
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -38,8 +38,8 @@ def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, R
     lows = np.full(len(points), np.inf)
     highs = np.full(len(points), -np.inf)
     given = set(module["main"].params)
-    for tensors in _run(module, points, data):
-        values = np.array([[float(extreme) for extreme in _extremes(tensor)] for tensor in tensors])
+    for observed in _run(module, points, data):
+        values = np.array([[float(extreme) for extreme in _extremes(tensor)] for tensor in observed])
         for row, point in zip(values, points, strict=True):
             if not np.isfinite(row).all() and point not in given:  # masks among inputs hide by -inf
                 raise CalibrationError(_overflow(module, point, row))
@@ -49,17 +49,32 @@ def calibrate(module: IRModule, points: Sequence[Var], data: Any) -> dict[Var, R
 
 
 def _overflow(module: IRModule, point: Var, row: npt.NDArray[Any]) -> str:
-    operator = op_name(definitions(module["main"]).get(point)).removeprefix("relax.")
+    values = definitions(module["main"])
+    operator = op_name(values.get(point)).removeprefix("relax.")
     advice = "scale them"
-    if row[0] == -np.inf and row[1] < np.inf:
+    if np.isnan(row).any():
         advice = (
-            "minus infinity is a mask where it is added to scores and a softmax follows: hide by a number "
-            "such as -1e9, or scale the scores before they are masked"
+            "what it reads holds infinities already; find what gives them: a division by 0, a mask of +inf"
+        )
+    elif row[0] == -np.inf and row[1] < np.inf and _softmax_follows(point, values):
+        advice = (
+            "minus infinity is a mask where scores that a softmax reads next are filled with it, or an input "
+            "that holds it is added to them; anywhere else hide by a number, such as -1e9"
         )
     return (
         f"'{point.name}', the result of '{operator}' {list(static_shape(point))}, overflows to "
         f"{row[0]}..{row[1]} on the calibration data; {advice}"
     )
+
+
+def _softmax_follows(point: Var, values: Mapping[Var, Any]) -> bool:
+    behind = {point}
+    for var, value in values.items():
+        if any(each in behind for each in tensors(value)):
+            behind.add(var)
+            if op_name(value).endswith("softmax"):
+                return True
+    return False
 
 
 def _extremes(tensor: Any) -> Any:
@@ -68,8 +83,8 @@ def _extremes(tensor: Any) -> Any:
 
 def observe(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[list[npt.NDArray[Any]]]:
     """Run the fp32 `module` over `data` as `calibrate` does; yields the values of `points`, run by run."""
-    for tensors in _run(module, points, data):
-        yield [np.ascontiguousarray(tensor.numpy()) for tensor in tensors]
+    for observed in _run(module, points, data):
+        yield [np.ascontiguousarray(tensor.numpy()) for tensor in observed]
 
 
 def _run(module: IRModule, points: Sequence[Var], data: Any) -> Iterator[tuple[Any, ...]]:

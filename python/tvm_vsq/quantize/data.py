@@ -97,7 +97,7 @@ def _items(data: Any, names: list[str]) -> Iterator[list[Any]]:
         if len(values) != len(names):
             raise CalibrationError(
                 f"calibration[{position}] holds {len(values)} arrays, the network has {len(names)} inputs; "
-                f"give one array per input (drop labels)"
+                f"give one array per input{' (drop labels)' if len(values) > len(names) else ''}"
             )
         yield values
 

@@ -162,8 +162,8 @@ class _Explainer:
                 why = "brings fp32 to the accelerator as 32-bit numbers, of which a layer makes rows"
                 if op_name(self._values.get(call.args[0])) == "vsq.dequantize":
                     why = (
-                        "rows are made of 32-bit numbers, and these are vectors, which others read, too: "
-                        'QuantConfig(residuals="auto") or "wide" keeps them 32 bits wide'
+                        "rows are made of 32-bit numbers, and these are vectors, since another layer reads "
+                        'them, or QuantConfig(residuals="vectors") has them'
                     )
                 found |= dict.fromkeys(chain, why)
         return found
