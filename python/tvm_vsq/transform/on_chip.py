@@ -66,7 +66,8 @@ def _place_and_reason(row: OpPlacement, behind: str) -> tuple[str, str]:
 
 
 def _carries(row: OpPlacement) -> bool:
-    return row.op in ("vsq.quantize", "vsq.dequantize") or row.why.startswith("the int32 result")
+    there_and_back = ("the int32 result", "brings fp32 to the accelerator")
+    return row.op in ("vsq.quantize", "vsq.dequantize") or row.why.startswith(there_and_back)
 
 
 def _layers_before(module: IRModule) -> dict[Var, str]:
