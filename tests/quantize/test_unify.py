@@ -11,7 +11,7 @@ from tvm_vsq.errors import ConfigError
 from tvm_vsq.frontend import import_model
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.quantize.plan import make_plan
-from tvm_vsq.quantize.unify import unified
+from tvm_vsq.quantize.unify import readers_together, unified
 
 PASSES = load_hardware("vsq-accel").model_copy(update={"precision_passes": 2})
 ROUNDING = load_hardware("vsq-accel-w4a8").model_copy(update={"precision_passes": 2})
@@ -90,6 +90,15 @@ def test_formats_stay_apart_where_only_one_can_be_read():
     plan = planned(one, c="8/8/-/-")
     assert unified(plan, one) is plan
     assert widths(plan)["b", "x"] == (4, 4)
+
+
+def test_readers_of_one_tensor_are_together_where_mixes_run_and_products_of_scales_are_rounded():
+    one = load_hardware("vsq-accel-w4a8")
+    plan = planned(ROUNDING, base="4/8/6/10")
+    assert sorted(map(sorted, readers_together(plan, ROUNDING))) == [["a"], ["b", "c"], ["d"]]
+    assert readers_together(planned(PASSES), PASSES) == []
+    assert one.product_shift
+    assert readers_together(planned(one, base="4/8/6/10"), one) == []
 
 
 @pytest.mark.parametrize("name", "bc")

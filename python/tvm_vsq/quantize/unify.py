@@ -43,12 +43,12 @@ def readers_together(plan: Plan, hardware: HardwareConfig) -> list[dict[str, Qua
     """Layers by name that read tensors with the same width of scales, where that matters: if one has vector
     scales, all get them, and those whose products have two need both.
 
-    So where `hardware` rounds these products: it drops as many bits of each, or takes layers without scales.
-    What a layer adds to its result makes no difference, since it is read as others read it.
+    So where `hardware` runs mixes and rounds these products: it drops as many bits of each, or takes layers
+    without scales. What a layer adds to its result makes no difference, since it is read as others read it.
     """
-    found: list[tuple[set[_Stored], dict[str, QuantizedLayer]]] = []
-    if not hardware.product_shift:
+    if hardware.precision_passes == 1 or not hardware.product_shift:
         return []
+    found: list[tuple[set[_Stored], dict[str, QuantizedLayer]]] = []
     for layer in plan.layers:
         readings = [reading for role, reading in layer.roles.items() if role != "residual"]
         for is_second in (False, True):
