@@ -47,6 +47,46 @@ def test_padding_that_fills_no_channels_says_what_it_fills(encoder):
     assert "()" not in note
 
 
+class Norms(nn.Module):
+    """Sums that are normalized, of layers and what was normalized before."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(32, 32) for _ in range(4))
+        self.norms = nn.ModuleList(nn.LayerNorm(32) for _ in range(3))
+
+    def forward(self, x):
+        first, *others = self.layers
+        x = first(x)
+        for layer, norm in zip(others, self.norms, strict=True):
+            x = norm(x + layer(torch.relu(x)))
+        return x
+
+
+@pytest.mark.parametrize("residuals", ["wide", "vectors"])
+def test_a_norm_that_a_rule_leaves_in_fp32_keeps_its_name_and_so_do_the_others(residuals):
+    torch.manual_seed(0)
+    x = torch.randn(64, 32)
+    rules = (tvm_vsq.Rule(layers="layer_norm_1", fp32=True),)
+    config = UNFITTED.model_copy(update={"rules": rules, "residuals": residuals})
+    given = {"quant": config, "example_inputs": (x,), "calibration": [(x,)]}
+    network = Norms().eval()
+    exe = tvm_vsq.compile(network, **given)
+    assert torch.equal(exe(x), exe.reference(x))
+    explanation = exe.explain()
+    on_cpu = [(row.op, row.layer, row.why) for row in explanation if row.where == "cpu" and row.layer]
+    norm = ("relax.nn.layer_norm", "layer_norm_1", "left in fp32 by a rule")
+    assert norm in on_cpu
+    # one that norms of both kinds read is computed on the CPU, too; else a layer with weights adds it
+    sums = [("add_1", "goes with layer 'layer_norm_1', which runs on the CPU")] if residuals == "wide" else []
+    assert [(layer, why) for op, layer, why in on_cpu if op == "relax.add"] == sums
+    on_chip = {row.layer for row in explanation if row.where == "accelerator"}
+    assert {"layer_norm_0", "layer_norm_2"} <= on_chip
+    assert "layer_norm_1" not in on_chip
+    with pytest.raises(QuantizationError, match=r"of layer 'layer_norm_1': left in fp32 by a rule;"):
+        tvm_vsq.compile(network, strict=True, **given)
+
+
 class Branches(nn.Module):
     """Two layers, whose results the CPU reads, behind one that both read."""
 

@@ -232,6 +232,77 @@ def test_a_mix_is_chosen_for_the_chip_that_runs_it():
     assert energy == pytest.approx(mix.energy_ratio * most, rel=0.1)
 
 
+class Readers(nn.Module):
+    """Three layers that read one tensor, of which one counts for little, and one that reads another."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.d = (nn.Linear(32, 32) for _ in range(4))
+
+    def forward(self, x):
+        return torch.cat([self.a(x), self.b(x) * 0.01, self.d(torch.relu(self.c(x)))], -1)
+
+
+RATIOS = (0.97, 0.95, 0.9)
+
+
+def test_a_mix_is_one_that_the_chip_runs_where_it_rounds_products_of_scales():
+    """Else a reader without scales would get those of the others, but not of its weights."""
+    torch.manual_seed(0)
+    network, x, hardware = Readers().eval(), torch.randn(64, 32), target(name="vsq-accel-w4a8")
+    given = {"example_inputs": (x,), "calibration": [(x,)]}
+    profile = tvm_vsq.profile_formats(network, ("4/8/6/10", "8/8/-/-"), target=hardware, **given)
+    found = set()
+    for aim in [{"max_energy_ratio": ratio} for ratio in RATIOS] + [{"target_sqnr_db": 40}]:
+        mix = profile.choose(**aim)
+        found.add(tuple(mix.formats[name] for name in "abcd"))
+        fake = tvm_vsq.fake_quantize(network, mix.config, target=hardware, **given)
+        exe = tvm_vsq.compile(network, hardware, quant=mix.config, strict=True, **given)
+        with torch.no_grad():
+            expected, fp32 = fake(x), network(x)
+        assert torch.equal(exe(x), expected)
+        assert torch.equal(exe.reference(x), expected)
+        noise = float((expected - fp32).square().sum() / fp32.square().sum())
+        # measured without the rounding of products of scales
+        assert mix.sqnr_db == pytest.approx(-10 * np.log10(noise), abs=0.1)
+        energy = sum(layer.energy_pj for layer in exe.timing().layers)
+        most = sum(row["8/8/-/-"] for row in mix.energy_pj.values())
+        assert energy == pytest.approx(mix.energy_ratio * most, rel=0.01)
+    assert all(len(set(formats[:3])) == 1 for formats in found)
+    assert any(len(set(formats)) == 2 for formats in found)
+
+
+@pytest.mark.parametrize("formats", ["8/8/-/-", "4/8/6/10"])
+def test_formats_that_rules_give_decide_for_those_that_read_the_same(formats):
+    torch.manual_seed(0)
+    network, x, hardware = Readers().eval(), torch.randn(64, 32), target(name="vsq-accel-w4a8")
+    given = {"example_inputs": (x,), "calibration": [(x,)]}
+    rules = [tvm_vsq.Rule(layers="b", formats=formats)]
+    config = tvm_vsq.QuantConfig.parse("4/8/6/10", rules=rules).unfitted()
+    profile = tvm_vsq.profile_formats(
+        network, ("4/8/6/10", "8/8/-/-"), target=hardware, quant=config, **given
+    )
+    for ratio in (1, 0.97):
+        mix = profile.choose(max_energy_ratio=ratio)
+        assert {mix.formats[name] for name in "ac"} == {formats}
+        tvm_vsq.compile(network, hardware, quant=mix.config, **given)
+
+
+def test_a_choice_that_rules_leave_none_of_names_the_layers():
+    torch.manual_seed(0)
+    network, x, hardware = Readers().eval(), torch.randn(64, 32), target(name="vsq-accel-w4a8")
+    given = {"example_inputs": (x,), "calibration": [(x,)]}
+    aim = {"target": hardware, "max_energy_ratio": 1, **given}
+    for rule, formats, names in (
+        ({"b": "4/8/6/10"}, ("8/8/-/-", "6/6/-/-"), "'a' .* and 'b'"),
+        ({"a": "4/8/6/10", "c": "8/8/-/-"}, ("4/8/6/10", "8/8/-/-"), "'[bc]' .* and 'a'"),
+    ):
+        rules = [tvm_vsq.Rule(layers=layer, formats=each) for layer, each in rule.items()]
+        config = tvm_vsq.QuantConfig.parse("4/8/6/10", rules=rules).unfitted()
+        with pytest.raises(ConfigError, match=f"layers {names} .*both formats without"):
+            tvm_vsq.choose_formats(network, formats, quant=config, **aim)
+
+
 def test_only_one_format_left_is_no_choice():
     network, x = nn.Sequential(nn.Linear(32, 16)).eval(), torch.randn(8, 32)
     with pytest.raises(ConfigError, match=r"'4/8/6/10' has .*fewer than two"):

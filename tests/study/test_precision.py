@@ -13,7 +13,8 @@ from tests.seeds import one_of
 
 import tvm_vsq
 from tvm_vsq.errors import CalibrationError, ConfigError, QuantizationError
-from tvm_vsq.study.precision import _reach, _solve
+from tvm_vsq.study.links import Links
+from tvm_vsq.study.precision import _least, _reach, _solve
 from tvm_vsq.study.sensitivity import decibel
 
 FORMATS = ("3/4/4/4", "4/4/4/4", "8/8/-/-")
@@ -33,6 +34,34 @@ def test_the_choice_is_the_best_of_all(seed):
     found = _solve(cost, used, budget)
     assert used[rows, found].sum() <= budget * (1 + 1e-6)
     assert cost[rows, found].sum() == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_choices_that_are_linked_are_the_best_of_all_that_keep_the_links(seed):
+    """Of formats of which the first two have scales, some layers take one if another does."""
+    rng = np.random.default_rng(seed)
+    cost, used = rng.uniform(0.1, 1, (2, 4, 3))
+    pairs = [(0, 1), (1, 0), (2, 3)]
+    rows = np.zeros((3, 4, 3))
+    for row, (giving, needing) in zip(rows, pairs, strict=True):
+        row[giving, :2], row[needing, :2] = 1, -1
+    links = Links(rows.reshape(3, 12), np.zeros(3))
+    kept = [
+        choice
+        for choice in itertools.product(range(3), repeat=4)
+        if all(choice[needing] < 2 or choice[giving] == 2 for giving, needing in pairs)
+    ]
+    assert len(kept) < 3**4
+    layers = np.arange(4)
+    least = min(used[layers, choice].sum() for choice in kept)
+    assert used[layers, _least(used, links)].sum() == pytest.approx(least)
+    budget = least + rng.uniform(0, 0.5)
+    best = min(cost[layers, choice].sum() for choice in kept if used[layers, choice].sum() <= budget)
+    found = _solve(cost, used, budget, links)
+    assert tuple(found) in kept
+    assert cost[layers, found].sum() == pytest.approx(best)
+    with pytest.raises(QuantizationError, match=r"no mix .*drop rules that give formats to readers of one"):
+        _least(cost, Links(-(rows.reshape(3, 12)[:1] ** 2), np.array([-3.0])))
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,8 @@ class QuantizedLayer:
     A convolution with groups has no epilogue: it is computed on the CPU, from quantized operands. limits: of
     what it reads, see `Reading`. other: a second activation that its operator reads. has_rows: what it reads
     are rows of numbers (`layers.rows`), which nothing quantizes. has_second_operand: whether it reads
-    `other` in place of weights. along_tokens: whether vectors of that run along tokens, of which none is to
+    `other` in place of weights. multiplies_scales: as of a `layers.node.Node`, where it runs on the
+    accelerator. along_tokens: whether vectors of `other` run along tokens, of which none is to
     depend on others. apart: how it reads the residual, and `other` in place of weights, where that is not as
     it would by itself, by role (`roles`).
     """
@@ -84,6 +85,7 @@ class QuantizedLayer:
     other: Var | None = None
     has_rows: bool = False
     has_second_operand: bool = False
+    multiplies_scales: bool = False
     along_tokens: bool = False
     apart: Mapping[str, ActivationSettings] = field(default_factory=dict)
 
@@ -277,6 +279,7 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
                 other=_other(values[var], values),
                 has_rows=var in rows,
                 has_second_operand=_has_second_operand(values[var]),
+                multiplies_scales=candidate.kind is Kind.ORDINARY or _has_second_operand(values[var]),
                 along_tokens=layer_config.attention == "cached"
                 and _is_made_of(transposed, _other(values[var], values), moved),
             )

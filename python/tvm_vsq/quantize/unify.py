@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tvm_vsq.errors import ConfigError
 from tvm_vsq.formats import LayerFormats
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.quantize.plan import ActivationSettings, Plan, QuantizedLayer, Reading
 
-_Widest = dict[tuple[Any, bool], ActivationSettings]
-"""By stored tensor, and whether it is read in place of weights, how all read it."""
+_Stored = tuple[Any, bool]
+"""A stored tensor, and whether it is read in place of weights."""
+
+_Widest = dict[_Stored, ActivationSettings]
+"""How all read it."""
 
 
 def unified(plan: Plan, hardware: HardwareConfig) -> Plan:
@@ -19,15 +24,65 @@ def unified(plan: Plan, hardware: HardwareConfig) -> Plan:
 
     So no result leaves the accelerator because its readers have different formats. Only with
     `precision_passes`: elsewhere only one format can be read at all.
+    Raises ConfigError that names two layers, one of which would get scales from the other that its products
+    cannot have on `hardware` (`readers_together`).
     """
     if hardware.precision_passes == 1:
         return plan
+    for together in readers_together(plan, hardware):
+        _require_scales_of_all_or_none(together, hardware)
     while True:
         widest = _widest(plan)
         layers = tuple(_settled(layer, plan, widest, hardware) for layer in plan.layers)
         if layers == plan.layers:
             return plan
         plan = replace(plan, layers=layers)
+
+
+def readers_together(plan: Plan, hardware: HardwareConfig) -> list[dict[str, QuantizedLayer]]:
+    """Layers by name that read tensors with the same width of scales, where that matters: if one has vector
+    scales, all get them, and those whose products have two need both.
+
+    So where `hardware` runs mixes and rounds these products: it drops as many bits of each, or takes layers
+    without scales. What a layer adds to its result makes no difference, since it is read as others read it.
+    """
+    if hardware.precision_passes == 1 or not hardware.product_shift:
+        return []
+    found: list[tuple[set[_Stored], dict[str, QuantizedLayer]]] = []
+    for layer in plan.layers:
+        readings = [reading for role, reading in layer.roles.items() if role != "residual"]
+        for is_second in (False, True):
+            tensors = {
+                (source.tensor, is_second)
+                for reading in readings
+                if reading.settings.is_second == is_second
+                for source in plan.sources(reading)
+            }
+            if not tensors:
+                continue
+            layers: dict[str, QuantizedLayer] = {}
+            for joined in [each for each in found if not tensors.isdisjoint(each[0])]:
+                found.remove(joined)
+                tensors |= joined[0]
+                layers |= joined[1]
+            found.append((tensors, {**layers, layer.name: layer}))
+    return [layers for _, layers in found]
+
+
+def _require_scales_of_all_or_none(together: Mapping[str, QuantizedLayer], hardware: HardwareConfig) -> None:
+    scaled = [layer for layer in together.values() if layer.settings.scale_bits]
+    unscaled = [
+        layer for layer in together.values() if layer.multiplies_scales and not layer.settings.scale_bits
+    ]
+    if scaled and unscaled:
+        has, lacks = scaled[0], unscaled[0]
+        raise ConfigError(
+            f"layers '{lacks.name}' ({lacks.config.notation}) and '{has.name}' ({has.config.notation}) read "
+            f"one tensor, or two that are stored alike, so that both get its vector scales; but target "
+            f"'{hardware.label}' rounds products of scales to {hardware.product_bits} bits, and "
+            f"'{lacks.name}' has none for its weights; give both formats with vector scales "
+            f"({hardware.notation}), or both formats without"
+        )
 
 
 def _widest(plan: Plan) -> _Widest:

@@ -25,6 +25,7 @@ from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.schedule import Database
 from tvm_vsq.study.choices import Choices
+from tvm_vsq.study.links import NO_LINKS, Links, find_links
 from tvm_vsq.study.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
 from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
@@ -115,6 +116,13 @@ class PrecisionProfile:
             module, self._choices, formats, config, base, self._calibration
         )
         self._energy = self._energy_to_choose()
+        self._links = find_links(
+            make_plan(module, config.with_formats(formats[0]), base),
+            base,
+            self.sensitivity.layers,
+            formats,
+            self._choices.leaders,
+        )
 
     def _energy_to_choose(self) -> Matrix:
         """float64[layer, format] in pJ: of each layer with what follows it."""
@@ -133,17 +141,17 @@ class PrecisionProfile:
         """The mix for one of the two aims; see `tvm_vsq.choose_formats`."""
         check_aim(target_sqnr_db, max_energy_ratio)
         if target_sqnr_db is not None:
-            return _reach(float(target_sqnr_db), self._noise, self._energy, self._mix)
+            return _reach(float(target_sqnr_db), self._noise, self._energy, self._mix, self._links)
         ratio = float(max_energy_ratio or 0)
         most = self._energy.sum(axis=0).max()
-        least = self._energy.min(axis=1).sum() / most
+        least = _sum(self._energy, _least(self._energy, self._links)) / most
         if least > ratio:
             raise QuantizationError(
                 f"max_energy_ratio={ratio:g} cannot be met: the cheapest of "
                 f"{', '.join(self.sensitivity.formats)} takes {least:.3f}; allow more, or add a narrower "
                 f"format"
             )
-        return self._mix(_solve(self._noise, self._energy, ratio * most))
+        return self._mix(_solve(self._noise, self._energy, ratio * most, self._links))
 
     def _mix(self, chosen: npt.NDArray[np.int64]) -> MixedPrecision:
         """What the choice of a format for each layer comes to."""
@@ -153,13 +161,12 @@ class PrecisionProfile:
         mixed = _config(self._config, picked, formats)
         hardware = mixed.hardware(self._base)
         measured = self._compare(quantize_prepared(self._module, mixed, hardware, self._calibration))
-        rows = np.arange(len(chosen))
         return MixedPrecision(
             mixed,
             formats,
             decibel(measured),
-            decibel(float(self._noise[rows, chosen].sum())),
-            float(self._energy[rows, chosen].sum() / self._energy.sum(axis=0).max()),
+            decibel(_sum(self._noise, chosen)),
+            float(_sum(self._energy, chosen) / self._energy.sum(axis=0).max()),
             self.energy_pj,
             self.not_counted,
             profile,
@@ -223,19 +230,23 @@ def check_aim(target_sqnr_db: Any, max_energy_ratio: Any) -> None:
 
 
 def _reach(
-    target: float, noise: Matrix, energy: Matrix, mix: Callable[[npt.NDArray[np.int64]], MixedPrecision]
+    target: float,
+    noise: Matrix,
+    energy: Matrix,
+    mix: Callable[[npt.NDArray[np.int64]], MixedPrecision],
+    links: Links = NO_LINKS,
 ) -> MixedPrecision:
     """The cheapest mix whose measured SQNR reaches `target`.
 
     Errors of layers add up only about, so the bound on their sum is tightened by what is missing.
     """
-    best = noise.argmin(axis=1)
-    least = noise.min(axis=1).sum()
+    best = _least(noise, links)
+    least = _sum(noise, best)
     bound = 10 ** (-target / 10)
     for _ in range(_ROUNDS):
         if bound < least:
             break
-        found = mix(_solve(energy, noise, bound))
+        found = mix(_solve(energy, noise, bound, links))
         if found.sqnr_db >= target:
             return found
         bound *= 10 ** ((found.sqnr_db - target - 0.05) / 10)
@@ -248,8 +259,20 @@ def _reach(
     )
 
 
-def _solve(cost: Matrix, used: Matrix, budget: float) -> npt.NDArray[np.int64]:
-    """The column of each row with the least total `cost` whose total `used` stays within `budget`.
+def _sum(values: Matrix, chosen: npt.NDArray[np.int64]) -> float:
+    return float(values[np.arange(len(chosen)), chosen].sum())
+
+
+def _least(cost: Matrix, links: Links) -> npt.NDArray[np.int64]:
+    """The column of each row with the least total `cost`, whatever it uses."""
+    if not len(links.rows):
+        return np.asarray(cost.argmin(axis=1))
+    return _solve(cost, np.zeros_like(cost), 0.0, links)
+
+
+def _solve(cost: Matrix, used: Matrix, budget: float, links: Links = NO_LINKS) -> npt.NDArray[np.int64]:
+    """The column of each row with the least total `cost` whose total `used` stays within `budget`, and that
+    keeps `links`.
 
     A multiple-choice knapsack, solved as the integer program that it is.
     """
@@ -258,17 +281,21 @@ def _solve(cost: Matrix, used: Matrix, budget: float) -> npt.NDArray[np.int64]:
     layers, choices = cost.shape
     one_each = np.kron(np.eye(layers), np.ones(choices))
     scale = budget or 1.0
+    constraints = [
+        LinearConstraint(one_each, 1, 1),
+        LinearConstraint(used.ravel()[None] / scale, -np.inf, budget / scale),
+    ]
+    if len(links.rows):
+        constraints.append(LinearConstraint(links.rows, -np.inf, links.most))
     result = milp(
         cost.ravel() / (cost.max() or 1.0),
         integrality=np.ones(cost.size),
         bounds=Bounds(0, 1),
-        constraints=[
-            LinearConstraint(one_each, 1, 1),
-            LinearConstraint(used.ravel()[None] / scale, -np.inf, budget / scale),
-        ],
+        constraints=constraints,
     )
     if result.x is None:
-        raise QuantizationError(f"no mix of formats was found: {result.message}; widen the budget")
+        remedy = "widen the budget" if budget else "drop rules that give formats to readers of one tensor"
+        raise QuantizationError(f"no mix of formats was found: {result.message}; {remedy}")
     return np.asarray(result.x.reshape(layers, choices).argmax(axis=1))
 
 

@@ -12,6 +12,7 @@ from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings, definitions, dtype_of, is_constant, op_name, tensors
 from tvm_vsq.layers.on_cpu import layers_on_cpu, not_between_layers
+from tvm_vsq.layers.rows import added_rows
 from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
 from tvm_vsq.placement.regions import MOVED, items_of, results_of
 from tvm_vsq.relax_ops import layer_operator
@@ -62,6 +63,7 @@ class _Explainer:
         self._names, self._on_cpu = layer_names(module), layers_on_cpu(module)
         self._inputs = self._laid_out()
         self._numbers = self._becoming_numbers()
+        self._sums = self._sums_of_rows()
         self._why_fp32 = (
             "left in fp32 by a rule"
             if is_quantized(module)
@@ -106,6 +108,8 @@ class _Explainer:
             return "an operator on the CPU, or the caller, reads this tensor as fp32"
         if var in self._numbers:
             return self._numbers[var]
+        if var in self._sums:
+            return f"goes with layer '{self._sums[var]}', which runs on the CPU"
         source, why_on_cpu = source_of(call), self._on_cpu.get(self._layer(var, call))
         if why_on_cpu is not None:
             return why_on_cpu
@@ -166,6 +170,16 @@ class _Explainer:
                         'them, or QuantConfig(residuals="vectors") has them'
                     )
                 found |= dict.fromkeys(chain, why)
+        return found
+
+    def _sums_of_rows(self) -> dict[Var, str]:
+        """Sums that would be part of a layer on rows, if that were not on the CPU, and its name."""
+        found: dict[Var, str] = {}
+        for var, name in self._names.items():
+            source = source_of(call := self._values[var])
+            if name in self._on_cpu and source is not None and source.rows is not None:
+                _, added = added_rows(self._main, call.args[0])
+                found |= {} if added is None else {call.args[0]: name}
         return found
 
     def _is_result(self, x: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,16 @@ from tvm import relax
 
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.formats.rows import TURN_BITS
-from tvm_vsq.graph import Rebuilder, constant, constant_array, is_constant, op_name, replace_main
+from tvm_vsq.graph import (
+    Rebuilder,
+    bindings,
+    constant,
+    constant_array,
+    is_constant,
+    leaves,
+    op_name,
+    replace_main,
+)
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.node import Node, RowNode, Vectors
 from tvm_vsq.layers.reader import read_row_nodes
@@ -38,15 +48,8 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     Raises QuantizationError naming the layer if its numbers do not fit the accumulator, multiplier or bias.
     """
     nodes, rows = fusable_nodes(module, hardware), read_row_nodes(module, hardware.formats.weight)
-    function = module["main"]
-    names = layer_names(module)
-    gone = {var for node in nodes for var in (node.anchor, node.chain.residual_add, *node.chain.applied)}
-    gone |= {var for row in rows for var in (row.anchor, row.total)}
-    remaining = (
-        [names[var] for var in layers if var not in gone]
-        for layers in (weighted_layers(function), weightless_layers(function))
-    )
-    fused = replace_main(module, _Fuse(function, nodes, rows, hardware).run())
+    fused, remaining = _Fuse(module["main"], nodes, rows, hardware).run_with_names(layer_names(module))
+    fused = replace_main(module, fused)
     fused = relax.transform.DeadCodeElimination()(relax.transform.CanonicalizeBindings()(fused))
     return with_layer_names(fused, *remaining)
 
@@ -70,6 +73,21 @@ class _Fuse(Rebuilder):
         self._moved: dict[Var, Any] = {}
         self._turning: dict[Var, Any] = {}  # factors, by cosines and sines
         self._wide: dict[Var, Any] = {}  # int32, by the fp32 tensor that they stand for
+
+    def run_with_names(self, names: Mapping[Var, str]) -> tuple[relax.Function, list[list[str]]]:
+        """`run`, and the names of the layers with and without weights that something still reads.
+
+        names: of layers of the old function. One whose numbers a layer on the accelerator takes in another
+        form, such as the sum in front of a norm, remains where others read it, too.
+        """
+        function = self.run()
+        named = {
+            function.body.body if old.same_as(self.old.body.body) else self.new(old): name
+            for old, name in names.items()
+        }
+        read = _read(function)
+        layers = weighted_layers(function), weightless_layers(function)
+        return function, [[named.get(var, "") for var in each if var in read] for each in layers]
 
     def rewrite(self, var: Var, value: Any) -> Any:
         # the fp32 members of the chain are copied too; nothing reads them any more, so they are removed as
@@ -198,6 +216,15 @@ class _Fuse(Rebuilder):
         call = read.move.on_records(parts) if read.move else parts[0]
         is_same = len(parts) == 1 and op_name(call) == "relax.reshape" and _shape(call) == _shape(parts[0])
         return parts[0] if is_same else self.emit(call)
+
+
+def _read(function: relax.Function) -> set[Any]:
+    """The variables that the result depends on, and the result."""
+    found: set[Any] = {function.body.body}
+    for binding in reversed(list(bindings(function))):
+        if binding.var in found:
+            found.update(leaves(binding.value))
+    return found
 
 
 def _shape(expr: Any) -> tuple[int, ...]:
