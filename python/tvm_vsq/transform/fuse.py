@@ -41,11 +41,10 @@ def fuse(module: IRModule, hardware: HardwareConfig) -> IRModule:
     function = module["main"]
     names = layer_names(module)
     gone = {var for node in nodes for var in (node.anchor, node.chain.residual_add, *node.chain.applied)}
-    gone |= {var for row in rows for var in (row.anchor, row.total)}
-    remaining = (
-        [names[var] for var in layers if var not in gone]
-        for layers in (weighted_layers(function), weightless_layers(function))
-    )
+    weighted, weightless = weighted_layers(function), weightless_layers(function)
+    # what rows are made of may be a product that stays, and not a sum that they take along
+    gone |= {var for row in rows for var in (row.anchor, row.total)}.difference(weighted)
+    remaining = ([names[var] for var in layers if var not in gone] for layers in (weighted, weightless))
     fused = replace_main(module, _Fuse(function, nodes, rows, hardware).run())
     fused = relax.transform.DeadCodeElimination()(relax.transform.CanonicalizeBindings()(fused))
     return with_layer_names(fused, *remaining)
