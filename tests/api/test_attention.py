@@ -144,6 +144,80 @@ def test_a_mask_as_large_as_the_scores_is_no_residual(networks, length):
     assert any(row.op == "vsq.softmax" and "adds others" in row.why for row in exe.explain())
 
 
+class Heads(nn.Module):
+    """Attention right behind what gives a network its rows, in whatever axes."""
+
+    def __init__(self, front, rows, length):
+        super().__init__()
+        self.front, self.shape = front, (rows, length)
+        self.query, self.key, self.value, self.out = (nn.Linear(32, 32) for _ in range(4))
+
+    def forward(self, x):
+        y = self.front(x)
+        q, k, v = (
+            layer(y).view(*self.shape, 2, 16).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        y = (torch.softmax(q @ k.transpose(2, 3), -1) @ v).transpose(1, 2)
+        return self.out(y.reshape(*self.shape, 32))
+
+
+class SequencesFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.attention = nn.Embedding(50, 32), nn.MultiheadAttention(32, 2)
+
+    def forward(self, ids):
+        x = self.tokens(ids)
+        return self.attention(x, x, x, need_weights=False)[0]
+
+
+def embedded(*behind):
+    return nn.Sequential(nn.Embedding(50, 32), *behind)
+
+
+def torchs_layer():
+    return nn.TransformerEncoderLayer(32, 2, 64, batch_first=True)
+
+
+class T5(nn.Module):
+    def __init__(self):
+        super().__init__()
+        stock = pytest.importorskip("transformers")
+        config = stock.T5Config(vocab_size=50, d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2)
+        self.encoder = stock.T5EncoderModel(config)
+
+    def forward(self, ids):
+        return self.encoder(input_ids=ids).last_hidden_state
+
+
+ROWS = {
+    "tokens": (lambda: Heads(embedded(), 2, 17), (2, 17)),
+    "tokens of one sequence": (lambda: Heads(embedded(nn.LayerNorm(32)), 1, 16), (16,)),
+    "sequences first": (SequencesFirst, (9, 3)),
+    "torch": (lambda: embedded(torchs_layer()), (2, 9)),
+    "T5": (T5, (2, 9)),
+    "rows": (lambda: Heads(nn.Sequential(nn.Linear(32, 32), nn.ReLU()), 2, 8), (16, 32)),
+    "pixels": (lambda: Heads(nn.Identity(), 2, 16), (2, 4, 4, 32)),
+}
+"""Networks, and shapes of what they read: of ids, or with 32 channels."""
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_attention_on_rows_in_whatever_axes_is_whole_on_the_chip(name):
+    torch.manual_seed(0)
+    make, shape = ROWS[name]
+    model = make().eval()
+    x = torch.randn(shape) if shape[-1] == 32 else torch.randint(0, 50, shape)
+    config = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
+    options = {"target": "vsq-accel-int8", "example_inputs": (x,), "calibration": [(x,)]}
+    network = tvm_vsq.fake_quantize(model, config, **options)
+    exe = tvm_vsq.compile(network, network.hardware, strict=True)
+    result = exe(x)
+    with torch.no_grad():
+        assert torch.equal(result, network(x))
+    assert torch.equal(result, exe.reference(x))
+
+
 class Turned(nn.Module):
     def __init__(self):
         super().__init__()

@@ -129,5 +129,30 @@ def test_what_works_on_rows_says_so():
     products = [why for name, why in whole.items() if name.startswith("matmul")]
     assert products == ["int32 result for another layer", "int32 result for the CPU"]
     apart = {row.op: row.why for row in found(4) if row.where == "cpu"}
-    assert "heads need whole vectors of channels" in apart["relax.matmul"]
+    assert apart["relax.matmul"].endswith("would read vectors (heads need whole vectors of channels)")
+    assert "matmul_3" in {row.layer for row in found(4) if row.where == "cpu"}  # also behind fusing
     assert apart["relax.nn.softmax"] == "has a form on the accelerator over the last axis alone"
+
+
+def test_heads_of_whole_vectors_are_no_reason():
+    class Attention(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            self.query, self.key, self.value = (nn.Linear(32, 2 * channels) for _ in range(3))
+
+        def forward(self, x):
+            query, key, value = (
+                torch.tanh(each(x).reshape(2, 7, 2, -1).transpose(1, 2) / 3).sin()
+                for each in (self.query, self.key, self.value)
+            )
+            return torch.softmax(query @ key.mT, -1) @ value
+
+    def found(channels):
+        hardware, x = load_hardware("vsq-accel"), torch.randn(2, 7, 32)
+        config = QuantConfig.parse("4/4/4/4").unfitted()
+        quantized = quantize(import_model(Attention(channels), (x,)), config, hardware, x.numpy())
+        return [row.why for row in explain(partition(fuse(quantized, hardware))) if row.op == "relax.matmul"]
+
+    whole = "not between layers on the accelerator, where it would read vectors"
+    assert found(16) == [whole] * 2
+    assert found(12) == [f"{whole} (heads need whole vectors of channels)"] * 2

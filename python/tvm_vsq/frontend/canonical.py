@@ -33,6 +33,7 @@ from tvm_vsq.frontend.product_views import views_of_products
 from tvm_vsq.frontend.products import products_of_activations
 from tvm_vsq.frontend.rotations import rotations_to_operators
 from tvm_vsq.frontend.rows import rows_to_images
+from tvm_vsq.frontend.rows_of_images import rows_of_images
 from tvm_vsq.frontend.scales import scales_to_depthwise
 from tvm_vsq.frontend.second_operands import transpose_second_operands
 from tvm_vsq.frontend.selections import selections_to_takes
@@ -141,6 +142,8 @@ STEPS: list[Callable[[IRModule], IRModule]] = [
     sink_reshapes,
     order_products,
     fold_constants,
+    _tidy,
+    rows_of_images,
     _tidy,
     images_first,
     transpose_second_operands,

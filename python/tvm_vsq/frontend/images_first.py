@@ -52,7 +52,7 @@ class _ImagesFirst(LayerRebuilder):
             is_split = op_name(call) == "relax.reshape"
             if is_split != (len(found) == 1) or (is_split and not _splits_channels(call, x)):
                 return []
-            if not is_split and not _is_of_channels(call, x):
+            if not is_split and not is_of_channels(call, x):
                 return []
             x = next(arg for arg in call.args if not is_constant(arg))
         return []
@@ -95,7 +95,7 @@ def _splits_channels(call: Any, result: Var) -> bool:
     return len(before) == _SEQUENCES < len(after) and before[:2] == after[:2]
 
 
-def _is_of_channels(call: Any, result: Var) -> bool:
+def is_of_channels(call: Any, result: Var) -> bool:
     """Whether an operator is on each element, with constants for each channel or all of them alike."""
     kind = facts_of(call).elementwise
     constants = [arg for arg in call.args if is_constant(arg)]

@@ -77,7 +77,7 @@ class _Transpose(Rebuilder):
         filled = _filled_rows(self.value_of(whole))
         made_of = whole if filled is None else filled
         maker = source_of(self._before_constants(made_of))
-        found = _parts(static_shape(whole), split)
+        found = parts_of(static_shape(whole), split)
         if maker is None or not maker.transposes or found is None:
             return None
         batch, length, channels = found
@@ -115,7 +115,7 @@ def _filled_rows(call: Any) -> Any:
     return call.args[0] if is_zero and is_behind else None
 
 
-def _parts(whole: tuple[int, ...], split: tuple[int, ...]) -> tuple[list[int], list[int], list[int]] | None:
+def parts_of(whole: tuple[int, ...], split: tuple[int, ...]) -> tuple[list[int], list[int], list[int]] | None:
     """The axes of `split`, a view of `whole` [B, L, C], that images, rows, and channels have become, without
     axes of one; None where that is not so, or there are no channels.
     """

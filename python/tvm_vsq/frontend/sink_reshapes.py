@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from tvm import relax
 
-from tvm_vsq.graph import Rebuilder, bindings, is_constant, op_name, replace_main, static_shape
+from tvm_vsq.graph import (
+    Rebuilder,
+    bindings,
+    constant,
+    constant_array,
+    is_constant,
+    op_name,
+    replace_main,
+    static_shape,
+)
 from tvm_vsq.network import facts_of
 from tvm_vsq.network.rotation import NAME as ROTATE
 from tvm_vsq.network.source import becomes_weighted, is_on_each_row
@@ -57,11 +67,9 @@ class _SinkReshapes(Rebuilder):
             return sources if same and static_shape(value.args[0]) == static_shape(value.args[1]) else None
         if len(sources) == 1:
             other = value.args[0] if inner[0] is None else value.args[1]
-            # only a vector along the last axis broadcasts the same before and after
-            if is_constant(other) and len(other.ty.shape) <= 1:
-                return [
-                    arg if source is None else source for arg, source in zip(value.args, inner, strict=True)
-                ]
+            vector = _vector(other)
+            if vector is not None:
+                return [vector if source is None else source for source in inner]
             if self._is_residual(other, sources[0], value):
                 viewed = self.emit(relax.op.reshape(other, static_shape(sources[0])))
                 return [viewed if source is None else source for source in inner]
@@ -108,3 +116,12 @@ class _SinkReshapes(Rebuilder):
             is_flattened = is_joined and 1 < len(target) < len(joined)
             x = x if is_flattened and before != target else source.args[0]
         return x if static_shape(x) == target else relax.op.reshape(x, target)
+
+
+def _vector(x: Any) -> Any:
+    """A constant number, or one along the last axis alone, of at most one axis: only these broadcast the same
+    before and after; None for anything else.
+    """
+    if not is_constant(x) or len(x.ty.shape) <= 1:
+        return x if is_constant(x) else None
+    return constant(constant_array(x).reshape(-1)) if prod(static_shape(x)[:-1]) == 1 else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tvm_vsq.graph import static_shape
-from tvm_vsq.network import Source
-from tvm_vsq.tvm_compat import IRModule
+from tvm_vsq.graph import op_name, static_shape
+from tvm_vsq.network import facts_of
+from tvm_vsq.tvm_compat import IRModule, Var
 
 _ATTRIBUTE = "vsq_on_cpu"
 
@@ -22,22 +22,29 @@ def layers_on_cpu(module: IRModule) -> dict[str, str]:
     return {str(name): str(why) for name, why in (module.attrs or {}).get(_ATTRIBUTE, {}).items()}
 
 
-def not_between_layers(source: Source, call: Any) -> str:
-    """What is said of such a layer whose operands are no vectors."""
-    return f"not between layers on the accelerator, where it would read vectors{_views(source, call)}"
+NOT_BETWEEN_LAYERS = "not between layers on the accelerator, where it would read vectors"
+"""What is said of such a layer whose operands are no vectors."""
 
 
-def _views(source: Source, call: Any) -> str:
-    """What stands between a product of two activations and vectors."""
-    if not source.other_is_transposed:
-        return ""
+def product_not_between_layers(call: Any, values: Mapping[Any, Any], vector_size: int) -> str:
+    """The same of a product of two activations, with what its heads need where they are not so."""
     x, other = (static_shape(each) for each in call.args[:2])
+    needs = []
     if len(other) == _STACKED and x[1] > other[1]:
-        return (
-            " (heads that share keys and values need a batch of one sequence, unless all share one, and "
-            "whole vectors of channels)"
-        )
-    return " (heads need whole vectors of channels)"
+        needs.append("that share keys and values need a batch of one sequence, unless all share one")
+    channels = other[-1] if _is_of_probabilities(call.args[0], values) else x[-1]
+    if channels % vector_size:
+        needs.append("whole vectors of channels" if needs else "need whole vectors of channels")
+    return NOT_BETWEEN_LAYERS + (f" (heads {', and '.join(needs)})" if needs else "")
+
+
+def _is_of_probabilities(x: Any, values: Mapping[Any, Any]) -> bool:
+    """Whether `x` comes from a softmax, with nothing but operators on each element in between."""
+    call: Any = values.get(x) if isinstance(x, Var) else None
+    while facts_of(call).elementwise or op_name(call) == "relax.where":
+        same = [arg for arg in call.args if isinstance(arg, Var) and static_shape(arg) == static_shape(x)]
+        call = values.get(same[-1]) if same else None
+    return op_name(call) == "relax.nn.softmax"
 
 
 _STACKED = 4

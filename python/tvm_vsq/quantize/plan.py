@@ -13,6 +13,7 @@ from tvm_vsq.frontend.given import given_limits
 from tvm_vsq.graph import bindings, definitions, op_name, static_shape, tensors
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.layers.chains import Chain, ChainFinder, find_chains
+from tvm_vsq.layers.on_cpu import product_not_between_layers
 from tvm_vsq.layers.rows import row_layers, sums_of_rows
 from tvm_vsq.layers.second_operand import before_transposition
 from tvm_vsq.layers.weightless import weightless_misfit
@@ -244,9 +245,13 @@ def make_plan(module: IRModule, config: QuantConfig, hardware: HardwareConfig) -
                 on_cpu[names[var]] = "left in fp32 by a rule"
             continue
         # without weights, it only pays between layers, where its operands are vectors already
-        if _kind(values[var]) is not Kind.WEIGHTLESS or not stored.issuperset(_operands(values[var], values)):
+        if _kind(values[var]) is not Kind.WEIGHTLESS:
             continue
         name = names[var]
+        if not stored.issuperset(_operands(values[var], values)):
+            if _has_second_operand(values[var]):
+                on_cpu[name] = product_not_between_layers(values[var], values, config.vector_size)
+            continue
         if var not in kinds:
             on_cpu[name] = "left in fp32 by a rule"
         elif misfit := _misfit(values[var], settings[var][1], hardware):

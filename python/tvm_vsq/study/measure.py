@@ -13,7 +13,7 @@ from tvm_vsq.formats import VectorFormat
 from tvm_vsq.graph import constant_array, definitions
 from tvm_vsq.layers.chains import find_chains
 from tvm_vsq.layers.node import Node, Vectors
-from tvm_vsq.layers.on_cpu import layers_on_cpu, not_between_layers
+from tvm_vsq.layers.on_cpu import layers_on_cpu
 from tvm_vsq.layers.reader import read_nodes
 from tvm_vsq.network import layer_names, refusal, source_of, weight_form
 from tvm_vsq.network.names import weighted_layers
@@ -120,11 +120,9 @@ def _left_in_fp32(canonical: IRModule, quantized: IRModule, pairs: list[_Pair]) 
     measured, why = {pair.node.name for pair in pairs}, layers_on_cpu(quantized)
     found = {}
     for var in weighted_layers(canonical["main"]):
-        name, source = names[var], source_of(values[var])
-        if name not in measured and source is not None:
-            # a product of two activations is quantized between layers alone, whatever the rules say
-            default = "left in fp32 by a rule" if source.weights else not_between_layers(source, values[var])
-            found[name] = refusal(values[var]) or why.get(name, default)
+        name = names[var]
+        if name not in measured and source_of(values[var]) is not None:
+            found[name] = refusal(values[var]) or why.get(name, "left in fp32 by a rule")
     return found
 
 

@@ -11,7 +11,7 @@ from tvm import relax
 from tvm_vsq.formats import OUTPUT
 from tvm_vsq.frontend import is_quantized
 from tvm_vsq.graph import bindings, definitions, dtype_of, is_constant, op_name, tensors
-from tvm_vsq.layers.on_cpu import layers_on_cpu, not_between_layers
+from tvm_vsq.layers.on_cpu import NOT_BETWEEN_LAYERS, layers_on_cpu
 from tvm_vsq.layers.rows import added_rows
 from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
 from tvm_vsq.placement.regions import MOVED, items_of, results_of
@@ -114,7 +114,7 @@ class _Explainer:
         if why_on_cpu is not None:
             return why_on_cpu
         if source is not None and source.weights is None and not all(map(self._is_result, tensors(call))):
-            return not_between_layers(source, call)
+            return NOT_BETWEEN_LAYERS
         why = refusal(call)
         if why is not None:
             return why or self._why_fp32
