@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.graph import definitions, op_name, static_shape, tensors
+from tvm_vsq.network import source_of
 from tvm_vsq.progress import steps
 from tvm_vsq.quantize.data import batches
 from tvm_vsq.tvm_compat import IRModule, Var
@@ -56,7 +57,7 @@ def _overflow(module: IRModule, point: Var, row: npt.NDArray[Any]) -> str:
         advice = (
             "what it reads holds infinities already; find what gives them: a division by 0, a mask of +inf"
         )
-    elif row[0] == -np.inf and row[1] < np.inf and _softmax_follows(point, values):
+    elif row[0] == -np.inf and row[1] < np.inf and _become_probabilities(point, values):
         advice = (
             "minus infinity is a mask where scores that a softmax reads next are filled with it, or an input "
             "that holds it is added to them; anywhere else hide by a number, such as -1e9"
@@ -67,12 +68,14 @@ def _overflow(module: IRModule, point: Var, row: npt.NDArray[Any]) -> str:
     )
 
 
-def _softmax_follows(point: Var, values: Mapping[Var, Any]) -> bool:
+def _become_probabilities(point: Var, values: Mapping[Var, Any]) -> bool:
+    """Whether rows whose sum is known are made of what depends on `point`."""
     behind = {point}
     for var, value in values.items():
         if any(each in behind for each in tensors(value)):
             behind.add(var)
-            if op_name(value).endswith("softmax"):
+            source = source_of(value)
+            if source is not None and source.rows is not None and source.rows.total is not None:
                 return True
     return False
 
