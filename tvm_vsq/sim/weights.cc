@@ -1,6 +1,7 @@
 #include "tvm_vsq/sim/weights.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "tvm_vsq/sim/poll.h"
 
@@ -24,9 +25,10 @@ WeightElements ElementsOfWeights(const Params& params, const MicroOpLoops& loops
         int8_t* to = &pads->unsigned_wgt[entry * entry_size];
         int32_t* sums = &pads->unsigned_wgt_sum[entry * lanes];
         std::fill_n(sums, lanes, 0);
-        for (size_t i = 0; i < entry_size; ++i) {
-          to[i] = static_cast<int8_t>(from[i] & mask);
-          sums[i / 4 % lanes] += to[i];
+        for (size_t i = 0; i < entry_size; ++i) to[i] = static_cast<int8_t>(from[i] & mask);
+        // Four elements of each lane in turn.
+        for (size_t i = 0, lane = 0; i < entry_size; i += 4, lane = lane + 1 == lanes ? 0 : lane + 1) {
+          sums[lane] = std::accumulate(to + i, to + std::min(i + 4, entry_size), sums[lane]);
         }
       }
     }
