@@ -13,6 +13,7 @@
 #include "tvm_vsq/sim/cost.h"
 #include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/gemm.h"
+#include "tvm_vsq/sim/gemm_bound.h"
 #include "tvm_vsq/sim/overflow.h"
 
 namespace tvm_vsq {
@@ -156,15 +157,26 @@ void CheckEqual(const std::vector<Acc>& acc, const std::vector<int64_t>& expecte
   CHECK_EQ(std::equal(acc.begin(), acc.end(), expected.begin(), expected.end()), true);
 }
 
+// With a look at every sum.
+sim::Scratchpads Checked(const sim::Params& params, const isa::Gemm& gemm, const sim::GemmPlan& plan,
+                         const sim::Scratchpads& pads) {
+  sim::Scratchpads result = pads;
+  const sim::GemmUnit unit(params);
+  if (sim::Declared<isa::Gemm>::Fills(gemm)) unit.Clear(plan.touched[0], &result);
+  unit.ExecuteChecked(testing::MakeProgram({testing::Make(gemm)}), 0, plan, &result);
+  return result;
+}
+
 // Returns whether the instruction can run on the fast kernels.
 bool CheckKernels(const sim::Params& params, const isa::Gemm& gemm, const std::vector<isa::Uop>& uops,
                   const sim::Scratchpads& pads) {
   const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, uops.data());
   const std::vector<int64_t> expected = Expected(params, gemm, uops, pads);
   const sim::Instruction instruction = testing::Make(gemm);
-  sim::Scratchpads checked = pads;
-  testing::Execute(params, instruction, &checked, nullptr, {&plan, false});
-  CheckEqual(checked.acc32, expected);
+  CheckEqual(Checked(params, gemm, plan, pads).acc32, expected);
+  sim::Scratchpads chosen = pads;
+  testing::Execute(params, instruction, &chosen, nullptr, {&plan, false});
+  CheckEqual(chosen.acc32, expected);
   if (plan.tiles.empty()) return false;
   for (const std::string& kernel : sim::GemmKernelNames()) {
     sim::UseGemmKernel(kernel);
@@ -447,11 +459,77 @@ void TestOverflowOfAShift() {
               "accumulator overflow: micro-op 0");
 }
 
+// Operands that fit keep every sum on the way inside; those that leave it are never said to.
+void TestOperandsFit() {
+  Generator generator;
+  int fitting = 0, overflowing = 0;
+  for (const Format& format : kFormats) {
+    for (int round = 0; round < 400; ++round) {
+      const int bits = generator.Draw(16, 32);
+      const sim::Params params = MakeParams(8, 8, format, bits);
+      sim::Scratchpads pads = generator.Pads(params, 1 << generator.Draw(2, 12));
+      std::vector<isa::Uop> uops;
+      isa::Gemm gemm = generator.Shape(true, &uops);
+      gemm.fresh_uops = 0;
+      gemm.shift = static_cast<uint32_t>(generator.Draw(0, 2));
+      const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, uops.data());
+      const bool fits = sim::OperandsFit(params, gemm, plan, pads);
+      int64_t largest = 0;
+      Expected(params, gemm, uops, pads, &largest);
+      const bool overflows = largest >> (bits - 1) > 0;
+      CHECK_EQ(fits && overflows, false);
+      fitting += fits ? 1 : 0;
+      overflowing += overflows ? 1 : 0;
+    }
+  }
+  for (const int count : {fitting, overflowing}) CHECK_EQ(count > 400, true);
+}
+
+// The bound is reached by weights of the largest magnitude that have the activations' signs: it and what was
+// there add up to the last accumulator inside, in one lane of one pixel.
+void TestOperandsThatJustFit() {
+  for (const bool act_unsigned : {false, true}) {
+    for (const bool wgt_unsigned : {false, true}) {
+      for (const Format& format : {Format{4, 4, 4, 4, 0}, Format{4, 4, 4, 4, 3}, Format{4, 4, 0, 0, 0}}) {
+        const sim::Params params = MakeParams(8, 8, format, 24);
+        const bool scaled = format.weight_scale_bits > 0;
+        sim::Scratchpads pads(params);
+        for (size_t i = 0; i < 8; ++i) {
+          pads.inp_code[8 + i] = 13;  // -3, or 13 without a sign
+          pads.inp_biased[8 + i] = 5;
+        }
+        pads.inp_scale[1] = pads.wgt_scale[8 + 2] = scaled ? 11 : 1;
+        isa::Gemm gemm = std::get<isa::Gemm>(testing::MakeGemm(false, 1, 2).body);
+        gemm.act_unsigned = act_unsigned;
+        gemm.wgt_unsigned = wgt_unsigned;
+        gemm.acc_out = gemm.inp_out = 1;
+        gemm.shift = 2;
+        const isa::Uop uop{0, 0, 1};
+        const sim::GemmPlan plan = sim::MakeGemmPlan(params, gemm, &uop);
+        const int64_t factor = !scaled ? 1 : format.product_shift > 0 ? 15 : 121;  // rhu(121, 8)
+        const int64_t sum = 8 * (act_unsigned ? 13 : 3) * (wgt_unsigned ? 15 : 8) * factor * 4;
+        for (const int sign : {1, -1}) {
+          int32_t& acc = pads.acc32[8 + 5];
+          acc = static_cast<int32_t>(sign * ((int64_t{1} << 23) - 1 - sum));
+          CHECK_EQ(sim::OperandsFit(params, gemm, plan, pads), true);
+          acc += sign;
+          CHECK_EQ(sim::OperandsFit(params, gemm, plan, pads), false);
+          acc = sign << 23;
+          CHECK_EQ(sim::OperandsFit(params, gemm, plan, pads), false);
+          acc = 0;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tvm_vsq
 
 int main() {
   tvm_vsq::TestKernels();
+  tvm_vsq::TestOperandsFit();
+  tvm_vsq::TestOperandsThatJustFit();
   tvm_vsq::TestBoundOfAShift();
   tvm_vsq::TestOverflowOfAShift();
   tvm_vsq::TestOverwrites();

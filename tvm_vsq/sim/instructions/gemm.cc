@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tvm_vsq/sim/gemm.h"
+#include "tvm_vsq/sim/gemm_bound.h"
 #include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/overflow.h"
 #include "tvm_vsq/sim/poll.h"
@@ -84,7 +85,8 @@ void Execute(const isa::Gemm& gemm, const Execution& execution) {
   // Nothing is accumulated in an entry before it is overwritten.
   if (Declared<isa::Gemm>::Fills(gemm)) unit.Clear(plan.touched[0], execution.pads);
   if (gemm.reset) return;
-  if (execution.safe && execution.pads->acc64.empty()) {
+  const bool has_kernel = !plan.tiles.empty() && execution.pads->acc64.empty();
+  if (has_kernel && (execution.safe || OperandsFit(execution.params, gemm, plan, *execution.pads))) {
     unit.ExecuteSafe(gemm, plan, execution.threads, execution.pads);
   } else {
     unit.ExecuteChecked(execution.program, execution.index, plan, execution.pads);
