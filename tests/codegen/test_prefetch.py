@@ -97,6 +97,17 @@ def test_behind_a_step_that_it_waits_for_the_next_pixels_are_loaded_first():
     assert found.index(pixels) < index == 2
 
 
+def test_a_table_behind_its_product_is_not_what_pixels_are_loaded_for():
+    table = Step(Insn("VEC", gemm(1).insn.fields), 0, reads=(("acc", 0, 1),), writes=(("acc", 0, 1),))
+    pixels, more = load("inp", 0, 4, constant=False), load("acc", 0, 1, constant=False)
+    rest = [gemm(50, ("inp", 0, 4)), load("wgt", 0, 4), gemm(1, ("wgt", 0, 4))]
+    user = gemm(50, ("wgt", 0, 4))
+    ((index, *_),) = pieces(prefetch([user, table, pixels, *rest], HARDWARE))
+    assert index == 3
+    ((index, *_),) = pieces(prefetch([user, more, table, pixels, *rest], HARDWARE))  # a sum with what is loaded
+    assert index == 2
+
+
 def test_what_is_stored_stays_and_what_nothing_precedes():
     steps = [load("wgt", 0, 500), gemm(900), load("inp", 0, 4, constant=False), gemm(9, ("inp", 0, 4))]
     assert prefetch(steps, HARDWARE) == steps

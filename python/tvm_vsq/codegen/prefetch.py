@@ -51,7 +51,7 @@ def _position(steps: Sequence[Step], load: Step, wanted: int) -> int:
         if _conflict(steps[index], load):
             return computing
         found += _computed(steps[index])
-        computing = index if _computed(steps[index]) else computing
+        computing = index if _computed(steps[index]) and not _continues(steps, index) else computing
         if found >= wanted:
             return index
     return 0
@@ -84,6 +84,11 @@ def _conflict(step: Step, load: Step) -> bool:
         for memory, first, end in load.writes
         for other, begin, last in (*step.reads, *step.writes)
     )
+
+
+def _continues(steps: Sequence[Step], index: int) -> bool:
+    """Whether this vector program goes on with what was computed just before: a table does, and wants no LOAD."""
+    return steps[index].insn.name == "VEC" and index > 0 and steps[index - 1].engine != "load"
 
 
 def _computed(step: Step) -> int:
