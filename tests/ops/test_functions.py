@@ -25,6 +25,7 @@ SECOND_DERIVATIVE = {
     Function("sigmoid", reach=16.0): 0.0963,
     Function("tanh", reach=8.0): 0.7699,
     Function("silu"): 0.5,
+    Function("swish", 1.702): 0.851,
     Function("gelu"): 0.798,
     Function("gelu_tanh"): 0.82,
     Function("mish"): 0.642,
@@ -51,6 +52,7 @@ def reference(function: Function) -> nn.Module:
         "sigmoid": nn.Sigmoid(),
         "tanh": nn.Tanh(),
         "silu": nn.SiLU(),
+        "swish": lambda x: x * torch.sigmoid(function.parameter * x),
         "gelu": nn.GELU(),
         "gelu_tanh": nn.GELU(approximate="tanh"),
         "mish": nn.Mish(),
@@ -100,7 +102,13 @@ class SwishByHand(nn.Module):
         return torch.sigmoid(x) * x
 
 
+class QuickGelu(nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
 MODULES = {
+    QuickGelu(): "swish 1.702",
     nn.Hardswish(): "hard swish",
     HardSwishByHand(): "hard swish",
     nn.Hardsigmoid(): "hard sigmoid 0.166667",

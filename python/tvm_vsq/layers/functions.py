@@ -79,6 +79,7 @@ FORMS: dict[str, Callable[[Array, float], Array]] = {
     "sigmoid": lambda x, _: _sigmoid(x),
     "tanh": lambda x, _: np.tanh(x),
     "silu": lambda x, _: x * _sigmoid(x),
+    "swish": lambda x, slope: x * _sigmoid(slope * x),
     "hard_sigmoid": lambda x, slope: np.clip(slope * x + 0.5, 0, 1),
     "hard_swish": lambda x, _: x * np.clip(x + 3, 0, 6) / 6,
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
@@ -94,7 +95,7 @@ FORMS: dict[str, Callable[[Array, float], Array]] = {
 }
 
 
-_SMOOTH = {"sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "mish", "softplus"}
+_SMOOTH = {"sigmoid", "tanh", "silu", "swish", "gelu", "gelu_tanh", "mish", "softplus"}
 
 _FIXED = (
     Function("sigmoid", reach=16.0),
@@ -129,6 +130,8 @@ def recognized(function: Callable[[Array], Array]) -> Function | None:
         candidates.append(Function("hard_sigmoid", 0.5 / kink, kink=abs(kink), reach=2 * abs(kink)))
     if 0 < -left < right:
         candidates.append(Function("leaky_relu", float(f"{-left:.7g}")))
+    if 0 < right < 1:
+        candidates.append(Function("swish", float(f"{np.log(right / (1 - right)):.6g}")))
     if far < -1e-3:
         limit = float(f"{-far:.7g}")
         candidates += [Function("elu", limit), Function("celu", limit)]
