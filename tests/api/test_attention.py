@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.seeds import one_of
+from tests.seeds import first_of, one_of
 from tests.transformers_models import Encoder, batch
 from torch import nn
 
@@ -216,6 +216,52 @@ def test_attention_on_rows_in_whatever_axes_is_whole_on_the_chip(name):
     with torch.no_grad():
         assert torch.equal(result, network(x))
     assert torch.equal(result, exe.reference(x))
+
+
+class Torchs(nn.Module):
+    """torch's own attention, of one sequence or of two of different lengths, with what it may give beside."""
+
+    def __init__(self, width=32, weights=False, causal=False, **options):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(32, 2, kdim=width, vdim=width, **options)
+        self.norm, self.layer = nn.LayerNorm(32), nn.Linear(32, 32)
+        self.weights, self.causal = weights, causal
+
+    def forward(self, x, other=None):
+        y = x if other is None else other
+        mask = torch.ones(x.shape[0], y.shape[0]).triu(1).bool() if self.causal else None
+        found, weights = self.attention(x, y, y, need_weights=self.weights, attn_mask=mask)
+        x = self.layer(self.norm(x + found))
+        return (x, weights) if self.weights else x
+
+
+def torchs_decoder(**options):
+    return nn.TransformerDecoderLayer(32, 2, 48, **options)
+
+
+STOCK = {
+    "weights of sequences first": (lambda: Torchs(weights=True, causal=True), [(9, 2, 32)]),
+    "two sequences": (Torchs, [(9, 2, 32), (5, 2, 32)]),
+    "no batch": (lambda: Torchs(weights=True, batch_first=True), [(9, 32)]),
+    "norms first": (lambda: torchs_decoder(norm_first=True), [(9, 2, 32), (5, 2, 32)]),
+    "keys of other channels": (lambda: Torchs(width=16), [(9, 2, 32), (5, 2, 16)]),
+    "decoder": (lambda: torchs_decoder(batch_first=True), [(2, 9, 32), (2, 5, 32)]),
+    "both": (lambda: nn.Transformer(32, 2, 1, 1, 48), [(9, 1, 32), (5, 1, 32)]),
+}
+
+
+@pytest.mark.parametrize("name", first_of(list(STOCK), 4))
+def test_torchs_attention_is_whole_on_the_chip_however_it_is_called(networks, name):
+    torch.manual_seed(0)
+    make, shapes = STOCK[name]
+    model, data = make().eval(), [tuple(torch.randn(shape) for shape in shapes) for _ in range(4)]
+    options = {"target": "vsq-accel-w4a8", "example_inputs": data[0], "calibration": data}
+    network = tvm_vsq.fake_quantize(model, tvm_vsq.QuantConfig.parse("4/8/6/10"), **options)
+    exe = tvm_vsq.compile(network, network.hardware, strict=True)
+    result = first(exe(*data[1]))
+    with torch.no_grad():
+        assert torch.equal(result, first(network(*data[1])))
+        assert networks.sqnr_db(first(model(*data[1])).numpy(), result.numpy()) > 20
 
 
 class Turned(nn.Module):

@@ -104,8 +104,8 @@ def test_a_table_behind_its_product_is_not_what_pixels_are_loaded_for():
     user = gemm(50, ("wgt", 0, 4))
     ((index, *_),) = pieces(prefetch([user, table, pixels, *rest], HARDWARE))
     assert index == 3
-    ((index, *_),) = pieces(prefetch([user, more, table, pixels, *rest], HARDWARE))  # a sum with what is loaded
-    assert index == 2
+    ((index, *_),) = pieces(prefetch([user, more, table, pixels, *rest], HARDWARE))
+    assert index == 2  # that is a sum with what is loaded
 
 
 def test_what_is_stored_stays_and_what_nothing_precedes():

@@ -236,6 +236,35 @@ def test_products_of_joined_axes_and_scaled_operands(networks, relax_functions):
     assert found == ["permute_dims", "matmul", "multiply", "nn.softmax", "reshape"]
 
 
+def test_heads_that_were_joined_to_images_where_channels_were_split(networks, relax_functions):
+    """As torch's multi-head attention has them, of sequences first, with a mask for all and one for each."""
+
+    def body(emit: Any, q: Any, k: Any, mask: Any, masks: Any) -> Any:
+        def heads(x: Any) -> Any:
+            return emit(op.permute_dims(emit(op.reshape(x, (7, 6, 5))), [1, 0, 2]))
+
+        turned = emit(op.permute_dims(heads(k), [0, 2, 1]))
+        scores = emit(op.add(mask, emit(op.matmul(heads(q), turned))))
+        return op.matmul(emit(nn_.softmax(emit(op.add(scores, masks)), -1)), heads(k))
+
+    module = relax_functions.function(body, (7, 2, 15), (7, 2, 15), (7, 7), (6, 7, 7))
+    found = relax_functions.after(products_of_activations, module, networks.run_tvm, 1e-4)
+    assert found.count("matmul") == 2
+    masked = found[found.index("add") : found.index("nn.softmax") + 1]
+    assert masked == ["add", "reshape", "add", "nn.softmax"]
+    assert found[-1] == "reshape"  # of a product of [2, 3, 7, 5]
+
+
+def test_matrices_of_one_head_stay(networks, relax_functions):
+    def body(emit: Any, q: Any, k: Any) -> Any:
+        q, k = (emit(op.permute_dims(x, [1, 0, 2])) for x in (q, k))
+        return op.matmul(q, emit(op.permute_dims(k, [0, 2, 1])))
+
+    module = relax_functions.function(body, (7, 2, 15), (7, 2, 15))
+    found = relax_functions.after(products_of_activations, module, networks.run_tvm, 1e-4)
+    assert found == ["permute_dims", "permute_dims", "permute_dims", "matmul"]
+
+
 def test_axes_that_are_joined_otherwise_stay(networks, relax_functions):
     def body(emit: Any, q: Any, k: Any) -> Any:
         return op.matmul(emit(op.reshape(q, (6, 4, 5))), emit(op.reshape(k, (6, 5, 7))))

@@ -70,3 +70,11 @@ def test_integers_with_an_open_end():
     """Infinity, which no integer is."""
     found = folded(fold_constants(module_of(lambda: relax.op.clip(relax.const(INTEGERS), 5, float("inf")))))
     np.testing.assert_array_equal(found, np.maximum(INTEGERS, 5).T)
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_parts_of_a_split(part):
+    """Of which TVM's own pass folds only the split."""
+    split = relax.op.split(relax.const(NUMBERS), [1, 4], -1)
+    found = folded(fold_constants(module_of(lambda: relax.TupleGetItem(split, part))))
+    np.testing.assert_array_equal(found, np.split(NUMBERS, [1, 4], -1)[part].T)

@@ -97,6 +97,16 @@ MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
         [A],
         ["strided_slice"],
     ),
+    "reshape that joins neighbours": (
+        lambda emit, x: op.reshape(nchw(emit, x), (2, 5, 12)),
+        [A],
+        ["reshape"],
+    ),
+    "reshape that joins some of them": (
+        lambda emit, x: op.reshape(emit(op.permute_dims(x, [2, 3, 0, 1])), (4, 5, 6)),
+        [A],
+        ["reshape"],
+    ),
     "reduction": (lambda emit, x: op.max(nchw(emit, x), [2]), [A], ["max"]),
     "permute after permute": (lambda emit, x: op.permute_dims(other(emit, x), [2, 0, 1, 3]), [A], []),
 }
@@ -117,6 +127,8 @@ STAYS: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
         lambda emit, x, y: op.add(emit(op.permute_dims(x, [1, 0])), y),
         [(4, 3), (2, 3, 4)],
     ),
+    "reshape that joins and splits": (lambda emit, x: op.reshape(nchw(emit, x), (2, 5, 2, 6)), [A]),
+    "reshape that joins what is apart": (lambda emit, x: op.reshape(other(emit, x), (2, 20, 3)), [A]),
     "flatten": (lambda emit, x: op.reshape(nchw(emit, x), (2, 60)), [A]),
     "softmax": (lambda emit, x: nn.softmax(nchw(emit, x), 1), [A]),
     "norm of what were columns": (

@@ -96,21 +96,35 @@ def test_it_is_whole_on_the_chip_and_nearer_to_fp32(networks):
 
 
 class Open(nn.Module):
-    """Blocks whose stream no norm ends."""
+    """Blocks whose stream no norm ends; `given`: how the network gives it."""
 
-    def __init__(self):
+    def __init__(self, given=lambda x: x):
         super().__init__()
+        self.given = given
         self.norms = nn.ModuleList(nn.LayerNorm(32) for _ in range(2))
         self.layers = nn.ModuleList(nn.Linear(32, 32) for _ in range(2))
 
     def forward(self, x):
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = x + layer(norm(x))
-        return x
+        return self.given(x)
 
 
-def test_a_stream_that_is_the_result_is_one_to_its_end():
-    assert prepared(Open()).count("fp32.add_rows") == 2
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda x: x,
+        lambda x: x.transpose(0, 1),
+        lambda x: (x.transpose(0, 1).reshape(12, 32), x),
+    ],
+)
+def test_a_stream_that_is_the_result_is_one_to_its_end(given):
+    assert prepared(Open(given)).count("fp32.add_rows") == 2
+
+
+def test_a_stream_that_a_layer_reads_with_its_axes_exchanged_is_vectors_at_its_end():
+    layer = nn.Linear(6, 3)
+    assert prepared(Open(lambda x: layer(x.transpose(1, 2)))).count("fp32.add_rows") == 0
 
 
 def test_a_last_sum_of_no_stream_is_one_of_vectors():

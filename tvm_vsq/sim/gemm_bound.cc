@@ -30,7 +30,8 @@ int64_t LargestWeightScale(const MicroOpPlan::Ranges& entries, size_t lanes, con
   return largest;
 }
 
-// By entry of the activations: the sum of its elements' magnitudes, times the largest factor that scales give.
+// By entry of the activations: the sum of its elements' magnitudes, times the largest factor that scales
+// give.
 std::vector<uint64_t> Magnitudes(const GemmFormat& format, bool act_unsigned, int64_t weight_scale,
                                  const MicroOpPlan::Ranges& entries, const Scratchpads& pads) {
   const auto size = static_cast<size_t>(format.vector_size);

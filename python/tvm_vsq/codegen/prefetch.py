@@ -87,7 +87,9 @@ def _conflict(step: Step, load: Step) -> bool:
 
 
 def _continues(steps: Sequence[Step], index: int) -> bool:
-    """Whether this vector program goes on with what was computed just before: a table does, and wants no LOAD."""
+    """Whether this vector program goes on with what was computed just before, as a table does: no LOAD is
+    wanted for it.
+    """
     return steps[index].insn.name == "VEC" and index > 0 and steps[index - 1].engine != "load"
 
 

@@ -55,6 +55,15 @@ def _may_fold(value: Any) -> bool:
 
 
 class _Fold(Rebuilder):
+    def _part(self, value: relax.TupleGetItem) -> Any:
+        """One of the parts that a constant is split into."""
+        split: Any = self.value_of(value.tuple_value)
+        if op_name(split) != "relax.split" or not is_constant(split.args[0]):
+            return value
+        array, axis = split.args[0].value.numpy(), int(split.attrs.axis)
+        ends = np.cumsum([int(part.shape[axis]) for part in split.ty.fields])
+        return constant(np.split(array, ends[:-1], axis)[value.index])
+
     def rewrite(self, var: Var, value: Any) -> Any:
         name = op_name(value)
         if not isinstance(var.ty, relax.TensorType):
@@ -64,6 +73,8 @@ class _Fold(Rebuilder):
         if name == "relax.full" and is_constant(value.args[1]):
             number = constant_array(value.args[1]).astype(dtype_of(var))
             return constant(np.full(static_shape(var), number))
+        if isinstance(value, relax.TupleGetItem):
+            return self._part(value)
         if not isinstance(value, Call) or not value.args or not is_constant(value.args[0]):
             return value
         array, shape = value.args[0].value.numpy(), static_shape(var)

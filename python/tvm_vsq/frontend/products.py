@@ -20,8 +20,8 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
 def products_of_activations(module: IRModule) -> IRModule:
-    """A matmul of activations over joined axes, [B * heads, L, d], becomes one over the axes apart, and
-    numbers that its operands are multiplied with, a factor of its result.
+    """A matmul of activations over joined axes, [B * heads, L, d], becomes one over the axes apart (if there
+    are several heads), and numbers that its operands are multiplied with, a factor of its result.
 
     A constant mask of zeros in front of a softmax is gone.
 
@@ -38,6 +38,8 @@ class _Products(Rebuilder):
             return self._merged(value)
         if name == "relax.nn.softmax":
             return self._softmax(value, static_shape(var))
+        if name == "relax.add":
+            return self._masked(value, static_shape(var))
         if name != "relax.matmul" or any(is_constant(arg) for arg in value.args):
             return value
         operands, factor = [], 1.0
@@ -45,7 +47,7 @@ class _Products(Rebuilder):
             unscaled, own = self._unscaled(arg)
             operands.append(unscaled)
             factor *= own
-        operands = self._apart(operands) or operands
+        operands = self._apart(operands) or self._split(operands) or operands
         product = Call(value.op, operands, value.attrs)
         shape = static_shape(var)
         if factor != 1.0:
@@ -88,6 +90,58 @@ class _Products(Rebuilder):
         leading = [static_shape(source)[:-2] for source in sources]
         is_more = len(leading[0]) > len(operands[0].ty.shape) - 2
         return sources if leading[0] == leading[1] and is_more else None
+
+    def _split(self, operands: list[Any]) -> list[Any] | None:
+        """Operands [B * heads, L, d], whose heads were joined to B right where channels were split, as
+        [B, heads, L, d]; None if they are something else.
+        """
+        shapes = [static_shape(x) for x in operands]
+        if {len(shape) for shape in shapes} != {_STACK} or shapes[0][0] != shapes[1][0]:
+            return None
+        images = {found for x in operands if (found := self._images(x)) is not None}
+        if len(images) != 1:
+            return None
+        leading = [*images, shapes[0][0] // next(iter(images))]
+        return [self._reshaped(x, [*leading, *shape[1:]]) for x, shape in zip(operands, shapes, strict=True)]
+
+    def _images(self, x: Any) -> int | None:
+        """Of how many images the leading axis of `x` has the heads; None if that is nothing but images."""
+        stack, *_, channels = static_shape(x)
+        call: Any = self.value_of(x)
+        while op_name(call) in _VIEWS:
+            source = static_shape(call.args[0])
+            if len(source) > _STACK and source[0] * source[1] == stack and source[2:] == static_shape(x)[1:]:
+                return source[0]
+            call = self.value_of(call.args[0])
+            heads = source[-1] // channels
+            if op_name(call) not in _VIEWS and heads > 1 and source[-1] % channels == stack % heads == 0:
+                return stack // heads
+        return None
+
+    def _masked(self, value: Call, shape: tuple[int, ...]) -> Any:
+        """What is added to scores, in front of a reshape that joins their heads to images."""
+        for x, mask in (list(value.args), list(value.args)[::-1]):
+            call: Any = self.value_of(x)
+            if op_name(call) != "relax.reshape" or shape != static_shape(x) or len(shape) != _STACK:
+                continue
+            scores, added = call.args[0], static_shape(mask)
+            apart = static_shape(scores)
+            if apart[2:] != shape[1:] or op_name(self.value_of(scores)) not in _RESULTS:
+                continue
+            if len(added) == _STACK:
+                leading = apart[:2] if added[0] == shape[0] else (1, 1)
+                mask = self._reshaped(mask, [*leading, *added[1:]])
+            return relax.op.reshape(self.emit(relax.op.add(scores, mask)), shape)
+        return value
+
+    def _reshaped(self, x: Any, shape: list[int]) -> Any:
+        """`x` in this shape, which may be the one it had."""
+        if is_constant(x):
+            return constant(constant_array(x).reshape(shape))
+        call: Any = self.value_of(x)
+        if op_name(call) == "relax.reshape" and list(static_shape(call.args[0])) == shape:
+            return call.args[0]
+        return self.emit(relax.op.reshape(x, shape))
 
     def _turned(self, value: Call) -> Call | None:
         """A reshape that takes joined axes apart again, behind a permute of the last two, as a permute."""
@@ -132,7 +186,10 @@ class _Products(Rebuilder):
         return x if list(static_shape(x)) == target else relax.op.reshape(x, target)
 
 
-_RESULTS = ("relax.matmul", "relax.multiply", "relax.nn.softmax")
+_RESULTS = ("relax.add", "relax.matmul", "relax.multiply", "relax.nn.softmax")
+_VIEWS = ("relax.reshape", "relax.permute_dims")
+_STACK = 3
+"""Axes of matrices of which images and heads are one."""
 
 
 def _is_nothing(mask: Any) -> bool:

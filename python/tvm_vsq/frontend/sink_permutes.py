@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -37,8 +38,8 @@ def sink_permutes(module: IRModule) -> IRModule:
 
     Covers elementwise operators, concatenation, slices of all but inputs, takes, pads, pools and resizes,
     linear layers, norms and softmaxes whose channels stay last, reductions that keep their axes, and reshapes
-    that drop and add axes of extent 1, or for which the permute only moves such, or that split channels which
-    stay last.
+    that drop and add axes of extent 1, or for which the permute only moves such, that split channels which
+    stay last, or that join axes which are neighbours on either side of the permute.
     """
     return replace_main(module, _SinkPermutes(module["main"]).run())
 
@@ -96,8 +97,8 @@ class _SinkPermutes(PermutingRebuilder):
         return self._after(relax.op.nn.pad(x, widths, mode, number), axes)
 
     def _past_reshape(self, value: Call, x: Any, axes: list[int]) -> Any:
-        """Where the permute only moves axes of extent 1, or the reshape only drops and adds such, or splits
-        the last axis, which the permute leaves there.
+        """Where the permute only moves axes of extent 1, or the reshape only drops and adds such, splits the
+        last axis, which the permute leaves there, or joins axes that are neighbours without the permute, too.
         """
         target = [int(extent) for extent in value.args[1]]
         kept = [static_shape(x)[axis] for axis in axes[:-1]]
@@ -108,6 +109,12 @@ class _SinkPermutes(PermutingRebuilder):
             return self.permute(moved, [*axes[:-1], *range(len(kept), len(target))])
         if _moves_only_units(x, axes):
             return relax.op.reshape(x, value.args[1])
+        runs = _joined(static_shape(x), axes, target)
+        if runs is not None:
+            in_order = sorted(runs)
+            joined = [math.prod(static_shape(x)[axis] for axis in run) for run in in_order]
+            moved = self.emit(relax.op.reshape(x, joined))
+            return self.permute(moved, [in_order.index(run) for run in runs])
         given = [axis for axis in axes if static_shape(x)[axis] != 1]
         if [static_shape(x)[axis] for axis in given] != [extent for extent in target if extent != 1]:
             return value
@@ -208,6 +215,24 @@ def _axes(call: Call) -> list[int]:
     rank = len(call.args[0].ty.shape)
     given = call.attrs.axes
     return list(range(rank))[::-1] if given is None else [int(axis) % rank for axis in given]
+
+
+def _joined(shape: Sequence[int], axes: Sequence[int], target: Sequence[int]) -> list[list[int]] | None:
+    """The axes of `shape`, permuted, of which a reshape makes each axis of `target`; None if it splits some,
+    or joins what the permute has moved beside each other.
+    """
+    runs, left = [], list(axes)
+    for extent in target:
+        run = left[:1]
+        while run and math.prod(shape[axis] for axis in run) < extent and len(run) < len(left):
+            run = left[: len(run) + 1]
+        if not run or math.prod(shape[axis] for axis in run) != extent:
+            return None
+        if any(after != before + 1 for before, after in itertools.pairwise(run)):
+            return None
+        runs.append(run)
+        left = left[len(run) :]
+    return None if left else runs
 
 
 def _moves_only_units(x: Any, axes: Sequence[int]) -> bool:

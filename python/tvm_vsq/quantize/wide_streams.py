@@ -14,7 +14,9 @@ from tvm_vsq.layers.chains import planned_chains
 from tvm_vsq.network import layer_names, refusal, source_of
 from tvm_vsq.network.rebuild import FinalRebuilder
 from tvm_vsq.network.wide_sum import add_rows
-from tvm_vsq.tvm_compat import IRModule, Var
+from tvm_vsq.tvm_compat import IRModule, Tuple, Var
+
+_MOVES = ("relax.permute_dims", "relax.reshape")
 
 
 def widen_streams(module: IRModule) -> IRModule:
@@ -42,13 +44,23 @@ class _Widen(FinalRebuilder):
                 continue
             norms = [reader for reader in reading if _is_norm(values[reader])]
             others = [reader for reader in reading if reader not in norms]
-            ends = var.same_as(function.body.body) and self._ends_stream(call, readers)
+            ends = self._is_given(var, readers) and self._ends_stream(call, readers)
             if not (reading or ends) or not all(x in sums or not _is_layer(values[x]) for x in others):
                 continue
             if norms or ends or not sums.isdisjoint(others):
                 sums.add(var)
                 if len(reading) > 1 or ends:
                     self._streams.add(var)
+
+    def _is_given(self, var: Var, readers: dict[Any, list[Var]]) -> bool:
+        """Whether the network gives `var`, perhaps with its axes moved, and nothing else reads it."""
+        if var.same_as(self.old.body.body):
+            return True
+        return bool(readers.get(var)) and all(
+            (isinstance(self._calls[reader], Tuple) or op_name(self._calls[reader]) in _MOVES)
+            and self._is_given(reader, readers)
+            for reader in readers[var]
+        )
 
     def _ends_stream(self, last: Any, readers: dict[Any, list[Var]]) -> bool:
         """Whether the sum that the network gives is of one that a norm reads, too: the end of a stream."""
