@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
+from tvm_vsq.frontend.permutes import order_of
 from tvm_vsq.graph import (
     Rebuilder,
     constant,
@@ -20,8 +21,8 @@ from tvm_vsq.tvm_compat import Call, IRModule, Var
 
 
 def products_of_activations(module: IRModule) -> IRModule:
-    """A matmul of activations over joined axes, [B * heads, L, d], becomes one over the axes apart (if there
-    are several heads), and numbers that its operands are multiplied with, a factor of its result.
+    """A matmul of activations over joined axes, [B * heads, L, d], becomes one over the axes apart, and
+    numbers that its operands are multiplied with, a factor of its result.
 
     A constant mask of zeros in front of a softmax is gone.
 
@@ -107,14 +108,17 @@ class _Products(Rebuilder):
     def _images(self, x: Any) -> int | None:
         """Of how many images the leading axis of `x` has the heads; None if that is nothing but images."""
         stack, *_, channels = static_shape(x)
+        fewest = 2
         call: Any = self.value_of(x)
         while op_name(call) in _VIEWS:
             source = static_shape(call.args[0])
             if len(source) > _STACK and source[0] * source[1] == stack and source[2:] == static_shape(x)[1:]:
                 return source[0]
+            if op_name(call) == "relax.permute_dims" and order_of(call)[0] != 0:
+                fewest = 1  # even so, images were not the first axis
             call = self.value_of(call.args[0])
-            heads = source[-1] // channels
-            if op_name(call) not in _VIEWS and heads > 1 and source[-1] % channels == stack % heads == 0:
+            heads, rest = divmod(source[-1], channels)
+            if op_name(call) not in _VIEWS and heads >= fewest and rest == stack % heads == 0:
                 return stack // heads
         return None
 

@@ -62,17 +62,21 @@ class _SinkReshapes(Rebuilder):
             is_linear = is_constant(weight) and len(weight.ty.shape) == 2
             return [inner[0], weight] if is_linear and inner[0] is not None else None
         sources = [source for source in inner if source is not None]
-        if len(sources) == 2:
-            same = static_shape(sources[0]) == static_shape(sources[1])
-            return sources if same and static_shape(value.args[0]) == static_shape(value.args[1]) else None
+        if len(sources) == 2 and static_shape(sources[0]) == static_shape(sources[1]):
+            return sources if static_shape(value.args[0]) == static_shape(value.args[1]) else None
         if len(sources) == 1:
-            other = value.args[0] if inner[0] is None else value.args[1]
-            vector = _vector(other)
+            vector = _vector(value.args[0] if inner[0] is None else value.args[1])
             if vector is not None:
                 return [vector if source is None else source for source in inner]
-            if self._is_residual(other, sources[0], value):
-                viewed = self.emit(relax.op.reshape(other, static_shape(sources[0])))
-                return [viewed if source is None else source for source in inner]
+        return self._beside_layer(value, inner)
+
+    def _beside_layer(self, value: Call, inner: list[Any]) -> list[Any] | None:
+        """Operands of a sum with the reshape of a layer's result removed, and the other one in its shape."""
+        for place, source in enumerate(inner):
+            other = value.args[1 - place] if inner[1 - place] is None else inner[1 - place]
+            if source is not None and self._is_residual(other, source, value):
+                viewed = self.emit(relax.op.reshape(other, static_shape(source)))
+                return [source, viewed] if place == 0 else [viewed, source]
         return None
 
     def _is_on_each_row(self, value: Any) -> bool:
