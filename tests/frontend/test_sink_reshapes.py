@@ -31,9 +31,7 @@ MOVES: dict[str, tuple[Any, list[tuple[int, ...]], list[str]]] = {
     "a scalar": (lambda emit, x: op.subtract(relax.const(2.0), flat(emit, x)), [A], ["subtract"]),
     "a residual": (lambda emit, x, y: op.subtract(flat(emit, x), flat(emit, y)), [A, A], ["subtract"]),
     "a residual of other axes beside a layer": (
-        lambda emit, x, y: op.add(
-            emit(op.reshape(y, (6, 4))), flat(emit, emit(op.matmul(x, values(4, 4))))
-        ),
+        lambda emit, x, y: op.add(emit(op.reshape(y, (6, 4))), flat(emit, emit(op.matmul(x, values(4, 4))))),
         [A, (3, 2, 4)],
         ["matmul", "reshape", "add"],
     ),

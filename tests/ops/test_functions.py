@@ -186,6 +186,28 @@ def test_fitted_weights_leave_functions_behind_layers_without_a_bias(module):
     assert np.square(found - expected).sum() < 1e-3 * np.square(expected).sum()
 
 
+class Shared(nn.Module):
+    """A layer's result that a function is applied to, and another layer reads as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.a, self.b = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 8, 1), nn.Conv2d(16, 8, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        return self.a(torch.sigmoid(y)) + self.b(y)
+
+
+def test_a_function_of_what_another_layer_reads_is_a_layer_of_its_own():
+    torch.manual_seed(0)
+    model, x = Shared().eval(), torch.randn(4, 3, 8, 8)
+    exe = tvm_vsq.compile(model, "vsq-accel-int8", example_inputs=x[:1], calibration=x, strict=True)
+    rows = {row.layer: row.why for row in exe.explain() if row.where == "accelerator"}
+    assert "looks up sigmoid" in rows["sigmoid_0"]
+    assert "looks up" not in rows["stem"]
+    np.testing.assert_array_equal(exe(x[:1]), exe.reference(x[:1]))
+
+
 BLOCKS = {"hard": (nn.Hardswish, nn.Hardsigmoid), "smooth": (nn.SiLU, nn.Sigmoid)}
 
 
