@@ -57,6 +57,16 @@ def test_a_layer_that_a_rule_left_in_fp32_says_so(networks):
     assert found["down"].where == "accelerator"
 
 
+def test_what_a_layer_in_fp32_would_do_goes_with_it():
+    model, x = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 16), nn.ReLU()), torch.randn(4, 8)
+    config = QuantConfig.parse("4/4/4/4", rules=(Rule(layers="0", fp32=True),)).unfitted()
+    hardware = load_hardware("vsq-accel")
+    module = partition(fuse(quantize(import_model(model, (x,)), config, hardware, x), hardware))
+    why = {row.op: row.why for row in explain(module) if row.where == "cpu"}
+    assert why["relax.add"] == why["relax.nn.gelu"] == "goes with layer '0', which runs on the CPU"
+    assert why["relax.matmul"] == "left in fp32 by a rule"
+
+
 def test_layers_of_a_module_that_is_not_quantized_say_so(networks):
     model, x = networks.build(networks.Mlp)
     found = [row for row in explain(import_model(model, (x,))) if row.op == "relax.matmul"]

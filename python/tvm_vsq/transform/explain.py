@@ -14,6 +14,7 @@ from tvm_vsq.graph import bindings, definitions, dtype_of, is_constant, op_name,
 from tvm_vsq.layers.on_cpu import NOT_BETWEEN_LAYERS, layers_on_cpu
 from tvm_vsq.layers.rows import added_rows
 from tvm_vsq.network import Elements, facts_of, layer_names, refusal, source_of
+from tvm_vsq.network.source import becomes_weighted
 from tvm_vsq.placement.regions import MOVED, items_of, results_of
 from tvm_vsq.relax_ops import layer_operator
 from tvm_vsq.transform.work import Work, work_of
@@ -22,6 +23,7 @@ from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 _TO_STEPS = ("relax.round", "relax.clip", "relax.multiply")
 """What makes 32-bit numbers of an fp32 tensor of which a layer makes rows, from behind (`transform.fuse`)."""
 
+_WITH_LAYER = "goes with layer '{}', which runs on the CPU"
 _IN_PLACE = "{} of vectors: nothing is moved, results are stored and read where it has them"
 
 
@@ -109,7 +111,7 @@ class _Explainer:
         if var in self._numbers:
             return self._numbers[var]
         if var in self._sums:
-            return f"goes with layer '{self._sums[var]}', which runs on the CPU"
+            return _WITH_LAYER.format(self._sums[var])
         source, why_on_cpu = source_of(call), self._on_cpu.get(self._layer(var, call))
         if why_on_cpu is not None:
             return why_on_cpu
@@ -129,7 +131,8 @@ class _Explainer:
             return "looks up rows of a table (an embedding), which the host does"
         if facts_of(call).elements in (Elements.VIEWED, Elements.COPIED):
             return "moves fp32 data, no accelerator form yet"
-        return facts_of(call).no_form
+        layer = self._layer_in_front(call)
+        return facts_of(call).no_form if layer is None else _WITH_LAYER.format(layer)
 
     def _why_quantize(self, x: Any) -> str:
         if x in self._inputs:
@@ -181,6 +184,17 @@ class _Explainer:
                 _, added = added_rows(self._main, call.args[0])
                 found |= {} if added is None else {call.args[0]: name}
         return found
+
+    def _layer_in_front(self, call: Any) -> str | None:
+        """The name of the layer with weights that would do `call`, an operator on each element of its result, if
+        that were not on the CPU; None if there is none.
+        """
+        while facts_of(call).elementwise:
+            read = [each for each in tensors(call) if isinstance(each, Var)]
+            call = self._values.get(read[0]) if len(read) == 1 else None
+            if call is not None and becomes_weighted(call) and not layer_operator(call):
+                return self._names.get(read[0])
+        return None
 
     def _is_result(self, x: Any) -> bool:
         """Whether a layer on the accelerator gives `x`, which the CPU reads as fp32."""
