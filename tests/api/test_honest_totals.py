@@ -159,6 +159,12 @@ def test_padding_is_shown_by_layer_and_side(by_vector_size):
             assert layer.macs == 36 * 9 * layer.channels[0] * layer.channels[1]
 
 
+def test_outputs_that_fill_no_block_are_marked():
+    (layer,) = compiled(nn.Conv2d(16, 20, 1), (16, 6, 6)).timing().layers
+    assert layer.shape == "6x6x16 > 6x6x20(32) 1x1"
+    assert (layer.channels, layer.padded_channels, layer.padding) == ((16, 20), (16, 32), 12 / 32)
+
+
 def test_the_whole_profile_says_what_padding_costs(by_vector_size, tmp_path):
     macs = 36 * 9 * (16 + 16 * 16 + 16 * 32)
     padded = 36 * 9 * (16 * 16 + 16 * 16 + 16 * 32), 36 * 9 * (32 * 16 + 32 * 16 + 32 * 32)

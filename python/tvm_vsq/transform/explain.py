@@ -186,8 +186,8 @@ class _Explainer:
         return found
 
     def _layer_in_front(self, call: Any) -> str | None:
-        """The name of the layer with weights that would do `call`, an operator on each element of its result, if
-        that were not on the CPU; None if there is none.
+        """The name of the layer with weights that would do `call`, an operator on each element of its result,
+        if that were not on the CPU; None if there is none.
         """
         while facts_of(call).elementwise:
             read = [each for each in tensors(call) if isinstance(each, Var)]
