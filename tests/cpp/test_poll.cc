@@ -15,6 +15,8 @@
 #include "tvm_vsq/sim/declarations.h"
 #include "tvm_vsq/sim/decode.h"
 #include "tvm_vsq/sim/dram_order.h"
+#include "tvm_vsq/sim/gemm.h"
+#include "tvm_vsq/sim/gemm_bound.h"
 #include "tvm_vsq/sim/gemm_plan.h"
 #include "tvm_vsq/sim/machine.h"
 #include "tvm_vsq/sim/occupancy.h"
@@ -247,23 +249,43 @@ void TestRuns() {
   const auto run = [&](const sim::Program& program, const sim::PreparedProgram& prepared) {
     machine.Run(program, prepared, 1, &dram);
   };
-  const auto check = [&](int at_least, const sim::Program& program, bool unsafe = false) {
-    sim::PreparedProgram prepared = Prepare(program, false);
-    for (auto& planned : prepared.planned) planned.safe = planned.safe && !unsafe;
+  const auto check = [&](int at_least, const sim::Program& program) {
+    const sim::PreparedProgram prepared = Prepare(program, false);
     CHECK_POLLS(at_least, run(program, prepared));
   };
   check(7, Repeated({Load(sim::Pad::kInp, 0, 0, kEntries)}));
   check(7, Repeated({Store(sim::Pad::kOut, 0, 0, kEntries)}));
   check(7, Repeated({OnAll(true)}));
   check(1, Repeated({OnAll(false)}));
-  check(64, Repeated({OnAll(false)}), true);
   sim::Instruction ppu = MakePpu(kEntries);
   check(30, Repeated({ppu}));
   check(30, Repeated({Compare(1023, 1)}, 1 << 12));
   // Within one instruction.
   check(7, Repeated({Compare(1023, 1023)}, 1));
+}
+
+// Of what may overflow: the look at the operands, and the loop that looks at every sum.
+void TestSumsThatMayOverflow() {
+  sim::Scratchpads pads(kParams);
+  const sim::GemmUnit unit(kParams);
+  const auto check = [&](int bounding, int checking, const sim::Program& program) {
+    const sim::PreparedProgram prepared = Prepare(program, false);
+    const auto for_each = [&](auto work) {
+      for (size_t i = 0; i < program.instructions.size(); ++i) {
+        const auto* gemm = std::get_if<isa::Gemm>(&program.instructions[i].body);
+        if (gemm != nullptr) work(i, *gemm, static_cast<const sim::GemmPlan&>(*prepared.planned[i].plan));
+      }
+    };
+    CHECK_POLLS(bounding, for_each([&](size_t, const auto& gemm, const auto& plan) {
+                  CHECK_EQ(sim::OperandsFit(kParams, gemm, plan, pads), true);
+                }));
+    CHECK_POLLS(checking, for_each([&](size_t i, const auto&, const auto& plan) {
+                  unit.ExecuteChecked(program, i, plan, &pads);
+                }));
+  };
+  check(8, 64, Repeated({OnAll(false)}));
   // Very many micro-ops in one iteration.
-  check(16, Repeated({MakeGemm(false, kEntries, 1)}, 4), true);
+  check(1, 16, Repeated({MakeGemm(false, kEntries, 1)}, 32));
 }
 
 void TestFiles() {
@@ -314,6 +336,7 @@ int main() {
   tvm_vsq::TestInstructions();
   tvm_vsq::TestTimeAxis();
   tvm_vsq::TestRuns();
+  tvm_vsq::TestSumsThatMayOverflow();
   tvm_vsq::TestFiles();
   tvm_vsq::TestManyTransfersUnderWay();
   return tvm_vsq::testing::Result();
