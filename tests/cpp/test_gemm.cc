@@ -514,7 +514,7 @@ void TestOperandsThatJustFit() {
           CHECK_EQ(sim::OperandsFit(params, gemm, plan, pads), true);
           acc += sign;
           CHECK_EQ(sim::OperandsFit(params, gemm, plan, pads), false);
-          acc = sign << 23;
+          acc = sign * (1 << 23);
           CHECK_EQ(sim::OperandsFit(params, gemm, plan, pads), false);
           acc = 0;
         }
