@@ -15,7 +15,7 @@ import tvm_vsq
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.layers.functions import Function, FunctionFinder
+from tvm_vsq.layers.functions import Function, FunctionFinder, recognized
 from tvm_vsq.layers.tables import table_of
 from tvm_vsq.numerics import look_up
 
@@ -137,6 +137,12 @@ def test_functions_are_recognized_however_they_are_written(module):
     finder = FunctionFinder(graph)
     found = [str(applied.function) for binding in bindings(graph) if (applied := finder.of(binding.var))]
     assert found[0] == MODULES[module]  # others are inside, as Mish's tanh
+
+
+@pytest.mark.parametrize("factor", [0.5, -0.5, 0.7, 1.0])
+def test_a_factor_is_no_function(factor):
+    """x sigmoid(0 x) would be half of x."""
+    assert recognized(lambda x: factor * x) is None
 
 
 class NoFunction(nn.Module):

@@ -130,7 +130,7 @@ def recognized(function: Callable[[Array], Array]) -> Function | None:
         candidates.append(Function("hard_sigmoid", 0.5 / kink, kink=abs(kink), reach=2 * abs(kink)))
     if 0 < -left < right:
         candidates.append(Function("leaky_relu", float(f"{-left:.7g}")))
-    if 0 < right < 1:
+    if 0 < right < 1 and abs(right - 0.5) > 1e-4:  # at half of x, its slope is 0: a factor
         candidates.append(Function("swish", float(f"{np.log(right / (1 - right)):.6g}")))
     if far < -1e-3:
         limit = float(f"{-far:.7g}")

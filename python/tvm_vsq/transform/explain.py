@@ -193,7 +193,7 @@ class _Explainer:
             read = [each for each in tensors(call) if isinstance(each, Var)]
             call = self._values.get(read[0]) if len(read) == 1 else None
             if call is not None and becomes_weighted(call) and not layer_operator(call):
-                return self._names.get(read[0])
+                return self._names.get(read[0]) or None
         return None
 
     def _is_result(self, x: Any) -> bool:
