@@ -167,7 +167,7 @@ $(VENV)/venv.stamp:
 
 $(VENV)/dependencies.stamp: $(VENV)/venv.stamp pyproject.toml .ci/requirements.py
 	$(call say,'installing the pinned dependencies (a few minutes the first time)')
-	@$(BIN)/python .ci/requirements.py dev models > $(VENV)/requirements.txt
+	@$(BIN)/python .ci/requirements.py dev models sweep report docs > $(VENV)/requirements.txt
 	@$(PIP_INSTALL) --upgrade-strategy only-if-needed -r $(VENV)/requirements.txt
 	@touch $@
 
