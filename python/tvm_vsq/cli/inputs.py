@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvm_vsq.errors import InputError, VsqError, first_line, shown
 from tvm_vsq.files import check_output, parse_json, read_text
+
+if TYPE_CHECKING:
+    from tvm_vsq.runtime import Executable
 
 _LARGEST_INPUT = 1 << 28
 _LARGEST_MODULE = 1 << 32
@@ -51,6 +54,13 @@ def read_model(path: Path) -> Any:
         f"cannot read {shown(str(path))}: the suffix must be .pt2 (torch.export.save), .onnx, or .json "
         "(tvm.ir.save_json)"
     )
+
+
+def load_artifact(path: Path) -> Executable:
+    """The artifact in `path`; raises as `tvm_vsq.load` does."""
+    from tvm_vsq import load
+
+    return load(path)
 
 
 def _require_survival(read: Callable[[], object]) -> None:
