@@ -291,3 +291,38 @@ def test_formats_are_those_of_the_widths_in_a_copy_too() -> None:
 def test_a_vector_size_is_an_integer(size):
     with pytest.raises(ConfigError, match=f"vector_size must be an integer, not {size!r}"):
         SHIPPED.with_formats("4/4/4/4", vector_size=size)
+
+
+def test_other_values_are_given_by_dotted_names_or_by_parts() -> None:
+    base = load_hardware("vsq-accel")
+    dotted = base.with_(**{"output_lanes": 32, "dram.bytes_per_cycle": 32, "scratchpads.banks.acc": 2})
+    parts = base.with_(output_lanes=32, dram={"bytes_per_cycle": 32}, scratchpads={"banks": {"acc": 2}})
+    assert dotted == parts
+    assert dotted.macs_per_cycle == 2 * base.macs_per_cycle
+    assert (dotted.dram.bytes_per_cycle, dotted.dram.latency_cycles) == (32, base.dram.latency_cycles)
+    assert dotted.label == (
+        "vsq-accel (modified: output_lanes=32, scratchpads.banks.acc=2, dram.bytes_per_cycle=32)"
+    )
+    assert base.with_() == base
+    assert dotted.with_(dram=base.dram).dram == base.dram
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"output_lane": 32}, "there is no field 'output_lane'; there are output_lanes"),
+        ({"bytes_per_cycle": 32}, "there is no field 'bytes_per_cycle'; there are dram.bytes_per_cycle"),
+        ({"bytes_per_cyle": 32}, "there is no field 'bytes_per_cyle'; there are dram.bytes_per_cycle"),
+        ({"dram": 32}, "there is no field 'dram'; there are dram.capacity_mib, dram.bytes_per_cycle"),
+        ({"dram": {"latency": 1}}, "there is no field 'dram.latency'; there are dram.latency_cycles"),
+        ({"xyz": 1}, "there is no field 'xyz'; there are name, vector_size"),
+        ({"output_lanes": 33}, "output_lanes: Input should be 4, 8, 16, 32 or 64 (got 33)"),
+        ({"dram.burst_bytes": "64"}, "dram.burst_bytes: Input should be a valid integer (got '64')"),
+        ({"scratchpads": {"banks": {"acc": 0}}}, "scratchpads.banks.acc: Input should be greater"),
+        ({"technology": "wood"}, "technology: unknown technology 'wood'"),
+    ],
+)
+def test_other_values_are_checked_and_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_hardware("vsq-accel").with_(**changes)
+    assert f"vsq-accel with other fields: {message}" in str(refused.value)

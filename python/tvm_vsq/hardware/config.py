@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ from tvm_vsq.formats import (
     parse_notation,
 )
 from tvm_vsq.frozen import Frozen
+from tvm_vsq.hardware.changes import changed, flat
 from tvm_vsq.hardware.memories import MAX_BANKS, MEMORIES, Memory
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
 from tvm_vsq.hardware.technology import Technology, load_technology
@@ -198,6 +199,18 @@ class HardwareConfig(Frozen):
         fields["timing"] = {**fields["timing"], "ppu_pipeline_cycles": cycles}
         return HardwareConfig.checked(fields, f"formats '{notation}'")
 
+    def with_(self, **changes: Any) -> HardwareConfig:
+        """This accelerator with other values for some fields, checked as those of a YAML file are.
+
+        A field of a part is named with a dot, or stands in a mapping of that part: `with_(output_lanes=32,
+        dram={"bytes_per_cycle": 32})` is `with_(**{"output_lanes": 32, "dram.bytes_per_cycle": 32})`. All
+        else stays, the name included: `label` says what differs. What depends on a field does not follow it
+        (`with_formats` widens the accumulator, this does not).
+        Raises ConfigError that names each field that is refused, and near names for one that does not exist.
+        """
+        source = f"{self.name} with other fields"
+        return parse_hardware(changed(self.model_dump(), changes, source), source)
+
     def misfits(self, formats: LayerFormats) -> Iterator[tuple[str, Any, Any]]:
         """In what this accelerator does not take layers of these formats: field, what they have, and what it
         is built with.
@@ -363,20 +376,13 @@ def list_targets() -> list[str]:
 @lru_cache(maxsize=64)
 def _shipped_fields(name: str) -> dict[str, Any]:
     """The fields of the shipped accelerator `name`, nested ones by dotted path; none if there is none."""
-    return _flat(load_hardware(name).model_dump()) if name in list_targets() else {}
-
-
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
+    return flat(load_hardware(name).model_dump()) if name in list_targets() else {}
 
 
 def _differences(hardware: HardwareConfig) -> dict[str, Any]:
     """The fields in which `hardware` differs from the shipped accelerator of its name."""
     shipped = _shipped_fields(hardware.name)
-    own = _flat(hardware.model_dump()) if shipped else {}
+    own = flat(hardware.model_dump()) if shipped else {}
     return {field: value for field, value in own.items() if shipped[field] != value}
 
 
