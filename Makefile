@@ -149,6 +149,10 @@ rtl: rtl-tools ## the RTL against NumPy: all blocks of 26 configurations, 100,00
 rtl-tools: $(VENV)/rtl.stamp ## install what RTL's tests and benchmarks need: cocotb; simulators, yosys, OpenSTA where apt-get may, or say which
 	@.ci/rtl-tools
 
+.PHONY: browser
+browser: ## install the browser that opens pages in tests: Debian's Chromium, where apt-get may, or say which
+	@.ci/browser
+
 schedules: setup ## tune the databases in schedules/ again (about 40 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py
 

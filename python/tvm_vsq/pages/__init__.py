@@ -1,0 +1,59 @@
+"""Pages that a person reads: one self-contained HTML file, made of parts.
+
+    page = Page(
+        "Title",
+        "The one sentence that says it all.",
+        facts=(Fact("cycles", "41,233", "0.08 ms at 500 MHz"),),
+        sections=(
+            Section(
+                "Cost",
+                (
+                    Paragraph("What the plot shows; `this` is code."),
+                    Figure(plotly_figure, "energy over accuracy, a point for each format"),
+                    Table("Points", (Column("format"), Column("energy", ",.1f", unit="nJ")), rows),
+                    Details("4/4/4/4 on vsq-accel", (Table(...),), name="point-0"),
+                ),
+            ),
+            Section("Glossary", (glossary("tile", "roofline"),)),
+        ),
+    )
+    page.write("page.html")
+
+A point of a figure whose `customdata` is the name of a Details opens it when it is clicked, and so does a
+`Link` in a table. Colours of traces are `SERIES`: they are those of the reader's theme.
+"""
+
+from tvm_vsq.pages.page import Page, Section
+from tvm_vsq.pages.parts import (
+    SERIES,
+    Code,
+    Column,
+    Details,
+    Fact,
+    Figure,
+    Glossary,
+    Link,
+    Paragraph,
+    Part,
+    Table,
+    new_figure,
+)
+from tvm_vsq.pages.terms import glossary
+
+__all__ = [
+    "SERIES",
+    "Code",
+    "Column",
+    "Details",
+    "Fact",
+    "Figure",
+    "Glossary",
+    "Link",
+    "Page",
+    "Paragraph",
+    "Part",
+    "Section",
+    "Table",
+    "glossary",
+    "new_figure",
+]
