@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.importing import import_note
 from tvm_vsq.network.inputs import inputs_of
 from tvm_vsq.placement.regions import CODEGEN, is_region
-from tvm_vsq.runtime import LayerInfo, Metadata, Placement, ProgramInfo, TensorSpec, native
+from tvm_vsq.runtime import LayerInfo, Metadata, Placement, ProgramInfo, ResultSpec, TensorSpec, native
 from tvm_vsq.schedule import Database
 from tvm_vsq.transform import explain
 from tvm_vsq.tvm_compat import Call, IRModule
@@ -85,7 +85,18 @@ def _metadata(module: IRModule, hardware: HardwareConfig, programs: list[Program
         hardware=hardware,
         import_note=import_note(module),
         inputs=tuple(inputs),
+        results=tuple(_results(module["main"].body.body.ty)),
         placements=tuple(Placement(**asdict(row)) for row in explain(module)),
         layers=tuple(LayerInfo(**asdict(layer)) for program in programs for layer in program.layers),
         programs=tuple(ProgramInfo(**asdict(program.record)) for program in programs),
     )
+
+
+def _results(kind: Any) -> Iterator[ResultSpec]:
+    """Tensors of the results, in order, those of tuples in tuples too; shapes are static."""
+    if isinstance(kind, relax.TupleType):
+        for field in kind.fields:
+            yield from _results(field)
+    elif isinstance(kind, relax.TensorType):
+        shape = tuple(int(extent) for extent in kind.shape)
+        yield ResultSpec(shape=shape, dtype=str(kind.dtype).removeprefix("T."))

@@ -87,7 +87,7 @@ def test_profile_explain_and_json_say_it(exe, tmp_path):
         assert moved in " ".join(text.split())
     assert f"{taken}." in " ".join(str(exe.explain()).split())
     for layer in profile.layers:
-        row = next(line for line in str(profile).splitlines() if f" {layer.name} " in line)
+        row = next(line for line in profile.to_str(wide=True).splitlines() if f" {layer.name} " in line)
         assert f" {layer.dram_bytes:,} " in row
         assert f" {layer.dram_bytes / layer.minimum_dram_bytes:.2f} " in row
     data = json.loads(profile.to_json())

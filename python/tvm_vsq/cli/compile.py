@@ -57,13 +57,13 @@ def command(
         progress=not as_json,
     )
     exe.save(output)
-    layers = exe.metadata.layers
+    layers = exe.explain().layers
     data = {
         "output": str(output),
         "target": exe.hardware.label,
         "quant": exe.hardware.notation,
-        "layers": len(layers),
+        "layers": layers,
     }
     print_result(
-        data, f"wrote {output}: {len(layers)} layers on {exe.hardware.label} {exe.hardware.notation}", as_json
+        data, f"wrote {output}: {layers} layers on {exe.hardware.label} {exe.hardware.notation}", as_json
     )

@@ -32,6 +32,7 @@ def command(
     plot: Annotated[Path | None, typer.Option(help="Also plot how sensitive each layer is.")] = None,
     shape: options.Shapes = None,
     check_import: options.CheckImport = True,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Choose a number format for each layer of MODEL, under an aim for accuracy or energy."""
@@ -54,4 +55,4 @@ def command(
         write_text(output, result.config.to_json())
     if plot is not None:
         result.sensitivity.plot(plot)
-    print(result.to_json() if as_json else result)
+    print(result.to_json() if as_json else result.to_str(wide=wide))

@@ -34,3 +34,6 @@ Strict = Annotated[
     bool, typer.Option(help="Refuse a network of which something between its layers would run on the CPU.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="All columns of the tables, however wide the terminal is.")
+]

@@ -43,6 +43,7 @@ def command(
         list[Path] | None,
         typer.Option(help="Also profile this artifact, for --tables; may be given again."),
     ] = None,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
@@ -57,14 +58,16 @@ def command(
         result.to_html(html)
     if trace is not None:
         result.to_trace(trace)
-    data, text = result.to_dict(), str(result)
+    data, text = result.to_dict(), result.to_str(wide=wide)
     if why:
         bottlenecks = result.why()
-        data["why"], text = bottlenecks.to_list(), f"{text}\n{bottlenecks}"
+        found_why = bottlenecks.to_dict()
+        data |= {"why": found_why["layers"], "causes": found_why["causes"]}
+        text = f"{text}\n{bottlenecks.to_str(wide=wide)}"
     if tables:
         others = {path: _profiled(load_artifact(path), arrays, technology) for path in against or []}
         found = _under_all_tables({artifact: result, **others}, technology, dram)
-        data["tables"], text = found.energy_pj, f"{text}\n{found}"
+        data["tables"], text = found.energy_pj, f"{text}\n{found.to_str(wide=wide)}"
     print_result(data, text, as_json)
 
 

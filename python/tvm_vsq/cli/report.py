@@ -23,6 +23,7 @@ def command(
     plot: Annotated[Path | None, typer.Option(help="Also write a plot (.png, .svg, .pdf).")] = None,
     shape: options.Shapes = None,
     check_import: options.CheckImport = True,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Report what quantization does to each layer of MODEL: SQNR, bits per element, clipping, codes."""
@@ -40,4 +41,4 @@ def command(
     )
     if plot is not None:
         result.plot(plot)
-    print(result.to_json() if as_json else result)
+    print(result.to_json() if as_json else result.to_str(wide=wide))

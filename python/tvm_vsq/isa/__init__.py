@@ -9,6 +9,7 @@ from tvm_vsq.isa.codec import (
     encode,
     encode_all,
     encode_uops,
+    memories,
     opcodes,
 )
 from tvm_vsq.isa.layout import Layout, Slot, layout_of, widths
@@ -38,6 +39,7 @@ __all__ = [
     "encode_all",
     "encode_uops",
     "layout_of",
+    "memories",
     "opcodes",
     "widths",
 ]

@@ -12,7 +12,16 @@ from tvm_vsq.errors import ProgramError
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.engines import INSTRUCTION_BITS
 from tvm_vsq.isa.layout import Slot, layout_of
-from tvm_vsq.isa.table import INSTRUCTIONS, OPCODE, TOKENS, Field
+from tvm_vsq.isa.table import (
+    COMMON,
+    INSTRUCTIONS,
+    LOAD_MEMORIES,
+    MEMORY_BITS,
+    OPCODE,
+    STORE_MEMORIES,
+    TOKENS,
+    Field,
+)
 
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 _BY_OPCODE = {instruction.opcode: instruction.name for instruction in INSTRUCTIONS}
@@ -81,6 +90,22 @@ def opcodes(program: bytes) -> npt.NDArray[np.int64]:
     """The opcode of each instruction in the words of a program, int64[instructions]."""
     words = np.frombuffer(program, np.uint8).reshape(-1, INSTRUCTION_BYTES)
     return (words[:, 0] & ((1 << int(OPCODE.width)) - 1)).astype(np.int64)  # within the first byte
+
+
+def memories(program: bytes) -> npt.NDArray[np.str_]:
+    """The scratchpad that each LOAD fills and each STORE reads, "" of other instructions; str [instructions].
+
+    For programs of any accelerator: the field comes first behind what all instructions have.
+    """
+    words = np.frombuffer(program, np.uint8).reshape(-1, INSTRUCTION_BYTES)
+    lowest = sum(int(field.width) for field in COMMON)
+    places = np.arange(lowest, lowest + MEMORY_BITS)
+    codes = ((words[:, places // 8] >> (places % 8)) & 1) @ (1 << np.arange(MEMORY_BITS))
+    found, kinds = np.full(len(words), "", dtype="<U8"), opcodes(program)
+    for name, known in (("LOAD", LOAD_MEMORIES), ("STORE", STORE_MEMORIES)):
+        own = kinds == _OPCODES[name]
+        found[own] = np.array(known)[codes[own]]
+    return found
 
 
 def decode(word: bytes, hardware: HardwareConfig) -> Insn:

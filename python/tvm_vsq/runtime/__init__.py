@@ -1,7 +1,8 @@
 """Running compiled models on the simulator."""
 
-from tvm_vsq.runtime.executable import Executable, Explanation, load
-from tvm_vsq.runtime.metadata import LayerInfo, Metadata, Placement, ProgramInfo, TensorSpec
+from tvm_vsq.runtime.executable import Executable, load
+from tvm_vsq.runtime.explanation import Explanation
+from tvm_vsq.runtime.metadata import LayerInfo, Metadata, Placement, ProgramInfo, ResultSpec, TensorSpec
 from tvm_vsq.runtime.profile import LayerProfile, Profile
 from tvm_vsq.runtime.tables import EnergyTables, compare_tables
 
@@ -15,6 +16,7 @@ __all__ = [
     "Placement",
     "Profile",
     "ProgramInfo",
+    "ResultSpec",
     "TensorSpec",
     "compare_tables",
     "load",

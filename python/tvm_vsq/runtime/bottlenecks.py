@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +11,14 @@ from typing_extensions import Self
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.hardware.engines import ENGINES, Engine
 from tvm_vsq.runtime import native
+from tvm_vsq.runtime.causes import Cause
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 _LEGEND = (
     "ops: MACs of compute, padding included, and lanes of vector and ppu; roof: ops per cycle; "
     "while compute: while an engine calculates, be it compute, vector or ppu"
 )
+_LARGEST = 3
 
 
 @dataclass(frozen=True)
@@ -104,61 +106,84 @@ class Bottleneck:
     critical: dict[str, int]
 
 
-class Bottlenecks(tuple[Bottleneck, ...]):
-    """`Profile.why()`: one row a layer. Prints as a table, with `notes` below."""
+class Bottlenecks(Printed, tuple[Bottleneck, ...]):
+    """`Profile.why()`: one row a layer. Prints the largest of `causes`, then a table, with `notes` below."""
 
     notes: tuple[str, ...]
+    causes: tuple[Cause, ...]
 
-    def __new__(cls, rows: Iterable[Bottleneck], notes: tuple[str, ...] = ()) -> Self:
-        """Rows in program order, and what `Profile.notes` says."""
+    def __new__(
+        cls, rows: Iterable[Bottleneck], notes: tuple[str, ...] = (), causes: tuple[Cause, ...] = ()
+    ) -> Self:
+        """Rows in program order, what `Profile.notes` says, and why the whole network takes its cycles."""
         made = super().__new__(cls, rows)
         made.notes = notes
+        made.causes = causes
         return made
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(width=150, file=io.StringIO(), markup=False)
-        console.print(self._table())
-        for note in (_LEGEND, *self.notes):
-            console.print(note, markup=False, highlight=False)
-        return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
 
     def to_list(self) -> list[dict[str, Any]]:
         """The rows as plain data."""
         return [asdict(row) for row in self]
 
-    def _table(self) -> Any:
-        from rich.table import Table
+    def to_dict(self) -> dict[str, Any]:
+        """All causes, each with its sentence (`text`), and the rows, as plain data."""
+        causes = [{**asdict(cause), "text": str(cause)} for cause in self.causes]
+        return {"causes": causes, "layers": self.to_list()}
 
-        table = Table(title="Why it is slow", title_justify="left")
-        table.add_column("layer", overflow="fold")
-        for heading in ("cycles", "padding", "ops/DRAM B", "roof", "of roof", "bound"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("unit busy, cycles; waits for ... (while ...)", overflow="fold")
-        table.add_column("critical path, cycles", overflow="fold")
+    @property
+    def summary(self) -> str:
+        """The largest cause."""
+        return str(self.causes[0]) if self.causes else "nothing runs on the accelerator"
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        if self.causes:
+            yield "Why it is slow: what the critical path consists of"
+            yield from (f"{rank}. {cause}" for rank, cause in enumerate(self.causes[:_LARGEST], 1))
+        yield self._table(wide)
+        if wide:
+            yield _LEGEND
+        yield from self.notes
+
+    def _table(self, wide: bool) -> Table:
+        columns = (
+            Column("layer", kind=Kind.NAME),
+            Column("cycles"),
+            Column("padding", 4),
+            Column("ops/DRAM B", 6),
+            Column("roof", 7),
+            Column("of roof", 2),
+            Column("bound", 3, Kind.WORD),
+            Column("unit busy, cycles; waits for ... (while ...)", 1, Kind.TEXT),
+            Column("critical path, cycles", 5, Kind.TEXT),
+        )
+        rows = []
         for row in self:
             roof = row.roofline
-            waits = _by_what_is_waited_for(row.stalls)
+            waits = _by_what_is_waited_for(row.stalls, None if wide else _LARGEST)
             path = sorted(row.critical.items(), key=lambda item: -item[1])
-            table.add_row(
-                row.layer,
-                f"{row.cycles:,}",
-                f"{row.padding:.1%}",
-                f"{roof.intensity:.1f}",
-                f"{roof.attainable:.1f}",
-                f"{roof.attained / roof.attainable:.1%}" if roof.attainable else "-",
-                roof.bound,
-                f"{row.unit} busy {row.busy_cycles:,} ({row.busy:.1%})" + (f"; {waits}" if waits else ""),
-                ", ".join(f"{step} {cycles:,}" for step, cycles in path),
+            rows.append(
+                (
+                    row.layer,
+                    f"{row.cycles:,}",
+                    f"{row.padding:.1%}",
+                    f"{roof.intensity:.1f}",
+                    f"{roof.attainable:.1f}",
+                    f"{roof.attained / roof.attainable:.1%}" if roof.attainable else "-",
+                    roof.bound,
+                    f"{row.unit} busy {row.busy_cycles:,} ({row.busy:.1%})" + (f"; {waits}" if waits else ""),
+                    ", ".join(f"{step} {cycles:,}" for step, cycles in path),
+                )
             )
-        return table
+        return Table("Layer by layer", columns, rows)
 
 
-def _by_what_is_waited_for(stalls: Mapping[str, float]) -> str:
-    """Stalls of at least 0.1 %: "token from load (DRAM latency 10.3%, DRAM row 3.8%), DRAM row (1.2%)"."""
+def _by_what_is_waited_for(stalls: Mapping[str, float], most: int | None) -> str:
+    """Stalls of at least 0.1 %: "token from load (DRAM latency 10.3%, DRAM row 3.8%), DRAM row (1.2%)".
+
+    most: only so many, the largest.
+    """
     groups: dict[str, list[str]] = {}
-    for wait, share in sorted(stalls.items(), key=lambda item: -item[1]):
+    for wait, share in sorted(stalls.items(), key=lambda item: -item[1])[:most]:
         what, _, cause = wait.partition(", ")
         if share >= 0.001:
             groups.setdefault(what, []).append(f"{cause} {share:.1%}".lstrip())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,7 @@ from tvm import relax
 from tvm_vsq import isa
 from tvm_vsq.errors import InputError, ProgramError
 from tvm_vsq.files import as_path, replacing
-from tvm_vsq.hardware import Technology, load_technology
+from tvm_vsq.hardware import HardwareConfig, Technology, load_technology
 from tvm_vsq.rtl.operands import Operands
 from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import (
@@ -29,63 +28,19 @@ from tvm_vsq.runtime.arrays import (
     positional,
     split_batch,
 )
+from tvm_vsq.runtime.explanation import Explanation
 from tvm_vsq.runtime.library import load_library, modules_of, write_library
-from tvm_vsq.runtime.memory import MemoryUse
 from tvm_vsq.runtime.metadata import Metadata
-from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.runtime.operands import catch_arguments, check_request, operands_of
 from tvm_vsq.runtime.profile import Profile, build_profile
 from tvm_vsq.runtime.seal import append_seal
 from tvm_vsq.runtime.timeline import ProgramTrace
+from tvm_vsq.terminal import Printed, Table
 
 MODULE_KIND = "vsq_accel"
 
 
-class Explanation(tuple[Any, ...]):
-    """Rows of `Executable.explain()`: one per operator, printed as a table.
-
-    import_note: how the import was checked, in words; empty for a module that came quantized.
-    memory: the DRAM that the programs take. layers, not_counted: how much runs where.
-    """
-
-    import_note: str = ""
-    layers: int = 0
-    not_counted: NotCounted = NotCounted((), 0)
-    memory: MemoryUse = MemoryUse(0, 0, 0, 0)
-
-    @property
-    def totals(self) -> str:
-        """In words, how much of the network runs where."""
-        on_cpu = sum(kind.count for kind in self.not_counted.operators)
-        share = 1 - self.not_counted.macs_share
-        return (
-            f"On the accelerator: {self.layers} layers with {share:.1%} of the multiply-accumulates; on the "
-            f"CPU: {on_cpu} operators with {self.not_counted.macs:,} of them, "
-            f"{self.not_counted.operations:,} other operations and {self.not_counted.bytes:,} bytes"
-        )
-
-    def __str__(self) -> str:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title="Where each operator runs", title_justify="left")
-        for heading in ("operator", "layer", "runs on", "why"):
-            table.add_column(heading, overflow="fold")
-        for heading in ("CPU MACs", "CPU bytes"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for row in self:
-            work = ("", "") if row.work is None else (f"{row.work.macs:,}", f"{row.work.bytes:,}")
-            table.add_row(row.op, row.layer, row.where, row.why, *work)
-        console = Console(width=150, file=io.StringIO(), markup=False)
-        console.print(table)
-        console.print(f"{self.totals}.", highlight=False)
-        console.print(f"{self.memory}.", highlight=False)
-        if self.import_note:
-            console.print(f"Import {self.import_note}.", highlight=False)
-        return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
-
-
-class Executable:
+class Executable(Printed):
     """A model compiled for one accelerator. Made by `tvm_vsq.compile` or `tvm_vsq.load`.
 
     `Executable(built)` makes one of what TVM's own `tvm.compile` returns for a target of ours; it has no
@@ -107,9 +62,38 @@ class Executable:
         self._free_vms.put(relax.VirtualMachine(module, tvm.cpu()))
 
     @property
-    def hardware(self) -> Any:
+    def hardware(self) -> HardwareConfig:
         """The HardwareConfig that the programs were compiled for."""
         return self.metadata.hardware
+
+    @property
+    def summary(self) -> str:
+        """Target, formats, and what runs where."""
+        found = self.explain()
+        on_cpu = sum(kind.count for kind in found.not_counted.operators)
+        return (
+            f"{self.hardware.label} {self.hardware.notation}: {found.layers} layers on the chip, {on_cpu} "
+            f"operators on the CPU"
+        )
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        data, found, chip = self.metadata, self.explain(), self.hardware
+        yield (
+            f"target: {chip.label} {chip.notation}, vectors of {chip.vector_size}, "
+            f"{chip.macs_per_cycle} MACs a cycle at {chip.clock_mhz} MHz"
+        )
+        inputs = ", ".join(f"{each.name} {each.dtype}{list(each.shape)}" for each in data.inputs)
+        yield f"inputs: {inputs}"
+        # an artifact of an earlier version does not say
+        if data.results:
+            yield "results: " + ", ".join(f"{each.dtype}{list(each.shape)}" for each in data.results)
+        yield f"{found.totals}"
+        tuned = sum(layer.tuned for layer in data.layers)
+        yield f"schedules: {tuned} of {len(data.layers)} tuned, the others default"
+        yield str(found.memory)
+        if found.import_note:
+            yield f"import: {found.import_note}"
+        yield "see .explain(), .timing(), .timing().why(), .disassemble()"
 
     @cached_property
     def _technology(self) -> Technology:
@@ -227,15 +211,7 @@ class Executable:
 
     def explain(self) -> Explanation:
         """Every operator of the compiled model, where it runs and why. Prints as a table."""
-        explanation = Explanation(self.metadata.placements)
-        explanation.import_note = self.metadata.import_note
-        explanation.memory = MemoryUse.of(self.metadata.programs)
-        layers = self.metadata.layers
-        # one that makes the rows of another may be in one program step with it, but is a layer nevertheless
-        explanation.layers = sum(row.where == "accelerator" and row.layer != "" for row in explanation)
-        macs = sum(layer.macs for layer in layers)
-        explanation.not_counted = NotCounted.of(self.metadata.placements, macs)
-        return explanation
+        return Explanation.of(self.metadata)
 
     def disassemble(self) -> str:
         """Every instruction of every accelerator program, with its index and the layer it came from."""

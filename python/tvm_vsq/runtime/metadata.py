@@ -27,6 +27,13 @@ class TensorSpec(_Frozen):
     is_mask: bool = False
 
 
+class ResultSpec(_Frozen):
+    """Shape and dtype of one result."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
 class CpuWork(_Frozen):
     """What an operator on the CPU does in one inference: multiply-accumulates, other operations, bytes moved.
 
@@ -88,6 +95,7 @@ class Metadata(_Frozen):
     version: Literal[3] = 3
     hardware: HardwareConfig
     inputs: tuple[TensorSpec, ...]
+    results: tuple[ResultSpec, ...] = ()
     placements: tuple[Placement, ...]
     layers: tuple[LayerInfo, ...] = ()
     programs: tuple[ProgramInfo, ...] = ()

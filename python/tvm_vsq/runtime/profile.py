@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from tvm_vsq.errors import InputError
 from tvm_vsq.files import write_text
 from tvm_vsq.hardware import (
     PARTS_OF_ENERGY,
-    STANDING,
     DramAccess,
     DramKind,
     HardwareConfig,
@@ -34,11 +33,14 @@ from tvm_vsq.runtime.bottlenecks import (
     shares_of,
     stalls_by_layer,
 )
+from tvm_vsq.runtime.breakdown import component_parts
+from tvm_vsq.runtime.causes import causes_of
 from tvm_vsq.runtime.memory import MemoryUse, moved_note, ratio_of
 from tvm_vsq.runtime.metadata import LayerInfo, Metadata
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.runtime.padding import padding_note, padding_of
 from tvm_vsq.runtime.timeline import ProgramTrace, trace_json
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ class LayerProfile:
     stalls: tuple[Stall, ...]
 
 
-@dataclass(frozen=True)
-class Profile:
+@dataclass(frozen=True, repr=False)
+class Profile(Printed):
     """What one inference did on the accelerator.
 
     CPU operators take no part in cycles, energy and traffic; `not_counted` says how much they do. `memory` is
@@ -259,13 +261,14 @@ class Profile:
         """Why each layer takes its cycles: stalls of `unit`, roofline, share of the critical path.
 
         unit: fetch, or an engine; None: in each layer the engine that works in it, `Roofline.unit`.
-        Prints as a table. Layers overlap, so the critical path of a
-        layer may be longer or shorter than its cycles; all together they are the same.
+        Prints the three largest causes of the whole network, then a table. Layers overlap, so the critical
+        path of a layer may be longer or shorter than its cycles; all together they are the same.
         Raises InputError for another unit.
         """
         if unit not in (None, *UNITS):
             raise InputError(f"unit={unit!r} is not known; the units are {', '.join(UNITS)}")
-        paths = [t.critical_cycles(layer) for t in self._traces(1) for layer in range(len(t.layer_names))]
+        traces = self._traces(1)
+        paths = [cycles for trace in traces for cycles in trace.critical_cycles()]
         rows = []
         for layer, critical in zip(self.layers, paths, strict=True):
             own = layer.roofline.unit if unit is None else unit
@@ -283,7 +286,7 @@ class Profile:
                     critical,
                 )
             )
-        return Bottlenecks(rows, self.notes)
+        return Bottlenecks(rows, self.notes, causes_of(traces, self.layers, self.hardware))
 
     def to_trace(self, path: str | Path, *, max_slices: int = 100_000, max_bins: int = 2_000) -> None:
         """Write a timeline (Chrome trace JSON) that ui.perfetto.dev opens.
@@ -306,60 +309,46 @@ class Profile:
         """Write what `print(profile)` prints as a page."""
         from rich.console import Console
 
-        console = Console(record=True, width=150, file=io.StringIO(), markup=False)
-        self._print(console)
+        text = self.to_str(wide=True)
+        longest = max(map(len, text.split("\n")))
+        console = Console(record=True, width=longest, file=io.StringIO(), markup=False, highlight=False)
+        console.print(text)
         write_text(path, console.export_html(inline_styles=True))
 
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(width=150, file=io.StringIO(), markup=False)
-        self._print(console)
-        return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
-
-    def _print(self, console: Any) -> None:
-        console.print(self._table())
-        moved = moved_note(self.dram_bytes, self.minimum_dram_bytes, self.on_chip_minimum_dram_bytes)
-        for note in (*self.notes, self._energy_note(), moved, str(self.memory)):
-            console.print(note, markup=False, highlight=False)
-
-    def _energy_note(self) -> str:
-        parts = sorted(self.energy_by_part().items(), key=lambda pair: -pair[1])
-        if not parts:
-            return f"energy by {self.technology.name}: none, as nothing runs on the accelerator"
-        shares = ", ".join(f"{part} {pj / self.energy_pj:.1%}" for part, pj in parts)
-        without = [part for part in STANDING if part not in dict(parts)]
-        missing = f"; the table has no {', '.join(without)}" if without else ""
-        return f"energy by {self.technology.name}: {shares}{missing}"
-
-    def _table(self) -> Any:
-        from rich.table import Table
-
-        title = (
+    @property
+    def summary(self) -> str:
+        """The totals in one line."""
+        return (
             f"{self.target} {self.notation}: {self.cycles:,} cycles ({self.milliseconds:.3f} ms at "
-            f"{self.clock_mhz} MHz), "
-            f"{self.energy_pj / 1e6:.2f} uJ, {self.utilization:.1%} MAC utilization, "
+            f"{self.clock_mhz} MHz), {self.energy_pj / 1e6:.2f} uJ, {self.utilization:.1%} MAC utilization, "
             f"{self.dram_bytes:,} DRAM bytes"
         )
-        table = Table(title=title, title_justify="left")
-        table.add_column("layer", overflow="fold")
-        table.add_column("op")
-        table.add_column("input > output (padded), kernel", overflow="fold")
-        for heading in (
-            "MACs",
-            "cycles",
-            "share",
-            "util.",
-            "padding",
-            "energy nJ",
-            "DRAM B",
-            "/ min.",
-            "instr.",
-            "knobs",
-        ):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for layer in self.layers:
-            table.add_row(
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        yield self._table()
+        yield from self.notes
+        yield moved_note(self.dram_bytes, self.minimum_dram_bytes, self.on_chip_minimum_dram_bytes)
+        yield str(self.memory)
+        yield from component_parts(self)
+
+    def _table(self) -> Table:
+        columns = (
+            Column("layer", kind=Kind.NAME),
+            Column("op", 4, Kind.WORD),
+            Column("input > output (padded), kernel", 8, Kind.TEXT),
+            Column("MACs", 6),
+            Column("cycles"),
+            Column("share", 1),
+            Column("util.", 1),
+            Column("padding", 2),
+            Column("energy nJ", 1),
+            Column("DRAM B", 1),
+            Column("/ min.", 5),
+            Column("instr.", 7),
+            Column("knobs", 3, Kind.WORD),
+        )
+        rows = [
+            (
                 layer.name,
                 layer.op,
                 layer.shape,
@@ -374,7 +363,9 @@ class Profile:
                 f"{layer.instructions:,}",
                 "tuned" if layer.tuned else "default",
             )
-        return table
+            for layer in self.layers
+        ]
+        return Table(self.summary, columns, rows)
 
 
 def _no_traces(_max_bins: int) -> list[ProgramTrace]:

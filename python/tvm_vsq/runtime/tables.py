@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvm_vsq.errors import InputError
 from tvm_vsq.hardware import DramKind, Technology, list_technologies, load_technology
 from tvm_vsq.runtime.profile import Profile
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 
-@dataclass(frozen=True)
-class EnergyTables:
+@dataclass(frozen=True, repr=False)
+class EnergyTables(Printed):
     """Energies in pJ by technology, then by inference; the first inference is what ratios are to."""
 
     energy_pj: Mapping[str, Mapping[str, float]]
@@ -37,29 +37,32 @@ class EnergyTables:
         """Whether all technologies put the inferences in the same order."""
         return len({tuple(sorted(row, key=row.__getitem__)) for row in self.energy_pj.values()}) == 1
 
-    def __str__(self) -> str:
-        from rich.console import Console
-        from rich.table import Table
+    @property
+    def summary(self) -> str:
+        """What was compared, and whether the tables agree."""
+        names = ", ".join(next(iter(self.energy_pj.values())))
+        order = "the same order in all" if self.same_order else "NOT the same order in all"
+        return f"{names} under {len(self.energy_pj)} technologies: {order}"
 
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
         names = list(next(iter(self.energy_pj.values())))
         several = len(names) > 1
         title = "energy, uJ (ratio to the first)" if several else "energy, uJ"
-        table = Table(title=title, title_justify="left")
-        table.add_column("technology")
-        for name in names:
-            table.add_column(name, justify="right")
+        rows = []
         for technology, row in self.energy_pj.items():
             ratios = self.ratios[technology]
             shown = [f" ({ratios[name]:.2f})" if several else "" for name in names]
             cells = [f"{row[name] / 1e6:,.2f}{ratio}" for name, ratio in zip(names, shown, strict=True)]
-            table.add_row(technology, *cells)
-        spread = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in self.intervals.items())
-        order = "the same in all" if self.same_order else "NOT the same in all"
-        console = Console(width=150, file=io.StringIO(), markup=False)
-        console.print(table)
+            rows.append((technology, *cells))
+        columns = [Column("technology", kind=Kind.NAME)]
+        columns += [Column(name, keep) for keep, name in enumerate(names)]
+        yield Table(title, columns, rows)
         if several:
-            console.print(f"ratios over all tables: {spread}; the order is {order}", highlight=False)
-        return str(console.file.getvalue()).rstrip()  # type: ignore[attr-defined]
+            spread = ", ".join(
+                f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in self.intervals.items()
+            )
+            order = "the same in all" if self.same_order else "NOT the same in all"
+            yield f"ratios over all tables: {spread}; the order is {order}"
 
 
 def compare_tables(

@@ -16,7 +16,7 @@ from tvm_vsq.hardware import HardwareConfig, Technology, event_energy_pj
 from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.hardware.memories import SCRATCHPADS
-from tvm_vsq.isa import INSTRUCTIONS, opcodes
+from tvm_vsq.isa import INSTRUCTIONS, memories, opcodes
 from tvm_vsq.runtime import native
 
 _TIMES = ("queued", "taken", "start", "transfer", "end", "complete")
@@ -32,7 +32,8 @@ class ProgramTrace:
     `times` int64 [instruction, 6] (queued, taken, start, transfer, end, complete; cycles), `path` int64
     [step, 4] (instruction, step, begin, end), `bins` int64 [bin, event] with the events of `bin_cycles`
     cycles each, `dram_bytes` int64 [bin] what the channel moved, `alive` int64 [bin, scratchpad] the entries
-    in use, summed over the bin's cycles, `opcodes` and `layers` int64 [instruction].
+    in use, summed over the bin's cycles, `opcodes` and `layers` int64 [instruction], `memories` str
+    [instruction], what LOAD fills and STORE reads.
     """
 
     cycles: int
@@ -44,6 +45,7 @@ class ProgramTrace:
     alive: npt.NDArray[np.int64]
     opcodes: npt.NDArray[np.int64]
     layers: npt.NDArray[np.int64]
+    memories: npt.NDArray[np.str_]
     layer_names: tuple[str, ...]
 
     @staticmethod
@@ -64,6 +66,7 @@ class ProgramTrace:
             array("alive", len(SCRATCHPADS)),
             opcodes(bytes(program["instructions"])),
             np.array([int(layer) for layer in program["layers"]], np.int64),
+            memories(bytes(program["instructions"])),
             tuple(str(name) for name in program["layer_names"]),
         )
 
@@ -80,11 +83,26 @@ class ProgramTrace:
         calculates = kinds == names.index("compute")
         return np.array([*names, *_ENGINES])[np.where(calculates, len(names) + engines, kinds)]
 
-    def critical_cycles(self, layer: int) -> dict[str, int]:
-        """Cycles that the layer has on the critical path, by kind of step."""
-        own = self.layers[self.path[:, 0]] == layer
-        cycles, steps = (self.path[:, 3] - self.path[:, 2])[own], self.steps[own]
-        return {str(name): int(cycles[steps == name].sum()) for name in np.unique(steps)}
+    def critical_data(self) -> list[dict[tuple[str, str], int]]:
+        """Cycles that each layer has on the critical path, by kind of step and what it moves (`memories`)."""
+        found: list[dict[tuple[str, str], int]] = [{} for _ in self.layer_names]
+        instructions, cycles = self.path[:, 0], self.path[:, 3] - self.path[:, 2]
+        moved = np.where(self.steps == "fetch", "", self.memories[instructions])
+        steps = zip(self.layers[instructions], self.steps, moved, cycles.tolist(), strict=True)
+        for layer, step, memory, taken in steps:
+            key = str(step), str(memory)
+            found[layer][key] = found[layer].get(key, 0) + taken
+        return found
+
+    def critical_cycles(self) -> list[dict[str, int]]:
+        """Cycles that each layer has on the critical path, by kind of step."""
+        found: list[dict[str, int]] = []
+        for moves in self.critical_data():
+            sums: dict[str, int] = {}
+            for (step, _), cycles in moves.items():
+                sums[step] = sums.get(step, 0) + cycles
+            found.append(sums)
+        return found
 
 
 def trace_json(

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import escape
 from typing import Any
@@ -27,6 +27,7 @@ from tvm_vsq.schedule import Database
 from tvm_vsq.study.choices import Choices
 from tvm_vsq.study.links import NO_LINKS, Links, find_links
 from tvm_vsq.study.sensitivity import Comparison, Sensitivity, decibel, measure_sensitivity
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 from tvm_vsq.threads import compiling
 from tvm_vsq.tvm_compat import IRModule
 
@@ -37,8 +38,8 @@ _STORING = ("activation_calibration", "activation_percentile")
 """Settings in which neighbours must agree for the one to store what the other reads."""
 
 
-@dataclass(frozen=True)
-class MixedPrecision:
+@dataclass(frozen=True, repr=False)
+class MixedPrecision(Printed):
     """The formats that were chosen, and what they were chosen from.
 
     config: for `quantize_model` and `fake_quantize`: the commonest format, and a rule for every layer with
@@ -70,16 +71,40 @@ class MixedPrecision:
         fields["sensitivity"] = json.loads(self.sensitivity.to_json())
         return json.dumps(fields, indent=2)
 
-    def __str__(self) -> str:
-        lines = [f"{name:40} {notation}" for name, notation in self.formats.items()]
-        lines.append(
-            f"SQNR {self.sqnr_db:.1f} dB (expected {self.expected_sqnr_db:.1f}), energy "
+    @property
+    def summary(self) -> str:
+        """What was reached, and how often each format was chosen."""
+        counts = Counter(self.formats.values()).most_common()
+        chosen = ", ".join(f"{count} layers {notation}" for notation, count in counts)
+        return (
+            f"{chosen}; SQNR {self.sqnr_db:.1f} dB (expected {self.expected_sqnr_db:.1f}), energy "
             f"{self.energy_ratio:.2f} of the most expensive format everywhere"
         )
-        return "\n".join([str(self.sensitivity), *lines, str(self.not_counted)])
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        yield from self.sensitivity._parts(wide)
+        columns = (
+            Column("layer", kind=Kind.NAME),
+            Column("chosen", kind=Kind.WORD),
+            *(
+                Column(f"nJ at {notation}", 1 + keep)
+                for keep, notation in enumerate(self.sensitivity.formats)
+            ),
+        )
+        rows = [
+            (name, notation, *(f"{self._nanojoule(name, other)}" for other in self.sensitivity.formats))
+            for name, notation in self.formats.items()
+        ]
+        yield Table("The format of each layer, and its energy in each", columns, rows)
+        yield self.summary
+        yield str(self.not_counted)
+
+    def _nanojoule(self, layer: str, notation: str) -> str:
+        energies = self.energy_pj.get(layer)
+        return "-" if energies is None else f"{energies[notation] / 1e3:,.1f}"
 
 
-class PrecisionProfile:
+class PrecisionProfile(Printed):
     """How sensitive each layer of a network is in each of several formats, and what energy it takes there.
 
     `sensitivity` prints and plots; `choose` picks a mix, as often as wanted. `energy_pj[layer][format]` is of
@@ -123,6 +148,22 @@ class PrecisionProfile:
             formats,
             self._choices.leaders,
         )
+
+    @property
+    def summary(self) -> str:
+        """What was measured, and the energy of each format everywhere."""
+        return f"{self.sensitivity.summary}; {self._totals}"
+
+    @property
+    def _totals(self) -> str:
+        formats = self.sensitivity.formats
+        sums = {name: sum(row[name] for row in self.energy_pj.values()) for name in formats}
+        return "energy " + ", ".join(f"{name} {pj / 1e6:,.2f} uJ" for name, pj in sums.items())
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        yield from self.sensitivity._parts(wide)
+        yield f"{self._totals}; .choose(target_sqnr_db=...) or (max_energy_ratio=...) picks a mix"
+        yield str(self.not_counted)
 
     def _energy_to_choose(self) -> Matrix:
         """float64[layer, format] in pJ: of each layer with what follows it."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
 
 from tvm_vsq.files import PLOTS, replacing
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class LayerReport:
     output_sqnr_db: float
 
 
-@dataclass(frozen=True)
-class QuantReport:
+@dataclass(frozen=True, repr=False)
+class QuantReport(Printed):
     """All layers in program order; `fp32` names those that are not quantized, with the reason.
 
     output_sqnr_db: of the network's results. samples: runs of the network that were looked at.
@@ -70,16 +71,30 @@ class QuantReport:
         """`to_dict` as JSON; an infinite ratio (no error at all) becomes null."""
         return json.dumps(_finite(self.to_dict()), indent=2)
 
-    def __str__(self) -> str:
-        from rich.console import Console
-        from rich.table import Table
+    @property
+    def summary(self) -> str:
+        """How far the network's results are from fp32."""
+        fp32 = f", {len(self.fp32)} in fp32" if self.fp32 else ""
+        return (
+            f"{len(self.layers)} layers quantized{fp32}; results {self.output_sqnr_db:.1f} dB over "
+            f"{self.samples} runs"
+        )
 
-        table = Table(title="SQNR in dB against fp32", title_justify="left")
-        table.add_column("layer")
-        table.add_column("W/A/ws/as")
-        columns = ("V", "padding", "weights", "bits/w", "w clipped", "input", "bits/a", "a clipped", "output")
-        for column in columns:
-            table.add_column(column, justify="right")
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        columns = (
+            Column("layer", kind=Kind.NAME),
+            Column("W/A/ws/as", 2, Kind.WORD),
+            Column("V", 6),
+            Column("padding", 5),
+            Column("weights", 1),
+            Column("bits/w", 4),
+            Column("w clipped", 3),
+            Column("input", 1),
+            Column("bits/a", 4),
+            Column("a clipped", 3),
+            Column("output"),
+        )
+        rows = []
         for layer in self.layers:
             w, a = layer.weights, layer.activations
             of_weights = (
@@ -87,22 +102,22 @@ class QuantReport:
                 if w is None
                 else (f"{w.sqnr_db:.1f}", f"{w.bits_per_element:.2f}", f"{w.clipped:.2%}")
             )
-            table.add_row(
-                layer.name,
-                layer.formats,
-                str(layer.vector_size),
-                f"{layer.padding:.0%}",
-                *of_weights,
-                f"{a.sqnr_db:.1f}",
-                f"{a.bits_per_element:.2f}",
-                f"{a.clipped:.2%}",
-                f"{layer.output_sqnr_db:.1f}",
+            rows.append(
+                (
+                    layer.name,
+                    layer.formats,
+                    str(layer.vector_size),
+                    f"{layer.padding:.0%}",
+                    *of_weights,
+                    f"{a.sqnr_db:.1f}",
+                    f"{a.bits_per_element:.2f}",
+                    f"{a.clipped:.2%}",
+                    f"{layer.output_sqnr_db:.1f}",
+                )
             )
-        target = io.StringIO()
-        Console(file=target, width=150, no_color=True, markup=False).print(table)
-        lines = [f"network: {self.output_sqnr_db:.1f} dB over {self.samples} runs"]
-        lines += [f"fp32: {name}: {why}" for name, why in self.fp32.items()]
-        return target.getvalue() + "\n".join(lines)
+        yield Table("SQNR in dB against fp32", columns, rows)
+        yield f"network: {self.output_sqnr_db:.1f} dB over {self.samples} runs"
+        yield from (f"fp32: {name}: {why}" for name, why in self.fp32.items())
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Write SQNR by layer, clipping and the use of codes as an image (.png, .svg, .pdf by suffix).

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,12 +21,13 @@ from tvm_vsq.quantize.plan import Plan, make_plan
 from tvm_vsq.quantize.quantizer import calibrated_ranges, quantize_calibrated
 from tvm_vsq.study.choices import Choices, find_choices
 from tvm_vsq.study.measure import Ratio
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 from tvm_vsq.torch_graph import TorchGraph, tensor_of
 from tvm_vsq.tvm_compat import IRModule
 
 
-@dataclass(frozen=True)
-class Sensitivity:
+@dataclass(frozen=True, repr=False)
+class Sensitivity(Printed):
     """The profile of a network.
 
     noise[layer][format]: error over signal (a ratio of energies) of the network's results when only that
@@ -44,23 +44,26 @@ class Sensitivity:
         """All fields."""
         return json.dumps(asdict(self), indent=2)
 
-    def __str__(self) -> str:
-        from rich.console import Console
-        from rich.table import Table
+    @property
+    def summary(self) -> str:
+        """What was measured, and all layers together."""
+        whole = ", ".join(
+            f"{notation} {decibel(noise):.1f} dB"
+            for notation, noise in zip(self.formats, self.uniform, strict=True)
+        )
+        return f"{len(self.layers)} layers, each alone; all together {whole}"
 
-        table = Table(title="SQNR of the results in dB, with one layer quantized", title_justify="left")
-        table.add_column("layer")
-        for notation in self.formats:
-            table.add_column(notation, justify="right")
-        for name, row in zip(self.layers, self.noise, strict=True):
-            table.add_row(name, *(f"{decibel(noise):.1f}" for noise in row))
-        table.add_section()
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        columns = [Column("layer", kind=Kind.NAME)]
+        columns += [Column(notation, keep) for keep, notation in enumerate(self.formats)]
         sums = np.asarray(self.noise).sum(axis=0)
-        table.add_row("sum of the errors", *(f"{decibel(noise):.1f}" for noise in sums))
-        table.add_row("all layers, measured", *(f"{decibel(noise):.1f}" for noise in self.uniform))
-        target = io.StringIO()
-        Console(file=target, width=150, no_color=True, markup=False).print(table)
-        return target.getvalue().rstrip("\n")
+        named = [
+            *zip(self.layers, self.noise, strict=True),
+            ("sum of the errors", sums),
+            ("all layers, measured", self.uniform),
+        ]
+        rows = [(name, *(f"{decibel(noise):.1f}" for noise in row)) for name, row in named]
+        yield Table("SQNR of the results in dB, with one layer quantized", columns, rows, last=2)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Write a line for each format over the layers as an image. InputError if it cannot be written."""
