@@ -309,7 +309,8 @@ def test_target_list_and_show(run):
 def test_python_m_runs_the_command_line_and_torch_says_nothing_of_its_own(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.pt2", "w") as archive:
         archive.writestr("other/archive_format", "of another tool")
-    words = ["compile", "other.pt2", "--calibration", "none.npy", "-o", "unused.so"]
+    np.save(tmp_path / "zeros.npy", np.zeros((1, 1), np.float32))
+    words = ["compile", "other.pt2", "--calibration", "zeros.npy", "-o", "unused.so"]
     command = [sys.executable, "-m", "tvm_vsq", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1

@@ -42,7 +42,7 @@ from tvm_vsq.study.measure import measure
 from tvm_vsq.study.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.study.report import QuantReport
 from tvm_vsq.threads import compiling
-from tvm_vsq.tune import program_cost, random_calibration, tune_layers
+from tvm_vsq.tuning import program_cost, random_calibration, tune_layers
 from tvm_vsq.tvm_compat import IRModule
 
 Target = str | os.PathLike[str] | HardwareConfig

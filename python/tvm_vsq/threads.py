@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ContextDecorator
 from typing import Any
 
 from tvm_vsq.interrupts import answered
+from tvm_vsq.libraries import when_imported
 
 
 class _Compiling(ContextDecorator):
@@ -54,5 +55,5 @@ def limit_torch_threads() -> None:
     core, that takes longer than the work (benchmarks/threads.py); to sleep instead, OMP_WAIT_POLICY=passive
     has to be set before torch is imported.
     """
-    if not {"OMP_NUM_THREADS", "OMP_WAIT_POLICY"} & os.environ.keys() and "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    if not {"OMP_NUM_THREADS", "OMP_WAIT_POLICY"} & os.environ.keys():
+        when_imported("torch", lambda: sys.modules["torch"].set_num_threads(1))

@@ -1,4 +1,4 @@
-"""Names that TVM has moved or renamed between releases, imported here and nowhere else (TVM 0.27).
+"""Names that TVM has moved or renamed between releases, imported here (TVM 0.27), and in tvm_onnx_compat.
 
 An upgrade of TVM edits this file; `tvm`, `tvm.relax`, `tvm.te` and `tvm.tirx` are imported directly.
 """
@@ -15,8 +15,6 @@ from tvm.ir import (
     register_op_attr,
 )
 from tvm.relax.dpl import is_const, is_op, wildcard
-from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
-from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map as onnx_operators
 from tvm.s_tir import Schedule, TensorIntrin  # once tvm.tir
 from tvm.sym import Analyzer, detect_linear_equation  # once tvm.arith
 from tvm.tirx import IntImm  # once tvm.tir
@@ -29,7 +27,6 @@ __all__ = [
     "GlobalVar",
     "IRModule",
     "IntImm",
-    "ONNXGraphImporter",
     "Op",
     "Schedule",
     "TensorIntrin",
@@ -38,7 +35,6 @@ __all__ = [
     "detect_linear_equation",
     "is_const",
     "is_op",
-    "onnx_operators",
     "register_op_attr",
     "wildcard",
 ]

@@ -14,7 +14,7 @@ from tvm_vsq.schedule import Knobs
 from tvm_vsq.schedule.matrices import MatrixProduct
 from tvm_vsq.schedule.rows import Rows
 from tvm_vsq.schedule.with_rows import WithRows
-from tvm_vsq.tune import measure
+from tvm_vsq.tuning import measure
 
 HARDWARE = load_hardware("vsq-accel")
 POST = PostOp(rows=Probabilities(argument_shift=4, exponent=20, masked=False), last_lanes=16)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+import tvm_vsq
 from tvm_vsq.cli import options
-from tvm_vsq.cli.inputs import example_inputs_of, read_arrays, read_model, read_quant
+from tvm_vsq.cli.inputs import check_inputs, example_inputs_of, read_arrays, read_model, read_quant
 from tvm_vsq.cli.printing import print_result
 from tvm_vsq.files import check_output, check_output_folder
 
@@ -39,16 +40,16 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Quantize MODEL, unless it is quantized already, and compile it for an accelerator."""
-    from tvm_vsq import compile as compile_model
-
     check_output(output, ".so")
     if dump is not None:
         check_output_folder(dump)
-    exe = compile_model(
+    check_inputs(model, target, calibration)
+    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    exe = tvm_vsq.compile(
         read_model(model),
         target,
-        example_inputs=example_inputs_of(shape),
-        quant=read_quant(quant),
+        example_inputs=example_inputs,
+        quant=config,
         calibration=None if calibration is None else read_arrays(calibration),
         schedules=schedules,
         check_import=check_import,

@@ -20,6 +20,7 @@ from tvm_vsq.files import check_output, parse_json, read_text
 if TYPE_CHECKING:
     from tvm_vsq.runtime import Executable
 
+_MODEL_SUFFIXES = (".pt2", ".onnx", ".json")
 _LARGEST_INPUT = 1 << 28
 _LARGEST_MODULE = 1 << 32
 
@@ -31,9 +32,24 @@ def check_outputs(*outputs: tuple[Path | None, tuple[str, ...]]) -> None:
             check_output(path, *suffixes)
 
 
+def check_inputs(model: Path, target: str, *arrays: Path | None) -> None:
+    """That the files and the target that a command was given exist, before what takes seconds is imported."""
+    from tvm_vsq.hardware import load_hardware
+
+    _require_file(model, "model")
+    if model.suffix not in _MODEL_SUFFIXES:
+        raise InputError(
+            f"cannot read {shown(str(model))}: the suffix must be .pt2 (torch.export.save), .onnx, or .json "
+            "(tvm.ir.save_json)"
+        )
+    for path in arrays:
+        if path is not None:
+            _require_file(path, "array")
+    load_hardware(target)
+
+
 def read_model(path: Path) -> Any:
     """What `tvm_vsq.compile` takes, by suffix."""
-    _require_file(path, "model")
     if path.suffix == ".onnx":
         return path
     if path.suffix == ".pt2":
@@ -41,24 +57,21 @@ def read_model(path: Path) -> Any:
 
         with _refusing(path, "is not a torch.export archive; write it with torch.export.save"):
             return read_archive(path)
-    if path.suffix == ".json":
-        import tvm
+    import tvm
 
-        what = "is not a TVM module in JSON; write it with tvm.ir.save_json"
-        text = read_text(path, limit=_LARGEST_MODULE)
-        parse_json(text, f"{shown(str(path))} {what}")  # what is nested too deeply would end TVM's reader
-        with _refusing(path, what):
-            _require_survival(lambda: tvm.ir.load_json(text))
-            return tvm.ir.load_json(text)
-    raise InputError(
-        f"cannot read {shown(str(path))}: the suffix must be .pt2 (torch.export.save), .onnx, or .json "
-        "(tvm.ir.save_json)"
-    )
+    what = "is not a TVM module in JSON; write it with tvm.ir.save_json"
+    text = read_text(path, limit=_LARGEST_MODULE)
+    parse_json(text, f"{shown(str(path))} {what}")  # what is nested too deeply would end TVM's reader
+    with _refusing(path, what):
+        _require_survival(lambda: tvm.ir.load_json(text))
+        return tvm.ir.load_json(text)
 
 
 def load_artifact(path: Path) -> Executable:
     """The artifact in `path`; raises as `tvm_vsq.load` does."""
-    from tvm_vsq import load
+    if not os.path.exists(path):
+        raise InputError(f"cannot load '{path}': there is no such file")
+    from tvm_vsq.runtime import load
 
     return load(path)
 
@@ -119,7 +132,12 @@ def read_arrays(path: Path) -> Any:
 
 def read_quant(text: str | None) -> Any:
     """The notation as it is, or the config in a JSON file."""
-    if text is None or not text.endswith(".json"):
+    if text is None:
+        return None
+    if not text.endswith(".json"):
+        from tvm_vsq.formats import parse_notation
+
+        parse_notation(text)
         return text
     from tvm_vsq import QuantConfig
 

@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
+import tvm_vsq
 from tvm_vsq.cli import options
-from tvm_vsq.cli.inputs import check_outputs, example_inputs_of, read_arrays, read_model, read_quant
+from tvm_vsq.cli.inputs import (
+    check_inputs,
+    check_outputs,
+    example_inputs_of,
+    read_arrays,
+    read_model,
+    read_quant,
+)
 from tvm_vsq.files import PLOTS, write_text
 
 
@@ -36,17 +44,17 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Choose a number format for each layer of MODEL, under an aim for accuracy or energy."""
-    from tvm_vsq import choose_formats
-
     check_outputs((output, ()), (plot, PLOTS))
-    result = choose_formats(
+    check_inputs(model, target, calibration)
+    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    result = tvm_vsq.choose_formats(
         read_model(model),
         formats.split(","),
         target,
         target_sqnr_db=target_sqnr_db,
         max_energy_ratio=max_energy_ratio,
-        quant=read_quant(quant),
-        example_inputs=example_inputs_of(shape),
+        quant=config,
+        example_inputs=example_inputs,
         calibration=read_arrays(calibration),
         progress=not as_json,
         check_import=check_import,

@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
+import tvm_vsq
 from tvm_vsq.cli import options
-from tvm_vsq.cli.inputs import check_outputs, example_inputs_of, read_arrays, read_model, read_quant
+from tvm_vsq.cli.inputs import (
+    check_inputs,
+    check_outputs,
+    example_inputs_of,
+    read_arrays,
+    read_model,
+    read_quant,
+)
 from tvm_vsq.files import PLOTS
 
 
@@ -27,14 +35,14 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Report what quantization does to each layer of MODEL: SQNR, bits per element, clipping, codes."""
-    from tvm_vsq import quantization_report
-
     check_outputs((plot, PLOTS))
-    result = quantization_report(
+    check_inputs(model, target, calibration, data)
+    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    result = tvm_vsq.quantization_report(
         read_model(model),
         target,
-        quant=read_quant(quant),
-        example_inputs=example_inputs_of(shape),
+        quant=config,
+        example_inputs=example_inputs,
         calibration=read_arrays(calibration),
         data=None if data is None else read_arrays(data),
         check_import=check_import,

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+import tvm_vsq
 from tvm_vsq.cli import options
-from tvm_vsq.cli.inputs import example_inputs_of, read_model, read_quant
+from tvm_vsq.cli.inputs import check_inputs, example_inputs_of, read_model, read_quant
 from tvm_vsq.cli.printing import print_result
 from tvm_vsq.files import check_output
 
@@ -27,15 +28,15 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Search the schedules of MODEL's layers for fewer simulated cycles, and less energy times cycles."""
-    from tvm_vsq import tune as tune_model
-
     check_output(output)
-    database = tune_model(
+    check_inputs(model, target)
+    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    database = tvm_vsq.tune(
         read_model(model),
         target,
         trials=trials,
-        example_inputs=example_inputs_of(shape),
-        quant=read_quant(quant),
+        example_inputs=example_inputs,
+        quant=config,
         seed=seed,
         database=output,
         progress=not as_json,

@@ -8,7 +8,7 @@ import onnx
 import onnx.inliner
 
 from tvm_vsq.frontend.onnx_nodes import STANDARD, opset_of
-from tvm_vsq.tvm_compat import onnx_operators
+from tvm_vsq.tvm_onnx_compat import onnx_operators
 
 _INEXACT = {"Attention", "MeanVarianceNormalization", "RMSNormalization"}
 """Operators that TVM imports in part, or wrongly."""

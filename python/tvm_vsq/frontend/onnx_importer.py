@@ -16,7 +16,8 @@ from tvm_vsq.frontend.onnx_nodes import describe
 from tvm_vsq.graph import leaves, op_name
 from tvm_vsq.network import source_of
 from tvm_vsq.network.source import becomes_weighted
-from tvm_vsq.tvm_compat import Call, IntImm, IRModule, ONNXGraphImporter, Var
+from tvm_vsq.tvm_compat import Call, IntImm, IRModule, Var
+from tvm_vsq.tvm_onnx_compat import ONNXGraphImporter
 
 ADVICE = "export the model without it, or with other operators in its place"
 

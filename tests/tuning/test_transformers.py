@@ -20,7 +20,7 @@ from tvm_vsq.isa import decode_all
 from tvm_vsq.pipeline import regions_of
 from tvm_vsq.schedule import Database, Knobs, Record, default_knobs, fingerprint
 from tvm_vsq.schedule.space import space_of
-from tvm_vsq.tune import measure, tuner
+from tvm_vsq.tuning import measure, tuner
 
 MIX = (tvm_vsq.Rule(layers="matmul*", formats="8/8/4/4"),)
 CASES = (

@@ -16,7 +16,7 @@ from tvm_vsq.schedule import Convolution, Database, Knobs, default_knobs
 from tvm_vsq.schedule.database import fingerprint
 from tvm_vsq.schedule.footprint import fits
 from tvm_vsq.schedule.tiling import check_knobs
-from tvm_vsq.tune import Cost, measure, tuner
+from tvm_vsq.tuning import Cost, measure, tuner
 
 TRIALS = 12
 

@@ -15,8 +15,8 @@ from tvm_vsq.schedule.cost import estimate_cycles
 from tvm_vsq.schedule.database import Database, Record, fingerprint
 from tvm_vsq.schedule.space import Space, space_of
 from tvm_vsq.threads import compiling
-from tvm_vsq.tune.cost import Cost
-from tvm_vsq.tune.search import search
+from tvm_vsq.tuning.cost import Cost
+from tvm_vsq.tuning.search import search
 
 _ESTIMATE_MARGIN = 1.5
 _FINALISTS, _TRIALS_A_FINALIST = 12, 4

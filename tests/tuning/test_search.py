@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tvm_vsq.tune.search import search
+from tvm_vsq.tuning.search import search
 
 GRID = [(x, y) for x in range(20) for y in range(20)]
 FEATURES = np.array(GRID, dtype=np.float32)

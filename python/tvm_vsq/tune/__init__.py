@@ -1,7 +1,0 @@
-"""Search over schedules on simulated cycles."""
-
-from tvm_vsq.tune.cost import Cost, program_cost
-from tvm_vsq.tune.inputs import random_calibration
-from tvm_vsq.tune.tuner import measure, search_workload, tune_layers
-
-__all__ = ["Cost", "measure", "program_cost", "random_calibration", "search_workload", "tune_layers"]
