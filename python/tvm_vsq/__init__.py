@@ -29,6 +29,7 @@ _HOMES = {
     "profile_formats": "api",
     "quantization_report": "api",
     "quantize_model": "api",
+    "sweep": "explore",
     "tune": "api",
 }
 """The public names, each with the room that it is imported from when it is first asked for.
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # the same for type checkers and editors
     from tvm_vsq.api import tune as tune
     from tvm_vsq.errors import VsqError as VsqError
     from tvm_vsq.errors import VsqWarning as VsqWarning
+    from tvm_vsq.explore import sweep as sweep
     from tvm_vsq.export import export_onnx as export_onnx
     from tvm_vsq.export import export_safetensors as export_safetensors
     from tvm_vsq.export import load_safetensors as load_safetensors

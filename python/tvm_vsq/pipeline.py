@@ -26,7 +26,8 @@ from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.quantize.alike import quantize_alike
 from tvm_vsq.quantize.data import rereadable
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
-from tvm_vsq.runtime import Executable, native
+from tvm_vsq.runtime import Executable, Profile, native
+from tvm_vsq.runtime.executable import profile_of
 from tvm_vsq.schedule import Database
 from tvm_vsq.threads import compiling
 from tvm_vsq.transform import check_target, fuse, legalize_reference, partition
@@ -214,6 +215,21 @@ def build_executable(
             quantized, target=HOST, relax_pipeline=lambda module: run_phases(module, phases, dump)
         )
     return Executable(built, reference=lambda: build_reference(quantized, hardware, vectors))
+
+
+@compiling
+def timing_of(quantized: IRModule, hardware: HardwareConfig, database: Database) -> Profile:
+    """What `Executable.timing` says of a fake-quantized module, without making code for the host.
+
+    Raises ModelError if no layer runs on the accelerator, and what `build_executable` raises.
+    """
+    generated, *_ = code_phases(hardware, database)
+    with phase(f"compiling the model for {hardware.name}", ModelError):
+        module = run_phases(quantized, [*region_phases(hardware), generated])
+    programs = (module.attrs or {}).get("external_mods")
+    if not programs:
+        raise ModelError(f"no layer of the network runs on the accelerator '{hardware.label}'")
+    return profile_of(programs[0])
 
 
 @compiling

@@ -11,13 +11,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tvm_vsq.cli import compile, disasm, explain, mix, profile, report, rtl, target, tune
+from tvm_vsq.cli import compile, disasm, explain, mix, profile, report, rtl, sweep, target, tune
 from tvm_vsq.errors import VsqError
 from tvm_vsq.threads import limit_torch_threads
 
-_COMMANDS = (compile, report, mix, profile, explain, disasm, tune, rtl)  # as --help lists them
+_COMMANDS = (compile, report, mix, profile, explain, disasm, tune, sweep, rtl)  # as --help lists them
 
-app = typer.Typer(no_args_is_help=True, help="VS-Quant networks on a simulated accelerator.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator."
+)
 for _module in _COMMANDS:
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 app.add_typer(target.app, name="target")
@@ -44,7 +46,7 @@ def main() -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # for names that are not Unicode
         limit_torch_threads()
-        app(prog_name="tvm-vsq")
+        app()
     except (VsqError, OSError) as error:
         # Messages hold shapes such as [n, 16], which are no markup.
         text = f"[bold red]error:[/] {escape(str(error))}"

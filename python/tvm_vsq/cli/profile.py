@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvm_vsq.cli import completion, options
+from tvm_vsq.cli import options
 from tvm_vsq.cli.inputs import check_outputs, load_artifact, read_arrays
 from tvm_vsq.cli.printing import print_result
 
 if TYPE_CHECKING:
     from tvm_vsq.runtime import EnergyTables, Executable, Profile
-    from tvm_vsq.study.report import QuantReport
 
 
 def command(
@@ -24,13 +23,7 @@ def command(
             "--input", help="One sample: .npy, or .npz with an array an input, by its name. Default: zeros."
         ),
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Also write a page: roofline, sortable tables, timeline, glossary.")
-    ] = None,
-    quality: Annotated[
-        Path | None,
-        typer.Option(help="What `tvm-vsq report --json` printed of the same network, shown in the page."),
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the table as a page.")] = None,
     trace: Annotated[
         Path | None, typer.Option(help="Also write a timeline (JSON) for ui.perfetto.dev.")
     ] = None,
@@ -39,15 +32,9 @@ def command(
     ] = False,
     technology: Annotated[
         str | None,
-        typer.Option(
-            help="Energies of this process: a name or YAML path. Default: the target's.",
-            autocompletion=completion.technologies,
-        ),
+        typer.Option(help="Energies of this process: a name or YAML path. Default: the target's."),
     ] = None,
-    dram: Annotated[
-        str | None,
-        typer.Option(help="Energies with this kind of DRAM: likewise.", autocompletion=completion.drams),
-    ] = None,
+    dram: Annotated[str | None, typer.Option(help="Energies with this kind of DRAM: likewise.")] = None,
     tables: Annotated[
         bool,
         typer.Option(help="Also print the energy under every shipped process, and that of --technology."),
@@ -62,16 +49,13 @@ def command(
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
     if against and not tables:
         raise typer.BadParameter("it has a say in --tables alone; give that too", param_hint="--against")
-    if quality and not html:
-        raise typer.BadParameter("it stands in the page alone; give --html, too", param_hint="--quality")
     check_outputs((html, ()), (trace, ()))
-    report = None if quality is None else _read_quality(quality)
     arrays = None if input_file is None else read_arrays(input_file)
     result = _profiled(load_artifact(artifact), arrays, technology)
     if dram is not None:
         result = result.with_technology(result.technology, dram)
     if html is not None:
-        result.to_html(html, quality=report, title=f"{artifact.stem} on {result.target}, {result.notation}")
+        result.to_html(html)
     if trace is not None:
         result.to_trace(trace)
     data, text = result.to_dict(), result.to_str(wide=wide)
@@ -85,12 +69,6 @@ def command(
         found = _under_all_tables({artifact: result, **others}, technology, dram)
         data["tables"], text = found.energy_pj, f"{text}\n{found.to_str(wide=wide)}"
     print_result(data, text, as_json)
-
-
-def _read_quality(path: Path) -> QuantReport:
-    from tvm_vsq.study.report import QuantReport
-
-    return QuantReport.from_json(path)
 
 
 def _profiled(exe: Executable, arrays: Any, technology: str | None) -> Profile:

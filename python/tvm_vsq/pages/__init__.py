@@ -26,6 +26,7 @@ A point of a figure whose `customdata` is the name of a Details opens it when it
 from tvm_vsq.pages.page import Page, Section
 from tvm_vsq.pages.parts import (
     SERIES,
+    Cell,
     Code,
     Column,
     Details,
@@ -36,15 +37,13 @@ from tvm_vsq.pages.parts import (
     Paragraph,
     Part,
     Table,
-    as_text,
-    name_ticks,
     new_figure,
 )
 from tvm_vsq.pages.terms import glossary
-from tvm_vsq.pages.units import quantity
 
 __all__ = [
     "SERIES",
+    "Cell",
     "Code",
     "Column",
     "Details",
@@ -57,9 +56,6 @@ __all__ = [
     "Part",
     "Section",
     "Table",
-    "as_text",
     "glossary",
-    "name_ticks",
     "new_figure",
-    "quantity",
 ]

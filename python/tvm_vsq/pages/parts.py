@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 SERIES = tuple(f"var(--series-{number})" for number in range(1, 9))
 """Colours of traces; `page.css` says which these are in a light and a dark theme."""
 
-_NAMES, _LENGTH = 60, 24  # on an axis, and characters of each
-_SHORT = 40  # characters of a cell that is not broken into lines
-
 
 @dataclass(frozen=True)
 class Link:
@@ -106,12 +103,10 @@ class Table:
             yield self.cells(row)
 
     def cells(self, row: Sequence[Cell]) -> list[dict[str, Any]]:
-        """Of one row: text, whether it stays on a line, number to sort by, length of the bar, and where it
-        leads."""
+        """Of one row: text, number to sort by if it is one, length of the bar, and where a link leads."""
         return [
             {
-                "text": (text := column.shown(value)),
-                "is_short": len(text) <= _SHORT,
+                "text": column.shown(value),
                 "number": repr(value).replace("inf", "Infinity") if _is_number(value) else None,
                 "bar": _share(value) if column.bar else None,
                 "link": value.name if isinstance(value, Link) else None,
@@ -164,19 +159,6 @@ def new_figure() -> PlotlyFigure:
     """An empty plotly figure; raises ToolError if plotly is not installed."""
     graph_objects: Any = extra("plotly.graph_objects", "report", "pages with plots")
     return graph_objects.Figure()
-
-
-def as_text(name: str) -> str:
-    """A name as a plot shows it: plotly reads tags in text."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def name_ticks(names: Sequence[str]) -> dict[str, Any]:
-    """Settings of an axis for names at 0, 1, 2, ...: of long ones the ends, of many ones some."""
-    every = -(-len(names) // _NAMES)
-    short = [name if len(name) <= _LENGTH else f"…{name[1 - _LENGTH :]}" for name in names]
-    ticks = range(0, len(names), every or 1)
-    return {"tickvals": list(ticks), "ticktext": [as_text(short[at]) for at in ticks], "tickangle": -60}
 
 
 def _is_number(value: Any) -> bool:

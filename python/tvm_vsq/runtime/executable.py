@@ -184,13 +184,7 @@ class Executable(Printed):
         return self._technology if technology is None else load_technology(technology)
 
     def _profile_of(self, outputs: Any, technology: Technology) -> Profile:
-        # An inference runs every program once, in this order.
-        runs = self._accelerator["get_timing"]()
-        return build_profile(runs, self.metadata, technology, outputs, self._traces)
-
-    def _traces(self, max_bins: int) -> list[ProgramTrace]:
-        programs = self._accelerator["get_programs"]()
-        return [ProgramTrace.read(self._accelerator, program, max_bins) for program in programs]
+        return profile_of(self._accelerator, self.metadata, technology, outputs)
 
     def reference(self, *args: Any, **named: Any) -> Any:
         """Run the same fused integer module on the CPU through TVM; equals `__call__` bit for bit.
@@ -216,31 +210,13 @@ class Executable(Printed):
     def disassemble(self) -> str:
         """Every instruction of every accelerator program, with its index and the layer it came from."""
         lines = []
-        for name, insns in self._decoded():
-            lines.append(f"# program {name}: {len(insns)} instructions")
-            for index, (insn, layer) in enumerate(insns):
-                lines.append(f"{isa.disassemble(insn)}  # {index} {layer}")
-        return "\n".join(lines) + "\n"
-
-    def instructions(self) -> list[dict[str, Any]]:
-        """What `disassemble` prints, as data.
-
-        For each instruction a dict of its `program`, the `index` in it, `layer`, `opcode`, `fields` (by name,
-        numbers or names of codes) and `tokens` (pops and pushes).
-        """
-        return [
-            {"program": name, "index": index, "layer": layer, **isa.described(insn)}
-            for name, insns in self._decoded()
-            for index, (insn, layer) in enumerate(insns)
-        ]
-
-    def _decoded(self) -> Iterator[tuple[str, list[tuple[isa.Insn, str]]]]:
-        """The name of each accelerator program, and its instructions with the layers that they came from."""
         for program in self._accelerator["get_programs"]():
             names = [str(name) for name in program["layer_names"]]
-            layers = [names[int(layer)] for layer in program["layers"]]
             insns = isa.decode_all(bytes(program["instructions"]), self.hardware)
-            yield str(program["name"]), list(zip(insns, layers, strict=True))
+            lines.append(f"# program {program['name']}: {len(insns)} instructions")
+            for index, (insn, layer) in enumerate(zip(insns, program["layers"], strict=True)):
+                lines.append(f"{isa.disassemble(insn)}  # {index} {names[int(layer)]}")
+        return "\n".join(lines) + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a shared library that `tvm_vsq.load` reads in any process on the same kind of machine.
@@ -280,6 +256,27 @@ class Executable(Printed):
         tensors = [tvm.runtime.tensor(array) for array in arrays]
         with native.translated_errors():
             return outputs_of(vm["main"](*tensors))
+
+
+def profile_of(
+    accelerator: Any,
+    metadata: Metadata | None = None,
+    technology: Technology | None = None,
+    outputs: Any = None,
+) -> Profile:
+    """What an inference costs by the programs of `accelerator`, a runtime module of `native.create_module`.
+
+    metadata, technology: the module's own if None.
+    """
+    metadata = metadata or Metadata.parse(str(accelerator["get_metadata"]()))
+    technology = technology or load_technology(metadata.hardware.technology)
+
+    def traces(max_bins: int) -> list[ProgramTrace]:
+        programs = accelerator["get_programs"]()
+        return [ProgramTrace.read(accelerator, program, max_bins) for program in programs]
+
+    # An inference runs every program once, in this order.
+    return build_profile(accelerator["get_timing"](), metadata, technology, outputs, traces)
 
 
 def _find_accelerator(module: Any) -> Any:
