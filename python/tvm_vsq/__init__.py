@@ -19,6 +19,7 @@ _HOMES = {
     "VsqError": "errors",
     "VsqWarning": "errors",
     "choose_formats": "api",
+    "compare": "study.compare",
     "compile": "api",
     "export_onnx": "export",
     "export_safetensors": "export",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # the same for type checkers and editors
     from tvm_vsq.runtime import Profile as Profile
     from tvm_vsq.runtime import load as load
     from tvm_vsq.schedule import Database as Database
+    from tvm_vsq.study.compare import compare as compare
     from tvm_vsq.torch_module.fake_quantize import fake_quantize as fake_quantize
 
     __version__: str

@@ -24,6 +24,7 @@ from tvm_vsq.hardware.technology import (
     list_technologies,
     load_dram,
     load_technology,
+    with_dram,
 )
 from tvm_vsq.hardware.tvm_target import hardware_of, target_options
 
@@ -62,4 +63,5 @@ __all__ = [
     "parse_hardware",
     "peak_of",
     "target_options",
+    "with_dram",
 ]

@@ -241,6 +241,15 @@ def load_dram(dram: str | os.PathLike[str] | DramKind) -> DramKind:
     return _load(dram, DramKind, _directory() / "dram")
 
 
+def with_dram(technology: Technology, dram: str | os.PathLike[str] | DramKind | None) -> Technology:
+    """`technology` with the energies of another kind of DRAM, which its name then says; as it is if None."""
+    if dram is None:
+        return technology
+    kind = load_dram(dram)
+    access = DramAccess(**kind.model_dump(exclude={"name"}))
+    return technology.model_copy(update={"dram_access": access, "name": f"{technology.name}_{kind.name}"})
+
+
 Table = TypeVar("Table", Technology, DramKind)
 
 

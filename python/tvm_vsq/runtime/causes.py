@@ -47,7 +47,7 @@ class Cause:
         others = len(self.layers) - _NAMED
         more = f" and {others} more layers" if others > 0 else ""
         return (
-            f"{self.share:.0%} of cycles ({self.cycles:,}): {_happens(self.step, self.data)}, in "
+            f"{self.share:.0%} of cycles ({self.cycles:,}): {happens(self.step, self.data)}, in "
             f"{', '.join(named)}{more}. {self.remedy}"
         )
 
@@ -91,7 +91,8 @@ def _divided(step: str, memory: str, cycles: int, layer: LayerProfile) -> Iterab
         yield "", cycles
 
 
-def _happens(step: str, data: str) -> str:
+def happens(step: str, data: str) -> str:
+    """`Cause.step` and `Cause.data` in words."""
     if step == "DRAM transfer":
         return f"DRAM moves {data}, at its full bandwidth"
     if step == "compute":

@@ -14,14 +14,13 @@ from tvm_vsq.errors import InputError
 from tvm_vsq.files import write_text
 from tvm_vsq.hardware import (
     PARTS_OF_ENERGY,
-    DramAccess,
     DramKind,
     HardwareConfig,
     Technology,
     energy_by_part,
     layer_energy,
-    load_dram,
     load_technology,
+    with_dram,
 )
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.isa import UNITS
@@ -205,11 +204,7 @@ class Profile(Printed):
         technology: the name of a shipped one, the path of a YAML file, or a Technology. dram: likewise, in
         place of the DRAM that the technology names. Raises ConfigError where there is no such one.
         """
-        table = load_technology(technology)
-        if dram is not None:
-            kind = load_dram(dram)
-            access = DramAccess(**kind.model_dump(exclude={"name"}))
-            table = table.model_copy(update={"dram_access": access, "name": f"{table.name}_{kind.name}"})
+        table = with_dram(load_technology(technology), dram)
         layers = []
         for layer in self.layers:
             energy = layer_energy(layer.events, self.hardware, table, layer.cycles, layer.busy)

@@ -1,0 +1,89 @@
+"""What is compared: artifacts and profiles with each other, or targets with each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tvm_vsq.errors import InputError
+from tvm_vsq.hardware import DramKind, HardwareConfig, Technology, load_hardware
+from tvm_vsq.runtime import Executable, Profile, load
+from tvm_vsq.study.compare.comparison import Comparison
+from tvm_vsq.study.compare.targets import TargetComparison
+
+_Table = str | os.PathLike[str] | Technology | None
+
+
+def compare(
+    *items: Any, technology: _Table = None, dram: str | os.PathLike[str] | DramKind | None = None
+) -> Comparison | TargetComparison:
+    """Two or more inferences of one network, or two or more accelerators, side by side.
+
+    items: each an Executable, a Profile or the path of an artifact (.so), which gives a Comparison: totals,
+    layers, components, and in words what makes the difference to the first one. Or each a target (a name, the
+    path of a YAML file, a HardwareConfig), which gives a TargetComparison: fields, areas, energies of events,
+    peak figures. Or one mapping of such, by the names to show.
+    technology, dram: what all energies and areas are by, as for `Profile.with_technology`; else each one's
+    own.
+
+    Raises InputError for fewer than two items, for inferences beside targets, and for inferences of different
+    networks; ConfigError for an unknown target or technology; ProgramError for a file that is no artifact.
+    """
+    named: Mapping[Any, Any] | None = items[0] if len(items) == 1 and isinstance(items[0], Mapping) else None
+    given = list(items if named is None else named.values())
+    if len(given) < 2:
+        raise InputError(f"compare takes at least two artifacts, profiles or targets, not {len(given)}")
+    found = [_resolved(item) for item in given]
+    labels = [_name(item, each) for item, each in zip(given, found, strict=True)]
+    names = _distinct(labels) if named is None else [str(name) for name in named]
+    targets = {
+        name: each for name, each in zip(names, found, strict=True) if isinstance(each, HardwareConfig)
+    }
+    if len(targets) == len(found):
+        return TargetComparison.of(targets, technology, dram)
+    if targets:
+        raise InputError(
+            f"compare takes artifacts and profiles, or targets, but not both: '{next(iter(targets))}' is a "
+            "target; compile the network for it"
+        )
+    profiles = {
+        name: each.timing() if isinstance(each, Executable) else each
+        for name, each in zip(names, found, strict=True)
+        if not isinstance(each, HardwareConfig)
+    }
+    if technology is not None or dram is not None:
+        profiles = {
+            name: each.with_technology(each.technology if technology is None else technology, dram)
+            for name, each in profiles.items()
+        }
+    return Comparison.of(profiles)
+
+
+def _resolved(item: Any) -> Executable | Profile | HardwareConfig:
+    if isinstance(item, Executable | Profile | HardwareConfig):
+        return item
+    if isinstance(item, str | os.PathLike):
+        text = os.fspath(item)
+        return load(text) if str(text).endswith(".so") else load_hardware(text)
+    raise InputError(
+        f"compare takes artifacts (Executable, Profile, the path of a .so file) or targets, not "
+        f"{type(item).__name__}"
+    )
+
+
+def _name(given: Any, found: Executable | Profile | HardwareConfig) -> str:
+    if isinstance(found, HardwareConfig):
+        return found.label
+    if isinstance(given, str | os.PathLike):
+        return Path(os.fsdecode(given)).stem
+    return found.target if isinstance(found, Profile) else found.hardware.label
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names that are there several times get numbers."""
+    return [
+        name if names.count(name) == 1 else f"{name} #{names[: at + 1].count(name)}"
+        for at, name in enumerate(names)
+    ]
