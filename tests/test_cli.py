@@ -209,6 +209,37 @@ def test_profile_prints_a_table_or_json_and_writes_a_page(run, files, tmp_path):
     assert f"{expected.cycles:,}" in table.out  # cycles do not depend on the input
 
 
+def test_compare_puts_artifacts_side_by_side(run, files, tmp_path):
+    shutil.copy(files / "model.so", tmp_path / "copy.so")
+    data = json.loads(run("compare", files / "model.so", tmp_path / "copy.so", "--json").out)
+    cycles = tvm_vsq.load(files / "model.so").timing().cycles
+    assert data["totals"]["cycles"] == {"model": cycles, "copy": cycles}
+    text = run("compare", files / "model.so", tmp_path / "copy.so").out
+    assert f"'copy' takes as many cycles as 'model', {cycles:,}" in " ".join(text.split())
+
+
+def test_compare_compiles_a_model_for_each_target(run, files):
+    options = ("--model", files / "model.pt2", "--calibration", files / "samples.npy", "--wide")
+    text = run("compare", "vsq-accel", "vsq-accel-int8", *options).out
+    assert "A: vsq-accel, vsq-accel 4/4/4/4" in text
+    assert "│ weight_bits           │ 4 │ 8 │" in text
+    assert "shows also" not in text
+
+
+def test_compare_refuses_what_it_cannot_compare(run, files):
+    fields = json.loads(run("compare", "vsq-accel", "vsq-accel-int8", "--json").out)["fields_that_differ"]
+    assert "weight_bits" in fields
+    assert "not both" in run("compare", files / "model.so", "vsq-accel").err
+    assert "give --model, too" in run("compare", "vsq-accel", "vsq-accel-int8", "--quant", "4/4/4/4").err
+    artifact = run("compare", files / "model.so", "vsq-accel", "--model", files / "model.pt2")
+    assert (artifact.code, "is an artifact: --model is compiled for targets" in artifact.err) == (1, True)
+
+
+def test_wide_shows_all_columns(run, files):
+    assert "shows also" in run("profile", files / "model.so").out
+    assert "shows also" not in run("profile", files / "model.so", "--wide").out
+
+
 def test_explain_lists_operators(run, files):
     rows = json.loads(run("explain", files / "model.so", "--json").out)
     assert [row["layer"] for row in rows if row["where"] == "accelerator"] == ["a", "b", "c"]

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tvm_vsq.cli import compile, disasm, explain, mix, profile, report, rtl, sweep, target, tune
+from tvm_vsq.cli import compare, compile, disasm, explain, mix, profile, report, rtl, sweep, target, tune
 from tvm_vsq.errors import VsqError
 from tvm_vsq.threads import limit_torch_threads
 
-_COMMANDS = (compile, report, mix, profile, explain, disasm, tune, sweep, rtl)  # as --help lists them
+_COMMANDS = (compile, report, mix, profile, compare, explain, disasm, tune, sweep, rtl)  # as --help lists them
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator."
