@@ -15,7 +15,7 @@ from tvm_vsq.cli import compare, compile, disasm, explain, mix, profile, report,
 from tvm_vsq.errors import VsqError
 from tvm_vsq.threads import limit_torch_threads
 
-_COMMANDS = (compile, report, mix, profile, compare, explain, disasm, tune, sweep, rtl)  # as --help lists them
+_COMMANDS = (compile, report, mix, profile, compare, explain, disasm, tune, sweep, rtl)  # as in --help
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator."
