@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 import signal
-from concurrent.futures import Future
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
+from tests.explore.here import Here
 from torch import nn
 
 import tvm_vsq
@@ -56,34 +55,6 @@ def arguments(data):
         "technology": "open-45nm",
         "progress": False,
     }
-
-
-class Here:
-    """Does tasks in this process, one at a time, and counts them."""
-
-    def __init__(self, stop_after=None):
-        self.count, self.done, self._left = 1, [], stop_after
-
-    def place(self, path):
-        return str(path)
-
-    def submit(self, task):
-        if self._left is not None:
-            if not self._left:
-                raise KeyboardInterrupt
-            self._left -= 1
-        self.done.append(task.function.__name__)
-        future = Future()
-        try:
-            # as for another process: nothing is shared but what is pickled
-            task_arguments = pickle.loads(pickle.dumps(task.arguments))
-            future.set_result(pickle.loads(pickle.dumps(task.function(*task_arguments))))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    def revive(self):
-        raise AssertionError
 
 
 @pytest.fixture

@@ -18,10 +18,13 @@ from tvm_vsq.extras import extra
 
 _DEATHS = 3
 """Workers that a task may outlive: after that many it is taken for the cause."""
-_THREADS = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TVM_NUM_THREADS"), "1"
-)
-"""For processes that are started here: read when libraries are imported."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TVM_NUM_THREADS")
+_ENVIRONMENT = {
+    **dict.fromkeys(_THREADS, "1"),
+    # A process that grew by so many bytes is replaced; loky's own limit is less than a network takes.
+    "LOKY_MAX_MEMORY_LEAK_SIZE": str(4 << 30),
+}
+"""Of processes that are started here: read when libraries are imported."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class _Local:
         self._executor = self._made()
 
     def _made(self) -> Any:
-        return self._loky.ProcessPoolExecutor(self.count, initializer=_ignore_interrupts, env=_THREADS)
+        return self._loky.ProcessPoolExecutor(self.count, initializer=_ignore_interrupts, env=_ENVIRONMENT)
 
     def place(self, path: Path) -> Any:
         return str(path.resolve())
