@@ -11,10 +11,12 @@ from torch import nn
 import tvm_vsq
 from tvm_vsq.runtime import EnergyTables, compare_tables
 from tvm_vsq.runtime.not_counted import NotCounted
+from tvm_vsq.schedule.database import Database, Record
 from tvm_vsq.study.precision import MixedPrecision
 from tvm_vsq.study.report import LayerReport, OperandReport, QuantReport
 from tvm_vsq.study.sensitivity import Sensitivity
 
+KNOBS = {"tile_h": 1, "tile_w": 7, "tile_k": 4, "tile_c": 2, "order": "k_outer", "double_buffer": True}
 LONG = "a_module_with_a_long_name_as_transformers_have_them"
 
 
@@ -52,7 +54,11 @@ def results(exe):
     sensitivity = Sensitivity((LONG, "last"), formats, noises, noises[0])
     energy = {name: dict.fromkeys(formats, 1e7) for name in (LONG, "last")}
     chosen = {LONG: "8/8/-/-", "last": "4/4/4/4"}
-    config = tvm_vsq.QuantConfig.parse("4/4/4/4")
+    rules = (tvm_vsq.Rule(layers=LONG, formats="8/8/-/-"), tvm_vsq.Rule(layers="last", fp32=True))
+    config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=rules, channel_order="model")
+    record = Record(
+        workload="w " * 60, hardware="0" * 16, knobs=KNOBS, cycles=900, default_cycles=1000, trials=8
+    )
     profile = exe.timing()
     return [
         exe,
@@ -62,6 +68,9 @@ def results(exe):
         compare_tables({"first": profile, "second": profile}),
         QuantReport(layers, {LONG: "a rule says so"}, 17.0, 8),
         sensitivity,
+        exe.hardware,
+        config,
+        Database(records=(record,)),
         MixedPrecision(config, chosen, 20.0, 21.0, 0.5, energy, NotCounted((), 0), sensitivity),
     ]
 
@@ -77,7 +86,8 @@ def test_wide_has_whole_names_and_leaves_nothing_out(results):
     for result in results:
         text = result.to_str(wide=True)
         assert "shows also" not in text
-        has_layers = not isinstance(result, tvm_vsq.Executable | EnergyTables)
+        others = tvm_vsq.Executable | EnergyTables | tvm_vsq.HardwareConfig | Database
+        has_layers = not isinstance(result, others)
         assert (LONG in text) == has_layers
 
 
@@ -166,3 +176,26 @@ def test_work_on_padding_is_a_cause_of_its_own(exe):
     assert padding.cycles + useful.cycles == sum(row.critical.get("compute", 0) for row in profile.why())
     for layer, row in zip(profile.layers, profile.why(), strict=True):
         assert padding.layers[layer.name] == pytest.approx(row.critical["compute"] * layer.padding, abs=1)
+
+
+def test_descriptions_say_what_they_describe(results):
+    hardware, config, database = results[7:10]
+    assert repr(hardware) == (
+        "<HardwareConfig: vsq-accel 4/4/4/4: vectors of 16, 256 MACs a cycle at 500 MHz, 256 KiB of "
+        "scratchpads, DRAM of 16 bytes a cycle>"
+    )
+    assert re.search(r"│ wgt +│ .*│ +128 │ +1 │ +963 │ +1,088 │", hardware.to_str(wide=True))
+    assert "latency_cycles 82" in str(hardware)
+    assert repr(config) == "<QuantConfig: 4/4/4/4 in vectors of 16, channel_order='model', 2 rules>"
+    assert re.search(rf"│ {LONG} +│ 8/8/-/- ", config.to_str(wide=True))
+    assert re.search(r"│ last +│ fp32 ", config.to_str(wide=True))
+    assert "1 schedules for 1 accelerators, 1,000 -> 900 cycles" in repr(database)
+    assert re.search(r"│ +1,000 │ +900 │ -10.0% │ +8 │", database.to_str(wide=True))
+
+
+def test_a_fake_quantized_module_shows_its_formats_and_parameters():
+    samples = torch.randn(8, 3, 9)
+    quant = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
+    text = repr(tvm_vsq.fake_quantize(Net(), quant, example_inputs=samples[:1], calibration=samples))
+    assert "vsq-accel 4/4/4/4, 2 layers with weights, inputs x[1, 3, 9]" in text
+    assert "(last): _Parameters(weight[190, 200], bias[190])" in text

@@ -25,6 +25,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     shape: options.Shapes = None,
     check_import: options.CheckImport = True,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Search the schedules of MODEL's layers for fewer simulated cycles, and less energy times cycles."""
@@ -43,5 +44,4 @@ def command(
         check_import=check_import,
     )
     rows = [record.model_dump() for record in database.records]
-    lines = [f"{record.cycles:>10,} cycles  {record.workload}" for record in database.records]
-    print_result(rows, "\n".join([*lines, f"wrote {output}"]), as_json)
+    print_result(rows, f"{database.to_str(wide=wide)}\nwrote {output}", as_json)

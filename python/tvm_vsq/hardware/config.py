@@ -28,6 +28,7 @@ from tvm_vsq.hardware.changes import changed, flat
 from tvm_vsq.hardware.memories import MAX_BANKS, MEMORIES, Memory
 from tvm_vsq.hardware.reading import read_mapping, targets_directory
 from tvm_vsq.hardware.technology import Technology, load_technology
+from tvm_vsq.terminal import Printed, Table
 
 if TYPE_CHECKING:
     from tvm_vsq.hardware.area import Area
@@ -82,7 +83,7 @@ class Timing(Frozen):
     token_queue_depth: int = Field(ge=1, le=65_536)
 
 
-class HardwareConfig(Frozen):
+class HardwareConfig(Printed, Frozen):
     """One accelerator. Bits are widths, `*_kib` and `*_mib` are sizes, `*_cycles` are clock cycles.
 
     `weight_scale_bits` / `activation_scale_bits` are None where the scale unit is absent
@@ -137,6 +138,18 @@ class HardwareConfig(Frozen):
                     f"{_MAX_INSTRUCTION_INDEX_BITS} bits; lower {key}"
                 )
         return self
+
+    @property
+    def summary(self) -> str:
+        """Formats, array and memories in one line."""
+        from tvm_vsq.hardware.printing import hardware_summary
+
+        return hardware_summary(self)
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        from tvm_vsq.hardware.printing import hardware_parts
+
+        return hardware_parts(self)
 
     @property
     def label(self) -> str:

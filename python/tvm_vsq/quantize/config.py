@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_serializer, field_validator, model_validator
@@ -22,6 +22,7 @@ from tvm_vsq.formats import (
 )
 from tvm_vsq.frozen import Frozen
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 _VERSION = 1
 FORMAT_FIELDS = (
@@ -196,7 +197,7 @@ class Rule(Frozen):
         return LayerConfig.checked(fields, f"rule for '{self.layers}'")
 
 
-class QuantConfig(LayerConfig):
+class QuantConfig(Printed, LayerConfig):
     """How a network is quantized: settings of every layer (`LayerConfig`), and rules for those that differ.
 
     Whatever makes one raises ConfigError naming the field that is refused.
@@ -238,6 +239,26 @@ class QuantConfig(LayerConfig):
                     "evaluate the two apart"
                 )
         return self
+
+    @property
+    def summary(self) -> str:
+        """Formats, and what is not as by default."""
+        given = [f"{name}={getattr(self, name)!r}" for name in self._other_settings()]
+        rules = f"{len(self.rules)} rules" if len(self.rules) != 1 else "1 rule"
+        return ", ".join([f"{self.notation} in vectors of {self.vector_size}", *given, rules])
+
+    def _other_settings(self) -> Iterator[str]:
+        for name, field in type(self).model_fields.items():
+            if name not in (*FORMAT_FIELDS, "rules") and getattr(self, name) != field.default:
+                yield name
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        yield f"formats (W/A/ws/as): {self.notation}, in vectors of {self.vector_size}"
+        others = [f"{name} {getattr(self, name)}" for name in self._other_settings()]
+        yield f"settings other than by default: {', '.join(others) or 'none'}"
+        columns = [Column("rule for layers", kind=Kind.NAME), Column("what they get", kind=Kind.TEXT)]
+        if self.rules:
+            yield Table("Rules, of which later ones win", columns, [_rule_cells(rule) for rule in self.rules])
 
     def unfitted(self) -> QuantConfig:
         """This config with nothing fitted to calibration data but ranges: what the paper does, in seconds.
@@ -355,3 +376,10 @@ class QuantConfig(LayerConfig):
                     f"quant='{hardware.notation}' with vector_size={hardware.vector_size}, or a target whose "
                     f"{field} is {wanted} (HardwareConfig.with_formats makes one)"
                 )
+
+
+def _rule_cells(rule: Rule) -> tuple[str, str]:
+    if rule.fp32:
+        return rule.layers, "fp32"
+    settings = [f"{name} {value}" for name, value in rule.settings]
+    return rule.layers, ", ".join([*([rule.formats] if rule.formats else []), *settings])

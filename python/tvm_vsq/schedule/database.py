@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from tvm_vsq.schedule.footprint import fits
 from tvm_vsq.schedule.knobs import Knobs
 from tvm_vsq.schedule.tiling import check_knobs
 from tvm_vsq.schedule.workload import Workload
+from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 # Raised whenever lowering changes what a schedule means or costs: older records are then stale.
 _LOWERING_VERSION = 4
@@ -55,13 +56,46 @@ class Record(Frozen):
         return value
 
 
-class Database(Frozen):
+class Database(Printed, Frozen):
     """Tuned schedules. `records` hold at most one entry for a pair of workload and hardware."""
 
     refusal = ScheduleError
 
     version: Literal[1] = 1
     records: tuple[Record, ...] = Field(default=(), strict=False)
+
+    @property
+    def summary(self) -> str:
+        """How many records, for how many accelerators, and what they gain."""
+        machines = len({record.hardware for record in self.records})
+        before, after = (
+            sum(getattr(record, name) for record in self.records) for name in ("default_cycles", "cycles")
+        )
+        gain = f", {before:,} -> {after:,} cycles of layers by themselves" if self.records else ""
+        return f"{len(self.records)} schedules for {machines} accelerators{gain}"
+
+    def _parts(self, wide: bool) -> Iterator[Table | str]:
+        columns = (
+            Column("workload", kind=Kind.TEXT),
+            Column("default"),
+            Column("tuned"),
+            Column("change", 1),
+            Column("trials", 2),
+            Column("hardware", 3, Kind.WORD),
+        )
+        rows = [
+            (
+                record.workload,
+                f"{record.default_cycles:,}",
+                f"{record.cycles:,}",
+                f"{record.cycles / record.default_cycles - 1:+.1%}" if record.default_cycles else "-",
+                str(record.trials),
+                record.hardware,
+            )
+            for record in self.records
+        ]
+        yield Table("Tuned schedules: cycles of each layer by itself", columns, rows)
+        yield self.summary
 
     def find(self, workload: Workload, hardware: HardwareConfig) -> Record | None:
         """The record of exactly this workload and hardware, if its schedule is legal there."""

@@ -61,7 +61,7 @@ class FakeQuantized(QuantizedModel, nn.Module):
         super().__init__()
         self._hardware = hardware
         self._start_from(with_own_biases(quantized), weights)
-        self.layers = nn.Module()
+        self.layers = _Parameters()
         for name, array in self._initial.items():
             layer, kind = name.rsplit(".", 1)
             _nested(self.layers, layer).register_parameter(kind, nn.Parameter(torch.tensor(array)))
@@ -92,6 +92,14 @@ class FakeQuantized(QuantizedModel, nn.Module):
         """
         run = self._train_step if self.training else self._evaluate
         return run_in_batches(run, self._inputs, inputs, named)
+
+    def extra_repr(self) -> str:
+        """What `repr` says in front of the layers."""
+        inputs = ", ".join(f"{each.name}{list(each.shape)}" for each in self._inputs)
+        return (
+            f"{self._hardware.label} {self._hardware.notation}, {len(self._trained)} layers with weights, "
+            f"inputs {inputs}"
+        )
 
     def to_relax(self) -> IRModule:
         """The quantized module with the parameters' present values; see the class for its integers.
@@ -160,6 +168,14 @@ class FakeQuantized(QuantizedModel, nn.Module):
         return graph(*inputs)
 
 
+class _Parameters(nn.Module):
+    """A name on the way to parameters, or a layer's; `repr` shows their shapes."""
+
+    def extra_repr(self) -> str:
+        own = self.named_parameters(recurse=False)
+        return ", ".join(f"{name}{list(parameter.shape)}" for name, parameter in own)
+
+
 def _are_equal(some: Mapping[str, npt.NDArray[Any]], others: Mapping[str, npt.NDArray[Any]]) -> bool:
     return some.keys() == others.keys() and all(np.array_equal(some[name], others[name]) for name in some)
 
@@ -168,6 +184,6 @@ def _nested(root: nn.Module, name: str) -> nn.Module:
     """The module at a dotted path below `root`, made where it is missing."""
     for part in name.split("."):
         if part not in dict(root.named_children()):
-            root.add_module(part, nn.Module())
+            root.add_module(part, _Parameters())
         root = root.get_submodule(part)
     return root

@@ -18,6 +18,7 @@ from tvm_vsq.hardware import (
     peak_of,
     with_dram,
 )
+from tvm_vsq.hardware.changes import flat
 from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.study.compare.columns import letters, side_by_side
 from tvm_vsq.terminal import Column, Kind, Printed, Table
@@ -124,9 +125,9 @@ class TargetComparison(Printed):
 
 def fields_that_differ(hardware: Mapping[str, HardwareConfig]) -> dict[str, dict[str, Any]]:
     """The fields of descriptions that are not the same in all, but names: values by name of the target."""
-    flat = {name: _flat(each.model_dump(exclude={"name"})) for name, each in hardware.items()}
-    first = next(iter(flat.values()))
-    rows = {field: {name: fields[field] for name, fields in flat.items()} for field in first}
+    values = {name: flat(each.model_dump(exclude={"name"})) for name, each in hardware.items()}
+    first = next(iter(values.values()))
+    rows = {field: {name: fields[field] for name, fields in values.items()} for field in first}
     return {field: row for field, row in rows.items() if len({repr(value) for value in row.values()}) > 1}
 
 
@@ -148,10 +149,3 @@ def _peak(hardware: HardwareConfig, technology: Technology, mm2: float) -> dict[
     peak = peak_of(hardware, technology)
     found = {"tops": peak.tops, "watts": peak.watts, "tops_per_watt": peak.tops_per_watt}
     return {**found, "tops_per_mm2": peak.tops / mm2} if mm2 else found
-
-
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
