@@ -219,8 +219,12 @@ def test_compare_puts_artifacts_side_by_side(run, files, tmp_path):
 
 
 def test_compare_compiles_a_model_for_each_target(run, files):
+    page = files / "compare.html"
     options = ("--model", files / "model.pt2", "--calibration", files / "samples.npy", "--wide")
-    text = run("compare", "vsq-accel", "vsq-accel-int8", *options).out
+    text = run("compare", "vsq-accel", "vsq-accel-int8", *options, "--html", page).out
+    assert "What makes the difference" in page.read_text()
+    refused = run("compare", "vsq-accel", "vsq-accel-int8", "--html", page)
+    assert "--html is of inferences" in refused.err
     assert "A: vsq-accel, vsq-accel 4/4/4/4" in text
     assert "│ weight_bits           │ 4 │ 8 │" in text
     assert "shows also" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from torch import nn
 import tvm_vsq
 from tvm_vsq import compare
 from tvm_vsq.errors import ConfigError, InputError
+from tvm_vsq.study.compare.columns import change
 from tvm_vsq.study.compare.rows import matched
 
 BASE = tvm_vsq.load_hardware("vsq-accel")
@@ -230,3 +232,16 @@ def test_targets_are_compared_by_fields_areas_events_and_peak():
 
 def test_equal_targets_are_equal_in_every_field():
     assert "the machines are equal in every field" in str(compare("vsq-accel", BASE))
+
+
+def test_a_comparison_is_a_page(base, tmp_path):
+    pytest.importorskip("plotly")
+    slow = compiled(with_dram(bytes_per_cycle=2))
+    found = compare({"fast": base, "slow": slow})
+    found.to_html(tmp_path / "page.html", plotly="beside")
+    text = html.unescape((tmp_path / "page.html").read_text())
+    for sentence in found.reasons["slow"]:
+        assert sentence in text
+    assert f"{slow.timing().cycles:,} cycles ({change(base.timing().cycles, slow.timing().cycles)})" in text
+    assert all(row.name in text for row in found.layers)
+    assert "dram.bytes_per_cycle" in text

@@ -9,7 +9,14 @@ import typer
 
 import tvm_vsq
 from tvm_vsq.cli import options
-from tvm_vsq.cli.inputs import check_inputs, example_inputs_of, read_arrays, read_model, read_quant
+from tvm_vsq.cli.inputs import (
+    check_inputs,
+    check_outputs,
+    example_inputs_of,
+    read_arrays,
+    read_model,
+    read_quant,
+)
 from tvm_vsq.cli.printing import print_result
 from tvm_vsq.errors import InputError
 
@@ -36,6 +43,9 @@ def command(
         typer.Option(help="Energies and areas of this process: a name or YAML path. Default: each target's."),
     ] = None,
     dram: Annotated[str | None, typer.Option(help="Energies with this kind of DRAM: likewise.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page; of artifacts, or with --model.")
+    ] = None,
     shape: options.Shapes = None,
     check_import: options.CheckImport = True,
     wide: options.Wide = False,
@@ -44,10 +54,17 @@ def command(
     """Show artifacts of one network, or targets, side by side, and what makes the difference to the first."""
     if model is None and (calibration is not None or quant is not None):
         raise typer.BadParameter("give --model, too: nothing else is quantized", param_hint="--calibration")
+    check_outputs((html, ()))
     compared: list[Any] = list(items)
     if model is not None:
         compared = _compiled(items, model, calibration, quant, schedules, shape, check_import, not as_json)
+    from tvm_vsq.study.compare import Comparison
+
     result = tvm_vsq.compare(*compared, technology=technology, dram=dram)
+    if html is not None:
+        if not isinstance(result, Comparison):
+            raise InputError("--html is of inferences: give artifacts, or --model for these targets")
+        result.to_html(html)
     print_result(result.to_dict(), result.to_str(wide=wide), as_json)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tvm_vsq.runtime import Profile
 from tvm_vsq.runtime.breakdown import area_by_group
@@ -126,6 +127,18 @@ class Comparison(Printed):
     def to_json(self) -> str:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
+
+    def to_html(
+        self, path: str | os.PathLike[str], *, plotly: Literal["inline", "beside"] = "inline"
+    ) -> None:
+        """Write a self-contained page: reasons, layers, components, fields.
+
+        plotly: "beside" refers to a file `plotly.min.js` in the page's folder. Raises ToolError without
+        plotly (the extra `report`), InputError if the file cannot be written.
+        """
+        from tvm_vsq.study.compare.page import comparison_page
+
+        comparison_page(self).write(path, plotly)
 
     def _parts(self, wide: bool) -> Iterator[Table | str]:
         names = list(self.profiles)
