@@ -76,7 +76,7 @@ def main() -> None:
                 start = time.process_time()
                 module = tvm_vsq.fake_quantize(
                     model,
-                    tvm_vsq.QuantConfig.parse(quant, **{**UNFITTED, "thin_inputs": "model", **fields}),
+                    quant=tvm_vsq.QuantConfig.parse(quant, **{**UNFITTED, "thin_inputs": "model", **fields}),
                     calibration=samples,
                     example_inputs=(torch.from_numpy(images[:BATCH]),),
                 ).eval()

@@ -35,7 +35,7 @@ def main() -> None:
     common = {"example_inputs": (torch.from_numpy(calibration[:1]),), "calibration": calibration}
 
     def accuracy(quant: str | tvm_vsq.QuantConfig) -> float:
-        network = tvm_vsq.fake_quantize(model, quant, **common).eval()
+        network = tvm_vsq.fake_quantize(model, quant=quant, **common).eval()
         return float((network(digits.test_images).argmax(1) == digits.test_labels).mean())
 
     table = Table(title=f"ResNet-8, {len(digits.test_labels)} held-out digits", title_justify="left")
@@ -43,7 +43,7 @@ def main() -> None:
     for heading in ("SQNR dB", "energy", "accuracy"):
         table.add_column(heading, justify="right")
     table.add_column("layers by format")
-    profile = tvm_vsq.profile_formats(model, FORMATS, **common, progress=False)
+    profile = tvm_vsq.profile_formats(model, formats=FORMATS, **common, progress=False)
     aims = [("target_sqnr_db", target) for target in TARGETS_DB]
     aims += [("max_energy_ratio", ratio) for ratio in ENERGY_RATIOS]
     for name, value in aims:

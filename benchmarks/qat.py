@@ -74,7 +74,7 @@ def main() -> None:
         torch.manual_seed(0)
         module = tvm_vsq.fake_quantize(
             model,
-            tvm_vsq.QuantConfig.parse(quant).unfitted(),
+            quant=tvm_vsq.QuantConfig.parse(quant).unfitted(),
             example_inputs=(torch.zeros(BATCH, 1, 28, 28),),
             calibration=digits.train_images[:CALIBRATION_SAMPLES],
         )

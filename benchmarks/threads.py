@@ -58,7 +58,9 @@ def _measure() -> float:
 
     images = torch.randn(64, 1, 28, 28)
     config = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
-    network = tvm_vsq.fake_quantize(load_trained(), config, example_inputs=(images,), calibration=images)
+    network = tvm_vsq.fake_quantize(
+        load_trained(), quant=config, example_inputs=(images,), calibration=images
+    )
     network(images)
     start = time.perf_counter()
     for _ in range(_ROUNDS):

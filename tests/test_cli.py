@@ -559,7 +559,7 @@ def test_mix_writes_a_config_that_report_takes(run, files, tmp_path):
     formats = found["formats"]
     expected = tvm_vsq.choose_formats(
         torch.export.load(files / "model.pt2"),
-        ("4/4/4/4", "8/8/-/-"),
+        formats=("4/4/4/4", "8/8/-/-"),
         calibration=np.load(files / "samples.npy"),
         max_energy_ratio=0.85,
         progress=False,

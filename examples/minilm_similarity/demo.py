@@ -82,7 +82,7 @@ def run(
     pairs = [dict(zip(tokens, part, strict=True)) for part in parts]
     with console.status(f"{quant}: fit and quantize"):
         network = tvm_vsq.fake_quantize(
-            encoder, quant, target=target, example_inputs=pairs[0], calibration=calibration
+            encoder, quant=quant, target=target, example_inputs=pairs[0], calibration=calibration
         )
     fitted = time.perf_counter()
     with console.status(f"{quant}: compile"):

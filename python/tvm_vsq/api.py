@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm_vsq.codegen import region_layers
+from tvm_vsq.deprecated import once_second
 from tvm_vsq.dump import Dump
 from tvm_vsq.errors import (
     CalibrationError,
@@ -214,13 +215,14 @@ def quantization_report(
     return measure(prepared, quantized, calibration if data is None else data)
 
 
+@once_second("formats", lambda value: isinstance(value, list | tuple))
 @compiling
 @phase("choosing formats", QuantizationError)
 def choose_formats(
     model: Any,
-    formats: Sequence[str],
     target: Target = "vsq-accel",
     *,
+    formats: Sequence[str],
     target_sqnr_db: float | None = None,
     max_energy_ratio: float | None = None,
     example_inputs: Any = None,
@@ -245,8 +247,8 @@ def choose_formats(
     check_aim(target_sqnr_db, max_energy_ratio)
     profile = profile_formats(
         model,
-        formats,
         target,
+        formats=formats,
         example_inputs=example_inputs,
         quant=quant,
         calibration=calibration,
@@ -257,13 +259,14 @@ def choose_formats(
     return profile.choose(target_sqnr_db=target_sqnr_db, max_energy_ratio=max_energy_ratio)
 
 
+@once_second("formats", lambda value: isinstance(value, list | tuple))
 @compiling
 @phase("measuring formats", QuantizationError)
 def profile_formats(
     model: Any,
-    formats: Sequence[str],
     target: Target = "vsq-accel",
     *,
+    formats: Sequence[str],
     example_inputs: Any = None,
     quant: Quant = None,
     calibration: Any = None,

@@ -58,6 +58,10 @@ class VsqWarning(UserWarning):
     """Something that was asked for, or that a model says, and is not done so; the message says what is."""
 
 
+class VsqDeprecationWarning(VsqWarning, DeprecationWarning):
+    """A way of calling that goes away with the next version; the message says what to write."""
+
+
 def shown(value: object) -> str:
     """`value` for an error message: one line of bounded length, whatever it is."""
     return _SHORT.repr(value).replace("\n", " ")

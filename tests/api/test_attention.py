@@ -40,7 +40,7 @@ def test_an_encoder_is_whole_on_the_chip(networks, formats, kind, rows, length):
                 parameter[3] *= -1  # a negative weight of a norm
     data = [batch(rows, length) for _ in range(8)]
     network = tvm_vsq.fake_quantize(
-        model, formats, target=TARGETS[formats], example_inputs=given, calibration=data
+        model, quant=formats, target=TARGETS[formats], example_inputs=given, calibration=data
     )
     exe = tvm_vsq.compile(network, network.hardware, strict=True)
     masks = [given["attention_mask"], torch.ones_like(given["attention_mask"])]
@@ -60,7 +60,9 @@ def test_an_encoder_is_whole_on_the_chip(networks, formats, kind, rows, length):
 def test_scores_that_stay_on_the_chip_give_the_same_as_scores_in_dram(monkeypatch):
     torch.manual_seed(0)
     model, given = Encoder("eager").eval(), batch(2, 24)
-    network = tvm_vsq.fake_quantize(model, "4/4/4/4", example_inputs=given, calibration=[batch(2, 24)] * 2)
+    network = tvm_vsq.fake_quantize(
+        model, quant="4/4/4/4", example_inputs=given, calibration=[batch(2, 24)] * 2
+    )
     joined = tvm_vsq.compile(network, network.hardware, strict=True)
     monkeypatch.setattr("tvm_vsq.codegen.region.join_rows", lambda layers, _results, _hardware: list(layers))
     apart = tvm_vsq.compile(network, network.hardware, strict=True)
@@ -103,7 +105,7 @@ def test_torchs_encoder_layers_are_whole_on_the_chip(networks, formats, batch_fi
 
     data = [sample() for _ in range(8)]
     network = tvm_vsq.fake_quantize(
-        model, formats, target=TARGETS[formats], example_inputs=data[0], calibration=data
+        model, quant=formats, target=TARGETS[formats], example_inputs=data[0], calibration=data
     )
     exe = tvm_vsq.compile(network, network.hardware, strict=True)
     for inputs in (sample(), sample()):
@@ -135,7 +137,7 @@ def test_a_mask_as_large_as_the_scores_is_no_residual(networks, length):
 
     model, data = OneHead().eval(), [sample() for _ in range(8)]
     network = tvm_vsq.fake_quantize(
-        model, "8/8/-/-", target="vsq-accel-int8", example_inputs=data[0], calibration=data
+        model, quant="8/8/-/-", target="vsq-accel-int8", example_inputs=data[0], calibration=data
     )
     exe, given = tvm_vsq.compile(network, network.hardware, strict=True), sample()
     with torch.no_grad():
@@ -210,7 +212,7 @@ def test_attention_on_rows_in_whatever_axes_is_whole_on_the_chip(name):
     x = torch.randn(shape) if shape[-1] == 32 else torch.randint(0, 50, shape)
     config = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
     options = {"target": "vsq-accel-int8", "example_inputs": (x,), "calibration": [(x,)]}
-    network = tvm_vsq.fake_quantize(model, config, **options)
+    network = tvm_vsq.fake_quantize(model, quant=config, **options)
     exe = tvm_vsq.compile(network, network.hardware, strict=True)
     result = exe(x)
     with torch.no_grad():
@@ -256,7 +258,7 @@ def test_torchs_attention_is_whole_on_the_chip_however_it_is_called(networks, na
     make, shapes = STOCK[name]
     model, data = make().eval(), [tuple(torch.randn(shape) for shape in shapes) for _ in range(4)]
     options = {"target": "vsq-accel-w4a8", "example_inputs": data[0], "calibration": data}
-    network = tvm_vsq.fake_quantize(model, tvm_vsq.QuantConfig.parse("4/8/6/10"), **options)
+    network = tvm_vsq.fake_quantize(model, quant=tvm_vsq.QuantConfig.parse("4/8/6/10"), **options)
     exe = tvm_vsq.compile(network, network.hardware, strict=True)
     result = first(exe(*data[1]))
     with torch.no_grad():
@@ -287,7 +289,7 @@ def test_a_transposed_result_that_leaves_the_chip_is_transposed_once(networks, t
 def test_what_attention_leaves_in_fp32_reads_what_layers_give(rule):
     model, given = Encoder("eager").eval(), batch(2, 9)
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=[tvm_vsq.Rule(layers=rule, fp32=True)]).unfitted()
-    network = tvm_vsq.fake_quantize(model, config, example_inputs=given, calibration=[batch(2, 9)] * 2)
+    network = tvm_vsq.fake_quantize(model, quant=config, example_inputs=given, calibration=[batch(2, 9)] * 2)
     exe = tvm_vsq.compile(network, network.hardware)
     assert torch.equal(first(exe(**given)), first(exe.reference(**given)))
     with torch.no_grad():

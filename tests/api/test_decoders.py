@@ -65,7 +65,7 @@ def test_a_llama_is_whole_on_the_chip(networks, formats, rows, groups, masked):
     mask[-1, :5] = 0  # rows that are masked as a whole
     given, data = batch(), [batch() for _ in range(4)]
     network = tvm_vsq.fake_quantize(
-        model, formats, target=TARGETS[formats], example_inputs=given, calibration=data
+        model, quant=formats, target=TARGETS[formats], example_inputs=given, calibration=data
     )
     exe = tvm_vsq.compile(network, network.hardware, strict=True)
     result = first(exe(**given))

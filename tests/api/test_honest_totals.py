@@ -99,7 +99,7 @@ def test_the_energy_of_a_mix_says_it_too():
     torch.manual_seed(0)
     found = tvm_vsq.choose_formats(
         Mixed().eval(),
-        ("4/4/4/4", "8/8/-/-"),
+        formats=("4/4/4/4", "8/8/-/-"),
         max_energy_ratio=1.0,
         example_inputs=(torch.randn(1, 3, 8, 8),),
         calibration=torch.randn(8, 3, 8, 8),

@@ -99,7 +99,7 @@ INPUT = {
 
 def compiled(model: nn.Module, data: list[Any]) -> tuple[nn.Module, Any]:
     network = tvm_vsq.fake_quantize(
-        model.eval(), "8/8/-/-", target="vsq-accel-int8", example_inputs=data[0], calibration=data
+        model.eval(), quant="8/8/-/-", target="vsq-accel-int8", example_inputs=data[0], calibration=data
     )
     return network, tvm_vsq.compile(network, network.hardware, strict=True)
 
@@ -230,7 +230,9 @@ def test_torchs_encoder_with_a_causal_mask(networks, is_bool, padded):
 def test_only_masks_may_be_minus_infinity():
     x, mask = torch.randn(1, T, WIDTH), numbers(-INF)[None, None]
     model = Masked(sdpa).eval()
-    network = tvm_vsq.fake_quantize(model, "4/4/4/4", example_inputs=(x, mask), calibration=[(x, mask)] * 2)
+    network = tvm_vsq.fake_quantize(
+        model, quant="4/4/4/4", example_inputs=(x, mask), calibration=[(x, mask)] * 2
+    )
     exe = tvm_vsq.compile(network, network.hardware)
     wrong = x.clone()
     wrong[0, 0, 0] = -INF
@@ -240,7 +242,7 @@ def test_only_masks_may_be_minus_infinity():
         with pytest.raises(tvm_vsq.errors.InputError, match="'mask' contains NaN or infinity"):
             run(x, -mask)
     with pytest.raises(tvm_vsq.errors.CalibrationError, match="input 'x': holds NaN or infinite"):
-        tvm_vsq.fake_quantize(model, "4/4/4/4", example_inputs=(x, mask), calibration=[(wrong, mask)])
+        tvm_vsq.fake_quantize(model, quant="4/4/4/4", example_inputs=(x, mask), calibration=[(wrong, mask)])
 
 
 def test_a_constant_mask_that_hides_a_whole_row_is_an_error():
@@ -248,7 +250,10 @@ def test_a_constant_mask_that_hides_a_whole_row_is_an_error():
     mask[3] = -INF
     with pytest.raises(ModelError, match=r"is minus infinity in all of row \[0, 0, 3\]"):
         tvm_vsq.fake_quantize(
-            Masked(added, mask).eval(), "4/4/4/4", example_inputs=(torch.randn(1, T, WIDTH),), calibration=[]
+            Masked(added, mask).eval(),
+            quant="4/4/4/4",
+            example_inputs=(torch.randn(1, T, WIDTH),),
+            calibration=[],
         )
 
 
@@ -265,7 +270,7 @@ def test_masks_that_hide_a_row_only_together_are_named():
     with pytest.raises(ModelError, match=r"after the pass 'masks_to_sums'.*only together.*logical_and"):
         tvm_vsq.fake_quantize(
             Masked(eager(hide)).eval(),
-            "4/4/4/4",
+            quant="4/4/4/4",
             example_inputs=(torch.randn(1, T, WIDTH), mask),
             calibration=[],
         )
@@ -276,7 +281,7 @@ def test_examples_for_which_the_model_itself_is_nan_are_an_error():
     mask[0, 0, 4] = False
     with pytest.raises(ModelError, match=r"result 0 of .* is NaN at \[0, 4, 0\] for its example inputs"):
         tvm_vsq.fake_quantize(
-            Masked(filled_inf).eval(), "4/4/4/4", example_inputs=(x, mask.float()), calibration=[]
+            Masked(filled_inf).eval(), quant="4/4/4/4", example_inputs=(x, mask.float()), calibration=[]
         )
 
 
@@ -287,7 +292,7 @@ def test_accumulators_hold_what_hides_scores(networks, bits, fits):
     hardware = tvm_vsq.hardware.HardwareConfig.checked(fields, "test")
     model, data = Masked(sdpa, PASSES).eval(), [(torch.randn(1, T, WIDTH),) for _ in range(16)]
     network = tvm_vsq.fake_quantize(
-        model, "8/8/-/-", target=hardware, example_inputs=data[0], calibration=data
+        model, quant="8/8/-/-", target=hardware, example_inputs=data[0], calibration=data
     )
     if not fits:
         with pytest.raises(QuantizationError, match=r"'softmax_0' hides .* 30 bits.*accumulator_bits=29"):

@@ -69,7 +69,7 @@ def test_layers_of_any_formats_are_whole_on_one_chip(seed):
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", vector_size=size, rules=rules).unfitted()
     x = torch.randn(4, 3, 6, 6)
     fake = tvm_vsq.fake_quantize(
-        network, config, target=hardware, example_inputs=(x[:2],), calibration=[(x,)]
+        network, quant=config, target=hardware, example_inputs=(x[:2],), calibration=[(x,)]
     )
     exe = tvm_vsq.compile(fake, hardware, strict=True)
     with torch.no_grad():
@@ -95,7 +95,7 @@ def test_attention_runs_in_passes(networks, name, rule):
     rules = [] if rule is None else [tvm_vsq.Rule(layers=rule[0], formats=rule[1])]
     config = tvm_vsq.QuantConfig.parse(hardware.notation, rules=rules)
     data = [batch(2, 17) for _ in range(4)]
-    fake = tvm_vsq.fake_quantize(model, config, target=hardware, example_inputs=given, calibration=data)
+    fake = tvm_vsq.fake_quantize(model, quant=config, target=hardware, example_inputs=given, calibration=data)
     exe = tvm_vsq.compile(fake, hardware, strict=True)
     with torch.no_grad():
         (expected, *_), (fp32, *_) = fake(**given), model(**given)
@@ -116,7 +116,7 @@ def test_probabilities_that_formats_alone_would_let_overflow_fit(networks):
     for bits in (40, 28, 27):
         hardware = target(name="vsq-accel-w4a8", accumulator_bits=bits)
         fake = tvm_vsq.fake_quantize(
-            model, "4/8/6/10", target=hardware, example_inputs=given, calibration=data
+            model, quant="4/8/6/10", target=hardware, example_inputs=given, calibration=data
         )
         exe = tvm_vsq.compile(fake, hardware, strict=True)
         with torch.no_grad():
@@ -148,7 +148,7 @@ def test_layers_without_products_of_scales_do_not_mind_how_these_are_rounded(for
     x, hardware = torch.randn(32, 32), target(name="vsq-accel-w4a8")
     assert hardware.product_shift
     fake = tvm_vsq.fake_quantize(
-        Sums().eval(), formats, target=hardware, example_inputs=(x,), calibration=[(x,)]
+        Sums().eval(), quant=formats, target=hardware, example_inputs=(x,), calibration=[(x,)]
     )
     exe = tvm_vsq.compile(fake, hardware, strict=True)
     with torch.no_grad():
@@ -171,7 +171,9 @@ def test_activations_as_wide_as_second_operands_are_activations():
     rules = [tvm_vsq.Rule(layers=name, formats="4/4/6/6") for name in "12"]  # of w4a8: 4 bits, scales of 6
     config, x = tvm_vsq.QuantConfig.parse("4/8/6/10", rules=rules), torch.randn(32, 32)
     hardware = target(name="vsq-accel-w4a8", scale_product_bits=None)
-    fake = tvm_vsq.fake_quantize(network, config, target=hardware, example_inputs=(x,), calibration=[(x,)])
+    fake = tvm_vsq.fake_quantize(
+        network, quant=config, target=hardware, example_inputs=(x,), calibration=[(x,)]
+    )
     exe = tvm_vsq.compile(fake, hardware, strict=True)
     with torch.no_grad():
         assert torch.equal(exe(x), fake(x))
@@ -216,7 +218,7 @@ def test_a_mix_is_chosen_for_the_chip_that_runs_it():
     with pytest.warns(tvm_vsq.VsqWarning, match=r"'4/8/6/10'.*weight_scale_bits=6"):
         mix = tvm_vsq.choose_formats(
             network.eval(),
-            ("4/4/4/4", "8/8/-/-", "4/8/6/10"),
+            formats=("4/4/4/4", "8/8/-/-", "4/8/6/10"),
             target=hardware,
             example_inputs=(x,),
             calibration=data,
@@ -251,12 +253,12 @@ def test_a_mix_is_one_that_the_chip_runs_where_it_rounds_products_of_scales():
     torch.manual_seed(0)
     network, x, hardware = Readers().eval(), torch.randn(64, 32), target(name="vsq-accel-w4a8")
     given = {"example_inputs": (x,), "calibration": [(x,)]}
-    profile = tvm_vsq.profile_formats(network, ("4/8/6/10", "8/8/-/-"), target=hardware, **given)
+    profile = tvm_vsq.profile_formats(network, formats=("4/8/6/10", "8/8/-/-"), target=hardware, **given)
     found = set()
     for aim in [{"max_energy_ratio": ratio} for ratio in RATIOS] + [{"target_sqnr_db": 40}]:
         mix = profile.choose(**aim)
         found.add(tuple(mix.formats[name] for name in "abcd"))
-        fake = tvm_vsq.fake_quantize(network, mix.config, target=hardware, **given)
+        fake = tvm_vsq.fake_quantize(network, quant=mix.config, target=hardware, **given)
         exe = tvm_vsq.compile(network, hardware, quant=mix.config, strict=True, **given)
         with torch.no_grad():
             expected, fp32 = fake(x), network(x)
@@ -280,7 +282,7 @@ def test_formats_that_rules_give_decide_for_those_that_read_the_same(formats):
     rules = [tvm_vsq.Rule(layers="b", formats=formats)]
     config = tvm_vsq.QuantConfig.parse("4/8/6/10", rules=rules).unfitted()
     profile = tvm_vsq.profile_formats(
-        network, ("4/8/6/10", "8/8/-/-"), target=hardware, quant=config, **given
+        network, formats=("4/8/6/10", "8/8/-/-"), target=hardware, quant=config, **given
     )
     for ratio in (1, 0.97):
         mix = profile.choose(max_energy_ratio=ratio)
@@ -300,7 +302,7 @@ def test_a_choice_that_rules_leave_none_of_names_the_layers():
         rules = [tvm_vsq.Rule(layers=layer, formats=each) for layer, each in rule.items()]
         config = tvm_vsq.QuantConfig.parse("4/8/6/10", rules=rules).unfitted()
         with pytest.raises(ConfigError, match=f"layers {names} .*both formats without"):
-            tvm_vsq.choose_formats(network, formats, quant=config, **aim)
+            tvm_vsq.choose_formats(network, formats=formats, quant=config, **aim)
 
 
 def test_only_one_format_left_is_no_choice():
@@ -308,7 +310,7 @@ def test_only_one_format_left_is_no_choice():
     with pytest.raises(ConfigError, match=r"'4/8/6/10' has .*fewer than two"):
         tvm_vsq.choose_formats(
             network,
-            ("4/4/4/4", "4/8/6/10"),
+            formats=("4/4/4/4", "4/8/6/10"),
             target=target(),
             example_inputs=(x,),
             calibration=[(x,)],
@@ -325,7 +327,7 @@ def test_second_operands_are_as_wide_as_the_array_takes_in_its_passes(networks, 
     config = tvm_vsq.QuantConfig.parse("3/4/4/4", rules=[tvm_vsq.Rule(layers=rule, formats="4/8/4/4")])
     model = Encoder("sdpa").eval()
     network = tvm_vsq.fake_quantize(
-        model, config.unfitted(), target=hardware, example_inputs=data[0], calibration=data
+        model, quant=config.unfitted(), target=hardware, example_inputs=data[0], calibration=data
     )
     exe, given = tvm_vsq.compile(network, hardware, strict=True), batch(2, 9)
     with torch.no_grad():

@@ -73,7 +73,7 @@ def test_every_form_of_it_compiles_to_the_bits_of_the_torch_module(plain, kind, 
 def test_a_trained_module_compiles_and_comes_back_from_its_file(plain, tmp_path):
     model, x, options = plain
     config = tvm_vsq.QuantConfig.parse("3/5/4/6").unfitted()
-    module = tvm_vsq.fake_quantize(model, config, **options)
+    module = tvm_vsq.fake_quantize(model, quant=config, **options)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.05)
     for _ in range(3):
         optimizer.zero_grad()
@@ -109,10 +109,10 @@ QUANTIZERS = {
     "quantize_model": tvm_vsq.quantize_model,
     "quantization_report": tvm_vsq.quantization_report,
     "profile_formats": lambda model, **options: tvm_vsq.profile_formats(
-        model, ("4/4/4/4", "8/8/-/-"), **options
+        model, formats=("4/4/4/4", "8/8/-/-"), **options
     ),
     "choose_formats": lambda model, **options: tvm_vsq.choose_formats(
-        model, ("4/4/4/4", "8/8/-/-"), target_sqnr_db=20, **options
+        model, formats=("4/4/4/4", "8/8/-/-"), target_sqnr_db=20, **options
     ),
 }
 
@@ -131,7 +131,7 @@ def test_a_torch_module_around_it_is_refused_by_the_part(plain, quantized):
 
 
 def test_fp32_scales_have_no_compiled_form(plain):
-    module = tvm_vsq.fake_quantize(plain[0], "4/4/fp/fp", **plain[2])
+    module = tvm_vsq.fake_quantize(plain[0], quant="4/4/fp/fp", **plain[2])
     for use in (tvm_vsq.compile, tvm_vsq.export_onnx):
         with pytest.raises(ConfigError, match="no integer form and run on no accelerator"):
             use(module)

@@ -109,7 +109,7 @@ def test_fake_quantize_takes_them_by_name_in_any_number(encoder):
     _, _, given = encoder
     data = [batch(2, 9) for _ in range(3)]
     module = tvm_vsq.fake_quantize(
-        Encoder("sdpa"), "8/8/-/-", target=TARGET, example_inputs=given, calibration=data
+        Encoder("sdpa"), quant="8/8/-/-", target=TARGET, example_inputs=given, calibration=data
     )
     many = batch(3, 9)
     whole = module(**many)
@@ -151,7 +151,9 @@ def test_a_tuple_of_one_result_is_a_tuple(tmp_path):
     x = torch.randn(4, 16)
     for made, kind in ((lambda y: (y,), tuple), (lambda y: [y], tuple), (lambda y: y, torch.Tensor)):
         model = OneField(made).eval()
-        network = tvm_vsq.fake_quantize(model, "4/4/4/4", example_inputs=x, calibration=torch.randn(32, 16))
+        network = tvm_vsq.fake_quantize(
+            model, quant="4/4/4/4", example_inputs=x, calibration=torch.randn(32, 16)
+        )
         exe = tvm_vsq.compile(network, network.hardware)
         exe.save(tmp_path / "net.so")
         again = tvm_vsq.load(tmp_path / "net.so")

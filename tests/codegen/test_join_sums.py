@@ -44,7 +44,7 @@ def quantized(model, quant, target=None):
     torch.manual_seed(0)
     x = torch.randn(2, 40, model.first.in_features)
     return tvm_vsq.fake_quantize(
-        model.eval(), quant, target=target or in_passes(), example_inputs=x, calibration=[x]
+        model.eval(), quant=quant, target=target or in_passes(), example_inputs=x, calibration=[x]
     )
 
 

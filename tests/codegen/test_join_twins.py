@@ -50,7 +50,7 @@ def network(request):
     x = torch.randn(2, 5, CHANNELS)
     config = tvm_vsq.QuantConfig.parse(request.param, residuals="wide").unfitted()
     return tvm_vsq.fake_quantize(
-        Blocks().eval(), config, target=in_passes(), example_inputs=x, calibration=[x]
+        Blocks().eval(), quant=config, target=in_passes(), example_inputs=x, calibration=[x]
     )
 
 
@@ -141,7 +141,7 @@ def test_coarse_units_are_not_shared(channels, par_kib, monkeypatch):
     target = HardwareConfig.checked(fields, "test")
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", residuals="wide").unfitted()
     network = tvm_vsq.fake_quantize(
-        Blocks(channels).eval(), config, target=target, example_inputs=x, calibration=[x]
+        Blocks(channels).eval(), quant=config, target=target, example_inputs=x, calibration=[x]
     )
     layers = layers_of(network, monkeypatch)
     vectors, wide = (layers[name] for name in TWINS[0].split(" + "))

@@ -119,7 +119,7 @@ def test_averages_between_layers_run_on_the_chip_with_their_epilogues(averages):
 def test_the_torch_module_computes_the_same_bits(averages):
     model, x, options, exe = averages
     given = {**options}
-    network = tvm_vsq.fake_quantize(model, given.pop("quant"), **given).eval()
+    network = tvm_vsq.fake_quantize(model, quant=given.pop("quant"), **given).eval()
     np.testing.assert_array_equal(network(x).detach().numpy(), exe(x))
 
 
@@ -256,7 +256,7 @@ def test_an_average_can_be_trained(options):
     model = nn.Sequential(nn.Conv2d(3, 20, 3), nn.AvgPool2d(3, 2, **options), nn.Conv2d(20, 4, 1)).eval()
     x = torch.randn(4, 3, 9, 10)
     config = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
-    network = tvm_vsq.fake_quantize(model, config, example_inputs=x[:1], calibration=x).train()
+    network = tvm_vsq.fake_quantize(model, quant=config, example_inputs=x[:1], calibration=x).train()
     found = network(x)
     found.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())

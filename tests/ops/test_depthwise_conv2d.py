@@ -250,6 +250,8 @@ def test_a_module_for_a_larger_window_is_refused_by_name():
     model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 7, groups=8), nn.Conv2d(8, 4, 1)).eval()
     x = torch.randn(4, 3, 9, 9)
     wide = load_hardware("vsq-accel").model_copy(update={"window_taps": 49})
-    quantized = tvm_vsq.fake_quantize(model, "4/4/4/4", target=wide, example_inputs=x[:1], calibration=x)
+    quantized = tvm_vsq.fake_quantize(
+        model, quant="4/4/4/4", target=wide, example_inputs=x[:1], calibration=x
+    )
     with pytest.raises(ConfigError, match="layer '1': its kernel has 49 taps"):
         tvm_vsq.compile(quantized, "vsq-accel")

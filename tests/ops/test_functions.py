@@ -248,7 +248,7 @@ def test_a_block_is_whole_on_the_chip(kind, target):
 
 def test_the_torch_module_computes_the_same_bits():
     model, x, options, exe = compiled("hard", "vsq-accel")
-    network = tvm_vsq.fake_quantize(model, options.pop("quant"), **options).eval()
+    network = tvm_vsq.fake_quantize(model, quant=options.pop("quant"), **options).eval()
     np.testing.assert_array_equal(network(x).detach().numpy(), exe(x))
 
 

@@ -99,7 +99,7 @@ def test_pools_between_layers_run_on_the_chip_with_their_epilogues(pools):
 def test_the_torch_module_computes_the_same_bits(pools):
     model, x, options, exe = pools
     quant = options.pop("quant")
-    network = tvm_vsq.fake_quantize(model, quant, **options).eval()
+    network = tvm_vsq.fake_quantize(model, quant=quant, **options).eval()
     options["quant"] = quant
     np.testing.assert_array_equal(network(x).detach().numpy(), exe(x))
 
@@ -158,7 +158,7 @@ def test_a_pool_in_ceil_mode_can_be_trained(pool):
     torch.manual_seed(0)
     model, x = nn.Sequential(nn.Conv2d(3, 20, 3), pool, nn.Conv2d(20, 4, 1)).eval(), torch.randn(4, 3, 9, 10)
     config = tvm_vsq.QuantConfig.parse("8/8/-/-").unfitted()
-    network = tvm_vsq.fake_quantize(model, config, example_inputs=x[:1], calibration=x).train()
+    network = tvm_vsq.fake_quantize(model, quant=config, example_inputs=x[:1], calibration=x).train()
     found = network(x)
     found.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())

@@ -100,7 +100,7 @@ def test_products_between_layers_run_on_the_chip(target):
 
 def test_the_torch_module_computes_the_same_bits():
     model, x, options, exe = compiled()
-    network = tvm_vsq.fake_quantize(model, options.pop("quant"), **options).eval()
+    network = tvm_vsq.fake_quantize(model, quant=options.pop("quant"), **options).eval()
     np.testing.assert_array_equal(network(x).detach().numpy(), exe(x))
 
 

@@ -106,7 +106,7 @@ def test_a_rule_keeps_a_layer_on_the_cpu_whose_operand_is_stored_as_vectors(othe
         config = quant.model_copy(update={"rules": rules})
         exe = tvm_vsq.compile(model, quant=config, **options)
         placed[rules] = next((row.where, row.why) for row in exe.explain() if row.layer == name)
-        network = tvm_vsq.fake_quantize(model, config, **options).eval()
+        network = tvm_vsq.fake_quantize(model, quant=config, **options).eval()
         for found, expected, same in zip(exe(x[:1]), exe.reference(x[:1]), network(x[:1]), strict=True):
             np.testing.assert_array_equal(found, expected)
             np.testing.assert_array_equal(found, same.detach().numpy())

@@ -88,7 +88,7 @@ def test_nothing_is_on_the_cpu_between_the_input_and_the_last_layer(sequences, t
     assert {"stem", "first.depthwise", "second.dilated", "down", "hidden", "out"} <= names
     assert sum("pool" in row.op for row in inside) >= 5
     assert sum(row.op == "vsq.depthwise_conv2d" for row in inside) == 3
-    network = tvm_vsq.fake_quantize(model, config, target=target, **options).eval()
+    network = tvm_vsq.fake_quantize(model, quant=config, target=target, **options).eval()
     same = network(x[:2])
     for found, reference, bits, want in zip(
         exe(x[:2]), exe.reference(x[:2]), same, model(x[:2]), strict=True
@@ -256,7 +256,7 @@ def test_an_onnx_network_is_whole_on_the_chip(onnx_models, target):
     assert [row.layer for row in inside] == names
     assert set(behind) == VIEWS
     np.testing.assert_array_equal(exe(x[:1]), exe.reference(x[:1]))
-    network = tvm_vsq.fake_quantize(model, config, target=target, calibration=x).eval()
+    network = tvm_vsq.fake_quantize(model, quant=config, target=target, calibration=x).eval()
     np.testing.assert_array_equal(network(torch.from_numpy(x[:1])).detach().numpy(), exe(x[:1]))
     (expected,) = onnx_models.run(model, x[:1])
     assert close(exe(x[:1]), expected)

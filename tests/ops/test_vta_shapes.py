@@ -74,7 +74,7 @@ def agrees(layer, x, target):
     found = exe(x.numpy())
     np.testing.assert_array_equal(found, exe.reference(x.numpy()))
     assert exe.explain().not_counted.macs == 0
-    expected = tvm_vsq.fake_quantize(model, quant, **given)(x).detach().numpy()
+    expected = tvm_vsq.fake_quantize(model, quant=quant, **given)(x).detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     return exe
 

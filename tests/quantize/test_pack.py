@@ -144,7 +144,7 @@ def test_the_accelerator_and_torch_compute_the_packed_integers():
     exe = tvm_vsq.compile(model, **options)
     np.testing.assert_array_equal(exe(x[:1]), exe.reference(x[:1]))
     quant = options.pop("quant")
-    network = tvm_vsq.fake_quantize(model, quant, **options).eval()
+    network = tvm_vsq.fake_quantize(model, quant=quant, **options).eval()
     np.testing.assert_array_equal(network(x[:1]).detach().numpy(), exe(x[:1]))
     plain = tvm_vsq.compile(model, quant=CONFIG.model_copy(update={"thin_inputs": "model"}), **options)
     assert exe.timing().cycles < plain.timing().cycles

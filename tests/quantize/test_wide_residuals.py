@@ -52,7 +52,7 @@ def encoder():
 def quantized(encoder, residuals):
     model, given, data = encoder
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", residuals=residuals)
-    return tvm_vsq.fake_quantize(model, config, example_inputs=given, calibration=data)
+    return tvm_vsq.fake_quantize(model, quant=config, example_inputs=given, calibration=data)
 
 
 @pytest.mark.large

@@ -86,7 +86,7 @@ def test_it_is_whole_on_the_chip_and_nearer_to_fp32(networks):
     expected, db = model(x[:1]), []
     for residuals in ("vectors", "auto"):
         config = QuantConfig.parse("4/4/4/4", residuals=residuals)
-        network = tvm_vsq.fake_quantize(model, config, example_inputs=x[:1], calibration=x)
+        network = tvm_vsq.fake_quantize(model, quant=config, example_inputs=x[:1], calibration=x)
         db.append(networks.sqnr_db(expected.numpy(), network(x[:1]).numpy()))
     exe = tvm_vsq.compile(network, network.hardware, strict=True)
     assert torch.equal(exe(x[:1]), network(x[:1]))
@@ -147,7 +147,9 @@ def test_an_encoder_whose_stream_is_the_result_is_whole_on_the_chip(networks, fo
     model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
     data = [(torch.randn(2, 7, 32),) for _ in range(8)]
     target = "vsq-accel" if formats == "4/4/4/4" else "vsq-accel-int8"
-    network = tvm_vsq.fake_quantize(model, formats, target=target, example_inputs=data[0], calibration=data)
+    network = tvm_vsq.fake_quantize(
+        model, quant=formats, target=target, example_inputs=data[0], calibration=data
+    )
     exe, given = tvm_vsq.compile(network, target, strict=True), torch.randn(2, 7, 32)
     with torch.no_grad():
         assert torch.equal(exe(given), network(given))

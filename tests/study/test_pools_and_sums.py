@@ -198,6 +198,8 @@ def test_a_pool_whose_window_fits_the_scratchpad_in_one_format_alone_has_energy_
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 8, 1), nn.MaxPool2d(50), nn.Conv2d(8, 4, 1)).eval()
     x = torch.randn(4, 1, 50, 50)
-    profile = tvm_vsq.profile_formats(model, ("4/4/4/4", "8/8/-/-"), example_inputs=x[:1], calibration=x)
+    profile = tvm_vsq.profile_formats(
+        model, formats=("4/4/4/4", "8/8/-/-"), example_inputs=x[:1], calibration=x
+    )
     assert set(profile.energy_pj) == {"0", "max_pool2d_0", "2"}
     assert set(profile.energy_pj["max_pool2d_0"]) == {"4/4/4/4", "8/8/-/-"}

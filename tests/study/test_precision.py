@@ -71,7 +71,7 @@ def choose(networks):
 
     def run(formats=FORMATS, **aim):
         return tvm_vsq.choose_formats(
-            model, formats, example_inputs=(x,), calibration=data, progress=False, **aim
+            model, formats=formats, example_inputs=(x,), calibration=data, progress=False, **aim
         )
 
     return run
@@ -119,7 +119,7 @@ def test_a_rules_setting_changes_the_noise_of_its_layer_and_of_no_other(networks
     rule = tvm_vsq.Rule(layers="down", settings=setting)
     options = {"example_inputs": (x,), "calibration": networks.samples(networks.Mlp), "progress": False}
     plain, ruled = (
-        tvm_vsq.profile_formats(model, FORMATS[1:], quant=quant, **options).sensitivity
+        tvm_vsq.profile_formats(model, formats=FORMATS[1:], quant=quant, **options).sensitivity
         for quant in (config, config.model_copy(update={"rules": (rule,)}))
     )
     assert plain.layers == ruled.layers
@@ -161,7 +161,7 @@ def test_parts_of_one_layer_have_one_format(networks):
     model, x = networks.build(networks.GroupedNet)
     found = tvm_vsq.choose_formats(
         model,
-        FORMATS[1:],
+        formats=FORMATS[1:],
         max_energy_ratio=0.95,
         quant="4/4/4/4",
         example_inputs=(x,),
@@ -211,4 +211,6 @@ def test_results_of_zeros_are_nothing_to_compare_with(networks):
 
     model, x = Nothing().eval(), torch.randn(16, 16)
     with pytest.raises(CalibrationError, match="results are 0 on all data"):
-        tvm_vsq.profile_formats(model, FORMATS, example_inputs=(x,), calibration=x.numpy(), progress=False)
+        tvm_vsq.profile_formats(
+            model, formats=FORMATS, example_inputs=(x,), calibration=x.numpy(), progress=False
+        )

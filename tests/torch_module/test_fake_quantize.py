@@ -33,7 +33,7 @@ def made(networks, name: str, quant="4/4/4/4", samples=None):
     model, x = networks.build(getattr(networks, name))
     samples = networks.samples(getattr(networks, name)) if samples is None else samples
     config = QuantConfig.parse(quant).unfitted() if isinstance(quant, str) else quant
-    return fake_quantize(model, config, example_inputs=(x,), calibration=samples), x
+    return fake_quantize(model, quant=config, example_inputs=(x,), calibration=samples), x
 
 
 def tensors(results) -> list[torch.Tensor]:
@@ -52,7 +52,7 @@ def linear(quant="4/4/4/4", *, relu_input: bool = False) -> tuple[nn.Module, nn.
     model = nn.Sequential(nn.ReLU(), layer) if relu_input else layer
     data = np.linspace(-2, 2, 80, dtype=np.float32).reshape(4, 20)
     config = QuantConfig.parse(quant).unfitted()
-    return fake_quantize(model, config, example_inputs=(torch.zeros(2, 20),), calibration=data), layer
+    return fake_quantize(model, quant=config, example_inputs=(torch.zeros(2, 20),), calibration=data), layer
 
 
 def integers(module) -> dict[str, np.ndarray]:
@@ -204,7 +204,7 @@ def test_a_result_has_nine_bits_of_headroom_beyond_calibration():
     nn.init.ones_(layer.weight)
     config = QuantConfig.parse("8/8/-/-", channel_order="model").unfitted()
     data = torch.eye(600)
-    module = fake_quantize(layer, config, example_inputs=(data[:1],), calibration=data).eval()
+    module = fake_quantize(layer, quant=config, example_inputs=(data[:1],), calibration=data).eval()
     below, beyond = torch.zeros(1, 600), torch.ones(1, 600)
     below[:, :400] = 1
     torch.testing.assert_close(module(below), torch.tensor([[400.0]]), rtol=1e-3, atol=0)
@@ -267,7 +267,7 @@ def test_a_state_is_loaded_into_a_module_of_another_batch_size(networks, name):
         next(module.parameters()).mul_(1.5)
     model, _ = networks.build(network)
     samples = networks.samples(network, 4)
-    one = fake_quantize(model, config, example_inputs=(x[:1],), calibration=samples)
+    one = fake_quantize(model, quant=config, example_inputs=(x[:1],), calibration=samples)
     one.load_state_dict(module.state_dict())
     for found, expected in zip(tensors(one(x)), tensors(module(x)), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
@@ -287,7 +287,7 @@ def test_a_constant_for_each_sample_ties_a_state_to_their_number():
     two, one = (
         fake_quantize(
             Shifted(n),
-            QuantConfig.parse("4/4/4/4").unfitted(),
+            quant=QuantConfig.parse("4/4/4/4").unfitted(),
             example_inputs=(torch.randn(n, 4),),
             calibration=torch.randn(8, 4),
         )
@@ -325,7 +325,7 @@ def test_layers_that_shared_parameters_are_trained_apart():
     x = torch.randn(4, 16)
     model = nn.Sequential(shared, nn.ReLU(), shared)
     config = QuantConfig.parse("4/4/4/4").unfitted()
-    module = fake_quantize(model, config, example_inputs=(x,), calibration=x.numpy())
+    module = fake_quantize(model, quant=config, example_inputs=(x,), calibration=x.numpy())
     assert len(list(module.parameters())) == 4
     module.train()(x).square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in module.parameters())
@@ -413,9 +413,9 @@ def test_what_cannot_be_quantized_is_refused():
     with pytest.raises(CalibrationError, match="calibration data are missing"):
         fake_quantize(layer, example_inputs=(x,))
     with pytest.raises(ConfigError, match="quant 4 is not understood"):
-        fake_quantize(layer, 4, example_inputs=(x,))
+        fake_quantize(layer, quant=4, example_inputs=(x,))
     with pytest.raises(ConfigError, match=r"layer '0'.*'4/4/fp/4' has fp32 vector scales on one side"):
-        fake_quantize(layer, "4/4/fp/4", example_inputs=(x,))
+        fake_quantize(layer, quant="4/4/fp/4", example_inputs=(x,))
 
 
 def test_fp32_scales_round_each_vector_against_its_own_largest_value():
@@ -429,7 +429,7 @@ def test_fp32_scales_round_each_vector_against_its_own_largest_value():
             halves.append((part / scale).round() * scale)
         return torch.cat(halves, dim=1)
 
-    module = fake_quantize(layer, "4/4/fp/fp", example_inputs=(x[:1],))
+    module = fake_quantize(layer, quant="4/4/fp/fp", example_inputs=(x[:1],))
     weight, bias = layer.weight.detach(), layer.bias.detach()
     torch.testing.assert_close(module(x), rounded(x) @ rounded(weight).T + bias)
     assert not list(module.parameters())
@@ -441,7 +441,7 @@ def test_fp32_scales_lose_less_than_integer_scales(networks):
     expected = networks.run_torch(model, torch.from_numpy(samples))[0]
     sqnr = []
     for quant in ("4/4/-/-", "4/4/2/2", "4/4/fp/fp"):
-        module = fake_quantize(model, quant, example_inputs=(x,), calibration=samples)
+        module = fake_quantize(model, quant=quant, example_inputs=(x,), calibration=samples)
         sqnr.append(networks.sqnr_db(expected, module.eval()(samples)))
     assert sqnr[0] < sqnr[1] < sqnr[2]
 
@@ -457,7 +457,9 @@ def test_fp32_scales_follow_the_order_of_channels():
 
     def result(network: nn.Module, order: str, calibration: torch.Tensor | None) -> torch.Tensor:
         config = QuantConfig.parse("3/3/fp/fp", channel_order=order)
-        return fake_quantize(network, config, example_inputs=(samples,), calibration=calibration)(samples)
+        return fake_quantize(network, quant=config, example_inputs=(samples,), calibration=calibration)(
+            samples
+        )
 
     as_in_model = result(model, "model", samples)
     sorted_by_data = result(model, "magnitude", samples)
@@ -469,4 +471,4 @@ def test_fp32_scales_follow_the_order_of_channels():
 def test_fp32_scales_honour_strict():
     config = QuantConfig.parse("4/4/fp/fp", strict=True)
     with pytest.raises(QuantizationError, match=r"layer '0': 20 input channels are no multiple .*=16"):
-        fake_quantize(nn.Sequential(nn.Linear(20, 5)), config, example_inputs=(torch.zeros(2, 20),))
+        fake_quantize(nn.Sequential(nn.Linear(20, 5)), quant=config, example_inputs=(torch.zeros(2, 20),))

@@ -58,7 +58,9 @@ def test_what_another_region_gives_has_the_format_that_this_one_stores(kind, giv
     quantized = quantize(import_model(model, (x,)), config, hardware, [(x,)])
     module = partition(fuse(quantized, hardware))
     assert sorted(region_inputs(module).values(), key=len) == given
-    network = tvm_vsq.fake_quantize(model, config, target=hardware, example_inputs=(x,), calibration=[(x,)])
+    network = tvm_vsq.fake_quantize(
+        model, quant=config, target=hardware, example_inputs=(x,), calibration=[(x,)]
+    )
     exe = tvm_vsq.compile(network, hardware)
     with torch.no_grad():
         assert torch.equal(exe(x), network(x))

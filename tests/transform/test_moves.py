@@ -34,7 +34,7 @@ def agrees(model, x, hardware=INT8, least_db=25.0, **options):
     np.testing.assert_array_equal(found, exe.reference(x.numpy()))
     quant = QuantConfig.of_hardware(hardware).unfitted()
     torch_module = tvm_vsq.fake_quantize(
-        model, quant, target=hardware, example_inputs=x, calibration=x.numpy()
+        model, quant=quant, target=hardware, example_inputs=x, calibration=x.numpy()
     )
     with torch.inference_mode():
         expected = model(x).numpy()

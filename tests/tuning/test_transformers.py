@@ -55,7 +55,7 @@ def quantized(network: str, hardware: HardwareConfig, rules: tuple[tvm_vsq.Rule,
         data = [given]
     config = tvm_vsq.QuantConfig.parse(hardware.notation, rules=rules).unfitted()
     fake = tvm_vsq.fake_quantize(
-        model.eval(), config, target=hardware, example_inputs=given, calibration=data
+        model.eval(), quant=config, target=hardware, example_inputs=given, calibration=data
     )
     return fake, given
 

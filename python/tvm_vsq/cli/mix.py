@@ -49,8 +49,8 @@ def command(
     example_inputs, config = example_inputs_of(shape), read_quant(quant)
     result = tvm_vsq.choose_formats(
         read_model(model),
-        formats.split(","),
         target,
+        formats=formats.split(","),
         target_sqnr_db=target_sqnr_db,
         max_energy_ratio=max_energy_ratio,
         quant=config,

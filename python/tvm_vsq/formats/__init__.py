@@ -5,7 +5,7 @@ The reference implementations (NumPy, TensorIR, torch, C++) share these descript
 
 from tvm_vsq.formats.attributes import OUTPUT, QUANTIZED, WEIGHTS
 from tvm_vsq.formats.layer import LayerFormats
-from tvm_vsq.formats.notation import parse_notation, write_notation
+from tvm_vsq.formats.notation import is_notation, parse_notation, write_notation
 from tvm_vsq.formats.vector import VectorFormat
 from tvm_vsq.formats.widths import (
     ELEMENT_BITS,
@@ -30,6 +30,7 @@ __all__ = [
     "ScaleBits",
     "VectorFormat",
     "VectorSize",
+    "is_notation",
     "parse_notation",
     "write_notation",
 ]

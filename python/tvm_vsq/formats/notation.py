@@ -17,6 +17,11 @@ NOTATION_HELP = (
 )
 
 
+def is_notation(value: object) -> bool:
+    """Whether `value` is text that may be meant as W/A/ws/as: numbers, `-` and `fp` between slashes."""
+    return isinstance(value, str) and re.fullmatch(r"[\s0-9fp-]+(/[\s0-9fp-]*)+", value) is not None
+
+
 def parse_notation(text: str) -> dict[str, NotedScale]:
     """The fields that "4/4/4/4" stands for, by their names in HardwareConfig and QuantConfig.
 

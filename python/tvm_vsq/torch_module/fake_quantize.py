@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from tvm_vsq.deprecated import once_second
 from tvm_vsq.errors import CalibrationError, QuantizationError, phase
+from tvm_vsq.formats import is_notation
 from tvm_vsq.hardware import HardwareConfig, load_hardware
 from tvm_vsq.importing import import_checked
 from tvm_vsq.quantize.config import QuantConfig
@@ -18,14 +21,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@once_second("quant", lambda value: isinstance(value, QuantConfig) or is_notation(value))
 @compiling
 @phase("quantizing the model", QuantizationError)
 def fake_quantize(
     model: Any,
-    quant: str | QuantConfig | None = None,
+    target: str | os.PathLike[str] | HardwareConfig = "vsq-accel",
     *,
-    target: str | HardwareConfig = "vsq-accel",
     example_inputs: Any = None,
+    quant: str | QuantConfig | None = None,
     calibration: Any = None,
     check_import: bool = True,
 ) -> nn.Module:
