@@ -150,7 +150,7 @@ rtl-tools: $(VENV)/rtl.stamp ## install what RTL's tests and benchmarks need: co
 	@.ci/rtl-tools
 
 .PHONY: browser
-browser: ## install the browser that opens pages in tests: Debian's Chromium, where apt-get may, or say which
+browser: ## install what opens pages and timelines in tests: Debian's Chromium, where apt-get may; Perfetto's trace processor
 	@.ci/browser
 
 schedules: setup ## tune the databases in schedules/ again (about 40 minutes)

@@ -9,15 +9,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from tests.trace_processor import query
 from torch import nn
 
 import tvm_vsq
 from tvm_vsq.errors import InputError
 from tvm_vsq.hardware.engines import ENGINES
-from tvm_vsq.isa import UNITS
+from tvm_vsq.isa import INSTRUCTION_BYTES, UNITS
 
 CASES = [("ResNet", "vsq-accel"), ("ClippedNet", "vsq-accel-w4a8"), ("Mlp", "vsq-accel-int8")]
-TRACKS = range(len(ENGINES))
+FETCH, PATH = 0, 1 + len(ENGINES)
+TRACKS = range(1, PATH)
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
@@ -146,10 +148,10 @@ def test_a_timeline_shows_every_instruction_once_and_none_at_the_same_time_as_an
     engines = [e for e in slices if e["tid"] in TRACKS]
     assert len(engines) == sum(layer.instructions for layer in profile.layers)
     names = {layer.name for layer in profile.layers}
-    used = {track for track, engine in enumerate(ENGINES) if profile.engine_busy[engine.name]}
-    for track in (*TRACKS, len(TRACKS)):  # the last one is the critical path
+    used = {FETCH, PATH, *(t for t in TRACKS if profile.engine_busy[UNITS[t]])}
+    for track in (FETCH, *TRACKS, PATH):
         own = sorted((e for e in slices if e["tid"] == track), key=lambda e: e["ts"])
-        assert bool(own) == (track in used or track == len(TRACKS))
+        assert bool(own) == (track in used)
         assert {e["name"].rsplit(": ", 1)[0] for e in own} <= names
         assert all(a["ts"] + a["dur"] <= b["ts"] + 1e-6 for a, b in pairwise(own))
     end = max(e["ts"] + e["dur"] for e in slices)
@@ -176,7 +178,7 @@ def test_counters_add_up_to_the_totals(profile, tmp_path):
 def test_a_timeline_says_how_long_each_instruction_waited_for_its_tokens(profile, tmp_path):
     profile.to_trace(tmp_path / "t.json")
     slices, _ = read(tmp_path / "t.json")
-    waited = [e["args"]["waited"] for track in TRACKS for e in slices if e["tid"] == track]
+    waited = [e["args"]["waited"] for e in slices if e["tid"] in TRACKS]
     queued, taken, start, _, _, complete = np.concatenate([t.times for t in profile._traces(1)]).T
     assert sorted(waited) == sorted(start - taken)
     assert (queued <= taken).all()
@@ -191,11 +193,85 @@ def test_a_timeline_says_what_part_of_each_scratchpad_is_in_use(profile, tmp_pat
     (trace, *_) = profile._traces(50)
     depths = profile.hardware.depths
     for column, pad in enumerate(("uop", "inp", "wgt", "acc", "par", "out")):
-        shares = [e["args"]["value"] for e in counters if e["name"] == f"{pad} in use, %"]
-        assert 0 < max(shares) <= 100
-        cycles = [min(trace.bin_cycles, trace.cycles - i * trace.bin_cycles) for i in range(len(trace.alive))]
-        entries = [alive / n for alive, n in zip(trace.alive[:, column], cycles, strict=True) if n > 0]
-        assert shares[: len(entries)] == pytest.approx([100 * n / depths[pad] for n in entries], abs=1e-3)
+        changes = {e["ts"]: e["args"]["value"] for e in counters if e["name"] == f"{pad} in use, %"}
+        assert 0 < max(changes.values()) <= 100
+        for at, alive in enumerate(trace.alive[:, column]):
+            begin = at * trace.bin_cycles
+            cycles = min(trace.bin_cycles, trace.cycles - begin)
+            if cycles > 0:  # until the next change, a counter keeps its value
+                last = max(ts for ts in changes if ts <= begin / profile.clock_mhz + 1e-4)
+                assert changes[last] == pytest.approx(100 * alive / cycles / depths[pad], rel=1e-3)
+
+
+def test_a_counter_repeats_no_value(profile, tmp_path):
+    profile.to_trace(tmp_path / "t.json")
+    _, counters = read(tmp_path / "t.json")
+    assert len({e["name"] for e in counters}) == 8
+    (trace, *_) = profile._traces(2_000)
+    for name in {e["name"] for e in counters}:
+        rows = [(e["ts"], e["args"]["value"]) for e in counters if e["name"] == name]
+        first = [row for row in rows if row[0] < trace.cycles / profile.clock_mhz]
+        assert 1 < len(first) < len(trace.bins)
+        assert all(a[1] != b[1] for a, b in pairwise(first))
+
+
+def test_fetch_has_a_slice_for_each_instruction_that_it_hands_out(profile, tmp_path):
+    profile.to_trace(tmp_path / "t.json")
+    slices, _ = read(tmp_path / "t.json")
+    fetched = [e for e in slices if e["tid"] == FETCH]
+    assert len(fetched) == sum(layer.instructions for layer in profile.layers)
+    cycles = sum(e["dur"] for e in fetched) * profile.clock_mhz
+    assert cycles == pytest.approx(profile.engine_busy["fetch"])
+
+
+def test_transfers_say_which_scratchpad_they_are_of_and_how_much_they_move(profile, tmp_path):
+    profile.to_trace(tmp_path / "t.json")
+    slices, _ = read(tmp_path / "t.json")
+    of = {unit: [e for e in slices if e["tid"] == UNITS.index(unit)] for unit in ("load", "store")}
+    loads = [e["args"] for e in of["load"]]
+    stores = [e["args"] for e in of["store"] if not e["name"].endswith("FINISH")]
+    assert {args["scratchpad"] for args in loads} == {"uop", "inp", "wgt", "par"}
+    assert {args["scratchpad"] for args in stores} <= {"out", "acc"}
+    others = [e["args"] for e in slices if e["tid"] not in (UNITS.index("load"), UNITS.index("store"))]
+    assert not any("bytes" in args for args in others)
+    sums = {name: sum(layer.events[name] for layer in profile.layers) for name in profile.layers[0].events}
+    from_dram = sums["dram_read_bytes"] - INSTRUCTION_BYTES * sums["instructions"]
+    # bursts move more than what was asked for
+    assert 0.3 * from_dram < sum(args["bytes"] for args in loads) <= from_dram
+    assert 0.3 * sums["dram_write_bytes"] < sum(args["bytes"] for args in stores) <= sums["dram_write_bytes"]
+
+
+def test_perfetto_reads_a_timeline(weightless, tmp_path):
+    weightless.to_trace(tmp_path / "t.json")
+    tracks, loads, values, problems = query(
+        tmp_path / "t.json",
+        "select thread.name, thread.tid, count(*) as slices, sum(dur) as ns from slice join thread_track on "
+        "track_id = thread_track.id join thread using (utid) group by tid order by tid",
+        "select extract_arg(slice.arg_set_id, 'args.scratchpad') as pad, extract_arg(slice.arg_set_id, "
+        "'args.bytes') as bytes from slice join thread_track on track_id = thread_track.id join thread using "
+        "(utid) where thread.name = 'load'",
+        "select counter_track.name as name, count(*) as changes, max(value) as most from counter join "
+        "counter_track on track_id = counter_track.id group by name",
+        "select name, value from stats where severity != 'info' and value > 0",
+    )
+    assert problems == []
+    assert [row["name"] for row in tracks] == [*UNITS, "critical path"]
+    cycle_ns = 1e3 / weightless.clock_mhz
+    for row, unit in zip(tracks[1:], UNITS[1:], strict=False):
+        # a slice lasts while the engine has the instruction, waits for DRAM included
+        assert row["ns"] >= weightless.engine_busy[unit] * cycle_ns
+    instructions = sum(layer.instructions for layer in weightless.layers)
+    assert tracks[0]["slices"] == sum(row["slices"] for row in tracks[1:-1]) == instructions
+    assert tracks[-1]["ns"] == pytest.approx(weightless.cycles * cycle_ns)
+    assert {row["pad"] for row in loads} == {"uop", "inp", "wgt", "par"}
+    (trace,) = weightless._traces(1)
+    assert sum(row["bytes"] for row in loads if row["pad"] == "wgt") == sum(
+        trace.moved_bytes[trace.memories == "wgt"]
+    )
+    assert len(values) == 8
+    assert all(1 < row["changes"] <= 2001 for row in values)
+    bandwidth = next(row["most"] for row in values if row["name"].startswith("DRAM"))
+    assert 0 < bandwidth <= weightless.hardware.dram.bytes_per_cycle
 
 
 def test_a_long_program_is_aggregated(profile, tmp_path):
@@ -204,8 +280,7 @@ def test_a_long_program_is_aggregated(profile, tmp_path):
     every, _ = read(tmp_path / "all.json")
     few, counters = read(tmp_path / "few.json")
     assert len(few) < len(every) / 2
-    programs = len({layer.name for layer in profile.layers})
-    assert len(counters) <= 10 * 6 * programs
+    assert len(counters) <= 8 * (4 + 2) * len(profile._traces(1))
     for track in {e["tid"] for e in every}:
         first = [min(e["ts"] for e in slices if e["tid"] == track) for slices in (every, few)]
         assert first[0] == first[1]

@@ -9,12 +9,14 @@ from tvm_vsq.isa.codec import (
     encode,
     encode_all,
     encode_uops,
+    field_values,
     memories,
     opcodes,
 )
 from tvm_vsq.isa.layout import Layout, Slot, layout_of, widths
 from tvm_vsq.isa.table import ENGINE_OF, INSTRUCTIONS, LOAD_MEMORIES, ROUTES, STORE_MEMORIES, UNITS, code_of
 from tvm_vsq.isa.text import assemble, assemble_all, disassemble, disassemble_all
+from tvm_vsq.isa.transfers import transfer_bytes
 
 __all__ = [
     "ENGINE_OF",
@@ -38,8 +40,10 @@ __all__ = [
     "encode",
     "encode_all",
     "encode_uops",
+    "field_values",
     "layout_of",
     "memories",
     "opcodes",
+    "transfer_bytes",
     "widths",
 ]

@@ -97,14 +97,27 @@ def memories(program: bytes) -> npt.NDArray[np.str_]:
 
     For programs of any accelerator: the field comes first behind what all instructions have.
     """
-    words = np.frombuffer(program, np.uint8).reshape(-1, INSTRUCTION_BYTES)
-    lowest = sum(int(field.width) for field in COMMON)
-    places = np.arange(lowest, lowest + MEMORY_BITS)
-    codes = ((words[:, places // 8] >> (places % 8)) & 1) @ (1 << np.arange(MEMORY_BITS))
-    found, kinds = np.full(len(words), "", dtype="<U8"), opcodes(program)
+    codes = _bits(program, sum(int(field.width) for field in COMMON), MEMORY_BITS)
+    found, kinds = np.full(len(codes), "", dtype="<U8"), opcodes(program)
     for name, known in (("LOAD", LOAD_MEMORIES), ("STORE", STORE_MEMORIES)):
         own = kinds == _OPCODES[name]
         found[own] = np.array(known)[codes[own]]
+    return found
+
+
+def field_values(
+    program: bytes, instruction: str, field: str, hardware: HardwareConfig
+) -> npt.NDArray[np.int64]:
+    """An unsigned field of every instruction of this name, 0 of all others; int64 [instructions]."""
+    slot = layout_of(hardware).slots[instruction][field]
+    return np.where(opcodes(program) == _OPCODES[instruction], _bits(program, slot.shift, slot.width), 0)
+
+
+def _bits(program: bytes, lowest: int, width: int) -> npt.NDArray[np.int64]:
+    """So many bits of each word, as unsigned numbers."""
+    words = np.frombuffer(program, np.uint8).reshape(-1, INSTRUCTION_BYTES)
+    places = np.arange(lowest, lowest + width)
+    found: npt.NDArray[np.int64] = ((words[:, places // 8] >> (places % 8)) & 1) @ (1 << np.arange(width))
     return found
 
 

@@ -272,8 +272,9 @@ def profile_of(
     technology = technology or load_technology(metadata.hardware.technology)
 
     def traces(max_bins: int) -> list[ProgramTrace]:
-        programs = accelerator["get_programs"]()
-        return [ProgramTrace.read(accelerator, program, max_bins) for program in programs]
+        programs = list(accelerator["get_programs"]())
+        bins = max(1, max_bins // max(1, len(programs)))
+        return [ProgramTrace.read(accelerator, program, metadata.hardware, bins) for program in programs]
 
     # An inference runs every program once, in this order.
     return build_profile(accelerator["get_timing"](), metadata, technology, outputs, traces)

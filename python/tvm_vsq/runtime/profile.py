@@ -38,7 +38,8 @@ from tvm_vsq.runtime.memory import MemoryUse, moved_note, ratio_of
 from tvm_vsq.runtime.metadata import LayerInfo, Metadata
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.runtime.padding import padding_note, padding_of
-from tvm_vsq.runtime.timeline import ProgramTrace, trace_json
+from tvm_vsq.runtime.timeline import ProgramTrace
+from tvm_vsq.runtime.trace_events import trace_json
 from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 
@@ -283,14 +284,15 @@ class Profile(Printed):
             )
         return Bottlenecks(rows, self.notes, causes_of(traces, self.layers, self.hardware))
 
-    def to_trace(self, path: str | Path, *, max_slices: int = 100_000, max_bins: int = 2_000) -> None:
+    def to_trace(self, path: str | Path, *, max_slices: int = 60_000, max_bins: int = 2_000) -> None:
         """Write a timeline (Chrome trace JSON) that ui.perfetto.dev opens.
 
-        Tracks are the engines and the critical path, with instructions named after their layer;
-        counters are DRAM bandwidth, power and scratchpad occupancy. Programs follow each other without the
-        CPU's time. A longer program is aggregated, so that the file stays below some tens of megabytes:
-        neighbouring instructions of a layer share a slice where there are more than `max_slices`, and each
-        counter has at most `max_bins` values for each program.
+        Tracks are fetch, the engines and the critical path, with instructions named after their layer; those
+        that move data say of which scratchpad, and how many bytes. Counters are DRAM bandwidth, power and
+        scratchpad occupancy. Programs follow each other without the CPU's time. What is longer is aggregated,
+        so that the file has about ten megabytes at most: neighbouring instructions of a layer share a slice,
+        until all tracks together have at most `max_slices`, where layers do not alternate more often, and
+        each counter has at most `max_bins` values, but one of each program.
 
         Raises InputError if a limit is out of range or the file cannot be written.
         """
