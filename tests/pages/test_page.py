@@ -93,7 +93,7 @@ def test_numbers_are_sorted_by_what_they_are_and_not_by_what_is_shown():
         *(None, "Infinity", "2"),
     ]
     assert "".join(found.texts["td"]) == "1,234.650%––∞200%"
-    assert [cell.get("style") for cell in cells if "style" in cell] == ["--share:50.00%", "--share:100.00%"]
+    assert [cell.get("style") for cell in cells if "style" in cell] == ["--share:25.00%", "--share:100.00%"]
 
 
 def test_a_row_of_another_length_is_no_row():

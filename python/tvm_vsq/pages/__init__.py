@@ -37,9 +37,12 @@ from tvm_vsq.pages.parts import (
     Paragraph,
     Part,
     Table,
+    as_text,
+    name_ticks,
     new_figure,
 )
 from tvm_vsq.pages.terms import glossary
+from tvm_vsq.pages.units import quantity
 
 __all__ = [
     "SERIES",
@@ -56,6 +59,9 @@ __all__ = [
     "Part",
     "Section",
     "Table",
+    "as_text",
     "glossary",
+    "name_ticks",
     "new_figure",
+    "quantity",
 ]

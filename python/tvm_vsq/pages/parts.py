@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tvm_vsq.extras import extra
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 SERIES = tuple(f"var(--series-{number})" for number in range(1, 9))
 """Colours of traces; `page.css` says which these are in a light and a dark theme."""
+
+_NAMES, _LENGTH = 60, 24  # on an axis, and characters of each
+_SHORT = 40  # characters of a cell that is not broken into lines
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Code:
 class Column:
     """spec: how numbers are written, as in `format`; unit: in the head. help: what it is, for who asks.
 
-    bar: behind each number (0..1) stands a bar of that length.
+    bar: behind each number stands a bar, that of the column's largest one over the whole width.
     """
 
     heading: str
@@ -92,10 +96,20 @@ class Table:
             if len(row) != len(self.columns):
                 raise ValueError(f"table {self.caption!r}: {len(self.columns)} columns, but a row {row!r}")
 
-    def is_numeric(self, column: int) -> bool:
-        """Whether a column holds numbers, and nothing else that is not empty."""
-        cells = [row[column] for row in self.rows if row[column] is not None]
-        return bool(cells) and all(map(_is_number, cells))
+    @cached_property
+    def numeric(self) -> tuple[bool, ...]:
+        """Whether each column holds numbers, and nothing else that is not empty."""
+        found = []
+        for at in range(len(self.columns)):
+            cells = [row[at] for row in self.rows if row[at] is not None]
+            found.append(bool(cells) and all(map(_is_number, cells)))
+        return tuple(found)
+
+    @cached_property
+    def largest(self) -> tuple[float, ...]:
+        """Of each column's numbers that are finite; at least 0."""
+        columns = ([row[at] for row in self.rows] for at in range(len(self.columns)))
+        return tuple(max(map(float, filter(_is_finite, cells)), default=0.0) for cells in columns)
 
     def body(self) -> Iterator[list[dict[str, Any]]]:
         """The cells of each row, as the template wants them."""
@@ -103,15 +117,17 @@ class Table:
             yield self.cells(row)
 
     def cells(self, row: Sequence[Cell]) -> list[dict[str, Any]]:
-        """Of one row: text, number to sort by if it is one, length of the bar, and where a link leads."""
+        """Of one row: text, whether it stays on a line, number to sort by, length of the bar, and where it
+        leads."""
         return [
             {
-                "text": column.shown(value),
+                "text": (text := column.shown(value)),
+                "is_short": len(text) <= _SHORT,
                 "number": repr(value).replace("inf", "Infinity") if _is_number(value) else None,
-                "bar": _share(value) if column.bar else None,
+                "bar": _part(value, self.largest[at]) if column.bar else None,
                 "link": value.name if isinstance(value, Link) else None,
             }
-            for column, value in zip(self.columns, row, strict=True)
+            for at, (column, value) in enumerate(zip(self.columns, row, strict=True))
         ]
 
 
@@ -128,11 +144,11 @@ class Figure:
     height: int = 420
 
     def to_json(self) -> str:
-        """Its data and layout, as JSON that may stand in a script: no text of it ends that."""
+        """Its data and layout, as JSON that may stand in a script: plotly escapes what would end that."""
         data = self.figure.to_dict()
         data["layout"].pop("template", None)
         plotly_json: Any = extra("plotly.io.json", "report", "pages with plots")
-        return _in_script(plotly_json.to_json_plotly(data, engine="json"))
+        return str(plotly_json.to_json_plotly(data, engine="json"))
 
 
 @dataclass(frozen=True)
@@ -161,6 +177,19 @@ def new_figure() -> PlotlyFigure:
     return graph_objects.Figure()
 
 
+def as_text(name: str) -> str:
+    """A name as a plot shows it: plotly reads tags in text."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def name_ticks(names: Sequence[str]) -> dict[str, Any]:
+    """Settings of an axis for names at 0, 1, 2, ...: of long ones the ends, of many ones some."""
+    every = -(-len(names) // _NAMES)
+    short = [name if len(name) <= _LENGTH else f"…{name[1 - _LENGTH :]}" for name in names]
+    ticks = range(0, len(names), every or 1)
+    return {"tickvals": list(ticks), "ticktext": [as_text(short[at]) for at in ticks], "tickangle": -60}
+
+
 def _is_number(value: Any) -> bool:
     # also NumPy's; NaN is an empty cell
     try:
@@ -169,9 +198,9 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _share(value: Any) -> float | None:
-    return min(1.0, max(0.0, float(value))) if _is_number(value) else None
+def _is_finite(value: Any) -> TypeGuard[int | float]:
+    return _is_number(value) and math.isfinite(value)
 
 
-def _in_script(text: str) -> str:
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def _part(value: Any, largest: float) -> float | None:
+    return min(1.0, max(0.0, value / largest)) if _is_finite(value) and largest else None
