@@ -13,6 +13,7 @@ from tvm_vsq.cli.printing import print_result
 
 if TYPE_CHECKING:
     from tvm_vsq.runtime import EnergyTables, Executable, Profile
+    from tvm_vsq.study.report import QuantReport
 
 
 def command(
@@ -23,7 +24,13 @@ def command(
             "--input", help="One sample: .npy, or .npz with an array an input, by its name. Default: zeros."
         ),
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write the table as a page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page: roofline, sortable tables, timeline, glossary.")
+    ] = None,
+    quality: Annotated[
+        Path | None,
+        typer.Option(help="What `tvm-vsq report --json` printed of the same network, shown in the page."),
+    ] = None,
     trace: Annotated[
         Path | None, typer.Option(help="Also write a timeline (JSON) for ui.perfetto.dev.")
     ] = None,
@@ -49,13 +56,16 @@ def command(
     """Run one inference of ARTIFACT and report cycles and energy per layer."""
     if against and not tables:
         raise typer.BadParameter("it has a say in --tables alone; give that too", param_hint="--against")
+    if quality and not html:
+        raise typer.BadParameter("it stands in the page alone; give --html, too", param_hint="--quality")
     check_outputs((html, ()), (trace, ()))
+    report = None if quality is None else _read_quality(quality)
     arrays = None if input_file is None else read_arrays(input_file)
     result = _profiled(load_artifact(artifact), arrays, technology)
     if dram is not None:
         result = result.with_technology(result.technology, dram)
     if html is not None:
-        result.to_html(html)
+        result.to_html(html, quality=report, title=f"{artifact.stem} on {result.target}, {result.notation}")
     if trace is not None:
         result.to_trace(trace)
     data, text = result.to_dict(), result.to_str(wide=wide)
@@ -69,6 +79,12 @@ def command(
         found = _under_all_tables({artifact: result, **others}, technology, dram)
         data["tables"], text = found.energy_pj, f"{text}\n{found.to_str(wide=wide)}"
     print_result(data, text, as_json)
+
+
+def _read_quality(path: Path) -> QuantReport:
+    from tvm_vsq.study.report import QuantReport
+
+    return QuantReport.from_json(path)
 
 
 def _profiled(exe: Executable, arrays: Any, technology: str | None) -> Profile:

@@ -39,7 +39,7 @@ def component_parts(profile: Profile) -> Iterator[Table | str]:
 def area_by_group(profile: Profile) -> tuple[dict[str, float], str]:
     """mm2 of each group of components; or none, and why."""
     try:
-        return profile.hardware.area(profile.technology).by_group(), ""
+        return profile.area().by_group(), ""
     except ConfigError as error:
         return {}, f"no areas: {error}"
 

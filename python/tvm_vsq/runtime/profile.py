@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tvm_vsq.errors import InputError
-from tvm_vsq.files import write_text
+from tvm_vsq.errors import ConfigError, InputError
+from tvm_vsq.files import check_output, write_text
 from tvm_vsq.hardware import (
     PARTS_OF_ENERGY,
+    Area,
     DramKind,
     HardwareConfig,
     Technology,
@@ -35,12 +35,15 @@ from tvm_vsq.runtime.bottlenecks import (
 from tvm_vsq.runtime.breakdown import component_parts
 from tvm_vsq.runtime.causes import causes_of
 from tvm_vsq.runtime.memory import MemoryUse, moved_note, ratio_of
-from tvm_vsq.runtime.metadata import LayerInfo, Metadata
+from tvm_vsq.runtime.metadata import LayerInfo, Metadata, Placement
 from tvm_vsq.runtime.not_counted import NotCounted
 from tvm_vsq.runtime.padding import padding_note, padding_of
 from tvm_vsq.runtime.timeline import ProgramTrace
 from tvm_vsq.runtime.trace_events import trace_json
 from tvm_vsq.terminal import Column, Kind, Printed, Table
+
+if TYPE_CHECKING:
+    from tvm_vsq.runtime.page import Quality
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,17 @@ class Profile(Printed):
     on_chip_minimum_dram_bytes: int
     hardware: HardwareConfig
     technology: Technology
+    placements: tuple[Placement, ...] = field(repr=False)
     _traces: Callable[[int], list[ProgramTrace]] = field(repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         # The programs stay in the process that simulated them.
         return {**self.__dict__, "_traces": _no_traces}
+
+    @property
+    def has_programs(self) -> bool:
+        """Whether `why`, `to_trace` and the timeline of `to_html` can be had: not after pickling."""
+        return self._traces is not _no_traces
 
     @property
     def cycles(self) -> int:
@@ -224,8 +233,30 @@ class Profile(Printed):
                 parts[part] += pj
         return {part: pj for part, pj in parts.items() if pj}
 
+    def area(self) -> Area:
+        """What the accelerator takes on a chip, by component.
+
+        Raises ConfigError if the technology of this profile has no areas.
+        """
+        return self.hardware.area(self.technology)
+
+    @property
+    def area_mm2(self) -> float | None:
+        """All of `area`; None if the technology has none."""
+        return self._area_or_reason()[0]
+
+    def _area_or_reason(self) -> tuple[float | None, str | None]:
+        try:
+            return self.area().mm2, None
+        except ConfigError as error:
+            return None, str(error)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the outputs, as plain data."""
+        """Everything but the outputs, as plain data.
+
+        `area_mm2` is null where there are no areas, and `no_area` then says why.
+        """
+        area, no_area = self._area_or_reason()
         return {
             "target": self.target,
             "notation": self.notation,
@@ -234,6 +265,8 @@ class Profile(Printed):
             "energy_pj": self.energy_pj,
             "technology": self.technology.name,
             "energy_by_part_pj": self.energy_by_part(),
+            "area_mm2": area,
+            "no_area": no_area,
             "macs": self.macs,
             "padded_macs": self.padded_macs,
             "padding": self.padding,
@@ -302,15 +335,20 @@ class Profile(Printed):
         text = trace_json(self._traces(max_bins), self.hardware, self.technology, max_slices)
         write_text(path, text)
 
-    def to_html(self, path: str | Path) -> None:
-        """Write what `print(profile)` prints as a page."""
-        from rich.console import Console
+    def to_html(self, path: str | Path, *, quality: Quality | None = None, title: str | None = None) -> None:
+        """Write a page that a person reads: one file, which needs no network.
 
-        text = self.to_str(wide=True)
-        longest = max(map(len, text.split("\n")))
-        console = Console(record=True, width=longest, file=io.StringIO(), markup=False, highlight=False)
-        console.print(text)
-        write_text(path, console.export_html(inline_styles=True))
+        It says what limits the inference, with a roofline, tables that sort, energy and area by component,
+        stalls, a timeline, what ran where and why, and a glossary.
+        quality: what `tvm_vsq.quantization_report` returns for the same network; shown by layer, too.
+        title: the page's; by default, the target and its format.
+        Raises ToolError without the extra `report`, InputError if `quality` is something else or the file
+        cannot be written.
+        """
+        from tvm_vsq.runtime.page import profile_page
+
+        target = check_output(path)
+        profile_page(self, quality, title).write(target)
 
     @property
     def summary(self) -> str:
@@ -402,6 +440,7 @@ def build_profile(
         sum(program.on_chip_minimum_dram_bytes for program in metadata.programs),
         hardware,
         technology,
+        metadata.placements,
         traces,
     )
 

@@ -54,10 +54,10 @@ def measure(canonical: IRModule, quantized: IRModule, data: Any) -> QuantReport:
             result.add(reference.numpy(), value.numpy())
         samples += 1
     return QuantReport(
-        tuple(tally.report() for tally in tallies),
-        _left_in_fp32(canonical, quantized, pairs),
-        result.db,
-        samples,
+        layers=tuple(tally.report() for tally in tallies),
+        fp32=_left_in_fp32(canonical, quantized, pairs),
+        output_sqnr_db=result.db,
+        samples=samples,
     )
 
 
@@ -152,20 +152,20 @@ class _Tally:
     def report(self) -> LayerReport:
         node, fmt = self._pair.node, self._x.format
         activations = OperandReport(
-            self._input.db,
-            _bits_per_element(fmt, node.channels),
-            self._clipped / self._elements,
-            self._codes.tolist(),
-            fmt.lo,
+            sqnr_db=self._input.db,
+            bits_per_element=_bits_per_element(fmt, node.channels),
+            clipped=self._clipped / self._elements,
+            codes=self._codes.tolist(),
+            lowest_code=fmt.lo,
         )
         return LayerReport(
-            node.name,
-            _notation(node),
-            fmt.vector_size,
-            1 - node.channels / (fmt.vectors(node.channels) * fmt.vector_size),
-            self._weights(),
-            activations,
-            self._output.db,
+            name=node.name,
+            formats=_notation(node),
+            vector_size=fmt.vector_size,
+            padding=1 - node.channels / (fmt.vectors(node.channels) * fmt.vector_size),
+            weights=self._weights(),
+            activations=activations,
+            output_sqnr_db=self._output.db,
         )
 
     def _weights(self) -> OperandReport | None:
@@ -178,11 +178,11 @@ class _Tally:
         ratio = Ratio()
         ratio.add(weights, codes * step)
         return OperandReport(
-            ratio.db,
-            _bits_per_element(fmt, channels) + 32 * len(weights) / weights.size,
-            _clipped(weights, step, fmt) / weights.size,
-            np.bincount((codes - fmt.lo).reshape(-1), minlength=fmt.qmax - fmt.lo + 1).tolist(),
-            fmt.lo,
+            sqnr_db=ratio.db,
+            bits_per_element=_bits_per_element(fmt, channels) + 32 * len(weights) / weights.size,
+            clipped=_clipped(weights, step, fmt) / weights.size,
+            codes=np.bincount((codes - fmt.lo).reshape(-1), minlength=fmt.qmax - fmt.lo + 1).tolist(),
+            lowest_code=fmt.lo,
         )
 
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from math import nan
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from tvm_vsq.files import PLOTS, replacing
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer
+
+from tvm_vsq.errors import InputError, VsqError, shown
+from tvm_vsq.files import parse_json, read_text
+from tvm_vsq.frozen import Frozen
 from tvm_vsq.terminal import Column, Kind, Printed, Table
 
+if TYPE_CHECKING:
+    from tvm_vsq.pages import Section
 
-@dataclass(frozen=True)
-class OperandReport:
+# JSON has no infinities: null is a ratio without any error.
+_ENDS = {None: inf, "-Infinity": -inf}
+_NAMES = {value: name for name, value in _ENDS.items()}
+Decibels = Annotated[
+    float,
+    BeforeValidator(lambda value: _ENDS.get(value, value) if isinstance(value, str | None) else value),
+    PlainSerializer(lambda value: _NAMES.get(value, value), when_used="json"),
+]
+
+
+class _Report(Frozen):
+    model_config = ConfigDict(strict=False)
+    refusal: ClassVar[type[VsqError]] = InputError
+
+
+class OperandReport(_Report):
     """A layer's weights, or the activations that it reads.
 
     sqnr_db: signal over error, in dB, of the quantized values against those of the fp32 network (for
@@ -26,15 +44,14 @@ class OperandReport:
     lowest_code: the code that the first of them counts.
     """
 
-    sqnr_db: float
+    sqnr_db: Decibels
     bits_per_element: float
     clipped: float
     codes: list[int]
     lowest_code: int
 
 
-@dataclass(frozen=True)
-class LayerReport:
+class LayerReport(_Report):
     """One quantized layer.
 
     weights: None if it has none. padding: fraction of the lanes of its input vectors that no channel fills.
@@ -48,11 +65,10 @@ class LayerReport:
     padding: float
     weights: OperandReport | None
     activations: OperandReport
-    output_sqnr_db: float
+    output_sqnr_db: Decibels
 
 
-@dataclass(frozen=True, repr=False)
-class QuantReport(Printed):
+class QuantReport(Printed, _Report):
     """All layers in program order; `fp32` names those that are not quantized, with the reason.
 
     output_sqnr_db: of the network's results. samples: runs of the network that were looked at.
@@ -60,16 +76,36 @@ class QuantReport(Printed):
 
     layers: tuple[LayerReport, ...]
     fp32: dict[str, str]
-    output_sqnr_db: float
+    output_sqnr_db: Decibels
     samples: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
-        return asdict(self)
+        return self.model_dump()
 
     def to_json(self) -> str:
         """`to_dict` as JSON; an infinite ratio (no error at all) becomes null."""
-        return json.dumps(_finite(self.to_dict()), indent=2)
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> QuantReport:
+        """Read a file with what `to_json` returns, as `tvm-vsq report --json` prints it.
+
+        Raises InputError, which names the file and the key, for anything else.
+        """
+        source = shown(str(path))
+        return cls.checked(parse_json(read_text(path), source), source)
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """In program order."""
+        return tuple(layer.name for layer in self.layers)
+
+    def section(self) -> Section:
+        """What stands in a page: `Profile.to_html(quality=...)`."""
+        from tvm_vsq.study.quality import section_of
+
+        return section_of(self)
 
     @property
     def summary(self) -> str:
@@ -120,44 +156,10 @@ class QuantReport(Printed):
         yield from (f"fp32: {name}: {why}" for name, why in self.fp32.items())
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Write SQNR by layer, clipping and the use of codes as an image (.png, .svg, .pdf by suffix).
+        """Write SQNR, bits an element, clipping and the use of codes by layer (.png, .svg, .pdf by suffix).
 
         Raises InputError if the file cannot be written.
         """
-        from matplotlib.figure import Figure
+        from tvm_vsq.study.plot import write_plot
 
-        names = [layer.name for layer in self.layers]
-        at, weights = range(len(names)), [layer.weights for layer in self.layers]
-        figure = Figure(figsize=(max(7.0, 0.32 * len(names) + 3), 10), layout="constrained")
-        ratio, clipping, codes = figure.subplots(3, 1)
-        for values, label in (
-            ([nan if w is None else w.sqnr_db for w in weights], "weights"),
-            ([layer.activations.sqnr_db for layer in self.layers], "input"),
-            ([layer.output_sqnr_db for layer in self.layers], "output"),
-        ):
-            ratio.plot(at, values, "o-", label=label)
-        ratio.set(ylabel="SQNR (dB)", xticks=list(at), title=f"network: {self.output_sqnr_db:.1f} dB")
-        ratio.set_xticklabels([])
-        ratio.legend()
-        for offset, side in ((-0.2, "weights"), (0.2, "activations")):
-            operands = (getattr(layer, side) for layer in self.layers)
-            shares = [nan if operand is None else 100 * operand.clipped for operand in operands]
-            clipping.bar([x + offset for x in at], shares, 0.4, label=side)
-        clipping.set(ylabel="clipped (%)", xticks=list(at))
-        clipping.set_xticklabels(names, rotation=90, fontsize=7)
-        clipping.legend()
-        for operand in filter(None, weights):
-            total = sum(operand.codes) or 1
-            used = [count / total for count in operand.codes]
-            codes.plot(range(operand.lowest_code, operand.lowest_code + len(used)), used, alpha=0.5)
-        codes.set(xlabel="weight code, a line for each layer", ylabel="share")
-        with replacing(path, *PLOTS) as draft:
-            figure.savefig(draft)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+        write_plot(self, path)
