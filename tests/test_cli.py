@@ -18,7 +18,7 @@ import torch
 import yaml
 
 import tvm_vsq
-from tvm_vsq import cli
+from tvm_vsq import cli, isa
 from tvm_vsq.hardware import list_technologies, load_hardware, load_technology
 from tvm_vsq.schedule import Database
 
@@ -251,9 +251,20 @@ def test_explain_lists_operators(run, files):
 
 
 def test_disasm_prints_instructions(run, files):
-    text = tvm_vsq.load(files / "model.so").disassemble()
-    assert json.loads(run("disasm", files / "model.so", "--json").out) == text.splitlines()
+    exe = tvm_vsq.load(files / "model.so")
+    text = exe.disassemble()
     assert run("disasm", files / "model.so").out == text
+    rows = json.loads(run("disasm", files / "model.so", "--json").out)
+    assert rows == exe.instructions()
+    listed = [line for line in text.splitlines() if not line.startswith("# program")]
+    for row, line in zip(rows, listed, strict=True):
+        (insn,) = isa.assemble_all(line)
+        assert (row["opcode"], set(row["tokens"])) == (insn.name, insn.tokens)
+        assert line.endswith(f"# {row['index']} {row['layer']}")
+        assert row["program"] == "region0"
+        assert all(f"{key}={row['fields'][key]}" in line or key == "mem" for key in insn.fields)
+    loads = [row for row in rows if row["opcode"] == "LOAD"]
+    assert {row["fields"]["mem"] for row in loads} >= {"inp", "wgt", "uop", "par"}
 
 
 def test_tune_writes_and_extends_a_database_that_compile_takes(run, files, tmp_path):

@@ -15,7 +15,7 @@ from tvm_vsq.isa.codec import (
 )
 from tvm_vsq.isa.layout import Layout, Slot, layout_of, widths
 from tvm_vsq.isa.table import ENGINE_OF, INSTRUCTIONS, LOAD_MEMORIES, ROUTES, STORE_MEMORIES, UNITS, code_of
-from tvm_vsq.isa.text import assemble, assemble_all, disassemble, disassemble_all
+from tvm_vsq.isa.text import assemble, assemble_all, described, disassemble, disassemble_all
 from tvm_vsq.isa.transfers import transfer_bytes
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "decode",
     "decode_all",
     "decode_uops",
+    "described",
     "disassemble",
     "disassemble_all",
     "encode",

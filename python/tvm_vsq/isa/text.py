@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from tvm_vsq.errors import ProgramError
 from tvm_vsq.isa.codec import Insn
@@ -27,6 +28,15 @@ def disassemble(insn: Insn) -> str:
     ]
     tokens = [name for name in _TOKEN_NAMES if name in insn.tokens]
     return " ".join([insn.name + memory, *values, *tokens])
+
+
+def described(insn: Insn) -> dict[str, Any]:
+    """The instruction for JSON: `opcode`, all of its `fields`, codes by their names, and its `tokens`."""
+    values = {
+        key: field.names[insn.fields.get(key, 0)] if field.names else insn.fields.get(key, 0)
+        for key, field in _FIELDS[insn.name].items()
+    }
+    return {"opcode": insn.name, "fields": values, "tokens": [t for t in _TOKEN_NAMES if t in insn.tokens]}
 
 
 def assemble(line: str) -> Insn:

@@ -210,13 +210,31 @@ class Executable(Printed):
     def disassemble(self) -> str:
         """Every instruction of every accelerator program, with its index and the layer it came from."""
         lines = []
+        for name, insns in self._decoded():
+            lines.append(f"# program {name}: {len(insns)} instructions")
+            for index, (insn, layer) in enumerate(insns):
+                lines.append(f"{isa.disassemble(insn)}  # {index} {layer}")
+        return "\n".join(lines) + "\n"
+
+    def instructions(self) -> list[dict[str, Any]]:
+        """What `disassemble` prints, as data.
+
+        For each instruction a dict of its `program`, the `index` in it, `layer`, `opcode`, `fields` (by name,
+        numbers or names of codes) and `tokens` (pops and pushes).
+        """
+        return [
+            {"program": name, "index": index, "layer": layer, **isa.described(insn)}
+            for name, insns in self._decoded()
+            for index, (insn, layer) in enumerate(insns)
+        ]
+
+    def _decoded(self) -> Iterator[tuple[str, list[tuple[isa.Insn, str]]]]:
+        """The name of each accelerator program, and its instructions with the layers that they came from."""
         for program in self._accelerator["get_programs"]():
             names = [str(name) for name in program["layer_names"]]
+            layers = [names[int(layer)] for layer in program["layers"]]
             insns = isa.decode_all(bytes(program["instructions"]), self.hardware)
-            lines.append(f"# program {program['name']}: {len(insns)} instructions")
-            for index, (insn, layer) in enumerate(zip(insns, program["layers"], strict=True)):
-                lines.append(f"{isa.disassemble(insn)}  # {index} {names[int(layer)]}")
-        return "\n".join(lines) + "\n"
+            yield str(program["name"]), list(zip(insns, layers, strict=True))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a shared library that `tvm_vsq.load` reads in any process on the same kind of machine.
