@@ -19,7 +19,7 @@ import yaml
 
 import tvm_vsq
 from tvm_vsq import cli, isa
-from tvm_vsq.hardware import list_technologies, load_hardware, load_technology
+from tvm_vsq.hardware import list_targets, list_technologies, load_hardware, load_technology
 from tvm_vsq.schedule import Database
 
 
@@ -71,6 +71,26 @@ def dynamic(onnx_models, tmp_path) -> tuple[Path, ...]:
 def test_version(run):
     result = run("--version")
     assert (result.code, result.out.strip()) == (0, version("tvm-vsq"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("compile --target vsq", ["vsq-accel", "vsq-accel-int8", "vsq-accel-w4a8"]),
+        ("target show m", ["mine.yaml"]),
+        ("rtl none/m", []),
+        ("profile a.so --technology jou", ["jouppi-7nm"]),
+        ("profile a.so --dram hb", ["hbm2"]),
+        ("tar", ["target"]),
+    ],
+)
+def test_a_shell_completes_what_the_package_knows(run, tmp_path, monkeypatch, words, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    monkeypatch.setenv("_TVM_VSQ_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"tvm-vsq {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    assert run().out.split() == expected
 
 
 def test_strict_refuses_what_would_run_on_the_cpu(run, onnx_models, tmp_path):
@@ -349,7 +369,24 @@ def test_target_list_and_show(run):
     shown = json.loads(run("target", "show", "vsq-accel", "--json").out)
     assert shown["weight_bits"] == 4
     assert shown["derived"]["depths"]["wgt"] > 0
-    assert "weight_bits: 4" in run("target", "show", "vsq-accel").out
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_what_target_show_prints_is_a_target_that_can_be_edited(run, tmp_path, name):
+    result = run("target", "show", name)
+    assert result.code == 0, result.err
+    (tmp_path / "mine.yaml").write_text(result.out, encoding="utf-8")
+    assert load_hardware(tmp_path / "mine.yaml") == load_hardware(name)
+    assert yaml.safe_load(result.out) == load_hardware(name).model_dump()  # with every field, and no other
+    assert all(
+        f"#     {memory}: {depth}" in result.out for memory, depth in load_hardware(name).depths.items()
+    )
+    edited = result.out.replace(f"name: {name}", "name: mine").replace("output_lanes: 16", "output_lanes: 32")
+    (tmp_path / "mine.yaml").write_text(edited, encoding="utf-8")
+    assert load_hardware(tmp_path / "mine.yaml") == load_hardware(name).with_(name="mine", output_lanes=32)
+    again = run("target", "show", tmp_path / "mine.yaml")
+    assert yaml.safe_load(again.out)["output_lanes"] == 32
+    assert "# area_mm2:" in again.out
 
 
 def test_python_m_runs_the_command_line_and_torch_says_nothing_of_its_own(tmp_path):

@@ -17,9 +17,7 @@ from tvm_vsq.threads import limit_torch_threads
 
 _COMMANDS = (compile, report, mix, profile, compare, explain, disasm, tune, sweep, rtl)  # as in --help
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="VS-Quant networks on a simulated accelerator."
-)
+app = typer.Typer(no_args_is_help=True, help="VS-Quant networks on a simulated accelerator.")
 for _module in _COMMANDS:
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 app.add_typer(target.app, name="target")
@@ -46,7 +44,7 @@ def main() -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # for names that are not Unicode
         limit_torch_threads()
-        app()
+        app(prog_name="tvm-vsq")
     except (VsqError, OSError) as error:
         # Messages hold shapes such as [n, 16], which are no markup.
         text = f"[bold red]error:[/] {escape(str(error))}"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tvm_vsq.cli import completion
+
 ModelPath = Annotated[
     Path, typer.Argument(help="A torch.export .pt2 file, an .onnx file, or a Relax module as .json.")
 ]
@@ -17,7 +19,9 @@ Shapes = Annotated[
     ),
 ]
 Artifact = Annotated[Path, typer.Argument(help="A .so file written by `tvm-vsq compile`.")]
-Target = Annotated[str, typer.Option(help="Name of a shipped accelerator, or the path of a YAML file.")]
+_A_TARGET = "Name of a shipped accelerator, or the path of a YAML file."
+Target = Annotated[str, typer.Option(help=_A_TARGET, autocompletion=completion.targets)]
+TargetName = Annotated[str, typer.Argument(help=_A_TARGET, autocompletion=completion.targets)]
 Quant = Annotated[
     str | None,
     typer.Option(

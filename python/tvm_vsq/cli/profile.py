@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvm_vsq.cli import options
+from tvm_vsq.cli import completion, options
 from tvm_vsq.cli.inputs import check_outputs, load_artifact, read_arrays
 from tvm_vsq.cli.printing import print_result
 
@@ -39,9 +39,15 @@ def command(
     ] = False,
     technology: Annotated[
         str | None,
-        typer.Option(help="Energies of this process: a name or YAML path. Default: the target's."),
+        typer.Option(
+            help="Energies of this process: a name or YAML path. Default: the target's.",
+            autocompletion=completion.technologies,
+        ),
     ] = None,
-    dram: Annotated[str | None, typer.Option(help="Energies with this kind of DRAM: likewise.")] = None,
+    dram: Annotated[
+        str | None,
+        typer.Option(help="Energies with this kind of DRAM: likewise.", autocompletion=completion.drams),
+    ] = None,
     tables: Annotated[
         bool,
         typer.Option(help="Also print the energy under every shipped process, and that of --technology."),

@@ -14,7 +14,7 @@ from tvm_vsq.files import check_output_folder
 
 
 def command(
-    target: Annotated[str, typer.Argument(help="Name of a shipped accelerator, or the path of a YAML file.")],
+    target: options.TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="A new or empty folder for the files.")],
     check: Annotated[
         int,

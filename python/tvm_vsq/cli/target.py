@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvm_vsq.cli import options
-from tvm_vsq.cli.printing import print_result
+from tvm_vsq.cli import completion, options
+from tvm_vsq.cli.printing import print_json, print_result
 from tvm_vsq.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,22 +40,34 @@ def target_list(as_json: options.Json = False) -> None:
 
 @app.command("show")
 def target_show(
-    name: Annotated[str, typer.Argument(help="Name or YAML path.")],
+    name: options.TargetName,
     technology: Annotated[
-        str | None, typer.Option(help="Name or YAML path of a process. Default: the accelerator's own.")
+        str | None,
+        typer.Option(
+            help="Name or YAML path of a process. Default: the accelerator's own.",
+            autocompletion=completion.technologies,
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show every field of an accelerator, the sizes that follow, its area, and what it can do at most."""
-    import yaml
-
+    """Print an accelerator as YAML, to edit and use as a target; in comments its sizes, area and peak."""
     from tvm_vsq.hardware import load_hardware
     from tvm_vsq.isa import widths
 
     hardware = load_hardware(name)
     derived = {"entry_bits": hardware.entry_bits, "depths": hardware.depths, "field_widths": widths(hardware)}
-    data = {**hardware.model_dump(), "derived": derived, **_silicon(hardware, technology)}
-    print_result(data, yaml.safe_dump(data, sort_keys=False).rstrip("\n"), as_json)
+    follows = {"derived": derived, **_silicon(hardware, technology)}
+    if as_json:
+        print_json({**hardware.model_dump(), **follows})
+    else:
+        comments = [f"# {line}" for line in _as_yaml(follows).splitlines()]
+        print(_as_yaml(hardware.model_dump()), "# What follows from these:", *comments, sep="\n")
+
+
+def _as_yaml(data: dict[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(data, sort_keys=False, width=76)
 
 
 def _silicon(hardware: HardwareConfig, technology: str | None) -> dict[str, Any]:
