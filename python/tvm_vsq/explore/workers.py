@@ -83,7 +83,7 @@ def finish(crew: Workers, tasks: Iterable[Task]) -> None:
                 task = waiting.popleft()
                 running[crew.submit(task)] = task
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in [each for each in running if each in done]:
                 if not _is_death(future):
                     task = running.pop(future)
                     waiting.extendleft(reversed(list(task.take(_result(future, task)))))
