@@ -19,6 +19,7 @@ from tvm_vsq.numerics import dequantize, quantize_activations, quantize_weights
 from tvm_vsq.quantize import QuantConfig, Rule
 from tvm_vsq.quantize.quantizer import prepare, quantize_prepared
 from tvm_vsq.study.measure import Ratio, measure
+from tvm_vsq.study.plot import figure_of
 
 HARDWARE = load_hardware("vsq-accel")
 
@@ -115,6 +116,25 @@ def test_it_goes_to_json_and_to_a_plot(networks, tmp_path):
         found.plot(tmp_path / "missing" / "r.png")
     with pytest.raises(InputError, match="cannot write"):
         found.plot(tmp_path / "r.docx")
+
+
+def test_a_plot_has_each_layer_at_one_place_in_all_its_panels(networks):
+    found = report_of(networks, networks.Mlp, QuantConfig.parse("4/4/4/4"))
+    ratio, bits, clipping, codes = figure_of(found).axes[:4]
+    assert len({panel.get_xlim() for panel in (ratio, bits, clipping, codes)}) == 1
+    assert [label.get_text() for label in codes.get_xticklabels()] == list(found.layer_names)
+    assert list(codes.get_xticks()) == list(range(len(found.layers)))
+    for panel, names in ((ratio, ["weights", "input", "output"]), (bits, ["weights", "input"])):
+        assert [text.get_text() for text in panel.get_legend().get_texts()] == names
+    outputs = next(line for line in ratio.lines if line.get_label() == "output")
+    assert list(outputs.get_ydata()) == [layer.output_sqnr_db for layer in found.layers]
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in bits.patches]
+    assert sorted(round(x) for x in centres) == sorted([*range(len(found.layers))] * 2)
+    assert [bar.get_height() for bar in bits.containers[1]] == [
+        layer.activations.bits_per_element for layer in found.layers
+    ]
+    shares = codes.images[0].get_array()
+    assert shares.sum(axis=0) == pytest.approx(100)
 
 
 def test_ratios_at_their_ends():

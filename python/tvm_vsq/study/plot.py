@@ -21,6 +21,14 @@ _OUTPUT = {"color": "#0072b2", "marker": "o"}
 
 def write_plot(report: QuantReport, path: str | os.PathLike[str]) -> None:
     """As `QuantReport.plot`."""
+    figure = figure_of(report)
+    dots = min(100, int(30_000 / figure.get_figwidth()))  # an inch; more in all is refused
+    with replacing(path, *PLOTS) as draft:
+        figure.savefig(draft, dpi=dots)
+
+
+def figure_of(report: QuantReport) -> Any:
+    """A matplotlib figure of four panels: SQNR, bits an element, clipping, and codes of weights."""
     from matplotlib.figure import Figure
 
     names = report.layer_names
@@ -52,8 +60,7 @@ def write_plot(report: QuantReport, path: str | os.PathLike[str]) -> None:
         panel.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     codes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     codes.set_xlim(-0.6, len(names) - 0.4)
-    with replacing(path, *PLOTS) as draft:
-        figure.savefig(draft, dpi=min(100, int(30_000 / width)))
+    return figure
 
 
 def _lines(panel: Any, series: tuple[list[float], str, dict[str, str]]) -> None:
