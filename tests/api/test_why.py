@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ import tvm_vsq
 from tvm_vsq.errors import InputError
 from tvm_vsq.hardware.engines import ENGINES
 from tvm_vsq.isa import INSTRUCTION_BYTES, UNITS
+from tvm_vsq.runtime.trace_events import trace_json
 
 CASES = [("ResNet", "vsq-accel"), ("ClippedNet", "vsq-accel-w4a8"), ("Mlp", "vsq-accel-int8")]
 FETCH, PATH = 0, 1 + len(ENGINES)
@@ -284,6 +286,18 @@ def test_a_long_program_is_aggregated(profile, tmp_path):
     for track in {e["tid"] for e in every}:
         first = [min(e["ts"] for e in slices if e["tid"] == track) for slices in (every, few)]
         assert first[0] == first[1]
+
+
+def test_all_tracks_of_a_long_layer_together_have_as_many_slices_as_allowed(profile):
+    traces = [replace(trace, layers=np.zeros_like(trace.layers)) for trace in profile._traces(1)]
+    for most in (10, 60):
+        text = trace_json(traces, profile.hardware, profile.technology, most)
+        slices = [e for e in json.loads(text)["traceEvents"] if e["ph"] == "X"]
+        assert most / 3 < len(slices) <= most
+        loads = [e["args"] for e in slices if e["tid"] == UNITS.index("load")]
+        assert sum(args["bytes"] for args in loads) == sum(
+            trace.moved_bytes[trace.engines == 0].sum() for trace in traces
+        )
 
 
 def test_the_limits_of_a_timeline_are_checked(profile, tmp_path):
