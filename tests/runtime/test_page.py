@@ -217,18 +217,25 @@ def test_the_timeline_covers_the_work_of_every_engine_in_few_bars(profile):
     assert (bars.begin < bars.end).all()
 
 
-@pytest.mark.parametrize("count", [3, 300])
-def test_a_browser_draws_networks_of_any_size(browser, profile, report, count, tmp_path):
-    layers = [
-        replace(profile.layers[at % 3], name=f"{HOSTILE}.{at}" if count > 3 else profile.layers[at].name)
-        for at in range(count)
-    ]
-    made = profile if count == 3 else with_layers(profile, layers)
+ROOFLINE = "[aria-label='Roofline of all layers'] .scatterlayer path.point"
+
+
+def test_a_browser_shows_a_profile_with_its_quality(browser, profile, report, tmp_path):
     path = tmp_path / "p.html"
-    made.to_html(path, quality=report if count == 3 else None)
+    profile.to_html(path, quality=report)
     check_page(browser, path)
-    drawn = "document.querySelectorAll('[aria-label=\"Roofline of all layers\"] .scatterlayer path.point')"
-    assert browser.js(f"{drawn}.length") == count
-    browser.js("document.querySelector('[aria-label=\"Layers\"] th:nth-child(2) button').click()")
+    assert browser.js(f'document.querySelectorAll("{ROOFLINE}").length') == 3
+    browser.click("[aria-label='Layers'] th:nth-child(2) button")
     cycles = [int(text.replace(",", "")) for text in browser.column(1, "[aria-label='Layers'] table")]
-    assert cycles == sorted((layer.cycles for layer in layers), reverse=True)
+    assert cycles == sorted((layer.cycles for layer in profile.layers), reverse=True)
+
+
+def test_a_browser_shows_300_layers_whatever_their_names(browser, profile, tmp_path):
+    layers = [replace(profile.layers[at % 3], name=f"{HOSTILE}.{at}") for at in range(300)]
+    path = tmp_path / "p.html"
+    with_layers(profile, layers).to_html(path)
+    browser.open(path, width=375)
+    assert browser.js(f'document.querySelectorAll("{ROOFLINE}").length') == 300
+    assert browser.column(0, "[aria-label='Layers'] table") == [layer.name for layer in layers]
+    assert browser.js("document.documentElement.scrollWidth") == 375
+    assert browser.errors() == []
