@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 
@@ -90,7 +91,8 @@ def test_it_prints_the_front_and_what_has_no_costs(result):
 
 def test_json_is_read_back(result, tmp_path):
     (tmp_path / "r.json").write_text(result.to_json())
-    assert SweepResult.load(tmp_path / "r.json") == result
+    (tmp_path / "r.json.gz").write_bytes(gzip.compress(result.to_json().encode()))
+    assert SweepResult.load(tmp_path / "r.json") == SweepResult.load(tmp_path / "r.json.gz") == result
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tvm_vsq.errors import InputError, shown
+from tvm_vsq.errors import InputError, first_line, shown
 from tvm_vsq.explore.goals import COSTS, Constraint, Objective, pareto
 from tvm_vsq.explore.space import QUANT, TARGET, Point
 from tvm_vsq.explore.store import Store, read_header
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 RESULT = "result.json"
 _VERSION = 1
+_LIMIT = 1 << 30
 _REASONS = 3
 """Why points have no costs, in print."""
 
@@ -137,7 +141,7 @@ class SweepResult(Printed):
 
     @classmethod
     def load(cls, path: Any) -> SweepResult:
-        """What `to_json` wrote, in a file or in the folder of a sweep.
+        """What `to_json` wrote, in a file, which may be packed by gzip (.gz), or in the folder of a sweep.
 
         Raises InputError for a file that is none, ConfigError for a folder without a finished sweep.
         """
@@ -147,7 +151,7 @@ class SweepResult(Printed):
             file = file / RESULT
         if not file.is_file():
             raise InputError(f"there is no result in {shown(str(path))}; the sweep has to run to its end")
-        data = parse_json(read_text(file, limit=1 << 30), str(file))
+        data = parse_json(_text(file), str(file))
         if not isinstance(data, dict) or data.pop("version", None) != _VERSION:
             raise InputError(f"{shown(str(file))} holds no sweep of this version of tvm_vsq")
         try:
@@ -233,6 +237,16 @@ def _written(name: str, value: Any) -> str:
     if name in COSTS:
         return format(value, COSTS[name].spec)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _text(file: Path) -> str:
+    if file.suffix != ".gz":
+        return read_text(file, limit=_LIMIT)
+    try:
+        with gzip.open(file) as stream:
+            return stream.read(_LIMIT).decode()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise InputError(f"cannot read {shown(str(file))}: {first_line(error)}") from None
 
 
 def dominant(rows: Sequence[Mapping[str, Any]], objectives: Sequence[Objective]) -> npt.NDArray[np.bool_]:
