@@ -292,10 +292,23 @@ def test_tune_writes_and_extends_a_database_that_compile_takes(run, files, tmp_p
     arguments = ["tune", files / "model.pt2", "-o", database, "--trials", "2"]
     result = run(*arguments, "--json")
     assert result.code == 0, result.err
-    assert len(json.loads(result.out)) == 3
+    found = json.loads(result.out)
+    assert [layer["layers"] for layer in found["layers"]] == [["b"], ["a"], ["c"]]  # longest first
+    records = {record.workload: record for record in Database.load(database).records}
+    for layer in found["layers"]:
+        record = records[layer["workload"]]
+        assert (layer["cycles"], layer["default_cycles"]) == (record.cycles, record.default_cycles)
+    program = torch.export.load(files / "model.pt2")
+    arguments_of_both = {"calibration": np.load(files / "samples.npy"), "check_import": False}
+    for key, schedules in (("default_cycles", "default"), ("cycles", database)):
+        exe = tvm_vsq.compile(program, schedules=schedules, **arguments_of_both)
+        assert found[key] == exe.timing().cycles
     again = run(*arguments)
     assert again.code == 0
     assert f"wrote {database}" in again.out
+    assert "the model" in again.out
+    assert f"{found['default_cycles']:,}" in again.out
+    assert again.err == ""  # no bars for a log
     output = tmp_path / "tuned.so"
     arguments = ["--calibration", files / "samples.npy", "-o", output, "--schedules", database]
     assert run("compile", files / "model.pt2", *arguments).code == 0

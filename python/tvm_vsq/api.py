@@ -43,7 +43,7 @@ from tvm_vsq.study.measure import measure
 from tvm_vsq.study.precision import MixedPrecision, PrecisionProfile, check_aim, check_formats
 from tvm_vsq.study.report import QuantReport
 from tvm_vsq.threads import compiling
-from tvm_vsq.tuning import program_cost, random_calibration, tune_layers
+from tvm_vsq.tuning import TunedLayer, program_cost, random_calibration, tune_layers
 from tvm_vsq.tvm_compat import IRModule
 
 Target = str | os.PathLike[str] | HardwareConfig
@@ -196,6 +196,7 @@ def quantization_report(
     quant: Quant = None,
     calibration: Any = None,
     data: Any = None,
+    progress: bool = False,
     check_import: bool = True,
 ) -> QuantReport:
     """What quantization does to each layer of `model`: SQNR, bits per element, clipping, use of codes.
@@ -204,15 +205,16 @@ def quantization_report(
     quant: as in `compile`; formats other than the target's are evaluated as if it were built for them.
     Other arguments and errors are those of `compile`.
     """
-    _check_flags(check_import=check_import)
+    _check_flags(check_import=check_import, progress=progress)
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
-    canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
     built = config.hardware(hardware)
-    prepared = prepare(canonical, config, built, calibration)
-    quantized = quantize_prepared(prepared, config, built, calibration)
-    return measure(prepared, quantized, calibration if data is None else data)
+    with progress_shown(progress):
+        canonical = import_checked(model, example_inputs, check_import)
+        prepared = prepare(canonical, config, built, calibration)
+        quantized = quantize_prepared(prepared, config, built, calibration)
+        return measure(prepared, quantized, calibration if data is None else data)
 
 
 @once_second("formats", lambda value: isinstance(value, list | tuple))
@@ -287,19 +289,11 @@ def profile_formats(
     _check_flags(check_import=check_import, progress=progress)
     hardware = _resolve_target(target)
     config = QuantConfig.of(quant, hardware)
-    canonical = import_checked(model, example_inputs, check_import)
     calibration = rereadable(_required(calibration))
-    with progress_shown(progress) as bar:
-        task = bar.add_task("measuring layers", total=None)
-        return PrecisionProfile(
-            canonical,
-            formats,
-            config,
-            hardware,
-            calibration,
-            calibration if data is None else data,
-            lambda: bar.advance(task),
-        )
+    with progress_shown(progress):
+        canonical = import_checked(model, example_inputs, check_import)
+        tested = calibration if data is None else data
+        return PrecisionProfile(canonical, formats, config, hardware, calibration, tested)
 
 
 @phase("tuning", ScheduleError)
@@ -312,6 +306,7 @@ def tune(
     quant: Quant = None,
     database: str | os.PathLike[str] | Database | None = None,
     seed: int = 0,
+    report: Callable[[TunedLayer], object] | None = None,
     progress: bool = True,
     check_import: bool = True,
 ) -> Database:
@@ -325,6 +320,8 @@ def tune(
     interrupted search has found stays, and the next one goes on from there, as layers that have a record of
     as many trials are not searched again. Any number of processes may tune into one file (`Database.save`).
     seed: of the search, 0 or more.
+    report: called after each distinct layer with its cycles, and the model's, with default and with tuned
+    schedules (`TunedLayer`). progress: show bars on stderr, if that is a terminal.
     Schedules depend on shapes alone, so no calibration data are needed.
 
     Returns the database, to be given to `compile(schedules=...)`. Raises the errors of `compile`.
@@ -338,31 +335,22 @@ def tune(
     _check_flags(check_import=check_import, progress=progress)
     hardware = _resolve_target(target)
     start, keep = _open_database(database)
-    with compiling:
-        quantized = as_quantized(model, example_inputs=example_inputs, quant=quant)
-        if quantized is None:
-            canonical = run_phases(model, import_phases(example_inputs, check_import))
-            config, data = QuantConfig.of(quant, hardware).unfitted(), random_calibration(canonical, seed)
-            quantized = run_phases(canonical, quantize_phases(config, hardware, data))
-        regions = regions_of(quantized, hardware)
-    layers = [layer for region in regions for layer in region_layers(region, hardware)]
-    distinct = len({layer.workload for layer in layers})
-    with progress_shown(progress) as bar:
-        task = bar.add_task(f"tuning {distinct} layers for {hardware.label}", total=distinct)
-
-        def report(text: str) -> None:
-            bar.advance(task)
-            if progress:
-                bar.console.print(text, highlight=False)
-
+    with progress_shown(progress):
+        with compiling:
+            quantized = as_quantized(model, example_inputs=example_inputs, quant=quant)
+            if quantized is None:
+                canonical = run_phases(model, import_phases(example_inputs, check_import))
+                config, data = QuantConfig.of(quant, hardware).unfitted(), random_calibration(canonical, seed)
+                quantized = run_phases(canonical, quantize_phases(config, hardware, data))
+            regions = regions_of(quantized, hardware)
         tuned = tune_layers(
-            layers,
+            [layer for region in regions for layer in region_layers(region, hardware)],
             hardware,
             start,
             total=lambda candidate: program_cost(regions, hardware, candidate),
             trials=trials,
             seed=seed,
-            report=report,
+            report=lambda layer: None if report is None else report(layer),
             keep=keep,
         )
     keep(tuned)

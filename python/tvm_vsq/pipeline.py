@@ -7,7 +7,7 @@ and so does TVM's own `tvm.compile(module, target=...)` (`tvm_hooks`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from tvm_vsq.generate import generate
 from tvm_vsq.hardware import HardwareConfig
 from tvm_vsq.importing import import_checked
 from tvm_vsq.placement.regions import is_region
+from tvm_vsq.progress import steps
 from tvm_vsq.quantize import QuantConfig
 from tvm_vsq.quantize.alike import quantize_alike
 from tvm_vsq.quantize.data import rereadable
@@ -152,12 +153,12 @@ def code_phases(hardware: HardwareConfig, database: Database, dump: Dump | None 
     ]
 
 
-def run_phases(model: Any, phases: Iterable[Phase], dump: Dump | None = None) -> IRModule:
+def run_phases(model: Any, phases: Sequence[Phase], dump: Dump | None = None) -> IRModule:
     """Run `phases` in order; `dump` shows the module after each.
 
     Raises ModelError if a phase changes the shape or dtype of a result.
     """
-    for step in phases:
+    for step in steps("compiling", phases, len(phases), name=lambda step: step.name):
         before, model = model, step.run(model)
         _check_results(step, before, model)
         if dump is not None and model is not before:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 T = TypeVar("T")
@@ -27,8 +28,13 @@ def progress_shown(wanted: bool) -> Iterator[Progress]:
             _SHOWN.reset(token)
 
 
-def steps(what: str, items: Iterable[T], total: int | None = None) -> Iterator[T]:
-    """`items`, with a bar that says `what` is done to them; total: how many, where that is known before."""
+def steps(
+    what: str, items: Iterable[T], total: int | None = None, *, name: Callable[[T], str] | None = None
+) -> Iterator[T]:
+    """`items`, with a bar that says `what` is done to them, and how long it will take.
+
+    total: how many, where that is known before. name: what an item is called, for the bar.
+    """
     bars = _SHOWN.get()
     if bars is None:
         yield from items
@@ -36,7 +42,26 @@ def steps(what: str, items: Iterable[T], total: int | None = None) -> Iterator[T
     task = bars.add_task(what, total=total)
     try:
         for item in items:
+            if name is not None:
+                bars.update(task, description=f"{what}: {escape(name(item))}")
             yield item
             bars.advance(task)
     finally:
         bars.remove_task(task)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A bar for one thing that takes long, which no one knows how far it is."""
+    for _ in steps(what, [None]):
+        yield
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """No bars for the `steps` inside, which would come and go many times in a second."""
+    token = _SHOWN.set(None)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)

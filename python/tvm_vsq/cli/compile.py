@@ -57,7 +57,7 @@ def command(
         dump=dump,
         progress=not as_json,
     )
-    exe.save(output)
+    exe.save(output, progress=not as_json)
     layers = exe.explain().layers
     data = {
         "output": str(output),

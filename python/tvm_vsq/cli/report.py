@@ -45,6 +45,7 @@ def command(
         example_inputs=example_inputs,
         calibration=read_arrays(calibration),
         data=None if data is None else read_arrays(data),
+        progress=not as_json,
         check_import=check_import,
     )
     if plot is not None:

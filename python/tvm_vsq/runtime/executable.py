@@ -17,6 +17,7 @@ from tvm_vsq import isa
 from tvm_vsq.errors import InputError, ProgramError
 from tvm_vsq.files import as_path, replacing
 from tvm_vsq.hardware import HardwareConfig, Technology, load_technology
+from tvm_vsq.progress import busy, progress_shown
 from tvm_vsq.rtl.operands import Operands
 from tvm_vsq.runtime import native
 from tvm_vsq.runtime.arrays import (
@@ -236,11 +237,12 @@ class Executable(Printed):
             insns = isa.decode_all(bytes(program["instructions"]), self.hardware)
             yield str(program["name"]), list(zip(insns, layers, strict=True))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, progress: bool = False) -> None:
         """Write a shared library that `tvm_vsq.load` reads in any process on the same kind of machine.
 
         The file is replaced as a whole, and sealed with a checksum; a save that fails leaves the old one.
         Needs a C++ compiler: the one in CXX, else g++ or another one that is installed.
+        progress: show a bar on stderr, if that is a terminal.
         Raises InputError if `path` cannot be written (another suffix than `.so`, a folder, a read-only file,
         a full disk, ...) or there is no compiler; ProgramError on a loaded artifact.
         """
@@ -249,7 +251,8 @@ class Executable(Printed):
         with replacing(path, ".so") as draft:
             if draft.exists():
                 raise InputError(f"cannot write '{path}': it is no file, but a device or a pipe")
-            write_library(self._module, draft)
+            with progress_shown(progress), busy(f"writing {os.path.basename(path)}"):
+                write_library(self._module, draft)
             append_seal(draft)
 
     def _run_sample(self, number: int, args: tuple[Any, ...]) -> Outputs:

@@ -123,7 +123,6 @@ class PrecisionProfile(Printed):
         base: HardwareConfig,
         calibration: Any,
         data: Any,
-        report: Callable[[], None] = lambda: None,
     ) -> None:
         """See `tvm_vsq.profile_formats`; `module` is canonical (`frontend.import_model`)."""
         check_formats(formats)
@@ -134,7 +133,7 @@ class PrecisionProfile(Printed):
         self._module = module = prepare(module, config, base, self._calibration)
         self._compare = Comparison(module, data)
         self.sensitivity, self._choices = measure_sensitivity(
-            module, formats, config, base, self._calibration, self._compare, report
+            module, formats, config, base, self._calibration, self._compare
         )
         self._noise = np.array(self.sensitivity.noise)
         self.energy_pj, self.not_counted = _energies(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from tvm_vsq.errors import CalibrationError
 from tvm_vsq.files import PLOTS, replacing
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.progress import steps
 from tvm_vsq.quantize.config import QuantConfig
 from tvm_vsq.quantize.data import batches, rereadable
 from tvm_vsq.quantize.plan import Plan, make_plan
@@ -92,13 +93,12 @@ def measure_sensitivity(
     base: HardwareConfig,
     calibration: Any,
     compare: Comparison,
-    report: Callable[[], None] = lambda: None,
 ) -> tuple[Sensitivity, Choices]:
     """Quantize one layer of the canonical `module` after the other to each of `formats` (W/A/ws/as).
 
     Maximum pools and sums are quantized with the layer that they follow. config: all other settings; layers
     that its rules leave in fp32, or give formats of their own, are not profiled. calibration: see
-    `tvm_vsq.quantize.data.batches`. report: called after each of the (layers + 1) * formats measurements.
+    `tvm_vsq.quantize.data.batches`.
     Raises ConfigError if there is no layer to profile.
     """
     calibration = rereadable(calibration)
@@ -111,12 +111,16 @@ def measure_sensitivity(
     points = dict.fromkeys(point for row in plans for plan in row for point in plan.points)
     ranges = calibrated_ranges(module, list(points), calibration)
 
-    def noise(plan: Plan, built: HardwareConfig) -> float:
-        found = compare(quantize_calibrated(module, plan, ranges, calibration, built))
-        report()
-        return found
-
-    rows = [tuple(noise(*pair) for pair in zip(row, hardware, strict=True)) for row in plans]
+    every = [
+        (name, plan, built)
+        for name, row in zip(("all layers", *names), plans, strict=True)
+        for plan, built in zip(row, hardware, strict=True)
+    ]
+    noises = [
+        compare(quantize_calibrated(module, plan, ranges, calibration, built))
+        for _, plan, built in steps("measuring", every, len(every), name=lambda each: each[0])
+    ]
+    rows = [tuple(noises[at : at + len(formats)]) for at in range(0, len(noises), len(formats))]
     return Sensitivity(names, tuple(formats), tuple(rows[1:]), rows[0]), choices
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tvm_vsq.codegen import Layer, PostOp, emit_layer
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.progress import hidden, steps
 from tvm_vsq.runtime import native
 from tvm_vsq.schedule import Knobs, Workload, default_knobs
 from tvm_vsq.schedule.cost import estimate_cycles
@@ -24,6 +26,23 @@ _FINALISTS, _TRIALS_A_FINALIST = 12, 4
 
 _LEAST_GAIN = 1e-3
 """Of what the layer takes by itself: in a long model, no layer makes a thousandth of the whole."""
+
+
+@dataclass(frozen=True)
+class TunedLayer:
+    """What tuning made of a layer, and of all that are the same; cycles are simulated, of one inference.
+
+    layers: their names, in the order of the model. default_cycles, cycles: of the layer by itself, with the
+    default schedule and with the one that the database then has. model_default_cycles: of the whole model
+    with default schedules for all of its layers. model_cycles: with what was found so far.
+    """
+
+    layers: tuple[str, ...]
+    workload: str
+    default_cycles: int
+    cycles: int
+    model_default_cycles: int
+    model_cycles: int
 
 
 def measure(workload: Workload, knobs: Knobs, hardware: HardwareConfig, post: PostOp | None = None) -> int:
@@ -100,7 +119,7 @@ def tune_layers(
     total: Callable[[Database], Cost],
     trials: int,
     seed: int,
-    report: Callable[[str], None],
+    report: Callable[[TunedLayer], object],
     keep: Callable[[Database], None],
 ) -> Database:
     """Tune each distinct workload of `layers` once, so that `total`, what the whole model costs, falls.
@@ -110,31 +129,41 @@ def tune_layers(
     0.1 % of what the layer takes by itself, and what lowers its energy times cycles. The result is never
     slower than the default schedules.
 
-    Layers that take longest come first. After each, `report(text)` shows progress, and `keep(database)` may
-    save it: a layer whose record has as many trials is not searched again.
+    Layers that take longest come first. After each, `report` is told what came of it, and `keep(database)`
+    may save it: a layer whose record has as many trials is not searched again.
     """
-    first: dict[Workload, Layer] = {}
+    same: dict[Workload, list[Layer]] = {}
     for layer in layers:
-        first.setdefault(layer.workload, layer)
-    plain = database.without(first, hardware)
-    cost = total(database)
-    if plain != database and (plain_cost := total(plain)) != cost and not cost.improves(plain_cost):
+        same.setdefault(layer.workload, []).append(layer)
+
+    def total_of(candidate: Database) -> Cost:
+        with hidden():
+            return total(candidate)
+
+    plain = database.without(same, hardware)
+    plain_cost = cost = total_of(plain)
+    if plain != database and (cost := total_of(database)) != plain_cost and not cost.improves(plain_cost):
         database, cost = plain, plain_cost  # tuned for another model, and worse in this one
-    for layer in sorted(first.values(), key=lambda each: -_estimate(each, hardware)):
+    longest = sorted((group[0] for group in same.values()), key=lambda each: -_estimate(each, hardware))
+    for layer in steps(f"tuning for {hardware.name}", longest, len(longest), name=lambda each: each.name):
         workload = layer.workload
-        known, before = database.find(workload, hardware), cost.cycles
-        if known is None or known.trials < trials:
+        known = database.find(workload, hardware)
+        if known is not None and known.trials >= trials:
+            best = known
+        else:
             default, *finalists = search_workload(
                 workload, hardware, layer=layer.name, trials=trials, seed=seed, post=layer.post
             )
-            database = database.updated(default if known is None else _tried(known, trials))
+            best = default if known is None else _tried(known, trials)
+            database = database.updated(best)
             for record in finalists:
                 trial = database.updated(record)
-                trial_cost = total(trial)
+                trial_cost = total_of(trial)
                 if trial_cost.improves(cost, _LEAST_GAIN * default.cycles):
-                    database, cost = trial, trial_cost
+                    database, cost, best = trial, trial_cost, record
             keep(database)
-        report(f"{layer.name}: the model takes {before:,} -> {cost.cycles:,} cycles")
+        names, key = tuple(each.name for each in same[workload]), workload.key
+        report(TunedLayer(names, key, best.default_cycles, best.cycles, plain_cost.cycles, cost.cycles))
     return database
 
 
