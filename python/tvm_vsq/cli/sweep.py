@@ -12,7 +12,14 @@ from typing import Annotated, Any, cast
 import typer
 
 from tvm_vsq.cli import options
-from tvm_vsq.cli.inputs import check_outputs, example_inputs_of, read_arrays, read_model, read_quant
+from tvm_vsq.cli.inputs import (
+    check_inputs,
+    check_outputs,
+    example_inputs_of,
+    read_arrays,
+    read_model,
+    read_quant,
+)
 from tvm_vsq.errors import ConfigError, InputError, first_line, shown
 from tvm_vsq.files import PLOTS, parse_yaml
 
@@ -96,19 +103,20 @@ def command(
 
     What is finished is in the folder: after Ctrl-C or a crash, the same command goes on from there.
     """
-    from tvm_vsq import sweep as sweep_model
-
     check_outputs((html, ()), (plot, PLOTS))
+    check_inputs(model, target, calibration, data, labels)
     if labels is not None and (data is None or evaluate is not None):
         raise typer.BadParameter("labels are of --data, and --evaluate has its own", param_hint="--labels")
-    grids = _space(space, axis)
+    grids, example_inputs = _space(space, axis), example_inputs_of(shape)
+    from tvm_vsq import sweep as sweep_model
+
     network = read_model(model)
     samples = None if calibration is None else read_arrays(calibration)
     metric: Any = None
     if evaluate is not None:
         metric = _function(evaluate)
     elif samples is not None:
-        network, metric = _measured(network, example_inputs_of(shape), check_import, samples, data, labels)
+        network, metric = _measured(network, example_inputs, check_import, samples, data, labels)
     if objective is None and metric is not None and evaluate is None and labels is None:
         objective = ["min:relative_error", "cycles", "energy_uj", "area_mm2"]
     try:
@@ -117,7 +125,7 @@ def command(
             grids,
             target,
             evaluate=metric,
-            example_inputs=example_inputs_of(shape),
+            example_inputs=example_inputs,
             quant=None if quant is None else read_quant(str(quant)),
             calibration=samples,
             objectives=objective,

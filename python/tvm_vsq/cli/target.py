@@ -67,7 +67,7 @@ def target_show(
 def _as_yaml(data: dict[str, Any]) -> str:
     import yaml
 
-    return yaml.safe_dump(data, sort_keys=False, width=76)
+    return yaml.safe_dump(data, sort_keys=False, width=72)
 
 
 def _silicon(hardware: HardwareConfig, technology: str | None) -> dict[str, Any]:
