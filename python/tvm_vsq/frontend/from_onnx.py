@@ -14,7 +14,7 @@ from tvm_vsq.frontend.layers import live_layers
 from tvm_vsq.frontend.onnx_half import in_float32, is_half
 from tvm_vsq.frontend.onnx_importer import import_graph
 from tvm_vsq.frontend.onnx_model import check_straight, check_weights, read_model
-from tvm_vsq.frontend.onnx_names import layers_of
+from tvm_vsq.frontend.onnx_names import layers_of, modules_of
 from tvm_vsq.frontend.onnx_nodes import opset_of
 from tvm_vsq.frontend.onnx_normal import modernize, write_out
 from tvm_vsq.frontend.onnx_quantization import OWN_FUNCTIONS, has_quantization, remove_quantization
@@ -48,7 +48,7 @@ def from_onnx(
     quantized = onnx.ModelProto()
     quantized.CopyFrom(proto)
     found = remove_quantization(proto.graph)
-    names = layers_of(proto.graph, found.origins)
+    names = layers_of(proto.graph, found.origins, modules_of(original.graph))
     came = original
     if is_quantized:
         original = proto
