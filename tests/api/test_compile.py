@@ -230,8 +230,8 @@ def test_a_kind_of_dram_takes_the_place_of_the_technologys_own(made):
 def test_a_profile_says_where_its_energy_goes_and_what_its_table_lacks(made):
     profile = made("PlainNet")[0].timing()
     text = " ".join(str(profile).split())
-    assert "energy by horowitz-45nm: DRAM " in text
-    assert "the table has no leakage, clock, DRAM idle, DRAM refresh" in text
+    assert "Components, by horowitz-45nm" in text
+    assert "no energy in horowitz-45nm of leakage, clock, DRAM idle, DRAM refresh" in text
     assert "the table has no" not in " ".join(str(profile.with_technology("open-45nm")).split())
     assert profile.to_dict()["energy_by_part_pj"] == profile.energy_by_part()
 
@@ -242,7 +242,7 @@ def test_inferences_are_put_under_every_table(made):
     assert list(found.energy_pj) == list_technologies()
     assert found.intervals == {"a": (1.0, 1.0), "b": (1.0, 1.0)}  # a table does not depend on the one before
     assert found.energy_pj["open-45nm"]["a"] == profile.with_technology("open-45nm").energy_pj
-    assert "the order is the same in all" in str(found)
+    assert "the order is the same in all" in " ".join(str(found).split())
     with pytest.raises(tvm_vsq.errors.InputError, match="at least one profile"):
         compare_tables({})
     with pytest.raises(tvm_vsq.errors.InputError, match="at least one technology"):
@@ -282,7 +282,7 @@ def test_names_are_no_markup():
 
 def test_a_profile_of_nothing_on_the_accelerator_has_no_energy_to_compare(made):
     idle = replace(made("PlainNet")[0].timing(), layers=())
-    assert "none, as nothing runs on the accelerator" in " ".join(str(idle).split())
+    assert "no energy, as nothing runs on the accelerator" in " ".join(str(idle).split())
     with pytest.raises(tvm_vsq.errors.InputError, match="'idle' takes no energy"):
         compare_tables({"idle": idle})
 
@@ -291,7 +291,7 @@ def test_an_order_that_depends_on_the_table_is_said_to():
     found = EnergyTables({"dear": {"a": 2.0, "b": 1.0}, "cheap": {"a": 1.0, "b": 3.0}})
     assert not found.same_order
     assert found.intervals["b"] == (0.5, 3.0)
-    assert "the order is NOT the same in all" in str(found)
+    assert "the order is NOT the same in all" in " ".join(str(found).split())
 
 
 def test_a_profile_prints_a_row_for_every_layer(made):
@@ -311,7 +311,7 @@ def test_an_executable_explains_its_layers_in_their_order_and_prints_the_reasons
     rows = exe.explain()
     layers = [row for row in rows if row.where == "accelerator"]
     assert [row.layer for row in layers] == [layer.name for layer in exe.metadata.layers]
-    text = " ".join(str(rows).split())
+    text = " ".join(rows.to_str(wide=True).replace("│", " ").split())
     assert all(row.layer in text and row.why.split(", ")[0] in text for row in layers)
 
 

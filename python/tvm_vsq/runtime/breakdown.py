@@ -30,7 +30,9 @@ def component_parts(profile: Profile) -> Iterator[Table | str]:
     rows = [cells(part, energy.get(part, 0.0), area.get(part, 0.0)) for part in parts]
     rows.append(cells("all", profile.energy_pj, mm2))
     yield Table(f"Components, by {profile.technology.name}", columns, rows, last=1)
-    if without := [part for part in STANDING if part not in energy]:
+    if not energy:
+        yield "no energy, as nothing runs on the accelerator"
+    elif without := [part for part in STANDING if part not in energy]:
         yield f"no energy in {profile.technology.name} of {', '.join(without)}: the table has no numbers"
     if note:
         yield note
