@@ -491,6 +491,14 @@ def _write_junk() -> None:
         (_compile(**{"--calibration": "folder.npy"}), "cannot read 'folder.npy': it is a folder"),
         (_compile(**{"--shape": "999999x999999x99"}), "at most 16 axes and 268,435,456 elements"),
         (_compile(**{"--shape": "9" * 5000}), "is not understood: write 1x3x32x32"),
+        (
+            _compile(**{"--shape": "1x3x6x6"}),
+            "shape [1, 3, 6, 6], and input 'x' was exported for [1, 16, 6, 6]",
+        ),
+        (
+            ["tune", "list.json", "-o", "t.json", "--shape", "1x3"],
+            "--shape '1x3': a Relax module (.json) has",
+        ),
         (_compile(**{"--shape": "0x3"}), "--shape '0x3': each extent must be at least 1"),
         (_compile(**{"--quant": "4/4/4/" + "9" * 5000}), "is not understood: write W/A/ws/as"),
         (_compile(**{"--quant": "n" * 300 + ".json"}), "cannot read the quantization config 'nnn"),

@@ -83,7 +83,7 @@ def _compiled(
         if target.endswith(".so"):
             raise InputError(f"'{target}' is an artifact: --model is compiled for targets; give their names")
         check_inputs(model, target, calibration)
-    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    example_inputs, config = example_inputs_of(shape, model), read_quant(quant)
     samples = None if calibration is None else read_arrays(calibration)
     return [
         tvm_vsq.compile(

@@ -44,7 +44,7 @@ def command(
     if dump is not None:
         check_output_folder(dump)
     check_inputs(model, target, calibration)
-    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    example_inputs, config = example_inputs_of(shape, model), read_quant(quant)
     exe = tvm_vsq.compile(
         read_model(model),
         target,

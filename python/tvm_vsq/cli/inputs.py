@@ -89,8 +89,10 @@ def _require_survival(read: Callable[[], object]) -> None:
         raise ValueError("its nodes refer to each other in a way that ends TVM's reader")
 
 
-def example_inputs_of(shapes: list[str] | None) -> Any:
+def example_inputs_of(shapes: list[str] | None, model: Path) -> Any:
     """Zeros of the shapes of `--shape`; None without."""
+    if shapes and model.suffix == ".json":
+        raise InputError(f"--shape {shown(shapes[0])}: a Relax module (.json) has its shapes; leave it out")
     import numpy as np
 
     return None if not shapes else tuple(np.zeros(_shape(text), np.float32) for text in shapes)

@@ -46,7 +46,7 @@ def command(
     """Choose a number format for each layer of MODEL, under an aim for accuracy or energy."""
     check_outputs((output, ()), (plot, PLOTS))
     check_inputs(model, target, calibration)
-    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    example_inputs, config = example_inputs_of(shape, model), read_quant(quant)
     result = tvm_vsq.choose_formats(
         read_model(model),
         target,

@@ -15,7 +15,9 @@ ModelPath = Annotated[
 Shapes = Annotated[
     list[str] | None,
     typer.Option(
-        "--shape", help="Shape of an input of an .onnx file with dynamic axes, as 1x3x32x32; once for each."
+        "--shape",
+        help="Shape of an input of an .onnx file with dynamic axes, as 1x3x32x32; once for each. A .pt2 file "
+        "has its shapes, which must be these; so has a .json file, which takes none.",
     ),
 ]
 Artifact = Annotated[Path, typer.Argument(help="A .so file written by `tvm-vsq compile`.")]

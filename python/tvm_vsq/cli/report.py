@@ -37,7 +37,7 @@ def command(
     """Report what quantization does to each layer of MODEL: SQNR, bits per element, clipping, codes."""
     check_outputs((plot, PLOTS))
     check_inputs(model, target, calibration, data)
-    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    example_inputs, config = example_inputs_of(shape, model), read_quant(quant)
     result = tvm_vsq.quantization_report(
         read_model(model),
         target,

@@ -107,7 +107,7 @@ def command(
     check_inputs(model, target, calibration, data, labels)
     if labels is not None and (data is None or evaluate is not None):
         raise typer.BadParameter("labels are of --data, and --evaluate has its own", param_hint="--labels")
-    grids, example_inputs = _space(space, axis), example_inputs_of(shape)
+    grids, example_inputs = _space(space, axis), example_inputs_of(shape, model)
     from tvm_vsq import sweep as sweep_model
 
     network = read_model(model)

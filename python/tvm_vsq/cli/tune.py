@@ -36,7 +36,7 @@ def command(
     """Search the schedules of MODEL's layers for fewer simulated cycles, and less energy times cycles."""
     check_output(output)
     check_inputs(model, target)
-    example_inputs, config = example_inputs_of(shape), read_quant(quant)
+    example_inputs, config = example_inputs_of(shape, model), read_quant(quant)
     layers: list[TunedLayer] = []
     tvm_vsq.tune(
         read_model(model),

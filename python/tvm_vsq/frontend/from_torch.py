@@ -7,7 +7,7 @@ import io
 import logging
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import is_dataclass
 from typing import Any
@@ -77,12 +77,34 @@ def from_exported_program(
     example_inputs: must have the shapes that the program was exported for.
     """
     title, arrays = "exported program", None
+    _check_shapes(program, example_inputs)
     if example_inputs is None and program.example_inputs:
         tensors = [leaf for leaf in tree_leaves(program.example_inputs) if isinstance(leaf, torch.Tensor)]
         arrays = tuple(np.array((t.float() if t.dtype in HALVES else t).detach().numpy()) for t in tensors)
     if is_half(program):
         program, title = program_in_float32(program), f"{title} in fp32"
     return _to_relax(program), TorchSource(title, None, program, arrays, _to_relax)
+
+
+def _check_shapes(program: ExportedProgram, example_inputs: Any) -> None:
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    names = [str(name) for name in program.graph_signature.user_inputs]
+    given = [leaf for leaf in tree_leaves(example_inputs) if hasattr(leaf, "shape")]
+    if given and len(given) != len(names):
+        raise ModelError(
+            f"example_inputs holds {len(given)} tensors, the exported program has {len(names)} inputs: "
+            f"{', '.join(names)}"
+        )
+    if isinstance(example_inputs, Mapping):
+        return  # its order is not the program's
+    for position, (name, leaf) in enumerate(zip(names, given, strict=False)):
+        shape = getattr(values[name], "shape", ())
+        is_fixed = all(isinstance(extent, int) for extent in shape)
+        if is_fixed and [*leaf.shape] != [*shape]:
+            raise ModelError(
+                f"example_inputs[{position}] has shape {[*leaf.shape]}, and input '{name}' was exported for "
+                f"{[*shape]} (tvm-vsq: --shape); export the model at the shape that you want"
+            )
 
 
 def _to_relax(program: ExportedProgram) -> IRModule:
