@@ -259,6 +259,7 @@ def test_a_search_proposes_the_same_points_in_any_process(arguments, here, searc
         ({"evaluate": lambda network: 1 / 0}, ToolError, "evaluating the fp32 network failed: ZeroDivision"),
         ({"objectives": ["top5"]}, ConfigError, "there is no quantity 'top5'"),
         ({"constraints": ["top5 > 1"]}, ConfigError, "constraint 'top5 > 1': there is no quantity 'top5'"),
+        ({"constraints": ["area < fp32 * 0.5"]}, ConfigError, "known: accuracy; give a number"),
         ({"schedules": "tune", "tune_trials": 0}, ConfigError, "tune_trials=0"),
         ({"search": "nsga2", "trials": 2, "space": [SPACE, SPACE]}, ConfigError, "takes one grid"),
     ],
@@ -266,6 +267,11 @@ def test_a_search_proposes_the_same_points_in_any_process(arguments, here, searc
 def test_what_is_wrong_is_refused_by_name(arguments, here, named, kind, message):
     with pytest.raises(kind, match=message):
         here(**{"space": {"quant": ["4/4/4/4"]}, **arguments, **named})
+
+
+def test_calibration_that_nothing_uses_is_said(arguments, here):
+    with pytest.warns(VsqWarning, match="calibration is not used"):
+        here(space={"quant": ["4/4/4/4"]}, **{**arguments, "evaluate": None})
 
 
 def test_workers_are_a_number(arguments):

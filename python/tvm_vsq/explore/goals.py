@@ -94,6 +94,15 @@ class Constraint:
         """Whether it compares with the fp32 network."""
         return bool(self.factor_of_fp32)
 
+    def check(self, fp32: Mapping[str, float]) -> None:
+        """Raise ConfigError for a quantity that no point has, or the fp32 network has not."""
+        check_name(self.name, list(fp32), f"constraint {self.text!r}")
+        if self.needs_fp32 and self.name not in fp32:
+            known = ", ".join(fp32) or "nothing, without evaluate="
+            raise ConfigError(
+                f"constraint {self.text!r}: of the fp32 network is known: {known}; give a number"
+            )
+
     def bound(self, fp32: Mapping[str, float]) -> float:
         """The number that it compares with. fp32: what `evaluate` returns for the fp32 network."""
         return self.number + (self.factor_of_fp32 * fp32[self.name] if self.needs_fp32 else 0.0)

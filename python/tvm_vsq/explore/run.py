@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tvm_vsq.errors import CalibrationError, ConfigError, QuantizationError, VsqError, phase, shown
+from tvm_vsq.errors import (
+    CalibrationError,
+    ConfigError,
+    QuantizationError,
+    VsqError,
+    VsqWarning,
+    phase,
+    shown,
+)
 from tvm_vsq.explore import keys
-from tvm_vsq.explore.goals import Constraint, check_name, objectives_of
+from tvm_vsq.explore.goals import Constraint, objectives_of
 from tvm_vsq.explore.measure import Measurer, Row
 from tvm_vsq.explore.result import SweepResult
 from tvm_vsq.explore.search import search_of
@@ -92,6 +101,12 @@ def sweep(
         raise ConfigError(f"evaluate must be a function of the network, not {shown(evaluate)}")
     if evaluate is not None and calibration is None:
         raise CalibrationError("evaluate needs calibration data: give calibration=, some tens of samples")
+    if evaluate is None and calibration is not None:
+        warnings.warn(
+            "calibration is not used, as there is no evaluate=: costs do not depend on it",
+            VsqWarning,
+            stacklevel=4,
+        )
     rules = tuple(Constraint.parse(text) for text in constraints)
     database, schedules_digest = _schedules(schedules, tune_trials, seed)
     with compiling:
@@ -123,7 +138,7 @@ def sweep(
         measurer = Measurer(job, store, crew, schedules_digest, rules)
         wanted = objectives_of(objectives, measurer.fp32)
         for rule in rules:
-            check_name(rule.name, list(measurer.fp32), f"constraint {rule.text!r}")
+            rule.check(measurer.fp32)
         proposals = search_of(search, grids, trials, seed, wanted, rules)
         found: dict[str, Row] = {}
         for generation in proposals.generations():
