@@ -47,8 +47,19 @@ def exe():
 
 @pytest.fixture(scope="module")
 def results(exe):
-    operand = OperandReport(20.0, 4.5, 0.01, [1, 2, 3], -1)
-    layers = tuple(LayerReport(name, "4/4/4/4", 16, 0.5, operand, operand, 18.0) for name in (LONG, "last"))
+    operand = OperandReport(sqnr_db=20.0, bits_per_element=4.5, clipped=0.01, codes=[1, 2, 3], lowest_code=-1)
+    layers = tuple(
+        LayerReport(
+            name=name,
+            formats="4/4/4/4",
+            vector_size=16,
+            padding=0.5,
+            weights=operand,
+            activations=operand,
+            output_sqnr_db=18.0,
+        )
+        for name in (LONG, "last")
+    )
     formats = ("3/3/4/4", "4/4/4/4", "8/8/-/-", "6/6/-/-")
     noises = ((0.1, 0.01, 0.001, 0.002), (0.2, 0.02, 0.002, 0.003))
     sensitivity = Sensitivity((LONG, "last"), formats, noises, noises[0])
@@ -66,7 +77,7 @@ def results(exe):
         profile,
         profile.why(),
         compare_tables({"first": profile, "second": profile}),
-        QuantReport(layers, {LONG: "a rule says so"}, 17.0, 8),
+        QuantReport(layers=layers, fp32={LONG: "a rule says so"}, output_sqnr_db=17.0, samples=8),
         sensitivity,
         exe.hardware,
         config,
@@ -196,6 +207,6 @@ def test_descriptions_say_what_they_describe(results):
 def test_a_fake_quantized_module_shows_its_formats_and_parameters():
     samples = torch.randn(8, 3, 9)
     quant = tvm_vsq.QuantConfig.parse("4/4/4/4").unfitted()
-    text = repr(tvm_vsq.fake_quantize(Net(), quant, example_inputs=samples[:1], calibration=samples))
+    text = repr(tvm_vsq.fake_quantize(Net(), quant=quant, example_inputs=samples[:1], calibration=samples))
     assert "vsq-accel 4/4/4/4, 2 layers with weights, inputs x[1, 3, 9]" in text
     assert "(last): _Parameters(weight[190, 200], bias[190])" in text

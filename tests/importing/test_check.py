@@ -155,7 +155,7 @@ def test_relax_is_checked_against_itself_before_our_passes() -> None:
 def test_examples_of_another_shape_than_the_program_are_refused() -> None:
     program = torch.export.export(Net(half_of_it).eval(), (IMAGE,))
     with pytest.raises(
-        ModelError, match=r"example_inputs\[0\] has shape \[1, 4, 6, 6\].*made for \[2, 4, 6, 6\]"
+        ModelError, match=r"example_inputs\[0\] has shape \[1, 4, 6, 6\].*exported for \[2, 4, 6, 6\]"
     ):
         import_checked(program, IMAGE[:1])
 
