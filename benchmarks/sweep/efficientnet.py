@@ -1,7 +1,7 @@
 """Sweeps EfficientNet-Lite0 with its ImageNet weights over 8 formats, V of 16 and 32, and 5 machines.
 
     make .venv/accuracy.stamp
-    .venv/bin/python benchmarks/sweep/efficientnet.py [--folder FOLDER] [--workers N]
+    .venv/bin/python benchmarks/sweep/efficientnet.py [--folder FOLDER] [--workers N] [--publish]
 
 Accuracy is of the 157 labelled photos of docs/accuracy.md, calibrated on 32 others; "same_decision" of the
 same photos, against the network in fp32. What the folder already holds is not measured again.
@@ -25,6 +25,7 @@ from designs import FEW_FORMATS, TECHNOLOGY, machines  # noqa: E402
 from lite0 import load_trained  # noqa: E402
 from photos import labelled, unlabelled  # noqa: E402
 from pixels import pixels  # noqa: E402
+from publish import publish  # noqa: E402
 
 CALIBRATION = 32
 
@@ -35,6 +36,7 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, default=ROOT / "build/sweep/efficientnet")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--publish", action="store_true", help="write the result into docs/, too")
     arguments = parser.parse_args()
     photos, model = labelled(), load_trained()
     images, classes = pixels([photo.path for photo in photos]), [photo.classes for photo in photos]
@@ -62,7 +64,8 @@ def main() -> None:
     print(result)
     print(f"{len(result.rows)} points on {len(images)} photos: {time.perf_counter() - start:.0f} s")
     result.to_html(arguments.folder / "sweep.html")
-    result.plot(arguments.folder / "front.png")
+    if arguments.publish:
+        publish(result, "efficientnet")
 
 
 if __name__ == "__main__":

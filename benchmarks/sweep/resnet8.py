@@ -1,6 +1,6 @@
 """Sweeps the trained ResNet-8 over 20 formats, V of 16 and 32, and 5 machines, on 1,000 digits each.
 
-    .venv/bin/python benchmarks/sweep/resnet8.py [--folder FOLDER] [--workers N]
+    .venv/bin/python benchmarks/sweep/resnet8.py [--folder FOLDER] [--workers N] [--publish]
 
 The folder has to be new, so that nothing is taken from an earlier run, and the time is that of all the work.
 """
@@ -22,6 +22,7 @@ sys.path.append(str(ROOT / "examples/resnet8_mnist"))
 from data import load_digits  # noqa: E402
 from designs import FORMATS, TECHNOLOGY, machines  # noqa: E402
 from model import load_trained  # noqa: E402
+from publish import publish  # noqa: E402
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, default=ROOT / "build/sweep/resnet8")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--publish", action="store_true", help="write the result into docs/, too")
     arguments = parser.parse_args()
     if arguments.folder.exists():
         sys.exit(f"{arguments.folder} is there already; give a new folder, or remove it")
@@ -56,7 +58,8 @@ def main() -> None:
     workers = arguments.workers or "one a core"
     print(f"{len(result.rows)} points, {len(images)} digits a format, workers: {workers}: {seconds:.0f} s")
     result.to_html(arguments.folder / "sweep.html")
-    result.plot(arguments.folder / "front.png")
+    if arguments.publish:
+        publish(result, "resnet8")
 
 
 if __name__ == "__main__":
