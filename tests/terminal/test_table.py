@@ -30,6 +30,13 @@ def test_no_line_is_wider_than_asked_for(width):
     assert all(any(f"{12_345_678 + i:,}" in line for line in lines) for i in range(len(LAYERS)))
 
 
+def test_a_table_is_text_in_a_notebook_too(monkeypatch):
+    lines = a_table().lines(100)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert a_table().lines(100) == lines
+
+
 def test_columns_go_by_their_rank_and_are_named_below():
     narrow, wide = "\n".join(a_table().lines(50)), "\n".join(a_table().lines(None))
     assert "12.5%" in narrow

@@ -131,7 +131,9 @@ def _drawn(table: Table, chosen: Sequence[int], widths: Sequence[int]) -> list[s
             row.append(cell)
     for number, row in enumerate(rows):
         drawn.add_row(*row, end_section=number + 1 == len(rows) - table.last)
-    console = Console(width=_drawn_width(widths), file=io.StringIO(), markup=False, highlight=False)
+    # notebooks would show it in place of writing it, and have colours in all that is written
+    plain: Any = {"markup": False, "highlight": False, "force_jupyter": False, "force_terminal": False}
+    console = Console(width=_drawn_width(widths), file=io.StringIO(), **plain)
     console.print(drawn)
     body = [line.rstrip() for line in str(console.file.getvalue()).rstrip("\n").split("\n")]  # type: ignore[attr-defined]
     title = wrapped(table.title, max(_drawn_width(widths), 40)) if table.title else []
