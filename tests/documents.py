@@ -1,25 +1,32 @@
-"""The code in the documents, and copies of the project in which it may write and run."""
+"""The code in the documents: what a page says, and a folder in which it runs."""
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from tvm_vsq.runtime import native
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = tuple(sorted(path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md")))
+LANGUAGES = ("python", "console", "text", "diff")
+"""Of blocks that are no files. Without a language a block is text that no block before it prints."""
 
-_HEADING = re.compile(r"^## (.+)\n", re.M)
-_BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`:\n\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
-_COPIED = ("python", "tvm_vsq", "rtl", "target_configs", "tests", "CMakeLists.txt", "pyproject.toml")
+_MARK = re.compile(r"^<!-- setup: (?P<setup>\w+)(?P<large>, large)? -->$", re.M)
+_BLOCK = re.compile(
+    r"^(?:`(?P<file>[^`\n]+)`:\n\n)?```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$", re.M | re.S
+)
 _OUTPUT = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+_COLUMNS = "92"  # of the tables that pages show
+_INSTEAD = {"make": "make --dry-run"}
+"""What runs in place of a command: a test that builds the environment of tests would run itself."""
 
 
 @dataclass(frozen=True)
@@ -31,73 +38,121 @@ class Block:
     text: str
 
 
-def sections(document: str) -> dict[str, list[Block]]:
-    """The blocks of docs/`document`, by the heading ("" before the first) that they stand under."""
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    parts = ["", *_HEADING.split(text)]
-    return {
-        heading: [
-            Block(found["file"] or "", found["language"], found["text"]) for found in _BLOCK.finditer(part)
-        ]
-        for heading, part in zip(parts[::2], parts[1::2], strict=True)
-    }
+@dataclass(frozen=True)
+class Part:
+    """Blocks that follow each other in one folder: from a mark `<!-- setup: NAME -->` to the next one.
+
+    setup: what is there before (`document_setups`); "empty" where a page has no mark. is_large: "large" is in
+    the mark, too.
+    """
+
+    page: Path
+    number: int
+    setup: str
+    is_large: bool
+    blocks: tuple[Block, ...]
 
 
-class Copy:
-    """A copy of the project's sources in `root`, with the native library of the installed package."""
+def parts(page: Path) -> list[Part]:
+    """Those of a page (a path from the root) that have blocks, in order."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    marks = [None, *_MARK.finditer(text)]
+    found = []
+    for number, mark in enumerate(marks):
+        begin = mark.end() if mark else 0
+        end = marks[number + 1].start() if number + 1 < len(marks) else len(text)
+        blocks = tuple(
+            Block(block["file"] or "", block["language"], block["text"])
+            for block in _BLOCK.finditer(text, begin, end)
+        )
+        setup, is_large = (mark["setup"], bool(mark["large"])) if mark else ("empty", False)
+        if blocks:
+            found.append(Part(page, len(found), setup, is_large, blocks))
+    return found
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._exports: list[str] = []
-        for name in _COPIED:
-            source, ignored = ROOT / name, shutil.ignore_patterns("__pycache__")
-            if source.is_dir():
-                shutil.copytree(source, root / name, ignore=ignored)
-            else:
-                shutil.copy(source, root)
+
+class Session:
+    """Follows the blocks of a part, in a folder, with an environment for commands and names for Python."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "COLUMNS": _COLUMNS,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        }
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self._printed = ""
 
     def follow(self, block: Block) -> None:
-        """Write the block's file, apply its diff, or run its commands, which must print what it shows."""
+        """Write the block's file, apply its diff, run its Python or its commands, or compare what it shows
+        with what the Python before it printed.
+        """
         if block.file:
-            path = self.root / block.file
+            path = self.folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            self._printed = self._python(block.text)
+        elif block.language == "text":
+            _compare(block.text, self._printed, "what the page shows")
+        elif block.language == "console":
+            for command, shown in commands(block.text):
+                _compare(shown, self._run(command), f"$ {command}")
         elif block.language == "diff":
             # Within a repository, git would look for the files at its root.
-            environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(self.root.parent)}
+            environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(self.folder.parent)}
             subprocess.run(
-                ["git", "apply"], input=block.text, text=True, cwd=self.root, env=environment, check=True
+                ["git", "apply"], input=block.text, text=True, cwd=self.folder, env=environment, check=True
             )
-        elif block.language == "console":
-            for command, shown in _commands(block.text):
-                printed = self._run(command)
-                assert doctest.OutputChecker().check_output(shown, printed, _OUTPUT), (
-                    f"$ {command}\n{printed}"
-                )
+
+    def _python(self, code: str) -> str:
+        """What it prints; warnings and progress go to stderr."""
+        printed = io.StringIO()
+        with _set(COLUMNS=_COLUMNS), contextlib.chdir(self.folder), contextlib.redirect_stdout(printed):
+            exec(compile(code, "<page>", "exec"), self.names)
+        return printed.getvalue()
 
     def _run(self, command: str) -> str:
-        """What the command prints; exports are for the commands behind them, too."""
-        if command.startswith("export "):
-            self._exports.append(command)
-        environment = {
-            **os.environ,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": str(self.root / "python"),
-            native.LIBRARY_VARIABLE: str(native.library_path()),
-        }
-        script = "\n".join([*self._exports, command])
+        """What the command prints; what it exports is there for the commands behind it."""
+        program, *arguments = command.split(" ", 1)
+        command = " ".join([_INSTEAD.get(program, program), *arguments])
+        kept = self.folder.parent / f"{self.folder.name}.exports"
+        script = f'[ ! -e "{kept}" ] || . "{kept}"\n{command}\nstatus=$?\nexport -p > "{kept}"\nexit $status'
         result = subprocess.run(
             ["bash", "-c", script],
-            cwd=self.root,
-            env=environment,
+            cwd=self.folder,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        assert result.returncode == 0, f"$ {command}\n{result.stdout.decode()}"
-        return result.stdout.decode()
+        printed = result.stdout.decode()
+        assert result.returncode == 0, f"$ {command}\n{printed}"
+        return printed
 
 
-def _commands(text: str) -> Iterator[tuple[str, str]]:
+def commands(text: str) -> Iterator[tuple[str, str]]:
     """(command, what it prints) of a console block."""
-    _, *parts = re.split(r"^\$ (.*)\n", text, flags=re.M)
-    yield from zip(parts[::2], parts[1::2], strict=True)
+    before, *found = re.split(r"^\$ ((?:.*\\\n)*.*)\n", text, flags=re.M)
+    assert not before, f"no command prints {before!r}"
+    yield from zip(found[::2], found[1::2], strict=True)
+
+
+def _compare(shown: str, printed: str, what: str) -> None:
+    """A block that shows nothing says nothing of what is printed."""
+    assert not shown or doctest.OutputChecker().check_output(shown, printed, _OUTPUT), f"{what}\n{printed}"
+
+
+@contextlib.contextmanager
+def _set(**variables: str) -> Iterator[None]:
+    """Environment variables inside the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,55 +1,75 @@
-"""The code in the documents runs as it stands."""
+"""The code in the documents runs as it stands, and prints what stands behind it."""
 
 from __future__ import annotations
 
-import numpy as np
+import re
+
 import pytest
-import torch
-import tvm
-from tests.documents import Copy, sections
-from torch import nn
+from tests.document_setups import SETUPS
+from tests.documents import LANGUAGES, PAGES, ROOT, Block, Session, commands, parts
 
-import tvm_vsq
-
-NATIVE = ("An instruction", "A number format")
-EXAMPLES = [
-    *(
-        pytest.param((part,), marks=[pytest.mark.large] * (part != "An energy table"))
-        for part in sections("extending.md")
-        if part and part not in NATIVE
-    ),
-    pytest.param(NATIVE, marks=pytest.mark.large),  # build the simulator
+_CODE = re.compile(r"^(\$ |tvm-vsq |python |pip |make [\w-]+( +#.*)?$|import |from \w+ import )", re.M)
+_PARTS = [
+    pytest.param(part, id=f"{part.page.stem}-{part.number}", marks=[pytest.mark.large] * part.is_large)
+    for page in PAGES
+    for part in parts(page)
 ]
-"""Parts of extending.md, by the copy of the project that they share."""
 
 
-def python_of(document):
-    """The Python of a document, its blocks one after the other."""
-    found = [block for part in sections(document).values() for block in part if block.language == "python"]
-    assert found
-    return "\n".join(block.text for block in found)
+@pytest.mark.parametrize("part", _PARTS)
+def test_what_a_page_says_can_be_followed(part, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    session = Session(folder)
+    SETUPS[part.setup](session)
+    for block in part.blocks:
+        session.follow(block)
 
 
-def test_fine_tuning_at_3_bits_leads_to_cycles_energy_and_a_file(tmp_path, monkeypatch):
-    torch.manual_seed(0)
-    labels = torch.arange(192) % 4
-    images = torch.randn(192, 3, 6, 6) + labels[:, None, None, None]
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 4)).eval()
-    names = {"torch": torch, "tvm": tvm, "tvm_vsq": tvm_vsq, "model": model, "images": images}
-    names |= {"labels": labels, "test_images": images[:128]}
-    monkeypatch.chdir(tmp_path)
-    exec(python_of("qat.md"), names)
-    module, exe = names["module"], names["exe"]
-    assert exe.metadata.inputs[0].shape == (1, 3, 6, 6)
-    assert (exe.hardware, exe.hardware.notation) == (module.hardware, "3/3/4/4")
-    assert names["profile"].cycles == exe.timing().cycles > 0
-    assert not torch.equal(module.layers.get_parameter("0.weight"), model[0].weight)
-    np.testing.assert_array_equal(names["scores"], module(images[:128]))
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [Block("", "python", "print(1)"), Block("", "text", "2\n")],
+        [Block("", "python", "raise ValueError")],
+        [Block("", "console", "$ echo 1\n2\n")],
+        [Block("", "console", "$ false\n")],
+        [Block("", "console", "$ make no-such-target\n")],
+        [Block("", "console", "a line that no command prints\n")],
+    ],
+    ids=lambda blocks: blocks[-1].text.strip(),
+)
+def test_a_page_that_is_wrong_is_found(blocks, tmp_path):
+    session = Session(tmp_path)
+    *before, wrong = blocks
+    for block in before:
+        session.follow(block)
+    with pytest.raises((AssertionError, ValueError)):
+        session.follow(wrong)
 
 
-@pytest.mark.parametrize("parts", EXAMPLES, ids="+".join)
-def test_what_extending_md_adds_works_in_a_copy_of_the_project(parts, tmp_path):
-    copy, blocks = Copy(tmp_path), sections("extending.md")
-    for part in parts:
-        for block in blocks[part]:
-            copy.follow(block)
+def test_what_blocks_leave_is_there_for_those_behind_them(tmp_path):
+    session = Session(tmp_path)
+    for language, text in (
+        ("python", "value = 1"),
+        ("python", "print(value, file=open('value', 'w'))"),
+        ("console", "$ export NAME=value\n$ cat $NAME\n1\n"),
+        ("python", "print('a long line of which a page shows a part')"),
+        ("text", "a long line ... a part\n"),
+    ):
+        session.follow(Block("", language, text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_block_of_a_page_is_followed(page):
+    blocks = [block for part in parts(page) for block in part.blocks]
+    fences = re.findall(r"^\s*```.*$", (ROOT / page).read_text(encoding="utf-8"), re.M)
+    assert len(fences) == 2 * len(blocks)
+    for before, block in zip([None, *blocks], blocks, strict=False):
+        assert block.file or not block.language or block.language in LANGUAGES, block
+        if block.language == "text":
+            assert before, block
+            assert before.language == "python", block
+        if block.language == "console":
+            assert list(commands(block.text))
+        if not block.language and not block.file:  # what a benchmark printed
+            assert not _CODE.search(block.text), block
