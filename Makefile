@@ -153,6 +153,11 @@ rtl-tools: $(VENV)/rtl.stamp ## install what RTL's tests and benchmarks need: co
 browser: ## install what opens pages and timelines in tests: Debian's Chromium, where apt-get may; Perfetto's trace processor
 	@.ci/browser
 
+.PHONY: docs
+docs: setup ## the site of docs/, into build/site: example pages and notebooks are made anew (about a minute)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore::DeprecationWarning -m mkdocs build --quiet
+	@echo build/site/index.html
+
 schedules: setup ## tune the databases in schedules/ again (about 40 minutes)
 	@$(BIN)/python benchmarks/tune_shipped.py
 
