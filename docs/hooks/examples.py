@@ -79,12 +79,11 @@ def _report(folder: Path, name: str, title: str, exe: tvm_vsq.Executable, qualit
 
 
 def _sweeps(folder: Path, data: Path) -> Iterator[Example]:
-    for path in sorted(data.glob("*.json*")):
+    for path in sorted(data.glob("*-sweep.json*")):
         result, name = SweepResult.load(path), path.name.partition(".")[0]
-        file = f"{name}-sweep.html"
-        result.to_html(folder / file, plotly="beside")
+        result.to_html(folder / f"{name}.html", plotly="beside")
         result.plot(folder / f"{name}.svg")
-        yield Example(file, f"Sweep: {name}", result.summary)
+        yield Example(f"{name}.html", f"Sweep: {name.removesuffix('-sweep')}", result.summary)
 
 
 def _list(examples: Sequence[Example]) -> Iterator[str]:
@@ -95,5 +94,6 @@ def _list(examples: Sequence[Example]) -> Iterator[str]:
         yield f"- [{example.title}](examples/{example.file}): {example.text}"
     for example in examples:
         if example.file.endswith("-sweep.html"):
-            name = example.file.removesuffix("-sweep.html")
-            yield f"\n## {example.title}\n\n[![{example.text}](examples/{name}.svg)](examples/{example.file})"
+            picture = example.file.replace(".html", ".svg")
+            yield f"\n## {example.title}\n"
+            yield f"[![{example.text}](examples/{picture})](examples/{example.file})"
