@@ -111,7 +111,12 @@ def test_ctrl_c_says_where_to_go_on(command, monkeypatch, tmp_path):
         (("--axis", "quant"), "--axis 'quant' is not understood"),
         (("--axis", "vector_size=16", "--axis", "vector_size=32"), "once for each"),
         (("--space", "nothing.yaml"), "nothing.yaml"),
-        (("--axis", "quant=4/4/4/4", "--labels", "labels.npy"), "labels are of --data"),
+        (("--axis", "quant=4/4/4/4", "--labels", "labels.npy"), "give samples with --calibration"),
+        (
+            ("--axis", "quant=4/4/4/4", "--calibration", "x.npy", "--labels", "labels.npy"),
+            "labels are of --data",
+        ),
+        (("--axis", "quant=4/4/4/4,4/4/4/4"), "'4/4/4/4' stands for several values"),
         (("--axis", "quant=4/4/4/4", "--calibration", "x.npy", "--evaluate", "own.py"), "FILE.py:FUNCTION"),
         (
             ("--axis", "quant=4/4/4/4", "--calibration", "x.npy", "--evaluate", "own.py:other"),

@@ -64,7 +64,7 @@ def test_more_of_metrics_and_less_of_costs_is_looked_for_unless_it_is_said():
 def test_by_default_the_first_metric_and_what_it_costs():
     assert [each.name for each in objectives_of(None, ["top1", "top5"])] == [
         "top1",
-        "cycles",
+        "milliseconds",
         "energy_uj",
         "area_mm2",
     ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 import tvm
 from torch import nn
 
-from tvm_vsq.explore.keys import NUMERIC, function_digest, has_rows, numbers_key, point_key, programs_key
+from tvm_vsq.explore.identity import function_digest
+from tvm_vsq.explore.keys import NUMERIC, has_rows, numbers_key, point_key, programs_key
 from tvm_vsq.hardware import load_hardware
 from tvm_vsq.hardware.changes import flat
 from tvm_vsq.hardware.timed import TIMED
@@ -20,6 +23,7 @@ from tvm_vsq.schedule import Database
 HARDWARE = load_hardware("vsq-accel-w4a8")
 CONFIG = QuantConfig.of(None, HARDWARE)
 FIELDS = flat(HARDWARE.model_dump())
+ROW = np.arange(200)
 OTHERS = {
     "name": "other",
     "technology": "open-45nm",
@@ -136,15 +140,71 @@ def test_machines_with_equal_integers_compute_the_same(quantized):
         np.testing.assert_array_equal(other, first)
 
 
-def test_a_function_is_known_by_its_code_or_by_what_it_says():
-    def one(network):
-        return 1
+LIMIT = 100
 
-    def other(network):
-        return network.cycles
 
+def limited(network):
+    return network.cycles < LIMIT
+
+
+class Top:
+    """A function that holds a number and an array."""
+
+    def __init__(self, k, data):
+        self.k, self.data = k, data
+
+    def __call__(self, network):
+        return network(self.data).topk(self.k)
+
+
+def made(text, data):
+    names = {"np": np, "data": data}
+    exec(text, names)
+    return names["evaluate"]
+
+
+def closure(value, default=0.5):
+    def evaluate(network, least=default):
+        return network.accuracy > value + least
+
+    return evaluate
+
+
+PLAIN = "def evaluate(network): return network(data[:100]).mean()"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        lambda: [
+            made(PLAIN, ROW),
+            made(PLAIN.replace("100", "90"), ROW),
+            made(PLAIN.replace("mean", "max"), ROW),
+        ],
+        lambda: [made(PLAIN, ROW), made(PLAIN, ROW + 1), made("def evaluate(n): return 1", ROW)],
+        lambda: [closure(1), closure(2), closure(1, 0.25), closure(np.arange(3)), closure(torch.arange(3))],
+        lambda: [Top(1, ROW), Top(5, ROW), Top(1, ROW[:5]), Top(1, {"a": ROW}), Top(1, {"b": ROW})],
+        lambda: [made(f"def evaluate(n): return [{x} for _ in n]", ROW) for x in ("1", "2", "1.0", "'1'")],
+        lambda: [limited, Top(1, ROW).__call__, len, None],
+    ],
+)
+def test_functions_are_known_by_their_code_and_what_they_hold(others):
+    assert len(set(map(function_digest, others()))) == len(others())
+    assert list(map(function_digest, others())) == list(map(function_digest, others()))
+
+
+def test_a_function_is_known_by_the_globals_that_it_names(monkeypatch):
+    before = function_digest(limited)
+    monkeypatch.setattr(sys.modules[__name__], "LIMIT", 200)
+    assert function_digest(limited) != before
+
+
+def test_a_function_may_say_what_it_is():
     class Own:
         digest = "mine"
 
-    assert function_digest(one) != function_digest(other)
-    assert (function_digest(None), function_digest(Own())) == ("", "mine")
+    class Same(Own):
+        held = object()
+
+    assert function_digest(Own()) == function_digest(Own())
+    assert function_digest(None) == ""

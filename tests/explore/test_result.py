@@ -14,6 +14,16 @@ from tvm_vsq.explore.goals import Constraint, Objective
 from tvm_vsq.explore.page import page_of
 from tvm_vsq.explore.plot import front_of
 
+EMPTY = {
+    "version": 1,
+    "rows": [],
+    "axes": [],
+    "metrics": [],
+    "objectives": [],
+    "constraints": [],
+    "fp32": {},
+    "notes": [],
+}
 ACCURACY, ENERGY = Objective("accuracy", True), Objective("energy_uj", False)
 
 
@@ -97,7 +107,24 @@ def test_json_is_read_back(result, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"version": 1}', "is damaged"), ("[]", "holds no sweep"), ("{", "must be JSON")],
+    [
+        *(
+            (json.dumps({**EMPTY, name: wrong}), "is damaged")
+            for name, wrong in (
+                ("rows", ["a"]),
+                ("rows", [{}]),
+                ("rows", [{"error": "", "feasible": True, "pareto": True, "cycles": "many"}]),
+                ("axes", "quant"),
+                ("axes", [None]),
+                ("fp32", [1]),
+                ("fp32", {"a": "b"}),
+                ("objectives", [{"name": "a"}]),
+            )
+        ),
+        ('{"version": 1}', "is damaged"),
+        ("[]", "holds no sweep"),
+        ("{", "must be JSON"),
+    ],
 )
 def test_a_file_that_is_no_result_is_refused(tmp_path, content, message):
     (tmp_path / "r.json").write_text(content)
@@ -135,6 +162,14 @@ def test_a_picture_is_written(result, tmp_path, suffix):
 def test_a_picture_of_what_there_is_not_is_refused(result, tmp_path, named, message):
     with pytest.raises(InputError, match=message):
         result.plot(tmp_path / "p.png", **named)
+
+
+def test_a_picture_of_one_objective_has_another_quantity_beside(tmp_path):
+    rows = [row("4/4/4/4", 0.8, 10.0), row("8/8/-/-", 0.9, 20.0)]
+    result = SweepResult.of(rows, ["quant"], ["accuracy"], [ENERGY], [], {})
+    result.plot(tmp_path / "p.png")
+    assert "energy" in page_of(result).to_html("beside")
+    assert result.to_str(width=40).startswith("2 points")
 
 
 def test_each_point_of_the_page_opens_its_tables(result):

@@ -104,6 +104,10 @@ def test_targets_are_an_axis_by_name_path_or_description(tmp_path):
         ({"quant": "4/4/4/4"}, "give a list of values, such as"),
         ({"quant": []}, "quant: the list is empty"),
         ({"vector_size": [16, 16]}, "vector_size: 16 stands for several values"),
+        ({"output_lane": [16]}, "there is no axis 'output_lane'; there are output_lanes"),
+        ({"dram": [16]}, "there is no axis 'dram'; there are dram.capacity_mib"),
+        ({"clock_mhz": [float("nan")]}, "nan is no label"),
+        ([{"quant": {"a": "4/4/4/4"}}, {"quant": {"a": "8/8/-/-"}}], "quant: 'a' stands for several values"),
         ({"weight_bits": [4]}, "weight_bits is no axis: the axis 'quant' decides it"),
         ({"name": ["a"]}, "name is no axis: the axis 'target' decides it"),
         ({1: [2]}, "an axis has a name"),
@@ -119,7 +123,6 @@ def test_what_is_no_space_is_refused(space, message):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"output_lane": [16]}, "output_lanes"),
         ({"output_lanes": [17]}, "output_lanes"),
         ({"quant": ["4/4"]}, "4/4"),
         ({"quant": [4]}, "neither W/A/ws/as nor a QuantConfig"),

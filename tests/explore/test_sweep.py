@@ -16,7 +16,7 @@ from torch import nn
 import tvm_vsq
 from tvm_vsq.errors import ConfigError, InputError, ToolError, VsqWarning
 from tvm_vsq.explore import SweepResult, run
-from tvm_vsq.explore.keys import function_digest
+from tvm_vsq.explore.identity import function_digest
 from tvm_vsq.schedule import Database
 
 SPACE = {"quant": ["4/4/4/4", "8/8/-/-"], "dram.bytes_per_cycle": [8, 16], "clock_mhz": [500, 700]}
@@ -221,7 +221,7 @@ def test_without_evaluate_costs_need_no_data(arguments, here):
     assert (result.metrics, result.fp32) == ((), {})
     with_data, _ = here(space=SPACE, **arguments)
     assert [row["cycles"] for row in result.rows] == [row["cycles"] for row in with_data.rows]
-    assert [each.name for each in result.objectives] == ["cycles", "energy_uj", "area_mm2"]
+    assert [each.name for each in result.objectives] == ["milliseconds", "energy_uj", "area_mm2"]
 
 
 def test_tuned_schedules_are_never_slower(arguments, here):
@@ -256,7 +256,26 @@ def test_a_search_proposes_the_same_points_in_any_process(arguments, here, searc
         ({"evaluate": 3}, ConfigError, "evaluate must be a function"),
         ({"evaluate": lambda network: "good"}, InputError, "evaluate returned accuracy='good'"),
         ({"evaluate": lambda network: {"cycles": 1}}, InputError, "a metric called 'cycles'"),
-        ({"evaluate": lambda network: 1 / 0}, ToolError, "evaluating the fp32 network failed: ZeroDivision"),
+        ({"evaluate": lambda network: 1 / 0}, InputError, "failed for the fp32 network: ZeroDivisionError"),
+        ({"evaluate": lambda network: exit(3)}, InputError, r"SystemExit: 3 \(.*, line \d+\)"),
+        ({"evaluate": lambda network: np.zeros(3)}, InputError, "evaluate returned accuracy=array"),
+        ({"evaluate": lambda network: {"error": 1}}, InputError, "a metric called 'error'"),
+        ({"evaluate": lambda network: {"quant": 1}}, InputError, "a metric called as the axis quant"),
+        (
+            {"evaluate": lambda n: {"a": 1, type(n).__name__: 1}},
+            InputError,
+            "but a, Executable for quant '4/4",
+        ),
+        (
+            {"space": {"technology": ["open-45nm"]}},
+            ConfigError,
+            "technology is an axis of the space, and given",
+        ),
+        (
+            {"space": {"output_lanes": [17]}},
+            ConfigError,
+            "no point of the space can be built: .*output_lanes",
+        ),
         ({"objectives": ["top5"]}, ConfigError, "there is no quantity 'top5'"),
         ({"constraints": ["top5 > 1"]}, ConfigError, "constraint 'top5 > 1': there is no quantity 'top5'"),
         ({"constraints": ["area < fp32 * 0.5"]}, ConfigError, "known: accuracy; give a number"),

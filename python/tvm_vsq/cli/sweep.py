@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -97,6 +97,7 @@ def command(
     plot: Annotated[Path | None, typer.Option(help="Also plot the front (.png, .svg, .pdf).")] = None,
     shape: options.Shapes = None,
     check_import: options.CheckImport = True,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure accuracy, cycles, energy and area of MODEL in many formats and on many accelerators.
@@ -105,6 +106,8 @@ def command(
     """
     check_outputs((html, ()), (plot, PLOTS))
     check_inputs(model, target, calibration, data, labels)
+    if calibration is None and (data is not None or labels is not None):
+        raise typer.BadParameter("to evaluate, give samples with --calibration, too", param_hint="--data")
     if labels is not None and (data is None or evaluate is not None):
         raise typer.BadParameter("labels are of --data, and --evaluate has its own", param_hint="--labels")
     grids, example_inputs = _space(space, axis), example_inputs_of(shape, model)
@@ -118,7 +121,7 @@ def command(
     elif samples is not None:
         network, metric = _measured(network, example_inputs, check_import, samples, data, labels)
     if objective is None and metric is not None and evaluate is None and labels is None:
-        objective = ["min:relative_error", "cycles", "energy_uj", "area_mm2"]
+        objective = ["min:relative_error", "milliseconds", "energy_uj", "area_mm2"]
     try:
         result = sweep_model(
             network,
@@ -148,11 +151,11 @@ def command(
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
+    print(result.to_json() if as_json else f"{result.to_str(wide=wide)}\nwrote {output}")
     if html is not None:
         result.to_html(html)
     if plot is not None:
         result.plot(plot)
-    print(result.to_json() if as_json else f"{result}\nwrote {output}")
 
 
 def _space(file: Path | None, axes: list[str] | None) -> Any:
@@ -171,11 +174,19 @@ def _space(file: Path | None, axes: list[str] | None) -> Any:
                 )
             found[name] = [_scalar(value) for value in values.split(",")]
     for grid in found if isinstance(found, list) else [found]:
-        if isinstance(grid, dict) and isinstance(grid.get("quant"), list):
-            grid["quant"] = {
-                str(text): read_quant(text) if isinstance(text, str) else text for text in grid["quant"]
-            }
+        if isinstance(grid, dict) and "quant" in grid:
+            grid["quant"] = _with_configs(grid["quant"])
     return found
+
+
+def _with_configs(formats: Any) -> Any:
+    """The values of the axis "quant", with what .json files hold; their names are then labels."""
+    if isinstance(formats, dict):
+        return {label: read_quant(text) if isinstance(text, str) else text for label, text in formats.items()}
+    files = [text for text in formats if isinstance(text, str) and text.endswith(".json")]
+    if not files or len(set(map(str, formats))) < len(formats):
+        return formats
+    return {str(text): read_quant(text) if isinstance(text, str) else text for text in formats}
 
 
 def _scalar(text: str) -> Any:
@@ -217,12 +228,15 @@ def _function(text: str) -> Callable[[Any], Any]:
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name.isidentifier() or not Path(path).is_file():
         raise InputError(f"--evaluate {shown(text)}: write FILE.py:FUNCTION, a file that exists")
-    spec: Any = importlib.util.spec_from_file_location(Path(path).stem, path)
+    # under a name of ours, so that a file numpy.py hides nothing; what lies beside it can be imported
+    spec: Any = importlib.util.spec_from_file_location(f"_evaluate_{Path(path).stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    sys.path.append(str(Path(path).resolve().parent))
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # stdout is for JSON
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         raise InputError(f"--evaluate: {shown(path)} cannot be run: {first_line(error)}") from error
     cloudpickle.register_pickle_by_value(module)
     function: Any = getattr(module, name, None)

@@ -45,6 +45,23 @@ COSTS = {
     ),
 }
 """What is measured of each point besides what `evaluate` returns, one inference each."""
+RESERVED = (
+    "point",
+    "target",
+    "technology",
+    "feasible",
+    "pareto",
+    "error",
+    "default_cycles",
+    "config",
+    "hardware",
+    "layers",
+    "energy_by_part_pj",
+    "area_by_group_mm2",
+    "area_note",
+    "not_counted",
+)
+"""What else a point has, and no metric can be called."""
 _SHORT = {"area": "area_mm2", "energy": "energy_uj", "ms": "milliseconds"}
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -133,7 +150,7 @@ def full_name(name: str) -> str:
 
 
 def objectives_of(objectives: Any, metrics: Iterable[str]) -> tuple[Objective, ...]:
-    """Read a list of names, each with max: or min: in front if need be; None: the first metric, cycles,
+    """Read a list of names, each with max: or min: in front if need be; None: the first metric, time,
     energy and area.
 
     metrics: what `evaluate` returns; more of them is better, less of what is measured, unless it is said.
@@ -141,7 +158,7 @@ def objectives_of(objectives: Any, metrics: Iterable[str]) -> tuple[Objective, .
     """
     metrics = list(metrics)
     if objectives is None:
-        objectives = [*metrics[:1], "cycles", "energy_uj", "area_mm2"]
+        objectives = [*metrics[:1], "milliseconds", "energy_uj", "area_mm2"]
     if isinstance(objectives, str) or not isinstance(objectives, Sequence) or not objectives:
         raise ConfigError(
             f'objectives: give a list such as ["accuracy", "energy_uj"], not {shown(objectives)}'

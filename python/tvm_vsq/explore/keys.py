@@ -69,14 +69,3 @@ def data_digest(canonical: IRModule, data: Any) -> str:
         for array in arrays:
             state.update(str((array.dtype, array.shape)).encode() + array.tobytes())
     return state.hexdigest()[:32]
-
-
-def function_digest(function: Any) -> str:
-    """Of what `evaluate` is, as far as can be seen: its `digest`, or its name and code, not what it reads."""
-    if function is None:
-        return ""
-    if (own := getattr(function, "digest", None)) is not None:
-        return str(own)
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return digest(name, code.co_code, [str(each) for each in code.co_names]) if code else digest(name)

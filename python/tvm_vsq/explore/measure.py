@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tvm_vsq.errors import ConfigError, VsqError, VsqWarning
+from tvm_vsq.errors import ConfigError, InputError, VsqError, VsqWarning, shown
 from tvm_vsq.explore import keys, work
-from tvm_vsq.explore.goals import Constraint
+from tvm_vsq.explore.goals import COSTS, Constraint
 from tvm_vsq.explore.space import Point
 from tvm_vsq.explore.store import Store
 from tvm_vsq.explore.workers import Task, Workers, finish
@@ -84,8 +84,17 @@ class Measurer:
         finish(self._crew, self._tasks(designs.values(), advance))
         for place, design in designs.items():
             metrics = self._store.find(_METRICS, design.numbers) or {}
-            rows[place] |= {**metrics, **self._store.find(_POINTS, design.key)}
+            rows[place] |= {**metrics, **(self._found(design) or {})}
         return rows
+
+    def _found(self, design: _Design) -> Row | None:
+        """The record of a point that was measured. Raises InputError if it is damaged."""
+        record = self._store.find(_POINTS, design.key)
+        wanted = COSTS.keys() - {"area_mm2"}
+        if record is None or (isinstance(record, dict) and ("error" in record or wanted <= record.keys())):
+            return record
+        path = self._store.path(_POINTS, f"{design.key}.json")
+        raise InputError(f"{shown(str(path))} is damaged; delete it, and the point is measured again")
 
     def _made(self, point: Point) -> Row:
         """What is known of a point without measuring; as `error` the constraint that its area breaks: then
@@ -110,7 +119,7 @@ class Measurer:
         """To quantize once, and to compile once, for all designs with the same key."""
         open_designs: dict[str, dict[str, dict[str, _Design]]] = {}
         for design in designs:
-            if self._store.find(_POINTS, design.key) is None:
+            if self._found(design) is None:
                 same = open_designs.setdefault(design.numbers, {}).setdefault(design.programs, {})
                 if design.key not in same:
                     same[design.key] = design
@@ -130,6 +139,11 @@ class Measurer:
             if found.error:
                 self._keep(designs, [{"error": found.error}] * len(designs), advance)
                 return ()
+            if found.metrics.keys() != self.fp32.keys():
+                names = [", ".join(each) or "nothing" for each in (self.fp32, found.metrics)]
+                raise InputError(
+                    f"evaluate returned {names[0]} for the fp32 network, but {names[1]} for {designs[0]}"
+                )
             self._store.keep_bytes(_QUANTIZED, numbers, found.quantized)
             self._store.keep(_METRICS, numbers, found.metrics)
             return compiling()

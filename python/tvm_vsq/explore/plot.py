@@ -59,7 +59,7 @@ def axes_of(result: SweepResult, x: str | None = None, y: str | None = None) -> 
     """What a picture of the front shows: to the right energy, or another objective, upwards the first one."""
     names = [each.name for each in result.objectives] or list(COSTS)
     y = names[0] if y is None else y
-    others = [name for name in ("energy_uj", *names) if name != y and name in (*names, "energy_uj")]
+    others = [name for name in ("energy_uj", *names, *result.metrics, *COSTS) if name != y]
     x = others[0] if x is None else x
     for name in (x, y):
         if name not in (*result.metrics, *COSTS):

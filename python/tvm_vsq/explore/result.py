@@ -65,10 +65,11 @@ class SweepResult(Printed):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint],
         fp32: Mapping[str, float],
+        notes: Sequence[str] = (),
     ) -> SweepResult:
         """Judge points by constraints and objectives; one that no point has is left out, with a note."""
         objectives, missing = _split(objectives, rows)
-        notes = [f"{each.name} is no objective here: no point has it" for each in missing]
+        notes = [*notes, *(f"{each.name} is no objective here: no point has it" for each in missing)]
         notes += list(dict.fromkeys(row["area_note"] for row in rows if row.get("area_note")))
         feasible = [not row["error"] and all(each.holds(row, fp32) for each in constraints) for row in rows]
         full = [i for i, row in enumerate(rows) if feasible[i] and _has_all(row, objectives)]
@@ -155,13 +156,18 @@ class SweepResult(Printed):
         if not isinstance(data, dict) or data.pop("version", None) != _VERSION:
             raise InputError(f"{shown(str(file))} holds no sweep of this version of tvm_vsq")
         try:
+            _check_rows(data["rows"])
             data |= {
                 "objectives": tuple(Objective(**each) for each in data["objectives"]),
                 "constraints": tuple(Constraint(**each) for each in data["constraints"]),
-                **{name: tuple(data[name]) for name in ("rows", "axes", "metrics", "notes")},
+                **{name: tuple(_list(data[name])) for name in ("rows", "axes", "metrics", "notes")},
             }
+            if not all(isinstance(name, str) for name in (*data["axes"], *data["metrics"], *data["notes"])):
+                raise TypeError("a name is no text")
+            if any(not isinstance(value, int | float) for value in data["fp32"].values()):
+                raise TypeError("a metric of fp32 is no number")
             return cls(**data)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise InputError(f"{shown(str(file))} is damaged ({error}); sweep again") from None
 
     def plot(self, path: Any, *, x: str | None = None, y: str | None = None, by: str | None = None) -> None:
@@ -191,12 +197,12 @@ class SweepResult(Printed):
     def _parts(self, wide: bool) -> Iterator[Table | str]:
         aims = ", ".join(("most " if each.maximize else "least ") + each.name for each in self.objectives)
         costs = [name for name in COSTS if name not in [each.name for each in self.objectives]]
-        names = [*self.axes, *(each.name for each in self.objectives)]
-        names += [name for name in (*self.metrics, *costs) if name not in names]
-        columns = [
-            Column("point", 0),
-            *(Column(name, place, _kind(name)) for place, name in enumerate(names)),
-        ]
+        aimed = [each.name for each in self.objectives]
+        names = [*self.axes, *aimed, *(name for name in (*self.metrics, *costs) if name not in aimed)]
+        # what is looked for is there before what was set
+        kept = sorted(names, key=lambda name: (name not in aimed, name not in self.axes))
+        columns = [Column("point")]
+        columns += [Column(_short(name), kept.index(name), _kind(name)) for name in names]
         rows = [[str(i), *(_written(name, self.rows[i].get(name)) for name in names)] for i in self._best()]
         yield Table(f"{self.summary} of {aims or 'nothing'}", columns, rows)
         if self.fp32:
@@ -237,6 +243,24 @@ def _written(name: str, value: Any) -> str:
     if name in COSTS:
         return format(value, COSTS[name].spec)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _list(data: Any) -> list[Any]:
+    if not isinstance(data, list):
+        raise TypeError("a list is none")
+    return data
+
+
+def _check_rows(rows: Any) -> None:
+    """Raise TypeError for what is no list of judged points."""
+    numbers = int, float, type(None)
+    for row in rows:
+        if not isinstance(row["error"], str) or {type(row[name]) for name in ("feasible", "pareto")} != {
+            bool
+        }:
+            raise TypeError("a point is not judged")
+        if any(not isinstance(row.get(name), numbers) for name in COSTS):
+            raise TypeError("a cost is no number")
 
 
 def _text(file: Path) -> str:

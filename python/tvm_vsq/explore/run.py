@@ -6,7 +6,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from tvm_vsq.errors import (
     CalibrationError,
     ConfigError,
+    InputError,
     QuantizationError,
     VsqError,
     VsqWarning,
@@ -22,6 +23,7 @@ from tvm_vsq.errors import (
 )
 from tvm_vsq.explore import keys
 from tvm_vsq.explore.goals import Constraint, objectives_of
+from tvm_vsq.explore.identity import function_digest
 from tvm_vsq.explore.measure import Measurer, Row
 from tvm_vsq.explore.result import SweepResult
 from tvm_vsq.explore.search import search_of
@@ -78,7 +80,7 @@ def sweep(
         is no accuracy, and no data are needed; weights are then not fitted, as no cost depends on them.
     quant: settings besides the formats, and the formats where "quant" is no axis; default: the target's own.
     objectives: names of what is looked for, "max:" or "min:" in front where metrics are to fall or costs to
-        rise. Default: the first metric, cycles, energy_uj, area_mm2.
+        rise. Default: the first metric, milliseconds, energy_uj, area_mm2.
     constraints: such as "area_mm2 < 2" and "accuracy >= fp32 - 0.01". What breaks one is not on the front; a
         point whose area does is not measured.
     search: "grid", all points; "nsga2" or "tpe", as many as `trials`, proposed by optuna with `seed`.
@@ -95,6 +97,11 @@ def sweep(
     extra [sweep] or if a worker dies time and again, and the errors of `compile`.
     """
     hardware, grids = load_hardware(target), grids_of(space)
+    axes = tuple(dict.fromkeys(name for grid in grids for name in grid))
+    if technology is not None and "technology" in axes:
+        raise ConfigError(
+            "technology is an axis of the space, and given for all points: take one of them out"
+        )
     if quant is not None and not isinstance(quant, QuantConfig):
         raise ConfigError(f"quant must be a QuantConfig, not {shown(quant)}; formats are the axis 'quant'")
     if evaluate is not None and not callable(evaluate):
@@ -126,31 +133,43 @@ def sweep(
             "program": version("tvm-vsq"),
             "model": keys.digest(job.module),
             "calibration": "" if data is None else keys.data_digest(canonical, data),
-            "evaluate": keys.function_digest(evaluate),
+            "evaluate": function_digest(evaluate),
         }
     with (
         _folder(folder) as place,
         opened(place, header) as store,
         started_workers(workers, scheduler) as crew,
         progress_shown(progress) as bars,
+        ExitStack() as stack,
     ):
         task = bars.add_task("importing and evaluating in fp32", total=None)
-        measurer = Measurer(job, store, crew, schedules_digest, rules)
+        measurer = stack.enter_context(closing(Measurer(job, store, crew, schedules_digest, rules)))
+        if taken := sorted(measurer.fp32.keys() & set(axes)):
+            raise InputError(
+                f"evaluate returned a metric called as the axis {taken[0]}; give it another name"
+            )
         wanted = objectives_of(objectives, measurer.fp32)
         for rule in rules:
             rule.check(measurer.fp32)
         proposals = search_of(search, grids, trials, seed, wanted, rules)
-        found: dict[str, Row] = {}
+        found, proposed, notes = dict[str, Row](), 0, list[str]()
         for generation in proposals.generations():
             bars.reset(task, description="points", total=len(generation))
             points = [_point(grid, settings, hardware, quant) for grid, settings in generation]
+            if search == "grid" and all(isinstance(point, VsqError) for point in points):
+                raise ConfigError(f"no point of the space can be built: {points[0]}")
+            proposed += len(points)
             rows = measurer.rows(points, lambda count: bars.advance(task, count))
             rows = [{**settings, **row} for (_, settings), row in zip(generation, rows, strict=True)]
             proposals.learn(rows, measurer.fp32)
             found |= {repr(settings): row for (_, settings), row in zip(generation, rows, strict=True)}
-        measurer.close()
-        axes = tuple(dict.fromkeys(name for grid in grids for name in grid))
-        result = SweepResult.of(list(found.values()), axes, list(measurer.fp32), wanted, rules, measurer.fp32)
+        if proposed > len(found):
+            notes.append(
+                f"{proposed - len(found)} of {proposed} proposals were points that were measured before"
+            )
+        result = SweepResult.of(
+            list(found.values()), axes, list(measurer.fp32), wanted, rules, measurer.fp32, notes
+        )
         if folder is not None:
             result.save(store)
     return result

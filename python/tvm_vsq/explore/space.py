@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import product
-from math import prod
+from math import inf, prod
 from typing import Any
+
+import numpy as np
 
 from tvm_vsq.errors import ConfigError, shown
 from tvm_vsq.hardware import HardwareConfig, load_hardware
+from tvm_vsq.hardware.changes import flat
 from tvm_vsq.quantize import QuantConfig
 
 TARGET, QUANT = "target", "quant"
@@ -60,6 +65,7 @@ def grids_of(space: Any) -> list[Grid]:
         if not isinstance(grid, Mapping) or not grid:
             raise ConfigError(f"space: a grid must be a mapping with an axis or more, not {shown(grid)}")
         found.append({_name(name): _axis(name, values) for name, values in grid.items()})
+    _check_shared_labels(found)
     count = sum(prod(map(len, grid.values())) for grid in found)
     if count > MOST_POINTS:
         raise ConfigError(f"space has {count:,} points; {MOST_POINTS:,} are the most: take values out")
@@ -69,6 +75,12 @@ def grids_of(space: Any) -> list[Grid]:
 def _name(name: Any) -> str:
     if not isinstance(name, str):
         raise ConfigError(f"space: an axis has a name, not {shown(name)}")
+    known = [TARGET, *_FORMATS, *flat(load_hardware("vsq-accel").model_dump())]
+    if name not in known:
+        near = (
+            get_close_matches(name, known) or [each for each in known if each.startswith(f"{name}.")] or known
+        )
+        raise ConfigError(f"space: there is no axis {shown(name)}; there are {', '.join(near)}")
     if name in _DECIDED:
         why = "the axis 'target' decides it" if name == "name" else "the axis 'quant' decides it"
         raise ConfigError(f"space: {name} is no axis: {why}")
@@ -76,12 +88,14 @@ def _name(name: Any) -> str:
 
 
 def _axis(name: str, values: Any) -> Axis:
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
     if isinstance(values, Mapping):
-        labelled = dict(values)
+        labelled = {_label(label): value for label, value in values.items()}
     elif isinstance(values, Sequence) and not isinstance(values, str):
-        labels = [_label(name, value) for value in values]
+        labels = [_label(value) for value in values]
         _check_labels(name, labels)
-        if twice := [label for label in labels if labels.count(label) > 1]:
+        if twice := [label for label, count in Counter(labels).items() if count > 1]:
             raise ConfigError(
                 f"space: {name}: {shown(twice[0])} stands for several values; drop doubles, or give a "
                 "mapping from labels to values"
@@ -97,11 +111,29 @@ def _axis(name: str, values: Any) -> Axis:
 
 def _check_labels(name: str, labels: Iterable[Any]) -> None:
     for label in labels:
-        if not isinstance(label, str | int | float | None):
-            raise ConfigError(f"space: {name}: {shown(label)} is no label: give strings or numbers")
+        if not isinstance(label, str | int | float | None) or label in (inf, -inf) or label != label:
+            raise ConfigError(
+                f"space: {name}: {shown(label)} is no label: give strings or finite numbers, or a "
+                "mapping from labels to values"
+            )
 
 
-def _label(name: str, value: Any) -> Any:
+def _check_shared_labels(grids: Sequence[Grid]) -> None:
+    """Raise ConfigError for a label that stands for one value in one grid and for another in another one."""
+    known: dict[tuple[str, Any], Any] = {}
+    for grid in grids:
+        for name, axis in grid.items():
+            for label, value in axis.items():
+                if known.setdefault((name, label), value) != value:
+                    raise ConfigError(
+                        f"space: {name}: {shown(label)} stands for several values; give mappings from labels "
+                        "to values, with labels that differ"
+                    )
+
+
+def _label(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, QuantConfig):
         return value.notation + (f" with {len(value.rules)} rules" if value.rules else "")
     if isinstance(value, HardwareConfig):

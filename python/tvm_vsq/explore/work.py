@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import traceback
 import warnings
 import zlib
 from collections import OrderedDict
@@ -12,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
-from tvm_vsq.errors import InputError, QuantizationError, VsqError, VsqWarning, shown
-from tvm_vsq.explore.goals import COSTS
+from tvm_vsq.errors import InputError, QuantizationError, VsqError, VsqWarning, first_line, shown
+from tvm_vsq.explore.goals import COSTS, RESERVED
 from tvm_vsq.explore.keys import has_rows
 from tvm_vsq.hardware import HardwareConfig, Technology, load_technology
 from tvm_vsq.quantize import QuantConfig
@@ -175,18 +177,31 @@ def _metrics(job: Job, network: Any, what: str) -> dict[str, float]:
     """What `evaluate` returns, with names. Raises InputError for anything but numbers."""
     if job.evaluate is None:
         return {}
-    found = job.evaluate(network)
+    try:
+        found = job.evaluate(network)
+    except (Exception, SystemExit) as error:  # as text: it may be one that cannot go to another process
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(place.filename)}, line {place.lineno}"
+        raise InputError(f"evaluate failed for {what}: {first_line(error)} ({where})") from None
     metrics = dict(found) if isinstance(found, Mapping) else {"accuracy": found}
     for name, value in metrics.items():
-        if not isinstance(name, str) or not name.isidentifier() or name in COSTS:
+        if not isinstance(name, str) or not name.isidentifier() or name in (*COSTS, *RESERVED):
             raise InputError(
-                f"evaluate returned a metric called {shown(name)}: give names other than {', '.join(COSTS)}"
+                f"evaluate returned a metric called {shown(name)}: a name is letters, digits and _, and none "
+                f"of {', '.join((*COSTS, *RESERVED))}"
             )
-        if not hasattr(value, "__float__") or not isfinite(float(value)):
+        if not _is_number(value):
             raise InputError(
                 f"evaluate returned {name}={shown(value)} for {what}: return a number, or numbers by names"
             )
     return {name: float(value) for name, value in metrics.items()}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isfinite(float(value)) and not isinstance(value, str)
+    except (TypeError, ValueError):
+        return False
 
 
 def _profiles(job: Job, module: Any, hardware: HardwareConfig) -> tuple[Profile, Profile | None]:

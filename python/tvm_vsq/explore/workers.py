@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -123,9 +125,19 @@ def _result(future: Future[Any], task: Task) -> Any:
         raise ToolError(f"{task.what} failed: {first_line(error)} (the cause is attached)") from error
 
 
-def _ignore_interrupts() -> None:
+def _prepare(parent: int) -> None:
+    """In a process before its first task."""
     # Ctrl-C reaches all processes of a terminal; the parent ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)  # stdout is the parent's alone, who may print JSON
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after `parent` has, whatever ended that."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 class _Local:
@@ -137,7 +149,9 @@ class _Local:
         self._executor = self._made()
 
     def _made(self) -> Any:
-        return self._loky.ProcessPoolExecutor(self.count, initializer=_ignore_interrupts, env=_ENVIRONMENT)
+        return self._loky.ProcessPoolExecutor(
+            self.count, initializer=_prepare, initargs=(os.getpid(),), env=_ENVIRONMENT
+        )
 
     def place(self, path: Path) -> Any:
         return str(path.resolve())
