@@ -320,6 +320,15 @@ def test_other_values_are_given_by_dotted_names_or_by_parts() -> None:
         ({"dram.burst_bytes": "64"}, "dram.burst_bytes: Input should be a valid integer (got '64')"),
         ({"scratchpads": {"banks": {"acc": 0}}}, "scratchpads.banks.acc: Input should be greater"),
         ({"technology": "wood"}, "technology: unknown technology 'wood'"),
+        ({"self": 1}, "there is no field 'self'; there are name, vector_size"),
+        (
+            {"dram": {"bytes_per_cycle": 8}, "dram.bytes_per_cycle": 16},
+            "'dram.bytes_per_cycle' is given twice (8, 16); give it once",
+        ),
+        (
+            {"scratchpads": {"banks": {"acc": 2}, "banks.acc": 2}},
+            "'scratchpads.banks.acc' is given twice (2, 2); give it once",
+        ),
     ],
 )
 def test_other_values_are_checked_and_named(changes: dict[str, Any], message: str) -> None:

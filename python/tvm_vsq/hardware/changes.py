@@ -19,11 +19,17 @@ def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
 def changed(fields: Mapping[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Nested `fields` with `changes`, whose names may be dotted and whose values may be mappings of a part.
 
-    Raises ConfigError that begins with `source` and lists near names, for a name that is not among `fields`.
+    Raises ConfigError that begins with `source`: with near names, for a name that is not among `fields`; for
+    a field that `changes` give twice.
     """
-    known = flat(fields)
+    known, others = flat(fields), list(_leaves(changes, ""))
+    names = [name for name, _ in others]
+    for name in names:
+        if names.count(name) > 1:
+            values = ", ".join(shown(given) for field, given in others if field == name)
+            raise ConfigError(f"{source}: {shown(name)} is given twice ({values}); give it once")
     nested: dict[str, Any] = {}
-    for name, value in (known | flat(changes)).items():
+    for name, value in (known | dict(others)).items():
         if name not in known:
             near = _near(name, known) or known
             raise ConfigError(f"{source}: there is no field {shown(name)}; there are {', '.join(near)}")

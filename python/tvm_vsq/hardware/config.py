@@ -212,14 +212,15 @@ class HardwareConfig(Printed, Frozen):
         fields["timing"] = {**fields["timing"], "ppu_pipeline_cycles": cycles}
         return HardwareConfig.checked(fields, f"formats '{notation}'")
 
-    def with_(self, **changes: Any) -> HardwareConfig:
+    def with_(self, /, **changes: Any) -> HardwareConfig:
         """This accelerator with other values for some fields, checked as those of a YAML file are.
 
         A field of a part is named with a dot, or stands in a mapping of that part: `with_(output_lanes=32,
         dram={"bytes_per_cycle": 32})` is `with_(**{"output_lanes": 32, "dram.bytes_per_cycle": 32})`. All
         else stays, the name included: `label` says what differs. What depends on a field does not follow it
         (`with_formats` widens the accumulator, this does not).
-        Raises ConfigError that names each field that is refused, and near names for one that does not exist.
+        Raises ConfigError that names each field that is refused or given twice, and near names for one that
+        does not exist.
         """
         source = f"{self.name} with other fields"
         return parse_hardware(changed(self.model_dump(), changes, source), source)
