@@ -254,9 +254,25 @@ def test_compare_refuses_what_it_cannot_compare(run, files):
     fields = json.loads(run("compare", "vsq-accel", "vsq-accel-int8", "--json").out)["fields_that_differ"]
     assert "weight_bits" in fields
     assert "not both" in run("compare", files / "model.so", "vsq-accel").err
-    assert "give --model, too" in run("compare", "vsq-accel", "vsq-accel-int8", "--quant", "4/4/4/4").err
     artifact = run("compare", files / "model.so", "vsq-accel", "--model", files / "model.pt2")
     assert (artifact.code, "is an artifact: --model is compiled for targets" in artifact.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--calibration", "x.npy"),
+        ("--quant", "4/4/4/4"),
+        ("--schedules", "auto"),
+        ("--shape", "1x2"),
+        ("--no-check-import",),
+    ],
+    ids=lambda option: option[0],
+)
+def test_compare_refuses_what_only_a_model_has(run, option):
+    refused = run("compare", "vsq-accel", "vsq-accel-int8", *option)
+    assert refused.code == 2
+    assert f"{option[0].replace('no-', '')}: give --model, too" in refused.err
 
 
 def test_wide_shows_all_columns(run, files):

@@ -31,6 +31,8 @@ WITHOUT_A_MODEL = (
     "sweep none.pt2 -o swept --axis quant=4/4/4/4",
     "sweep m.onnx -o swept --axis quant=4/4/4/4 --calibration none.npy",
     "compare vsq-accel vsq-accel-int8 --model none.onnx --calibration none.npy",
+    "compare vsq-accel vsq-accel-int8",
+    "compare vsq-accel vsq-accel-int8 --schedules default",
     "profile none.so",
     "disasm none.so",
     "target list",

@@ -19,9 +19,13 @@ from tvm_vsq.cli.inputs import (
 )
 from tvm_vsq.cli.printing import print_result
 from tvm_vsq.errors import InputError
+from tvm_vsq.study.compare.targets import TargetComparison
+
+_OF_A_MODEL = ("calibration", "quant", "schedules", "shape", "check_import")
 
 
 def command(
+    context: typer.Context,
     items: Annotated[
         list[str],
         typer.Argument(
@@ -52,20 +56,27 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """Show artifacts of one network, or targets, side by side, and what makes the difference to the first."""
-    if model is None and (calibration is not None or quant is not None):
-        raise typer.BadParameter("give --model, too: nothing else is quantized", param_hint="--calibration")
+    if model is None:
+        _refuse_what_is_of_a_model(context)
     check_outputs((html, ()))
     compared: list[Any] = list(items)
     if model is not None:
         compared = _compiled(items, model, calibration, quant, schedules, shape, check_import, not as_json)
-    from tvm_vsq.study.compare import Comparison
-
     result = tvm_vsq.compare(*compared, technology=technology, dram=dram)
     if html is not None:
-        if not isinstance(result, Comparison):
+        if isinstance(result, TargetComparison):
             raise InputError("--html is of inferences: give artifacts, or --model for these targets")
         result.to_html(html)
     print_result(result.to_dict(), result.to_str(wide=wide), as_json)
+
+
+def _refuse_what_is_of_a_model(context: typer.Context) -> None:
+    for name in _OF_A_MODEL:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                "give --model, too: nothing else is compiled", param_hint=f"--{name.replace('_', '-')}"
+            )
 
 
 def _compiled(

@@ -1,17 +1,22 @@
-"""What is compared: artifacts and profiles with each other, or targets with each other."""
+"""What is compared: artifacts and profiles with each other, or targets with each other.
+
+Inferences need the simulator and with it TVM, which targets are compared without: it takes seconds to import.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvm_vsq.errors import InputError
 from tvm_vsq.hardware import DramKind, HardwareConfig, Technology, load_hardware
-from tvm_vsq.runtime import Executable, Profile, load
-from tvm_vsq.study.compare.comparison import Comparison
 from tvm_vsq.study.compare.targets import TargetComparison
+
+if TYPE_CHECKING:
+    from tvm_vsq.runtime import Executable, Profile
+    from tvm_vsq.study.compare.comparison import Comparison
 
 _Table = str | os.PathLike[str] | Technology | None
 
@@ -48,6 +53,9 @@ def compare(
             f"compare takes artifacts and profiles, or targets, but not both: '{next(iter(targets))}' is a "
             "target; compile the network for it"
         )
+    from tvm_vsq.runtime import Executable
+    from tvm_vsq.study.compare.comparison import Comparison
+
     profiles = {
         name: each.timing() if isinstance(each, Executable) else each
         for name, each in zip(names, found, strict=True)
@@ -62,11 +70,17 @@ def compare(
 
 
 def _resolved(item: Any) -> Executable | Profile | HardwareConfig:
-    if isinstance(item, Executable | Profile | HardwareConfig):
+    is_path = isinstance(item, str | os.PathLike)
+    if isinstance(item, HardwareConfig):
         return item
-    if isinstance(item, str | os.PathLike):
-        text = os.fspath(item)
-        return load(text) if str(text).endswith(".so") else load_hardware(text)
+    if is_path and not str(os.fspath(item)).endswith(".so"):
+        return load_hardware(item)
+    from tvm_vsq.runtime import Executable, Profile, load
+
+    if is_path:
+        return load(item)
+    if isinstance(item, Executable | Profile):
+        return item
     raise InputError(
         f"compare takes artifacts (Executable, Profile, the path of a .so file) or targets, not "
         f"{type(item).__name__}"
@@ -78,7 +92,7 @@ def _name(given: Any, found: Executable | Profile | HardwareConfig) -> str:
         return found.label
     if isinstance(given, str | os.PathLike):
         return Path(os.fsdecode(given)).stem
-    return found.target if isinstance(found, Profile) else found.hardware.label
+    return found.hardware.label if hasattr(found, "timing") else found.target
 
 
 def _distinct(names: list[str]) -> list[str]:
