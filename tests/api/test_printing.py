@@ -9,8 +9,12 @@ import torch
 from torch import nn
 
 import tvm_vsq
-from tvm_vsq.runtime import EnergyTables, compare_tables
+from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.timed import TIMED
+from tvm_vsq.isa import ENGINE_OF, LOAD_MEMORIES, STORE_MEMORIES
+from tvm_vsq.runtime import EnergyTables, causes, compare_tables, native
 from tvm_vsq.runtime.not_counted import NotCounted
+from tvm_vsq.runtime.steps import STEPS
 from tvm_vsq.schedule.database import Database, Record
 from tvm_vsq.study.precision import MixedPrecision
 from tvm_vsq.study.report import LayerReport, OperandReport, QuantReport
@@ -152,11 +156,11 @@ def with_dram(**changes):
 
 def test_causes_are_the_critical_path(exe):
     profile = exe.timing()
-    causes = profile.why().causes
-    assert sum(cause.cycles for cause in causes) == profile.cycles
-    assert sum(cause.share for cause in causes) == pytest.approx(1)
-    assert all(sum(cause.layers.values()) == cause.cycles for cause in causes)
-    assert [cause.cycles for cause in causes] == sorted((c.cycles for c in causes), reverse=True)
+    found = profile.why().causes
+    assert sum(cause.cycles for cause in found) == profile.cycles
+    assert sum(cause.share for cause in found) == pytest.approx(1)
+    assert all(sum(cause.layers.values()) == cause.cycles for cause in found)
+    assert [cause.cycles for cause in found] == sorted((c.cycles for c in found), reverse=True)
 
 
 def test_the_largest_cause_comes_first_with_what_to_do_about_it():
@@ -178,6 +182,43 @@ def test_another_machine_has_another_cause():
     late = compiled(with_dram(latency_cycles=2000)).timing().why().causes[0]
     assert late.step == "DRAM latency"
     assert "dram.latency_cycles (2000)" in late.remedy
+
+
+FREE = {
+    "dram": {"latency_cycles": 0, "row_miss_cycles": 0},
+    "timing": {
+        "fetch_cycles": 1,
+        "dma_setup_cycles": 0,
+        "gemm_pipeline_cycles": 0,
+        "vector_pipeline_cycles": 0,
+        "row_pipeline_cycles": 0,
+        "ppu_pipeline_cycles": 0,
+    },
+}
+
+
+@pytest.mark.parametrize("changes", [{"dram.latency_cycles": 0}, FREE], ids=["no_latency", "nothing_fixed"])
+def test_a_machine_without_fixed_costs_has_causes_too(changes):
+    profile = compiled(tvm_vsq.load_hardware("vsq-accel").with_(**changes)).timing()
+    found = profile.why().causes
+    assert sum(cause.cycles for cause in found) == profile.cycles
+    (end,) = (cause for cause in found if cause.step == "store")
+    assert "a program ends" in str(end)
+
+
+def test_every_kind_of_step_is_in_words():
+    """What transfers has steps of DRAM; every other instruction has the step of its engine."""
+    engines = {ENGINE_OF[name] for name in ENGINE_OF.keys() - {"LOAD", "STORE"}}
+    assert STEPS.keys() == set(native.timing_names()["steps"]) | engines
+    hardware = tvm_vsq.load_hardware("vsq-accel")
+    for step in STEPS.values():
+        assert "{" not in step.happens.format(data="weights") + step.remedy.format(hardware=hardware)
+        assert {need.field for need in step.needs} <= {*TIMED, "macs_per_cycle"}
+        assert {need.event for need in step.needs} <= {*EVENTS, ""}
+
+
+def test_every_memory_that_is_moved_is_in_words():
+    assert causes._HELD.keys() == {*LOAD_MEMORIES, *STORE_MEMORIES}
 
 
 def test_work_on_padding_is_a_cause_of_its_own(exe):

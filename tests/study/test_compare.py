@@ -32,15 +32,37 @@ class Net(nn.Module):
         return self.wide(torch.relu(self.thin(x)))
 
 
-def compiled(hardware=BASE, size=8, fp32="", **options):
+class Rows(nn.Module):
+    """The vector unit sums rows here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(32, 32), nn.LayerNorm(32), nn.Linear(32, 16)
+
+    def forward(self, x):
+        return self.last(self.norm(self.first(x)))
+
+
+class Pool(nn.Module):
+    """The vector unit has no rows to sum here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(16, 16, 1)
+
+    def forward(self, x):
+        return torch.max_pool2d(self.conv(x), 2)
+
+
+def compiled(hardware=BASE, size=8, fp32="", network=Net, shape=(), **options):
     torch.manual_seed(0)
-    samples = torch.randn(4, 9, size, size)
+    samples = torch.randn(4, *(shape or (9, size, size)))
     quant = tvm_vsq.QuantConfig.of_hardware(hardware).unfitted().model_copy(update={"thin_inputs": "model"})
     if fp32:
         quant = quant.model_copy(update={"rules": (tvm_vsq.Rule(layers=fp32, fp32=True),)})
     options = {"schedules": "default", "check_import": False} | options
     return tvm_vsq.compile(
-        Net(), hardware, example_inputs=samples[:1], calibration=samples, quant=quant, **options
+        network(), hardware, example_inputs=samples[:1], calibration=samples, quant=quant, **options
     )
 
 
@@ -111,7 +133,32 @@ def test_a_field_that_does_not_explain_the_direction_is_not_given_as_a_reason(ba
     (array,) = (text for text in found if "the array multiplies" in text)
     assert array.startswith("-")
     assert "gemm_pipeline_cycles" not in array
-    assert "less of it decides the end, as what goes on beside it is slower" in array
+    profiles = base.timing(), slow.timing()
+    work = [f"{profile.engine_busy['compute']:,}" for profile in profiles]
+    path = [f"{array_on_the_path(profile):,}" for profile in profiles]
+    assert (
+        f"works for {work[1]} cycles in place of {work[0]}; {path[1]} in place of {path[0]} decide" in array
+    )
+    assert "slower" not in array
+
+
+def array_on_the_path(profile):
+    return sum(cause.cycles for cause in profile.why().causes if cause.step == "compute")
+
+
+def test_free_transfers_have_reasons_too(base):
+    free = compiled(with_dram(latency_cycles=0))
+    text = " ".join(sentences(compare({"base": base, "free": free})))
+    assert "dram.latency_cycles is 0 in place of 82" in text
+
+
+@pytest.mark.parametrize(("network", "shape", "is_named"), [(Rows, (8, 32), True), (Pool, (16, 8, 8), False)])
+def test_the_pipeline_of_rows_is_a_reason_where_rows_are_summed(network, shape, is_named):
+    slow = BASE.with_(timing={"row_pipeline_cycles": 900, "vector_pipeline_cycles": 60})
+    pair = [compiled(hardware, network=network, shape=shape) for hardware in (BASE, slow)]
+    (text,) = (s for s in sentences(compare(*pair)) if "the vector unit calculates" in s)
+    assert "timing.vector_pipeline_cycles is 60 in place of 6" in text
+    assert ("timing.row_pipeline_cycles is 900 in place of 16" in text) == is_named
 
 
 def test_fewer_bits_are_fewer_bytes(base):
@@ -140,6 +187,21 @@ def test_longer_vectors_are_filled_up(base):
     assert f"for {cycles[0]:,} cycles in place of {cycles[1]:,}" in text
     (back,) = (s for s in sentences(compare({"V32": wide, "V16": base})) if "are padding" in s)
     assert "'thin' input 9 -> 16 in place of 32" in back
+
+
+def test_only_what_goes_the_same_way_explains_traffic(base):
+    """Vectors of 64 take fewer bits an element of weights, but more channels to fill them."""
+    long = compiled(BASE.with_formats("4/4/4/4", vector_size=64))
+    before, after = base.timing(), long.timing()
+    assert after.minimum_dram_bytes > before.minimum_dram_bytes
+    (text,) = (s for s in sentences(compare({"V16": base, "V64": long})) if "DRAM bytes" in s)
+    assert (
+        f"is {after.minimum_dram_bytes:,} in place of {before.minimum_dram_bytes:,} (vectors are filled up: "
+        "'thin' input 9 -> 64 in place of 16, 'wide' input 32 -> 64 in place of 32)"
+    ) in text
+    assert "bits an element" not in text
+    assert after.dram_ratio < before.dram_ratio
+    assert f", but {after.dram_ratio:.2f} in place of {before.dram_ratio:.2f} times the least" in text
 
 
 def test_tuned_schedules_are_named(base):

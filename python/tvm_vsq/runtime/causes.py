@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.runtime.steps import STEPS
 from tvm_vsq.runtime.timeline import ProgramTrace
 
 if TYPE_CHECKING:
     from tvm_vsq.runtime.profile import LayerProfile
+
+PADDING = "padding"
+"""`Cause.data` of what the array does with zeros."""
 
 # What lies in a scratchpad, in words of the network.
 _HELD = {
@@ -29,9 +33,9 @@ _OFTEN_READ = 1.2  # of `LayerProfile.dram_ratio`: data that are moved more than
 class Cause:
     """Cycles of the critical path on which one thing happens, summed over the network.
 
-    step: the kind of step: "DRAM transfer", "DRAM latency", "DMA setup and rows", "fetch", or the engine that
-    calculates. data: what is moved, for a transfer; "padding" for the array's work on zeros that fill up
-    channels; else "". share: of the inference's cycles, 0..1. layers: cycles by layer, most first.
+    step: the kind of step, one of `STEPS`; for a calculation, its engine. data: what is moved, for a
+    transfer; `PADDING` for the array's work on zeros that fill up channels; else "". share: of the
+    inference's cycles, 0..1. layers: cycles by layer, most first.
     remedy: what makes it less, in words.
     """
 
@@ -84,7 +88,7 @@ def _divided(step: str, memory: str, cycles: int, layer: LayerProfile) -> Iterab
     if step == "DRAM transfer":
         yield _HELD[memory] if memory else "instructions", cycles
     elif step == "compute" and (lost := round(cycles * layer.padding)):
-        yield "padding", lost
+        yield PADDING, lost
         if cycles > lost:
             yield "", cycles - lost
     else:
@@ -93,53 +97,28 @@ def _divided(step: str, memory: str, cycles: int, layer: LayerProfile) -> Iterab
 
 def happens(step: str, data: str) -> str:
     """`Cause.step` and `Cause.data` in words."""
-    if step == "DRAM transfer":
-        return f"DRAM moves {data}, at its full bandwidth"
-    if step == "compute":
-        return "the array multiplies zeros that fill up channels" if data else "the array multiplies"
-    return {
-        "vector": "the vector unit calculates",
-        "ppu": "the PPU post-processes and requantizes",
-        "DRAM latency": "data are on their way from or to DRAM, and nothing else can go on",
-        "DMA setup and rows": "transfers are set up and DRAM rows opened",
-        "fetch": "instructions are fetched",
-    }[step]
+    if data == PADDING:
+        return "the array multiplies zeros that fill up channels"
+    return STEPS[step].happens.format(data=data)
 
 
 def _remedy(step: str, data: str, layers: Sequence[LayerProfile], hardware: HardwareConfig) -> str:
     """What lowers the cycles; names are keys of a target's description."""
+    if data == PADDING:
+        return (
+            f"Smaller vector_size ({hardware.vector_size}) or output_lanes ({hardware.output_lanes}), or "
+            "channels that are multiples of both, lower it"
+        )
+    remedy = STEPS[step].remedy.format(hardware=hardware)
     if step == "DRAM transfer":
-        return _less_traffic(data, layers, hardware)
+        return _less_traffic(remedy, data, layers, hardware)
     if step == "compute":
-        if data:
-            return (
-                f"Smaller vector_size ({hardware.vector_size}) or output_lanes ({hardware.output_lanes}), or "
-                "channels that are multiples of both, lower it"
-            )
         passes = ", formats that the array takes in one pass" if hardware.precision_passes > 1 else ""
-        return f"More output_lanes ({hardware.output_lanes}) or larger vectors{passes} lower it"
-    timing, dram = hardware.timing, hardware.dram
-    return {
-        "vector": f"More output_lanes ({hardware.output_lanes}) lower it",
-        "ppu": f"More output_lanes ({hardware.output_lanes}) lower it",
-        "DRAM latency": (
-            "Larger scratchpads, in which more is loaded ahead, tuned schedules, or a lower "
-            f"dram.latency_cycles ({dram.latency_cycles}) lower it"
-        ),
-        "DMA setup and rows": (
-            "Fewer and longer transfers (larger scratchpads, tuned schedules), or a lower "
-            f"timing.dma_setup_cycles ({timing.dma_setup_cycles}) and dram.row_miss_cycles "
-            f"({dram.row_miss_cycles}) lower it"
-        ),
-        "fetch": (
-            f"A larger timing.fetch_buffer_bursts ({timing.fetch_buffer_bursts}) or fewer "
-            f"timing.fetch_cycles ({timing.fetch_cycles}) lower it"
-        ),
-    }[step]
+        return f"{remedy}{passes} lower it"
+    return remedy
 
 
-def _less_traffic(data: str, layers: Sequence[LayerProfile], hardware: HardwareConfig) -> str:
-    more = f"More dram.bytes_per_cycle ({hardware.dram.bytes_per_cycle})"
+def _less_traffic(more: str, data: str, layers: Sequence[LayerProfile], hardware: HardwareConfig) -> str:
     narrower = " or narrower formats" if data in ("weights", "activations", "results") else ""
     again = max((layer.dram_ratio for layer in layers), default=0.0)
     pad = {"weights": "wgt_kib", "activations": "inp_kib", "results": "out_kib"}.get(data)

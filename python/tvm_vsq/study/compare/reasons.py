@@ -11,27 +11,13 @@ from tvm_vsq.hardware.events import EVENTS
 from tvm_vsq.isa import UNITS
 from tvm_vsq.runtime import Profile
 from tvm_vsq.runtime.causes import happens
+from tvm_vsq.runtime.steps import STEPS
 from tvm_vsq.study.compare.columns import change
 from tvm_vsq.study.compare.rows import LayerRow
 
 _NAMED = 3
 _SMALL = 0.01  # of the first profile's total: what differs by less is not worth a sentence
 
-# What a machine needs for a kind of step on the critical path: the field, and whether more of it means more
-# cycles.
-_FIELDS = {
-    "DRAM latency": (("dram.latency_cycles", 1),),
-    "DMA setup and rows": (
-        ("timing.dma_setup_cycles", 1),
-        ("dram.row_miss_cycles", 1),
-        ("dram.row_bytes", -1),
-    ),
-    "fetch": (("timing.fetch_cycles", 1), ("timing.fetch_buffer_bursts", -1)),
-    "DRAM transfer": (("dram.bytes_per_cycle", -1),),
-    "compute": (("macs_per_cycle", -1), ("timing.gemm_pipeline_cycles", 1)),
-    "vector": (("output_lanes", -1), ("timing.vector_pipeline_cycles", 1)),
-    "ppu": (("output_lanes", -1), ("timing.ppu_pipeline_cycles", 1)),
-}
 _OF_MEMORY = {"DRAM": "bytes", "scratchpads": "bits"}
 _PADS = {"weights": "wgt", "activations": "inp", "results": "out"}
 
@@ -123,11 +109,11 @@ def _steps(pair: Pair) -> dict[tuple[str, str], dict[str, int]]:
 def _facts(pair: Pair, step: str, data: str, layers: Sequence[str], total: int) -> Iterator[str]:
     """What of the two makes such a difference: only facts that change cycles into its direction."""
     before, after = pair.before.hardware, pair.after.hardware
-    for field, sign in _FIELDS[step]:
-        old, new = attrgetter(field)(before), attrgetter(field)(after)
-        if (new - old) * sign * total > 0:
-            yield f"{field} is {new} in place of {old}"
     rows = [row for row in pair.shared if row.name in layers]
+    for need in STEPS[step].needs:
+        old, new = (attrgetter(need.field)(hardware) for hardware in (before, after))
+        if (new - old) * need.sign * total > 0 and (not need.event or _have(rows, need.event)):
+            yield f"{need.field} is {new} in place of {old}"
     if step == "DRAM transfer":
         yield from _facts_of_transfers(pair, data, rows, total)
     if step == "compute":
@@ -173,7 +159,7 @@ def _facts_of_the_array(pair: Pair, data: str, rows: Sequence[LayerRow], total: 
         yield f"{new / old:g} times the products, as elements are taken digit by digit in passes"
     if data and (padded := _padded_sides(pair, rows, total)):
         size, other = pair.after.hardware.vector_size, pair.before.hardware.vector_size
-        machine = f" for vectors of {size} in place of {other}" if size != other else ""
+        machine = f" for vectors of {size} in place of {other}" if (size - other) * total > 0 else ""
         yield f"channels are filled up{machine}: {padded}"
 
 
@@ -210,11 +196,14 @@ def _without_facts(pair: Pair, step: str, total: int) -> str:
     if step not in UNITS:
         return "no field and no format explains it; both profiles' why() show where"
     old, new = pair.before.engine_busy[step], pair.after.engine_busy[step]
-    works = f"{step} works for {new:,} cycles in place of {old:,}"
+    works = f"{step} works for {new:,} cycles " + ("in both" if old == new else f"in place of {old:,}")
     if (new - old) * total > 0 and abs(new - old) > abs(total) / 2:
         return works
-    less, slower = ("more", "faster") if total > 0 else ("less", "slower")
-    return f"{works}, and {less} of it decides the end, as what goes on beside it is {slower}"
+    decides = [
+        sum(cause.cycles for cause in profile.why().causes if cause.step == step)
+        for profile in (pair.before, pair.after)
+    ]
+    return f"{works}; {decides[1]:,} in place of {decides[0]:,} decide the end"
 
 
 def bits_of(hardware: HardwareConfig) -> dict[str, float]:
@@ -233,24 +222,38 @@ def _of_traffic(pair: Pair) -> Iterator[str]:
         f"'{pair.b}' moves {after.dram_bytes:,} DRAM bytes in place of {before.dram_bytes:,} "
         f"({change(before.dram_bytes, after.dram_bytes)})"
     )
-    parts = []
-    if after.minimum_dram_bytes != before.minimum_dram_bytes:
+    total = after.dram_bytes - before.dram_bytes
+    parts: list[tuple[float, str]] = []
+    least = after.minimum_dram_bytes - before.minimum_dram_bytes
+    if least:
         parts.append(
-            f"the least that layers move is {after.minimum_dram_bytes:,} in place of "
-            f"{before.minimum_dram_bytes:,}{_bits(pair)}"
+            (
+                least,
+                f"the least that layers move is {after.minimum_dram_bytes:,} in place of "
+                f"{before.minimum_dram_bytes:,}{_of_the_least(pair, least)}",
+            )
         )
-    if abs(after.dram_ratio - before.dram_ratio) > _SMALL:
-        parts.append(f"{after.dram_ratio:.2f} in place of {before.dram_ratio:.2f} times the least is moved")
-    yield sentence + (f": {', and '.join(parts)}" if parts else "")
+    ratio = after.dram_ratio - before.dram_ratio
+    if abs(ratio) > _SMALL:
+        parts.append(
+            (ratio, f"{after.dram_ratio:.2f} in place of {before.dram_ratio:.2f} times the least is moved")
+        )
+    causes = [text for sign, text in parts if sign * total > 0]
+    against = [text for sign, text in parts if sign * total < 0]
+    texts = [", and ".join(each) for each in (causes, against) if each]
+    yield sentence + (f": {', but '.join(texts)}" if causes else "")
 
 
-def _bits(pair: Pair) -> str:
+def _of_the_least(pair: Pair, least: int) -> str:
+    """What makes layers have to move more, or fewer, bytes: only facts of the direction of `least`."""
     old, new = bits_of(pair.before.hardware), bits_of(pair.after.hardware)
     found = [
         f"{data} take {new[data]:g} in place of {old[data]:g} bits an element"
         for data in ("weights", "activations")
-        if old[data] != new[data]
+        if (new[data] - old[data]) * least > 0
     ]
+    if padded := _padded_sides(pair, pair.shared, least):
+        found.append(f"vectors are filled up: {padded}")
     return f" ({', '.join(found)})" if found else ""
 
 
@@ -323,6 +326,10 @@ def _of_other_layers(pair: Pair) -> Iterator[str]:
                 f"{sum(row.cycles(own) for row in only):,} cycles, {macs:,} multiply-accumulates; the CPU "
                 f"of '{other}' has {profile.not_counted.macs:,}"
             )
+
+
+def _have(rows: Sequence[LayerRow], event: str) -> bool:
+    return any(layer.events[event] for row in rows for layers in row.layers.values() for layer in layers)
 
 
 def _row(rows: Sequence[LayerRow], name: str) -> LayerRow:
