@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(sorted(path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md")))
+PAGES = (Path("README.md"), *sorted(path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md")))
 LANGUAGES = ("python", "console", "text", "diff")
 """Of blocks that are no files. Without a language a block is text that no block before it prints."""
 

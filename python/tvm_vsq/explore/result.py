@@ -230,7 +230,8 @@ class SweepResult(Printed):
 
 
 def _short(name: str) -> str:
-    return name.rpartition(".")[2]
+    # with spaces, so that a heading may be folded
+    return name.rpartition(".")[2].replace("_", " ")
 
 
 def _kind(name: str) -> Kind:
