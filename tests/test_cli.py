@@ -404,6 +404,7 @@ def test_target_list_and_show(run):
 def test_what_target_show_prints_is_a_target_that_can_be_edited(run, tmp_path, name):
     result = run("target", "show", name)
     assert result.code == 0, result.err
+    assert max(map(len, result.out.splitlines())) <= 80
     (tmp_path / "mine.yaml").write_text(result.out, encoding="utf-8")
     assert load_hardware(tmp_path / "mine.yaml") == load_hardware(name)
     assert yaml.safe_load(result.out) == load_hardware(name).model_dump()  # with every field, and no other

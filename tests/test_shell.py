@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import tvm_vsq
@@ -27,6 +28,7 @@ def shell(folder: Path, words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.large
 def test_a_target_is_edited_and_a_model_compiled_for_it_and_profiled(networks, tmp_path):
     model, x = networks.build(networks.Mlp)
     torch.export.save(torch.export.export(model, (x,)), tmp_path / "net.pt2")

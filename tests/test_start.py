@@ -97,7 +97,7 @@ def folder(networks, tmp_path_factory) -> Path:
     "imports",
     [
         "import tvm_vsq, tvm",
-        "import tvm, tvm_vsq",
+        pytest.param("import tvm, tvm_vsq", marks=pytest.mark.large),
         "import tvm_vsq.schedule, tvm; tvm_vsq.VsqError",  # schedule imports TVM while it is imported
     ],
     ids=["ours_first", "tvm_first", "by_ours"],

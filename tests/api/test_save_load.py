@@ -51,6 +51,7 @@ def saved(networks, tmp_path_factory):
     return exe, x.numpy(), path
 
 
+@pytest.mark.large
 def test_a_new_process_gets_the_same_results_cycles_and_explanation(saved, tmp_path):
     exe, x, path = saved
     np.save(tmp_path / "x.npy", x)
@@ -331,6 +332,7 @@ small().save(sys.argv[1])
 """
 
 
+@pytest.mark.large
 def test_what_a_killed_save_left_goes_with_the_next(tmp_path):
     killer = tmp_path / "killer"
     killer.write_text("#!/bin/sh\nkill -9 $PPID\n")

@@ -112,6 +112,7 @@ def test_bert_of_onnx():
     assert len(calls(module, "nn.layer_norm")) == 3
 
 
+@pytest.mark.large
 def test_bert_on_the_chip(networks):
     model, given = bert("sdpa", layers=2), batch(3, 17, 100)
     data = [batch(3, 17, 100) for _ in range(6)]

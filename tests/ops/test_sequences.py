@@ -76,6 +76,7 @@ def sequences():
 
 
 @pytest.mark.parametrize("target", one_of(TARGETS))
+@pytest.mark.large
 def test_nothing_is_on_the_cpu_between_the_input_and_the_last_layer(sequences, target):
     model, x = sequences
     options = {"example_inputs": x[:2], "calibration": x}

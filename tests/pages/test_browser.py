@@ -63,6 +63,7 @@ def test_a_page_is_drawn_in_the_readers_colours_at_any_width_without_a_network(b
     assert browser.column(0) == ["layer10", "layer9", HOSTILE]
 
 
+@pytest.mark.large
 def test_the_library_may_lie_beside_the_pages(browser, parts, tmp_path):
     path = tmp_path / "page.html"
     Page("Title", "Summary.", (Section("Cost", parts),)).write(path, plotly="beside")
@@ -92,6 +93,7 @@ def test_a_click_on_a_head_sorts_by_it_and_what_is_empty_stays_last(browser, pag
     assert browser.js("document.querySelectorAll('[aria-sort]').length") == 1
 
 
+@pytest.mark.large
 def test_links_and_points_open_what_they_are_of_and_its_plots(browser, page):
     browser.open(page)
     opened = "[...document.querySelectorAll('details[open]')].map(d => d.id)"
@@ -113,6 +115,7 @@ def test_links_and_points_open_what_they_are_of_and_its_plots(browser, page):
     assert browser.errors() == []
 
 
+@pytest.mark.large
 def test_a_printed_page_is_light_with_its_plots(browser, page):
     browser.open(page, scheme="dark")
     text = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"

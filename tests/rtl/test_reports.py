@@ -27,6 +27,7 @@ def broken(folder: Path, name: str, old: str, new: str) -> Path:
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.large
 def test_a_mismatch_names_configuration_clock_and_signal(
     simulator: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -96,6 +96,7 @@ def _interrupted(code: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     "code", first_of([LONG_RUN, LONG_LOAD, LONG_BOUNDS, TUNING], 1), ids=["run", "load", "bounds", "tune"]
 )
+@pytest.mark.large
 def test_ctrl_c_ends_long_work(code: str) -> None:
     status, errors = _interrupted(code)
     assert errors.rstrip().endswith("KeyboardInterrupt")

@@ -230,6 +230,7 @@ def test_a_browser_shows_a_profile_with_its_quality(browser, profile, report, tm
     assert cycles == sorted((layer.cycles for layer in profile.layers), reverse=True)
 
 
+@pytest.mark.large
 def test_a_browser_shows_300_layers_whatever_their_names(browser, profile, tmp_path):
     layers = [replace(profile.layers[at % 3], name=f"{HOSTILE}.{at}") for at in range(300)]
     path = tmp_path / "p.html"
