@@ -7,6 +7,7 @@ import doctest
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,10 @@ def parts(page: Path) -> list[Part]:
 
 
 class Session:
-    """Follows the blocks of a part, in a folder, with an environment for commands and names for Python."""
+    """Follows the blocks of a part, in a folder, with an environment for commands and names for Python.
+
+    A context; what commands started and left running ends with it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,6 +87,15 @@ class Session:
         }
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self._printed = ""
+        self._groups: list[int] = []
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for group in self._groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGTERM)
 
     def follow(self, block: Block) -> None:
         """Write the block's file, apply its diff, run its Python or its commands, or compare what it shows
@@ -119,15 +132,17 @@ class Session:
         command = " ".join([_INSTEAD.get(program, program), *arguments])
         kept = self.folder.parent / f"{self.folder.name}.exports"
         script = f'[ ! -e "{kept}" ] || . "{kept}"\n{command}\nstatus=$?\nexport -p > "{kept}"\nexit $status'
-        result = subprocess.run(
+        with subprocess.Popen(
             ["bash", "-c", script],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-        )
-        printed = result.stdout.decode()
-        assert result.returncode == 0, f"$ {command}\n{printed}"
+            start_new_session=True,
+        ) as shell:
+            self._groups.append(shell.pid)
+            printed = shell.communicate()[0].decode()
+        assert shell.returncode == 0, f"$ {command}\n{printed}"
         return printed
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from pathlib import Path
 
 import pytest
 from tests.document_setups import SETUPS
@@ -20,10 +22,10 @@ _PARTS = [
 def test_what_a_page_says_can_be_followed(part, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
-    session = Session(folder)
-    SETUPS[part.setup](session)
-    for block in part.blocks:
-        session.follow(block)
+    with Session(folder) as session:
+        SETUPS[part.setup](session)
+        for block in part.blocks:
+            session.follow(block)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,22 @@ def test_what_blocks_leave_is_there_for_those_behind_them(tmp_path):
         ("text", "a long line ... a part\n"),
     ):
         session.follow(Block("", language, text))
+
+
+def test_what_a_page_starts_and_leaves_running_ends(tmp_path):
+    with Session(tmp_path) as session:
+        session.follow(Block("", "console", "$ sleep 1000 > /dev/null 2>&1 & echo $! > pid\n"))
+        assert _is_running(int((tmp_path / "pid").read_text()))
+    deadline = time.monotonic() + 10
+    while _is_running(int((tmp_path / "pid").read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _is_running(pid):
+    """A process that ended, and whose parent has not asked for its status, is not."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

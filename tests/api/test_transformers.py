@@ -95,6 +95,7 @@ def test_only_the_lookup_of_embeddings_is_left_to_the_host(encoder):
     assert found == [0, 0, 0, 1]
 
 
+@pytest.mark.large
 def test_a_decoder(networks):
     model, given = Decoder().eval(), {"input_ids": batch(2, 7)["input_ids"]}
     data = [{"input_ids": batch(2, 7)["input_ids"]} for _ in range(6)]

@@ -138,6 +138,7 @@ def test_similarities_by_both_and_how_they_differ_and_the_cost_are_shown(example
     assert sum(shares) == pytest.approx(100, abs=0.5)
 
 
+@pytest.mark.large
 def test_it_fails_if_one_bit_differs_from_torch(example: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
     compile_ = tvm_vsq.compile
 

@@ -81,14 +81,11 @@ def test_an_index_that_is_limited_to_more_than_the_table_is_refused(limited):
         import_model(Lookup(limited), (torch.tensor([[1, 2]]),))
 
 
-def test_a_mask_may_be_of_any_dtype():
-    for dtype in (torch.bool, torch.int64, torch.int32, torch.float32):
-        given = {
-            "input_ids": batch(2, 5)["input_ids"],
-            "attention_mask": batch(2, 5)["attention_mask"].to(dtype),
-        }
-        module = same_as_torch(Encoder("sdpa"), given)
-        assert [each.range for each in inputs_of(module["main"])] == [(0, 49), None]
+@pytest.mark.parametrize("dtype", first_of([torch.bool, torch.int64, torch.int32, torch.float32], 2))
+def test_a_mask_may_be_of_any_dtype(dtype):
+    given = {"input_ids": batch(2, 5)["input_ids"], "attention_mask": batch(2, 5)["attention_mask"].to(dtype)}
+    module = same_as_torch(Encoder("sdpa"), given)
+    assert [each.range for each in inputs_of(module["main"])] == [(0, 49), None]
 
 
 def test_inputs_by_name_come_in_the_order_of_forward():

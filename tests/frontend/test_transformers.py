@@ -79,7 +79,8 @@ def test_llama(kind):
     assert len(calls(module, "nn.rms_norm")) == 3
 
 
-@pytest.mark.parametrize("kind", one_of(["eager", "sdpa"]))
+@pytest.mark.large
+@pytest.mark.parametrize("kind", ["eager", "sdpa"])
 def test_llama_finds_its_own_mask(kind):
     module = same_as_torch(llama(kind), {"input_ids": torch.randint(0, 100, (2, 9))})
     assert is_attention(module)

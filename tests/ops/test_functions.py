@@ -246,6 +246,7 @@ def test_a_block_is_whole_on_the_chip(kind, target):
     assert np.square(exe(x) - expected).sum() < bound * np.square(expected).sum()
 
 
+@pytest.mark.large
 def test_the_torch_module_computes_the_same_bits():
     model, x, options, exe = compiled("hard", "vsq-accel")
     network = tvm_vsq.fake_quantize(model, quant=options.pop("quant"), **options).eval()

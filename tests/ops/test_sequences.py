@@ -108,6 +108,7 @@ def test_layers_are_named_after_their_modules(sequences):
     assert names == ["stem", *first, "second.depthwise", "second.dilated", "down", "hidden", "out"]
 
 
+@pytest.mark.large
 def test_the_quantized_network_as_onnx(networks, sequences):
     model, x = sequences
     module = tvm_vsq.quantize_model(model, quant=QUANT, example_inputs=x[:1], calibration=x)

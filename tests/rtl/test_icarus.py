@@ -10,6 +10,7 @@ from tests.rtl.configurations import random_accelerator, with_passes
 from tests.seeds import first_of, one_of
 
 from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
+from tvm_vsq.hardware.pipeline import pipelines
 from tvm_vsq.numerics import multiply_scales
 from tvm_vsq.rtl import blocks, check
 
@@ -72,6 +73,13 @@ def test_pixels_are_turned_whatever_an_array_and_a_vector_have(lanes: int, size:
     timing = {"ppu_pipeline_cycles": 20}
     hardware = accelerator({"output_lanes": lanes, "vector_size": size, "timing": timing})
     agrees(hardware, 100, only=("transposer",))
+
+
+@pytest.mark.parametrize("cycles", first_of([3, 1, 2, 4], 1))
+def test_quotients_take_the_cycles_that_there_are_whatever_their_bits(cycles: int) -> None:
+    hardware = accelerator({"timing": {"ppu_pipeline_cycles": 8 + cycles - (cycles == 1)}})
+    assert (pipelines(hardware).divide_cycles, hardware.widest_activation_bits) == (cycles, 4)
+    agrees(hardware, 50, only=("quantizer",))
 
 
 @pytest.mark.parametrize("bits", first_of(range(1, 8), 3))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.accelerators import accelerator
+from tests.seeds import one_of
 
 from tvm_vsq.errors import ToolError
 from tvm_vsq.rtl import blocks, check, check_inputs, sources
@@ -26,7 +27,7 @@ def broken(folder: Path, name: str, old: str, new: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("simulator", one_of(["icarus", "verilator"]))
 @pytest.mark.large
 def test_a_mismatch_names_configuration_clock_and_signal(
     simulator: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -80,7 +80,7 @@ def _arrays(example_inputs: Any, taken: Sequence[Input]) -> tuple[Array, ...]:
 def _array(value: Any) -> Array:
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() else value  # NumPy has no bfloat16
+        value = (value.float() if value.is_floating_point() else value).numpy()  # NumPy has no bfloat16
     return np.array(value, order="C")
 
 

@@ -43,10 +43,7 @@ def recorded_names(module: IRModule) -> dict[Var, str]:
     """The names that came with the model, by variable; "" for a layer that has none."""
     function = module["main"]
     given: dict[Var, str] = {}
-    for attribute, layers in (
-        (_WEIGHTED, weighted_layers(function)),
-        (_WEIGHTLESS, weightless_layers(function)),
-    ):
+    for attribute, layers in zip((_WEIGHTED, _WEIGHTLESS), _layers(function), strict=True):
         recorded = [str(name) for name in (module.attrs or {}).get(attribute, [])]
         given |= dict(zip(layers, recorded, strict=True)) if len(recorded) == len(layers) else {}
     return given
@@ -55,10 +52,7 @@ def recorded_names(module: IRModule) -> dict[Var, str]:
 def with_recorded_names(module: IRModule, names: Mapping[Var, str]) -> IRModule:
     """`module` with these names of layers, by the variables of its "main"; all others get default ones."""
     function = module["main"]
-    weighted, weightless = (
-        [names.get(var, "") for var in layers]
-        for layers in (weighted_layers(function), weightless_layers(function))
-    )
+    weighted, weightless = ([names.get(var, "") for var in layers] for layers in _layers(function))
     return with_layer_names(module, weighted, weightless)
 
 
@@ -96,9 +90,19 @@ def between_layers(function: relax.Function) -> set[Var]:
 
 def weightless_layers(function: relax.Function) -> list[Var]:
     """Those bound to a layer without."""
-    return [
-        b.var for b in bindings(function) if source_of(b.value) is not None and not becomes_weighted(b.value)
-    ]
+    return _layers(function)[1]
+
+
+def _layers(function: relax.Function) -> tuple[list[Var], list[Var]]:
+    """Layers with weights, and those without."""
+    weighted: list[Var] = []
+    weightless: list[Var] = []
+    for binding in bindings(function):
+        if becomes_weighted(binding.value):
+            weighted.append(binding.var)
+        elif source_of(binding.value) is not None:
+            weightless.append(binding.var)
+    return weighted, weightless
 
 
 def name_of_weight(weight: str) -> str:

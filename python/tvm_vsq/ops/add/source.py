@@ -13,10 +13,11 @@ from tvm_vsq.tvm_compat import Var
 
 def _matches(call: Any) -> bool:
     """Of two tensors of one shape; a constant is a bias."""
-    operands = list(call.args)
+    operands = call.args[:]
     if not all(isinstance(x, Var) and isinstance(x.ty, relax.TensorType) for x in operands):
         return False
-    return static_shape(operands[0]) == static_shape(operands[1]) and len(static_shape(operands[0])) > 1
+    x, other = map(static_shape, operands)
+    return x == other and len(x) > 1
 
 
 SOURCE = Source(

@@ -21,7 +21,7 @@ _AXES = (3, 4)
 
 def _matches(call: Any) -> bool:
     """Of two stacks; a constant is weights, and so may be a matrix."""
-    operands = list(call.args)
+    operands = call.args[:]
     if not all(isinstance(x, Var) and isinstance(x.ty, relax.TensorType) for x in operands):
         return False
     return len(static_shape(operands[1])) >= _AXES[0]

@@ -19,7 +19,7 @@ def _matches(call: Any) -> bool:
 
     The canonical form has no other order. A constant is a scale.
     """
-    operands = list(call.args)
+    operands = call.args[:]
     if not all(isinstance(x, Var) and isinstance(x.ty, relax.TensorType) for x in operands):
         return False
     x, other = map(static_shape, operands)
