@@ -93,6 +93,7 @@ def test_the_instructions_of_all_layers_together_are_the_programs(dumped):
     assert all(isa.assemble_all(file.read_text()) for file in files)
 
 
+@pytest.mark.large
 def test_layers_that_are_scheduled_alike_share_their_tensorir(dumped):
     schedules = layers(dumped.folder, "tensorir.py")
     names = [file.name.removesuffix(".tensorir.py")[5:] for file in schedules]

@@ -29,8 +29,8 @@ def test_functions_of_a_model_take_the_model_and_the_target_by_place_and_all_els
 @pytest.fixture
 def plain(networks):
     """A network, and the arguments that every function takes besides."""
-    model, x = networks.build(networks.PlainNet)
-    return model, {"example_inputs": (x,), "calibration": networks.samples(networks.PlainNet)}
+    model, x = networks.build(networks.Mlp)
+    return model, {"example_inputs": (x,), "calibration": networks.samples(networks.Mlp)}
 
 
 def test_fake_quantize_once_took_the_format_second(plain):

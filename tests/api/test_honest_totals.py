@@ -95,6 +95,7 @@ def test_a_loaded_artifact_says_it_too(mixed, tmp_path):
     assert sum(row["work"]["bytes"] for row in rows if row["work"]) == data["bytes"]
 
 
+@pytest.mark.large
 def test_the_energy_of_a_mix_says_it_too():
     torch.manual_seed(0)
     found = tvm_vsq.choose_formats(

@@ -15,7 +15,7 @@ from tvm_vsq.network import layer_names
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks/convolutional"
 FUNCTIONS = {"multiply", "power", "tanh", "nn.leakyrelu", "divide"}
-LARGE = (
+NAMES = (
     "VGG-19",
     "AlexNet",
     "DenseNet-121",
@@ -26,6 +26,7 @@ LARGE = (
     "ShuffleNet v2",
     "YOLOv3-tiny",
     "text recognizer",
+    "M5",
 )
 
 
@@ -38,13 +39,8 @@ def topologies():
     sys.path.remove(str(FOLDER))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(pytest.param(name, marks=pytest.mark.large) for name in LARGE),
-        "M5",
-    ],
-)
+@pytest.mark.large
+@pytest.mark.parametrize("name", NAMES)
 def test_a_topology_is_layers_and_moves(topologies, name):
     shape = topologies.input_shape(name)
     if name not in ("VGG-19", "AlexNet") and shape[1] == 224:

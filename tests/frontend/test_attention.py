@@ -62,6 +62,7 @@ def test_an_encoder_layer_without_a_mask_has_no_guard(kind):
     assert not calls(module, "where")
 
 
+@pytest.mark.large
 def test_an_encoder_layer_of_onnx():
     for kind in ("eager", "sdpa"):
         module = through_onnx(Encoder(kind), *batch(2, 5).values())

@@ -137,6 +137,7 @@ def test_rules_and_the_config_leave_layers_as_they_are():
     assert not QuantConfig.parse("4/4/4/4", thin_inputs="model").packs_inputs
 
 
+@pytest.mark.large
 def test_the_accelerator_and_torch_compute_the_packed_integers():
     torch.manual_seed(0)
     model, x = Two().eval(), torch.randn(6, 1, 8, 8)

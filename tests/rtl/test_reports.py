@@ -47,7 +47,7 @@ def test_a_mismatch_names_configuration_clock_and_signal(
     ]
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("simulator", one_of(["icarus", "verilator"]))
 def test_many_mismatches_are_counted_and_some_are_kept(
     simulator: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -64,7 +64,7 @@ def test_unknowns_in_an_output_are_mismatches(icarus: None, tmp_path: Path) -> N
     assert found.wrong == found.clocks == 7 * 6 * 2 + 10
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("simulator", one_of(["icarus", "verilator"]))
 def test_sources_that_a_simulator_refuses_are_named(
     simulator: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
