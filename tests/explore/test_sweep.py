@@ -214,6 +214,17 @@ def test_a_point_that_cannot_be_has_a_row_with_the_reason(arguments, here):
     assert [row["feasible"] for row in result.rows] == [not error for error in errors]
 
 
+def test_a_metric_that_is_not_finite_is_the_reason_of_its_points(arguments, here):
+    def evaluate(network):
+        return {"a": 1, "b": np.inf if getattr(network, "hardware", None) else 0}
+
+    result, _ = here(
+        space={"quant": ["8/8/-/-"], "clock_mhz": [500, 700]}, **{**arguments, "evaluate": evaluate}
+    )
+    assert [row["error"] for row in result.rows] == ["evaluate returned b=inf for quant '8/8/-/-'"] * 2
+    assert not any(row["feasible"] for row in result.rows)
+
+
 def test_without_evaluate_costs_need_no_data(arguments, here):
     costs = {name: arguments[name] for name in ("model", "example_inputs", "technology", "progress")}
     result, crew = here(space=SPACE, **costs)
@@ -259,6 +270,7 @@ def test_a_search_proposes_the_same_points_in_any_process(arguments, here, searc
         ({"evaluate": lambda network: 1 / 0}, InputError, "failed for the fp32 network: ZeroDivisionError"),
         ({"evaluate": lambda network: exit(3)}, InputError, r"SystemExit: 3 \(.*, line \d+\)"),
         ({"evaluate": lambda network: np.zeros(3)}, InputError, "evaluate returned accuracy=array"),
+        ({"evaluate": lambda network: np.nan}, InputError, "accuracy=nan for the fp32 network, so there is"),
         ({"evaluate": lambda network: {"error": 1}}, InputError, "a metric called 'error'"),
         ({"evaluate": lambda network: {"quant": 1}}, InputError, "a metric called as the axis quant"),
         (

@@ -116,6 +116,7 @@ def test_a_schedule_is_taken_if_the_model_gains_a_thousandth_of_the_layer(gain, 
         return Cost(1_000_000, 1.0) if is_default else Cost(1_000_000 - round(gain * alone), energy)
 
     layer = Layer("conv", "conv2d", workload, PostOp(), (32, 64), constants={}, inputs={}, result="y")
+    told = []
     tuned = tuner.tune_layers(
         [layer],
         hardware,
@@ -123,10 +124,15 @@ def test_a_schedule_is_taken_if_the_model_gains_a_thousandth_of_the_layer(gain, 
         total=total,
         trials=8,
         seed=0,
-        report=lambda *_: None,
+        report=told.append,
         keep=lambda *_: None,
     )
     assert (tuned.lookup(workload, hardware) != default) == is_taken
+    (record,), (said,) = tuned.records, told
+    assert (said.layers, said.default_cycles, said.cycles) == (("conv",), alone, record.cycles)
+    assert (said.cycles != alone) == is_taken
+    assert said.model_default_cycles == 1_000_000
+    assert said.model_cycles == 1_000_000 - is_taken * round(gain * alone)
 
 
 @pytest.mark.parametrize(("trials", "finalists"), [(2, 1), (8, 2), (60, 12)])

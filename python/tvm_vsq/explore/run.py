@@ -72,7 +72,8 @@ def sweep(
         "target" (names, paths or HardwareConfigs) and every other field of a target's description, nested
         ones with a dot: "output_lanes", "scratchpads.wgt_kib", "dram.bytes_per_cycle". Targets are built for
         the formats (`HardwareConfig.with_formats`). A mapping in place of a list names its values. A point
-        that no accelerator can be built for, or whose layers do not fit it, has a row with the reason.
+        that no accelerator can be built for, whose layers do not fit it, or a metric of which is NaN or
+        infinite, has a row with the reason.
     target: what the axes change, where "target" is not one itself.
     evaluate: called with the compiled Executable, returns a number, the "accuracy", or numbers by their
         names. It is called once for all points that are the same integers, and once with the fp32 network,

@@ -81,7 +81,10 @@ def fp32_metrics(job_digest: str, content: Any) -> dict[str, float]:
 
     with _alone():
         job: Job = shared(job_digest, content, pickle.loads)
-        return _metrics(job, Fp32Network(_module(job.module)), "the fp32 network")
+        try:
+            return _metrics(job, Fp32Network(_module(job.module)), "the fp32 network")
+        except _Refused as refusal:
+            raise InputError(f"{refusal}, so there is nothing to compare with") from None
 
 
 def numbers(
@@ -174,7 +177,9 @@ def _first_built(module: Any, machines: Sequence[HardwareConfig]) -> Any:
 
 
 def _metrics(job: Job, network: Any, what: str) -> dict[str, float]:
-    """What `evaluate` returns, with names. Raises InputError for anything but numbers."""
+    """What `evaluate` returns, with names. Raises InputError for anything but numbers, _Refused for a number
+    that is none, as that of a network whose results are too large.
+    """
     if job.evaluate is None:
         return {}
     try:
@@ -194,14 +199,17 @@ def _metrics(job: Job, network: Any, what: str) -> dict[str, float]:
             raise InputError(
                 f"evaluate returned {name}={shown(value)} for {what}: return a number, or numbers by names"
             )
+        if not isfinite(value):
+            raise _Refused(f"evaluate returned {name}={value} for {what}")
     return {name: float(value) for name, value in metrics.items()}
 
 
 def _is_number(value: Any) -> bool:
     try:
-        return isfinite(float(value)) and not isinstance(value, str)
+        float(value)
     except (TypeError, ValueError):
         return False
+    return not isinstance(value, str)
 
 
 def _profiles(job: Job, module: Any, hardware: HardwareConfig) -> tuple[Profile, Profile | None]:
