@@ -28,7 +28,7 @@ say = @printf '\033[1m==> %s\033[0m\n' $(1)
 .PHONY: help setup demo test test-cpp test-python test-sanitize fuzz lint format isa bench schedules clean FORCE
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
 
 setup: $(VENV)/package.stamp ## create .venv with everything installed
 

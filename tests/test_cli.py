@@ -73,6 +73,16 @@ def test_version(run):
     assert (result.code, result.out.strip()) == (0, version("tvm-vsq"))
 
 
+def test_a_warning_is_one_line(run, files, tmp_path):
+    others = Path(tvm_vsq.__file__).parent / "schedules/vsq-accel-int8.json"
+    data = "--calibration", files / "samples.npy", "--schedules", others
+    result = run("compile", files / "model.pt2", *data, "-o", tmp_path / "a.so")
+    assert result.code == 0
+    (line,) = result.err.splitlines()
+    assert line.startswith("warning: ")
+    assert ".py" not in line
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -77,6 +77,23 @@ def test_without_labels_the_error_against_fp32_is_looked_at(command, tmp_path):
     assert coarse > fine > found["fp32"]["relative_error"] == 0
 
 
+def test_the_model_is_the_same_however_it_is_evaluated(command, tmp_path):
+    digests = set()
+    samples = "--axis", "quant=8/8/-/-", "--calibration", "x.npy"
+    for number, given in enumerate([samples, (*samples, "--data", "x.npy", "--labels", "labels.npy")]):
+        assert command(*given, output=tmp_path / f"{number}")[0] == 0
+        digests.add(json.loads((tmp_path / f"{number}" / "sweep.json").read_text())["model"])
+    assert len(digests) == 1
+
+
+def test_files_that_are_written_are_named(command, tmp_path):
+    code, out, err = command("--axis", "clock_mhz=500,5000", "--plot", tmp_path / "a.svg")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"wrote {tmp_path / 'out'}, {tmp_path / 'a.svg'}"
+    assert "clock_mhz=5000 is taken as it is; the RTL meets" in out
+    assert "clock_mhz=500 is" not in out
+
+
 def test_an_own_function_evaluates(command):
     code, out, _ = command(
         "--calibration", "x.npy", "--evaluate", "own.py:score", "--axis", "vector_size=16,32", "--json"

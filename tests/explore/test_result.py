@@ -99,6 +99,20 @@ def test_it_prints_the_front_and_what_has_no_costs(result):
     assert repr(result) == "<SweepResult: 5 points, 3 feasible, 2 on the Pareto front>"
 
 
+def test_axes_that_tell_points_apart_are_there_however_narrow_the_terminal_is():
+    names = ["target", "clock_mhz", "scratchpads.inp_kib", "quant", "guard_bits"]
+    rows = [
+        row("4/4/4/4", 0.8 + n / 100, 10.0 + n)
+        | {"target": "a target with a long name", "clock_mhz": 500 + n, "guard_bits": n}
+        | {"scratchpads.inp_kib": 8 * (1 + n)}
+        for n in range(3)
+    ]
+    text = SweepResult.of(rows, names, ["accuracy"], [ACCURACY, ENERGY], [], {}).to_str(width=46)
+    head = " ".join(line for line in text.splitlines() if line.startswith("┃"))
+    assert set(re.findall(r"\w+", head)) >= {"point", "clock", "inp", "guard"}
+    assert not {"target", "quant"} & set(re.findall(r"\w+", head))
+
+
 def test_json_is_read_back(result, tmp_path):
     (tmp_path / "r.json").write_text(result.to_json())
     (tmp_path / "r.json.gz").write_bytes(gzip.compress(result.to_json().encode()))

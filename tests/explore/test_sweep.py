@@ -171,9 +171,16 @@ def test_a_folder_of_another_model_or_of_no_sweep_is_refused(found, arguments, h
         here(space=SPACE, folder=found[1], **{**arguments, "model": other})
     with pytest.raises(ConfigError, match="is of another evaluate; give a new folder"):
         here(space=SPACE, folder=found[1], **{**arguments, "evaluate": lambda network: 1.0})
-    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="there is no quantity 'none'"):
+        here(space=SPACE, folder=tmp_path / "new", constraints=["none < 1"], **arguments)
+    # nothing was finished there
+    half = {**arguments, "evaluate": lambda network: 0.5}
+    again, _ = here(space={"quant": ["8/8/-/-"]}, folder=tmp_path / "new", **half)
+    assert again.fp32 == {"accuracy": 0.5}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"holds notes\.txt, but no sweep"):
-        here(space=SPACE, folder=tmp_path, **arguments)
+        here(space=SPACE, folder=tmp_path / "mine", **arguments)
 
 
 def test_files_hold_the_table(found):
@@ -181,7 +188,9 @@ def test_files_hold_the_table(found):
 
     result, folder = found
     for table in (pandas.read_parquet(folder / "points.parquet"), pandas.read_csv(folder / "points.csv")):
-        assert list(table.columns) == list(result.table.columns)
+        numbered = table.reset_index() if "point" not in table else table
+        assert list(numbered.columns) == ["point", *result.table.columns]
+        assert list(numbered["point"]) == list(range(8))
         np.testing.assert_array_equal(table["energy_uj"], result.table["energy_uj"])
         np.testing.assert_array_equal(table["pareto"], result.table["pareto"])
 

@@ -87,7 +87,7 @@ def test_an_unknown_nested_key_is_named_with_its_path() -> None:
 def test_a_missing_key_is_named_with_an_example() -> None:
     text = refused(lambda d: d["timing"].pop("fetch_cycles"))
     assert (
-        "key 'timing.fetch_cycles' is missing; add it (target_configs/vsq-accel.yaml shows every key)" in text
+        "key 'timing.fetch_cycles' is missing; add it (tvm-vsq target show vsq-accel shows every key)" in text
     )
 
 

@@ -83,7 +83,7 @@ def test_a_page_begins_with_what_matters(profile, tmp_path):
     text = page_of(profile, tmp_path)
     summary = re.search(r'<p class="summary">(.*?)</p>', text)[1]
     count = sum(kind.count for kind in profile.not_counted.operators)
-    assert summary.startswith(f"vsq-accel computes 3 layers of 4/4/4/4 in {profile.cycles:,} cycles, ")
+    assert summary.startswith(f"vsq-accel, 4/4/4/4, computes 3 layers in {profile.cycles:,} cycles, ")
     assert f"Not counted: {count} operators on the CPU" in summary
     bounds = {layer.roofline.bound for layer in profile.layers}
     assert all(bound in summary for bound in bounds)
@@ -188,7 +188,7 @@ def test_a_page_of_no_layers_of_one_and_without_programs_says_so(profile, tmp_pa
     assert "No layer works on the accelerator." in text
     assert "No instruction runs." in text
     single = page_of(with_layers(profile, profile.layers[:1]), tmp_path)
-    assert "vsq-accel computes 1 layer of 4/4/4/4 in" in single
+    assert "vsq-accel, 4/4/4/4, computes 1 layer in" in single
     assert single.count("<figure>") == 3
     pickled = pickle.loads(pickle.dumps(profile))
     assert not pickled.has_programs

@@ -292,6 +292,16 @@ def test_targets_are_compared_by_fields_areas_events_and_peak():
     assert repr(found) == "<TargetComparison: vsq-accel, vsq-accel-int8: 4 fields differ>"
 
 
+def test_what_a_machine_takes_and_a_clock_that_is_not_met_are_said():
+    chip = tvm_vsq.load_hardware("vsq-accel").with_(technology="open-45nm", precision_passes=2)
+    fast = chip.with_(clock_mhz=5000, name="fast")
+    found = compare(chip, fast)
+    note = "clock_mhz=5000 is taken as it is; the RTL meets 501 MHz in open-45nm"
+    assert found.clock_notes == {"fast": note}
+    assert f"fast: {note}" in found.to_str()
+    assert "4/4/4/4 in up to 2 passes" in found.to_str()
+
+
 def test_equal_targets_are_equal_in_every_field():
     assert "the machines are equal in every field" in str(compare("vsq-accel", BASE))
 

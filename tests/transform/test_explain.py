@@ -6,6 +6,7 @@ import torch
 from tests.quantizing import quantize
 from torch import nn
 
+import tvm_vsq
 from tvm_vsq.frontend import import_model
 from tvm_vsq.graph import bindings, op_name
 from tvm_vsq.hardware import load_hardware
@@ -89,6 +90,22 @@ def test_reasons_name_what_stands_in_the_way(networks, stages):
     assert packed.why == "the host lays out input 'x'"
     reshape = next(row for row in rows(stages, networks.ResNet) if row.op == "relax.reshape")
     assert reshape.why == "moves fp32 data, no accelerator form yet"
+
+
+def test_a_sum_with_a_constant_that_is_no_bias_says_so():
+    class Places(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.norm = nn.Linear(16, 32), nn.LayerNorm(32)
+            self.places = nn.Parameter(torch.randn(6, 32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.layer(x) + self.places)
+
+    x = torch.randn(1, 6, 16)
+    exe = tvm_vsq.compile(Places().eval(), example_inputs=(x,), calibration=[(x,)] * 4)
+    (row,) = [row for row in exe.explain() if row.op == "relax.add" and row.where == "cpu"]
+    assert row.why == "with a constant that is no bias or scale of a layer: no accelerator form yet"
 
 
 def test_the_result_of_the_last_layer_is_scaled_on_the_cpu(networks, stages):

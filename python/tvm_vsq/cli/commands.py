@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from tvm_vsq.cli import compare, compile, disasm, explain, mix, profile, report, rtl, sweep, target, tune
-from tvm_vsq.errors import VsqError
+from tvm_vsq.errors import VsqError, VsqWarning
 from tvm_vsq.threads import limit_torch_threads
 
 _COMMANDS = (compile, report, mix, profile, compare, explain, disasm, tune, sweep, rtl)  # as in --help
@@ -38,8 +39,20 @@ def _before_commands(
     pass
 
 
+_show_others = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+    """Those of the product are one line; the place in the code helps nobody here."""
+    if not issubclass(category, VsqWarning):
+        _show_others(message, category, *place, **named)
+        return
+    Console(stderr=True, highlight=False).print(f"[bold]warning:[/] {escape(str(message))}", soft_wrap=True)
+
+
 def main() -> None:
     """Entry point: errors of the product become one message and exit code 1."""
+    warnings.showwarning = _show_warning
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # for names that are not Unicode

@@ -66,5 +66,5 @@ def command(
         "layers": layers,
     }
     print_result(
-        data, f"wrote {output}: {layers} layers on {exe.hardware.label} {exe.hardware.notation}", as_json
+        data, f"wrote {output}: {layers} layers on {exe.hardware.label} {exe.hardware.built_for}", as_json
     )

@@ -71,7 +71,8 @@ def command(
     if dram is not None:
         result = result.with_technology(result.technology, dram)
     if html is not None:
-        result.to_html(html, quality=report, title=f"{artifact.stem} on {result.target}, {result.notation}")
+        title = f"{artifact.stem} on {result.target}, {result.hardware.built_for}"
+        result.to_html(html, quality=report, title=title)
     if trace is not None:
         result.to_trace(trace)
     data, text = result.to_dict(), result.to_str(wide=wide)

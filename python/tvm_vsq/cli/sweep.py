@@ -119,7 +119,7 @@ def command(
     if evaluate is not None:
         metric = _function(evaluate)
     elif samples is not None:
-        network, metric = _measured(network, example_inputs, check_import, samples, data, labels)
+        metric = _measured(network, example_inputs, samples, data, labels)
     if objective is None and metric is not None and evaluate is None and labels is None:
         objective = ["min:relative_error", "milliseconds", "energy_uj", "area_mm2"]
     try:
@@ -151,11 +151,12 @@ def command(
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    print(result.to_json() if as_json else f"{result.to_str(wide=wide)}\nwrote {output}")
     if html is not None:
         result.to_html(html)
     if plot is not None:
         result.plot(plot)
+    written = ", ".join(str(path) for path in (output, html, plot) if path is not None)
+    print(result.to_json() if as_json else f"{result.to_str(wide=wide)}\nwrote {written}")
 
 
 def _space(file: Path | None, axes: list[str] | None) -> Any:
@@ -200,9 +201,9 @@ def _scalar(text: str) -> Any:
 
 
 def _measured(
-    network: Any, example: Any, check_import: bool, samples: Any, data: Path | None, labels: Path | None
-) -> tuple[Any, Callable[[Any], Any]]:
-    """The model, imported once, and what to evaluate it with."""
+    network: Any, example: Any, samples: Any, data: Path | None, labels: Path | None
+) -> Callable[[Any], Any]:
+    """What to evaluate the network with."""
     import numpy as np
 
     from tvm_vsq.explore.evaluators import RelativeError, Top1
@@ -214,11 +215,10 @@ def _measured(
         classes = read_arrays(labels)
         if not isinstance(classes, np.ndarray) or classes.ndim != 1 or classes.dtype.kind not in "iu":
             raise InputError(f"{shown(str(labels))}: labels are integers [samples], one array")
-        return network, Top1(inputs, classes)
-    module = import_checked(network, example, check_import)
-    fp32 = Fp32Network(module)
+        return Top1(inputs, classes)
+    fp32 = Fp32Network(import_checked(network, example, False))  # the sweep checks its own
     expected = fp32(*inputs) if isinstance(inputs, tuple) else fp32(inputs)
-    return module, RelativeError(inputs, expected if isinstance(expected, tuple) else (expected,))
+    return RelativeError(inputs, expected if isinstance(expected, tuple) else (expected,))
 
 
 def _function(text: str) -> Callable[[Any], Any]:

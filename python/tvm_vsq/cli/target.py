@@ -73,17 +73,14 @@ def _as_yaml(data: dict[str, Any]) -> str:
 def _silicon(hardware: HardwareConfig, technology: str | None) -> dict[str, Any]:
     """Area and peak figures; where a technology has no areas, or a pipeline is too short, a note."""
     from tvm_vsq.hardware import load_technology
-    from tvm_vsq.hardware.peak import PEAK_NOTE, peak_of
+    from tvm_vsq.hardware.peak import PEAK_NOTE, clock_note, peak_of
 
     table = load_technology(hardware.technology if technology is None else technology)
     peak = peak_of(hardware, table)
     figures = {"tops": peak.tops, "watts": peak.watts, "tops_per_watt": peak.tops_per_watt}
     notes = {"peak_note": PEAK_NOTE}
-    highest = table.logic.highest_mhz if table.logic else None
-    if highest is not None and hardware.clock_mhz > highest:
-        notes["clock_note"] = (
-            f"clock_mhz={hardware.clock_mhz} is taken as it is; the RTL meets {highest:g} MHz in {table.name}"
-        )
+    if note := clock_note(hardware, table):
+        notes["clock_note"] = note
     try:
         area = hardware.area(table)
     except ConfigError as error:

@@ -59,6 +59,7 @@ RESERVED = (
     "energy_by_part_pj",
     "area_by_group_mm2",
     "area_note",
+    "clock_note",
     "not_counted",
 )
 """What else a point has, and no metric can be called."""

@@ -12,15 +12,16 @@ from tvm_vsq.errors import ConfigError, InputError, VsqError, VsqWarning, shown
 from tvm_vsq.explore import keys, work
 from tvm_vsq.explore.goals import COSTS, Constraint
 from tvm_vsq.explore.space import Point
-from tvm_vsq.explore.store import Store
+from tvm_vsq.explore.store import FP32, METRICS, POINTS, Store
 from tvm_vsq.explore.workers import Task, Workers, finish
 from tvm_vsq.extras import extra
 from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware.peak import clock_note
 from tvm_vsq.quantize import QuantConfig
 
 Row = dict[str, Any]
-_SHARED, _METRICS, _QUANTIZED, _POINTS = "shared", "metrics", "quantized", "points"
-"""Folders of the store."""
+_SHARED, _QUANTIZED = "shared", "quantized"
+"""Folders of the store, for what is gone in the end."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,17 @@ class Measurer:
     def _fp32_metrics(self) -> dict[str, float]:
         if self._job.evaluate is None:
             return {}
-        if self._store.find(_METRICS, "fp32") is None:
+        if self._store.find(METRICS, FP32) is None:
             what = "evaluating the fp32 network"
             finish(self._crew, [Task(what, work.fp32_metrics, self._shared, self._keep_fp32)])
-        return dict(self._store.find(_METRICS, "fp32"))
+        return dict(self._store.find(METRICS, FP32))
 
     def close(self) -> None:
         """Take the model and the data out of the store."""
         self._store.drop(_SHARED, "job")
 
     def _keep_fp32(self, metrics: Mapping[str, float]) -> Iterable[Task]:
-        self._store.keep(_METRICS, "fp32", metrics)
+        self._store.keep(METRICS, FP32, metrics)
         return ()
 
     def rows(self, points: Sequence[Point | VsqError], advance: Callable[[int], None]) -> list[Row]:
@@ -83,25 +84,27 @@ class Measurer:
         advance(len(points) - len(designs))
         finish(self._crew, self._tasks(designs.values(), advance))
         for place, design in designs.items():
-            metrics = self._store.find(_METRICS, design.numbers) or {}
+            metrics = self._store.find(METRICS, design.numbers) or {}
             rows[place] |= {**metrics, **(self._found(design) or {})}
         return rows
 
     def _found(self, design: _Design) -> Row | None:
         """The record of a point that was measured. Raises InputError if it is damaged."""
-        record = self._store.find(_POINTS, design.key)
+        record = self._store.find(POINTS, design.key)
         wanted = COSTS.keys() - {"area_mm2"}
         if record is None or (isinstance(record, dict) and ("error" in record or wanted <= record.keys())):
             return record
-        path = self._store.path(_POINTS, f"{design.key}.json")
+        path = self._store.path(POINTS, f"{design.key}.json")
         raise InputError(f"{shown(str(path))} is damaged; delete it, and the point is measured again")
 
     def _made(self, point: Point) -> Row:
         """What is known of a point without measuring; as `error` the constraint that its area breaks: then
         nothing has to be measured."""
         row: Row = {"config": point.config.model_dump(), "hardware": point.hardware.model_dump(), "error": ""}
+        table = self._job.table(point.hardware)
+        row["clock_note"] = clock_note(point.hardware, table)
         try:
-            area = point.hardware.area(self._job.table(point.hardware))
+            area = point.hardware.area(table)
         except ConfigError as error:
             return {**row, "area_mm2": None, "area_note": str(error)}
         row |= {"area_mm2": area.mm2, "area_by_group_mm2": area.by_group()}
@@ -145,7 +148,7 @@ class Measurer:
                     f"evaluate returned {names[0]} for the fp32 network, but {names[1]} for {designs[0]}"
                 )
             self._store.keep_bytes(_QUANTIZED, numbers, found.quantized)
-            self._store.keep(_METRICS, numbers, found.metrics)
+            self._store.keep(METRICS, numbers, found.metrics)
             return compiling()
 
         def compiling() -> list[Task]:
@@ -165,10 +168,7 @@ class Measurer:
                 self._store.drop(_QUANTIZED, numbers)
             return ()
 
-        if (
-            self._store.find(_METRICS, numbers) is not None
-            and self._store.path(_QUANTIZED, numbers).is_file()
-        ):
+        if self._store.find(METRICS, numbers) is not None and self._store.path(_QUANTIZED, numbers).is_file():
             return compiling()
         arguments = *self._shared, designs[0].config, [design.hardware for design in designs]
         return [Task(f"quantizing: {designs[0]}", work.numbers, arguments, take_numbers)]
@@ -177,7 +177,7 @@ class Measurer:
         self, designs: Sequence[_Design], records: Sequence[Row], advance: Callable[[int], None]
     ) -> None:
         for design, record in zip(designs, records, strict=True):
-            self._store.keep(_POINTS, design.key, record)
+            self._store.keep(POINTS, design.key, record)
         advance(len(designs))
 
     def _say(self, messages: Iterable[str]) -> None:

@@ -70,7 +70,8 @@ class SweepResult(Printed):
         """Judge points by constraints and objectives; one that no point has is left out, with a note."""
         objectives, missing = _split(objectives, rows)
         notes = [*notes, *(f"{each.name} is no objective here: no point has it" for each in missing)]
-        notes += list(dict.fromkeys(row["area_note"] for row in rows if row.get("area_note")))
+        for key in ("area_note", "clock_note"):
+            notes += list(dict.fromkeys(row[key] for row in rows if row.get(key)))
         feasible = [not row["error"] and all(each.holds(row, fp32) for each in constraints) for row in rows]
         full = [i for i, row in enumerate(rows) if feasible[i] and _has_all(row, objectives)]
         front = np.zeros(len(rows), bool)
@@ -99,8 +100,11 @@ class SweepResult(Printed):
     @cached_property
     def table(self) -> pandas.DataFrame:
         """A row for each point. Raises ToolError without the extra [sweep]."""
-        frame = extra("pandas", "sweep", "tables of points")
-        return frame.DataFrame([{name: row.get(name) for name in self.columns} for row in self.rows])
+        pandas = extra("pandas", "sweep", "tables of points")
+        numbers = pandas.RangeIndex(len(self.rows), name="point")
+        return pandas.DataFrame(
+            [{name: row.get(name) for name in self.columns} for row in self.rows], numbers
+        )
 
     @property
     def front(self) -> pandas.DataFrame:
@@ -122,8 +126,8 @@ class SweepResult(Printed):
         return Point(config, HardwareConfig.checked(row["hardware"], f"point {index}"))
 
     def to_csv(self, path: Any) -> None:
-        """Write `table` as CSV. Raises InputError if it cannot be written."""
-        write_text(path, self.table.to_csv(index=False))
+        """Write `table` as CSV, the numbers of points in front. Raises InputError if it cannot be written."""
+        write_text(path, self.table.to_csv())
 
     def to_parquet(self, path: Any) -> None:
         """Write `table` as Parquet; columns whose labels are of several types are strings there."""
@@ -134,7 +138,7 @@ class SweepResult(Printed):
             if len(kinds) > 1 and not kinds <= {int, float}:
                 table[name] = [None if value is None else str(value) for value in table[name]]
         with replacing(path) as draft:
-            table.to_parquet(draft, index=False)
+            table.to_parquet(draft, index=True)
 
     def to_json(self) -> str:
         """Everything."""
@@ -199,8 +203,9 @@ class SweepResult(Printed):
         costs = [name for name in COSTS if name not in [each.name for each in self.objectives]]
         aimed = [each.name for each in self.objectives]
         names = [*self.axes, *aimed, *(name for name in (*self.metrics, *costs) if name not in aimed)]
-        # what is looked for is there before what was set
-        kept = sorted(names, key=lambda name: (name not in aimed, name not in self.axes))
+        # what tells points apart is there first, then what is looked for, then what else was set
+        apart = [name for name in self.axes if len({repr(row.get(name)) for row in self.rows}) > 1]
+        kept = sorted(names, key=lambda name: (name not in apart, name not in aimed, name not in self.axes))
         columns = [Column("point")]
         columns += [Column(_short(name), kept.index(name), _kind(name)) for name in names]
         rows = [[str(i), *(_written(name, self.rows[i].get(name)) for name in names)] for i in self._best()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -22,11 +22,11 @@ from tvm_vsq.errors import (
     shown,
 )
 from tvm_vsq.explore import keys
-from tvm_vsq.explore.goals import Constraint, objectives_of
+from tvm_vsq.explore.goals import Constraint, Objective, objectives_of
 from tvm_vsq.explore.identity import function_digest
 from tvm_vsq.explore.measure import Measurer, Row
 from tvm_vsq.explore.result import SweepResult
-from tvm_vsq.explore.search import search_of
+from tvm_vsq.explore.search import check_search, search_of
 from tvm_vsq.explore.space import Point, Settings, grids_of, point_of
 from tvm_vsq.explore.store import opened
 from tvm_vsq.explore.work import Job
@@ -115,7 +115,10 @@ def sweep(
             VsqWarning,
             stacklevel=4,
         )
+    check_search(search, grids, trials)
     rules = tuple(Constraint.parse(text) for text in constraints)
+    if evaluate is None:
+        _check_goals(objectives, rules, {})
     database, schedules_digest = _schedules(schedules, tune_trials, seed)
     with compiling:
         canonical = import_checked(model, example_inputs, check_import)
@@ -149,9 +152,7 @@ def sweep(
             raise InputError(
                 f"evaluate returned a metric called as the axis {taken[0]}; give it another name"
             )
-        wanted = objectives_of(objectives, measurer.fp32)
-        for rule in rules:
-            rule.check(measurer.fp32)
+        wanted = _check_goals(objectives, rules, measurer.fp32)
         proposals = search_of(search, grids, trials, seed, wanted, rules)
         found, proposed, notes = dict[str, Row](), 0, list[str]()
         for generation in proposals.generations():
@@ -174,6 +175,15 @@ def sweep(
         if folder is not None:
             result.save(store)
     return result
+
+
+def _check_goals(
+    objectives: Any, rules: Sequence[Constraint], fp32: Mapping[str, float]
+) -> tuple[Objective, ...]:
+    """The objectives; raises ConfigError if one of them or a constraint is of what no point has."""
+    for rule in rules:
+        rule.check(fp32)
+    return objectives_of(objectives, fp32)
 
 
 def _point(

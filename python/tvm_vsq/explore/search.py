@@ -51,18 +51,14 @@ class OptunaSearch:
     def __init__(
         self,
         sampler: str,
-        grids: Sequence[Grid],
+        grid: Grid,
         trials: int,
         seed: int,
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint],
     ) -> None:
         optuna = extra("optuna", "sweep", f"search='{sampler}' and others")
-        if len(grids) != 1:
-            raise ConfigError(
-                f"search='{sampler}' takes one grid, not a list of {len(grids)}; use search='grid'"
-            )
-        self._optuna, self._grid, self._trials = optuna, grids[0], trials
+        self._optuna, self._grid, self._trials = optuna, grid, trials
         self._objectives, self._constraints = objectives, constraints
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         if sampler == "nsga2":
@@ -108,21 +104,29 @@ def _is_ordered(labels: Sequence[Any]) -> bool:
     return list(labels) in (sorted(labels), sorted(labels, reverse=True))
 
 
-def search_of(
-    search: Any,
-    grids: Sequence[Grid],
-    trials: Any,
-    seed: int,
-    objectives: Sequence[Objective],
-    constraints: Sequence[Constraint],
-) -> Search:
-    """The search of that name. Raises ConfigError for another, or for trials that do not go with it."""
+def check_search(search: Any, grids: Sequence[Grid], trials: Any) -> None:
+    """Raise ConfigError for a search that there is not, or that takes no such grids or trials."""
     if search not in SEARCHES:
         raise ConfigError(f"search={shown(search)} is not known; there are {', '.join(SEARCHES)}")
     if search == "grid":
         if trials is not None:
             raise ConfigError("trials= is for search='nsga2' and 'tpe'; a grid has all its points measured")
-        return GridSearch(grids)
+        return
     if type(trials) is not int or trials < 1:
         raise ConfigError(f"search='{search}' needs trials=, an integer of at least 1, not {shown(trials)}")
-    return OptunaSearch(search, grids, trials, seed, objectives, constraints)
+    if len(grids) != 1:
+        raise ConfigError(f"search='{search}' takes one grid, not a list of {len(grids)}; use search='grid'")
+
+
+def search_of(
+    search: str,
+    grids: Sequence[Grid],
+    trials: int | None,
+    seed: int,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+) -> Search:
+    """The search of that name, which `check_search` takes."""
+    if trials is None:
+        return GridSearch(grids)
+    return OptunaSearch(search, grids[0], trials, seed, objectives, constraints)

@@ -77,10 +77,11 @@ def _name(name: Any) -> str:
         raise ConfigError(f"space: an axis has a name, not {shown(name)}")
     known = [TARGET, *_FORMATS, *flat(load_hardware("vsq-accel").model_dump())]
     if name not in known:
-        near = (
-            get_close_matches(name, known) or [each for each in known if each.startswith(f"{name}.")] or known
+        near = get_close_matches(name, known) or [each for each in known if name in each]
+        hint = (
+            f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(dict.fromkeys(known))}"
         )
-        raise ConfigError(f"space: there is no axis {shown(name)}; there are {', '.join(near)}")
+        raise ConfigError(f"space: there is no axis {shown(name)}; {hint}")
     if name in _DECIDED:
         why = "the axis 'target' decides it" if name == "name" else "the axis 'quant' decides it"
         raise ConfigError(f"space: {name} is no axis: {why}")

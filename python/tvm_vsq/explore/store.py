@@ -6,11 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from tvm_vsq.errors import ConfigError, InputError, shown
 from tvm_vsq.files import as_path, locked, parse_json, read_text, replacing, write_text
 
+METRICS, POINTS = "metrics", "points"
+"""Sub-folders: of what is evaluated, by key, and of what points cost."""
+FP32 = "fp32"
+"""The key of what the network in fp32 gives."""
 _HEADER = "sweep.json"
 _LIMIT = 1 << 30
 _VERSION = 1
@@ -70,13 +75,23 @@ def opened(folder: Any, header: Mapping[str, Any]) -> Iterator[Store]:
         raise ConfigError(f"{shown(str(path))} holds {there[0]}, but no sweep; give a new or empty folder")
     with locked(path / _HEADER):
         before = read_header(path) if there else header
-        if differ := [name for name in header if before.get(name) != header[name]]:
+        differ = [name for name in header if before.get(name) != header[name]]
+        if differ and not _is_begun(path):
+            rmtree(path / METRICS, ignore_errors=True)  # of the fp32 network that was meant before
+        elif differ:
             raise ConfigError(
                 f"the sweep in {shown(str(path))} is of another {', '.join(differ)}; give a new folder, or "
                 "delete that one"
             )
         write_text(path / _HEADER, json.dumps({"version": _VERSION, **header}, indent=2))
         yield Store(path)
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether anything of a point is finished: else what the folder is of may change."""
+    return any(
+        path.name != f"{FP32}.json" for kind in (METRICS, POINTS) for path in (folder / kind).glob("*")
+    )
 
 
 def read_header(folder: Path) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class HardwareConfig(Printed, Frozen):
     `precision_passes` digits, each of which takes a pass; 1: there are none.
     """
 
-    example = "target_configs/vsq-accel.yaml"
+    example = "tvm-vsq target show vsq-accel"
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     vector_size: VectorSize
@@ -165,6 +165,12 @@ class HardwareConfig(Printed, Frozen):
     def notation(self) -> str:
         """The paper's W/A/ws/as, for example `4/4/4/4` or `8/8/-/-`."""
         return self.formats.notation
+
+    @property
+    def built_for(self) -> str:
+        """The formats that layers may have, in words: `4/4/4/4`, or `4/4/4/4 in up to 2 passes`."""
+        passes = self.precision_passes
+        return self.notation if passes == 1 else f"{self.notation} in up to {passes} passes"
 
     @cached_property  # every depth and record asks for it, thousands of times a layer
     def formats(self) -> LayerFormats:

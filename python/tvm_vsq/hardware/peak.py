@@ -32,6 +32,17 @@ class Peak:
         return self.tops / self.watts
 
 
+def clock_note(hardware: HardwareConfig, technology: Technology) -> str:
+    """What has to be said of the clock beside figures: that the RTL is not known to meet it; "" if it is."""
+    highest = technology.logic.highest_mhz if technology.logic else None
+    if highest is None or hardware.clock_mhz <= highest:
+        return ""
+    return (
+        f"clock_mhz={hardware.clock_mhz} is taken as it is; the RTL meets {highest:g} MHz in "
+        f"{technology.name}"
+    )
+
+
 def peak_of(hardware: HardwareConfig, technology: Technology) -> Peak:
     """A micro-op of GEMM in each cycle: two vectors read for each lane, an accumulator read and written."""
     lanes, formats, entries = hardware.output_lanes, hardware.formats, hardware.entry_bits

@@ -16,7 +16,7 @@ def hardware_summary(hardware: HardwareConfig) -> str:
     """One line."""
     kib = sum(memory.kib(hardware) for memory in MEMORIES)
     return (
-        f"{hardware.label} {hardware.notation}: vectors of {hardware.vector_size}, "
+        f"{hardware.label} {hardware.built_for}: vectors of {hardware.vector_size}, "
         f"{hardware.macs_per_cycle} MACs a cycle at {hardware.clock_mhz} MHz, {kib} KiB of scratchpads, DRAM "
         f"of {hardware.dram.bytes_per_cycle} bytes a cycle"
     )

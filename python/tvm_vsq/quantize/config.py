@@ -21,7 +21,7 @@ from tvm_vsq.formats import (
     write_notation,
 )
 from tvm_vsq.frozen import Frozen
-from tvm_vsq.hardware import HardwareConfig
+from tvm_vsq.hardware import HardwareConfig, list_targets, load_hardware
 from tvm_vsq.terminal import Column, Kind, Printed, Table
 
 _VERSION = 1
@@ -374,8 +374,16 @@ class QuantConfig(Printed, LayerConfig):
                     f"quant '{self.notation}' (vector_size={self.vector_size}) has {field}={wanted}, but "
                     f"target '{hardware.label}' is built with {field}={built}; use "
                     f"quant='{hardware.notation}' with vector_size={hardware.vector_size}, or a target whose "
-                    f"{field} is {wanted} (HardwareConfig.with_formats makes one)"
+                    f"{field} is {wanted} ({self._targets()})"
                 )
+
+    def _targets(self) -> str:
+        """Which accelerators take it."""
+        if self.rules:
+            return "or one that takes formats layer by layer, with precision_passes of 2 or more"
+        shipped = [load_hardware(name) for name in list_targets()]
+        fits = [each.name for each in shipped if not self._misfits(each)]
+        return f"as '{fits[0]}'" if fits else "HardwareConfig.with_formats makes one"
 
 
 def _rule_cells(rule: Rule) -> tuple[str, str]:

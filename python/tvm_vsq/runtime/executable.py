@@ -73,14 +73,14 @@ class Executable(Printed):
         found = self.explain()
         on_cpu = sum(kind.count for kind in found.not_counted.operators)
         return (
-            f"{self.hardware.label} {self.hardware.notation}: {found.layers} layers on the chip, {on_cpu} "
+            f"{self.hardware.label} {self.hardware.built_for}: {found.layers} layers on the chip, {on_cpu} "
             f"operators on the CPU"
         )
 
     def _parts(self, wide: bool) -> Iterator[Table | str]:
         data, found, chip = self.metadata, self.explain(), self.hardware
         yield (
-            f"target: {chip.label} {chip.notation}, vectors of {chip.vector_size}, "
+            f"target: {chip.label} {chip.built_for}, vectors of {chip.vector_size}, "
             f"{chip.macs_per_cycle} MACs a cycle at {chip.clock_mhz} MHz"
         )
         inputs = ", ".join(f"{each.name} {each.dtype}{list(each.shape)}" for each in data.inputs)

@@ -23,6 +23,7 @@ from tvm_vsq.hardware import (
     with_dram,
 )
 from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.peak import clock_note
 from tvm_vsq.isa import UNITS
 from tvm_vsq.runtime.bottlenecks import (
     Bottleneck,
@@ -164,16 +165,21 @@ class Profile(Printed):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has to be said beside the totals: work that they leave out or that is padding, and overlap."""
-        found = str(self.not_counted), padding_note(self.layers, self.hardware.macs_per_cycle)
+        """What has to be said beside the totals: work that they leave out or that is padding, a clock that is
+        not known to be met, and overlap.
+        """
         early = next((layer for layer in self.layers if layer.utilization > 1), None)
-        if early is None:
-            return found
-        return (
-            *found,
-            f"above 100%, as '{early.name}': a layer's cycles are those from the end of the layer before it, "
-            "by which part of its work was done",
-        )
+        found = [
+            str(self.not_counted),
+            padding_note(self.layers, self.hardware.macs_per_cycle),
+            clock_note(self.hardware, self.technology),
+        ]
+        if early is not None:
+            found.append(
+                f"above 100%, as '{early.name}': a layer's cycles are those from the end of the layer before "
+                "it, by which part of its work was done"
+            )
+        return tuple(filter(None, found))
 
     @property
     def engine_busy(self) -> dict[str, int]:
@@ -354,7 +360,7 @@ class Profile(Printed):
     def summary(self) -> str:
         """The totals in one line."""
         return (
-            f"{self.target} {self.notation}: {self.cycles:,} cycles ({self.milliseconds:.3f} ms at "
+            f"{self.target} {self.hardware.built_for}: {self.cycles:,} cycles ({self.milliseconds:.3f} ms at "
             f"{self.clock_mhz} MHz), {self.energy_pj / 1e6:.2f} uJ, {self.utilization:.1%} MAC utilization, "
             f"{self.dram_bytes:,} DRAM bytes"
         )

@@ -23,6 +23,7 @@ from tvm_vsq.tvm_compat import Call, GlobalVar, IRModule, Var
 _TO_STEPS = ("relax.round", "relax.clip", "relax.multiply")
 """What makes 32-bit numbers of an fp32 tensor of which a layer makes rows, from behind (`transform.fuse`)."""
 
+_WITH_CONSTANT = "with a constant that is no bias or scale of a layer: "
 _WITH_LAYER = "goes with layer '{}', which runs on the CPU"
 _IN_PLACE = "{} of vectors: nothing is moved, results are stored and read where it has them"
 
@@ -132,7 +133,10 @@ class _Explainer:
         if facts_of(call).elements in (Elements.VIEWED, Elements.COPIED):
             return "moves fp32 data, no accelerator form yet"
         layer = self._layer_in_front(call)
-        return facts_of(call).no_form if layer is None else _WITH_LAYER.format(layer)
+        if layer is not None:
+            return _WITH_LAYER.format(layer)
+        with_constant = name in ("relax.add", "relax.multiply") and any(map(is_constant, call.args))
+        return (_WITH_CONSTANT if with_constant else "") + facts_of(call).no_form
 
     def _why_quantize(self, x: Any) -> str:
         if x in self._inputs:
@@ -170,7 +174,8 @@ class _Explainer:
                 if op_name(self._values.get(call.args[0])) == "vsq.dequantize":
                     why = (
                         "rows are made of 32-bit numbers, and these are vectors, since another layer reads "
-                        'them, or QuantConfig(residuals="vectors") has them'
+                        "them, their sums end in neither a norm nor the network's result, or "
+                        'QuantConfig(residuals="vectors") has them'
                     )
                 found |= dict.fromkeys(chain, why)
         return found

@@ -53,7 +53,7 @@ _TERMS = (
 def profile_page(profile: Profile, quality: Quality | None = None, title: str | None = None) -> Page:
     """Everything that a profile knows, for a person; as `Profile.to_html`."""
     return Page(
-        title or f"One inference on {profile.target}, {profile.notation}",
+        title or f"One inference on {profile.target}, {profile.hardware.built_for}",
         summary(profile),
         (
             roofline_section(profile),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tvm_vsq.hardware.peak import clock_note
 from tvm_vsq.pages import Fact, quantity
 
 if TYPE_CHECKING:
@@ -12,14 +13,16 @@ if TYPE_CHECKING:
 
 def summary(profile: Profile) -> str:
     """What runs on what, how long, what limits it, and what is left out."""
-    out = _left_out(profile)
+    clock = clock_note(profile.hardware, profile.technology)
+    out = _left_out(profile) + (f" The clock: {clock}." if clock else "")
     if not profile.layers:
-        return f"Nothing runs on {profile.target} ({profile.notation}). {out}"
+        return f"Nothing runs on {profile.target} ({profile.hardware.built_for}). {out}"
     count = len(profile.layers)
     return (
-        f"{profile.target} computes {count} {'layer' if count == 1 else 'layers'} of {profile.notation} in "
-        f"{profile.cycles:,} cycles, {_seconds(profile)} at {profile.clock_mhz} MHz, and takes "
-        f"{quantity(profile.energy_pj * 1e-12, 'J')}. {_limits(profile)} {out}"
+        f"{profile.target}, {profile.hardware.built_for}, computes {count} "
+        f"{'layer' if count == 1 else 'layers'} in {profile.cycles:,} cycles, {_seconds(profile)} at "
+        f"{profile.clock_mhz} MHz, and takes {quantity(profile.energy_pj * 1e-12, 'J')}. "
+        f"{_limits(profile)} {out}"
     )
 
 

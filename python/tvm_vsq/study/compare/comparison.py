@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tvm_vsq.hardware.peak import clock_note
 from tvm_vsq.runtime import Profile
 from tvm_vsq.runtime.breakdown import area_by_group
 from tvm_vsq.study.compare.columns import change, letters, side_by_side
@@ -144,7 +145,8 @@ class Comparison(Printed):
         names = list(self.profiles)
         for letter, name in zip(letters(names), names, strict=True):
             profile = self.profiles[name]
-            yield f"{letter}: {name}, {profile.target} {profile.notation}, {profile.technology.name}"
+            formats = profile.hardware.built_for
+            yield f"{letter}: {name}, {profile.target} {formats}, {profile.technology.name}"
         yield self._totals_table()
         for other, found in self.reasons.items():
             yield f"What makes the difference between '{names[0]}' and '{other}':"
@@ -154,8 +156,9 @@ class Comparison(Printed):
         yield self._components_table("Energy in nJ", self.energy_pj, 1e-3, ",.1f")
         if areas := self.area_mm2:
             yield self._components_table("Area in mm2", areas, 1.0, ".4f")
-        notes = dict.fromkeys(area_by_group(profile)[1] for profile in self.profiles.values())
-        yield from filter(None, notes)
+        notes = [area_by_group(profile)[1] for profile in self.profiles.values()]
+        notes += [clock_note(profile.hardware, profile.technology) for profile in self.profiles.values()]
+        yield from filter(None, dict.fromkeys(notes))
 
     def _totals_table(self) -> Table:
         totals = self.totals

@@ -20,6 +20,7 @@ from tvm_vsq.hardware import (
 )
 from tvm_vsq.hardware.changes import flat
 from tvm_vsq.hardware.events import EVENTS
+from tvm_vsq.hardware.peak import clock_note
 from tvm_vsq.study.compare.columns import letters, side_by_side
 from tvm_vsq.terminal import Column, Kind, Printed, Table
 
@@ -29,7 +30,8 @@ class TargetComparison(Printed):
     """Two or more accelerators, by name.
 
     fields: those that differ, nested ones by dotted path, with the value of each. area_mm2: by component;
-    none for one whose technology has no areas, which `area_notes` says. peak: TOPS, watts, TOPS/W and
+    none for one whose technology has no areas, which `area_notes` says. clock_notes: of those whose clock the
+    RTL is not known to meet. peak: TOPS, watts, TOPS/W and
     TOPS/mm2 with every multiplier busy (`hardware.peak`). event_pj: energy of one event of each kind that
     costs any.
     """
@@ -39,6 +41,7 @@ class TargetComparison(Printed):
     fields: Mapping[str, Mapping[str, Any]]
     area_mm2: Mapping[str, Mapping[str, float]]
     area_notes: Mapping[str, str]
+    clock_notes: Mapping[str, str]
     peak: Mapping[str, Mapping[str, float]]
     event_pj: Mapping[str, Mapping[str, float]]
 
@@ -67,6 +70,7 @@ class TargetComparison(Printed):
             fields_that_differ(hardware),
             areas,
             notes,
+            {name: note for name, each in hardware.items() if (note := clock_note(each, tables[name]))},
             {name: _peak(each, tables[name], sum(areas[name].values())) for name, each in hardware.items()},
             {
                 event: {name: found[event] for name, found in events.items()}
@@ -88,6 +92,7 @@ class TargetComparison(Printed):
             "fields_that_differ": {field: dict(row) for field, row in self.fields.items()},
             "area_mm2": {name: dict(row) for name, row in self.area_mm2.items()},
             "area_notes": dict(self.area_notes),
+            "clock_notes": dict(self.clock_notes),
             "peak": {name: dict(row) for name, row in self.peak.items()},
             "event_pj": {event: dict(row) for event, row in self.event_pj.items()},
         }
@@ -100,7 +105,7 @@ class TargetComparison(Printed):
         names = list(self.hardware)
         for letter, name in zip(letters(names), names, strict=True):
             each = self.hardware[name]
-            yield f"{letter}: {name}, {each.notation}, {each.macs_per_cycle} MACs a cycle"
+            yield f"{letter}: {name}, {each.built_for}, {each.macs_per_cycle} MACs a cycle"
         yield fields_table(self.fields, names)
         peak = {
             heading: [self.peak[name].get(key) for name in names]
@@ -118,6 +123,7 @@ class TargetComparison(Printed):
             whole = [sum(self.area_mm2[name].values()) or None for name in names]
             yield side_by_side("Area in mm2", "component", names, {**areas, "all": whole}, ".4f", last=1)
         yield from (f"no areas of {name}: {note}" for name, note in self.area_notes.items())
+        yield from (f"{name}: {note}" for name, note in self.clock_notes.items())
         energies = {event: [row[name] for name in names] for event, row in self.event_pj.items()}
         tables = ", ".join(dict.fromkeys(self.technology.values()))
         yield side_by_side(f"Energy of one event in pJ, by {tables}", "event", names, energies, ".4g")
