@@ -4,6 +4,7 @@ that they were tuned for."""
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 from tests.seeds import one_of
 
+import tvm_vsq
 from tvm_vsq.codegen import region_workloads
 from tvm_vsq.hardware import list_targets, load_hardware
 from tvm_vsq.pipeline import regions_of
 from tvm_vsq.schedule import Database, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/tuning.md"
 AGAIN = "tune again: make schedules"
 
 
@@ -60,3 +63,11 @@ def test_every_layer_has_a_record_that_fits_it(
     assert len(found) >= count
     missing = [layer for layer, workload in found if database.find(workload, hardware) is None]
     assert not missing, AGAIN
+
+
+@pytest.mark.parametrize("target", one_of(list_targets()))
+def test_the_page_has_the_cycles_of_today(tune_shipped: Any, target: str) -> None:
+    (row,) = re.findall(rf"^\| `{target}` \| ([\d,]+) \| ([\d,]+) \| 1", PAGE.read_text(), re.M)
+    module = tune_shipped.quantized(*tune_shipped.model_of("resnet8"), target)
+    found = [tvm_vsq.compile(module, target, schedules=each).timing() for each in ("default", "auto")]
+    assert row == tuple(f"{profile.cycles:,}" for profile in found), "python benchmarks/tune_shipped.py"
