@@ -57,6 +57,7 @@ def test_an_encoder_is_whole_on_the_chip(networks, formats, kind, rows, length):
     assert 0 < exe.timing().utilization < 1
 
 
+@pytest.mark.large
 def test_scores_that_stay_on_the_chip_give_the_same_as_scores_in_dram(monkeypatch):
     torch.manual_seed(0)
     model, given = Encoder("eager").eval(), batch(2, 24)
@@ -252,7 +253,7 @@ STOCK = {
 }
 
 
-@pytest.mark.parametrize("name", first_of(list(STOCK), 4))
+@pytest.mark.parametrize("name", first_of(list(STOCK), 2))
 def test_torchs_attention_is_whole_on_the_chip_however_it_is_called(networks, name):
     torch.manual_seed(0)
     make, shapes = STOCK[name]

@@ -138,6 +138,7 @@ def test_timing_is_the_profile_of_a_run(net):
     assert timed.why() == ran.why()
 
 
+@pytest.mark.large
 def test_what_is_not_verified_computes_the_same(net, networks, tmp_path):
     exe, samples = net
     model, x = networks.build(networks.ResNet)

@@ -188,6 +188,7 @@ def test_a_block_of_tokens_does_not_depend_on_those_behind(networks, formats):
     assert networks.sqnr_db(expected.numpy(), found.numpy()) > LEAST_DB[formats]
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("formats", FORMATS)
 @torch.no_grad()
 def test_steps_of_one_token_give_the_bits_of_all_at_once(networks, formats):

@@ -114,7 +114,7 @@ def agree(networks: Any, model: nn.Module, network: nn.Module, exe: Any, given: 
 
 
 @pytest.mark.parametrize("rows", [1, pytest.param(3, marks=pytest.mark.large)])
-@pytest.mark.parametrize("form", first_of(CONSTANT, 2))
+@pytest.mark.parametrize("form", one_of(CONSTANT))
 def test_constant_masks(networks, form, rows):
     torch.manual_seed(0)
     model, data = Masked(*CONSTANT[form]), [(torch.randn(rows, T, WIDTH),) for _ in range(16)]
@@ -213,7 +213,8 @@ class Causal(nn.Module):
         return self.layers(x, mask=mask, is_causal=hidden is None, src_key_padding_mask=hidden)
 
 
-@pytest.mark.parametrize(("is_bool", "padded"), one_of([(True, True), (False, True), (False, False)]))
+@pytest.mark.large
+@pytest.mark.parametrize(("is_bool", "padded"), [(True, True), (False, True), (False, False)])
 def test_torchs_encoder_with_a_causal_mask(networks, is_bool, padded):
     torch.manual_seed(0)
 

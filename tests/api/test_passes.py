@@ -78,6 +78,7 @@ def test_layers_of_any_formats_are_whole_on_one_chip(seed):
     np.testing.assert_array_equal(exe.reference(x[:2]).numpy(), expected.numpy())
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("name", "rule"),
     [

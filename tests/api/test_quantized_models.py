@@ -195,6 +195,7 @@ def test_exports_take_the_torch_module(quantized, tmp_path):
     assert set(tvm_vsq.load_safetensors(tmp_path / "weights.safetensors")) == {"a", "b", "c"}
 
 
+@pytest.mark.large
 def test_targets_of_one_name_are_told_apart(plain, tmp_path):
     """A target carries the accelerator's whole description, so it outlives printing and reading."""
     model, _, options = plain

@@ -26,6 +26,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     sys.modules.pop("light", None)
 
 
+@pytest.mark.large
 def test_squeezenet_computes_what_onnxruntime_computes(light):
     model = light.with_random_weights(onnx.load(light.paths()["squeezenet"]))
     module = import_checked(model)

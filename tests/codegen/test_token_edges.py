@@ -210,7 +210,7 @@ def test_every_interleaving_gives_the_numbers_of_program_order(cases, machine, p
         cases.check(machine, network, program, lambda device, s=seed: machine.run_interleaved(device, s))
 
 
-@pytest.mark.parametrize("name", first_of(NETWORKS, 2))
+@pytest.mark.parametrize("name", one_of(NETWORKS))
 def test_all_that_conflicts_is_ordered_and_the_simulator_notices_what_is_not(machine, programs, name):
     """Both judge each edge alike; and almost every edge is needed, so tokens are not added to be safe."""
     network, program = programs(name)

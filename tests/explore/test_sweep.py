@@ -244,6 +244,7 @@ def test_without_evaluate_costs_need_no_data(arguments, here):
     assert [each.name for each in result.objectives] == ["milliseconds", "energy_uj", "area_mm2"]
 
 
+@pytest.mark.large
 def test_tuned_schedules_are_never_slower(arguments, here):
     space = {"quant": ["4/4/4/4"], "dram.bytes_per_cycle": [8]}
     result, _ = here(space=space, schedules="tune", tune_trials=4, **arguments)

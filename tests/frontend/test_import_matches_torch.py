@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.seeds import first_of
+from tests.seeds import one_of
 from torch import nn
 
 from tvm_vsq.frontend import import_model
@@ -14,7 +14,7 @@ from tvm_vsq.graph import bindings, op_name, static_shape
 NETWORKS = ("ResNet", "ClippedNet", "DepthwiseNet", "Mlp", "PlainNet")
 
 
-@pytest.mark.parametrize("name", first_of(NETWORKS, 2))
+@pytest.mark.parametrize("name", one_of(NETWORKS))
 def test_the_canonical_module_computes_what_torch_computes(networks, name):
     model, x = networks.build(getattr(networks, name))
     expected = networks.run_torch(model, x)
@@ -26,6 +26,7 @@ def test_the_canonical_module_computes_what_torch_computes(networks, name):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.large
 def test_an_exported_program_and_its_module_give_the_same_network(networks):
     model, x = networks.build(networks.ResNet)
     program = torch.export.export(model, (x,))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ops.layers import Epilogue, check, module_of, random_hardware, random_vectors
-from tests.seeds import one_of, seeds
+from tests.seeds import seeds
 from torch import nn
 
 import tvm_vsq
@@ -46,7 +46,8 @@ class Sums(nn.Module):
         return self.d(torch.relu(a + b)) + self.c(b)
 
 
-@pytest.mark.parametrize("target", one_of(["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"]))
+@pytest.mark.large
+@pytest.mark.parametrize("target", ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"])
 def test_a_sum_between_layers_runs_on_the_chip(target):
     torch.manual_seed(0)
     model, x = Sums().eval(), torch.randn(8, 3, 9, 9)

@@ -314,6 +314,7 @@ def test_averages_of_onnx_models_run_on_the_chip(name, onnx_models):
     assert np.square(exe(x[:1]) - expected).sum() < 0.1 * np.square(expected).sum()
 
 
+@pytest.mark.large
 def test_a_resnet_has_nothing_on_the_cpu_between_its_first_and_its_last_layer(networks):
     model, x = networks.build(networks.ResNet)
     exe = tvm_vsq.compile(model, example_inputs=x, calibration=x, quant=QUANT)

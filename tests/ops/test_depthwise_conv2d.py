@@ -108,6 +108,7 @@ def blocks():
     return model, x[:1], options, tvm_vsq.compile(model, **options)
 
 
+@pytest.mark.large
 def test_depthwise_layers_run_on_the_chip_with_their_epilogues(blocks):
     model, x, options, exe = blocks
     rows = [row for row in exe.explain() if row.where == "accelerator"]

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tests.seeds import first_of, one_of
+from tests.seeds import first_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -226,9 +226,10 @@ def compiled(kind, target):
     return model, x[:2], options, tvm_vsq.compile(model, target, strict=True, **options)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("kind", "target"),
-    one_of(itertools.product(BLOCKS, ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"])),
+    itertools.product(BLOCKS, ["vsq-accel", "vsq-accel-w4a8", "vsq-accel-int8"]),
 )
 def test_a_block_is_whole_on_the_chip(kind, target):
     model, x, _, exe = compiled(kind, target)

@@ -49,6 +49,7 @@ def test_they_are_layers(network):
     np.testing.assert_array_equal(exe(network[1]), exe.reference(network[1]))
 
 
+@pytest.mark.large
 def test_onnx_computes_the_same_and_comes_back_as_the_same_layers(networks, network):
     module, x = network
     model = tvm_vsq.export_onnx(module)
@@ -62,6 +63,7 @@ def test_onnx_computes_the_same_and_comes_back_as_the_same_layers(networks, netw
     assert networks.sqnr_db(expected, back(x)) > 15
 
 
+@pytest.mark.large
 def test_tuning_covers_them(network):
     module, x = network
     database = tvm_vsq.tune(module, TARGET, trials=3, progress=False)

@@ -138,7 +138,8 @@ class M5(nn.Module):
         return self.fc1(x)
 
 
-@pytest.mark.parametrize("stride", one_of([4, 16]))
+@pytest.mark.large
+@pytest.mark.parametrize("stride", [4, 16])
 def test_a_network_on_raw_sound_is_whole_on_the_chip(stride):
     model, x = build(lambda: M5(stride)), torch.randn(3, 1, 1500 * stride)
     exe = tvm_vsq.compile(model, quant=QUANT, example_inputs=x[:1], calibration=x)
@@ -247,7 +248,8 @@ def onnx_network(onnx_models, rng):
     return onnx_models.model(nodes, constants, [1, 2, 203])
 
 
-@pytest.mark.parametrize("target", one_of(TARGETS))
+@pytest.mark.large
+@pytest.mark.parametrize("target", TARGETS)
 def test_an_onnx_network_is_whole_on_the_chip(onnx_models, target):
     rng = np.random.default_rng(0)
     model, x = onnx_network(onnx_models, rng), rng.standard_normal((8, 2, 203), np.float32)

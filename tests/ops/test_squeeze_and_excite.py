@@ -30,6 +30,7 @@ class Block(nn.Module):
         return self.project(y * factors)
 
 
+@pytest.mark.large
 def test_it_goes_to_onnx_and_back():
     torch.manual_seed(0)
     x = torch.randn(16, 3, 7, 6)

@@ -79,6 +79,7 @@ def agrees(layer, x, target):
     return exe
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(("name", "target"), cases(CONVOLUTIONS))
 def test_convolutions_of_resnet_18(name, target):
     size, inputs, outputs, kernel, padding, stride = CONVOLUTIONS[name]

@@ -146,6 +146,7 @@ def test_a_layer_left_in_fp32_has_fp32_weights(networks):
     check_target(module, HARDWARE)
 
 
+@pytest.mark.large
 def test_a_depthwise_layer_is_computed_from_quantized_operands_if_a_rule_says_so(networks):
     model, x = networks.build(networks.DepthwiseNet)
     module = import_model(model, (x,))

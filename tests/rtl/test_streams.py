@@ -67,12 +67,12 @@ def check(exe: Any, operands: Operands, simulator: str = "icarus") -> None:
     ("layer", "unit"),
     first_of(
         [
-            ("stage2.conv1", "compute"),
             ("avg_pool2d_0", "vector"),
+            ("stage2.conv1", "compute"),
             ("stage1.conv2", "ppu"),
             ("stage2.shortcut", "ppu"),
         ],
-        2,
+        1,
     ),
 )
 def test_rtl_agrees_on_layers_of_resnet8(resnet8: Build, layer: str, unit: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.documents import ROOT
-from tests.seeds import first_of, one_of
+from tests.seeds import first_of
 
 from tvm_vsq.hardware import list_targets
 from tvm_vsq.rtl import check
@@ -34,7 +34,7 @@ SHIPPED = [case for case in CASES if set(case.names) & set(list_targets())]  # `
 WITH_DIGITS = [case for case in CASES if "vsq-accel+2" in case.names and case not in SHIPPED]
 
 
-@pytest.mark.parametrize("case", one_of(SHIPPED), ids=lambda case: f"{case.block.name}-{case.names[0]}")
+@pytest.mark.parametrize("case", first_of(SHIPPED, 0), ids=lambda case: f"{case.block.name}-{case.names[0]}")
 def test_a_block_computes_what_numpy_does_on_100000_transactions(case: Any) -> None:
     found = check(case.hardware, case.block, 100_000)
     assert not found.wrong, found.summary(", ".join(case.names))

@@ -94,6 +94,7 @@ def test_a_depthwise_layer_that_a_rule_quantizes_has_a_row(networks):
     assert [(layer.name, layer.formats) for layer in found.layers][1] == ("depthwise", "8/8/-/-")
 
 
+@pytest.mark.large
 def test_wider_formats_have_higher_ratios(networks):
     narrow, wide = (
         report_of(networks, networks.ResNet, QuantConfig.parse(n).unfitted()) for n in ("3/3/4/4", "8/8/6/6")

@@ -178,6 +178,7 @@ class Sum(nn.Module):
         return self.head(self.left(x) + self.right(x))
 
 
+@pytest.mark.large
 def test_a_sum_of_two_layers_disturbs_with_the_one_that_adds_it():
     torch.manual_seed(0)
     x = torch.randn(64, 16)

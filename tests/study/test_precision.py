@@ -77,6 +77,7 @@ def choose(networks):
     return run
 
 
+@pytest.mark.large
 def test_a_target_is_reached_with_less_energy_than_the_widest_format(choose):
     found = choose(target_sqnr_db=25)
     assert found.sqnr_db >= 25
@@ -84,6 +85,7 @@ def test_a_target_is_reached_with_less_energy_than_the_widest_format(choose):
     assert set(found.formats) == set(found.sensitivity.layers) == {"up", "down", "head"}
 
 
+@pytest.mark.large
 def test_a_budget_of_energy_is_kept_and_used(choose):
     tight, loose = (choose(max_energy_ratio=ratio) for ratio in (0.75, 1.0))
     assert tight.energy_ratio <= 0.75
@@ -150,6 +152,7 @@ def test_the_profile_prints_and_plots(choose, tmp_path):
     assert json.loads(profile.to_json())["layers"] == list(profile.layers)
 
 
+@pytest.mark.large
 def test_rules_hold_for_the_layers_that_they_name(choose):
     config = tvm_vsq.QuantConfig.parse("4/4/4/4", rules=(tvm_vsq.Rule(layers="head", formats="8/8/6/6"),))
     found = choose(max_energy_ratio=0.9, quant=config)
@@ -157,6 +160,7 @@ def test_rules_hold_for_the_layers_that_they_name(choose):
     assert found.config.rules[0] == config.rules[0]
 
 
+@pytest.mark.large
 def test_parts_of_one_layer_have_one_format(networks):
     model, x = networks.build(networks.GroupedNet)
     found = tvm_vsq.choose_formats(

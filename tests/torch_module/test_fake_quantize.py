@@ -71,7 +71,7 @@ MIXED = QuantConfig.parse(
 )
 
 
-@pytest.mark.parametrize("is_fitted", [False, True])
+@pytest.mark.parametrize("is_fitted", one_of([True, False]))
 @pytest.mark.parametrize(
     ("name", "quant"),
     first_of(
@@ -90,6 +90,7 @@ def test_results_are_those_of_the_integer_layers(networks, name, quant, is_fitte
         np.testing.assert_array_equal(a.numpy(), b)
 
 
+@pytest.mark.large
 def test_layers_of_several_formats_are_evaluated(networks):
     module, x = made(networks, "ResNet", MIXED)
     np.testing.assert_allclose(
@@ -435,6 +436,7 @@ def test_fp32_scales_round_each_vector_against_its_own_largest_value():
     assert not list(module.parameters())
 
 
+@pytest.mark.large
 def test_fp32_scales_lose_less_than_integer_scales(networks):
     model, x = networks.build(networks.PlainNet)
     samples = networks.samples(networks.PlainNet, 40)

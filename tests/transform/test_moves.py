@@ -150,6 +150,7 @@ def test_the_coarser_scale_that_one_tensor_needs_is_that_of_all(x):
     assert {row.where for row in exe.explain() if row.op == "vsq.moved"} == {"accelerator"}
 
 
+@pytest.mark.large
 def test_one_tensor_in_two_places_is_copied(x):
     torch.manual_seed(0)
     exe = agrees(Joined(), x)
@@ -205,6 +206,7 @@ def test_ranges_of_an_onnx_model_pass_through_moves(x):
     np.testing.assert_allclose(back, once, rtol=1e-4, atol=1e-4 * np.abs(once).max())
 
 
+@pytest.mark.large
 def test_an_import_of_torch_modules_with_splits_and_orders_is_whole():
     class Split(nn.Module):
         def __init__(self):

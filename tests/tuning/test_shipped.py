@@ -65,7 +65,8 @@ def test_every_layer_has_a_record_that_fits_it(
     assert not missing, AGAIN
 
 
-@pytest.mark.parametrize("target", one_of(list_targets()))
+@pytest.mark.large
+@pytest.mark.parametrize("target", list_targets())
 def test_the_page_has_the_cycles_of_today(tune_shipped: Any, target: str) -> None:
     (row,) = re.findall(rf"^\| `{target}` \| ([\d,]+) \| ([\d,]+) \| 1", PAGE.read_text(), re.M)
     module = tune_shipped.quantized(*tune_shipped.model_of("resnet8"), target)

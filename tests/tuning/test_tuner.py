@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.seeds import one_of
 
 import tvm_vsq
 from tvm_vsq.codegen import Layer, PostOp
@@ -50,6 +49,7 @@ def compiled(networks):
     return make
 
 
+@pytest.mark.large
 def test_layers_in_other_formats_are_other_layers(networks, tmp_path):
     model, x = networks.build(networks.PlainNet)
     hardware = load_hardware("vsq-accel").model_copy(update={"precision_passes": 2})
@@ -66,6 +66,7 @@ def test_layers_in_other_formats_are_other_layers(networks, tmp_path):
         tvm_vsq.tune(quantized, hardware, quant=quant)
 
 
+@pytest.mark.large
 def test_there_is_one_record_a_layer(tuned):
     database, _, _ = tuned
     assert len(database.records) == 3
@@ -144,7 +145,8 @@ def test_few_trials_nominate_few_schedules(trials, finalists):
     assert [record.cycles for record in others] == sorted(record.cycles for record in others)
 
 
-@pytest.mark.parametrize("network", one_of(["PlainNet", "ResNet"]))
+@pytest.mark.large
+@pytest.mark.parametrize("network", ["PlainNet", "ResNet"])
 def test_the_whole_model_is_never_slower_than_with_default_schedules(networks, network):
     model, x = networks.build(getattr(networks, network))
     database = tvm_vsq.tune(model, trials=20, example_inputs=(x,), progress=False)
@@ -197,6 +199,7 @@ def test_records_of_which_none_is_used_are_warned_of(networks, tuned, network, t
     assert __file__ in {warning.filename for warning in caught}
 
 
+@pytest.mark.large
 def test_a_tuned_layer_takes_the_recorded_cycles_when_it_is_the_whole_program():
     import torch
 

@@ -113,7 +113,7 @@ def config(**changes):
     return tvm_vsq.QuantConfig.of_hardware(hardware).model_copy(update=changes)
 
 
-@pytest.mark.parametrize(("method", "factor"), [("percentile", 5), ("entropy", 1)])
+@pytest.mark.parametrize(("method", "factor"), one_of([("percentile", 5), ("entropy", 1)]))
 @pytest.mark.parametrize(
     "form", one_of([lambda data: data, lambda data: (row[None] for row in data)]), ids=["array", "generator"]
 )
