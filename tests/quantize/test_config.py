@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tvm_vsq.errors import ConfigError
 from tvm_vsq.hardware import load_hardware
-from tvm_vsq.quantize import QuantConfig
+from tvm_vsq.quantize import QuantConfig, Rule
 
 ELEMENT_BITS = st.integers(2, 8)
 SCALE_BITS = st.one_of(st.none(), st.integers(1, 10))
@@ -124,3 +125,20 @@ def test_the_config_of_a_target_fits_it(name):
     config = QuantConfig.of_hardware(hardware)
     config.check_hardware(hardware)
     assert config.notation == hardware.notation
+
+
+@pytest.mark.parametrize(
+    ("quant", "remedy"),
+    [
+        (QuantConfig.parse("8/8/-/-"), "(as 'vsq-accel-int8')"),
+        (QuantConfig.parse("6/6/4/4"), "(HardwareConfig.with_formats makes one)"),
+        (
+            QuantConfig.parse("8/8/-/-", rules=[Rule(layers="a", formats="4/4/4/4")]),
+            "(or one that takes formats layer by layer, with precision_passes of 2 or more)",
+        ),
+    ],
+    ids=["shipped", "built", "a mix"],
+)
+def test_a_target_that_does_not_take_it_is_refused_with_one_that_does(quant, remedy):
+    with pytest.raises(ConfigError, match=re.escape(remedy)):
+        quant.check_hardware(load_hardware("vsq-accel"))

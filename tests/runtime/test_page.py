@@ -19,6 +19,7 @@ import tvm_vsq
 from tvm_vsq.cli import app
 from tvm_vsq.errors import InputError
 from tvm_vsq.hardware.engines import ENGINES
+from tvm_vsq.runtime.page import profile_page
 from tvm_vsq.runtime.page.timeline import bars_of
 from tvm_vsq.study.report import LayerReport, OperandReport, QuantReport
 
@@ -240,3 +241,13 @@ def test_a_browser_shows_300_layers_whatever_their_names(browser, profile, tmp_p
     assert browser.column(0, "[aria-label='Layers'] table") == [layer.name for layer in layers]
     assert browser.js("document.documentElement.scrollWidth") == 375
     assert browser.errors() == []
+
+
+def test_a_clock_that_is_not_met_is_said_in_print_and_on_the_page(profile):
+    fast = profile.hardware.with_(clock_mhz=5000)
+    found = replace(profile, hardware=fast, clock_mhz=5000).with_technology("open-45nm")
+    note = "clock_mhz=5000 is taken as it is; the RTL meets 501 MHz in open-45nm"
+    assert note in found.notes
+    assert note in " ".join(found.to_str().split())
+    assert note in profile_page(found).summary
+    assert not any("clock_mhz" in each for each in profile.with_technology("open-45nm").notes)
